@@ -1,0 +1,210 @@
+use super::ext::Received;
+use super::{AccessToken, Certificate, MAX_DURATION, Scope, satisfies};
+use crate::Timestamp;
+use crate::hawk::{HawkError, Key, Kind, RequestLine, present};
+use serde_json::Value;
+use std::time::Duration;
+
+/// What the auth service knows of a client.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// Its secret.
+    pub access_token: AccessToken,
+    /// What it may do, roles expanded.
+    pub scopes: Vec<Scope>,
+    /// When it ceases to be valid; `None` for never.
+    pub expires: Option<Timestamp>,
+}
+
+/// Who a request is from, proven.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// The clientId.
+    pub client_id: String,
+    /// What the request may do, `assume:anonymous` included.
+    pub scopes: Vec<Scope>,
+    /// When the credentials or the bewit cease to be valid; `None` for never.
+    pub expires: Option<Timestamp>,
+    /// The payload hash that the signature covers, if any; it is not compared with a payload here.
+    pub hash: Option<String>,
+}
+
+/// Why a request was not authenticated: `AuthenticationFailed`, status 401, with the message that
+/// callers of Taskcluster see.
+pub type AuthenticateError = HawkError;
+
+/// By how much a certificate's start and expiry may lie on the wrong side of now.
+const CERTIFICATE_SKEW: Duration = Duration::from_secs(5 * 60);
+
+/// The scope that every request has.
+const ANONYMOUS: &str = "assume:anonymous";
+
+/// Checks a request as Taskcluster's auth service does. `None`: the request makes no claim to be
+/// from anyone, which is fine where no scopes are needed.
+///
+/// `clients` looks a client up by its clientId; it is asked once, for the issuer where the
+/// credentials are named temporary ones.
+///
+/// ```
+/// use taskcluster_proxy_core::{Timestamp, credentials::*, hawk::RequestLine};
+///
+/// let credentials = Credentials::permanent("tester", "no-secret")?;
+/// let now = Timestamp::from_secs(1_767_225_600);
+/// let uri = "https://tc.example.com/api/auth/v1/test-authenticate-get/".parse()?;
+/// let authorization = Signer::new(&credentials).authorization("GET", &uri, now, "j4h3g2")?;
+///
+/// let request = RequestLine {
+///     method: "GET",
+///     resource: "/api/auth/v1/test-authenticate-get/",
+///     host: "tc.example.com",
+///     port: 443,
+///     authorization: Some(authorization.to_str()?),
+/// };
+/// let verified = authenticate(request, now, |client_id| {
+///     assert_eq!(client_id, "tester");
+///     let access_token = credentials.access_token.clone();
+///     Some(Client { access_token, scopes: vec![], expires: None })
+/// })?;
+/// assert_eq!(verified.unwrap().client_id, "tester");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+///
+/// The claim cannot be read, the client is unknown or expired, the certificate or the
+/// authorizedScopes do not hold, or the MAC or the time is wrong.
+pub fn authenticate(
+    request: RequestLine<'_>,
+    now: Timestamp,
+    clients: impl FnOnce(&str) -> Option<Client>,
+) -> Result<Option<Verified>, AuthenticateError> {
+    let Some(presented) = present(request)? else {
+        return Ok(None);
+    };
+    let mut holder = load(presented.id(), presented.ext(), now, clients)?;
+    presented.verify(&holder.key, now)?;
+    if presented.kind() == Kind::Bewit {
+        let expiry = Timestamp::from_secs(presented.artifacts().ts);
+        holder.expires = Some(holder.expires.map_or(expiry, |expires| expires.min(expiry)));
+    }
+    Ok(Some(Verified {
+        client_id: presented.id().to_owned(),
+        scopes: holder.scopes,
+        expires: holder.expires,
+        hash: presented.hash().map(str::to_owned),
+    }))
+}
+
+/// The key that a request must be signed with, and what it may then do.
+struct Holder {
+    key: Key,
+    scopes: Vec<Scope>,
+    expires: Option<Timestamp>,
+}
+
+fn load(
+    id: &str,
+    ext: Option<&str>,
+    now: Timestamp,
+    clients: impl FnOnce(&str) -> Option<Client>,
+) -> Result<Holder, HawkError> {
+    let ext = ext.map(Received::parse).transpose()?;
+    let (certificate, authorized_scopes) =
+        ext.map_or((None, None), |ext| (ext.certificate, ext.authorized_scopes));
+    let issuer = match certificate.as_ref().and_then(|certificate| certificate.get("issuer")) {
+        None | Some(Value::Null) => None,
+        Some(Value::String(issuer)) if issuer == id => {
+            let reason = "ext.certificate.issuer must differ from the supplied clientId";
+            return Err(HawkError::credentials(reason));
+        }
+        Some(Value::String(issuer)) => Some(issuer.clone()),
+        Some(_) => {
+            return Err(HawkError::credentials("ext.certificate.issuer must be a string"));
+        }
+    };
+    let looked_up = issuer.as_deref().unwrap_or(id);
+    let client =
+        clients(looked_up).ok_or_else(|| HawkError::unauthorized("Unknown credentials"))?;
+    if client.expires.is_some_and(|expires| expires <= now) {
+        let reason = format!("Client with clientId `{looked_up}` has expired");
+        return Err(HawkError::credentials(reason));
+    }
+    let mut holder = Holder {
+        key: client.access_token.key(),
+        scopes: with_anonymous(client.scopes)?,
+        expires: client.expires,
+    };
+    if let Some(certificate) = certificate {
+        let certificate = Certificate::from_object(certificate)
+            .map_err(|error| HawkError::credentials(format!("ext.certificate: {error}")))?;
+        check_certificate(&certificate, id, looked_up, &holder, now)?;
+        let expiry = certificate.expiry();
+        holder = Holder {
+            key: certificate.access_token(&holder.key).key(),
+            scopes: with_anonymous(certificate.scopes().to_vec())?,
+            expires: Some(holder.expires.map_or(expiry, |expires| expires.min(expiry))),
+        };
+    }
+    if let Some(authorized_scopes) = authorized_scopes {
+        if !satisfies(&holder.scopes, &authorized_scopes) {
+            return Err(HawkError::credentials(format!(
+                "Supplied credentials do not satisfy authorizedScopes; credentials have scopes [{}]; \
+                 authorizedScopes are [{}]",
+                join(&holder.scopes),
+                join(&authorized_scopes)
+            )));
+        }
+        holder.scopes = with_anonymous(authorized_scopes)?;
+    }
+    Ok(holder)
+}
+
+fn check_certificate(
+    certificate: &Certificate,
+    id: &str,
+    issuer: &str,
+    holder: &Holder,
+    now: Timestamp,
+) -> Result<(), HawkError> {
+    let (start, expiry) = (certificate.start(), certificate.expiry());
+    let reason = if start > now.plus(CERTIFICATE_SKEW) {
+        "ext.certificate.start > now".to_owned()
+    } else if expiry < now.minus(CERTIFICATE_SKEW) {
+        "ext.certificate.expiry < now".to_owned()
+    } else if expiry > start.plus(MAX_DURATION) {
+        "ext.certificate cannot last longer than 31 days!".to_owned()
+    } else if issuer != id && !may_create(&holder.scopes, id) {
+        format!("ext.certificate issuer `{issuer}` lacks `auth:create-client:{id}`")
+    } else if !satisfies(&holder.scopes, certificate.scopes()) {
+        format!(
+            "ext.certificate issuer `{issuer}` does not satisfy all certificate scopes [{}]",
+            join(certificate.scopes())
+        )
+    } else if certificate.verifies(&holder.key, id) {
+        return Ok(());
+    } else if certificate.issuer().is_some() {
+        "ext.certificate.signature is not valid, or wrong clientId provided".to_owned()
+    } else {
+        "ext.certificate.signature is not valid".to_owned()
+    };
+    Err(HawkError::credentials(reason))
+}
+
+fn may_create(scopes: &[Scope], client_id: &str) -> bool {
+    Scope::new(format!("auth:create-client:{client_id}"))
+        .is_ok_and(|required| scopes.iter().any(|scope| scope.satisfies(&required)))
+}
+
+/// Added before and after the check of authorizedScopes (protocol.md, scopes).
+fn with_anonymous(mut scopes: Vec<Scope>) -> Result<Vec<Scope>, HawkError> {
+    let anonymous =
+        Scope::new(ANONYMOUS).map_err(|error| HawkError::credentials(error.to_string()))?;
+    if !scopes.contains(&anonymous) {
+        scopes.push(anonymous);
+    }
+    Ok(scopes)
+}
+
+fn join(scopes: &[Scope]) -> String {
+    scopes.iter().map(Scope::as_str).collect::<Vec<_>>().join(", ")
+}

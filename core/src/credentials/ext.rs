@@ -1,0 +1,122 @@
+use super::json::{JsonError, Object, parse_object};
+use super::{Certificate, Credentials, Scope, SignError, reduce_scopes};
+use crate::hawk::{HawkError, MAX_MATCH_LENGTH};
+use base64::Engine as _;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
+use serde::Serialize;
+use serde_json::Value;
+
+/// What goes along with a signature as application data: base64 of a JSON object with the
+/// certificate and the authorizedScopes, each only where it applies.
+#[derive(Debug)]
+pub(super) struct Ext {
+    /// `None`: there is neither.
+    full: Option<String>,
+    /// With the scopes left out that others satisfy; `None` where there are none such.
+    reduced: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Content<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificate: Option<&'a Certificate>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authorized_scopes: Option<&'a [Scope]>,
+}
+
+impl Ext {
+    pub(super) fn new(credentials: &Credentials) -> Self {
+        let certificate = credentials.certificate.as_ref();
+        let scopes = credentials.authorized_scopes.as_deref();
+        let reduced = scopes
+            .map(reduce_scopes)
+            .filter(|reduced| Some(reduced.len()) < scopes.map(<[Scope]>::len));
+        Self {
+            full: encode(certificate, scopes),
+            reduced: reduced.and_then(|reduced| encode(certificate, Some(&reduced))),
+        }
+    }
+
+    /// The fullest form with which `length`, that of `what`, is within the services' limit.
+    pub(super) fn fitting(
+        &self,
+        what: &'static str,
+        length: impl Fn(Option<&str>) -> usize,
+    ) -> Result<Option<&str>, SignError> {
+        let full = self.full.as_deref();
+        let shortest = self.reduced.as_deref().or(full);
+        match [full, shortest].into_iter().find(|ext| length(*ext) <= MAX_MATCH_LENGTH) {
+            Some(ext) => Ok(ext),
+            None => Err(SignError::TooLong {
+                what,
+                length: length(shortest),
+                limit: MAX_MATCH_LENGTH,
+                ext: shortest.map_or(0, str::len),
+            }),
+        }
+    }
+}
+
+fn encode(
+    certificate: Option<&Certificate>,
+    authorized_scopes: Option<&[Scope]>,
+) -> Option<String> {
+    if certificate.is_none() && authorized_scopes.is_none() {
+        return None;
+    }
+    // Strings, numbers and arrays of strings always serialize.
+    serde_json::to_vec(&Content { certificate, authorized_scopes })
+        .ok()
+        .map(|json| STANDARD.encode(json))
+}
+
+/// What a server finds in `ext`.
+pub(super) struct Received {
+    pub(super) certificate: Option<Object>,
+    pub(super) authorized_scopes: Option<Vec<Scope>>,
+}
+
+/// Node's base64, which the auth service reads with, takes it with and without padding.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(base64::engine::DecodePaddingMode::Indifferent),
+);
+
+impl Received {
+    pub(super) fn parse(ext: &str) -> Result<Self, HawkError> {
+        let bytes =
+            LENIENT.decode(ext).map_err(|_| HawkError::credentials("Failed to parse ext"))?;
+        let mut object = parse_object(&bytes).map_err(|error| match error {
+            JsonError::NotAnObject(_) => HawkError::credentials("ext must be a JSON object"),
+            _ => HawkError::credentials("Failed to parse ext"),
+        })?;
+        let certificate = match object.remove("certificate") {
+            None | Some(Value::Null) => None,
+            Some(Value::Object(certificate)) => Some(certificate),
+            Some(_) => {
+                return Err(HawkError::credentials("ext.certificate must be a JSON object"));
+            }
+        };
+        let authorized_scopes = match object.remove("authorizedScopes") {
+            None | Some(Value::Null) => None,
+            Some(Value::Array(items)) => Some(scopes(items)?),
+            Some(_) => return Err(HawkError::credentials("ext.authorizedScopes must be an array")),
+        };
+        Ok(Self { certificate, authorized_scopes })
+    }
+}
+
+fn scopes(items: Vec<Value>) -> Result<Vec<Scope>, HawkError> {
+    items
+        .into_iter()
+        .map(|item| match item {
+            Value::String(text) => Scope::new(text).ok(),
+            _ => None,
+        })
+        .collect::<Option<_>>()
+        .ok_or_else(|| {
+            HawkError::credentials("ext.authorizedScopes must be an array of valid scopes")
+        })
+}

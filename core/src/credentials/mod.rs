@@ -1,0 +1,21 @@
+//! Taskcluster credentials: what they are, how they sign, how the services check them.
+//!
+//! Source: Taskcluster's documentation of Hawk credentials and temporary credentials, and what its
+//! auth service accepts.
+
+mod authenticate;
+mod certificate;
+mod client;
+mod ext;
+mod json;
+mod scope;
+mod signer;
+mod temporary;
+
+pub use authenticate::{AuthenticateError, Client, Verified, authenticate};
+pub use certificate::Certificate;
+pub use client::{AccessToken, ClientId, Credentials};
+pub use json::JsonError;
+pub use scope::{InvalidScope, Scope, missing_scopes, reduce_scopes, satisfies};
+pub use signer::{SignError, Signer};
+pub use temporary::{MAX_DURATION, TemporaryCredentials, TemporaryError};

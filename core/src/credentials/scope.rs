@@ -1,0 +1,173 @@
+use serde::Serialize;
+use std::fmt;
+
+/// A scope: printable ASCII, possibly empty. A trailing `*` stands for anything.
+///
+/// ```
+/// use taskcluster_proxy_core::credentials::Scope;
+///
+/// assert!(Scope::new("queue:route:*")?.satisfies(&Scope::new("queue:route:index.x")?));
+/// assert!(Scope::new("tab\t").is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Scope(String);
+
+/// A text that is not a scope.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected a scope of printable ASCII characters, found {found:?} in {scope:?}")]
+pub struct InvalidScope {
+    scope: String,
+    found: char,
+}
+
+impl Scope {
+    /// Checks that `scope` is one.
+    ///
+    /// # Errors
+    ///
+    /// It has a character outside of printable ASCII.
+    pub fn new(scope: impl Into<String>) -> Result<Self, InvalidScope> {
+        let scope = scope.into();
+        match scope.chars().find(|c| !matches!(c, ' '..='~')) {
+            Some(found) => Err(InvalidScope { scope, found }),
+            None => Ok(Self(scope)),
+        }
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether whoever holds this scope also holds `required`: the two are equal, or this one ends
+    /// in `*` and what stands before is the start of `required`. Only a trailing star is special.
+    pub fn satisfies(&self, required: &Self) -> bool {
+        match self.0.strip_suffix('*') {
+            Some(prefix) => required.0.starts_with(prefix),
+            None => self == required,
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::str::FromStr for Scope {
+    type Err = InvalidScope;
+
+    fn from_str(scope: &str) -> Result<Self, InvalidScope> {
+        Self::new(scope)
+    }
+}
+
+/// Whether the holder of `scopes` holds each of `required`.
+pub fn satisfies(scopes: &[Scope], required: &[Scope]) -> bool {
+    required.iter().all(|required| scopes.iter().any(|scope| scope.satisfies(required)))
+}
+
+/// Those of `required` that the holder of `scopes` lacks.
+pub fn missing_scopes<'a>(scopes: &[Scope], required: &'a [Scope]) -> Vec<&'a Scope> {
+    required.iter().filter(|required| !scopes.iter().any(|s| s.satisfies(required))).collect()
+}
+
+/// The scopes that no other one in the set satisfies, in the order given: they grant the same.
+///
+/// ```
+/// use taskcluster_proxy_core::credentials::{Scope, reduce_scopes};
+///
+/// let scope = |text| Scope::new(text).unwrap();
+/// let all = [scope("a:b"), scope("a:*"), scope("c"), scope("c")];
+/// assert_eq!(reduce_scopes(&all), [scope("a:*"), scope("c")]);
+/// ```
+pub fn reduce_scopes(scopes: &[Scope]) -> Vec<Scope> {
+    // Sorted by what stands before the star, a scope comes after every one that can satisfy it, and
+    // those that a star satisfies follow it without a gap: one pass, however many scopes there are.
+    let prefix = |scope: &Scope| scope.0.strip_suffix('*').unwrap_or(&scope.0).to_owned();
+    let mut order: Vec<(String, bool, usize)> = scopes
+        .iter()
+        .enumerate()
+        .map(|(index, scope)| (prefix(scope), !scope.0.ends_with('*'), index))
+        .collect();
+    order.sort_unstable();
+    let mut kept: Vec<(usize, &Scope)> = Vec::new();
+    let mut star: Option<&Scope> = None;
+    let mut last: Option<&Scope> = None;
+    for (_, plain, index) in &order {
+        let Some(scope) = scopes.get(*index) else { continue };
+        if star.is_some_and(|star| star.satisfies(scope)) || last == Some(scope) {
+            continue;
+        }
+        if !plain {
+            star = Some(scope);
+        }
+        last = Some(scope);
+        kept.push((*index, scope));
+    }
+    kept.sort_unstable_by_key(|(index, _)| *index);
+    kept.into_iter().map(|(_, scope)| scope.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn scopes(texts: &[&str]) -> Vec<Scope> {
+        texts.iter().map(|text| Scope::new(*text).unwrap()).collect()
+    }
+
+    #[test]
+    fn only_a_trailing_star_is_special() {
+        for (held, required, expected) in [
+            ("a", "a", true),
+            ("a", "a*", false),
+            ("a*", "a", true),
+            ("a*", "a*", true),
+            ("a*", "ab*", true),
+            ("ab*", "a*", false),
+            ("*", "", true),
+            ("*", "anything", true),
+            ("a*c", "abc", false),
+            ("a**", "a*x", true),
+            ("a**", "ax", false),
+            ("", "", true),
+            ("", "a", false),
+        ] {
+            let [held, required] = [held, required].map(|text| Scope::new(text).unwrap());
+            assert_eq!(held.satisfies(&required), expected, "{held} {required}");
+        }
+    }
+
+    #[test]
+    fn missing_ones_are_named() {
+        let required = scopes(&["a:b", "c"]);
+        assert_eq!(missing_scopes(&scopes(&["a:*"]), &required), [&Scope::new("c").unwrap()]);
+    }
+
+    #[test]
+    fn invalid_ones_are_refused() {
+        for text in ["a\n", "é", "\u{7f}"] {
+            assert!(Scope::new(text).unwrap_err().to_string().contains("printable"), "{text:?}");
+        }
+    }
+
+    proptest! {
+        /// Few letters, so that scopes often satisfy each other.
+        #[test]
+        fn reduction_is_lossless_and_minimal(texts in prop::collection::vec("[ab*]{0,4}", 0..12)) {
+            let all: Vec<Scope> = texts.iter().map(|text| Scope::new(text.as_str()).unwrap()).collect();
+            let reduced = reduce_scopes(&all);
+            prop_assert!(satisfies(&reduced, &all));
+            prop_assert!(satisfies(&all, &reduced));
+            for (index, scope) in reduced.iter().enumerate() {
+                let others: Vec<Scope> = reduced.iter().enumerate()
+                    .filter(|(other, _)| *other != index).map(|(_, scope)| scope.clone()).collect();
+                prop_assert!(!satisfies(&others, std::slice::from_ref(scope)), "{scope} is left over");
+            }
+        }
+    }
+}

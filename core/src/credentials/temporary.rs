@@ -1,0 +1,150 @@
+use super::{Certificate, ClientId, Credentials, Scope};
+use crate::Timestamp;
+use std::time::Duration;
+
+/// The longest that temporary credentials can be valid.
+pub const MAX_DURATION: Duration = Duration::from_secs(31 * 24 * 60 * 60);
+
+/// An order for temporary credentials.
+///
+/// ```
+/// use taskcluster_proxy_core::Timestamp;
+/// use taskcluster_proxy_core::credentials::{Credentials, Scope, TemporaryCredentials};
+///
+/// let issuer = Credentials::permanent("tester", "no-secret")?;
+/// let temporary = TemporaryCredentials {
+///     name: None,
+///     scopes: vec![Scope::new("test:*")?],
+///     start: Timestamp::from_secs(1_767_225_600),
+///     expiry: Timestamp::from_secs(1_767_229_200),
+///     seed: "Zk3Qw8VbT5ShR1Lx0YcNdAeJ7mUo2PfGi9HtXyBw4KsE".into(), // two v4 slugids, random
+/// }
+/// .issue(&issuer)?;
+/// assert_eq!(temporary.client_id.as_str(), "tester");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct TemporaryCredentials {
+    /// The clientId of the credentials, for named ones; the issuer needs
+    /// `auth:create-client:<name>`. `None`: they go by the issuer's clientId.
+    pub name: Option<ClientId>,
+    /// What they may do.
+    pub scopes: Vec<Scope>,
+    /// When they begin to be valid. The services allow 5 minutes of difference between clocks.
+    pub start: Timestamp,
+    /// When they cease to be valid: at most 31 days after `start`.
+    pub expiry: Timestamp,
+    /// 44 characters that nobody can guess: two v4 slugids.
+    pub seed: String,
+}
+
+/// Why temporary credentials cannot be made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TemporaryError {
+    /// The issuer's are temporary themselves.
+    #[error("temporary credentials cannot issue temporary credentials: permanent ones are needed")]
+    TemporaryIssuer,
+    /// The end comes before the start.
+    #[error("expected an expiry after the start, found one at or before it")]
+    Backwards,
+    /// Valid for too long.
+    #[error("expected an expiry at most 31 days after the start, found one {0} seconds after it")]
+    TooLong(u64),
+    /// Not a seed.
+    #[error("expected a seed of 44 URL-safe base64 characters (two slugids)")]
+    Seed,
+    /// The name is that of the issuer.
+    #[error(
+        "expected a name that differs from the issuer's clientId; leave it out for unnamed ones"
+    )]
+    Name,
+}
+
+impl TemporaryCredentials {
+    /// Issues them with the accessToken of `issuer`. An authorizedScopes restriction of the issuer
+    /// goes over to them.
+    ///
+    /// # Errors
+    ///
+    /// The issuer is temporary, the lifetime is empty or longer than 31 days, the seed is none, or
+    /// the name is the issuer's.
+    pub fn issue(self, issuer: &Credentials) -> Result<Credentials, TemporaryError> {
+        if issuer.certificate.is_some() {
+            return Err(TemporaryError::TemporaryIssuer);
+        }
+        if self.expiry <= self.start {
+            return Err(TemporaryError::Backwards);
+        }
+        let lifetime = self.expiry.distance(self.start);
+        if lifetime > MAX_DURATION {
+            return Err(TemporaryError::TooLong(lifetime.as_secs()));
+        }
+        if self.seed.len() != 44 || !self.seed.bytes().all(is_url_safe) {
+            return Err(TemporaryError::Seed);
+        }
+        if self.name.as_ref() == Some(&issuer.client_id) {
+            return Err(TemporaryError::Name);
+        }
+        let key = issuer.access_token.key();
+        let named_by = self.name.as_ref().map(|_| issuer.client_id.clone());
+        let client_id = self.name.unwrap_or_else(|| issuer.client_id.clone());
+        let lifetime = [self.start, self.expiry];
+        let certificate =
+            Certificate::issue(&key, &client_id, named_by, self.scopes, lifetime, self.seed);
+        Ok(Credentials {
+            client_id,
+            access_token: certificate.access_token(&key),
+            certificate: Some(certificate),
+            authorized_scopes: issuer.authorized_scopes.clone(),
+        })
+    }
+}
+
+fn is_url_safe(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order() -> TemporaryCredentials {
+        TemporaryCredentials {
+            name: None,
+            scopes: Vec::new(),
+            start: Timestamp::from_secs(1_000),
+            expiry: Timestamp::from_secs(1_000).plus(MAX_DURATION),
+            seed: "s".repeat(44),
+        }
+    }
+
+    #[test]
+    fn refuses_what_the_services_would() {
+        let issuer = Credentials::permanent("issuer", "no-secret").unwrap();
+        let temporary = order().issue(&issuer).unwrap();
+        let start = order().start;
+        for (order, issuer, expected) in [
+            (order(), &temporary, TemporaryError::TemporaryIssuer),
+            (TemporaryCredentials { expiry: start, ..order() }, &issuer, TemporaryError::Backwards),
+            (
+                TemporaryCredentials { start: Timestamp::from_secs(999), ..order() },
+                &issuer,
+                TemporaryError::TooLong(2_678_401),
+            ),
+            (TemporaryCredentials { seed: "s".into(), ..order() }, &issuer, TemporaryError::Seed),
+            (
+                TemporaryCredentials { seed: "\n".repeat(44), ..order() },
+                &issuer,
+                TemporaryError::Seed,
+            ),
+            (
+                TemporaryCredentials { name: Some(issuer.client_id.clone()), ..order() },
+                &issuer,
+                TemporaryError::Name,
+            ),
+        ] {
+            assert_eq!(order.issue(issuer).unwrap_err(), expected);
+        }
+    }
+}

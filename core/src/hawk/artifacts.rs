@@ -1,0 +1,142 @@
+/// Which of Hawk's two MACs is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The MAC of an `Authorization` header.
+    Header,
+    /// The MAC of a bewit.
+    Bewit,
+}
+
+/// Everything that a Hawk MAC covers.
+///
+/// ```
+/// use taskcluster_proxy_core::hawk::{Artifacts, Kind};
+///
+/// let artifacts = Artifacts {
+///     kind: Kind::Header,
+///     ts: 1_767_225_600,
+///     nonce: "j4h3g2",
+///     method: "GET",
+///     resource: "/api/queue/v1/ping",
+///     host: "tc.example.com",
+///     port: 443,
+///     hash: None,
+///     ext: None,
+/// };
+/// assert_eq!(
+///     artifacts.normalized_string(),
+///     "hawk.1.header\n1767225600\nj4h3g2\nGET\n/api/queue/v1/ping\ntc.example.com\n443\n\n\n",
+/// );
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Artifacts<'a> {
+    /// Header or bewit.
+    pub kind: Kind,
+    /// Seconds since the epoch: of the request, or of a bewit's expiry.
+    pub ts: u64,
+    /// Empty in a bewit.
+    pub nonce: &'a str,
+    /// Signed in upper case, whatever its case here. GET in a bewit.
+    pub method: &'a str,
+    /// Path and query exactly as they go over the wire.
+    pub resource: &'a str,
+    /// Signed in lower case, whatever its case here.
+    pub host: &'a str,
+    /// The port, given or implied by the scheme.
+    pub port: u16,
+    /// The payload hash, where there is one. Taskcluster uses none.
+    pub hash: Option<&'a str>,
+    /// Application data: base64 of JSON with Taskcluster.
+    pub ext: Option<&'a str>,
+}
+
+impl Artifacts<'_> {
+    /// The text that the MAC is taken of.
+    pub fn normalized_string(&self) -> String {
+        let ext = self.ext.unwrap_or_default();
+        let length = 80 + self.nonce.len() + self.resource.len() + self.host.len() + ext.len();
+        let mut text = String::with_capacity(length);
+        text.push_str(match self.kind {
+            Kind::Header => "hawk.1.header\n",
+            Kind::Bewit => "hawk.1.bewit\n",
+        });
+        push_number(&mut text, self.ts);
+        text.push('\n');
+        text.push_str(self.nonce);
+        text.push('\n');
+        push_mapped(&mut text, self.method, str::make_ascii_uppercase);
+        text.push('\n');
+        text.push_str(self.resource);
+        text.push('\n');
+        push_mapped(&mut text, self.host, str::make_ascii_lowercase);
+        text.push('\n');
+        push_number(&mut text, self.port.into());
+        text.push('\n');
+        text.push_str(self.hash.unwrap_or_default());
+        text.push('\n');
+        push_escaped(&mut text, ext);
+        text.push('\n');
+        text
+    }
+}
+
+/// Decimal digits, without the formatting machinery: this is on the way of every request.
+pub(super) fn push_number(text: &mut String, number: u64) {
+    if number >= 10 {
+        push_number(text, number / 10);
+    }
+    // A digit is below ten, so the cast cannot lose anything.
+    text.push(char::from(b'0' + (number % 10) as u8));
+}
+
+/// How many digits [`push_number`] writes.
+pub(super) fn digits(number: u64) -> usize {
+    number.checked_ilog10().unwrap_or(0) as usize + 1
+}
+
+fn push_mapped(text: &mut String, part: &str, map: fn(&mut str)) {
+    let start = text.len();
+    text.push_str(part);
+    if let Some(pushed) = text.get_mut(start..) {
+        map(pushed);
+    }
+}
+
+/// In `ext` a `\` becomes `\\` and a line feed becomes `\n` (Hawk, normalized string).
+fn push_escaped(text: &mut String, ext: &str) {
+    for piece in ext.split_inclusive(['\\', '\n']) {
+        if let Some(plain) = piece.strip_suffix('\\') {
+            text.push_str(plain);
+            text.push_str("\\\\");
+        } else if let Some(plain) = piece.strip_suffix('\n') {
+            text.push_str(plain);
+            text.push_str("\\n");
+        } else {
+            text.push_str(piece);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ext_is_escaped() {
+        let artifacts = Artifacts {
+            kind: Kind::Bewit,
+            ts: u64::MAX,
+            nonce: "",
+            method: "get",
+            resource: "/",
+            host: "A",
+            port: 80,
+            hash: Some("h"),
+            ext: Some("a\\b\nc\\"),
+        };
+        assert_eq!(
+            artifacts.normalized_string(),
+            "hawk.1.bewit\n18446744073709551615\n\nGET\n/\na\n80\nh\na\\\\b\\nc\\\\\n"
+        );
+    }
+}

@@ -1,0 +1,63 @@
+use std::fmt;
+
+/// Why a Hawk server turns a request away, in the words of npm `hawk` 9, which is what callers of
+/// Taskcluster see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HawkError {
+    rejection: Rejection,
+    reason: String,
+}
+
+/// Which of Hawk's two answers a [`HawkError`] stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rejection {
+    /// The request is malformed: `Bad Request: ..`.
+    BadRequest,
+    /// The request is well formed, and not allowed: `Unauthorized: ..`.
+    Unauthorized,
+    /// The credentials are unknown or do not fit together; the reason stands alone.
+    Credentials,
+}
+
+impl HawkError {
+    /// A malformed request.
+    pub fn bad_request(reason: impl Into<String>) -> Self {
+        Self { rejection: Rejection::BadRequest, reason: reason.into() }
+    }
+
+    /// A request whose proof does not hold.
+    pub fn unauthorized(reason: impl Into<String>) -> Self {
+        Self { rejection: Rejection::Unauthorized, reason: reason.into() }
+    }
+
+    /// Credentials that cannot be used.
+    pub fn credentials(reason: impl Into<String>) -> Self {
+        Self { rejection: Rejection::Credentials, reason: reason.into() }
+    }
+
+    /// Which answer it is.
+    pub fn rejection(&self) -> Rejection {
+        self.rejection
+    }
+
+    /// The reason without what [`Display`](fmt::Display) puts before it.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+}
+
+impl fmt::Display for HawkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let answer = match self.rejection {
+            Rejection::BadRequest => "Bad Request",
+            Rejection::Unauthorized => "Unauthorized",
+            Rejection::Credentials => return f.write_str(&self.reason),
+        };
+        match self.reason.as_str() {
+            "" => f.write_str(answer),
+            reason => write!(f, "{answer}: {reason}"),
+        }
+    }
+}
+
+impl std::error::Error for HawkError {}

@@ -1,0 +1,153 @@
+use super::{Artifacts, AuthorizationHeader, Bewit, HawkError, Key, Kind, MAX_SKEW, split_bewit};
+use crate::Timestamp;
+use std::borrow::Cow;
+
+/// The parts of a received request that Hawk looks at.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestLine<'a> {
+    /// The method.
+    pub method: &'a str,
+    /// Path and query as received.
+    pub resource: &'a str,
+    /// The host that the request was sent to.
+    pub host: &'a str,
+    /// The port that the request was sent to.
+    pub port: u16,
+    /// The `Authorization` header, if there is one.
+    pub authorization: Option<&'a str>,
+}
+
+/// A claim that a request makes, read and not yet checked: who it says it is from, and the proof.
+#[derive(Debug)]
+pub struct Presented<'a> {
+    kind: Kind,
+    request: RequestLine<'a>,
+    resource: Cow<'a, str>,
+    id: Cow<'a, str>,
+    ts: u64,
+    nonce: &'a str,
+    mac: Cow<'a, str>,
+    hash: Option<&'a str>,
+    ext: Option<Cow<'a, str>>,
+}
+
+/// Reads the claim of a request, from its header or its bewit. `None`: it makes none.
+///
+/// # Errors
+///
+/// The claim cannot be read, two are made at once, or a bewit is used with a method other than GET
+/// and HEAD.
+pub fn present(request: RequestLine<'_>) -> Result<Option<Presented<'_>>, HawkError> {
+    match (split_bewit(request.resource), request.authorization) {
+        (Some(_), Some(_)) => {
+            Err(HawkError::credentials("Cannot use two authentication schemes at once"))
+        }
+        (Some((resource, bewit)), None) => present_bewit(request, resource, bewit).map(Some),
+        (None, Some(authorization)) => present_header(request, authorization).map(Some),
+        (None, None) => Ok(None),
+    }
+}
+
+fn present_header<'a>(
+    request: RequestLine<'a>,
+    authorization: &'a str,
+) -> Result<Presented<'a>, HawkError> {
+    let header = AuthorizationHeader::parse(authorization)?;
+    Ok(Presented {
+        kind: Kind::Header,
+        request,
+        resource: request.resource.into(),
+        id: header.id.into(),
+        ts: header.ts,
+        nonce: header.nonce,
+        mac: header.mac.into(),
+        hash: header.hash,
+        ext: header.ext.map(Cow::Borrowed),
+    })
+}
+
+fn present_bewit<'a>(
+    request: RequestLine<'a>,
+    resource: String,
+    bewit: &str,
+) -> Result<Presented<'a>, HawkError> {
+    if request.resource.len() > super::MAX_MATCH_LENGTH {
+        return Err(HawkError::bad_request("Resource path exceeds max length"));
+    }
+    if bewit.is_empty() {
+        return Err(HawkError::unauthorized("Empty bewit"));
+    }
+    if !matches!(request.method, "GET" | "HEAD") {
+        return Err(HawkError::unauthorized("Invalid method"));
+    }
+    let bewit = Bewit::decode(bewit)?;
+    Ok(Presented {
+        kind: Kind::Bewit,
+        request,
+        resource: resource.into(),
+        id: bewit.id.into(),
+        ts: bewit.exp,
+        nonce: "",
+        mac: bewit.mac.into(),
+        hash: None,
+        ext: Some(bewit.ext).filter(|ext| !ext.is_empty()).map(Cow::Owned),
+    })
+}
+
+impl Presented<'_> {
+    /// Header or bewit.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The clientId that the request says it is from.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The application data that came along.
+    pub fn ext(&self) -> Option<&str> {
+        self.ext.as_deref()
+    }
+
+    /// The payload hash that came along; whoever has the body can compare it.
+    pub fn hash(&self) -> Option<&str> {
+        self.hash
+    }
+
+    /// What the MAC has to cover.
+    pub fn artifacts(&self) -> Artifacts<'_> {
+        Artifacts {
+            kind: self.kind,
+            ts: self.ts,
+            nonce: self.nonce,
+            // A bewit is signed for GET and holds for HEAD too (protocol.md, bewit).
+            method: if self.kind == Kind::Bewit { "GET" } else { self.request.method },
+            resource: &self.resource,
+            host: self.request.host,
+            port: self.request.port,
+            hash: self.hash,
+            ext: self.ext(),
+        }
+    }
+
+    /// Checks the proof with the key of [`id`](Self::id).
+    ///
+    /// # Errors
+    ///
+    /// `Bad mac`; with the right MAC, a header's `ts` more than [`MAX_SKEW`] from `now` or a bewit's
+    /// expiry that has come.
+    pub fn verify(&self, key: &Key, now: Timestamp) -> Result<(), HawkError> {
+        if !key.mac(&self.artifacts()).verifies(&self.mac) {
+            return Err(HawkError::unauthorized("Bad mac"));
+        }
+        let ts = Timestamp::from_secs(self.ts);
+        match self.kind {
+            Kind::Header if ts.distance(now) > MAX_SKEW => {
+                Err(HawkError::unauthorized("Stale timestamp"))
+            }
+            Kind::Bewit if ts <= now => Err(HawkError::unauthorized("Access expired")),
+            Kind::Header | Kind::Bewit => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,62 @@
+use std::fmt;
+use std::time::Duration;
+
+/// A moment, as milliseconds since the Unix epoch.
+///
+/// Hawk counts in seconds and certificates in milliseconds; this type keeps the two apart.
+///
+/// ```
+/// use taskcluster_proxy_core::Timestamp;
+///
+/// assert_eq!(Timestamp::from_millis(1_767_225_600_999).secs(), 1_767_225_600);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(u64);
+
+impl Timestamp {
+    /// The moment `millis` milliseconds after the epoch.
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(millis)
+    }
+
+    /// The moment `secs` seconds after the epoch.
+    pub const fn from_secs(secs: u64) -> Self {
+        Self(secs.saturating_mul(1000))
+    }
+
+    /// Milliseconds since the epoch, as certificates count.
+    pub const fn millis(self) -> u64 {
+        self.0
+    }
+
+    /// Whole seconds since the epoch, as Hawk counts.
+    pub const fn secs(self) -> u64 {
+        self.0 / 1000
+    }
+
+    /// The moment `duration` later, or the last one there is.
+    pub fn plus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(millis(duration)))
+    }
+
+    /// The moment `duration` earlier, or the epoch.
+    pub fn minus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(millis(duration)))
+    }
+
+    /// How far the two moments are apart, whichever comes first.
+    pub const fn distance(self, other: Self) -> Duration {
+        Duration::from_millis(self.0.abs_diff(other.0))
+    }
+}
+
+/// Milliseconds since the epoch.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    duration.as_millis().try_into().unwrap_or(u64::MAX)
+}
