@@ -1,1 +1,8 @@
-//! .
+//! taskcluster-proxy: `taskcluster_proxy_core` under tokio and hyper.
+//!
+//! The binary is a list of steps over this library; the end-to-end tests start the binary.
+
+pub mod cli;
+pub mod config;
+pub mod sandbox;
+pub mod server;
