@@ -4,5 +4,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod env;
 pub mod sandbox;
 pub mod server;
+pub mod version;
