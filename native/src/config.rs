@@ -21,6 +21,8 @@ pub struct Config {
     pub task_id: Option<String>,
     /// How long an update of the credentials waits for requests in flight.
     pub credentials_drain: Duration,
+    /// What is logged: this and what is graver.
+    pub log_level: tracing::Level,
 }
 
 /// Where to listen.
@@ -43,6 +45,7 @@ pub struct Admission {
 
 /// What stands behind the proxy.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one per process")]
 pub enum Deployment {
     /// The embedded one.
     Sandbox,
