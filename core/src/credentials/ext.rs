@@ -5,10 +5,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use serde::Serialize;
 use serde_json::Value;
+use std::fmt;
 
 /// What goes along with a signature as application data: base64 of a JSON object with the
 /// certificate and the authorizedScopes, each only where it applies.
-#[derive(Debug)]
 pub(super) struct Ext {
     /// `None`: there is neither.
     full: Option<String>,
@@ -54,6 +54,16 @@ impl Ext {
                 limit: MAX_MATCH_LENGTH,
                 ext: shortest.map_or(0, str::len),
             }),
+        }
+    }
+}
+
+/// The certificate in it is as secret as in the clear.
+impl fmt::Debug for Ext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.full {
+            None => f.write_str("Ext(none)"),
+            Some(_) => f.write_str("Ext(<not shown>)"),
         }
     }
 }

@@ -1,0 +1,239 @@
+//! What holds for every request, URL and set of credentials, not only for those of the vectors.
+
+use proptest::prelude::*;
+use std::time::Duration;
+use taskcluster_proxy_core::Timestamp;
+use taskcluster_proxy_core::credentials::{
+    AuthenticateError, Client, ClientId, Credentials, Scope, SignError, Signer,
+    TemporaryCredentials, Verified, authenticate, satisfies,
+};
+use taskcluster_proxy_core::hawk::{
+    AuthorizationHeader, HttpUrl, MAX_MATCH_LENGTH, MAX_SKEW, RequestLine, split_bewit,
+};
+
+const NOW: Timestamp = Timestamp::from_secs(1_767_225_600);
+
+proptest! {
+    #[test]
+    fn what_is_signed_is_authenticated(
+        (issuer, credentials) in credentials(),
+        request in request(),
+        nonce in "[ !#-\\[\\]-~]{1,12}",
+        skew in 0..=2 * MAX_SKEW.as_secs(),
+    ) {
+        let header = request.sign(&credentials, &nonce)?;
+        let now = NOW.minus(MAX_SKEW).plus(Duration::from_secs(skew));
+        let expected = verified(&credentials, None)?;
+        prop_assert_eq!(check(&issuer, request.line(&header), now), Ok(Some(expected)));
+    }
+
+    #[test]
+    fn a_signed_url_is_authenticated_until_it_expires(
+        (issuer, credentials) in credentials(),
+        request in request(),
+        // On either side of a certificate's expiry, within what clocks may differ by.
+        seconds in 1..2_000_u64,
+        method in prop::sample::select(vec!["GET", "HEAD"]),
+    ) {
+        let expires = NOW.plus(Duration::from_secs(seconds));
+        let signed = Signer::new(&credentials).bewit(&request.url, expires)?;
+        let signed = Request { method: method.to_owned(), url: HttpUrl::parse(&signed)? };
+        let line = RequestLine { authorization: None, ..signed.line("") };
+        let without = split_bewit(line.resource).map(|(resource, _)| resource);
+        prop_assert_eq!(without.as_deref(), Some(request.url.resource()));
+        let expected = verified(&credentials, Some(expires))?;
+        prop_assert_eq!(check(&issuer, line, NOW), Ok(Some(expected)));
+        prop_assert_eq!(reason(check(&issuer, line, expires)), "Unauthorized: Access expired");
+    }
+
+    #[test]
+    fn a_signature_holds_for_one_request_only(
+        (issuer, credentials) in credentials(),
+        request in request(),
+        other in request(),
+    ) {
+        let header = request.sign(&credentials, "nonce")?;
+        let (line, other) = (request.line(&header), other.line(&header));
+        for (differs, changed) in [
+            // Signed in upper case.
+            (
+                !other.method.eq_ignore_ascii_case(line.method),
+                RequestLine { method: other.method, ..line },
+            ),
+            (other.resource != line.resource, RequestLine { resource: other.resource, ..line }),
+            (other.host != line.host, RequestLine { host: other.host, ..line }),
+            (other.port != line.port, RequestLine { port: other.port, ..line }),
+        ] {
+            if differs {
+                prop_assert_eq!(reason(check(&issuer, changed, NOW)), "Unauthorized: Bad mac");
+            }
+        }
+    }
+
+    #[test]
+    fn a_signature_holds_for_one_ext_only(
+        request in request(),
+        [one, other] in [restriction(), restriction()],
+    ) {
+        prop_assume!(one != other);
+        let mut credentials = Credentials::permanent("tester", "no-secret")?;
+        let issuer = credentials.clone();
+        credentials.authorized_scopes = one;
+        let one = request.sign(&credentials, "nonce")?;
+        credentials.authorized_scopes = other;
+        let other = request.sign(&credentials, "nonce")?;
+        let [one_mac, other_mac] =
+            [AuthorizationHeader::parse(&one)?.mac, AuthorizationHeader::parse(&other)?.mac];
+        let mixed = other.replace(other_mac, one_mac);
+        let mixed = check(&issuer, request.line(&mixed), NOW);
+        prop_assert_eq!(reason(mixed), "Unauthorized: Bad mac");
+    }
+
+    /// Few letters and many stars, so that scopes often satisfy each other.
+    #[test]
+    fn within_the_limit_all_scopes_are_granted_and_beyond_it_nothing_is_signed(
+        scopes in prop::collection::vec("[ab]{0,12}[*]?", 100..600).prop_map(valid),
+        request in request(),
+    ) {
+        let mut credentials = Credentials::permanent("tester", "no-secret")?;
+        let issuer = credentials.clone();
+        credentials.authorized_scopes = Some(scopes);
+        let url = request.url.as_uri();
+        match Signer::new(&credentials).authorization(&request.method, url, NOW, "nonce") {
+            Ok(header) => {
+                prop_assert!(header.len() <= MAX_MATCH_LENGTH);
+                let verified = check(&issuer, request.line(header.to_str()?), NOW)?;
+                let verified = verified.map(|verified| verified.scopes).unwrap_or_default();
+                prop_assert!(satisfies(&verified, &granted(&credentials)?));
+                prop_assert!(satisfies(&granted(&credentials)?, &verified));
+            }
+            Err(SignError::TooLong { length, limit, .. }) => prop_assert!(length > limit),
+            Err(other) => return Err(other.into()),
+        }
+    }
+}
+
+/// A client, and credentials that are its own or that it issued, restricted or not.
+fn credentials() -> impl Strategy<Value = (Credentials, Credentials)> {
+    let name = prop::option::of("[A-Za-z0-9!@/:.+|_-]{1,40}/temporary");
+    let scopes = prop::option::of(scopes());
+    (
+        ("[A-Za-z0-9!@/:.+|_-]{1,40}", "[ -~]{1,66}"),
+        name,
+        scopes,
+        restriction(),
+        "[A-Za-z0-9_-]{44}",
+    )
+        .prop_filter_map("credentials", |(issuer, name, scopes, authorized_scopes, seed)| {
+            let issuer = Credentials::permanent(issuer.0, issuer.1).ok()?;
+            let restriction = authorized_scopes.iter().flatten().cloned();
+            let credentials = match scopes {
+                None => issuer.clone(),
+                Some(scopes) => TemporaryCredentials {
+                    name: name.map(ClientId::new).transpose().ok()?,
+                    scopes: scopes.into_iter().chain(restriction).collect(),
+                    start: NOW.minus(MAX_SKEW),
+                    expiry: NOW.plus(2 * MAX_SKEW),
+                    seed,
+                }
+                .issue(&issuer)
+                .ok()?,
+            };
+            Some((issuer, Credentials { authorized_scopes, ..credentials }))
+        })
+}
+
+fn restriction() -> impl Strategy<Value = Option<Vec<Scope>>> {
+    prop::option::of(scopes())
+}
+
+fn scopes() -> impl Strategy<Value = Vec<Scope>> {
+    prop::collection::vec("[ -~]{0,20}", 0..6).prop_map(valid)
+}
+
+fn valid(texts: Vec<String>) -> Vec<Scope> {
+    texts.iter().flat_map(|text| text.parse()).collect()
+}
+
+#[derive(Debug)]
+struct Request {
+    method: String,
+    url: HttpUrl,
+}
+
+/// Any method that is a token, any URL that RFC 3986 lets stand and a few that it does not.
+fn request() -> impl Strategy<Value = Request> {
+    let host = prop_oneof![
+        "[A-Za-z0-9]{1,12}(\\.[a-z0-9-]{1,12}){0,3}",
+        prop::sample::select(vec!["[::1]".to_owned(), "127.0.0.1".to_owned()]),
+    ];
+    let port = prop_oneof![Just(String::new()), (1..=u16::MAX).prop_map(|port| format!(":{port}"))];
+    let resource = "/[!$%&'()*+,./0-9:;=@A-Z_a-z~\\[\\]{|} -]{0,60}(\\?[!-~]{0,40})?";
+    ("[!#$%&'*+.^_`|~0-9A-Za-z-]{1,10}", "https?", host, port, resource).prop_filter_map(
+        "URL",
+        |(method, scheme, host, port, resource)| {
+            let url = HttpUrl::parse(&format!("{scheme}://{host}{port}{resource}")).ok()?;
+            Some(Request { method, url })
+        },
+    )
+}
+
+impl Request {
+    fn sign(&self, credentials: &Credentials, nonce: &str) -> Result<String, TestCaseError> {
+        let signer = Signer::new(credentials);
+        let header = signer.authorization(&self.method, self.url.as_uri(), NOW, nonce)?;
+        Ok(header.to_str()?.to_owned())
+    }
+
+    fn line<'a>(&'a self, authorization: &'a str) -> RequestLine<'a> {
+        RequestLine {
+            method: &self.method,
+            resource: self.url.resource(),
+            host: self.url.host(),
+            port: self.url.port(),
+            authorization: Some(authorization),
+        }
+    }
+}
+
+/// Authenticates where `issuer` is the only client and holds `*`.
+fn check(
+    issuer: &Credentials,
+    line: RequestLine<'_>,
+    now: Timestamp,
+) -> Result<Option<Verified>, AuthenticateError> {
+    authenticate(line, now, |client_id| {
+        (client_id == issuer.client_id.as_str()).then(|| Client {
+            access_token: issuer.access_token.clone(),
+            scopes: valid(vec!["*".to_owned()]),
+            expires: None,
+        })
+    })
+}
+
+/// Who such a request is from; `expires`: when its bewit does.
+fn verified(
+    credentials: &Credentials,
+    expires: Option<Timestamp>,
+) -> Result<Verified, TestCaseError> {
+    let certificate = credentials.certificate.as_ref().map(|certificate| certificate.expiry());
+    Ok(Verified {
+        client_id: credentials.client_id.to_string(),
+        scopes: granted(credentials)?,
+        expires: expires.into_iter().chain(certificate).min(),
+        hash: None,
+    })
+}
+
+/// What such credentials grant, where their issuer holds `*`.
+fn granted(credentials: &Credentials) -> Result<Vec<Scope>, TestCaseError> {
+    let certificate = credentials.certificate.as_ref().map(|it| it.scopes().to_vec());
+    let mut granted =
+        credentials.authorized_scopes.clone().or(certificate).unwrap_or(vec![Scope::new("*")?]);
+    granted.push(Scope::new("assume:anonymous")?);
+    Ok(granted)
+}
+
+fn reason(refused: Result<Option<Verified>, AuthenticateError>) -> String {
+    refused.err().map(|error| error.to_string()).unwrap_or_default()
+}

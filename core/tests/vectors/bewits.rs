@@ -1,0 +1,132 @@
+//! `bewits.json`: URL, credentials, ext, expiry; the bewit decoded and encoded, the signed URL.
+
+use crate::Vector;
+use crate::credentials::{ExtJson, granted};
+use crate::deployment::{check, one_bit_off, refusal, refused_elsewhere};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use libtest_mimic::Failed;
+use serde::Deserialize;
+use serde_json::Value;
+use std::time::Duration;
+use taskcluster_proxy_core::Timestamp;
+use taskcluster_proxy_core::credentials::Signer;
+use taskcluster_proxy_core::hawk::{
+    Artifacts, Bewit, HttpUrl, Key, Kind, RequestLine, append_bewit, split_bewit,
+};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BewitVector {
+    description: String,
+    url: String,
+    #[serde(rename = "clientId")]
+    client_id: String,
+    #[serde(rename = "accessToken")]
+    access_token: String,
+    ext_json: Option<Value>,
+    /// Empty where there is none.
+    ext: String,
+    expiry: u64,
+    decoded: String,
+    bewit: String,
+    signed_url: String,
+}
+
+impl Vector for BewitVector {
+    fn description(&self) -> &str {
+        &self.description
+    }
+
+    fn check(&self) -> Result<(), Failed> {
+        let ext_json: Option<ExtJson> =
+            self.ext_json.clone().map(serde_json::from_value).transpose()?;
+        let credentials =
+            ext_json.unwrap_or_default().credentials(&self.client_id, &self.access_token)?;
+        let url = HttpUrl::parse(&self.url)?;
+        let expiry = Timestamp::from_secs(self.expiry);
+        let signed_url = Signer::new(&credentials).bewit(&url, expiry)?;
+        let (resource, encoded) = split_bewit(&signed_url).ok_or("the signed URL has no bewit")?;
+        let bewit = Bewit::decode(encoded)?;
+
+        let ext_json = Some(bewit.ext.as_str()).filter(|ext| !ext.is_empty());
+        let ext_json = ext_json.map(|ext| STANDARD.decode(ext)).transpose()?;
+        let ext_json = ext_json.map(|json| serde_json::from_slice(&json)).transpose()?;
+        assert_eq!(ext_json, self.ext_json, "ext as JSON");
+        assert_eq!(bewit.ext, self.ext, "ext in base64");
+
+        let artifacts = Artifacts {
+            kind: Kind::Bewit,
+            ts: self.expiry,
+            nonce: "",
+            method: "GET",
+            resource: url.resource(),
+            host: url.host(),
+            port: url.port(),
+            hash: None,
+            ext: Some(&self.ext),
+        };
+        let mac = Key::new(&self.access_token).mac(&artifacts).to_string();
+        let expected = format!("{}\\{}\\{mac}\\{}", self.client_id, self.expiry, self.ext);
+        assert_eq!(expected, self.decoded, "MAC of the normalized string");
+        assert_eq!(String::from_utf8(URL_SAFE_NO_PAD.decode(encoded)?)?, self.decoded, "decoded");
+        assert_eq!(encoded, self.bewit, "encoded");
+        assert_eq!(resource, self.url, "the URL that was signed");
+        assert_eq!(signed_url, self.signed_url, "signed URL");
+        assert_eq!(append_bewit(&self.url, &self.bewit), self.signed_url, "bewit appended");
+        let expected =
+            Bewit { id: self.client_id.clone(), exp: self.expiry, mac, ext: self.ext.clone() };
+        assert_eq!(Bewit::decode(&self.bewit)?, expected, "decoded into its parts");
+
+        let signed = HttpUrl::parse(&self.signed_url)?;
+        let request = RequestLine {
+            method: "GET",
+            resource: signed.resource(),
+            host: signed.host(),
+            port: signed.port(),
+            authorization: None,
+        };
+        let now = expiry.minus(Duration::from_secs(60));
+        for method in ["GET", "HEAD"] {
+            let verified =
+                check(RequestLine { method, ..request }, now)?.ok_or("the URL makes no claim")?;
+            assert_eq!(verified.client_id, self.client_id, "authenticated clientId");
+            assert_eq!(verified.scopes, granted(&credentials)?, "authenticated scopes");
+            assert_eq!(verified.expires, Some(expiry), "authenticated until");
+        }
+        self.refused_with_one_bit_changed(&url, request, now);
+        assert_eq!(refusal(request, expiry), "Unauthorized: Access expired");
+        Ok(())
+    }
+}
+
+impl BewitVector {
+    fn refused_with_one_bit_changed(
+        &self,
+        url: &HttpUrl,
+        request: RequestLine<'_>,
+        now: Timestamp,
+    ) {
+        refused_elsewhere(request, now);
+        for resource in one_bit_off(url.resource()) {
+            let resource = append_bewit(&resource, &self.bewit);
+            let request = RequestLine { resource: &resource, ..request };
+            assert_eq!(refusal(request, now), "Unauthorized: Bad mac", "{resource}");
+        }
+        for method in one_bit_off(request.method) {
+            assert_eq!(
+                refusal(RequestLine { method: &method, ..request }, now),
+                "Unauthorized: Invalid method"
+            );
+        }
+        for decoded in one_bit_off(&self.decoded) {
+            let resource = append_bewit(url.resource(), &URL_SAFE_NO_PAD.encode(&decoded));
+            // A changed bit can also make another clientId, a bewit that expired, or none.
+            assert_ne!(
+                refusal(RequestLine { resource: &resource, ..request }, now),
+                "",
+                "{decoded}"
+            );
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! What the entries of more than one file say in the same way.
+
+use libtest_mimic::Failed;
+use serde::Deserialize;
+use serde_json::Value;
+use taskcluster_proxy_core::credentials::{Certificate, Credentials, Scope};
+
+/// The content of `ext`, as the fixtures have it in the clear.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(crate) struct ExtJson {
+    certificate: Option<Value>,
+    authorized_scopes: Option<Vec<String>>,
+}
+
+impl ExtJson {
+    /// The credentials with which such an `ext` goes along.
+    pub(crate) fn credentials(
+        &self,
+        client_id: &str,
+        access_token: &str,
+    ) -> Result<Credentials, Failed> {
+        let certificate =
+            self.certificate.as_ref().map(|json| Certificate::parse(&json.to_string()));
+        let mut credentials = Credentials::permanent(client_id, access_token)?;
+        credentials.certificate = certificate.transpose()?;
+        credentials.authorized_scopes =
+            self.authorized_scopes.as_deref().map(scopes).transpose()?;
+        Ok(credentials)
+    }
+}
+
+/// What a request signed with `credentials` may do, where permanent clients hold `*`.
+pub(crate) fn granted(credentials: &Credentials) -> Result<Vec<Scope>, Failed> {
+    let certificate = credentials.certificate.as_ref().map(|it| it.scopes().to_vec());
+    let mut granted = match credentials.authorized_scopes.clone().or(certificate) {
+        Some(scopes) => scopes,
+        None => vec![Scope::new("*")?],
+    };
+    granted.push(Scope::new("assume:anonymous")?);
+    Ok(granted)
+}
+
+pub(crate) fn scopes(texts: &[String]) -> Result<Vec<Scope>, Failed> {
+    Ok(texts.iter().map(|text| text.parse()).collect::<Result<_, _>>()?)
+}
