@@ -64,7 +64,7 @@ async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
 
 async fn deployment(
     deployment: Deployment,
-) -> std::io::Result<(Option<Sandbox>, RootUrl, Credentials)> {
+) -> io::Result<(Option<Sandbox>, RootUrl, Credentials)> {
     match deployment {
         Deployment::Taskcluster { root_url, credentials } => Ok((None, root_url, credentials)),
         Deployment::Sandbox => {

@@ -19,22 +19,22 @@ pub struct ReplyBody {
     _lease: Lease,
 }
 
+/// Where a body comes from.
 #[derive(Debug)]
-enum Source {
+pub enum Source {
+    /// The proxy itself.
     Own(Full<Bytes>),
+    /// An upstream.
     Upstream(UpstreamBody),
 }
 
-/// An answer of the proxy's own, before the headers that say whose credentials are in force.
-pub type OwnReply = Response<Full<Bytes>>;
-
 /// An empty answer.
-pub fn empty(status: StatusCode) -> OwnReply {
+pub fn empty(status: StatusCode) -> Response<Source> {
     own(status, Full::default())
 }
 
 /// The answer to `POST /bewit`.
-pub fn see_other(url: String) -> OwnReply {
+pub fn see_other(url: String) -> Response<Source> {
     let mut reply = own(StatusCode::SEE_OTHER, Full::from(url.clone()));
     let headers = reply.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
@@ -49,7 +49,7 @@ pub fn see_other(url: String) -> OwnReply {
 }
 
 /// An error in the shape of Taskcluster's services.
-pub fn error(error: &ProxyError) -> OwnReply {
+pub fn error(error: &ProxyError) -> Response<Source> {
     let mut reply = own(error.status(), Full::from(error.to_json()));
     let headers = reply.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -59,8 +59,8 @@ pub fn error(error: &ProxyError) -> OwnReply {
     reply
 }
 
-fn own(status: StatusCode, body: Full<Bytes>) -> OwnReply {
-    let mut reply = Response::new(body);
+fn own(status: StatusCode, body: Full<Bytes>) -> Response<Source> {
+    let mut reply = Response::new(Source::Own(body));
     *reply.status_mut() = status;
     // An answer from upstream keeps the date that it came with, or none.
     if let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(SystemTime::now())) {
@@ -70,14 +70,9 @@ fn own(status: StatusCode, body: Full<Bytes>) -> OwnReply {
 }
 
 impl ReplyBody {
-    /// Of an answer of the proxy's own.
-    pub fn own(body: Full<Bytes>, lease: Lease) -> Self {
-        Self { source: Source::Own(body), _lease: lease }
-    }
-
-    /// Of an upstream's answer.
-    pub fn upstream(body: UpstreamBody, lease: Lease) -> Self {
-        Self { source: Source::Upstream(body), _lease: lease }
+    /// The body of an answer to a request that holds `lease`.
+    pub fn new(source: Source, lease: Lease) -> Self {
+        Self { source, _lease: lease }
     }
 }
 

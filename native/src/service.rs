@@ -2,16 +2,19 @@
 
 use crate::clock;
 use crate::credentials::{Lease, Store};
-use crate::reply::{self, OwnReply, ReplyBody};
+use crate::reply::{self, ReplyBody, Source};
 use crate::upstream::{Outgoing, Replay, ReplayBudget, Upstream};
 use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use taskcluster_proxy_core::credentials::Credentials;
 use taskcluster_proxy_core::hawk::{HttpUrl, UrlError};
-use taskcluster_proxy_core::proxy::{ProxyError, RootUrl, Route, Target, route, strip_hop_by_hop};
+use taskcluster_proxy_core::proxy::{
+    ProxyError, ReplyHeaders, RootUrl, Route, Target, route, strip_hop_by_hop,
+};
 use zeroize::Zeroizing;
 
 /// The largest body of `POST /bewit`, in bytes.
@@ -38,45 +41,37 @@ impl Service {
     /// Answers a request. There is always an answer: errors become one here and nowhere else.
     pub async fn call(&self, request: Request<Incoming>) -> Response<ReplyBody> {
         let start = Instant::now();
-        let method = request.method().clone();
-        let resource = request.uri().clone();
-        let (reply, detail) = match self.dispatch(request).await {
-            Ok(answered) => answered,
-            Err(error) => {
-                let detail = error.to_string();
-                (self.own(reply::error(&error)).await, detail)
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        let (answered, lease) = match self.route(&request) {
+            // An update waits for all leases: it must not hold one itself.
+            Ok(Route::Credentials) => {
+                let answered = self.update_credentials(request).await;
+                (answered, self.store.lease().await)
             }
+            Ok(Route::Bewit) => {
+                let lease = self.store.lease().await;
+                (bewit(request, &lease).await, lease)
+            }
+            Ok(Route::Upstream(target)) => {
+                let lease = self.store.lease().await;
+                (self.forward(request, target, &lease).await, lease)
+            }
+            Err(error) => (Err(error), self.store.lease().await),
         };
-        let elapsed = start.elapsed();
+        let (mut reply, note) =
+            answered.unwrap_or_else(|error| (reply::error(&error), Note::Text(error.to_string())));
+        lease.reply_headers.apply(reply.headers_mut());
         // The query may hold a signature: the path alone tells what was asked for.
-        tracing::info!(
-            "{method} {} {} {elapsed:.1?} {detail}",
-            resource.path(),
-            reply.status().as_u16()
-        );
-        reply
+        let (path, status, elapsed) = (uri.path(), reply.status().as_u16(), start.elapsed());
+        tracing::info!("{method} {path} {status} {elapsed:.1?} {note}");
+        reply.map(|body| ReplyBody::new(body, lease))
     }
 
-    async fn dispatch(&self, request: Request<Incoming>) -> Result<Answered, ProxyError> {
+    fn route(&self, request: &Request<Incoming>) -> Result<Route, ProxyError> {
         if request.method() == Method::CONNECT {
             return Err(ProxyError::Connect);
         }
-        match route(request.uri(), &self.root_url)? {
-            Route::Bewit => self.bewit(request).await,
-            Route::Credentials => self.update_credentials(request).await,
-            Route::Upstream(target) => self.forward(request, &target).await,
-        }
-    }
-
-    async fn bewit(&self, request: Request<Incoming>) -> Result<Answered, ProxyError> {
-        expect_method(&request, Method::POST, "/bewit", "POST")?;
-        let lease = self.store.lease().await;
-        let body = read(request, MAX_BEWIT_BODY).await?;
-        let text =
-            std::str::from_utf8(&body).map_err(|error| UrlError::Encoding(error.valid_up_to()))?;
-        let url = HttpUrl::parse(text)?;
-        let signed = lease.signer.bewit(&url, clock::now().plus(BEWIT_LIFETIME))?;
-        Ok((with_headers(reply::see_other(signed), lease), url.host().to_owned()))
+        Ok(route(request.uri(), &self.root_url)?)
     }
 
     async fn update_credentials(&self, request: Request<Incoming>) -> Result<Answered, ProxyError> {
@@ -88,55 +83,66 @@ impl Service {
         let left = tokio::spawn(async move { store.replace(credentials).await })
             .await
             .map_err(|_| ProxyError::Internal)?;
-        let detail = match left {
+        let note = match left {
             0 => format!("client {client_id}"),
             _ => format!("client {client_id}; {left} requests go on with the previous credentials"),
         };
-        Ok((self.own(reply::empty(StatusCode::OK)).await, detail))
+        Ok((reply::empty(StatusCode::OK), Note::Text(note)))
     }
 
     async fn forward(
         &self,
         request: Request<Incoming>,
-        target: &Target,
+        target: Target,
+        lease: &Lease,
     ) -> Result<Answered, ProxyError> {
-        let lease = self.store.lease().await;
         let (mut parts, body) = request.into_parts();
         strip_hop_by_hop(&mut parts.headers);
         let outgoing = Outgoing {
             method: &parts.method,
-            target,
+            target: &target,
             headers: parts.headers,
             body: Replay::new(body, &self.replay),
             signer: Some(&lease.signer),
         };
         let exchanged = self.upstream.exchange(&outgoing).await;
-        drop(outgoing);
-        let (reply, attempts) = match exchanged {
-            Ok(exchanged) => exchanged,
-            Err(error) => return Err(error.into_proxy_error(origin(&target.uri))),
-        };
-        let (mut parts, body) = reply.into_parts();
-        strip_hop_by_hop(&mut parts.headers);
-        lease.reply_headers.apply_proxied(&target.uri, &mut parts.headers);
-        let detail = match attempts {
-            1 => origin(&target.uri),
-            _ => format!("{} after {attempts} attempts", origin(&target.uri)),
-        };
-        Ok((Response::from_parts(parts, ReplyBody::upstream(body, lease)), detail))
-    }
-
-    async fn own(&self, reply: OwnReply) -> Response<ReplyBody> {
-        with_headers(reply, self.store.lease().await)
+        let (mut reply, attempts) =
+            exchanged.map_err(|error| error.into_proxy_error(Origin(&target.uri).to_string()))?;
+        strip_hop_by_hop(reply.headers_mut());
+        ReplyHeaders::endpoint(&target.uri, reply.headers_mut());
+        Ok((reply.map(Source::Upstream), Note::Upstream { uri: target.uri, attempts }))
     }
 }
 
-/// An answer, and what the log says of it.
-type Answered = (Response<ReplyBody>, String);
+async fn bewit(request: Request<Incoming>, lease: &Lease) -> Result<Answered, ProxyError> {
+    expect_method(&request, Method::POST, "/bewit", "POST")?;
+    let body = read(request, MAX_BEWIT_BODY).await?;
+    let text =
+        std::str::from_utf8(&body).map_err(|error| UrlError::Encoding(error.valid_up_to()))?;
+    let url = HttpUrl::parse(text)?;
+    let signed = lease.signer.bewit(&url, clock::now().plus(BEWIT_LIFETIME))?;
+    Ok((reply::see_other(signed), Note::Text(url.host().to_owned())))
+}
 
-fn with_headers(mut reply: OwnReply, lease: Lease) -> Response<ReplyBody> {
-    lease.reply_headers.apply(reply.headers_mut());
-    reply.map(|body| ReplyBody::own(body, lease))
+/// An answer, and what the log says of it.
+type Answered = (Response<Source>, Note);
+
+/// What the log says of an answer, put into words only if it is logged.
+enum Note {
+    Text(String),
+    Upstream { uri: Uri, attempts: u32 },
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Upstream { uri, attempts: 1 } => Origin(uri).fmt(f),
+            Self::Upstream { uri, attempts } => {
+                write!(f, "{} after {attempts} attempts", Origin(uri))
+            }
+        }
+    }
 }
 
 fn expect_method(
@@ -161,9 +167,13 @@ async fn read(request: Request<Incoming>, limit: usize) -> Result<Zeroizing<Vec<
     }
 }
 
-/// Scheme, host and port: enough to tell who did not answer, and no secret in it.
-fn origin(uri: &Uri) -> String {
-    let scheme = uri.scheme_str().unwrap_or_default();
-    let authority = uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
-    format!("{scheme}://{authority}")
+/// Scheme, host and port: enough to tell who is meant, and no secret in it.
+struct Origin<'a>(&'a Uri);
+
+impl fmt::Display for Origin<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = self.0.scheme_str().unwrap_or_default();
+        let authority = self.0.authority().map(|authority| authority.as_str()).unwrap_or_default();
+        write!(f, "{scheme}://{authority}")
+    }
 }

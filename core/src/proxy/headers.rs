@@ -80,16 +80,15 @@ impl ReplyHeaders {
         Self(headers)
     }
 
-    /// Puts them on an answer of the proxy's own.
+    /// Puts them on an answer, in the place of any that came from upstream.
     pub fn apply(&self, headers: &mut HeaderMap) {
         for (name, value) in &self.0 {
             headers.insert(name, value.clone());
         }
     }
 
-    /// Puts them on an answer that came from `upstream`.
-    pub fn apply_proxied(&self, upstream: &Uri, headers: &mut HeaderMap) {
-        self.apply(headers);
+    /// Says where an answer came from: the URL that was asked for there.
+    pub fn endpoint(upstream: &Uri, headers: &mut HeaderMap) {
         headers.insert(ENDPOINT, text(&upstream.to_string()));
     }
 }
@@ -147,7 +146,8 @@ mod tests {
         headers.append(VERSION, HeaderValue::from_static("forged"));
         headers.append(VERSION, HeaderValue::from_static("forged"));
         let uri = Uri::from_static("https://tc.example.com/x?");
-        ReplyHeaders::new("1.2.3", "abc", &credentials).apply_proxied(&uri, &mut headers);
+        ReplyHeaders::new("1.2.3", "abc", &credentials).apply(&mut headers);
+        ReplyHeaders::endpoint(&uri, &mut headers);
         let expected = [
             ("x-taskcluster-proxy-version", "1.2.3"),
             ("x-taskcluster-proxy-revision", "abc"),
