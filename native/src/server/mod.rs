@@ -1,1 +1,11 @@
 //! Listening, accepting, admitting.
+
+mod address;
+mod admit;
+mod listen;
+mod owner;
+
+pub use address::{ClientAddr, LocalAddr};
+pub use admit::{AdmitError, Admitter, Verdict};
+pub use listen::{ListenError, Listeners, bind};
+pub use owner::{Owner, find_owner, owner_of};
