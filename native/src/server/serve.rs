@@ -25,20 +25,19 @@ pub async fn serve(
         .title_case_headers(true)
         // What came from upstream passes unchanged; answers of our own bring a date along.
         .auto_date_header(false);
+    let admitter = Arc::new(admitter);
     loop {
         let (stream, client, local) = listeners.accept().await;
-        if admitter.admit(&stream, client, local) != Verdict::Admitted {
-            continue;
-        }
-        let service = Arc::clone(&service);
-        let answer = service_fn(move |request| {
-            let service = Arc::clone(&service);
-            async move { Ok::<_, Infallible>(service.call(request).await) }
-        });
-        let connection = http.serve_connection(TokioIo::new(stream), answer);
+        let (http, service, admitter) = (http.clone(), Arc::clone(&service), Arc::clone(&admitter));
         tokio::spawn(async move {
+            // Here and not before: the check of one connection must not keep the others waiting.
+            if admitter.admit(&stream, client, local).await == Verdict::Rejected {
+                return;
+            }
+            let answer =
+                service_fn(|request| async { Ok::<_, Infallible>(service.call(request).await) });
             // A client that goes away, or sends something that is not HTTP and got a 400 for it.
-            if let Err(error) = connection.await {
+            if let Err(error) = http.serve_connection(TokioIo::new(stream), answer).await {
                 tracing::debug!("connection of {client} ended: {error}");
             }
         });
