@@ -1,1 +1,41 @@
-//! .
+//! What the end-to-end stories in `tests/tests/` are built of: the proxy as a child process, an
+//! upstream that does as it is told, a client that sends and reads exact bytes, the clients and
+//! verifiers of others.
+//!
+//! Everything runs over loopback sockets and pipes. Nothing here sleeps to wait for something: what
+//! has to be waited for is waited for, no longer than [`DEADLINE`], and then the story fails and
+//! says what it waited for.
+//!
+//! ```no_run
+//! use stories::{Answer, Proxy, Upstream, exchange};
+//!
+//! let upstream = Upstream::start([Answer::status(503), Answer::ok("hello")]);
+//! let proxy = Proxy::in_front_of(upstream.root_url()).start();
+//! let response = exchange(proxy.address(), "GET /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n");
+//! assert_eq!((response.status(), response.body.as_slice()), (200, &b"hello"[..]));
+//! assert_eq!(upstream.requests().len(), 2);
+//! ```
+
+mod answer;
+mod binary;
+pub mod clients;
+pub mod http1;
+mod output;
+mod proxy;
+mod raw;
+mod signal;
+mod upstream;
+
+pub use answer::Answer;
+pub use binary::binary;
+pub use output::Finished;
+pub use proxy::{Proxy, ProxyBuilder};
+pub use raw::{Connection, Response, exchange};
+pub use signal::Gate;
+pub use upstream::{Request, Script, Upstream};
+
+use std::time::Duration;
+
+/// How long a story waits for any one thing. Generous: it is only ever reached on the way to a
+/// failure, and machines that run tests are slow at times.
+pub const DEADLINE: Duration = Duration::from_secs(30);

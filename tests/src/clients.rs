@@ -1,0 +1,85 @@
+//! The clients and verifiers that others wrote, in Node and Python. `tests/run` installs them.
+
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+/// A Node program of `tests/clients`.
+pub fn node(program: &str) -> Command {
+    require(&folder().join("node_modules/.package-lock.json"));
+    let mut command = Command::new("node");
+    command.arg(folder().join(program));
+    command
+}
+
+/// A Python program of `tests/clients`.
+pub fn python(program: &str) -> Command {
+    let interpreter = folder().join(".venv/bin/python");
+    require(&interpreter);
+    let mut command = Command::new(interpreter);
+    command.arg(folder().join(program));
+    command
+}
+
+/// Runs a program to its end and returns the JSON that it prints.
+pub fn run(mut command: Command) -> Value {
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}; run tests/run, which sets it up"));
+    let [stdout, stderr] =
+        [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+    assert!(output.status.success(), "{command:?}: {}\n{stdout}{stderr}", output.status);
+    serde_json::from_str(&stdout)
+        .unwrap_or_else(|error| panic!("{command:?}: {error} in what it prints:\n{stdout}{stderr}"))
+}
+
+/// A program that answers questions: one line of JSON each, in and out.
+#[derive(Debug)]
+pub struct Oracle {
+    child: Child,
+    questions: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Oracle {
+    /// Starts it.
+    pub fn start(mut command: Command) -> Self {
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap_or_else(|error| {
+                panic!("{command:?}: {error}; run tests/run, which sets it up")
+            });
+        let questions = child.stdin.take().expect("stdin is a pipe");
+        let answers = BufReader::new(child.stdout.take().expect("stdout is a pipe"));
+        Self { child, questions, answers }
+    }
+
+    /// Asks, and waits for the answer.
+    pub fn ask(&mut self, question: &Value) -> Value {
+        let mut answer = String::new();
+        writeln!(self.questions, "{question}").expect("it reads questions");
+        self.answers.read_line(&mut answer).expect("it writes answers");
+        serde_json::from_str(&answer)
+            .unwrap_or_else(|error| panic!("{error} in the answer {answer:?} to {question}"))
+    }
+}
+
+impl Drop for Oracle {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("clients")
+}
+
+fn require(installed: &Path) {
+    assert!(
+        installed.exists(),
+        "{} is missing: run tests/run, which installs it",
+        installed.display()
+    );
+}

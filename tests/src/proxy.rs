@@ -1,0 +1,216 @@
+use crate::output::Output;
+use crate::{Connection, Finished, Response, binary};
+use std::ffi::{OsStr, OsString};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::process::{Child, Command, Stdio};
+
+/// The proxy, running as a process of its own until the story is over.
+///
+/// If the story fails, what the proxy said is printed with the reason.
+#[derive(Debug)]
+pub struct Proxy {
+    child: Child,
+    output: Output,
+    address: SocketAddr,
+    sandbox: Option<String>,
+}
+
+/// What the proxy is to be started with: on a free port of 127.0.0.1, unless told otherwise.
+#[derive(Clone, Debug)]
+pub struct ProxyBuilder {
+    ip_address: Option<String>,
+    port: u16,
+    args: Vec<OsString>,
+    env: Vec<(OsString, OsString)>,
+    sandbox: bool,
+}
+
+impl Proxy {
+    /// In front of the embedded deployment.
+    pub fn sandbox() -> ProxyBuilder {
+        ProxyBuilder { sandbox: true, ..ProxyBuilder::new() }.args(["--sandbox"])
+    }
+
+    /// In front of a deployment at `root_url`, as the client `tester` with the accessToken
+    /// `no-secret`.
+    pub fn in_front_of(root_url: impl AsRef<OsStr>) -> ProxyBuilder {
+        ProxyBuilder::new()
+            .env("TASKCLUSTER_ROOT_URL", root_url)
+            .env("TASKCLUSTER_CLIENT_ID", "tester")
+            .env("TASKCLUSTER_ACCESS_TOKEN", "no-secret")
+    }
+
+    /// With nothing but the arguments and variables that follow.
+    pub fn with_nothing() -> ProxyBuilder {
+        ProxyBuilder::new()
+    }
+
+    /// Where it listens; where that is every interface, the loopback one.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// `http://<address>`: what a task has as its `TASKCLUSTER_PROXY_URL`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The root URL of the embedded deployment.
+    pub fn sandbox_root_url(&self) -> &str {
+        self.sandbox.as_deref().expect("the proxy was started by Proxy::sandbox()")
+    }
+
+    /// A new connection to it.
+    pub fn connect(&self) -> Connection {
+        Connection::open(self.address)
+    }
+
+    /// Sends one request over a connection of its own, and reads the response.
+    pub fn exchange(&self, request: impl AsRef<[u8]>) -> Response {
+        crate::exchange(self.address, request)
+    }
+
+    /// All that it has said so far, on stdout and stderr.
+    pub fn log(&self) -> String {
+        self.output.text()
+    }
+
+    /// The first line of the log with `text` in it, as soon as there is one.
+    pub fn wait_for_log(&self, text: &str) -> String {
+        let found = self.output.wait_for(|line| line.contains(text).then(|| line.to_owned()));
+        found.unwrap_or_else(|| panic!("the proxy does not say {text:?}"))
+    }
+
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal by name, such as `TERM`.
+    #[cfg(unix)]
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").args(["-s", name, &self.id().to_string()]).status();
+        assert!(status.expect("kill runs").success(), "kill -s {name}");
+    }
+
+    /// Waits until it ends by itself.
+    pub fn wait(mut self) -> Finished {
+        self.output.finish(&mut self.child)
+    }
+
+    /// Ends it as workers do, without a warning.
+    pub fn kill(mut self) -> Finished {
+        self.child.kill().expect("a child can be killed");
+        self.output.finish(&mut self.child)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the proxy said:\n{}", self.log());
+        }
+        // It may have ended already: nothing is left to do then.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl ProxyBuilder {
+    fn new() -> Self {
+        Self {
+            ip_address: Some("127.0.0.1".to_owned()),
+            port: 0,
+            args: Vec::new(),
+            env: Vec::new(),
+            sandbox: false,
+        }
+    }
+
+    /// Adds arguments, options and scopes alike.
+    pub fn args(mut self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self
+    }
+
+    /// Sets a variable. None of `TASKCLUSTER_*` is there without this, nor any for proxies or logs.
+    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.env.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// Listens on this address; on every interface for `None`.
+    pub fn ip_address(mut self, ip_address: Option<&str>) -> Self {
+        self.ip_address = ip_address.map(str::to_owned);
+        self
+    }
+
+    /// Listens on this port.
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// Starts it, and waits until it listens.
+    pub fn start(self) -> Proxy {
+        let mut listening = self.command();
+        listening.args(["--port", &self.port.to_string()]);
+        listening.args(self.ip_address.iter().flat_map(|address| ["--ip-address", address]));
+        let (mut child, output) = spawn(listening);
+        let told = (|| {
+            let address = output.wait_for(listening_on)?;
+            let sandbox = match self.sandbox {
+                true => Some(output.wait_for(|line| word_after(line, "sandbox at "))?),
+                false => None,
+            };
+            Some((address, sandbox))
+        })();
+        let Some((address, sandbox)) = told else {
+            // Whether it hangs or has ended: there is no Proxy yet that would do this.
+            let _ = child.kill();
+            panic!("the proxy does not start; it said:\n{}", output.text());
+        };
+        Proxy { child, output, address, sandbox }
+    }
+
+    /// Runs it with the arguments and variables given and no others, and waits until it ends.
+    pub fn run(self) -> Finished {
+        let (mut child, output) = spawn(self.command());
+        output.finish(&mut child)
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(binary());
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy().to_ascii_uppercase();
+            // What the machine happens to have set must not decide a story.
+            if text.starts_with("TASKCLUSTER_") || text.ends_with("_PROXY") || text == "RUST_LOG" {
+                command.env_remove(name);
+            }
+        }
+        command.args(&self.args).envs(self.env.iter().map(|(name, value)| (name, value)));
+        command
+    }
+}
+
+fn spawn(mut command: Command) -> (Child, Output) {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the proxy's binary runs");
+    let output = Output::of(&mut child);
+    (child, output)
+}
+
+fn listening_on(line: &str) -> Option<SocketAddr> {
+    let mut address: SocketAddr = word_after(line, "listening on ")?.parse().ok()?;
+    address.set_ip(match address.ip() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
+        given => given,
+    });
+    Some(address)
+}
+
+fn word_after(line: &str, text: &str) -> Option<String> {
+    let (_, after) = line.split_once(text)?;
+    after.split([' ', ',', '\n', '\r']).next().map(str::to_owned)
+}

@@ -1,0 +1,156 @@
+use crate::DEADLINE;
+use crate::http1::{Body, Head};
+use std::io::{self, BufReader, ErrorKind, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::Duration;
+
+/// A client's end of a connection, which sends exact bytes.
+#[derive(Debug)]
+pub struct Connection {
+    stream: BufReader<TcpStream>,
+}
+
+/// A response as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// The status line and the headers.
+    pub head: Head,
+    /// What came of the body, out of its chunks if there were any.
+    pub body: Vec<u8>,
+    /// Whether all of the body came: what was declared, or the last chunk. A body that the end of
+    /// the connection ends is complete if the connection was not reset.
+    pub complete: bool,
+    /// What follows the last chunk.
+    pub trailers: Vec<u8>,
+}
+
+/// Sends one request over a connection of its own, and reads the response.
+pub fn exchange(address: SocketAddr, request: impl AsRef<[u8]>) -> Response {
+    let mut connection = Connection::open(address);
+    connection.send(&request);
+    let method = request.as_ref().split(|byte| *byte == b' ').next().unwrap_or_default();
+    connection.response_to(&String::from_utf8_lossy(method))
+}
+
+impl Connection {
+    /// Connects.
+    pub fn open(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect_timeout(&address, DEADLINE)
+            .unwrap_or_else(|error| panic!("no connection to {address}: {error}"));
+        stream.set_read_timeout(Some(DEADLINE)).expect("sockets have timeouts");
+        stream.set_write_timeout(Some(DEADLINE)).expect("sockets have timeouts");
+        // Each piece goes out as it is sent.
+        stream.set_nodelay(true).expect("sockets have TCP_NODELAY");
+        Self { stream: BufReader::new(stream) }
+    }
+
+    /// Sends these bytes.
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.try_send(bytes).unwrap_or_else(|error| panic!("could not send: {error}"));
+    }
+
+    /// Sends these bytes, to a peer that may have closed.
+    ///
+    /// # Errors
+    ///
+    /// It has.
+    pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+        self.stream.get_mut().write_all(bytes.as_ref())
+    }
+
+    /// Says that nothing more will be sent.
+    pub fn finish_sending(&mut self) {
+        self.stream.get_ref().shutdown(Shutdown::Write).expect("a socket can be half closed");
+    }
+
+    /// Reads the next response, an interim one too, to any method but HEAD.
+    pub fn response(&mut self) -> Response {
+        self.response_to("GET")
+    }
+
+    /// Reads the next response, to a request with this method.
+    pub fn response_to(&mut self, method: &str) -> Response {
+        let head = self.head();
+        let mut framing = Body::of_response(&head, method);
+        let mut body = Vec::new();
+        let complete = loop {
+            match framing.next(&mut self.stream) {
+                Ok(Some(piece)) => body.extend(piece),
+                Ok(None) => break true,
+                Err(error) if timed_out(&error) => {
+                    panic!("the body does not go on after {} bytes: {head:?}", body.len())
+                }
+                Err(_) => break false,
+            }
+        };
+        Response { head, body, complete, trailers: framing.trailers().to_vec() }
+    }
+
+    /// Reads a response's head alone; its body can then be read by [`body_until`](Self::body_until).
+    pub fn head(&mut self) -> Head {
+        match Head::read(&mut self.stream) {
+            Ok(Some(head)) => head,
+            Ok(None) => panic!("the connection was closed without a response"),
+            Err(error) => panic!("no response: {error}"),
+        }
+    }
+
+    /// Reads more of a body until what came ends in `end`, and no further.
+    pub fn body_until(&mut self, body: &mut Body, end: impl AsRef<[u8]>) -> Vec<u8> {
+        let mut came = Vec::new();
+        while !came.ends_with(end.as_ref()) {
+            match body.next(&mut self.stream) {
+                Ok(Some(piece)) => came.extend(piece),
+                other => panic!("{other:?} after {:?}", String::from_utf8_lossy(&came)),
+            }
+        }
+        came
+    }
+
+    /// Reads to the end: what still came before the peer closed or reset the connection.
+    pub fn read_to_end(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        match io::Read::read_to_end(&mut self.stream, &mut rest) {
+            Err(error) if timed_out(&error) => panic!("the connection stays open"),
+            _ => rest,
+        }
+    }
+
+    /// Closes with a reset instead of an orderly end.
+    pub fn reset(self) {
+        let socket = socket2::SockRef::from(self.stream.get_ref());
+        socket.set_linger(Some(Duration::ZERO)).expect("sockets have SO_LINGER");
+    }
+
+    /// This end's address, as the peer sees it.
+    pub fn local_address(&self) -> SocketAddr {
+        self.stream.get_ref().local_addr().expect("a connected socket has an address")
+    }
+}
+
+impl Response {
+    /// The status.
+    pub fn status(&self) -> u16 {
+        self.head.word(1).parse().unwrap_or_else(|_| panic!("no status: {:?}", self.head))
+    }
+
+    /// The value of the first header of this name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.header(name)
+    }
+
+    /// The body as text.
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("the body is text")
+    }
+
+    /// The body as JSON.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("the body is not JSON: {error}: {:?}", self.text()))
+    }
+}
+
+fn timed_out(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+}

@@ -1,0 +1,63 @@
+use crate::DEADLINE;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+/// State that threads watch: whoever changes it wakes whoever waits for it.
+#[derive(Debug, Default)]
+pub(crate) struct Watched<T> {
+    state: Mutex<T>,
+    changed: Condvar,
+}
+
+impl<T> Watched<T> {
+    pub(crate) fn new(state: T) -> Self {
+        Self { state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    pub(crate) fn read<R>(&self, read: impl FnOnce(&T) -> R) -> R {
+        read(&self.lock())
+    }
+
+    pub(crate) fn change<R>(&self, change: impl FnOnce(&mut T) -> R) -> R {
+        let result = change(&mut self.lock());
+        self.changed.notify_all();
+        result
+    }
+
+    /// Waits until `read` finds something; `None` if it does not within [`DEADLINE`].
+    pub(crate) fn wait_for<R>(&self, mut read: impl FnMut(&T) -> Option<R>) -> Option<R> {
+        let mut found = None;
+        let waiting = |state: &mut T| {
+            found = read(state);
+            found.is_none()
+        };
+        let guard = self.changed.wait_timeout_while(self.lock(), DEADLINE, waiting);
+        drop(guard);
+        found
+    }
+
+    /// A story that failed in another thread must not hide its reason behind a poisoned lock.
+    fn lock(&self) -> MutexGuard<'_, T> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Shut until the story opens it: an [`Answer`](crate::Answer) can wait there half-way.
+#[derive(Clone, Debug, Default)]
+pub struct Gate(Arc<Watched<bool>>);
+
+impl Gate {
+    /// A gate that is shut.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Lets everything through, from now on.
+    pub fn open(&self) {
+        self.0.change(|open| *open = true);
+    }
+
+    /// Waits until the gate is open; `false` if it stays shut.
+    pub(crate) fn pass(&self) -> bool {
+        self.0.wait_for(|open| open.then_some(())).is_some()
+    }
+}

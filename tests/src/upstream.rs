@@ -1,0 +1,266 @@
+use crate::answer::Act;
+use crate::http1::{Body, Head};
+use crate::signal::Watched;
+use crate::{Answer, DEADLINE};
+use std::io::{self, BufReader, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread;
+use std::time::Duration;
+
+/// A deployment that does exactly as it is told, on a port of 127.0.0.1, and records what it gets.
+#[derive(Debug)]
+pub struct Upstream {
+    address: SocketAddr,
+    state: Arc<Watched<State>>,
+}
+
+/// What the n-th request gets: an array or a vector of answers, of which the last one serves for
+/// all further requests, or a closure that is shown the request's head.
+pub trait Script: Send + 'static {
+    /// The answer to this request, whose body is not read yet.
+    fn answer(&mut self, request: &Request) -> Answer;
+}
+
+/// A request that arrived, as far as it has.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Counts all requests, from 0.
+    pub index: usize,
+    /// Counts connections, from 0: the one that it came on.
+    pub connection: usize,
+    /// The request line and the headers, byte for byte.
+    pub head: Head,
+    /// The body, byte for byte, out of its chunks if there were any; of a body longer than
+    /// [`KEPT`](Self::KEPT) the beginning.
+    pub body: Vec<u8>,
+    /// The length of the body so far.
+    pub body_length: u64,
+    /// Whether the body came to its end.
+    pub complete: bool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    requests: Vec<Request>,
+    connections: Vec<Weak<TcpStream>>,
+    /// How many connections have ended, whoever ended them.
+    ended: usize,
+    over: bool,
+}
+
+impl Upstream {
+    /// Starts to listen.
+    pub fn start(script: impl Script) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
+        let address = listener.local_addr().expect("a listener has an address");
+        let state = Arc::new(Watched::new(State::default()));
+        let script: Arc<Mutex<dyn Script>> = Arc::new(Mutex::new(script));
+        let shared = Arc::clone(&state);
+        thread::spawn(move || accept(&listener, &shared, &script));
+        Self { address, state }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// `http://127.0.0.1:<port>`
+    pub fn root_url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The requests so far.
+    pub fn requests(&self) -> Vec<Request> {
+        self.state.read(|state| state.requests.clone())
+    }
+
+    /// How many connections there have been.
+    pub fn connections(&self) -> usize {
+        self.state.read(|state| state.connections.len())
+    }
+
+    /// Waits until `find` makes something of the requests so far; a request changes as its body
+    /// comes.
+    pub fn wait_for<R>(&self, what: &str, mut find: impl FnMut(&[Request]) -> Option<R>) -> R {
+        self.state.wait_for(|state| find(&state.requests)).unwrap_or_else(|| {
+            panic!("{what} did not come within {DEADLINE:?}; requests: {:#?}", self.requests())
+        })
+    }
+
+    /// Waits until there have been so many requests, their bodies complete.
+    pub fn wait_for_requests(&self, count: usize) -> Vec<Request> {
+        self.wait_for(&format!("{count} requests"), |requests| {
+            let complete = requests.iter().filter(|request| request.complete).count() >= count;
+            complete.then(|| requests.to_vec())
+        })
+    }
+
+    /// Waits until so many connections have ended, whoever ended them.
+    pub fn wait_for_ends(&self, count: usize) {
+        let ended = self.state.wait_for(|state| (state.ended >= count).then_some(()));
+        assert!(ended.is_some(), "{count} connections did not end within {DEADLINE:?}");
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        let connections = self.state.change(|state| {
+            state.over = true;
+            state.connections.clone()
+        });
+        for stream in connections.iter().filter_map(Weak::upgrade) {
+            // Whoever waits for its next byte stops waiting. It may be closed already.
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+        // Wakes the thread that accepts.
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+impl Request {
+    /// How much is kept of a body.
+    pub const KEPT: usize = 8 * 1024 * 1024;
+
+    /// The method.
+    pub fn method(&self) -> &str {
+        self.head.word(0)
+    }
+
+    /// The target, byte for byte.
+    pub fn target(&self) -> &str {
+        self.head.word(1)
+    }
+
+    /// The value of the first header of this name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.header(name)
+    }
+}
+
+impl<F: FnMut(&Request) -> Answer + Send + 'static> Script for F {
+    fn answer(&mut self, request: &Request) -> Answer {
+        self(request)
+    }
+}
+
+impl<const N: usize> Script for [Answer; N] {
+    fn answer(&mut self, request: &Request) -> Answer {
+        nth(self, request.index)
+    }
+}
+
+impl Script for Vec<Answer> {
+    fn answer(&mut self, request: &Request) -> Answer {
+        nth(self, request.index)
+    }
+}
+
+fn nth(answers: &[Answer], index: usize) -> Answer {
+    answers.get(index).or(answers.last()).cloned().unwrap_or_else(Answer::nothing)
+}
+
+fn accept(listener: &TcpListener, state: &Arc<Watched<State>>, script: &Arc<Mutex<dyn Script>>) {
+    for stream in listener.incoming().map_while(Result::ok) {
+        let stream = Arc::new(stream);
+        let connection = state.change(|state| {
+            state.connections.push(Arc::downgrade(&stream));
+            state.connections.len() - 1
+        });
+        if state.read(|state| state.over) {
+            return;
+        }
+        let (state, script) = (Arc::clone(state), Arc::clone(script));
+        thread::spawn(move || {
+            // However it ends, the connection is over.
+            let _ = serve(&stream, connection, &state, &script);
+            drop(stream);
+            state.change(|state| state.ended += 1);
+        });
+    }
+}
+
+fn serve(
+    mut stream: &TcpStream,
+    connection: usize,
+    state: &Watched<State>,
+    script: &Mutex<dyn Script>,
+) -> io::Result<()> {
+    // Each piece goes out as it is sent.
+    stream.set_nodelay(true)?;
+    let mut from = BufReader::new(stream);
+    while let Some(head) = Head::read(&mut from)? {
+        let mut body = Body::of_request(&head);
+        let request = state.change(|state| {
+            let index = state.requests.len();
+            let complete = body.is_done();
+            let body = Vec::new();
+            let request = Request { index, connection, head, body, body_length: 0, complete };
+            state.requests.push(request.clone());
+            request
+        });
+        let answer = script.lock().unwrap_or_else(PoisonError::into_inner).answer(&request);
+        for act in answer.acts {
+            match act {
+                Act::ReadBody => read_body(&mut from, &mut body, state, request.index)?,
+                Act::Send(bytes) => stream.write_all(&bytes)?,
+                Act::Repeat { block, length } => {
+                    io::copy(&mut Cycle { block, at: 0 }.take(length), &mut stream)?;
+                }
+                Act::Trickle { bytes, pause } => {
+                    for byte in bytes {
+                        thread::sleep(pause);
+                        stream.write_all(&[byte])?;
+                    }
+                }
+                Act::Wait(gate) if gate.pass() => {}
+                Act::Wait(_) | Act::Close => return Ok(()),
+                Act::Reset => {
+                    return socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO));
+                }
+                Act::Stall => return io::copy(&mut from, &mut io::sink()).map(|_| ()),
+            }
+        }
+    }
+    Ok(())
+}
+
+fn read_body(
+    from: &mut BufReader<&TcpStream>,
+    body: &mut Body,
+    state: &Watched<State>,
+    index: usize,
+) -> io::Result<()> {
+    loop {
+        let piece = body.next(from)?;
+        state.change(|state| {
+            let request = &mut state.requests[index];
+            match &piece {
+                None => request.complete = true,
+                Some(piece) => {
+                    let kept = piece.len().min(Request::KEPT - request.body.len());
+                    request.body.extend(&piece[..kept]);
+                    request.body_length += piece.len() as u64;
+                }
+            }
+        });
+        if piece.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+/// A block again and again.
+struct Cycle {
+    block: Vec<u8>,
+    at: usize,
+}
+
+impl Read for Cycle {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = (&self.block[self.at..]).read(into)?;
+        self.at = (self.at + read) % self.block.len();
+        Ok(read)
+    }
+}
