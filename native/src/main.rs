@@ -62,9 +62,7 @@ async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-async fn deployment(
-    deployment: Deployment,
-) -> io::Result<(Option<Sandbox>, RootUrl, Credentials)> {
+async fn deployment(deployment: Deployment) -> io::Result<(Option<Sandbox>, RootUrl, Credentials)> {
     match deployment {
         Deployment::Taskcluster { root_url, credentials } => Ok((None, root_url, credentials)),
         Deployment::Sandbox => {
