@@ -95,13 +95,17 @@ impl Admitter {
     /// Decides on a connection. One that is not admitted, and was not just opened and closed to see
     /// whether the proxy is there, is logged.
     ///
-    /// Reads `/proc/net/tcp`, which blocks the thread for less than it takes to serve a request; a
-    /// connection that is rejected without having said anything takes 100 ms.
+    /// Waits up to 100 ms for what a peer that is not admitted has to say: not to be called where
+    /// other connections wait for it.
     pub async fn admit(&self, stream: &TcpStream, peer: ClientAddr, local: LocalAddr) -> Verdict {
         let Some(rule) = &self.rule else {
             return Verdict::Admitted;
         };
-        let owner = owner_of(peer.as_socket_addr(), local.as_socket_addr());
+        let (theirs, ours) = (peer.as_socket_addr(), local.as_socket_addr());
+        // The kernel walks its whole table of connections for it, which takes milliseconds.
+        let owner = tokio::task::spawn_blocking(move || owner_of(theirs, ours))
+            .await
+            .unwrap_or_else(|error| Err(io::Error::other(error)));
         let Err(reason) = rule.judge(peer, owner) else {
             return Verdict::Admitted;
         };
