@@ -4,7 +4,7 @@ use ipnet::IpNet;
 use std::net::IpAddr;
 use std::time::Duration;
 use taskcluster_proxy_core::credentials::{Credentials, Scope};
-use taskcluster_proxy_core::proxy::RootUrl;
+use taskcluster_proxy_core::proxy::{RetryPolicy, RootUrl};
 
 /// Everything that the command line and the environment say.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub struct Config {
     pub task_id: Option<String>,
     /// How long an update of the credentials waits for requests in flight.
     pub credentials_drain: Duration,
+    /// What is logged: this and what is graver.
+    pub log_level: tracing::Level,
 }
 
 /// Where to listen.
@@ -43,6 +45,7 @@ pub struct Admission {
 
 /// What stands behind the proxy.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one per process")]
 pub enum Deployment {
     /// The embedded one.
     Sandbox,
@@ -53,4 +56,37 @@ pub enum Deployment {
         /// What to sign with; not yet restricted.
         credentials: Credentials,
     },
+}
+
+/// How long and how much. Each has a default that fits a task's proxy.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// DNS, TCP, TLS and a proxy on the way together. Too short: slow networks fail. Too long: a
+    /// task waits for an upstream that is not there.
+    pub connect_timeout: Duration,
+    /// How long a kept connection to an upstream may be idle. Longer than the upstream keeps it
+    /// costs a retry now and then.
+    pub upstream_idle_timeout: Duration,
+    /// How long a client may take to send the head of a request, and how long its connection may be
+    /// idle before it. Too long: idle clients hold descriptors.
+    pub head_timeout: Duration,
+    /// How much of one request's body is kept so that it can be sent again, in bytes.
+    pub replay_each: usize,
+    /// The same for all requests together, in bytes.
+    pub replay_all: usize,
+    /// When to try again.
+    pub retries: RetryPolicy,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(10),
+            upstream_idle_timeout: Duration::from_secs(45),
+            head_timeout: Duration::from_secs(60),
+            replay_each: 1024 * 1024,
+            replay_all: 4 * 1024 * 1024,
+            retries: RetryPolicy::default(),
+        }
+    }
 }

@@ -3,6 +3,15 @@
 //! The binary is a list of steps over this library; the end-to-end tests start the binary.
 
 pub mod cli;
+pub mod clock;
 pub mod config;
+pub mod credentials;
+pub mod env;
+pub mod log;
+pub mod reply;
 pub mod sandbox;
 pub mod server;
+pub mod service;
+pub mod task;
+pub mod upstream;
+pub mod version;

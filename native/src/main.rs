@@ -1,2 +1,118 @@
-//! .
-fn main() {}
+//! The program: a list of steps.
+
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+use taskcluster_proxy::cli::{self, Command};
+use taskcluster_proxy::config::{Config, Deployment, Limits};
+use taskcluster_proxy::credentials::Store;
+use taskcluster_proxy::env::Process;
+use taskcluster_proxy::sandbox::Sandbox;
+use taskcluster_proxy::server::{self, Admitter};
+use taskcluster_proxy::service::Service;
+use taskcluster_proxy::upstream::{ReplayBudget, Upstream};
+use taskcluster_proxy::version::{REVISION, VERSION};
+use taskcluster_proxy::{log, task};
+use taskcluster_proxy_core::credentials::Credentials;
+use taskcluster_proxy_core::proxy::RootUrl;
+
+fn main() -> ExitCode {
+    let config = match cli::parse(std::env::args_os(), &Process) {
+        Ok(Command::Run(config)) => *config,
+        Ok(Command::Print(text)) => return print(&text),
+        Err(error) => return fail(&error),
+    };
+    log::start(config.log_level);
+    // One thread: one proxy serves one task, and what it does is wait (docs/performance.md).
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => match runtime.block_on(run(config)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(error.as_ref()),
+        },
+        Err(error) => fail(&error),
+    }
+}
+
+async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
+    let limits = Limits::default();
+    let (sandbox, root_url, mut credentials) = deployment(config.deployment).await?;
+    let upstream = Upstream::new(&limits)?;
+    let admitter = Admitter::new(&config.admission)?;
+
+    let mut scopes = config.scopes;
+    if let Some(task_id) = &config.task_id {
+        scopes.extend(task::fetch_scopes(&upstream, &root_url, task_id).await?);
+    }
+    // Neither scopes nor a task: no restriction. A task without scopes: none at all.
+    credentials.authorized_scopes =
+        (config.task_id.is_some() || !scopes.is_empty()).then_some(scopes);
+
+    let listeners = server::bind(&config.listen, &config.admission).await?;
+    announce(&listeners.local_addrs(), &root_url, &credentials, sandbox.as_ref());
+    let service = Service {
+        store: Arc::new(Store::new(&credentials, config.credentials_drain)),
+        root_url,
+        upstream,
+        replay: Arc::new(ReplayBudget::new(limits.replay_each, limits.replay_all)),
+    };
+    drop(credentials);
+    server::serve(listeners, admitter, Arc::new(service), &limits).await;
+    Ok(())
+}
+
+async fn deployment(deployment: Deployment) -> io::Result<(Option<Sandbox>, RootUrl, Credentials)> {
+    match deployment {
+        Deployment::Taskcluster { root_url, credentials } => Ok((None, root_url, credentials)),
+        Deployment::Sandbox => {
+            let sandbox = Sandbox::start().await?;
+            let (root_url, credentials) = (sandbox.root_url(), sandbox.credentials());
+            Ok((Some(sandbox), root_url, credentials))
+        }
+    }
+}
+
+/// Says what is in force, so that a log tells how the proxy was started.
+fn announce(
+    addresses: &[SocketAddr],
+    root_url: &RootUrl,
+    credentials: &Credentials,
+    sandbox: Option<&Sandbox>,
+) {
+    let revision = REVISION.unwrap_or("unknown");
+    tracing::info!("taskcluster-proxy {VERSION} (git revision {revision})");
+    tracing::info!("root url {root_url}, client {}", credentials.client_id);
+    match &credentials.certificate {
+        None => tracing::info!("no certificate: the credentials are taken for permanent ones"),
+        Some(certificate) => {
+            let expiry = UNIX_EPOCH + Duration::from_millis(certificate.expiry().millis());
+            tracing::info!("temporary credentials until {}", httpdate::fmt_http_date(expiry));
+        }
+    }
+    match &credentials.authorized_scopes {
+        None => tracing::info!("all scopes of the credentials: no restriction"),
+        Some(scopes) => tracing::info!("restricted to {} scopes: {scopes:?}", scopes.len()),
+    }
+    for address in addresses {
+        tracing::info!("listening on {address}");
+    }
+    if let (Some(sandbox), Some(address)) = (sandbox, addresses.first()) {
+        tracing::info!("sandbox at {root_url}");
+        let _ = write!(io::stderr(), "\n{}\n", sandbox.introduction(*address));
+    }
+}
+
+fn print(text: &str) -> ExitCode {
+    // A reader that has gone away (`--help | head -1`) is no failure.
+    match writeln!(io::stdout(), "{text}") {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => fail(&error),
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+/// One line on stderr: whoever started the proxy shows it to a person.
+fn fail(error: &dyn std::error::Error) -> ExitCode {
+    let _ = writeln!(io::stderr(), "taskcluster-proxy: {error}");
+    ExitCode::FAILURE
+}

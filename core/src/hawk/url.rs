@@ -32,6 +32,9 @@ pub enum UrlError {
     /// Nothing but white space.
     #[error("expected an absolute http:// or https:// URL, found nothing")]
     Empty,
+    /// Not text.
+    #[error("expected a URL in UTF-8, found other bytes at byte {0}")]
+    Encoding(usize),
     /// No scheme, or another one.
     #[error("expected an absolute URL that starts with http:// or https://, found {0}")]
     Scheme(String),

@@ -5,6 +5,7 @@ mod bewits;
 mod credentials;
 mod deployment;
 mod hawk_headers;
+mod routes;
 mod temporary_credentials;
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -19,6 +20,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut all = Vec::new();
     all.extend(trials!(hawk_headers::HeaderVector, "hawk-headers")?);
     all.extend(trials!(bewits::BewitVector, "bewits")?);
+    all.extend(trials!(routes::RouteVector, "routes")?);
     all.extend(trials!(temporary_credentials::TemporaryVector, "temporary-credentials")?);
     libtest_mimic::run(&Arguments::from_args(), all).exit()
 }

@@ -1,0 +1,137 @@
+use super::RouteError;
+use crate::credentials::{JsonError, SignError};
+use crate::hawk::UrlError;
+use http::StatusCode;
+use serde::Serialize;
+
+/// What the proxy itself has to say instead of an upstream's answer.
+///
+/// The one place where an error becomes a status and a body.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProxyError {
+    /// The request goes nowhere.
+    #[error(transparent)]
+    Route(#[from] RouteError),
+    /// An endpoint of the proxy's own does not take this method.
+    #[error("expected {allow} {endpoint}, found {method}")]
+    Method {
+        /// The path.
+        endpoint: &'static str,
+        /// The method that it takes.
+        allow: &'static str,
+        /// The method that came.
+        method: String,
+    },
+    /// CONNECT, which asks for a tunnel.
+    #[error(
+        "CONNECT is not for this proxy: send it requests such as GET /api/<service>/<version>/<path>"
+    )]
+    Connect,
+    /// The body of `POST /bewit` is no URL.
+    #[error("the body of POST /bewit is the URL to sign: {0}")]
+    BewitUrl(#[from] UrlError),
+    /// The body of `PUT /credentials` is no credentials.
+    #[error("the credentials stay as they are: {0}")]
+    Credentials(#[from] JsonError),
+    /// A body to one of the proxy's own endpoints is too large.
+    #[error("expected a body of at most {limit} bytes, found a longer one")]
+    TooLarge {
+        /// In bytes.
+        limit: usize,
+    },
+    /// The client's body could not be read to its end.
+    #[error("the request's body ended before its time: {0}")]
+    Body(String),
+    /// The request cannot be signed.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+    /// No answer came from the upstream.
+    #[error("no answer from {upstream}: {reason}")]
+    Unreachable {
+        /// Scheme, host and port.
+        upstream: String,
+        /// What happened.
+        reason: String,
+    },
+    /// The upstream took too long.
+    #[error("no answer from {upstream} in time: {reason}")]
+    TimedOut {
+        /// Scheme, host and port.
+        upstream: String,
+        /// What took how long.
+        reason: String,
+    },
+    /// A fault of the proxy's own.
+    #[error("the proxy failed to handle this request; its log says more")]
+    Internal,
+}
+
+/// An error as Taskcluster's services shape it; the official clients show `message`.
+#[derive(Serialize)]
+struct Body<'a> {
+    code: &'a str,
+    message: String,
+}
+
+impl ProxyError {
+    /// The status that it is answered with.
+    pub fn status(&self) -> StatusCode {
+        self.answer().0
+    }
+
+    /// The `code` of the body.
+    pub fn code(&self) -> &'static str {
+        self.answer().1
+    }
+
+    /// The value of the `Allow` header that goes with it.
+    pub fn allow(&self) -> Option<&'static str> {
+        match self {
+            Self::Method { allow, .. } => Some(allow),
+            // RFC 9110 section 15.5.6 wants one with each 405.
+            Self::Connect => Some("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
+            _ => None,
+        }
+    }
+
+    /// The body, as JSON.
+    pub fn to_json(&self) -> String {
+        // Two strings always serialize.
+        serde_json::to_string(&Body { code: self.code(), message: self.to_string() })
+            .unwrap_or_default()
+    }
+
+    fn answer(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::Route(_) => (StatusCode::NOT_FOUND, "ResourceNotFound"),
+            Self::Method { .. } | Self::Connect => {
+                (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed")
+            }
+            Self::BewitUrl(_) | Self::Credentials(_) | Self::Body(_) => {
+                (StatusCode::BAD_REQUEST, "InputError")
+            }
+            Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "InputTooLarge"),
+            Self::Sign(_) => (StatusCode::BAD_REQUEST, "AuthorizationTooLong"),
+            Self::Unreachable { .. } => (StatusCode::BAD_GATEWAY, "UpstreamUnreachable"),
+            Self::TimedOut { .. } => (StatusCode::GATEWAY_TIMEOUT, "UpstreamTimedOut"),
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_have_the_services_shape() {
+        let error =
+            ProxyError::Method { endpoint: "/bewit", allow: "POST", method: "GET\"".into() };
+        assert_eq!(
+            error.to_json(),
+            r#"{"code":"MethodNotAllowed","message":"expected POST /bewit, found GET\""}"#
+        );
+        assert_eq!((error.status().as_u16(), error.allow()), (405, Some("POST")));
+    }
+}

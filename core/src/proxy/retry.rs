@@ -1,0 +1,181 @@
+use super::Form;
+use http::{Method, StatusCode};
+use std::time::Duration;
+
+/// How often and how soon a request is tried again.
+///
+/// The default has the figures of Taskcluster's official clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// How many times after the first. More load the services when they are in trouble.
+    pub retries: u32,
+    /// The wait before the first retry; each later one is twice as long. Varied by a quarter both
+    /// ways, so that tasks that failed together do not come back together.
+    pub base: Duration,
+    /// All retries together end at this time after the first failure. A larger one keeps a task
+    /// waiting for an answer that its own client would have retried by then.
+    pub budget: Duration,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self { retries: 5, base: Duration::from_millis(100), budget: Duration::from_secs(30) }
+    }
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// With an answer.
+    Answered(StatusCode),
+    /// Without an answer, and without a byte of the request on its way.
+    NothingSent,
+    /// Without an answer, after some or all of the request was sent.
+    Broken,
+    /// Without an answer, for a reason that will be there the next time too.
+    Hopeless,
+}
+
+/// Whether a request can be sent again once some of it was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeatable {
+    /// Yes: its body, as far as it came, is still there.
+    Yes,
+    /// No: its body is gone, or it might do its work twice.
+    No,
+}
+
+impl Repeatable {
+    /// Taskcluster's APIs are built to be idempotent; of another host only RFC 9110 section 9.2.2
+    /// is known. `body_kept`: what came of the body is still there.
+    pub fn new(form: Form, method: &Method, body_kept: bool) -> Self {
+        if body_kept && (form == Form::Service || method.is_idempotent()) {
+            Self::Yes
+        } else {
+            Self::No
+        }
+    }
+}
+
+/// What to do after an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Give the caller what there is.
+    Deliver,
+    /// Try again after this long.
+    RetryAfter(Duration),
+}
+
+impl RetryPolicy {
+    /// Decides after the attempt number `attempt` (the first is 1), `since` after the first failure.
+    /// `jitter` is random, from 0 to 1.
+    ///
+    /// ```
+    /// use http::StatusCode;
+    /// use std::time::Duration;
+    /// use taskcluster_proxy_core::proxy::{Decision, Outcome, Repeatable, RetryPolicy};
+    ///
+    /// let outcome = Outcome::Answered(StatusCode::SERVICE_UNAVAILABLE);
+    /// assert_eq!(
+    ///     RetryPolicy::default().decide(2, Duration::from_millis(150), outcome, Repeatable::Yes, 0.5),
+    ///     Decision::RetryAfter(Duration::from_millis(200)),
+    /// );
+    /// ```
+    pub fn decide(
+        &self,
+        attempt: u32,
+        since: Duration,
+        outcome: Outcome,
+        repeatable: Repeatable,
+        jitter: f32,
+    ) -> Decision {
+        let worthwhile = match outcome {
+            Outcome::Answered(status) => status.is_server_error() && repeatable == Repeatable::Yes,
+            Outcome::Broken => repeatable == Repeatable::Yes,
+            Outcome::NothingSent => true,
+            Outcome::Hopeless => false,
+        };
+        if !worthwhile || attempt > self.retries {
+            return Decision::Deliver;
+        }
+        let delay = self.delay(attempt, jitter);
+        if since.saturating_add(delay) < self.budget {
+            Decision::RetryAfter(delay)
+        } else {
+            Decision::Deliver
+        }
+    }
+
+    fn delay(&self, attempt: u32, jitter: f32) -> Duration {
+        let doubled = 2u32.saturating_pow(attempt.saturating_sub(1));
+        let varied = 0.75 + 0.5 * jitter.clamp(0.0, 1.0);
+        self.base.saturating_mul(doubled).min(self.budget).mul_f32(varied)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const POLICY: RetryPolicy = RetryPolicy {
+        retries: 5,
+        base: Duration::from_millis(100),
+        budget: Duration::from_secs(30),
+    };
+
+    fn retries(outcome: Outcome, repeatable: Repeatable) -> bool {
+        POLICY.decide(1, Duration::ZERO, outcome, repeatable, 0.0) != Decision::Deliver
+    }
+
+    #[test]
+    fn what_is_tried_again() {
+        use Outcome::*;
+        use Repeatable::*;
+        for (outcome, repeatable, expected) in [
+            (Answered(StatusCode::OK), Yes, false),
+            (Answered(StatusCode::UNAUTHORIZED), Yes, false),
+            (Answered(StatusCode::TOO_MANY_REQUESTS), Yes, false),
+            (Answered(StatusCode::INTERNAL_SERVER_ERROR), Yes, true),
+            (Answered(StatusCode::GATEWAY_TIMEOUT), Yes, true),
+            (Answered(StatusCode::INTERNAL_SERVER_ERROR), No, false),
+            (Broken, Yes, true),
+            (Broken, No, false),
+            (NothingSent, No, true),
+            (Hopeless, Yes, false),
+        ] {
+            assert_eq!(retries(outcome, repeatable), expected, "{outcome:?} {repeatable:?}");
+        }
+    }
+
+    #[test]
+    fn what_can_be_repeated() {
+        for (form, method, body_kept, expected) in [
+            (Form::Service, Method::POST, true, Repeatable::Yes),
+            (Form::Service, Method::GET, false, Repeatable::No),
+            (Form::Host, Method::POST, true, Repeatable::No),
+            (Form::Host, Method::PATCH, true, Repeatable::No),
+            (Form::Host, Method::PUT, true, Repeatable::Yes),
+            (Form::Host, Method::GET, true, Repeatable::Yes),
+            (Form::Host, Method::DELETE, false, Repeatable::No),
+        ] {
+            assert_eq!(Repeatable::new(form, &method, body_kept), expected, "{form:?} {method}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn bounds_hold(attempt in 1u32.., since in 0u64..100_000, jitter: f32) {
+            let since = Duration::from_millis(since);
+            match POLICY.decide(attempt, since, Outcome::Broken, Repeatable::Yes, jitter) {
+                Decision::Deliver => prop_assert!(attempt > 5 || since >= Duration::from_secs(28)),
+                Decision::RetryAfter(delay) => {
+                    prop_assert!(attempt <= 5);
+                    prop_assert!(since + delay < POLICY.budget);
+                    let middle = POLICY.base * 2u32.pow(attempt - 1);
+                    prop_assert!(delay >= middle.mul_f32(0.749) && delay <= middle.mul_f32(1.251));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! The grammar of the command line.
+
+use super::CliError;
+use super::value::printable;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{ArgAction, CommandFactory, FromArgMatches, Parser};
+use std::ffi::OsString;
+
+/// The command line, values as they came. Without Debug: there are secrets among them.
+#[derive(Parser)]
+#[command(
+    name = "taskcluster-proxy",
+    help_template = TEMPLATE,
+    after_help = URL_FORMS,
+    infer_long_args = true,
+    disable_help_flag = true,
+    disable_version_flag = true
+)]
+pub(super) struct Arguments {
+    /// The template explains them.
+    #[arg(value_name = "scope", hide = true)]
+    pub(super) scopes: Vec<OsString>,
+
+    /// Add the scopes of this task: the queue is
+    /// asked for them at the start.
+    #[arg(short, long, value_name = "taskId", verbatim_doc_comment, help_heading = DEPLOYMENT)]
+    pub(super) task_id: Option<OsString>,
+
+    /// Where the deployment is, for example
+    /// https://tc.example.com
+    /// [env TASKCLUSTER_ROOT_URL]
+    #[arg(long, value_name = "url", verbatim_doc_comment, help_heading = DEPLOYMENT)]
+    pub(super) root_url: Option<OsString>,
+
+    /// Whose credentials sign.
+    /// [env TASKCLUSTER_CLIENT_ID]
+    #[arg(long, value_name = "clientId", verbatim_doc_comment, help_heading = DEPLOYMENT)]
+    pub(super) client_id: Option<OsString>,
+
+    /// Their secret. Every local user can read
+    /// flags: the variable keeps it better.
+    /// [env TASKCLUSTER_ACCESS_TOKEN]
+    #[arg(long, value_name = "token", verbatim_doc_comment, help_heading = DEPLOYMENT)]
+    pub(super) access_token: Option<OsString>,
+
+    /// What makes them temporary; none, or an
+    /// empty one, for permanent ones.
+    /// [env TASKCLUSTER_CERTIFICATE]
+    #[arg(long, value_name = "json", verbatim_doc_comment, help_heading = DEPLOYMENT)]
+    pub(super) certificate: Option<OsString>,
+
+    /// Sign for a small deployment within this
+    /// program, to try things out. Instead of the
+    /// four above; ignores their variables.
+    #[arg(long, verbatim_doc_comment, help_heading = DEPLOYMENT)]
+    pub(super) sandbox: bool,
+
+    /// Wait this long for requests in flight
+    /// before PUT /credentials takes effect;
+    /// fractions allowed, 0 for not at all, at
+    /// most 3600. [default 5]
+    #[arg(long, value_name = "seconds", verbatim_doc_comment, help_heading = DEPLOYMENT)]
+    pub(super) credentials_drain: Option<OsString>,
+
+    /// Listen on this port; 0 for any free one.
+    /// [default 8080]
+    #[arg(short, long, value_name = "port", verbatim_doc_comment, help_heading = CONNECTIONS)]
+    pub(super) port: Option<OsString>,
+
+    /// Listen on this address alone.
+    /// [default all, IPv4 and IPv6]
+    #[arg(short, long, value_name = "address", verbatim_doc_comment, help_heading = CONNECTIONS)]
+    pub(super) ip_address: Option<OsString>,
+
+    /// Accept connections of this user and of
+    /// root alone. [default of everyone]
+    #[arg(long, value_name = "name", verbatim_doc_comment, help_heading = CONNECTIONS)]
+    pub(super) allowed_user: Option<OsString>,
+
+    /// Accept connections of root, of
+    /// --allowed-user, and from containers with
+    /// addresses in this network, for example
+    /// 172.17.0.0/16. Listen on 127.0.0.1, too.
+    #[arg(long, value_name = "cidr", verbatim_doc_comment, help_heading = CONNECTIONS)]
+    pub(super) allowed_network: Option<OsString>,
+
+    /// Log this and what is graver: error, warn,
+    /// info, debug or trace. [default info]
+    #[arg(long, value_name = "level", verbatim_doc_comment, help_heading = OTHERS)]
+    pub(super) log_level: Option<OsString>,
+
+    /// Print this.
+    #[arg(short, long, verbatim_doc_comment, help_heading = OTHERS)]
+    pub(super) help: bool,
+
+    /// Print name, version and git revision.
+    #[arg(long, verbatim_doc_comment, help_heading = OTHERS)]
+    pub(super) version: bool,
+
+    /// Print the version alone.
+    #[arg(long, verbatim_doc_comment, help_heading = OTHERS)]
+    pub(super) short_version: bool,
+}
+
+const DEPLOYMENT: &str = "Task, deployment and credentials";
+const CONNECTIONS: &str = "Connections";
+const OTHERS: &str = "Others";
+
+const TEMPLATE: &str = "\
+Signs a Taskcluster task's HTTP requests, so that the task has no credentials.
+
+Usage: taskcluster-proxy [options] [<scope>...]
+
+Requests are restricted to the scopes given and to those of --task-id. With
+neither they may do whatever the credentials may.
+
+{all-args}{after-help}";
+
+const URL_FORMS: &str = "\
+URLs, where the proxy is http://taskcluster:
+  /api/<service>/<version>/<path>  to the service, below <root-url>/api
+  /<service>/<version>/<path>      the same
+  /<host>/<path>                   to https://<host>/<path>
+  POST /bewit                      the body is a URL; the answer is it, signed
+  PUT /credentials                 replaces the credentials";
+
+/// Splits the command line, the program's name first, into options and scopes.
+///
+/// # Errors
+///
+/// It does not keep to the grammar.
+pub(super) fn read(args: impl IntoIterator<Item = OsString>) -> Result<Arguments, CliError> {
+    command()
+        .try_get_matches_from(args)
+        .and_then(|mut matches| Arguments::from_arg_matches_mut(&mut matches))
+        .map_err(|error| one_line(&error))
+}
+
+/// The text of `--help`.
+pub(super) fn help() -> String {
+    command().render_help().to_string().trim_end().to_owned()
+}
+
+fn command() -> clap::Command {
+    Arguments::command().mut_args(|arg| {
+        let reference = REFERENCE.iter().find(|name| arg.get_long() == Some(**name));
+        let arg = match reference {
+            Some(name) => arg.aliases(unique_prefixes(name)),
+            None => arg,
+        };
+        // Task ids may start with a hyphen, and so may tokens.
+        let hyphens = !arg.is_positional() && matches!(arg.get_action(), ArgAction::Set);
+        arg.allow_hyphen_values(hyphens)
+    })
+}
+
+/// The long options of the reference. What was short for one of them alone stays so, whatever is
+/// added here.
+const REFERENCE: &[&str] = &[
+    "access-token",
+    "allowed-network",
+    "allowed-user",
+    "certificate",
+    "client-id",
+    "help",
+    "ip-address",
+    "port",
+    "root-url",
+    "short-version",
+    "task-id",
+    "version",
+];
+
+fn unique_prefixes(name: &'static str) -> impl Iterator<Item = &'static str> {
+    let others = move || REFERENCE.iter().filter(move |other| **other != name);
+    (1..name.len())
+        .filter_map(|length| name.get(..length))
+        .filter(move |prefix| !others().any(|other| other.starts_with(prefix)))
+}
+
+/// Clap's error without its usage and hints, which take many lines, and without any value.
+fn one_line(error: &clap::Error) -> CliError {
+    let option = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(option)) => name_alone(option),
+        _ => return CliError::Malformed(error.kind().as_str().unwrap_or("unexpected")),
+    };
+    match error.kind() {
+        ErrorKind::UnknownArgument => unknown(option),
+        ErrorKind::ArgumentConflict => CliError::Repeated(option),
+        ErrorKind::InvalidValue => CliError::NoValue(option),
+        ErrorKind::TooManyValues => CliError::UnwantedValue(option),
+        kind => CliError::Malformed(kind.as_str().unwrap_or("unexpected")),
+    }
+}
+
+/// `--port` of `--port <port>`.
+fn name_alone(option: &str) -> String {
+    option.split([' ', '=']).next().map(printable).unwrap_or_default()
+}
+
+fn unknown(given: String) -> CliError {
+    let long = given.strip_prefix("--").unwrap_or_default();
+    // `--access-token<secret>`, the blank forgotten.
+    if let Some(name) = SECRETS.iter().find(|name| long.starts_with(**name)) {
+        return CliError::Unknown(format!("--{name}..."));
+    }
+    let command = command();
+    let candidates: Vec<String> = command
+        .get_arguments()
+        .filter_map(clap::Arg::get_long)
+        .filter(|name| !long.is_empty() && name.starts_with(long))
+        .map(|name| format!("--{name}"))
+        .collect();
+    if candidates.is_empty() {
+        return CliError::Unknown(given);
+    }
+    CliError::Ambiguous { given, candidates: candidates.join(", ") }
+}
+
+/// The options whose values are never shown.
+const SECRETS: &[&str] = &["access-token", "certificate"];

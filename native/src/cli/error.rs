@@ -1,0 +1,70 @@
+use super::value::printable;
+use std::fmt::Display;
+
+/// Why the program cannot start: one line, without a secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CliError {
+    /// An option that there is none of.
+    #[error("unknown option {0} (see --help)")]
+    Unknown(String),
+    /// A prefix of more than one option.
+    #[error("option {given} could be any of {candidates}: write it out (see --help)")]
+    Ambiguous {
+        /// The prefix.
+        given: String,
+        /// What it could be.
+        candidates: String,
+    },
+    /// An option that is there more than once.
+    #[error("option {0} given more than once (see --help)")]
+    Repeated(String),
+    /// An option without the value that it needs.
+    #[error("option {0} needs a value, found none (see --help)")]
+    NoValue(String),
+    /// An option with a value that it cannot have.
+    #[error("option {0} takes no value, found one (see --help)")]
+    UnwantedValue(String),
+    /// The command line is not as it has to be in some other way.
+    #[error("the command line cannot be read: {0} (see --help)")]
+    Malformed(&'static str),
+    /// Neither on the command line nor in the environment.
+    #[error("no {what}: give {option}, or set {variable} in the environment (see --help)")]
+    Missing {
+        /// What it is.
+        what: &'static str,
+        /// The option that gives it.
+        option: &'static str,
+        /// The variable that stands in for it.
+        variable: &'static str,
+    },
+    /// Bytes that are no text.
+    #[error("{0}: expected text in UTF-8, found other bytes")]
+    NotUtf8(&'static str),
+    /// Not an address; the reference's words, which others test.
+    #[error("invalid IPv4/IPv6 address specified - cannot parse: {0}")]
+    Address(String),
+    /// A number that is no port; the reference's words, which others test.
+    #[error("port {0} is not in range [0,65535]")]
+    PortRange(String),
+    /// Not a number.
+    #[error("port: expected a number in [0,65535], found \"{0}\"")]
+    PortNumber(String),
+    /// An option that contradicts `--sandbox`.
+    #[error("--sandbox brings its own root URL and credentials: leave out {0}, or --sandbox")]
+    BesideSandbox(&'static str),
+    /// Another value that is not what it has to be.
+    #[error("{name}: {reason}")]
+    Invalid {
+        /// The option, and the variable that stands in for it.
+        name: String,
+        /// What was expected, what was found, what to do.
+        reason: String,
+    },
+}
+
+impl CliError {
+    pub(super) fn invalid(name: impl Into<String>, reason: impl Display) -> Self {
+        Self::Invalid { name: name.into(), reason: printable(&reason.to_string()) }
+    }
+}

@@ -1,0 +1,124 @@
+//! The command line and the environment.
+//!
+//! The grammar is that of the reference's docopt (requirements.md, S2), so that whatever starts the
+//! reference starts this.
+
+mod arguments;
+mod error;
+mod setting;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::CliError;
+
+use crate::config::{Admission, Config, Deployment, Listen};
+use crate::env::Environment;
+use crate::version::{REVISION, VERSION};
+use arguments::Arguments;
+use setting::{ACCESS_TOKEN, CERTIFICATE, CLIENT_ID, ROOT_URL};
+use std::ffi::OsString;
+use taskcluster_proxy_core::credentials::{AccessToken, ClientId, Credentials, Scope};
+use taskcluster_proxy_core::proxy::RootUrl;
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Command {
+    /// To serve.
+    Run(Box<Config>),
+    /// To print this, and a line feed, on stdout and to exit with status 0.
+    Print(String),
+}
+
+/// Reads the command line, the program's name first, and from the environment what is not on it.
+///
+/// # Errors
+///
+/// The command line cannot be read, or something is missing or not what it has to be. The message
+/// is one line that names option and variable; it never repeats an accessToken or a certificate.
+pub fn parse(
+    args: impl IntoIterator<Item = OsString>,
+    env: &impl Environment,
+) -> Result<Command, CliError> {
+    let arguments = arguments::read(args)?;
+    if arguments.help {
+        return Ok(Command::Print(arguments::help()));
+    }
+    if arguments.version {
+        return Ok(Command::Print(version()));
+    }
+    if arguments.short_version {
+        return Ok(Command::Print(VERSION.to_owned()));
+    }
+    config(arguments, env).map(|config| Command::Run(Box::new(config)))
+}
+
+fn version() -> String {
+    match REVISION {
+        Some(revision) => format!("Taskcluster proxy {VERSION} (git revision {revision})"),
+        None => format!("Taskcluster proxy {VERSION}"),
+    }
+}
+
+fn config(arguments: Arguments, env: &impl Environment) -> Result<Config, CliError> {
+    let given = &arguments;
+    let address = value::read("--ip-address", &given.ip_address, value::address)?;
+    let port = value::read("--port", &given.port, value::port)?;
+    let user = value::read("--allowed-user", &given.allowed_user, value::not_empty)?;
+    let network = value::read("--allowed-network", &given.allowed_network, value::network)?;
+    let task_id = value::read("--task-id", &given.task_id, value::not_empty)?;
+    let drain = value::read("--credentials-drain", &given.credentials_drain, value::drain)?;
+    let log_level = value::read("--log-level", &given.log_level, value::log_level)?;
+    Ok(Config {
+        listen: Listen { address, port: port.unwrap_or(value::DEFAULT_PORT) },
+        admission: Admission { user, network },
+        scopes: scopes(&arguments.scopes)?,
+        task_id,
+        credentials_drain: drain.unwrap_or(value::DEFAULT_DRAIN),
+        log_level: log_level.unwrap_or(value::DEFAULT_LOG_LEVEL),
+        deployment: deployment(arguments, env)?,
+    })
+}
+
+fn scopes(given: &[OsString]) -> Result<Vec<Scope>, CliError> {
+    given
+        .iter()
+        .map(|scope| {
+            let scope = scope.to_str().ok_or(CliError::NotUtf8("scope"))?;
+            Scope::new(scope).map_err(|error| CliError::invalid("scope", error))
+        })
+        .collect()
+}
+
+fn deployment(given: Arguments, env: &impl Environment) -> Result<Deployment, CliError> {
+    if given.sandbox {
+        // What is in the environment is there for other programs, too; a flag is meant for this one.
+        let flags = [
+            (&given.root_url, ROOT_URL),
+            (&given.client_id, CLIENT_ID),
+            (&given.access_token, ACCESS_TOKEN),
+            (&given.certificate, CERTIFICATE),
+        ];
+        return match flags.into_iter().find(|(flag, _)| flag.is_some()) {
+            Some((_, setting)) => Err(CliError::BesideSandbox(setting.option)),
+            None => Ok(Deployment::Sandbox),
+        };
+    }
+    Ok(Deployment::Taskcluster {
+        root_url: ROOT_URL.required(given.root_url, env)?.parse(RootUrl::parse)?,
+        credentials: Credentials {
+            client_id: CLIENT_ID
+                .required(given.client_id, env)?
+                .parse(|text| ClientId::new(text))?,
+            access_token: ACCESS_TOKEN
+                .required(given.access_token, env)?
+                .parse(|text| AccessToken::new(text))?,
+            certificate: match CERTIFICATE.find(given.certificate, env)? {
+                Some(certificate) => certificate.parse(Credentials::parse_certificate)?,
+                None => None,
+            },
+            authorized_scopes: None,
+        },
+    })
+}

@@ -1,0 +1,180 @@
+use super::*;
+
+#[test]
+fn by_flags_alone() {
+    let flags = [
+        ["--root-url", ROOT_URL],
+        ["--client-id", "c"],
+        ["--access-token", "t"],
+        ["--certificate", CERTIFICATE],
+    ];
+    let config = config(flags.as_flattened(), &Env::new());
+    assert_eq!(credentials(&config).client_id.as_str(), "c");
+    assert_eq!(credentials(&config).access_token.expose(), "t");
+    assert!(credentials(&config).certificate.is_some());
+    assert!(credentials(&config).authorized_scopes.is_none());
+}
+
+#[test]
+fn flags_win_unless_empty() {
+    let config = run(&["--client-id", "c", "--access-token", "", "--root-url="]);
+    assert_eq!(credentials(&config).client_id.as_str(), "c");
+    assert_eq!(credentials(&config).access_token.expose(), "no-secret");
+}
+
+#[test]
+fn certificate_by_either_spelling() {
+    const RIGHT: &str = "TASKCLUSTER_CERTIFICATE";
+    const MISSPELT: &str = "TASKCLUSTER_CERITIFICATE";
+    for (args, variables, temporary) in [
+        (&[][..], &[][..], false),
+        (&[], &[(RIGHT, ""), (MISSPELT, "")], false),
+        (&[], &[(RIGHT, CERTIFICATE)], true),
+        (&[], &[(MISSPELT, CERTIFICATE)], true),
+        (&[], &[(RIGHT, ""), (MISSPELT, CERTIFICATE)], true),
+        (&[], &[(RIGHT, CERTIFICATE), (MISSPELT, "nonsense")], true),
+        (&["--certificate="], &[(RIGHT, CERTIFICATE)], true),
+        (&["--certificate", CERTIFICATE], &[(RIGHT, "nonsense")], true),
+    ] {
+        let mut all = complete();
+        all.extend(env(variables));
+        let config = config(args, &all);
+        assert_eq!(credentials(&config).certificate.is_some(), temporary, "{variables:?}");
+    }
+}
+
+#[test]
+fn missing() {
+    for (variable, expected) in [
+        ("TASKCLUSTER_ROOT_URL", "no root URL: give --root-url, or set TASKCLUSTER_ROOT_URL"),
+        ("TASKCLUSTER_CLIENT_ID", "no clientId: give --client-id, or set TASKCLUSTER_CLIENT_ID"),
+        (
+            "TASKCLUSTER_ACCESS_TOKEN",
+            "no accessToken: give --access-token, or set TASKCLUSTER_ACCESS_TOKEN",
+        ),
+    ] {
+        let expected = format!("{expected} in the environment (see --help)");
+        let mut env = complete();
+        env.insert(variable, "".into());
+        assert_eq!(error(&[], &env), expected);
+        env.remove(variable);
+        assert_eq!(error(&[], &env), expected);
+    }
+}
+
+#[test]
+fn malformed_ones_name_where_they_were_found() {
+    for (args, variables, expected) in [
+        (
+            &["--root-url", "tc.example.com"][..],
+            &[][..],
+            "--root-url (or TASKCLUSTER_ROOT_URL): expected an absolute URL",
+        ),
+        (
+            &[],
+            &[("TASKCLUSTER_ROOT_URL", "https://tc.example.com?x")],
+            "TASKCLUSTER_ROOT_URL (or --root-url): expected a root URL",
+        ),
+        (
+            &[],
+            &[("TASKCLUSTER_CLIENT_ID", "a\"b")],
+            "TASKCLUSTER_CLIENT_ID (or --client-id): expected a clientId",
+        ),
+        (
+            &[],
+            &[("TASKCLUSTER_CERTIFICATE", "{}")],
+            "TASKCLUSTER_CERTIFICATE (or --certificate): `version`: expected 1, found nothing",
+        ),
+        (
+            &[],
+            &[("TASKCLUSTER_CERITIFICATE", "[]")],
+            "TASKCLUSTER_CERITIFICATE (or --certificate): expected a JSON object",
+        ),
+    ] {
+        let mut all = complete();
+        all.extend(env(variables));
+        let message = error(args, &all);
+        assert!(message.starts_with(expected), "{message}");
+    }
+}
+
+#[test]
+fn sandbox_needs_nothing_and_ignores_the_environment() {
+    let env = env(&[("TASKCLUSTER_ROOT_URL", "nonsense"), ("TASKCLUSTER_CERTIFICATE", "{")]);
+    let config = config(&["--sandbox"], &env);
+    assert!(matches!(config.deployment, Deployment::Sandbox));
+}
+
+#[test]
+fn sandbox_refuses_flags_for_another_deployment() {
+    for option in ["--root-url", "--client-id", "--access-token", "--certificate"] {
+        assert_eq!(
+            error(&["--sandbox", option, "x"], &Env::new()),
+            format!(
+                "--sandbox brings its own root URL and credentials: leave out {option}, or \
+                 --sandbox"
+            )
+        );
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn not_utf8() {
+    use std::os::unix::ffi::OsStringExt;
+    let bytes = || OsString::from_vec(b"caf\xe9".to_vec());
+    let long = |option: &str| vec![OsString::from(option), bytes()];
+    for (args, expected) in [
+        (vec![bytes()], "scope: expected text in UTF-8, found other bytes"),
+        (long("--task-id"), "--task-id: expected text in UTF-8, found other bytes"),
+        (long("--access-token"), "--access-token: expected text in UTF-8, found other bytes"),
+        (
+            vec![OsString::from_vec(b"--caf\xe9".to_vec())],
+            "unknown option --caf\u{fffd} (see --help)",
+        ),
+    ] {
+        let args = std::iter::once(OsString::new()).chain(args);
+        assert_eq!(parse(args, &complete()).unwrap_err().to_string(), expected);
+    }
+    for variable in ["TASKCLUSTER_ROOT_URL", "TASKCLUSTER_CERTIFICATE"] {
+        let mut env = complete();
+        env.insert(variable, bytes());
+        let expected = format!("{variable}: expected text in UTF-8, found other bytes");
+        assert_eq!(error(&[], &env), expected);
+    }
+}
+
+/// Every mistake that is near a secret, and none that repeats it.
+#[test]
+fn no_error_shows_a_secret() {
+    const TOKEN: &str = "canary-token";
+    const CERTIFICATE: &str = "{\"version\":1,\"scopes\":\"canary-certificate\"}";
+    for args in [
+        &["--access-token", TOKEN, "--access-token", TOKEN][..],
+        &["--access-token", TOKEN, "--foo"],
+        &["--access-token", TOKEN, "--sandbox"],
+        &["--access-tokencanary-token"],
+        &["--acces_token=canary-token"],
+        &["--a=canary-token"],
+        &["--sandbox=canary-token"],
+        &["-xcanary-token"],
+        &["--certificate", CERTIFICATE],
+        &["--certificate", "canary-certificate"],
+        &["--certificate", "{\"canary-certificate\":1}"],
+        &["--certificatecanary-certificate"],
+        &["--certificate", CERTIFICATE, "--certificate", CERTIFICATE],
+        &["--access-token", TOKEN, "--client-id", "\n"],
+        &["--access-token", TOKEN, "--port", "x"],
+    ] {
+        for certificate in ["", CERTIFICATE] {
+            let mut env = complete();
+            env.extend([
+                ("TASKCLUSTER_ACCESS_TOKEN", TOKEN.into()),
+                ("TASKCLUSTER_CERTIFICATE", certificate.into()),
+            ]);
+            let failure = read(args, &env).unwrap_err();
+            let shown = format!("{failure} {failure:?}");
+            assert!(!shown.contains("canary"), "{args:?}: {shown}");
+        }
+    }
+}

@@ -1,0 +1,112 @@
+use super::*;
+use std::net::IpAddr;
+use tracing::Level;
+
+#[test]
+fn defaults() {
+    let config = run(&[]);
+    assert_eq!((config.listen.address, config.listen.port), (None, 8080));
+    assert_eq!((config.admission.user, config.admission.network), (None, None));
+    assert_eq!((config.task_id, config.scopes), (None, vec![]));
+    assert_eq!(config.credentials_drain, Duration::from_secs(5));
+    assert_eq!(config.log_level, Level::INFO);
+}
+
+#[test]
+fn good_ones() {
+    for (text, expected) in
+        [("0.0.0.0", "0.0.0.0"), ("::1", "::1"), ("::ffff:127.0.0.1", "127.0.0.1")]
+    {
+        let expected: IpAddr = expected.parse().unwrap();
+        assert_eq!(run(&["-i", text]).listen.address, Some(expected));
+    }
+    for (text, expected) in [("0", 0), ("080", 80), ("65535", 65535)] {
+        assert_eq!(run(&["-p", text]).listen.port, expected);
+    }
+    for (text, expected) in [
+        ("10.1.2.3/8", "10.0.0.0/8"),
+        ("172.17.0.2", "172.17.0.2/32"),
+        ("fd00::1/64", "fd00::/64"),
+        ("::1", "::1/128"),
+        ("::ffff:10.1.0.0/112", "10.1.0.0/16"),
+    ] {
+        let network = run(&["--allowed-network", text]).admission.network.unwrap();
+        assert_eq!(network.to_string(), expected);
+    }
+    for (text, millis) in [("0", 0), ("0.25", 250), (".5", 500), ("3600", 3_600_000)] {
+        let drain = run(&["--credentials-drain", text]).credentials_drain;
+        assert_eq!(drain, Duration::from_millis(millis));
+    }
+    for (text, level) in [("error", Level::ERROR), ("debug", Level::DEBUG), ("trace", Level::TRACE)]
+    {
+        assert_eq!(run(&["--log-level", text]).log_level, level);
+    }
+    assert_eq!(run(&["--allowed-user", "task_1"]).admission.user.as_deref(), Some("task_1"));
+}
+
+#[test]
+fn bad_ones() {
+    let address = "invalid IPv4/IPv6 address specified - cannot parse: ";
+    let port = "port: expected a number in [0,65535], found ";
+    let network = "--allowed-network: ";
+    let drain = "--credentials-drain: expected a number of seconds from 0 (do not wait) to 3600, \
+                 found ";
+    for (option, text, expected) in [
+        ("--ip-address", "", address.to_owned()),
+        ("--ip-address", "localhost", format!("{address}localhost")),
+        ("--ip-address", "1.2.3", format!("{address}1.2.3")),
+        ("--ip-address", "[::1]", format!("{address}[::1]")),
+        ("--port", "-12345", "port -12345 is not in range [0,65535]".into()),
+        ("--port", "-1", "port -1 is not in range [0,65535]".into()),
+        ("--port", "65536", "port 65536 is not in range [0,65535]".into()),
+        ("--port", "70000", "port 70000 is not in range [0,65535]".into()),
+        (
+            "--port",
+            "99999999999999999999999",
+            "port 99999999999999999999999 is not in range [0,65535]".into(),
+        ),
+        ("--port", "", format!("{port}\"\"")),
+        ("--port", "http", format!("{port}\"http\"")),
+        ("--port", "-", format!("{port}\"-\"")),
+        ("--port", "80\n", format!("{port}\"80\\n\"")),
+        ("--port", "8.0", format!("{port}\"8.0\"")),
+        (
+            "--task-id",
+            "",
+            "--task-id: expected a value, found an empty one: give one, or leave the option out"
+                .into(),
+        ),
+        (
+            "--allowed-user",
+            "",
+            "--allowed-user: expected a value, found an empty one: give one, or leave the \
+             option out"
+                .into(),
+        ),
+        (
+            "--allowed-network",
+            "docker0",
+            format!(
+                "{network}expected a network such as 172.17.0.0/16 or fd00::/64, or an \
+                 address, found \"docker0\""
+            ),
+        ),
+        (
+            "--log-level",
+            "INFO",
+            "--log-level: expected error, warn, info, debug or trace, found \"INFO\"".into(),
+        ),
+    ] {
+        assert_eq!(error(&[option, text], &complete()), expected);
+    }
+    for text in ["0.0.0.0/0", "::/0", "10.0.0.0/0", "::ffff:0.0.0.0/96"] {
+        let message = error(&["--allowed-network", text], &complete());
+        assert!(message.contains("would admit everyone"), "{message}");
+    }
+    for text in ["", "-1", "inf", "nan", "1e3", "3600.1", "5s", ".", "1.2.3"] {
+        let message = error(&["--credentials-drain", text], &complete());
+        assert_eq!(message, format!("{drain}\"{text}\""));
+    }
+    let message = error(&["a\tb"], &complete());
+    assert!(message.starts_with("scope: expected a scope of printable ASCII"), "{message}");
+}

@@ -1,0 +1,135 @@
+//! The values of single options.
+
+use super::CliError;
+use ipnet::{IpNet, Ipv4Net};
+use std::ffi::OsString;
+use std::net::IpAddr;
+use std::time::Duration;
+use tracing::Level;
+
+/// The reference's.
+pub(super) const DEFAULT_PORT: u16 = 8080;
+
+/// Longer than nearly every API call takes, shorter than a worker's patience with the update.
+pub(super) const DEFAULT_DRAIN: Duration = Duration::from_secs(5);
+
+/// Says what was done for whom, not how.
+pub(super) const DEFAULT_LOG_LEVEL: Level = Level::INFO;
+
+/// Beyond this, waiting for requests in flight is no better than not updating.
+const MAX_DRAIN: Duration = Duration::from_secs(3600);
+
+/// What `parse` makes of the value of `option`, where there is one.
+pub(super) fn read<T>(
+    option: &'static str,
+    value: &Option<OsString>,
+    parse: impl FnOnce(&'static str, &str) -> Result<T, CliError>,
+) -> Result<Option<T>, CliError> {
+    match value {
+        None => Ok(None),
+        Some(value) => {
+            let text = value.to_str().ok_or(CliError::NotUtf8(option))?;
+            parse(option, text).map(Some)
+        }
+    }
+}
+
+/// An address to listen on. IPv4 in IPv6's clothes is IPv4.
+pub(super) fn address(_: &'static str, text: &str) -> Result<IpAddr, CliError> {
+    match text.parse::<IpAddr>() {
+        Ok(address) => Ok(address.to_canonical()),
+        Err(_) => Err(CliError::Address(printable(text))),
+    }
+}
+
+/// A TCP port.
+pub(super) fn port(_: &'static str, text: &str) -> Result<u16, CliError> {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    match text.parse() {
+        Ok(port) => Ok(port),
+        Err(_) if is_digits(digits) => Err(CliError::PortRange(text.to_owned())),
+        Err(_) => Err(CliError::PortNumber(printable(text))),
+    }
+}
+
+/// A name.
+pub(super) fn not_empty(option: &'static str, text: &str) -> Result<String, CliError> {
+    if text.is_empty() {
+        return Err(CliError::invalid(
+            option,
+            "expected a value, found an empty one: give one, or leave the option out",
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+/// A network, or an address, which is a network of one. Bits after the prefix do not count.
+pub(super) fn network(option: &'static str, text: &str) -> Result<IpNet, CliError> {
+    let network =
+        text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).map_err(|_| {
+            let expected = "expected a network such as 172.17.0.0/16 or fd00::/64, or an address";
+            CliError::invalid(option, format!("{expected}, found \"{}\"", printable(text)))
+        })?;
+    let network = canonical(network);
+    if network.prefix_len() == 0 {
+        let why = "a prefix length of 0 would admit everyone: name the network of the containers";
+        return Err(CliError::invalid(option, format!("{why}, found \"{}\"", printable(text))));
+    }
+    Ok(network.trunc())
+}
+
+/// Peers are looked up by their canonical address, in which nothing is IPv4-mapped.
+fn canonical(network: IpNet) -> IpNet {
+    let mapped = match network {
+        IpNet::V4(_) => None,
+        IpNet::V6(network) => network
+            .addr()
+            .to_ipv4_mapped()
+            .and_then(|address| Ipv4Net::new(address, network.prefix_len().checked_sub(96)?).ok()),
+    };
+    mapped.map_or(network, IpNet::V4)
+}
+
+/// A number of seconds, fractions allowed.
+pub(super) fn drain(option: &'static str, text: &str) -> Result<Duration, CliError> {
+    let seconds = text.parse().ok().filter(|_| text.bytes().all(|b| is_digit(b) || b == b'.'));
+    seconds
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .filter(|duration| *duration <= MAX_DRAIN)
+        .ok_or_else(|| {
+            let expected = "expected a number of seconds from 0 (do not wait) to 3600";
+            CliError::invalid(option, format!("{expected}, found \"{}\"", printable(text)))
+        })
+}
+
+/// How much to log.
+pub(super) fn log_level(option: &'static str, text: &str) -> Result<Level, CliError> {
+    match text {
+        "error" => Ok(Level::ERROR),
+        "warn" => Ok(Level::WARN),
+        "info" => Ok(Level::INFO),
+        "debug" => Ok(Level::DEBUG),
+        "trace" => Ok(Level::TRACE),
+        _ => {
+            let expected = "expected error, warn, info, debug or trace";
+            Err(CliError::invalid(option, format!("{expected}, found \"{}\"", printable(text))))
+        }
+    }
+}
+
+/// `text` without what would break the line, or the terminal, that an error is shown on.
+pub(super) fn printable(text: &str) -> String {
+    let escape = |c: char| match c.is_control() {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    text.chars().map(escape).collect()
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(is_digit)
+}
+
+fn is_digit(byte: u8) -> bool {
+    byte.is_ascii_digit()
+}

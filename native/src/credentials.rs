@@ -1,0 +1,164 @@
+//! The store of the credentials in force: a snapshot for each request, and an update that waits
+//! for the requests in flight, but not for ever.
+
+use crate::version::{REVISION, VERSION};
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use taskcluster_proxy_core::credentials::{Credentials, Scope, Signer};
+use taskcluster_proxy_core::proxy::ReplyHeaders;
+use tokio::sync::{Notify, RwLock};
+
+/// One set of credentials, made ready for use.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Signs with them.
+    pub signer: Signer,
+    /// What answers say of them.
+    pub reply_headers: ReplyHeaders,
+    in_flight: AtomicUsize,
+    drained: Notify,
+}
+
+/// The credentials that a request began with; it counts as in flight until this is dropped.
+#[derive(Debug)]
+pub struct Lease(Arc<Snapshot>);
+
+/// Where requests get their credentials.
+#[derive(Debug)]
+pub struct Store {
+    /// Held for reading only as long as it takes to take a lease, and for writing while an update
+    /// waits: the lock is fair, so requests that come later queue up behind the update.
+    current: RwLock<Arc<Snapshot>>,
+    authorized_scopes: Option<Vec<Scope>>,
+    drain: Duration,
+}
+
+impl Store {
+    /// Begins with `credentials`; their authorizedScopes stay in force through all updates. An
+    /// update waits for at most `drain`.
+    pub fn new(credentials: &Credentials, drain: Duration) -> Self {
+        Self {
+            authorized_scopes: credentials.authorized_scopes.clone(),
+            current: RwLock::new(Arc::new(Snapshot::new(credentials))),
+            drain,
+        }
+    }
+
+    /// The credentials in force, or those of the update that is under way once it is through.
+    pub async fn lease(&self) -> Lease {
+        let current = self.current.read().await;
+        current.in_flight.fetch_add(1, Ordering::Relaxed);
+        Lease(Arc::clone(&current))
+    }
+
+    /// Puts `credentials` in force when the requests in flight are done, or when they have been
+    /// waited for long enough; those still going on then keep the ones that they have. Returns how
+    /// many these are.
+    pub async fn replace(&self, mut credentials: Credentials) -> usize {
+        credentials.authorized_scopes.clone_from(&self.authorized_scopes);
+        let next = Arc::new(Snapshot::new(&credentials));
+        let mut current = self.current.write().await;
+        // Whether it ran out or not is told by what is still in flight.
+        let _ = tokio::time::timeout(self.drain, current.drained()).await;
+        let left = current.in_flight.load(Ordering::Acquire);
+        *current = next;
+        left
+    }
+}
+
+impl Snapshot {
+    fn new(credentials: &Credentials) -> Self {
+        Self {
+            signer: Signer::new(credentials),
+            reply_headers: ReplyHeaders::new(VERSION, REVISION.unwrap_or("unknown"), credentials),
+            in_flight: AtomicUsize::new(0),
+            drained: Notify::new(),
+        }
+    }
+
+    async fn drained(&self) {
+        loop {
+            // Listening begins before looking, so that no wake-up falls in between.
+            let drained = self.drained.notified();
+            if self.in_flight.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            drained.await;
+        }
+    }
+}
+
+impl Deref for Lease {
+    type Target = Snapshot;
+
+    fn deref(&self) -> &Snapshot {
+        &self.0
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if self.0.in_flight.fetch_sub(1, Ordering::Release) == 1 {
+            self.0.drained.notify_waiters();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn credentials(client_id: &str) -> Credentials {
+        Credentials::permanent(client_id, "no-secret").unwrap()
+    }
+
+    fn client_id(lease: &Lease) -> &str {
+        lease.signer.client_id().as_str()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_update_waits_for_what_is_in_flight_and_later_requests_for_it() {
+        let store = Arc::new(Store::new(&credentials("old"), Duration::from_secs(5)));
+        let lease = store.lease().await;
+        let update = tokio::spawn({
+            let store = Arc::clone(&store);
+            async move { store.replace(credentials("new")).await }
+        });
+        tokio::task::yield_now().await;
+        let later = tokio::spawn({
+            let store = Arc::clone(&store);
+            async move { client_id(&store.lease().await).to_owned() }
+        });
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(!update.is_finished() && !later.is_finished());
+        assert_eq!(client_id(&lease), "old");
+        drop(lease);
+        assert_eq!(update.await.unwrap(), 0);
+        assert_eq!(later.await.unwrap(), "new");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_wait_is_bounded_and_old_requests_keep_what_they_have() {
+        let store = Store::new(&credentials("old"), Duration::from_secs(5));
+        let lease = store.lease().await;
+        let start = tokio::time::Instant::now();
+        assert_eq!(store.replace(credentials("new")).await, 1);
+        assert_eq!(start.elapsed().as_secs(), 5);
+        assert_eq!(client_id(&lease), "old");
+        assert_eq!(client_id(&store.lease().await), "new");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn authorized_scopes_stay() {
+        let mut first = credentials("old");
+        first.authorized_scopes = Some(vec![Scope::new("a:b").unwrap()]);
+        let store = Store::new(&first, Duration::ZERO);
+        store.replace(credentials("new")).await;
+        let mut headers = http::HeaderMap::new();
+        store.lease().await.reply_headers.apply(&mut headers);
+        assert_eq!(headers["x-taskcluster-authorized-scopes"], r#"["a:b"]"#);
+        assert_eq!(headers["x-taskcluster-proxy-perm-clientid"], "new");
+    }
+}

@@ -1,0 +1,125 @@
+//! The auth service.
+
+use super::call::{Call, Caller};
+use super::datetime;
+use super::endpoint::{Endpoint, Handler};
+use super::failure::Failure;
+use super::payload::{self, Object};
+use super::reply::{Answer, json};
+use super::state::State;
+use serde_json::json;
+use std::io;
+use std::time::Duration;
+use taskcluster_proxy_core::credentials::{Credentials, Scope};
+use taskcluster_proxy_core::hawk::RequestLine;
+
+/// The only client there is.
+pub(super) const CLIENT_ID: &str = "tester";
+
+/// Its credentials, the same as those that the test endpoints of every deployment know.
+pub(super) fn tester() -> io::Result<Credentials> {
+    Credentials::permanent(CLIENT_ID, "no-secret").map_err(io::Error::other)
+}
+
+pub(super) const ENDPOINTS: &[Endpoint] = &[
+    Endpoint {
+        method: "GET",
+        path: "test-authenticate-get/",
+        name: "testAuthenticateGet",
+        scopes: &[],
+        handler: Handler::Plain(test_authenticate_get),
+    },
+    Endpoint {
+        method: "GET",
+        path: "test-authenticate-get",
+        name: "testAuthenticateGet",
+        scopes: &[],
+        handler: Handler::Plain(test_authenticate_get),
+    },
+    Endpoint {
+        method: "POST",
+        path: "test-authenticate",
+        name: "testAuthenticate",
+        scopes: &[],
+        handler: Handler::Json(test_authenticate),
+    },
+    Endpoint {
+        method: "GET",
+        path: "scopes/current",
+        name: "currentScopes",
+        scopes: &[],
+        handler: Handler::Plain(current_scopes),
+    },
+    Endpoint {
+        method: "POST",
+        path: "authenticate-hawk",
+        name: "authenticateHawk",
+        scopes: &[],
+        handler: Handler::SecretJson(authenticate_hawk),
+    },
+];
+
+fn test_authenticate_get(call: &Call<'_>, _: &mut State) -> Answer {
+    // These are the client's at this endpoint in every deployment.
+    let held = call.params.scopes(&["test:*", "auth:create-client:test:*"])?;
+    let required = call.params.scopes(&["test:authenticate-get"])?;
+    answer_test(&Caller::authenticate_with(call, held)?, &required)
+}
+
+fn test_authenticate(call: &Call<'_>, payload: &Object, _: &mut State) -> Answer {
+    let held = payload::scopes(payload, "clientScopes")?;
+    let required = payload::scopes(payload, "requiredScopes")?;
+    answer_test(&Caller::authenticate_with(call, held)?, &required)
+}
+
+fn answer_test(caller: &Caller, required: &[Scope]) -> Answer {
+    caller.require(required)?;
+    // The services call a client that makes no claim so.
+    let client_id = caller.client_id.as_deref().unwrap_or("auth-failed:no-auth");
+    json(&json!({ "clientId": client_id, "scopes": caller.scopes }))
+}
+
+fn current_scopes(call: &Call<'_>, _: &mut State) -> Answer {
+    json(&json!({ "scopes": Caller::authenticate(call)?.scopes }))
+}
+
+fn authenticate_hawk(call: &Call<'_>, payload: &Object, _: &mut State) -> Answer {
+    // The services send it in lower case; Hawk signs it in upper case.
+    let method = payload::string(payload, "method")?.to_ascii_uppercase();
+    let request = RequestLine {
+        method: &method,
+        resource: payload::string(payload, "resource")?,
+        host: payload::string(payload, "host")?,
+        port: payload::integer(payload, "port")?,
+        authorization: payload::optional(payload, "authorization", payload::string)?
+            .filter(|authorization| !authorization.is_empty()),
+    };
+    let everything = Scope::new("*").map_err(Failure::internal)?;
+    let caller = match Caller::of(call, request, vec![everything]) {
+        Ok(caller) => caller,
+        Err(error) => {
+            return json(&json!({ "status": "auth-failed", "message": error.to_string() }));
+        }
+    };
+    let Some(client_id) = caller.client_id else {
+        let expires = datetime::format(call.now.plus(Duration::from_secs(15 * 60)));
+        return json(&json!({
+            "status": "no-auth", "scheme": "none", "scopes": caller.scopes, "expires": expires,
+        }));
+    };
+    // Every client of a real deployment has an expiry, and the answer has to have one.
+    let expires = caller.expires.unwrap_or_else(|| call.now.plus(YEAR));
+    let mut answer = json!({
+        "status": "auth-success",
+        "scheme": "hawk",
+        "clientId": client_id,
+        "scopes": caller.scopes,
+        "expires": datetime::format(expires),
+    });
+    if let (Some(hash), Some(answer)) = (caller.hash, answer.as_object_mut()) {
+        answer.insert("hash".to_owned(), hash.into());
+    }
+    json(&answer)
+}
+
+const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);

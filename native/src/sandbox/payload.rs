@@ -1,0 +1,99 @@
+//! Reading the members of a JSON body. What is wrong is told by its kind, never by its value, which
+//! may be a secret.
+
+use super::datetime;
+use super::failure::{Code, Failure};
+use serde_json::{Map, Value};
+use taskcluster_proxy_core::Timestamp;
+use taskcluster_proxy_core::credentials::Scope;
+
+pub(super) type Object = Map<String, Value>;
+
+/// The object that `text` is; an empty text is an empty one, as the services see it.
+pub(super) fn parse(text: &[u8]) -> Result<Object, Failure> {
+    if text.is_empty() {
+        return Ok(Object::new());
+    }
+    match serde_json::from_slice(text) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(other) => Err(Failure::new(
+            Code::MalformedPayload,
+            format!("expected a JSON object, found {}", kind(&other)),
+        )),
+        Err(error) => Err(Failure::new(
+            Code::MalformedPayload,
+            format!(
+                "expected JSON, found a syntax error at line {} column {}",
+                error.line(),
+                error.column()
+            ),
+        )),
+    }
+}
+
+pub(super) fn string<'a>(payload: &'a Object, member: &str) -> Result<&'a str, Failure> {
+    read(payload, member, "a string", Value::as_str)
+}
+
+pub(super) fn object<'a>(payload: &'a Object, member: &str) -> Result<&'a Object, Failure> {
+    read(payload, member, "an object", Value::as_object)
+}
+
+pub(super) fn number<'a>(payload: &'a Object, member: &str) -> Result<&'a Value, Failure> {
+    read(payload, member, "a number", |value| value.is_number().then_some(value))
+}
+
+/// A whole number of `T`'s range.
+pub(super) fn integer<T: TryFrom<u64>>(payload: &Object, member: &str) -> Result<T, Failure> {
+    read(payload, member, "a whole number in range", |value| T::try_from(value.as_u64()?).ok())
+}
+
+pub(super) fn datetime(payload: &Object, member: &str) -> Result<Timestamp, Failure> {
+    read(payload, member, "a date and time such as 2030-01-31T12:00:00.000Z", |value| {
+        datetime::parse(value.as_str()?)
+    })
+}
+
+pub(super) fn scopes(payload: &Object, member: &str) -> Result<Vec<Scope>, Failure> {
+    read(payload, member, "an array of scopes, which are of printable ASCII", |value| {
+        value.as_array()?.iter().map(|item| Scope::new(item.as_str()?).ok()).collect()
+    })
+}
+
+/// What `read` makes of `member`, if it is there.
+pub(super) fn optional<'a, T>(
+    payload: &'a Object,
+    member: &str,
+    read: impl FnOnce(&'a Object, &str) -> Result<T, Failure>,
+) -> Result<Option<T>, Failure> {
+    payload.contains_key(member).then(|| read(payload, member)).transpose()
+}
+
+/// A member that is of the right type and still cannot be.
+pub(super) fn wrong(member: &str, expected: &str) -> Failure {
+    Failure::new(Code::InputError, format!("`{member}`: expected {expected}"))
+}
+
+fn read<'a, T>(
+    payload: &'a Object,
+    member: &str,
+    expected: &str,
+    read: impl FnOnce(&'a Value) -> Option<T>,
+) -> Result<T, Failure> {
+    let value = payload.get(member);
+    value.and_then(read).ok_or_else(|| {
+        let found = value.map_or("nothing", kind);
+        Failure::new(Code::InputError, format!("`{member}`: expected {expected}, found {found}"))
+    })
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}

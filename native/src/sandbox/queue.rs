@@ -1,0 +1,133 @@
+//! The queue service: tasks and task groups.
+
+use super::call::{Call, Caller};
+use super::endpoint::{Endpoint, Handler};
+use super::failure::{Code, Failure};
+use super::payload::{self, Object};
+use super::random::is_slugid;
+use super::reply::{Answer, json};
+use super::state::State;
+use super::task::{Run, Task};
+use serde_json::{Value, json};
+use taskcluster_proxy_core::credentials::Scope;
+
+/// What only reads is open to all, as the anonymous role makes it in most deployments.
+pub(super) const ENDPOINTS: &[Endpoint] = &[
+    Endpoint {
+        method: "GET",
+        path: "task/<taskId>",
+        name: "task",
+        scopes: &[],
+        handler: Handler::Plain(definition),
+    },
+    Endpoint {
+        method: "PUT",
+        path: "task/<taskId>",
+        name: "createTask",
+        scopes: &[],
+        handler: Handler::Json(create),
+    },
+    Endpoint {
+        method: "GET",
+        path: "task/<taskId>/status",
+        name: "status",
+        scopes: &[],
+        handler: Handler::Plain(status),
+    },
+    Endpoint {
+        method: "GET",
+        path: "task-group/<taskGroupId>/list",
+        name: "listTaskGroup",
+        scopes: &[],
+        handler: Handler::Plain(list_group),
+    },
+];
+
+fn definition(call: &Call<'_>, state: &mut State) -> Answer {
+    json(&Value::Object(state.task(call.param("taskId"))?.definition.clone()))
+}
+
+fn status(call: &Call<'_>, state: &mut State) -> Answer {
+    let task_id = call.param("taskId");
+    json(&json!({ "status": state.task(task_id)?.status(task_id) }))
+}
+
+fn create(call: &Call<'_>, payload: &Object, state: &mut State) -> Answer {
+    let task_id = call.param("taskId");
+    if !is_slugid(task_id) {
+        return Err(Failure::new(
+            Code::InvalidRequestArguments,
+            "`taskId`: expected a slugid (22 URL-safe base64 characters of a version 4 UUID)",
+        ));
+    }
+    let mut task = Task::define(task_id, payload, state.tasks.len())?;
+    Caller::authenticate(call)?.require(&required(&task)?)?;
+    if task.deadline <= call.now {
+        return Err(payload::wrong("deadline", "a moment in the future"));
+    }
+    let status = match state.tasks.get(task_id) {
+        // Creation is idempotent: a client that lost the answer can ask again.
+        Some(existing) if existing.definition == task.definition => existing.status(task_id),
+        Some(_) => {
+            return Err(Failure::new(
+                Code::RequestConflict,
+                format!("task {task_id} exists already, with another definition"),
+            ));
+        }
+        None => {
+            task.runs.push(Run::scheduled(call.now));
+            let status = task.status(task_id);
+            state.tasks.insert(task_id.to_owned(), task);
+            status
+        }
+    };
+    json(&json!({ "status": status }))
+}
+
+fn required(task: &Task) -> Result<Vec<Scope>, Failure> {
+    let create = format!("queue:create-task:{}:{}", task.priority, task.task_queue_id);
+    let create = Scope::new(create).map_err(|error| {
+        Failure::new(Code::InputError, format!("the task cannot be created: {error}"))
+    })?;
+    Ok([create].into_iter().chain(task.scopes.iter().cloned()).collect())
+}
+
+fn list_group(call: &Call<'_>, state: &mut State) -> Answer {
+    let task_group_id = call.param("taskGroupId");
+    let mut tasks: Vec<(&String, &Task)> =
+        state.tasks.iter().filter(|(_, task)| task.task_group_id == task_group_id).collect();
+    tasks.sort_unstable_by_key(|(_, task)| task.sequence);
+    let Some((_, first)) = tasks.first() else {
+        return Err(Failure::not_found(format!("there is no task group {task_group_id}")));
+    };
+    json(&json!({
+        "taskGroupId": task_group_id,
+        "schedulerId": first.definition.get("schedulerId"),
+        "expires": first.definition.get("expires"),
+        "tasks": tasks
+            .iter()
+            .map(|(id, task)| json!({ "status": task.status(id), "task": task.definition }))
+            .collect::<Vec<_>>(),
+    }))
+}
+
+impl State {
+    pub(super) fn task(&self, task_id: &str) -> Result<&Task, Failure> {
+        self.tasks
+            .get(task_id)
+            .ok_or_else(|| Failure::not_found(format!("there is no task {task_id}")))
+    }
+
+    /// The run that a path names; the latest where it names none.
+    pub(super) fn run_mut(&mut self, call: &Call<'_>) -> Result<&mut Run, Failure> {
+        let (task_id, run_id) = (call.param("taskId"), call.params.find("runId"));
+        self.task(task_id)?;
+        self.tasks
+            .get_mut(task_id)
+            .and_then(|task| match run_id {
+                Some(run_id) => task.runs.get_mut(run_id.parse::<usize>().ok()?),
+                None => task.runs.last_mut(),
+            })
+            .ok_or_else(|| Failure::not_found(format!("task {task_id} has no such run")))
+    }
+}

@@ -1,0 +1,176 @@
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests;
+
+use super::owner::{Owner, owner_of};
+use super::{ClientAddr, LocalAddr};
+use crate::config::Admission;
+use ipnet::IpNet;
+use std::fmt;
+use std::io;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// Decides which connections get in (requirements.md, A1 to A3).
+#[derive(Clone, Debug)]
+pub struct Admitter {
+    /// `None`: all of them.
+    rule: Option<Rule>,
+}
+
+/// Whether a connection gets in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "a connection that is rejected must be closed without an answer"]
+pub enum Verdict {
+    /// To be served.
+    Admitted,
+    /// To be closed without an answer; the log says why, where there is a reason to.
+    Rejected,
+}
+
+/// Why the options that restrict connections cannot be obeyed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AdmitError {
+    /// No such check on this platform.
+    #[error(
+        "--allowed-user and --allowed-network cannot be obeyed: this platform has no check of whose \
+         a connection is; leave them out, and restrict connections by other means"
+    )]
+    Unsupported,
+    /// No such user.
+    #[error(
+        "--allowed-user: expected a user of this machine, found none named \"{0}\": create the user \
+         first, or name another"
+    )]
+    UnknownUser(String),
+    /// The system's list of users cannot be read.
+    #[error("--allowed-user: the user \"{user}\" cannot be looked up: {reason}")]
+    UserLookup {
+        /// The user's name.
+        user: String,
+        /// What the system says.
+        reason: io::Error,
+    },
+    /// The system's list of connections cannot be read.
+    #[error(
+        "--allowed-user and --allowed-network cannot be obeyed: whose a connection is cannot be \
+         looked up: {0}; is /proc mounted?"
+    )]
+    OwnerLookup(io::Error),
+}
+
+#[derive(Clone, Debug)]
+struct Rule {
+    user: Option<User>,
+    network: Option<IpNet>,
+}
+
+#[derive(Clone, Debug)]
+struct User {
+    name: String,
+    uid: u32,
+}
+
+impl Admitter {
+    /// Looks the user up, and makes sure that the owners of connections can be told.
+    ///
+    /// # Errors
+    ///
+    /// There is no such user, or no such check on this platform; never with neither option given.
+    pub fn new(admission: &Admission) -> Result<Self, AdmitError> {
+        if *admission == Admission::default() {
+            return Ok(Self { rule: None });
+        }
+        let user = admission.user.as_deref().map(find_user).transpose()?;
+        let nobody = ([127, 0, 0, 1], 0).into();
+        owner_of(nobody, nobody).map_err(|error| match error.kind() {
+            io::ErrorKind::Unsupported => AdmitError::Unsupported,
+            _ => AdmitError::OwnerLookup(error),
+        })?;
+        Ok(Self { rule: Some(Rule { user, network: admission.network }) })
+    }
+
+    /// Decides on a connection. One that is not admitted, and was not just opened and closed to see
+    /// whether the proxy is there, is logged.
+    ///
+    /// Waits up to 100 ms for what a peer that is not admitted has to say: not to be called where
+    /// other connections wait for it.
+    pub async fn admit(&self, stream: &TcpStream, peer: ClientAddr, local: LocalAddr) -> Verdict {
+        let Some(rule) = &self.rule else {
+            return Verdict::Admitted;
+        };
+        let (theirs, ours) = (peer.as_socket_addr(), local.as_socket_addr());
+        // The kernel walks its whole table of connections for it, which takes milliseconds.
+        let owner = tokio::task::spawn_blocking(move || owner_of(theirs, ours))
+            .await
+            .unwrap_or_else(|error| Err(io::Error::other(error)));
+        let Err(reason) = rule.judge(peer, owner) else {
+            return Verdict::Admitted;
+        };
+        if !is_probe(stream).await {
+            tracing::warn!("Rejected connection: from {peer}, {reason}, expected {rule}");
+        }
+        Verdict::Rejected
+    }
+}
+
+impl Rule {
+    /// Why not.
+    fn judge(&self, peer: ClientAddr, owner: io::Result<Owner>) -> Result<(), String> {
+        match owner {
+            Ok(Owner::Uid(ROOT)) => Ok(()),
+            Ok(Owner::Uid(uid)) => match &self.user {
+                Some(user) if user.uid == uid => Ok(()),
+                _ => Err(format!("of uid {uid}")),
+            },
+            Ok(Owner::NotVisible) => match &self.network {
+                Some(network) if network.contains(&peer.ip()) => Ok(()),
+                _ => Err("which is not of this machine or network namespace".to_owned()),
+            },
+            Ok(Owner::Gone) => Err("which no process has open any more".to_owned()),
+            Err(error) => Err(format!("whose owner cannot be looked up ({error})")),
+        }
+    }
+}
+
+/// Who is expected.
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(User { name, uid }) = &self.user {
+            write!(f, "user {name} (uid {uid}) or ")?;
+        }
+        f.write_str("root (uid 0)")?;
+        if let Some(network) = &self.network {
+            write!(f, ", or a container's address in {network}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether the peer only looked whether the port is open, and closed the connection again: workers
+/// do so every 100 ms until the proxy is up (requirements.md, S7).
+async fn is_probe(stream: &TcpStream) -> bool {
+    matches!(timeout(PATIENCE, stream.peek(&mut [0])).await, Ok(Ok(0) | Err(_)))
+}
+
+#[cfg(target_os = "linux")]
+fn find_user(name: &str) -> Result<User, AdmitError> {
+    match nix::unistd::User::from_name(name) {
+        Ok(Some(user)) => Ok(User { name: name.to_owned(), uid: user.uid.as_raw() }),
+        Ok(None) => Err(AdmitError::UnknownUser(name.to_owned())),
+        Err(errno) => Err(AdmitError::UserLookup { user: name.to_owned(), reason: errno.into() }),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn find_user(_name: &str) -> Result<User, AdmitError> {
+    Err(AdmitError::Unsupported)
+}
+
+const ROOT: u32 = 0;
+
+/// How long a connection that is to be rejected may say nothing until it counts as more than a
+/// probe. Longer only keeps it open longer.
+const PATIENCE: Duration = Duration::from_millis(100);

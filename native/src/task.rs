@@ -1,0 +1,103 @@
+//! The scopes of a task, which `--task-id` asks the queue for.
+
+use crate::upstream::{Outgoing, Replay, SendError, Upstream};
+use http::{HeaderMap, Method, StatusCode};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+use taskcluster_proxy_core::credentials::{InvalidScope, Scope};
+use taskcluster_proxy_core::proxy::{Form, RootUrl, Target};
+
+/// The largest task definition that is read, in bytes: the queue takes none that is larger.
+const MAX_TASK: usize = 10 * 1024 * 1024;
+
+/// What a path segment cannot hold as it is: all but the unreserved characters (RFC 3986 section
+/// 2.3).
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Why the scopes of a task are not known.
+#[derive(Debug, thiserror::Error)]
+#[error("could not fetch taskcluster task '{task_id}' : {why}")]
+pub struct TaskError {
+    task_id: String,
+    why: Why,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Why {
+    #[error("{0:?} cannot be part of a URL")]
+    Url(String),
+    #[error(transparent)]
+    Send(#[from] SendError),
+    #[error("the queue answered {0}{1}")]
+    Status(StatusCode, String),
+    #[error("its definition is longer than {MAX_TASK} bytes")]
+    TooLarge,
+    #[error("its definition was cut short: {0}")]
+    Cut(String),
+    #[error("the queue's answer is no task definition with an array of scopes")]
+    NoTask,
+    #[error(transparent)]
+    Scope(#[from] InvalidScope),
+}
+
+/// What of a task definition is looked at.
+#[derive(Deserialize)]
+struct Task {
+    #[serde(default)]
+    scopes: Vec<String>,
+}
+
+/// An error as the services shape it.
+#[derive(Deserialize)]
+struct Refusal {
+    message: String,
+}
+
+/// Asks the queue, unauthenticated, with retries.
+///
+/// # Errors
+///
+/// The queue cannot be reached, does not know the task, or answers with something else.
+pub async fn fetch_scopes(
+    upstream: &Upstream,
+    root_url: &RootUrl,
+    task_id: &str,
+) -> Result<Vec<Scope>, TaskError> {
+    let fail = |why| TaskError { task_id: task_id.to_owned(), why };
+    let task = fetch(upstream, root_url, task_id).await.map_err(fail)?;
+    let scopes = task.scopes.into_iter().map(Scope::new).collect::<Result<_, _>>();
+    scopes.map_err(|error| fail(error.into()))
+}
+
+async fn fetch(upstream: &Upstream, root_url: &RootUrl, task_id: &str) -> Result<Task, Why> {
+    let segment = utf8_percent_encode(task_id, SEGMENT);
+    let uri = format!("{root_url}/api/queue/v1/task/{segment}");
+    let uri = uri.parse().map_err(|_| Why::Url(task_id.to_owned()))?;
+    let outgoing = Outgoing {
+        method: &Method::GET,
+        target: &Target { uri, form: Form::Service },
+        headers: HeaderMap::new(),
+        body: Replay::EMPTY,
+        signer: None,
+    };
+    let (answer, _attempts) = upstream.exchange(&outgoing).await?;
+    let status = answer.status();
+    let body = match Limited::new(answer.into_body(), MAX_TASK).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => return Err(Why::TooLarge),
+        Err(error) => return Err(Why::Cut(error.to_string())),
+    };
+    if status != StatusCode::OK {
+        return Err(Why::Status(status, message(&body)));
+    }
+    serde_json::from_slice(&body).map_err(|_| Why::NoTask)
+}
+
+/// The first line of what the service says of it.
+fn message(body: &[u8]) -> String {
+    match serde_json::from_slice::<Refusal>(body) {
+        Ok(refusal) => format!(": {}", refusal.message.lines().next().unwrap_or_default()),
+        Err(_) => String::new(),
+    }
+}
