@@ -74,7 +74,7 @@ impl<'a> AuthorizationHeader<'a> {
         }
     }
 
-    /// The length in bytes that [`write`](Self::write) makes for such parts.
+    /// The length in bytes of the header for such parts.
     pub fn written_length(id: &str, ts: u64, nonce: &str, ext: Option<&str>) -> usize {
         let frame = r#"Hawk id="", ts="", nonce="", mac="""#.len();
         let ext = ext.map_or(0, |ext| r#", ext="""#.len() + ext.len());
