@@ -15,9 +15,8 @@ pub fn node(program: &str) -> Command {
 
 /// A Python program of `tests/clients`.
 pub fn python(program: &str) -> Command {
-    let interpreter = folder().join(".venv/bin/python");
-    require(&interpreter);
-    let mut command = Command::new(interpreter);
+    require(&folder().join(".venv/installed"));
+    let mut command = Command::new(folder().join(".venv/bin/python"));
     command.arg(folder().join(program));
     command
 }

@@ -45,6 +45,9 @@ impl<'a> AuthorizationHeader<'a> {
         if !scheme.eq_ignore_ascii_case("hawk") {
             return Err(HawkError::unauthorized(""));
         }
+        if attributes.is_empty() {
+            return Err(HawkError::bad_request("Invalid header syntax"));
+        }
         let mut found: [Option<&'a str>; 8] = [None; 8];
         let mut rest = attributes;
         while !rest.is_empty() {
@@ -71,7 +74,7 @@ impl<'a> AuthorizationHeader<'a> {
         }
     }
 
-    /// The length in bytes that [`write`](Self::write) makes for such parts.
+    /// The length in bytes of the header for such parts.
     pub fn written_length(id: &str, ts: u64, nonce: &str, ext: Option<&str>) -> usize {
         let frame = r#"Hawk id="", ts="", nonce="", mac="""#.len();
         let ext = ext.map_or(0, |ext| r#", ext="""#.len() + ext.len());
@@ -98,15 +101,13 @@ impl<'a> AuthorizationHeader<'a> {
     }
 }
 
-/// `^(\w+)(?:\s+(.*))?$`
+/// `^(\w+)(?:\s+(.*))?$`, or nothing at all.
 fn split_scheme(value: &str) -> Result<(&str, &str), HawkError> {
-    let syntax = || HawkError::bad_request("Invalid header syntax");
-    let (scheme, attributes) = value.split_once([' ', '\t']).ok_or_else(syntax)?;
-    let attributes = attributes.trim_start_matches([' ', '\t']);
-    if scheme.is_empty() || !scheme.bytes().all(is_word) || attributes.is_empty() {
-        return Err(syntax());
+    let (scheme, attributes) = value.split_once([' ', '\t']).unwrap_or((value, ""));
+    if !value.is_empty() && (scheme.is_empty() || !scheme.bytes().all(is_word)) {
+        return Err(HawkError::bad_request("Invalid header syntax"));
     }
-    Ok((scheme, attributes))
+    Ok((scheme, attributes.trim_start_matches([' ', '\t'])))
 }
 
 /// `(\w+)="([^"\\]*)"\s*(?:,\s*|$)`: the name, the value, what follows.
@@ -165,7 +166,9 @@ mod tests {
     fn says_what_is_wrong() {
         let long = format!("Hawk id=\"{}\"", "x".repeat(4096));
         for (value, expected) in [
-            ("", "Bad Request: Invalid header syntax"),
+            ("", "Unauthorized"),
+            (" ", "Bad Request: Invalid header syntax"),
+            ("Basic", "Unauthorized"),
             ("Hawk", "Bad Request: Invalid header syntax"),
             ("Hawk ", "Bad Request: Invalid header syntax"),
             ("Ha-wk id=\"1\"", "Bad Request: Invalid header syntax"),

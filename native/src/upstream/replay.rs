@@ -38,7 +38,7 @@ impl ReplayBudget {
 /// bookkeeping larger than what is kept.
 const LEAST_CHARGE: usize = 256;
 
-/// The body of one request, from which each attempt gets an [`Attempt`]. `None`: it is empty, as
+/// The body of one request, from which each attempt gets a copy. `None`: it is empty, as
 /// most are.
 #[derive(Debug)]
 pub struct Replay(Option<Arc<Mutex<Shared>>>);
@@ -228,10 +228,7 @@ impl Body for Attempt {
 
     fn size_hint(&self) -> SizeHint {
         // Asked before the first frame, for the framing of the message.
-        self.shared
-            .as_deref()
-            .map(lock)
-            .map_or(SizeHint::with_exact(0), |shared| shared.hint.clone())
+        self.shared.as_deref().map(lock).map_or(SizeHint::with_exact(0), |shared| shared.hint)
     }
 }
 
