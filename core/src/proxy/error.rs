@@ -1,8 +1,8 @@
 use super::RouteError;
 use crate::credentials::{JsonError, SignError};
 use crate::hawk::UrlError;
+use crate::json::push_string;
 use http::StatusCode;
-use serde::Serialize;
 
 /// What the proxy itself has to say instead of an upstream's answer.
 ///
@@ -67,13 +67,6 @@ pub enum ProxyError {
     Internal,
 }
 
-/// An error as Taskcluster's services shape it; the official clients show `message`.
-#[derive(Serialize)]
-struct Body<'a> {
-    code: &'a str,
-    message: String,
-}
-
 impl ProxyError {
     /// The status that it is answered with.
     pub fn status(&self) -> StatusCode {
@@ -95,11 +88,15 @@ impl ProxyError {
         }
     }
 
-    /// The body, as JSON.
+    /// The body, as JSON in the shape of Taskcluster's services; the official clients show
+    /// `message`.
     pub fn to_json(&self) -> String {
-        // Two strings always serialize.
-        serde_json::to_string(&Body { code: self.code(), message: self.to_string() })
-            .unwrap_or_default()
+        let mut json = String::from("{\"code\":");
+        push_string(&mut json, self.code());
+        json.push_str(",\"message\":");
+        push_string(&mut json, &self.to_string());
+        json.push('}');
+        json
     }
 
     fn answer(&self) -> (StatusCode, &'static str) {
