@@ -9,6 +9,8 @@ mod client;
 mod ext;
 mod scope;
 mod signer;
+#[cfg(feature = "http")]
+mod signer_http;
 mod temporary;
 
 pub use crate::json::JsonError;
