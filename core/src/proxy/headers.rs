@@ -1,4 +1,4 @@
-use crate::credentials::{Credentials, Scope};
+use crate::credentials::{Credentials, Scope, scopes_to_json};
 use http::Uri;
 use http::header::{
     CONNECTION, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
@@ -100,8 +100,7 @@ fn text(text: &str) -> HeaderValue {
 }
 
 fn json(scopes: &[Scope]) -> HeaderValue {
-    // Arrays of strings always serialize.
-    text(&serde_json::to_string(scopes).unwrap_or_default())
+    text(&scopes_to_json(scopes))
 }
 
 #[cfg(test)]
