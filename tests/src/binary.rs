@@ -11,7 +11,16 @@ pub fn binary() -> &'static PathBuf {
 
 fn build() -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or("cargo".into());
-    let output = Command::new(cargo)
+    let mut command = Command::new(cargo);
+    for (name, _) in std::env::vars_os() {
+        // Cargo set these for the stories; build scripts that look at them (ring's) would take the
+        // binary for another one than a plain `cargo build` makes, and build it anew each time.
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(name);
+        }
+    }
+    let output = command
         .args(["build", "--package", "taskcluster-proxy", "--message-format=json"])
         .args((!cfg!(debug_assertions)).then_some("--release"))
         .current_dir(env!("CARGO_MANIFEST_DIR"))

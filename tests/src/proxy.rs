@@ -70,6 +70,16 @@ impl Proxy {
         crate::exchange(self.address, request)
     }
 
+    /// Gets this, over a connection of its own.
+    pub fn get(&self, target: &str) -> Response {
+        self.call("GET", target, "")
+    }
+
+    /// The same with any method and, unless it is empty, a body.
+    pub fn call(&self, method: &str, target: &str, body: impl AsRef<[u8]>) -> Response {
+        self.exchange(crate::request(method, target, body))
+    }
+
     /// All that it has said so far, on stdout and stderr.
     pub fn log(&self) -> String {
         self.output.text()

@@ -32,6 +32,17 @@ pub fn exchange(address: SocketAddr, request: impl AsRef<[u8]>) -> Response {
     connection.response_to(&String::from_utf8_lossy(method))
 }
 
+/// A request with this method, target and, unless it is empty, body.
+pub fn request(method: &str, target: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
+    let body = body.as_ref();
+    let length = match body.len() {
+        0 => String::new(),
+        length => format!("Content-Length: {length}\r\n"),
+    };
+    let head = format!("{method} {target} HTTP/1.1\r\nHost: taskcluster\r\n{length}\r\n");
+    [head.as_bytes(), body].concat()
+}
+
 impl Connection {
     /// Connects.
     pub fn open(address: SocketAddr) -> Self {
