@@ -19,6 +19,7 @@
 mod answer;
 mod binary;
 pub mod clients;
+mod environment;
 pub mod http1;
 mod output;
 mod proxy;
