@@ -28,6 +28,7 @@
 
 pub mod credentials;
 pub mod hawk;
+mod json;
 pub mod proxy;
 mod timestamp;
 

@@ -2,7 +2,7 @@ use super::ext::Received;
 use super::{AccessToken, Certificate, MAX_DURATION, Scope, satisfies};
 use crate::Timestamp;
 use crate::hawk::{HawkError, Key, Kind, RequestLine, present};
-use serde_json::Value;
+use crate::json::Value;
 use std::time::Duration;
 
 /// What the auth service knows of a client.

@@ -1,9 +1,7 @@
-use super::json::{self, JsonError, Object, kind, parse_object, take};
-use super::{AccessToken, ClientId, Scope};
+use super::{AccessToken, ClientId, Scope, scope};
 use crate::Timestamp;
 use crate::hawk::{Key, Mac};
-use serde::Serialize;
-use serde_json::Value;
+use crate::json::{self, JsonError, Object, Value, kind, parse_object, push_string, take};
 use std::fmt;
 use zeroize::Zeroize;
 
@@ -11,16 +9,13 @@ use zeroize::Zeroize;
 ///
 /// Travels as a JSON string in flags, the environment and `PUT /credentials`, and as an object in
 /// `ext`.
-#[derive(Clone, PartialEq, Eq, Serialize)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Certificate {
     version: u8,
     pub(super) scopes: Vec<Scope>,
-    #[serde(serialize_with = "as_millis")]
     pub(super) start: Timestamp,
-    #[serde(serialize_with = "as_millis")]
     pub(super) expiry: Timestamp,
     pub(super) seed: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) issuer: Option<ClientId>,
     signature: String,
 }
@@ -106,8 +101,24 @@ impl Certificate {
 
     /// The certificate as JSON.
     pub fn to_json(&self) -> String {
-        // Strings, numbers and arrays of strings always serialize.
-        serde_json::to_string(self).unwrap_or_default()
+        let mut json = String::new();
+        self.push_json(&mut json);
+        json
+    }
+
+    pub(super) fn push_json(&self, json: &mut String) {
+        let Self { version, scopes, start, expiry, seed, issuer, signature } = self;
+        json.push_str(&format!("{{\"version\":{version},\"scopes\":"));
+        scope::push_json(json, scopes);
+        json.push_str(&format!(",\"start\":{start},\"expiry\":{expiry},\"seed\":"));
+        push_string(json, seed);
+        if let Some(issuer) = issuer {
+            json.push_str(",\"issuer\":");
+            push_string(json, issuer.as_str());
+        }
+        json.push_str(",\"signature\":");
+        push_string(json, signature);
+        json.push('}');
     }
 
     /// The text that is signed: lines joined with a line feed, none at the end.
@@ -172,8 +183,4 @@ fn scopes(value: Value) -> Result<Vec<Scope>, &'static str> {
                 .map_err(|_| "a scope with characters outside of printable ASCII")
         })
         .collect()
-}
-
-fn as_millis<S: serde::Serializer>(moment: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u64(moment.millis())
 }

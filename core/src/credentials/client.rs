@@ -1,17 +1,16 @@
-use super::json::{self, JsonError, parse_object, take};
 use super::{Certificate, Scope};
 use crate::hawk::{Key, is_attribute_value};
+use crate::json::{self, JsonError, Value, parse_object, take};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::Serialize;
-use serde_json::Value;
 use std::fmt;
 use zeroize::Zeroizing;
 
 /// The name of a client: printable ASCII that can stand in a header, so neither `"` nor `\`.
 ///
 /// Taskcluster's own clientIds keep to fewer characters; the services decide that, not the caller.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct ClientId(String);
 
 impl ClientId {

@@ -1,10 +1,8 @@
-use super::json::{JsonError, Object, parse_object};
-use super::{Certificate, Credentials, Scope, SignError, reduce_scopes};
+use super::{Certificate, Credentials, Scope, SignError, reduce_scopes, scope};
 use crate::hawk::{HawkError, MAX_MATCH_LENGTH};
+use crate::json::{JsonError, Object, Value, parse_object};
 use base64::Engine as _;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
-use serde::Serialize;
-use serde_json::Value;
 use std::fmt;
 
 /// What goes along with a signature as application data: base64 of a JSON object with the
@@ -14,15 +12,6 @@ pub(super) struct Ext {
     full: Option<String>,
     /// With the scopes left out that others satisfy; `None` where there are none such.
     reduced: Option<String>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Content<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    certificate: Option<&'a Certificate>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    authorized_scopes: Option<&'a [Scope]>,
 }
 
 impl Ext {
@@ -72,13 +61,21 @@ fn encode(
     certificate: Option<&Certificate>,
     authorized_scopes: Option<&[Scope]>,
 ) -> Option<String> {
-    if certificate.is_none() && authorized_scopes.is_none() {
+    let mut json = String::new();
+    if let Some(certificate) = certificate {
+        json.push_str("{\"certificate\":");
+        certificate.push_json(&mut json);
+    }
+    if let Some(scopes) = authorized_scopes {
+        json.push(if json.is_empty() { '{' } else { ',' });
+        json.push_str("\"authorizedScopes\":");
+        scope::push_json(&mut json, scopes);
+    }
+    if json.is_empty() {
         return None;
     }
-    // Strings, numbers and arrays of strings always serialize.
-    serde_json::to_vec(&Content { certificate, authorized_scopes })
-        .ok()
-        .map(|json| STANDARD.encode(json))
+    json.push('}');
+    Some(STANDARD.encode(json))
 }
 
 /// What a server finds in `ext`.

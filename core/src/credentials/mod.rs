@@ -7,15 +7,16 @@ mod authenticate;
 mod certificate;
 mod client;
 mod ext;
-mod json;
 mod scope;
 mod signer;
+#[cfg(feature = "http")]
+mod signer_http;
 mod temporary;
 
+pub use crate::json::JsonError;
 pub use authenticate::{AuthenticateError, Client, Verified, authenticate};
 pub use certificate::Certificate;
 pub use client::{AccessToken, ClientId, Credentials};
-pub use json::JsonError;
-pub use scope::{InvalidScope, Scope, missing_scopes, reduce_scopes, satisfies};
+pub use scope::{InvalidScope, Scope, missing_scopes, reduce_scopes, satisfies, scopes_to_json};
 pub use signer::{SignError, Signer};
 pub use temporary::{MAX_DURATION, TemporaryCredentials, TemporaryError};

@@ -1,4 +1,4 @@
-use serde::Serialize;
+use crate::json::{push_array, push_string};
 use std::fmt;
 
 /// A scope: printable ASCII, possibly empty. A trailing `*` stands for anything.
@@ -10,7 +10,8 @@ use std::fmt;
 /// assert!(Scope::new("tab\t").is_err());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Scope(String);
 
 /// A text that is not a scope.
@@ -72,6 +73,24 @@ pub fn satisfies(scopes: &[Scope], required: &[Scope]) -> bool {
 /// Those of `required` that the holder of `scopes` lacks.
 pub fn missing_scopes<'a>(scopes: &[Scope], required: &'a [Scope]) -> Vec<&'a Scope> {
     required.iter().filter(|required| !scopes.iter().any(|s| s.satisfies(required))).collect()
+}
+
+/// The scopes as a JSON array of strings.
+///
+/// ```
+/// use taskcluster_proxy_core::credentials::{Scope, scopes_to_json};
+///
+/// assert_eq!(scopes_to_json(&[Scope::new("a:\"b\"")?]), r#"["a:\"b\""]"#);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn scopes_to_json(scopes: &[Scope]) -> String {
+    let mut json = String::new();
+    push_json(&mut json, scopes);
+    json
+}
+
+pub(super) fn push_json(json: &mut String, scopes: &[Scope]) {
+    push_array(json, scopes, |json, scope| push_string(json, scope.as_str()));
 }
 
 /// The scopes that no other one in the set satisfies, in the order given: they grant the same.

@@ -2,11 +2,8 @@ use super::ext::Ext;
 use super::{ClientId, Credentials};
 use crate::Timestamp;
 use crate::hawk::{
-    Artifacts, AuthorizationHeader, Bewit, HttpUrl, Key, Kind, append_bewit, default_port,
-    is_attribute_value,
+    Artifacts, AuthorizationHeader, Bewit, Key, Kind, UrlParts, append_bewit, is_attribute_value,
 };
-use http::header::AUTHORIZATION;
-use http::{HeaderValue, Request, Uri};
 
 /// Credentials made ready to sign with: the key prepared, `ext` encoded.
 #[derive(Debug)]
@@ -39,6 +36,9 @@ pub enum SignError {
     /// The request's URI is not absolute.
     #[error("expected a request with an absolute http or https URI, found {0:?}")]
     NotAbsolute(String),
+    /// The method is not one.
+    #[error("expected a method such as GET, found {0:?}")]
+    Method(String),
     /// The nonce cannot stand in a header.
     #[error("expected a nonce of printable ASCII characters other than \" and \\")]
     Nonce,
@@ -59,42 +59,58 @@ impl Signer {
         &self.client_id
     }
 
-    /// Signs a request: sets its `Authorization` header, for its URI as it stands.
+    /// The `Authorization` header of a request with this method to `url`.
+    ///
+    /// ```
+    /// use taskcluster_proxy_core::{Timestamp, credentials::{Credentials, Signer}, hawk::UrlParts};
+    ///
+    /// let signer = Signer::new(&Credentials::permanent("tester", "no-secret")?);
+    /// let url = UrlParts::as_sent("https://tc.example.com/api/queue/v1/ping")?;
+    /// let now = Timestamp::from_secs(1_767_225_600);
+    /// let header = signer.authorization_parts("GET", &url, now, "j4h3g2")?;
+    /// assert!(header.ends_with(r#"mac="0hOgWf+NRdfYUYI/LS2mwQmwn2mTR38sOOlzIBWpXts=""#));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// The URI is not absolute, the nonce cannot stand in a header, or the header would be longer
-    /// than the services read, even without the scopes that others satisfy.
-    pub fn sign<B>(
-        &self,
-        request: &mut Request<B>,
-        now: Timestamp,
-        nonce: &str,
-    ) -> Result<(), SignError> {
-        let value = self.authorization(request.method().as_str(), request.uri(), now, nonce)?;
-        request.headers_mut().insert(AUTHORIZATION, value);
-        Ok(())
-    }
-
-    /// The `Authorization` header of a request with this method and absolute URI, marked as
-    /// sensitive.
-    ///
-    /// # Errors
-    ///
-    /// As [`sign`](Self::sign).
-    pub fn authorization(
+    /// The method is not a token (RFC 9110 section 9.1), the nonce cannot stand in a header, or the
+    /// header would be longer than the services read, even without the scopes that others satisfy.
+    pub fn authorization_parts(
         &self,
         method: &str,
-        uri: &Uri,
+        url: &UrlParts<'_>,
         now: Timestamp,
         nonce: &str,
-    ) -> Result<HeaderValue, SignError> {
+    ) -> Result<String, SignError> {
+        if method.is_empty() || !method.bytes().all(is_token) {
+            return Err(SignError::Method(method.chars().take(32).collect()));
+        }
+        let UrlParts { host, resource, .. } = *url;
+        self.header(method, (host, url.port()), resource, now, nonce)
+    }
+
+    /// Signs a URL: `url` with a bewit in its query, good for GET and HEAD until `expires`.
+    ///
+    /// # Errors
+    ///
+    /// Its path and query would be longer than the services read.
+    pub fn bewit_parts(&self, url: &UrlParts<'_>, expires: Timestamp) -> Result<String, SignError> {
+        let bewit = self.encoded_bewit((url.host, url.port()), url.resource, expires)?;
+        Ok(append_bewit(&url.to_string(), &bewit))
+    }
+
+    pub(super) fn header(
+        &self,
+        method: &str,
+        (host, port): (&str, u16),
+        resource: &str,
+        now: Timestamp,
+        nonce: &str,
+    ) -> Result<String, SignError> {
         if !is_attribute_value(nonce) {
             return Err(SignError::Nonce);
         }
-        let (Some(scheme), Some(host)) = (uri.scheme(), uri.host()) else {
-            return Err(SignError::NotAbsolute(uri.to_string()));
-        };
         let id = self.client_id.as_str();
         let ts = now.secs();
         let ext = self.ext.fitting("the Authorization header", |ext| {
@@ -105,51 +121,42 @@ impl Signer {
             ts,
             nonce,
             method,
-            resource: uri.path_and_query().map_or("/", |resource| resource.as_str()),
+            resource,
             host,
-            port: uri.port_u16().unwrap_or_else(|| default_port(scheme)),
+            port,
             hash: None,
             ext,
         });
-        let value = AuthorizationHeader::write(id, ts, nonce, ext, &mac);
-        // Every part is printable ASCII, as ClientId, base64 and the check of the nonce make sure.
-        let mut value = HeaderValue::try_from(value).map_err(|_| SignError::Nonce)?;
-        value.set_sensitive(true);
-        Ok(value)
+        Ok(AuthorizationHeader::write(id, ts, nonce, ext, &mac))
     }
 
-    /// Signs a URL: `url` with a bewit in its query, good for GET and HEAD until `expires`.
-    ///
-    /// ```
-    /// use taskcluster_proxy_core::{Timestamp, credentials::{Credentials, Signer}, hawk::HttpUrl};
-    ///
-    /// let signer = Signer::new(&Credentials::permanent("tester", "no-secret")?);
-    /// let url = HttpUrl::parse("https://tc.example.com/x?y=z")?;
-    /// let signed = signer.bewit(&url, Timestamp::from_secs(1_767_229_200))?;
-    /// assert!(signed.starts_with("https://tc.example.com/x?y=z&bewit=dGVz"));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// Its path and query would be longer than the services read.
-    pub fn bewit(&self, url: &HttpUrl, expires: Timestamp) -> Result<String, SignError> {
+    pub(super) fn encoded_bewit(
+        &self,
+        (host, port): (&str, u16),
+        resource: &str,
+        expires: Timestamp,
+    ) -> Result<String, SignError> {
         let exp = expires.secs();
         let id = self.client_id.as_str();
         let ext = self.ext.fitting("the path and query of the signed URL", |ext| {
-            url.resource().len() + "?bewit=".len() + Bewit::encoded_length(id, exp, ext)
+            resource.len() + "?bewit=".len() + Bewit::encoded_length(id, exp, ext)
         })?;
         let mac = self.key.mac(&Artifacts {
             kind: Kind::Bewit,
             ts: exp,
             nonce: "",
             method: "GET",
-            resource: url.resource(),
-            host: url.host(),
-            port: url.port(),
+            resource,
+            host,
+            port,
             hash: None,
             ext,
         });
-        Ok(append_bewit(&url.to_string(), &Bewit::encode(id, exp, ext, &mac)))
+        Ok(Bewit::encode(id, exp, ext, &mac))
     }
+}
+
+/// RFC 9110 section 5.6.2.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }

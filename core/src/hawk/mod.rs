@@ -8,6 +8,8 @@ mod artifacts;
 mod bewit;
 mod error;
 mod header;
+#[cfg(feature = "http")]
+mod http_url;
 mod mac;
 mod url;
 mod verify;
@@ -16,9 +18,12 @@ pub use artifacts::{Artifacts, Kind};
 pub use bewit::{Bewit, append_bewit, split_bewit};
 pub use error::{HawkError, Rejection};
 pub use header::AuthorizationHeader;
+#[cfg(feature = "http")]
+pub use http_url::HttpUrl;
+#[cfg(feature = "http")]
+pub(crate) use http_url::default_port;
 pub use mac::{Key, Mac};
-pub(crate) use url::default_port;
-pub use url::{HttpUrl, UrlError};
+pub use url::{UrlError, UrlParts};
 pub use verify::{Presented, RequestLine, present};
 
 use std::time::Duration;

@@ -1,28 +1,27 @@
-use http::Uri;
-use http::uri::{Authority, Scheme};
 use std::borrow::Cow;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
-/// An absolute http or https URL, byte for byte, as Hawk sees it: host, port, resource.
-///
-/// What a URI may not contain as it is (spaces, quotes, braces, letters outside of ASCII; RFC 3986
-/// section 2) is percent-encoded, as every client would on the way; all else, dot segments and the
-/// case of escapes included, stays as it was written. A fragment is dropped: it never goes over the
-/// wire.
+/// An absolute http or https URL taken apart, each part as it is written.
 ///
 /// ```
-/// use taskcluster_proxy_core::hawk::HttpUrl;
+/// use taskcluster_proxy_core::hawk::UrlParts;
 ///
-/// let url = HttpUrl::parse("https://TC.example.com/a%2fb//../c d?z&a#f")?;
-/// assert_eq!((url.host(), url.port()), ("tc.example.com", 443));
-/// assert_eq!(url.resource(), "/a%2fb//../c%20d?z&a");
-/// assert_eq!(url.to_string(), "https://tc.example.com/a%2fb//../c%20d?z&a");
+/// let url = UrlParts::as_sent("https://tc.example.com/a%2fb//../c?z&a#f")?;
+/// assert_eq!((url.host, url.port()), ("tc.example.com", 443));
+/// assert_eq!(url.resource, "/a%2fb//../c?z&a");
+/// assert_eq!(url.to_string(), "https://tc.example.com/a%2fb//../c?z&a");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HttpUrl {
-    uri: Uri,
-    port: u16,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UrlParts<'a> {
+    /// https rather than http.
+    pub secure: bool,
+    /// A name, an IPv4 address, or an IPv6 address in brackets.
+    pub host: &'a str,
+    /// Where one is given.
+    pub given_port: Option<u16>,
+    /// Path and query, without the fragment, which never goes over the wire.
+    pub resource: &'a str,
 }
 
 /// Why a text is not an absolute http or https URL.
@@ -52,92 +51,107 @@ pub enum UrlError {
     /// The port is not a number from 1 to 65535.
     #[error("expected a port from 1 to 65535, found {0:?}")]
     Port(String),
-    /// Longer than 65,534 bytes, or otherwise no URI.
+    /// Longer than any URL that software takes.
+    #[error("expected a URL of at most {MAX_LENGTH} bytes, found one of {0}")]
+    TooLong(usize),
+    /// Path and query are not in the form that goes over the wire.
+    #[error("expected a path and query that start with / and are percent-encoded, found {0:?}")]
+    NotAsSent(char),
+    /// Otherwise no URI.
     #[error("not a URL: {0}")]
     Malformed(String),
 }
 
-impl HttpUrl {
-    /// Reads an absolute URL; white space around it does not count.
+/// The longest URL in bytes (that of `http::Uri`, which the proxy reads requests with).
+const MAX_LENGTH: usize = 65_534;
+
+impl<'a> UrlParts<'a> {
+    /// Takes apart a URL whose path and query are as they go over the wire, such as the `href` of
+    /// JavaScript's `URL`: nothing has to be encoded, so nothing is.
     ///
     /// # Errors
     ///
-    /// The text is not an absolute http or https URL, names a user, or has no usable host or port.
-    pub fn parse(text: &str) -> Result<Self, UrlError> {
+    /// The text is not an absolute http or https URL, names a user, has no usable host or port, or
+    /// has something in its path and query that has to be percent-encoded.
+    pub fn as_sent(text: &'a str) -> Result<Self, UrlError> {
+        let parts = Self::split(text)?;
+        if !parts.resource.starts_with('/') {
+            return Err(UrlError::NotAsSent(parts.resource.chars().next().unwrap_or(' ')));
+        }
+        match parts.resource.chars().find(|c| !c.is_ascii_graphic()) {
+            Some(found) => Err(UrlError::NotAsSent(found)),
+            None => Ok(parts),
+        }
+    }
+
+    /// Takes a URL apart; white space around it does not count.
+    pub(crate) fn split(text: &'a str) -> Result<Self, UrlError> {
         let text = text.trim();
         if text.is_empty() {
             return Err(UrlError::Empty);
         }
+        if text.len() > MAX_LENGTH {
+            return Err(UrlError::TooLong(text.len()));
+        }
         if let Some((at, found)) = text.char_indices().find(|(_, c)| c.is_control()) {
             return Err(UrlError::Control(found, at));
         }
-        let (scheme, rest) = split_scheme(text)?;
+        let (secure, rest) = split_scheme(text)?;
         let rest = rest.split_once('#').map_or(rest, |(before, _fragment)| before);
         let end = rest.find(['/', '?', '\\']).unwrap_or(rest.len());
         let (authority, resource) = rest.split_at_checked(end).unwrap_or((rest, ""));
-        let (authority, port) = parse_authority(authority, &scheme)?;
-        let resource = percent_encode(resource);
-        let resource: Cow<'_, str> = match resource.as_bytes().first() {
-            Some(b'/') => resource,
-            // An empty path goes over the wire as `/` (RFC 9110 section 4.2.3).
-            _ => format!("/{resource}").into(),
-        };
-        Uri::builder()
-            .scheme(scheme)
-            .authority(authority)
-            .path_and_query(resource.as_ref())
-            .build()
-            .map(|uri| Self { uri, port })
-            .map_err(|error| UrlError::Malformed(error.to_string()))
-    }
-
-    /// The host in lower case; an IPv6 address in brackets.
-    pub fn host(&self) -> &str {
-        self.uri.host().unwrap_or_default()
+        let (host, given_port) = split_authority(authority)?;
+        Ok(Self { secure, host, given_port, resource })
     }
 
     /// The port, given or implied by the scheme.
     pub fn port(&self) -> u16 {
-        self.port
+        self.given_port.unwrap_or(if self.secure { 443 } else { 80 })
     }
 
-    /// Path and query, as they go over the wire.
-    pub fn resource(&self) -> &str {
-        self.uri.path_and_query().map_or("/", |resource| resource.as_str())
+    /// `http` or `https`.
+    pub fn scheme(&self) -> &'static str {
+        if self.secure { "https" } else { "http" }
     }
 
-    /// The same as [`http::Uri`], which keeps every byte.
-    pub fn as_uri(&self) -> &Uri {
-        &self.uri
+    /// Host in lower case, and port where one is given.
+    pub(crate) fn authority(&self) -> String {
+        let mut authority = self.host.to_ascii_lowercase();
+        if let Some(port) = self.given_port {
+            // Writing to a String cannot fail.
+            let _ = write!(authority, ":{port}");
+        }
+        authority
+    }
+
+    /// Path and query as they go over the wire: what RFC 3986 section 2 does not let stand in a URI
+    /// encoded, but for `[` and `]`, which every client leaves as they are.
+    pub(crate) fn encoded_resource(&self) -> Cow<'a, str> {
+        let resource = percent_encode(self.resource);
+        match resource.as_bytes().first() {
+            Some(b'/') => resource,
+            // An empty path goes over the wire as `/` (RFC 9110 section 4.2.3).
+            _ => format!("/{resource}").into(),
+        }
     }
 }
 
-/// The URL as it is signed.
-impl std::fmt::Display for HttpUrl {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.uri.fmt(f)
+/// The URL, put together again.
+impl fmt::Display for UrlParts<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for part in [self.scheme(), "://", &self.authority(), self.resource] {
+            f.write_str(part)?;
+        }
+        Ok(())
     }
 }
 
-impl std::str::FromStr for HttpUrl {
-    type Err = UrlError;
-
-    fn from_str(text: &str) -> Result<Self, UrlError> {
-        Self::parse(text)
-    }
-}
-
-/// The port that a scheme implies.
-pub(crate) fn default_port(scheme: &Scheme) -> u16 {
-    if *scheme == Scheme::HTTPS { 443 } else { 80 }
-}
-
-fn split_scheme(text: &str) -> Result<(Scheme, &str), UrlError> {
-    for (name, scheme) in [("http://", Scheme::HTTP), ("https://", Scheme::HTTPS)] {
+fn split_scheme(text: &str) -> Result<(bool, &str), UrlError> {
+    for (name, secure) in [("http://", false), ("https://", true)] {
         if let Some((start, rest)) = text.split_at_checked(name.len())
             && start.eq_ignore_ascii_case(name)
         {
-            return Ok((scheme, rest));
+            return Ok((secure, rest));
         }
     }
     // The text may be anything, a pasted secret included: only a scheme is repeated.
@@ -151,32 +165,25 @@ fn is_scheme(text: &str) -> bool {
     text.len() < 32 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
 }
 
-fn parse_authority(text: &str, scheme: &Scheme) -> Result<(Authority, u16), UrlError> {
+fn split_authority(text: &str) -> Result<(&str, Option<u16>), UrlError> {
     if text.contains('@') {
         return Err(UrlError::UserInfo);
     }
     let (host, port) = match text.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => (host, Some(port)),
-        _ => (text, None),
+        Some((host, port)) if !port.contains(']') => (host, port),
+        _ => (text, ""),
     };
     if !is_host(host) {
         return Err(UrlError::Host(host.to_owned()));
     }
-    let host = host.to_ascii_lowercase();
-    let (authority, port) = match port {
+    match port.parse() {
         // `http://host:/` means the default port (RFC 3986 section 3.2.3).
-        None | Some("") => (host, default_port(scheme)),
-        Some(text) => match text.parse() {
-            Ok(port) if port > 0 && text.bytes().all(|b| b.is_ascii_digit()) => {
-                (format!("{host}:{port}"), port)
-            }
-            _ => return Err(UrlError::Port(text.to_owned())),
-        },
-    };
-    let authority = authority
-        .parse()
-        .map_err(|error: http::uri::InvalidUri| UrlError::Malformed(error.to_string()))?;
-    Ok((authority, port))
+        _ if port.is_empty() => Ok((host, None)),
+        Ok(number) if number > 0 && port.bytes().all(|b| b.is_ascii_digit()) => {
+            Ok((host, Some(number)))
+        }
+        _ => Err(UrlError::Port(port.to_owned())),
+    }
 }
 
 /// A registered name or IPv4 address, in the characters that the DNS and the certificates of hosts
@@ -192,8 +199,6 @@ fn is_host(host: &str) -> bool {
     }
 }
 
-/// Encodes what RFC 3986 section 2 does not let stand in a URI, but for `[` and `]`, which every
-/// client leaves as they are.
 fn percent_encode(text: &str) -> Cow<'_, str> {
     let must = |b: u8| !b.is_ascii() || b" \"<>\\^`{|}".contains(&b);
     if !text.bytes().any(must) {
@@ -216,55 +221,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keeps_every_byte_that_a_uri_may_have() {
-        for text in [
-            "https://tc.example.com/",
-            "http://tc.example.com:8080/x?",
-            "http://[::1]:8080/x",
-            "https://tc.example.com/a//b/./../%2f%2F;p=1,2?q=a'b&&c=[1]&d=?/:@!$()*+",
-            "https://a_b.example/x",
+    fn what_has_to_be_encoded_is_not_as_sent() {
+        for (text, found) in [
+            ("https://h", ' '),
+            ("https://h?x", '?'),
+            ("https://h\\x", '\\'),
+            ("https://h/a b", ' '),
+            ("https://h/é", 'é'),
         ] {
-            assert_eq!(HttpUrl::parse(text).unwrap().to_string(), text);
+            assert_eq!(UrlParts::as_sent(text), Err(UrlError::NotAsSent(found)), "{text}");
         }
+        let text = "http://[::1]:80/a|b'c{}^`\"<>[]\\?q=a'b|{}";
+        assert_eq!(UrlParts::as_sent(text).unwrap().to_string(), text);
     }
 
     #[test]
-    fn writes_what_goes_over_the_wire() {
-        for (text, expected) in [
-            (" https://tc.example.com\n", "https://tc.example.com/"),
-            ("HTTPS://TC.Example.com?a", "https://tc.example.com/?a"),
-            ("http://h:/x", "http://h/x"),
-            ("http://h:080/x", "http://h:80/x"),
-            ("http://h/é{}\"<>|^`\\ #x", "http://h/%C3%A9%7B%7D%22%3C%3E%7C%5E%60%5C%20"),
-        ] {
-            assert_eq!(HttpUrl::parse(text).unwrap().to_string(), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn says_what_is_wrong() {
-        for (text, expected) in [
-            (" \n", "found nothing"),
-            ("tc.example.com/x", "found no scheme"),
-            ("/x", "found no scheme"),
-            ("ftp://h/x", "found ftp://"),
-            ("http:/h/x", "found no scheme"),
-            ("http:///x", "found \"\""),
-            ("http://?x", "found \"\""),
-            ("http://h h/x", "found \"h h\""),
-            ("http://bücher.example/", "found \"bücher.example\""),
-            ("http://[::1/x", "found \"[:\""),
-            ("http://h:0/x", "found \"0\""),
-            ("http://h:65536/x", "found \"65536\""),
-            ("http://h:+1/x", "found \"+1\""),
-            ("http://u:p@h/x", "user name"),
-            ("http://h/a\nb", "'\\n' at byte 10"),
-            ("http://h/a\0", "'\\0' at byte 10"),
-        ] {
-            let error = HttpUrl::parse(text).unwrap_err().to_string();
-            assert!(error.contains(expected), "{text:?}: {error}");
-        }
-        let long = format!("http://h/{}", "x".repeat(70_000));
-        assert!(matches!(HttpUrl::parse(&long), Err(UrlError::Malformed(_))));
+    fn length_is_limited() {
+        let long = format!("http://h/{}", "x".repeat(MAX_LENGTH));
+        assert_eq!(UrlParts::split(&long), Err(UrlError::TooLong(MAX_LENGTH + 9)));
     }
 }

@@ -1,8 +1,7 @@
 use super::RouteError;
 use crate::credentials::{JsonError, SignError};
 use crate::hawk::UrlError;
-use http::StatusCode;
-use serde::Serialize;
+use crate::json::push_string;
 
 /// What the proxy itself has to say instead of an upstream's answer.
 ///
@@ -67,16 +66,16 @@ pub enum ProxyError {
     Internal,
 }
 
-/// An error as Taskcluster's services shape it; the official clients show `message`.
-#[derive(Serialize)]
-struct Body<'a> {
-    code: &'a str,
-    message: String,
-}
-
 impl ProxyError {
     /// The status that it is answered with.
-    pub fn status(&self) -> StatusCode {
+    #[cfg(feature = "http")]
+    pub fn status(&self) -> http::StatusCode {
+        http::StatusCode::from_u16(self.status_code())
+            .unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// The same as a number.
+    pub fn status_code(&self) -> u16 {
         self.answer().0
     }
 
@@ -95,27 +94,29 @@ impl ProxyError {
         }
     }
 
-    /// The body, as JSON.
+    /// The body, as JSON in the shape of Taskcluster's services; the official clients show
+    /// `message`.
     pub fn to_json(&self) -> String {
-        // Two strings always serialize.
-        serde_json::to_string(&Body { code: self.code(), message: self.to_string() })
-            .unwrap_or_default()
+        let mut json = String::from("{\"code\":");
+        push_string(&mut json, self.code());
+        json.push_str(",\"message\":");
+        push_string(&mut json, &self.to_string());
+        json.push('}');
+        json
     }
 
-    fn answer(&self) -> (StatusCode, &'static str) {
+    fn answer(&self) -> (u16, &'static str) {
         match self {
-            Self::Route(_) => (StatusCode::NOT_FOUND, "ResourceNotFound"),
-            Self::Method { .. } | Self::Connect => {
-                (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed")
+            Self::Route(_) => (404, "ResourceNotFound"),
+            Self::Method { .. } | Self::Connect => (405, "MethodNotAllowed"),
+            Self::TooLarge { .. } => (413, "InputTooLarge"),
+            Self::Sign(SignError::TooLong { .. }) => (400, "AuthorizationTooLong"),
+            Self::BewitUrl(_) | Self::Credentials(_) | Self::Body(_) | Self::Sign(_) => {
+                (400, "InputError")
             }
-            Self::BewitUrl(_) | Self::Credentials(_) | Self::Body(_) => {
-                (StatusCode::BAD_REQUEST, "InputError")
-            }
-            Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "InputTooLarge"),
-            Self::Sign(_) => (StatusCode::BAD_REQUEST, "AuthorizationTooLong"),
-            Self::Unreachable { .. } => (StatusCode::BAD_GATEWAY, "UpstreamUnreachable"),
-            Self::TimedOut { .. } => (StatusCode::GATEWAY_TIMEOUT, "UpstreamTimedOut"),
-            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError"),
+            Self::Unreachable { .. } => (502, "UpstreamUnreachable"),
+            Self::TimedOut { .. } => (504, "UpstreamTimedOut"),
+            Self::Internal => (500, "InternalServerError"),
         }
     }
 }

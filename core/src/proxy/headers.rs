@@ -1,4 +1,4 @@
-use crate::credentials::{Credentials, Scope};
+use crate::credentials::{Credentials, Scope, scopes_to_json};
 use http::Uri;
 use http::header::{
     CONNECTION, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
@@ -7,7 +7,8 @@ use http::header::{
 
 /// Headers that are meant for the next hop alone (RFC 9110 section 7.6.1, and section 11.7 for
 /// those that authenticate to a proxy).
-const HOP_BY_HOP: [HeaderName; 8] = [
+const HOP_BY_HOP: [HeaderName; 9] = [
+    CONNECTION,
     PROXY_AUTHENTICATE,
     HeaderName::from_static("proxy-authentication-info"),
     PROXY_AUTHORIZATION,
@@ -33,19 +34,17 @@ const HOP_BY_HOP: [HeaderName; 8] = [
 /// assert_eq!(headers.keys().collect::<Vec<_>>(), ["accept"]);
 /// ```
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    if headers.contains_key(CONNECTION) {
-        let named: Vec<HeaderName> = headers
-            .get_all(CONNECTION)
-            .iter()
-            .flat_map(|value| value.as_bytes().split(|b| *b == b','))
-            .filter_map(|token| HeaderName::from_bytes(token.trim_ascii()).ok())
-            .collect();
-        headers.remove(CONNECTION);
-        for name in named {
-            headers.remove(name);
-        }
+    // Most messages have none, and comparing names is cheaper than looking up each.
+    if !headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
+        return;
     }
-    for name in &HOP_BY_HOP {
+    let named: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|b| *b == b','))
+        .filter_map(|token| HeaderName::from_bytes(token.trim_ascii()).ok())
+        .collect();
+    for name in named.iter().chain(&HOP_BY_HOP) {
         headers.remove(name);
     }
 }
@@ -89,7 +88,13 @@ impl ReplyHeaders {
 
     /// Says where an answer came from: the URL that was asked for there.
     pub fn endpoint(upstream: &Uri, headers: &mut HeaderMap) {
-        headers.insert(ENDPOINT, text(&upstream.to_string()));
+        let [scheme, authority] =
+            [upstream.scheme_str(), upstream.authority().map(|authority| authority.as_str())]
+                .map(Option::unwrap_or_default);
+        let resource = upstream.path_and_query().map_or("/", |resource| resource.as_str());
+        let url = [scheme, "://", authority, resource].concat();
+        headers
+            .insert(ENDPOINT, HeaderValue::try_from(url).unwrap_or(HeaderValue::from_static("")));
     }
 }
 
@@ -100,8 +105,7 @@ fn text(text: &str) -> HeaderValue {
 }
 
 fn json(scopes: &[Scope]) -> HeaderValue {
-    // Arrays of strings always serialize.
-    text(&serde_json::to_string(scopes).unwrap_or_default())
+    text(&scopes_to_json(scopes))
 }
 
 #[cfg(test)]

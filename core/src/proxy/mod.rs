@@ -1,14 +1,22 @@
 //! What makes it this proxy: where a request goes, what happens to its headers, when it is tried
 //! again, and what the proxy itself answers.
 
+mod destination;
 mod error;
+#[cfg(feature = "http")]
 mod headers;
+#[cfg(feature = "http")]
 mod retry;
 mod root_url;
+#[cfg(feature = "http")]
 mod route;
 
+pub use destination::{Destination, Form, RouteError};
 pub use error::ProxyError;
+#[cfg(feature = "http")]
 pub use headers::{ReplyHeaders, strip_hop_by_hop};
+#[cfg(feature = "http")]
 pub use retry::{Decision, Outcome, Repeatable, RetryPolicy};
 pub use root_url::{RootUrl, RootUrlError};
-pub use route::{Form, Route, RouteError, Target, route};
+#[cfg(feature = "http")]
+pub use route::{Route, Target, route};

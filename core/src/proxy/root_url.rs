@@ -1,5 +1,4 @@
-use crate::hawk::{HttpUrl, UrlError};
-use http::uri::{Authority, PathAndQuery, Scheme};
+use crate::hawk::{UrlError, UrlParts};
 use std::fmt;
 
 /// Where a Taskcluster deployment is: `https://tc.example.com`. Trailing slashes do not count.
@@ -12,10 +11,13 @@ use std::fmt;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RootUrl {
-    scheme: Scheme,
-    authority: Authority,
-    /// Empty, or a path that starts with `/` and does not end in one.
-    prefix: String,
+    text: String,
+    /// Where in `text` the path starts: empty, or starts with `/` and does not end in one.
+    prefix: usize,
+    #[cfg(feature = "http")]
+    scheme: http::uri::Scheme,
+    #[cfg(feature = "http")]
+    authority: http::uri::Authority,
 }
 
 /// Why a text is not a root URL.
@@ -37,37 +39,48 @@ impl RootUrl {
     ///
     /// It is not an absolute http or https URL, or has a query.
     pub fn parse(text: &str) -> Result<Self, RootUrlError> {
-        let url = HttpUrl::parse(text)?;
-        let uri = url.as_uri().clone().into_parts();
-        let resource = uri.path_and_query.unwrap_or(PathAndQuery::from_static("/"));
-        if resource.query().is_some() {
+        let url = UrlParts::split(text)?;
+        let resource = url.encoded_resource();
+        if resource.contains('?') {
             return Err(RootUrlError::Query);
         }
-        let (Some(scheme), Some(authority)) = (uri.scheme, uri.authority) else {
-            return Err(UrlError::Empty.into());
-        };
-        Ok(Self { scheme, authority, prefix: resource.path().trim_end_matches('/').to_owned() })
+        let (scheme, authority) = (url.scheme(), url.authority());
+        Ok(Self {
+            text: format!("{scheme}://{authority}{}", resource.trim_end_matches('/')),
+            prefix: scheme.len() + "://".len() + authority.len(),
+            #[cfg(feature = "http")]
+            scheme: scheme.parse().map_err(malformed)?,
+            #[cfg(feature = "http")]
+            authority: authority.parse().map_err(malformed)?,
+        })
     }
 
     /// http or https.
-    pub fn scheme(&self) -> &Scheme {
+    #[cfg(feature = "http")]
+    pub fn scheme(&self) -> &http::uri::Scheme {
         &self.scheme
     }
 
     /// Host, in lower case, and port where one is given.
-    pub fn authority(&self) -> &Authority {
+    #[cfg(feature = "http")]
+    pub fn authority(&self) -> &http::uri::Authority {
         &self.authority
+    }
+
+    /// The text, without a slash at its end.
+    pub fn as_str(&self) -> &str {
+        &self.text
     }
 
     /// What stands before `/api`; empty for nearly every deployment.
     pub fn prefix(&self) -> &str {
-        &self.prefix
+        self.text.get(self.prefix..).unwrap_or_default()
     }
 }
 
 impl fmt::Display for RootUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}{}", self.scheme, self.authority, self.prefix)
+        f.write_str(&self.text)
     }
 }
 
@@ -77,4 +90,9 @@ impl std::str::FromStr for RootUrl {
     fn from_str(text: &str) -> Result<Self, RootUrlError> {
         Self::parse(text)
     }
+}
+
+#[cfg(feature = "http")]
+fn malformed(error: http::uri::InvalidUri) -> UrlError {
+    UrlError::Malformed(error.to_string())
 }

@@ -1,6 +1,7 @@
-use super::RootUrl;
+use super::destination::shortened;
+use super::{Destination, Form, RootUrl, RouteError};
 use http::Uri;
-use http::uri::{Authority, PathAndQuery, Scheme};
+use http::uri::{Authority, Scheme};
 
 /// What a request is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,40 +23,6 @@ pub struct Target {
     pub form: Form,
 }
 
-/// How a request names its target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// `/api/<service>/<version>/<path>`, or the same without `/api`: a Taskcluster service, whose
-    /// APIs are built to be idempotent.
-    Service,
-    /// `/<host>/<path>`: any host, of which nothing is known.
-    Host,
-}
-
-/// Why a request goes nowhere.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum RouteError {
-    /// `/api` with fewer than three segments.
-    #[error("invalid /api path: expected /api/<service>/<version>/<path>, found {0:?}")]
-    Api(String),
-    /// A service with fewer than three segments.
-    #[error(
-        "expected /<service>/<version>/<path> or /<host.name>/<path>, found {0:?}: a service needs \
-         a version and a path, and a host name has a dot"
-    )]
-    Service(String),
-    /// The first segment is neither a service nor a host.
-    #[error(
-        "{0:?} is not the name of a service or host: expected /api/<service>/<version>/<path>, \
-         /<service>/<version>/<path> or /<host.name>/<path>"
-    )]
-    Segment(String),
-    /// Asterisk or authority form, or longer than a URI can be.
-    #[error("expected a request target that starts with /, found {0:?}")]
-    Target(String),
-}
-
 /// Finds out what a request is for. Targets in absolute form (`http://taskcluster/api/..`) route as
 /// those in origin form.
 ///
@@ -75,88 +42,35 @@ pub enum RouteError {
 ///
 /// Too few segments for a service, or a first segment that names nothing.
 pub fn route(uri: &Uri, root_url: &RootUrl) -> Result<Route, RouteError> {
-    let unusable = || RouteError::Target(shortened(&uri.to_string()));
-    let resource = uri.path_and_query().ok_or_else(unusable)?;
-    let path = resource.path().strip_prefix('/').ok_or_else(unusable)?;
-    let segment = path.split_once('/').map_or(path, |(segment, _)| segment);
-    match segment {
-        "bewit" => Ok(Route::Bewit),
-        "credentials" => Ok(Route::Credentials),
-        "api" => match path.split('/').count() {
-            0..=3 => Err(RouteError::Api(shortened(resource.path()))),
-            _ => service(root_url, "", resource),
-        },
-        _ if !is_host_name(segment) => Err(RouteError::Segment(shortened(segment))),
-        _ if segment.contains('.') => host(segment, resource),
-        _ => match path.split('/').count() {
-            0..=2 => Err(RouteError::Service(shortened(resource.path()))),
-            _ => service(root_url, "/api", resource),
-        },
-    }
-}
-
-fn service(root_url: &RootUrl, api: &str, resource: &PathAndQuery) -> Result<Route, RouteError> {
-    let resource = match (root_url.prefix(), api) {
-        ("", "") => resource.clone(),
-        (prefix, api) => joined(&format!("{prefix}{api}{resource}"))?,
+    let resource =
+        uri.path_and_query().ok_or_else(|| RouteError::Target(shortened(&uri.to_string())))?;
+    let (scheme, authority, joined, form) = match Destination::of(resource.as_str())? {
+        Destination::Bewit => return Ok(Route::Bewit),
+        Destination::Credentials => return Ok(Route::Credentials),
+        Destination::Service { api, .. } => {
+            let joined = match (root_url.prefix(), api) {
+                ("", "") => Ok(resource.clone()),
+                (prefix, api) => format!("{prefix}{api}{resource}").parse(),
+            };
+            (root_url.scheme(), Ok(root_url.authority().clone()), joined, Form::Service)
+        }
+        Destination::Host { host, resource } => {
+            (&Scheme::HTTPS, host.parse::<Authority>(), resource.parse(), Form::Host)
+        }
     };
-    upstream(root_url.scheme(), root_url.authority().clone(), resource, Form::Service)
-}
-
-/// `/<host>/<path>` goes to `https://<host>/<path>`.
-fn host(segment: &str, resource: &PathAndQuery) -> Result<Route, RouteError> {
-    let authority = segment
-        .to_ascii_lowercase()
-        .parse()
-        .map_err(|_| RouteError::Segment(shortened(segment)))?;
-    let rest = resource.as_str().get(1 + segment.len()..).unwrap_or_default();
-    let rest = if rest.starts_with('/') { joined(rest)? } else { joined(&format!("/{rest}"))? };
-    upstream(&Scheme::HTTPS, authority, rest, Form::Host)
-}
-
-fn joined(resource: &str) -> Result<PathAndQuery, RouteError> {
-    resource.parse().map_err(|_| RouteError::Target(shortened(resource)))
-}
-
-fn upstream(
-    scheme: &Scheme,
-    authority: Authority,
-    resource: PathAndQuery,
-    form: Form,
-) -> Result<Route, RouteError> {
-    let resource_text = resource.clone();
+    let unusable = || RouteError::Target(shortened(resource.as_str()));
     let mut parts = http::uri::Parts::default();
     parts.scheme = Some(scheme.clone());
-    parts.authority = Some(authority);
-    parts.path_and_query = Some(resource);
-    Uri::from_parts(parts)
-        .map(|uri| Route::Upstream(Target { uri, form }))
-        .map_err(|_| RouteError::Target(shortened(resource_text.as_str())))
-}
-
-/// Labels of letters, digits and inner hyphens, with dots between them (RFC 1123 section 2.1).
-fn is_host_name(segment: &str) -> bool {
-    segment.len() <= 253
-        && segment.split('.').all(|label| {
-            !label.is_empty()
-                && label.len() <= 63
-                && !label.starts_with('-')
-                && !label.ends_with('-')
-                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-        })
-}
-
-/// As much as an error has to repeat for its reader to know what is meant.
-fn shortened(text: &str) -> String {
-    match text.char_indices().nth(200) {
-        Some((end, _)) => format!("{}..", text.get(..end).unwrap_or_default()),
-        None => text.to_owned(),
-    }
+    parts.authority = Some(authority.map_err(|_| unusable())?);
+    parts.path_and_query = Some(joined.map_err(|_| unusable())?);
+    let uri = Uri::from_parts(parts).map_err(|_| unusable())?;
+    Ok(Route::Upstream(Target { uri, form }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn routed(target: &str, root_url: &str) -> Result<Route, RouteError> {
         route(&target.parse().unwrap(), &RootUrl::parse(root_url).unwrap())
@@ -209,5 +123,23 @@ mod tests {
         }
         let long = routed(&format!("/{}", "x".repeat(5000)), "http://tc").unwrap_err().to_string();
         assert!(long.len() < 500, "{long}");
+    }
+    proptest! {
+        /// The two ways of joining the parts agree.
+        #[test]
+        fn goes_where_the_destination_says(
+            target in "/(api/|bewit|a\\.Example/?)?[a-z./?%2F;@-]{0,20}",
+            root_url in prop::sample::select(vec!["http://tc", "https://tc:81/deep/er"]),
+        ) {
+            let root_url = RootUrl::parse(root_url)?;
+            let routed = route(&target.parse()?, &root_url).map(|route| match route {
+                Route::Bewit | Route::Credentials => None,
+                Route::Upstream(target) => Some((target.uri.to_string(), target.form)),
+            });
+            let destination = Destination::of(&target).map(|destination| {
+                destination.url(root_url.as_str()).zip(destination.form())
+            });
+            prop_assert_eq!(routed, destination);
+        }
     }
 }

@@ -94,7 +94,7 @@ impl Upstream {
             };
             let repeatable = Repeatable::new(target.form, method, body.is_kept());
             let since = first_failure.map(|first: Instant| first.elapsed()).unwrap_or_default();
-            match self.policy.decide(attempt, since, outcome, repeatable, clock::jitter()) {
+            match self.policy.decide(attempt, since, outcome, repeatable, self.nonces.jitter()) {
                 Decision::Deliver => {
                     body.finish();
                     let answer = match (result, last_answer) {

@@ -9,11 +9,17 @@ use http::{HeaderValue, Request, Response, Uri, Version};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Whom a connection leads to.
-type Origin = (Scheme, Authority);
+#[derive(Clone, Debug, Eq)]
+struct Origin {
+    scheme: Scheme,
+    /// In lower case, as all that is routed here.
+    authority: Authority,
+}
 
 /// Sends requests over connections of its own, kept or new.
 #[derive(Debug)]
@@ -170,6 +176,20 @@ async fn sweep(pool: Arc<Pool>) {
     }
 }
 
+impl PartialEq for Origin {
+    fn eq(&self, other: &Self) -> bool {
+        self.authority.as_str() == other.authority.as_str() && self.scheme == other.scheme
+    }
+}
+
+/// The authority as a whole: its own hash is taken letter by letter, to tell no cases apart, which
+/// costs as much as all else that is done here for a request.
+impl Hash for Origin {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.authority.as_str().hash(state);
+    }
+}
+
 impl Idle {
     fn is_usable(&self, reuse: Reuse, timeout: Duration) -> bool {
         let open = match &self.connection.sender {
@@ -215,7 +235,7 @@ impl Connection {
                     Some(_) => uri.clone(),
                     None => origin_form(uri),
                 };
-                let host = HeaderValue::from_str(self.origin.1.as_str());
+                let host = HeaderValue::from_str(self.origin.authority.as_str());
                 // A host is made of characters that may stand in a header.
                 request.headers_mut().insert(HOST, host.unwrap_or(HeaderValue::from_static("")));
                 if let Some(authorization) =
@@ -247,7 +267,9 @@ impl Connection {
 
 fn origin(uri: &Uri) -> Result<Origin, SendError> {
     match (uri.scheme(), uri.authority()) {
-        (Some(scheme), Some(authority)) => Ok((scheme.clone(), authority.clone())),
+        (Some(scheme), Some(authority)) => {
+            Ok(Origin { scheme: scheme.clone(), authority: authority.clone() })
+        }
         _ => Err(SendError::Refused(format!("expected an absolute URI, found {uri}"))),
     }
 }

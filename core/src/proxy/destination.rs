@@ -1,0 +1,152 @@
+use std::borrow::Cow;
+
+/// Where a path and query lead, on plain text.
+///
+/// ```
+/// use taskcluster_proxy_core::proxy::Destination;
+///
+/// let destination = Destination::of("/queue/v1/task/a%2Fb/../x?")?;
+/// assert_eq!(
+///     destination.url("https://tc.example.com").as_deref(),
+///     Some("https://tc.example.com/api/queue/v1/task/a%2Fb/../x?"),
+/// );
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination<'a> {
+    /// `/bewit`: sign a URL.
+    Bewit,
+    /// `/credentials`: replace the credentials.
+    Credentials,
+    /// A service under the root URL.
+    Service {
+        /// What goes between the root URL and `resource`: `/api`, or nothing if it is there already.
+        api: &'static str,
+        /// Path and query, byte for byte.
+        resource: &'a str,
+    },
+    /// A host by its name, over https.
+    Host {
+        /// In lower case.
+        host: Cow<'a, str>,
+        /// Path and query, byte for byte; a missing path is `/`.
+        resource: Cow<'a, str>,
+    },
+}
+
+/// How a request names its target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// `/api/<service>/<version>/<path>`, or the same without `/api`: a Taskcluster service, whose
+    /// APIs are built to be idempotent.
+    Service,
+    /// `/<host>/<path>`: any host, of which nothing is known.
+    Host,
+}
+
+/// Why a request goes nowhere.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RouteError {
+    /// `/api` with fewer than three segments.
+    #[error("invalid /api path: expected /api/<service>/<version>/<path>, found {0:?}")]
+    Api(String),
+    /// A service with fewer than three segments.
+    #[error(
+        "expected /<service>/<version>/<path> or /<host.name>/<path>, found {0:?}: a service needs \
+         a version and a path, and a host name has a dot"
+    )]
+    Service(String),
+    /// The first segment is neither a service nor a host.
+    #[error(
+        "{0:?} is not the name of a service or host: expected /api/<service>/<version>/<path>, \
+         /<service>/<version>/<path> or /<host.name>/<path>"
+    )]
+    Segment(String),
+    /// Asterisk or authority form, or longer than a URI can be.
+    #[error("expected a request target that starts with /, found {0:?}")]
+    Target(String),
+}
+
+impl<'a> Destination<'a> {
+    /// Finds out where `resource`, the path and query of a request, leads.
+    ///
+    /// # Errors
+    ///
+    /// Too few segments for a service, or a first segment that names nothing.
+    pub fn of(resource: &'a str) -> Result<Self, RouteError> {
+        let path = resource.split_once('?').map_or(resource, |(path, _query)| path);
+        let segments =
+            path.strip_prefix('/').ok_or_else(|| RouteError::Target(shortened(resource)))?;
+        let segment = segments.split_once('/').map_or(segments, |(segment, _)| segment);
+        match segment {
+            "bewit" => Ok(Self::Bewit),
+            "credentials" => Ok(Self::Credentials),
+            "api" => match slashes(segments) {
+                0..=2 => Err(RouteError::Api(shortened(path))),
+                _ => Ok(Self::Service { api: "", resource }),
+            },
+            _ if !is_host_name(segment) => Err(RouteError::Segment(shortened(segment))),
+            _ if segment.contains('.') => Ok(Self::host(segment, resource)),
+            _ => match slashes(segments) {
+                0..=1 => Err(RouteError::Service(shortened(path))),
+                _ => Ok(Self::Service { api: "/api", resource }),
+            },
+        }
+    }
+
+    fn host(segment: &'a str, resource: &'a str) -> Self {
+        let host = if segment.bytes().any(|b| b.is_ascii_uppercase()) {
+            segment.to_ascii_lowercase().into()
+        } else {
+            segment.into()
+        };
+        let rest = resource.get(1 + segment.len()..).unwrap_or_default();
+        let resource = if rest.starts_with('/') { rest.into() } else { format!("/{rest}").into() };
+        Self::Host { host, resource }
+    }
+
+    /// How the request named it; `None`: it is for the proxy itself.
+    pub fn form(&self) -> Option<Form> {
+        match self {
+            Self::Bewit | Self::Credentials => None,
+            Self::Service { .. } => Some(Form::Service),
+            Self::Host { .. } => Some(Form::Host),
+        }
+    }
+
+    /// The URL there, with services under `root_url`, which ends in no slash. `None`: it is for the
+    /// proxy itself.
+    pub fn url(&self, root_url: &str) -> Option<String> {
+        match self {
+            Self::Bewit | Self::Credentials => None,
+            Self::Service { api, resource } => Some(format!("{root_url}{api}{resource}")),
+            Self::Host { host, resource } => Some(format!("https://{host}{resource}")),
+        }
+    }
+}
+
+/// One less than there are segments.
+fn slashes(path: &str) -> usize {
+    path.bytes().filter(|b| *b == b'/').count()
+}
+
+/// Labels of letters, digits and inner hyphens, with dots between them (RFC 1123 section 2.1).
+fn is_host_name(segment: &str) -> bool {
+    segment.len() <= 253
+        && segment.split('.').all(|label| {
+            !label.is_empty()
+                && label.len() <= 63
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        })
+}
+
+/// As much as an error has to repeat for its reader to know what is meant.
+pub(super) fn shortened(text: &str) -> String {
+    match text.char_indices().nth(200) {
+        Some((end, _)) => format!("{}..", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
