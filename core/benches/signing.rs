@@ -2,6 +2,7 @@
 //! text with a prepared key. Target: at most 1.6 times that.
 //!
 //! `cargo bench -p taskcluster-proxy-core`
+#![expect(clippy::expect_used, reason = "constants that are none have to stop the benchmark")]
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use http::Request;

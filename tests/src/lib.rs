@@ -20,6 +20,7 @@ mod answer;
 mod binary;
 mod certificate;
 pub mod clients;
+mod environment;
 pub mod hawk;
 pub mod http1;
 mod output;

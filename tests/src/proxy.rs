@@ -1,5 +1,5 @@
 use crate::output::Output;
-use crate::{Connection, Finished, Response, binary};
+use crate::{Connection, Finished, Response, binary, environment};
 use std::ffi::{OsStr, OsString};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::{Child, Command, Stdio};
@@ -191,13 +191,7 @@ impl ProxyBuilder {
 
     fn command(&self) -> Command {
         let mut command = Command::new(binary());
-        for (name, _) in std::env::vars_os() {
-            let text = name.to_string_lossy().to_ascii_uppercase();
-            // What the machine happens to have set must not decide a story.
-            if text.starts_with("TASKCLUSTER_") || text.ends_with("_PROXY") || text == "RUST_LOG" {
-                command.env_remove(name);
-            }
-        }
+        environment::neutralise(&mut command);
         command.args(&self.args).envs(self.env.iter().map(|(name, value)| (name, value)));
         command
     }
