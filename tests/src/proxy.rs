@@ -143,7 +143,8 @@ impl ProxyBuilder {
         self
     }
 
-    /// Sets a variable. None of `TASKCLUSTER_*` is there without this, nor any for proxies or logs.
+    /// Sets a variable. None of `TASKCLUSTER_*` is there without this, nor any for proxies,
+    /// certificates or logs.
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.env.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
         self
@@ -194,7 +195,11 @@ impl ProxyBuilder {
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy().to_ascii_uppercase();
             // What the machine happens to have set must not decide a story.
-            if text.starts_with("TASKCLUSTER_") || text.ends_with("_PROXY") || text == "RUST_LOG" {
+            let decides = text.starts_with("TASKCLUSTER_")
+                || text.starts_with("SSL_CERT_")
+                || text.ends_with("_PROXY")
+                || text == "RUST_LOG";
+            if decides {
                 command.env_remove(name);
             }
         }
