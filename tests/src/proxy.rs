@@ -143,7 +143,8 @@ impl ProxyBuilder {
         self
     }
 
-    /// Sets a variable. None of `TASKCLUSTER_*` is there without this, nor any for proxies or logs.
+    /// Sets a variable. None of `TASKCLUSTER_*` is there without this, nor any for proxies,
+    /// certificates or logs.
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.env.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
         self

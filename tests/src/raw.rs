@@ -55,6 +55,13 @@ impl Connection {
         Self { stream: BufReader::new(stream) }
     }
 
+    /// Waits twice as long, for what the proxy itself takes half a minute to do.
+    pub fn patient(self) -> Self {
+        let timeout = Some(2 * DEADLINE);
+        self.stream.get_ref().set_read_timeout(timeout).expect("sockets have timeouts");
+        self
+    }
+
     /// Sends these bytes.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.try_send(bytes).unwrap_or_else(|error| panic!("could not send: {error}"));
@@ -159,6 +166,16 @@ impl Response {
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|error| panic!("the body is not JSON: {error}: {:?}", self.text()))
+    }
+
+    /// The message of an error in the shape of Taskcluster's services, which has this status and
+    /// `code`.
+    pub fn refusal(&self, status: u16, code: &str) -> String {
+        let error = self.json();
+        let expected = serde_json::json!({ "code": code, "message": error["message"] });
+        assert_eq!((self.status(), &error), (status, &expected));
+        assert_eq!(self.header("content-type"), Some("application/json"));
+        error["message"].as_str().expect("a message is text").to_owned()
     }
 }
 

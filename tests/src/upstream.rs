@@ -76,6 +76,11 @@ impl Upstream {
         self.state.read(|state| state.requests.clone())
     }
 
+    /// The last request so far.
+    pub fn last_request(&self) -> Request {
+        self.requests().pop().expect("there was a request")
+    }
+
     /// How many connections there have been.
     pub fn connections(&self) -> usize {
         self.state.read(|state| state.connections.len())

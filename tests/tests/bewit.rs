@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use stories::hawk::{Claim, LIMIT};
-use stories::{Proxy, ProxyBuilder, Response, certificate};
+use stories::{Proxy, ProxyBuilder, certificate};
 
 const URL: &str = "https://tc.example.com/x";
 
@@ -93,7 +93,7 @@ fn what_is_no_url_is_refused_with_the_reason() {
         (b"{\"url\": \"https://tc.example.com/\"}", "found no scheme"),
     ] {
         let response = proxy.call("POST", "/bewit", body);
-        let error = refusal(&response, 400, "InputError");
+        let error = response.refusal(400, "InputError");
         assert!(error.contains(expected), "{}: {error}", String::from_utf8_lossy(body));
     }
 }
@@ -104,7 +104,7 @@ fn more_than_64_kib_are_too_much() {
     let body = URL.to_owned() + &" ".repeat(64 * 1024 - URL.len());
     assert_eq!(proxy.call("POST", "/bewit", &body).status(), 303);
     let response = proxy.call("POST", "/bewit", body + " ");
-    assert!(refusal(&response, 413, "InputTooLarge").contains("65536 bytes"));
+    assert!(response.refusal(413, "InputTooLarge").contains("65536 bytes"));
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn other_methods_are_refused() {
     let proxy = anywhere().start();
     for method in ["GET", "PUT", "DELETE", "OPTIONS", "post"] {
         let response = proxy.call(method, "/bewit", URL);
-        let message = refusal(&response, 405, "MethodNotAllowed");
+        let message = response.refusal(405, "MethodNotAllowed");
         assert_eq!(message, format!("expected POST /bewit, found {method}"));
         assert_eq!(response.header("allow"), Some("POST"));
     }
@@ -134,7 +134,7 @@ fn scopes_that_others_satisfy_give_way_first() {
 fn a_url_that_no_service_would_read_is_refused() {
     let scopes = (0..200).map(|number| format!("scope-of-some-length:{number}"));
     let proxy = anywhere().args(scopes).start();
-    let message = refusal(&proxy.call("POST", "/bewit", URL), 400, "AuthorizationTooLong");
+    let message = proxy.call("POST", "/bewit", URL).refusal(400, "AuthorizationTooLong");
     let length: usize = message
         .strip_prefix("the path and query of the signed URL would be ")
         .and_then(|rest| rest.split(' ').next()?.parse().ok())
@@ -155,13 +155,6 @@ fn the_limit_is_exact() {
 /// In front of nothing: what is signed is not sent.
 fn anywhere() -> ProxyBuilder {
     Proxy::in_front_of("http://127.0.0.1:1")
-}
-
-/// The message of an error of the proxy's own.
-fn refusal(response: &Response, status: u16, code: &str) -> String {
-    let error = response.json();
-    assert_eq!((response.status(), error["code"].as_str()), (status, Some(code)), "{error}");
-    error["message"].as_str().unwrap().to_owned()
 }
 
 fn now() -> u64 {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use stories::hawk::Claim;
 use stories::http1::Head;
-use stories::{Answer, Proxy, Request, Response, Upstream, certificate, request};
+use stories::{Answer, Proxy, Response, Upstream, certificate, request};
 
 #[test]
 fn every_header_arrives_and_nothing_is_invented() {
@@ -25,7 +25,7 @@ fn every_header_arrives_and_nothing_is_invented() {
         let body = if framing.ends_with("4\r\n") { "body" } else { "" };
         let sent = format!("{start} /api/queue/v1/x HTTP/1.1\r\n{HEADERS}{framing}\r\n{body}");
         assert_eq!(proxy.exchange(&sent).status(), 200);
-        let request = last(&upstream);
+        let request = upstream.last_request();
         let sent = Head::read(&mut sent.as_bytes()).unwrap().unwrap();
         assert_eq!(passed_on(&request.head), by_name(&sent), "{start} {framing}");
         assert_eq!(request.body, body.as_bytes());
@@ -54,7 +54,7 @@ fn the_clients_authorization_is_replaced() {
         "GET /api/queue/v1/x HTTP/1.1\r\nAuthorization: Bearer one\r\nauthorization: two\r\n\
          Host: elsewhere\r\n\r\n",
     );
-    let request = last(&upstream);
+    let request = upstream.last_request();
     assert_eq!(request.head.all("host"), [upstream.address().to_string()]);
     // Panics unless there is exactly one Authorization.
     Claim::of(&request).assert_signed_with("no-secret");
@@ -188,7 +188,7 @@ fn clients_of_http_1_0_are_served() {
         let response = connection.response();
         assert_eq!((response.text(), response.header("transfer-encoding")), (expected, None));
         assert_eq!(connection.read_to_end(), b"");
-        assert_eq!(last(&upstream).head.start_line(), "GET /api/queue/v1/x HTTP/1.1");
+        assert_eq!(upstream.last_request().head.start_line(), "GET /api/queue/v1/x HTTP/1.1");
     }
     let mut kept = proxy.connect();
     for _ in 0..2 {
@@ -309,8 +309,4 @@ fn sorted<'a>(
         sorted.entry(name.to_ascii_lowercase()).or_default().push(value);
     }
     sorted.into_iter().collect()
-}
-
-fn last(upstream: &Upstream) -> Request {
-    upstream.requests().pop().expect("there was a request")
 }

@@ -33,7 +33,7 @@ fn options_and_scopes_interleave_as_with_docopt() {
         .args(["--acc", "-no-secret", "d"])
         .start();
     proxy.get("/api/queue/v1/x");
-    let claim = Claim::of(&last(&upstream)).assert_signed_with("-no-secret");
+    let claim = Claim::of(&upstream.last_request()).assert_signed_with("-no-secret");
     assert_eq!(claim.authorized_scopes(), json!(["a:b", "c:*", "d"]));
 }
 
@@ -75,7 +75,7 @@ fn credentials_come_from_the_environment_or_from_flags() {
         let proxy = builder.start();
         let response = proxy.get("/api/queue/v1/x");
         assert_eq!(response.header("x-taskcluster-proxy-temp-clientid"), Some("temp"));
-        let claim = Claim::of(&last(&upstream)).assert_signed_with("secret");
+        let claim = Claim::of(&upstream.last_request()).assert_signed_with("secret");
         assert_eq!(claim.id, "temp");
         let signed: Value = serde_json::from_str(&certificate).unwrap();
         assert_eq!(claim.ext(), json!({ "certificate": signed }));
@@ -91,7 +91,10 @@ fn an_empty_certificate_and_an_empty_flag_are_none() {
         .start();
     let response = proxy.get("/api/queue/v1/x");
     assert_eq!(response.header("x-taskcluster-proxy-perm-clientid"), Some("tester"));
-    assert_eq!(Claim::of(&last(&upstream)).assert_signed_with("no-secret").ext(), Value::Null);
+    assert_eq!(
+        Claim::of(&upstream.last_request()).assert_signed_with("no-secret").ext(),
+        Value::Null
+    );
 }
 
 #[test]
@@ -177,7 +180,7 @@ fn a_task_without_scopes_has_none_at_all() {
         let proxy = Proxy::in_front_of(upstream.root_url()).args(["--task-id", "t"]).start();
         let response = proxy.get("/api/queue/v1/x");
         assert_eq!(response.header("x-taskcluster-authorized-scopes"), Some("[]"));
-        assert_eq!(Claim::of(&last(&upstream)).ext(), json!({ "authorizedScopes": [] }));
+        assert_eq!(Claim::of(&upstream.last_request()).ext(), json!({ "authorizedScopes": [] }));
     }
 }
 
@@ -186,7 +189,7 @@ fn without_scopes_and_task_there_is_no_restriction() {
     let upstream = Upstream::start([Answer::status(200)]);
     let response = Proxy::in_front_of(upstream.root_url()).start().get("/api/queue/v1/x");
     assert_eq!(response.header("x-taskcluster-authorized-scopes"), None);
-    assert_eq!(Claim::of(&last(&upstream)).ext(), Value::Null);
+    assert_eq!(Claim::of(&upstream.last_request()).ext(), Value::Null);
 }
 
 #[test]
@@ -336,10 +339,6 @@ fn queue(task: Value) -> impl FnMut(&Request) -> Answer {
         true => Answer::ok(task.to_string()),
         false => Answer::status(200),
     }
-}
-
-fn last(upstream: &Upstream) -> Request {
-    upstream.requests().pop().expect("there was a request")
 }
 
 fn printed(args: &[&str]) -> String {
