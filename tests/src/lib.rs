@@ -32,7 +32,7 @@ pub use output::Finished;
 pub use proxy::{Proxy, ProxyBuilder};
 pub use raw::{Connection, Response, exchange};
 pub use signal::Gate;
-pub use upstream::{Request, Script, Upstream};
+pub use upstream::{ClosedPort, Request, Script, Upstream};
 
 use std::time::Duration;
 

@@ -1,10 +1,9 @@
 //! Each option under `Limits` in `--help` has its effect.
 
 use socket2::{Domain, Socket, Type};
-use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
-use stories::{Answer, Proxy, Request, Response, Upstream};
+use stories::{Answer, ClosedPort, Proxy, Request, Response, Upstream};
 
 const GET: &str = "GET /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n";
 
@@ -139,8 +138,41 @@ fn a_budget_of_0_is_for_no_retry() {
 
 #[test]
 fn the_budget_does_not_cut_off_an_upload_that_cannot_be_sent_again_anyway() {
-    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
-    todo!("{port}")
+    let port = ClosedPort::take();
+    let limits = ["--retry-budget", "1", "--replay-buffer", "1", "--log-level", "debug"];
+    let proxy = Proxy::in_front_of(port.root_url()).args(limits).start();
+    let mut client = proxy.connect();
+    client.send("POST /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\nContent-Length: 2000\r\n\r\n");
+    client.send([b'x'; 2000]);
+    proxy.wait_for_log("trying again");
+    let slow = Answer::nothing().then_trickle("HTTP/1.1 204 \r\n\r\n", 2 * TENTH);
+    let _upstream = Upstream::start_at(port, [slow]);
+    assert_eq!(client.response().status(), 204);
 }
 
-const TENTH: Duration = Duration::from_millis(30);
+/// Long against what the proxy needs for anything, short against what a test may take.
+const TENTH: Duration = Duration::from_millis(100);
+
+fn post(proxy: &Proxy, length: usize) -> Response {
+    let head = "POST /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\nContent-Length";
+    proxy.exchange(format!("{head}: {length}\r\n\r\n{}", "x".repeat(length)))
+}
+
+/// The status of the answer to a request with a body of this length, where 503 is the first thing
+/// that the upstream says, and the requests that it got.
+fn answered_after_503(limits: &[&str], length: usize) -> (u16, Vec<Request>) {
+    let upstream = Upstream::start([Answer::status(503), Answer::ok("")]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).args(limits).start();
+    (post(&proxy, length).status(), upstream.requests())
+}
+
+/// Listens, but so many connections wait to be accepted that no other one is made.
+fn deaf_listener() -> (Socket, Vec<TcpStream>) {
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+    listener.listen(1).unwrap();
+    let address = listener.local_addr().unwrap().as_socket().unwrap();
+    let connect = || TcpStream::connect_timeout(&address, TENTH);
+    let waiting = std::iter::from_fn(|| connect().ok()).collect();
+    (listener, waiting)
+}
