@@ -1,6 +1,6 @@
 //! The scopes of a task, which `--task-id` asks the queue for.
 
-use crate::upstream::{Outgoing, Replay, SendError, Upstream};
+use crate::upstream::{Exchanged, Outgoing, Replay, SendError, Upstream};
 use http::{HeaderMap, Method, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -75,7 +75,7 @@ async fn fetch(upstream: &Upstream, root_url: &RootUrl, task_id: &str) -> Result
         body: Replay::EMPTY,
         signer: None,
     };
-    let (answer, _attempts) = upstream.exchange(&outgoing).await?;
+    let Exchanged { answer, .. } = upstream.exchange(&outgoing).await?;
     let status = answer.status();
     let body = match Limited::new(answer.into_body(), MAX_TASK).collect().await {
         Ok(body) => body.to_bytes(),

@@ -38,7 +38,7 @@ pub use proxy::{Proxy, ProxyBuilder};
 pub use raw::{Connection, Response, exchange, request};
 pub use signal::Gate;
 pub use tls::{Tls, TlsBuilder};
-pub use upstream::{Request, Script, Upstream};
+pub use upstream::{ClosedPort, Request, Script, Upstream};
 
 use std::time::Duration;
 

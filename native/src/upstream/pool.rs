@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::task::AbortHandle;
 
 /// Whom a connection leads to.
 #[derive(Clone, Debug, Eq)]
@@ -49,6 +50,8 @@ pub(super) struct Connection {
     /// Requests go to an HTTP proxy, which wants to see the whole URI and, maybe, this.
     via: Option<Via>,
     origin: Origin,
+    /// What drives one of HTTP/1.
+    task: Option<AbortHandle>,
 }
 
 /// What a plain HTTP proxy on the way needs with each request.
@@ -96,8 +99,8 @@ impl Pool {
                 Err((error, None)) => return Err(error),
             }
         }
-        let Connected { sender, via } = self.connector.connect(uri).await?;
-        let mut connection = Connection { sender, via, origin };
+        let Connected { sender, via, task } = self.connector.connect(uri).await?;
+        let mut connection = Connection { sender, via, origin, task };
         if let Some(shared) = connection.share() {
             self.keep(shared);
         }
@@ -209,6 +212,7 @@ impl Connection {
                 sender: Sender::Http2(sender.clone()),
                 via: self.via.clone(),
                 origin: self.origin.clone(),
+                task: None,
             }),
         }
     }
@@ -246,6 +250,8 @@ impl Connection {
                 sender.try_send_request(request).await
             }
             Sender::Http2(sender) => {
+                // hyper does not tell of 100 (Continue) there.
+                request.body_mut().proceed();
                 // There the URI says it (RFC 9113 section 8.3.1).
                 request.headers_mut().remove(HOST);
                 *request.version_mut() = Version::HTTP_2;
@@ -262,6 +268,18 @@ impl Connection {
                 _ => (SendError::Broken(reason), unsent),
             }
         })
+    }
+}
+
+/// In the middle of an exchange, a connection that nobody holds any more ends at once. Left to
+/// itself it would first send what it has taken of the request, which can take for ever.
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let (Sender::Http1(sender), Some(task)) = (&self.sender, &self.task)
+            && !sender.is_ready()
+        {
+            task.abort();
+        }
     }
 }
 
