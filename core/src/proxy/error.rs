@@ -28,6 +28,9 @@ pub enum ProxyError {
         "CONNECT is not for this proxy: send it requests such as GET /api/<service>/<version>/<path>"
     )]
     Connect,
+    /// A body that is coded for this hop.
+    #[error("expected a body without a transfer coding, or in chunks alone, found another coding")]
+    TransferCoding,
     /// The body of `POST /bewit` is no URL.
     #[error("the body of POST /bewit is the URL to sign: {0}")]
     BewitUrl(#[from] UrlError),
@@ -108,7 +111,7 @@ impl ProxyError {
             Self::Method { .. } | Self::Connect => {
                 (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed")
             }
-            Self::BewitUrl(_) | Self::Credentials(_) | Self::Body(_) => {
+            Self::TransferCoding | Self::BewitUrl(_) | Self::Credentials(_) | Self::Body(_) => {
                 (StatusCode::BAD_REQUEST, "InputError")
             }
             Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "InputTooLarge"),

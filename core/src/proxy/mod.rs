@@ -8,7 +8,7 @@ mod root_url;
 mod route;
 
 pub use error::ProxyError;
-pub use headers::{ReplyHeaders, strip_hop_by_hop};
+pub use headers::{ReplyHeaders, has_transfer_coding, strip_hop_by_hop};
 pub use retry::{Decision, Outcome, Repeatable, RetryPolicy};
 pub use root_url::{RootUrl, RootUrlError};
 pub use route::{Form, Route, RouteError, Target, route};
