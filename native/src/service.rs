@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use taskcluster_proxy_core::credentials::Credentials;
 use taskcluster_proxy_core::hawk::{HttpUrl, UrlError};
 use taskcluster_proxy_core::proxy::{
-    ProxyError, ReplyHeaders, RootUrl, Route, Target, route, strip_hop_by_hop,
+    ProxyError, ReplyHeaders, RootUrl, Route, Target, has_transfer_coding, route, strip_hop_by_hop,
 };
 use zeroize::Zeroizing;
 
@@ -71,6 +71,9 @@ impl Service {
     fn route(&self, request: &Request<Incoming>) -> Result<Route, ProxyError> {
         if request.method() == Method::CONNECT {
             return Err(ProxyError::Connect);
+        }
+        if has_transfer_coding(request.headers()) {
+            return Err(ProxyError::TransferCoding);
         }
         Ok(route(request.uri(), &self.root_url)?)
     }

@@ -106,10 +106,15 @@ impl Connection {
 
     /// Reads a response's head alone; its body can then be read by [`body_until`](Self::body_until).
     pub fn head(&mut self) -> Head {
+        self.head_or_end().expect("the connection was closed without a response")
+    }
+
+    /// The same; `None` if the peer closes or resets the connection instead.
+    pub fn head_or_end(&mut self) -> Option<Head> {
         match Head::read(&mut self.stream) {
-            Ok(Some(head)) => head,
-            Ok(None) => panic!("the connection was closed without a response"),
-            Err(error) => panic!("no response: {error}"),
+            Ok(head) => head,
+            Err(error) if timed_out(&error) => panic!("no response: {error}"),
+            Err(_) => None,
         }
     }
 

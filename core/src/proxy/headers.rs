@@ -49,6 +49,17 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
+/// Whether anything but chunks was made of the body for this hop (RFC 9112 section 7). Nobody here
+/// undoes that, and `Transfer-Encoding` does not go on: it would be another body that does.
+pub fn has_transfer_coding(headers: &HeaderMap) -> bool {
+    let mut values = headers.get_all(TRANSFER_ENCODING).iter();
+    match (values.next(), values.next()) {
+        (None, _) => false,
+        (Some(value), None) => !value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"),
+        (Some(_), Some(_)) => true,
+    }
+}
+
 /// The headers that each answer of the proxy carries, made ready once for a set of credentials.
 #[derive(Clone, Debug)]
 pub struct ReplyHeaders(Vec<(HeaderName, HeaderValue)>);
@@ -139,6 +150,25 @@ mod tests {
         left.sort_unstable();
         assert_eq!(left, ["trailer", "x-kept"]);
         assert_eq!(headers.get_all("x-kept").iter().count(), 2);
+    }
+
+    #[test]
+    fn chunks_are_no_coding() {
+        for (values, expected) in [
+            (&[][..], false),
+            (&["chunked"], false),
+            (&["Chunked "], false),
+            (&["gzip"], true),
+            (&["gzip, chunked"], true),
+            (&["gzip", "chunked"], true),
+            (&["chunked", "chunked"], true),
+        ] {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(TRANSFER_ENCODING, HeaderValue::from_static(value));
+            }
+            assert_eq!(has_transfer_coding(&headers), expected, "{values:?}");
+        }
     }
 
     #[test]
