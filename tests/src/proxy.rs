@@ -96,6 +96,23 @@ impl Proxy {
         self.child.id()
     }
 
+    /// The most memory that it has had so far, in bytes.
+    #[cfg(target_os = "linux")]
+    pub fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()));
+        let status = status.expect("the proxy runs");
+        let (_, peak) = status.split_once("VmHWM:").expect("Linux tells the peak");
+        let kib: u64 = peak.split_whitespace().next().and_then(|kib| kib.parse().ok()).unwrap();
+        kib * 1024
+    }
+
+    /// How many descriptors it has open.
+    #[cfg(target_os = "linux")]
+    pub fn descriptors(&self) -> usize {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.id()));
+        open.expect("the proxy runs").count()
+    }
+
     /// Sends it a signal by name, such as `TERM`.
     #[cfg(unix)]
     pub fn signal(&self, name: &str) {

@@ -130,6 +130,18 @@ impl Connection {
         came
     }
 
+    /// Reads a body to its end without keeping it, and returns its length.
+    pub fn body_length(&mut self, body: &mut Body) -> u64 {
+        let mut length = 0;
+        loop {
+            match body.next(&mut self.stream) {
+                Ok(Some(piece)) => length += piece.len() as u64,
+                Ok(None) => return length,
+                Err(error) => panic!("{error} after {length} bytes"),
+            }
+        }
+    }
+
     /// Reads to the end: what still came before the peer closed or reset the connection.
     pub fn read_to_end(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();

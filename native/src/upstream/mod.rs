@@ -21,7 +21,7 @@ use hyper::body::Incoming;
 use pool::{Connection, Pool, Reuse};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use taskcluster_proxy_core::credentials::Signer;
 use taskcluster_proxy_core::proxy::{Decision, Outcome, Repeatable, RetryPolicy, Target};
 use tokio::sync::Notify;
@@ -178,7 +178,7 @@ impl Upstream {
         let Answer { response, connection, upload } = answer;
         response.map(|incoming| {
             let held = Some(Held { connection, upload, reusable });
-            let mut body = UpstreamBody { incoming, held, pool: Arc::clone(&self.pool) };
+            let mut body = UpstreamBody { incoming, held, cut: None, pool: Arc::clone(&self.pool) };
             body.release_at_end();
             body
         })
@@ -196,6 +196,8 @@ fn expects_continue(headers: &HeaderMap) -> bool {
 pub struct UpstreamBody {
     incoming: Incoming,
     held: Option<Held>,
+    /// Why it is cut short, if that is not told yet.
+    cut: Option<hyper::Error>,
     pool: Arc<Pool>,
 }
 
@@ -231,14 +233,23 @@ impl Body for UpstreamBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let polled = Pin::new(&mut self.incoming).poll_frame(context);
-        match &polled {
-            Poll::Ready(None) => self.release(),
-            Poll::Ready(Some(Ok(_))) => self.release_at_end(),
-            Poll::Ready(Some(Err(_))) => self.held = None,
-            Poll::Pending => {}
+        if let Some(error) = self.cut.take() {
+            return Poll::Ready(Some(Err(error)));
         }
-        polled
+        let frame = ready!(Pin::new(&mut self.incoming).poll_frame(context));
+        match frame {
+            None => self.release(),
+            Some(Ok(_)) => self.release_at_end(),
+            Some(Err(error)) => {
+                self.held = None;
+                // An error ends the client's connection, and what came before would be lost, even
+                // the head: a pause lets hyper send it.
+                self.cut = Some(error);
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
