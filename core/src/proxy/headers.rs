@@ -1,8 +1,8 @@
 use crate::credentials::{Credentials, Scope};
 use http::Uri;
 use http::header::{
-    CONNECTION, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
-    TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
 };
 
 /// Headers that are meant for the next hop alone (RFC 9110 section 7.6.1, and section 11.7 for
@@ -19,8 +19,9 @@ const HOP_BY_HOP: [HeaderName; 8] = [
 ];
 
 /// Removes what is meant for this hop alone: the fixed list, `Connection`, and all that
-/// `Connection` names. Done before signing, so that `Connection: Authorization` strips nothing of
-/// ours.
+/// `Connection` names; and a `Content-Length` beside `Transfer-Encoding`, which counts for nothing
+/// (RFC 9112 section 6.3). Done before signing, so that `Connection: Authorization` strips nothing
+/// of ours.
 ///
 /// ```
 /// use http::{HeaderMap, HeaderValue};
@@ -44,6 +45,9 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
         for name in named {
             headers.remove(name);
         }
+    }
+    if headers.contains_key(TRANSFER_ENCODING) {
+        headers.remove(CONTENT_LENGTH);
     }
     for name in &HOP_BY_HOP {
         headers.remove(name);
@@ -136,6 +140,17 @@ mod tests {
             ["trailer", "x-kept"]
         );
         assert_eq!(headers.get_all("x-kept").iter().count(), 2);
+    }
+
+    #[test]
+    fn a_length_goes_if_the_message_is_framed_in_another_way() {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("3"));
+        strip_hop_by_hop(&mut headers);
+        assert!(headers.contains_key(CONTENT_LENGTH));
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        strip_hop_by_hop(&mut headers);
+        assert!(headers.is_empty());
     }
 
     #[test]
