@@ -234,6 +234,27 @@ fn an_answer_that_comes_before_the_whole_body_is_delivered() {
     }
 }
 
+#[test]
+fn a_client_can_finish_sending_after_an_early_answer() {
+    for length in [100_000, MIB, 64 * MIB] {
+        let early = Answer::new(413, &[("Connection", "close")], "too large").before_body();
+        let upstream = Upstream::start([early.then_close()]);
+        let proxy = Proxy::in_front_of(upstream.root_url()).start();
+        let mut client = proxy.connect();
+        assert!(upload(&mut client, length), "{length} bytes");
+        assert_eq!(client.response().status(), 413);
+    }
+}
+
+#[test]
+fn a_client_can_finish_sending_what_goes_nowhere() {
+    let proxy = Proxy::sandbox().start();
+    let mut client = proxy.connect();
+    client.send(format!("PUT /no_host HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", MIB));
+    client.send(vec![b'x'; MIB as usize]);
+    assert_eq!(client.response().status(), 404);
+}
+
 /// One that does not send its body of 4 bytes yet.
 fn expecting_client(proxy: &Proxy) -> Connection {
     let mut client = proxy.connect();

@@ -1,8 +1,8 @@
 use crate::credentials::{Credentials, Scope, scopes_to_json};
 use http::Uri;
 use http::header::{
-    CONNECTION, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
-    TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
 };
 
 /// Headers that are meant for the next hop alone (RFC 9110 section 7.6.1, and section 11.7 for
@@ -20,8 +20,9 @@ const HOP_BY_HOP: [HeaderName; 9] = [
 ];
 
 /// Removes what is meant for this hop alone: the fixed list, `Connection`, and all that
-/// `Connection` names. Done before signing, so that `Connection: Authorization` strips nothing of
-/// ours.
+/// `Connection` names; and a `Content-Length` beside `Transfer-Encoding`, which counts for nothing
+/// (RFC 9112 section 6.3). Done before signing, so that `Connection: Authorization` strips nothing
+/// of ours.
 ///
 /// ```
 /// use http::{HeaderMap, HeaderValue};
@@ -37,6 +38,9 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     // Most messages have none, and comparing names is cheaper than looking up each.
     if !headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
         return;
+    }
+    if headers.contains_key(TRANSFER_ENCODING) {
+        headers.remove(CONTENT_LENGTH);
     }
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)
@@ -169,6 +173,17 @@ mod tests {
             }
             assert_eq!(has_transfer_coding(&headers), expected, "{values:?}");
         }
+    }
+
+    #[test]
+    fn a_length_goes_if_the_message_is_framed_in_another_way() {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("3"));
+        strip_hop_by_hop(&mut headers);
+        assert!(headers.contains_key(CONTENT_LENGTH));
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        strip_hop_by_hop(&mut headers);
+        assert!(headers.is_empty());
     }
 
     #[test]
