@@ -102,8 +102,9 @@ struct Sending<B> {
 
 /// An attempt's body, seen by whoever waits for the answer or reads it. Dropped, it ends the body
 /// with an error, and so the connection, should the upstream not have taken all of it.
+/// `None`: there is no body.
 #[derive(Debug)]
-pub struct Upload(oneshot::Sender<()>);
+pub struct Upload(Option<oneshot::Sender<()>>);
 
 /// Keeps a body back until the upstream asks for it by 100 (Continue), but no longer than
 /// [`CONTINUE_TIMEOUT`] (RFC 9110 section 10.1.1).
@@ -143,16 +144,19 @@ impl<B> Replay<B> {
 
     /// The body for the next attempt, kept back by `hold`.
     pub fn attempt(&self, hold: Option<Hold>) -> (Attempt<B>, Upload) {
+        let Some(shared) = &self.0 else {
+            return (Attempt(None), Upload(None));
+        };
         let (upload, receiver) = oneshot::channel();
-        let sending = self.0.as_ref().map(|shared| Sending {
+        let sending = Sending {
             shared: Arc::clone(shared),
             turn: lock(shared).turn,
             position: 0,
             trailers_sent: false,
             upload: Some(receiver),
             hold,
-        });
-        (Attempt(sending), Upload(upload))
+        };
+        (Attempt(Some(sending)), Upload(Some(upload)))
     }
 
     /// Takes the body away from the attempt before, so that the next one can send all of it;
@@ -224,8 +228,10 @@ impl Upload {
     /// Leaves the upload to itself: the answer has ended, and the upstream may want the rest of the
     /// body nevertheless.
     pub fn go_on(self) {
-        // It may have come to its end.
-        let _ = self.0.send(());
+        if let Some(upload) = self.0 {
+            // It may have come to its end.
+            let _ = upload.send(());
+        }
     }
 }
 
