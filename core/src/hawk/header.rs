@@ -1,6 +1,7 @@
 use super::artifacts::{digits, push_number};
 use super::mac::MAC_LENGTH;
 use super::{HawkError, Mac, is_attribute_value};
+use std::fmt;
 
 /// The attributes of a Hawk `Authorization` header, as they were presented.
 ///
@@ -11,7 +12,7 @@ use super::{HawkError, Mac, is_attribute_value};
 /// assert_eq!((header.id, header.ts, header.ext), ("tester", 1, None));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct AuthorizationHeader<'a> {
     /// The clientId.
     pub id: &'a str,
@@ -25,6 +26,17 @@ pub struct AuthorizationHeader<'a> {
     pub hash: Option<&'a str>,
     /// Application data, if any.
     pub ext: Option<&'a str>,
+}
+
+/// Whoever reads the MAC can send the request again; `ext` may hold a certificate.
+impl fmt::Debug for AuthorizationHeader<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthorizationHeader")
+            .field("id", &self.id)
+            .field("ts", &self.ts)
+            .field("nonce", &self.nonce)
+            .finish_non_exhaustive()
+    }
 }
 
 const ATTRIBUTES: [&str; 8] = ["id", "ts", "nonce", "hash", "ext", "mac", "app", "dlg"];
