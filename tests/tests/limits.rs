@@ -96,12 +96,9 @@ fn without_a_replay_buffer_only_what_has_no_body_is_sent_again() {
 
 #[test]
 fn what_was_kept_of_a_body_makes_room_for_others() {
-    let upstream =
-        Upstream::start(
-            |request: &Request| {
-                if request.index % 2 == 0 { Answer::status(503) } else { Answer::ok("") }
-            },
-        );
+    let upstream = Upstream::start(|request: &Request| {
+        if request.index.is_multiple_of(2) { Answer::status(503) } else { Answer::ok("") }
+    });
     let limits = ["--replay-total", "1"];
     let proxy = Proxy::in_front_of(upstream.root_url()).args(limits).start();
     for _ in 0..5 {

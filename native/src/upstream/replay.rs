@@ -347,9 +347,7 @@ where
 
     fn size_hint(&self) -> SizeHint {
         // Asked before the first frame, for the framing of the message.
-        self.0
-            .as_ref()
-            .map_or(SizeHint::with_exact(0), |sending| lock(&sending.shared).hint.clone())
+        self.0.as_ref().map_or(SizeHint::with_exact(0), |sending| lock(&sending.shared).hint)
     }
 }
 
