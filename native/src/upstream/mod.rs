@@ -67,7 +67,7 @@ pub struct Exchanged {
 /// The head of an answer, and what its body depends on.
 struct Answer {
     response: Response<Incoming>,
-    connection: Connection,
+    connection: Box<Connection>,
     upload: Upload,
 }
 
@@ -204,7 +204,7 @@ pub struct UpstreamBody {
 /// What goes when an answer has ended, or nobody reads it any more.
 #[derive(Debug)]
 struct Held {
-    connection: Connection,
+    connection: Box<Connection>,
     upload: Upload,
     /// Whether the connection can take another request after this one.
     reusable: bool,

@@ -39,7 +39,8 @@ struct IdleConnections {
 
 #[derive(Debug)]
 struct Idle {
-    connection: Connection,
+    /// In a box, as everywhere: it is handed from hand to hand with each request.
+    connection: Box<Connection>,
     since: Instant,
 }
 
@@ -89,7 +90,7 @@ impl Pool {
         mut request: Request<Attempt>,
         uri: &Uri,
         reuse: Reuse,
-    ) -> Result<(Response<Incoming>, Connection), SendError> {
+    ) -> Result<(Response<Incoming>, Box<Connection>), SendError> {
         let origin = origin(uri)?;
         while let Some(mut connection) = self.take(&origin, reuse) {
             match connection.try_send(request, uri).await {
@@ -100,7 +101,7 @@ impl Pool {
             }
         }
         let Connected { sender, via, task } = self.connector.connect(uri).await?;
-        let mut connection = Connection { sender, via, origin, task };
+        let mut connection = Box::new(Connection { sender, via, origin, task });
         if let Some(shared) = connection.share() {
             self.keep(shared);
         }
@@ -111,7 +112,7 @@ impl Pool {
     }
 
     /// Takes back a connection whose answer has ended.
-    pub(super) fn put(self: &Arc<Self>, connection: Connection) {
+    pub(super) fn put(self: &Arc<Self>, connection: Box<Connection>) {
         match &connection.sender {
             // A handle on it is kept from the start.
             Sender::Http2(_) => {}
@@ -129,7 +130,7 @@ impl Pool {
         }
     }
 
-    fn keep(self: &Arc<Self>, connection: Connection) {
+    fn keep(self: &Arc<Self>, connection: Box<Connection>) {
         let idle = Idle { connection, since: Instant::now() };
         let mut connections = self.idle();
         match connections.by_origin.get_mut(&idle.connection.origin) {
@@ -143,7 +144,7 @@ impl Pool {
         }
     }
 
-    fn take(&self, origin: &Origin, reuse: Reuse) -> Option<Connection> {
+    fn take(&self, origin: &Origin, reuse: Reuse) -> Option<Box<Connection>> {
         let mut connections = self.idle();
         let same = connections.by_origin.get_mut(origin)?;
         // The one used last is the one least likely to be closed meanwhile.
@@ -205,20 +206,20 @@ impl Idle {
 
 impl Connection {
     /// Another handle on the same connection, where there can be more than one.
-    fn share(&self) -> Option<Self> {
+    fn share(&self) -> Option<Box<Self>> {
         match &self.sender {
             Sender::Http1(_) => None,
-            Sender::Http2(sender) => Some(Self {
+            Sender::Http2(sender) => Some(Box::new(Self {
                 sender: Sender::Http2(sender.clone()),
                 via: self.via.clone(),
                 origin: self.origin.clone(),
                 task: None,
-            }),
+            })),
         }
     }
 
     /// The connection when it can take a request, unless it is closed before that.
-    async fn ready(mut self) -> Option<Self> {
+    async fn ready(mut self: Box<Self>) -> Option<Box<Self>> {
         let ready = match &mut self.sender {
             Sender::Http1(sender) => sender.ready().await,
             Sender::Http2(sender) => sender.ready().await,
