@@ -17,6 +17,7 @@ use taskcluster_proxy::version::{REVISION, VERSION};
 use taskcluster_proxy::{log, task};
 use taskcluster_proxy_core::credentials::Credentials;
 use taskcluster_proxy_core::proxy::RootUrl;
+use tokio::signal;
 
 fn main() -> ExitCode {
     let config = match cli::parse(std::env::args_os(), &Process) {
@@ -58,8 +59,25 @@ async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
         replay: Arc::new(ReplayBudget::new(limits.replay_each, limits.replay_all)),
     };
     drop(credentials);
-    server::serve(listeners, admitter, Arc::new(service), &limits).await;
+    tokio::select! {
+        () = server::serve(listeners, admitter, Arc::new(service), &limits) => {}
+        signal = stop_signal() => tracing::info!("stopped by {}", signal?),
+    }
     Ok(())
+}
+
+/// Waits to be told to stop. As the first process of a container, nobody else would do that.
+async fn stop_signal() -> io::Result<&'static str> {
+    #[cfg(unix)]
+    {
+        let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate())?;
+        tokio::select! {
+            _ = terminate.recv() => Ok("SIGTERM"),
+            interrupted = signal::ctrl_c() => interrupted.map(|()| "SIGINT"),
+        }
+    }
+    #[cfg(not(unix))]
+    signal::ctrl_c().await.map(|()| "Ctrl-C")
 }
 
 async fn deployment(deployment: Deployment) -> io::Result<(Option<Sandbox>, RootUrl, Credentials)> {

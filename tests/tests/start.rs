@@ -265,6 +265,22 @@ fn the_port_of_a_killed_proxy_is_free_at_once() {
 }
 
 #[test]
+#[cfg(unix)]
+fn it_stops_when_it_is_told_to() {
+    for signal in ["TERM", "INT"] {
+        let proxy = Proxy::in_front_of("http://127.0.0.1:9").start();
+        proxy.signal(signal);
+        let finished = proxy.wait();
+        assert!(finished.status.success(), "{:?}", finished.status);
+        assert!(
+            finished.stderr.contains(&format!("stopped by SIG{signal}")),
+            "{}",
+            finished.stderr
+        );
+    }
+}
+
+#[test]
 fn no_secret_is_ever_said() {
     let upstream = Upstream::start(|request: &Request| match request.target() {
         "/api/queue/v1/broken" => Answer::nothing().then_reset(),

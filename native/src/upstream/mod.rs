@@ -239,6 +239,8 @@ impl Body for UpstreamBody {
         let frame = ready!(Pin::new(&mut self.incoming).poll_frame(context));
         match frame {
             None => self.release(),
+            // Nobody asks for what comes after them.
+            Some(Ok(ref frame)) if frame.is_trailers() => self.release(),
             Some(Ok(_)) => self.release_at_end(),
             Some(Err(error)) => {
                 self.held = None;
