@@ -66,7 +66,11 @@ pub fn has_transfer_coding(headers: &HeaderMap) -> bool {
 
 /// The headers that each answer of the proxy carries, made ready once for a set of credentials.
 #[derive(Clone, Debug)]
-pub struct ReplyHeaders(Vec<(HeaderName, HeaderValue)>);
+pub struct ReplyHeaders {
+    headers: Vec<(HeaderName, HeaderValue)>,
+    /// Those that say something of other credentials than these: an upstream must not either.
+    absent: Vec<HeaderName>,
+}
 
 const VERSION: HeaderName = HeaderName::from_static("x-taskcluster-proxy-version");
 const REVISION: HeaderName = HeaderName::from_static("x-taskcluster-proxy-revision");
@@ -91,12 +95,17 @@ impl ReplyHeaders {
         if let Some(scopes) = &credentials.authorized_scopes {
             headers.push((AUTHORIZED_SCOPES, json(scopes)));
         }
-        Self(headers)
+        let mut absent = vec![PERM_CLIENT_ID, TEMP_CLIENT_ID, TEMP_SCOPES, AUTHORIZED_SCOPES];
+        absent.retain(|name| headers.iter().all(|(set, _)| set != name));
+        Self { headers, absent }
     }
 
     /// Puts them on an answer, in the place of any that came from upstream.
     pub fn apply(&self, headers: &mut HeaderMap) {
-        for (name, value) in &self.0 {
+        for name in &self.absent {
+            headers.remove(name);
+        }
+        for (name, value) in &self.headers {
             headers.insert(name, value.clone());
         }
     }
@@ -193,6 +202,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.append(VERSION, HeaderValue::from_static("forged"));
         headers.append(VERSION, HeaderValue::from_static("forged"));
+        headers.append(TEMP_CLIENT_ID, HeaderValue::from_static("forged"));
         let uri = Uri::from_static("https://tc.example.com/x?");
         ReplyHeaders::new("1.2.3", "abc", &credentials).apply(&mut headers);
         ReplyHeaders::endpoint(&uri, &mut headers);
