@@ -107,7 +107,7 @@ struct Sending<B> {
 pub struct Upload(Option<oneshot::Sender<()>>);
 
 /// Keeps a body back until the upstream asks for it by 100 (Continue), but no longer than
-/// [`CONTINUE_TIMEOUT`] (RFC 9110 section 10.1.1).
+/// a second (RFC 9110 section 10.1.1).
 #[derive(Debug)]
 pub struct Hold(Pin<Box<Timeout<OwnedNotified>>>);
 
