@@ -79,6 +79,7 @@ impl Connector {
                 }
             }
             Some(proxy) => {
+                expect_http(proxy.uri())?;
                 let tcp = self.tcp(proxy.uri()).await?;
                 let authorization = proxy.basic_auth().cloned();
                 if !secure {
@@ -99,12 +100,6 @@ impl Connector {
     }
 
     async fn tcp(&self, uri: &Uri) -> Result<TokioIo<TcpStream>, SendError> {
-        if !matches!(uri.scheme_str(), Some("http" | "https")) {
-            let scheme = uri.scheme_str().unwrap_or_default();
-            return Err(SendError::Refused(format!(
-                "expected a proxy with an http URL in HTTP_PROXY, HTTPS_PROXY or ALL_PROXY, found {scheme}"
-            )));
-        }
         self.tcp
             .clone()
             .call(uri.clone())
@@ -134,6 +129,18 @@ impl Connector {
         } else {
             start_http1(stream).await
         }
+    }
+}
+
+/// TLS is not spoken with proxies: what one with another URL gets to see, its password included, would
+/// go there in the clear.
+fn expect_http(proxy: &Uri) -> Result<(), SendError> {
+    match proxy.scheme_str() {
+        Some("http") => Ok(()),
+        scheme => Err(SendError::Refused(format!(
+            "expected a proxy with an http URL in HTTP_PROXY, HTTPS_PROXY or ALL_PROXY, found {}",
+            scheme.unwrap_or_default()
+        ))),
     }
 }
 
