@@ -32,6 +32,11 @@ use tower_service::Service as _;
 /// so that an answer of that size is read and written at once.
 pub(crate) const BUFFER: usize = 72 * 1024;
 
+/// After so much silence TCP asks whether the other side is still there, and so often again. There
+/// is no other end to the wait for an answer from a machine that went away without a word, or for a
+/// client that did. The Go program's figure.
+pub(crate) const KEEPALIVE: Duration = Duration::from_secs(15);
+
 /// Makes connections.
 #[derive(Debug)]
 pub(super) struct Connector {
@@ -57,6 +62,8 @@ impl Connector {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
+        tcp.set_keepalive(Some(KEEPALIVE));
+        tcp.set_keepalive_interval(Some(KEEPALIVE));
         Self { tcp, proxies: Matcher::from_env(), tls: OnceCell::new(), timeout }
     }
 
@@ -210,4 +217,22 @@ async fn tunnel(
         )));
     }
     hyper::upgrade::on(answer).await.map_err(|error| failed(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn connections_find_out_when_the_other_side_is_gone() {
+        let upstream = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uri = format!("http://{}", upstream.local_addr().unwrap()).parse().unwrap();
+        let connector = Connector::new(Duration::from_secs(10));
+        let Ok(stream) = connector.tcp(&uri).await.map(TokioIo::into_inner) else {
+            panic!("no connection");
+        };
+        let socket = socket2::SockRef::from(&stream);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEPALIVE);
+    }
 }
