@@ -15,7 +15,7 @@ use taskcluster_proxy::service::Service;
 use taskcluster_proxy::upstream::{ReplayBudget, Upstream};
 use taskcluster_proxy::version::{REVISION, VERSION};
 use taskcluster_proxy::{log, task};
-use taskcluster_proxy_core::credentials::Credentials;
+use taskcluster_proxy_core::credentials::{Credentials, scopes_to_json};
 use taskcluster_proxy_core::proxy::RootUrl;
 use tokio::signal;
 
@@ -91,6 +91,10 @@ async fn deployment(deployment: Deployment) -> io::Result<(Option<Sandbox>, Root
     }
 }
 
+/// The end of the year 9999, in milliseconds since 1970: a date in HTTP's format has four digits for
+/// the year, and a certificate any number.
+const LAST_DATE: u64 = 253_402_300_799_999;
+
 /// Says what is in force, so that a log tells how the proxy was started.
 fn announce(
     addresses: &[SocketAddr],
@@ -104,13 +108,14 @@ fn announce(
     match &credentials.certificate {
         None => tracing::info!("no certificate: the credentials are taken for permanent ones"),
         Some(certificate) => {
-            let expiry = UNIX_EPOCH + Duration::from_millis(certificate.expiry().millis());
+            let expiry = certificate.expiry().millis().min(LAST_DATE);
+            let expiry = UNIX_EPOCH + Duration::from_millis(expiry);
             tracing::info!("temporary credentials until {}", httpdate::fmt_http_date(expiry));
         }
     }
     match &credentials.authorized_scopes {
         None => tracing::info!("all scopes of the credentials: no restriction"),
-        Some(scopes) => tracing::info!("restricted to {} scopes: {scopes:?}", scopes.len()),
+        Some(scopes) => tracing::info!("restricted to the scopes {}", scopes_to_json(scopes)),
     }
     for address in addresses {
         tracing::info!("listening on {address}");

@@ -112,9 +112,13 @@ fn loopback_is_always_reached_directly() {
 
 #[test]
 fn a_proxy_that_speaks_something_else_is_refused() {
-    let proxy = tc("http").env("HTTP_PROXY", "socks5://127.0.0.1:1").start();
-    let message = proxy.get("/api/queue/v1/x").refusal(502, "UpstreamUnreachable");
-    assert!(message.contains("expected a proxy with an http URL"), "{message}");
+    let upstream = Upstream::start([Answer::ok("")]);
+    for way in ["socks5", "https"] {
+        let proxy = tc("http").env("HTTP_PROXY", format!("{way}://{}", upstream.address())).start();
+        let message = proxy.get("/api/queue/v1/x").refusal(502, "UpstreamUnreachable");
+        assert!(message.contains("expected a proxy with an http URL"), "{message}");
+    }
+    assert_eq!(upstream.connections(), 0);
 }
 
 /// In front of a deployment that only a proxy can reach, as its name has no address.

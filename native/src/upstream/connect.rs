@@ -32,6 +32,11 @@ use tower_service::Service as _;
 /// so that an answer of that size is read and written at once.
 pub(crate) const BUFFER: usize = 72 * 1024;
 
+/// After so much silence TCP asks whether the other side is still there, and so often again. There
+/// is no other end to the wait for an answer from a machine that went away without a word, or for a
+/// client that did. The Go program's figure.
+pub(crate) const KEEPALIVE: Duration = Duration::from_secs(15);
+
 /// Makes connections.
 #[derive(Debug)]
 pub(super) struct Connector {
@@ -57,6 +62,8 @@ impl Connector {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
+        tcp.set_keepalive(Some(KEEPALIVE));
+        tcp.set_keepalive_interval(Some(KEEPALIVE));
         Self { tcp, proxies: Matcher::from_env(), tls: OnceCell::new(), timeout }
     }
 
@@ -79,6 +86,7 @@ impl Connector {
                 }
             }
             Some(proxy) => {
+                expect_http(proxy.uri())?;
                 let tcp = self.tcp(proxy.uri()).await?;
                 let authorization = proxy.basic_auth().cloned();
                 if !secure {
@@ -99,12 +107,6 @@ impl Connector {
     }
 
     async fn tcp(&self, uri: &Uri) -> Result<TokioIo<TcpStream>, SendError> {
-        if !matches!(uri.scheme_str(), Some("http" | "https")) {
-            let scheme = uri.scheme_str().unwrap_or_default();
-            return Err(SendError::Refused(format!(
-                "expected a proxy with an http URL in HTTP_PROXY, HTTPS_PROXY or ALL_PROXY, found {scheme}"
-            )));
-        }
         self.tcp
             .clone()
             .call(uri.clone())
@@ -134,6 +136,18 @@ impl Connector {
         } else {
             start_http1(stream).await
         }
+    }
+}
+
+/// TLS is not spoken with proxies: what one with another URL gets to see, its password included, would
+/// go there in the clear.
+fn expect_http(proxy: &Uri) -> Result<(), SendError> {
+    match proxy.scheme_str() {
+        Some("http") => Ok(()),
+        scheme => Err(SendError::Refused(format!(
+            "expected a proxy with an http URL in HTTP_PROXY, HTTPS_PROXY or ALL_PROXY, found {}",
+            scheme.unwrap_or_default()
+        ))),
     }
 }
 
@@ -203,4 +217,22 @@ async fn tunnel(
         )));
     }
     hyper::upgrade::on(answer).await.map_err(|error| failed(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn connections_find_out_when_the_other_side_is_gone() {
+        let upstream = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uri = format!("http://{}", upstream.local_addr().unwrap()).parse().unwrap();
+        let connector = Connector::new(Duration::from_secs(10));
+        let Ok(stream) = connector.tcp(&uri).await.map(TokioIo::into_inner) else {
+            panic!("no connection");
+        };
+        let socket = socket2::SockRef::from(&stream);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEPALIVE);
+    }
 }

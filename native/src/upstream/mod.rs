@@ -27,7 +27,7 @@ use taskcluster_proxy_core::proxy::{Decision, Outcome, Repeatable, RetryPolicy, 
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
-pub(crate) use connect::BUFFER;
+pub(crate) use connect::{BUFFER, KEEPALIVE};
 
 /// Everything that requests to upstreams share.
 #[derive(Debug)]
