@@ -27,6 +27,7 @@
 #![forbid(unsafe_code)]
 
 pub mod credentials;
+mod escaped;
 pub mod hawk;
 mod json;
 pub mod proxy;

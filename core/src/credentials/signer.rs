@@ -1,6 +1,7 @@
 use super::ext::Ext;
 use super::{ClientId, Credentials};
 use crate::Timestamp;
+use crate::escaped::Escaped;
 use crate::hawk::{
     Artifacts, AuthorizationHeader, Bewit, Key, Kind, UrlParts, append_bewit, is_attribute_value,
 };
@@ -34,14 +35,24 @@ pub enum SignError {
         ext: usize,
     },
     /// The request's URI is not absolute.
-    #[error("expected a request with an absolute http or https URI, found {0:?}")]
+    #[error("expected a request with an absolute http or https URI, found \"{}\"", Escaped(.0))]
     NotAbsolute(String),
     /// The method is not one.
-    #[error("expected a method such as GET, found {0:?}")]
+    #[error("expected a method such as GET, found \"{}\"", Escaped(.0))]
     Method(String),
     /// The nonce cannot stand in a header.
     #[error("expected a nonce of printable ASCII characters other than \" and \\")]
     Nonce,
+}
+
+impl SignError {
+    /// The `code` that callers of Taskcluster's services would see.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::TooLong { .. } => "AuthorizationTooLong",
+            Self::NotAbsolute(_) | Self::Method(_) | Self::Nonce => "InputError",
+        }
+    }
 }
 
 impl Signer {

@@ -91,10 +91,13 @@ pub fn append_bewit(resource: &str, bewit: &str) -> String {
 /// assert_eq!(split_bewit("/x?a=1"), None);
 /// ```
 pub fn split_bewit(resource: &str) -> Option<(String, &str)> {
-    let at = resource.rfind("&bewit=").max(resource.rfind("?bewit="))?;
-    let (before, parameter) = resource.split_at_checked(at)?;
-    let (bewit, after) = match parameter.get("?bewit=".len()..)?.split_once('&') {
-        None => (parameter.get("?bewit=".len()..)?, None),
+    let mut separators = resource.rmatch_indices(['?', '&']);
+    let (before, parameter, value) = separators.find_map(|(at, _)| {
+        let (before, parameter) = resource.split_at_checked(at)?;
+        Some((before, parameter, parameter.get(1..)?.strip_prefix("bewit=")?))
+    })?;
+    let (bewit, after) = match value.split_once('&') {
+        None => (value, None),
         Some((bewit, after)) => (bewit, Some(after)),
     };
     // npm hawk's pattern has no match for a `$` in the value, nor for a `&` that nothing follows.
