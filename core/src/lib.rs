@@ -26,6 +26,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod base64;
 pub mod credentials;
 mod escaped;
 pub mod hawk;
