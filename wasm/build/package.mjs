@@ -1,0 +1,71 @@
+// Makes dist/: the wasm module, its JavaScript, one entry for each kind of environment, the types.
+// Installs what it needs of the Rust toolchain.
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { build } from 'esbuild';
+import { checkSizes } from './size.mjs';
+
+process.chdir(new URL('..', import.meta.url).pathname);
+
+const TARGET = 'wasm32-unknown-unknown';
+const PLACEHOLDER = '@module@';
+const cargo = (args, env = {}) =>
+  execFileSync('cargo', args, { stdio: 'inherit', env: { ...process.env, ...env } });
+
+function installToolchain() {
+  execFileSync('rustup', ['target', 'add', TARGET], { stdio: 'inherit' });
+  execFileSync('rustup', ['component', 'add', 'rust-src'], { stdio: 'inherit' });
+}
+
+// The standard library as it comes prepared is a fifth of the module: it prints panics, of which the
+// module has none. Rebuilding it is not stable yet, hence RUSTC_BOOTSTRAP.
+function compileModule() {
+  cargo(
+    [
+      'build', '--package', 'taskcluster-proxy-wasm', '--profile', 'wasm', '--target', TARGET,
+      '-Zbuild-std=std,panic_abort', '-Zbuild-std-features=optimize_for_size',
+    ],
+    {
+      RUSTC_BOOTSTRAP: '1',
+      RUSTFLAGS: '-Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none --cfg sha2_backend_soft="compact"',
+    },
+  );
+}
+
+function generateBindings() {
+  rmSync('pkg', { recursive: true, force: true });
+  const target = JSON.parse(
+    execFileSync('cargo', ['metadata', '--format-version=1', '--no-deps'], { encoding: 'utf8' }),
+  ).target_directory;
+  const module = `${target}/${TARGET}/wasm/taskcluster_proxy_wasm.wasm`;
+  cargo(['run', '--quiet', '--package', 'taskcluster-hawk-build', '--profile', 'tool', '--', module, 'pkg']);
+}
+
+async function bundleEntries() {
+  writeFileSync('pkg/bytes.js', `export default '${PLACEHOLDER}';\n`);
+  rmSync('dist', { recursive: true, force: true });
+  mkdirSync('dist');
+  const common = { bundle: true, minify: true, charset: 'utf8', target: 'es2022', legalComments: 'none' };
+  await build({ ...common, entryPoints: ['js/inline.js'], format: 'esm', outfile: 'dist/index.js' });
+  await build({ ...common, entryPoints: ['js/inline.js'], format: 'cjs', outfile: 'dist/index.cjs', platform: 'node' });
+  await build({ ...common, entryPoints: ['js/workerd.js'], format: 'esm', outfile: 'dist/workerd.js', external: ['./hawk.wasm'] });
+  for (const entry of ['dist/index.js', 'dist/index.cjs']) inlineModule(entry);
+  copyFileSync('pkg/hawk_bg.wasm', 'dist/hawk.wasm');
+  for (const types of ['index.d.ts', 'index.d.cts']) copyFileSync('js/index.d.ts', `dist/${types}`);
+}
+
+// One character for each byte: base64 would be a third larger, also after compression, and esbuild
+// escapes more than a string literal has to.
+function inlineModule(entry) {
+  const escapes = { '"': '\\"', '\\': '\\\\', '\n': '\\n', '\r': '\\r', '\0': '\\x00' };
+  const module = readFileSync('pkg/hawk_bg.wasm', 'latin1').replace(/["\\\n\r\0]/g, (c) => escapes[c]);
+  const [before, after, ...more] = readFileSync(entry, 'utf8').split(`"${PLACEHOLDER}"`);
+  if (after === undefined || more.length > 0) throw new Error(`${entry}: expected one place for the module`);
+  writeFileSync(entry, `${before}"${module}"${after}`);
+}
+
+installToolchain();
+compileModule();
+generateBindings();
+await bundleEntries();
+checkSizes();

@@ -1,0 +1,35 @@
+import { input, kind, member, text } from './check.js';
+import { hawk } from './module.js';
+
+/** The URL as `fetch` sends it, without the fragment, which it does not send. */
+export function asSent(value, name) {
+  const given = text(isUrl(value) ? member(value, 'href', name) : value, name);
+  let url;
+  try {
+    url = new URL(given).href;
+  } catch {
+    throw explained(given, name);
+  }
+  const fragment = url.indexOf('#');
+  return fragment < 0 ? url : url.slice(0, fragment);
+}
+
+/** A `URL` of another realm as well. */
+function isUrl(value) {
+  if (typeof value === 'string') return false;
+  try {
+    return value instanceof URL || Object.prototype.toString.call(value) === '[object URL]';
+  } catch {
+    throw new TypeError(`url: expected a string or a URL, found ${kind(value)}`);
+  }
+}
+
+/** Core says better than `URL` what is wrong. */
+function explained(given, name) {
+  try {
+    hawk().inspect('GET', given);
+  } catch (error) {
+    if (error.argument === 'url') return input(error.reason, name);
+  }
+  return input('not a URL', name);
+}
