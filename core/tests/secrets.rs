@@ -10,6 +10,9 @@ use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::{
     Certificate, Credentials, Scope, Signer, TemporaryCredentials,
 };
+use taskcluster_proxy_core::hawk::{
+    AuthorizationHeader, Bewit, HttpUrl, RequestLine, present, split_bewit,
+};
 
 const START: Timestamp = Timestamp::from_secs(1_767_225_600);
 const EXPIRY: Timestamp = Timestamp::from_secs(1_767_229_200);
@@ -46,6 +49,21 @@ proptest! {
         show(&mut shown, &credentials.access_token.key().mac_of(b"text"));
         show(&mut shown, &signer);
         show(&mut shown, &request);
+        let received = request.headers()["authorization"].to_str()?;
+        let header = AuthorizationHeader::parse(received)?;
+        show(&mut shown, &header);
+        let line = RequestLine {
+            method: "GET",
+            resource: "/x",
+            host: "tc.example.com",
+            port: 443,
+            authorization: Some(received),
+        };
+        show(&mut shown, &line);
+        show(&mut shown, &present(line)?);
+        let signed = signer.bewit(&HttpUrl::parse("https://tc.example.com/x")?, EXPIRY)?;
+        let bewit = Bewit::decode(split_bewit(&signed).map_or("", |(_, bewit)| bewit))?;
+        show(&mut shown, &bewit);
 
         let certificate = credentials.certificate.as_ref().map(Certificate::to_json);
         let json: Value = serde_json::from_str(&certificate.unwrap_or_default())?;
@@ -57,6 +75,8 @@ proptest! {
             &seed,
             signature,
             &credentials.access_token.key().mac_of(b"text").to_string(),
+            header.mac,
+            &bewit.mac,
             // What every ext with this certificate starts with.
             STANDARD.encode(ext).trim_end_matches('='),
         ] {

@@ -30,11 +30,34 @@ impl Nonces {
     pub fn next(&self) -> String {
         format!("{:016x}", self.0.fetch_add(1, Ordering::Relaxed))
     }
+
+    /// A number from 0 to 1, good enough to spread retries: the last nonce, its bits mixed
+    /// (SplitMix64). The system is not asked, for this is on the way of every request.
+    pub fn jitter(&self) -> f32 {
+        let mut mixed = self.0.load(Ordering::Relaxed);
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^= mixed >> 31;
+        // 24 bits are what an f32 holds exactly.
+        (mixed >> 40) as f32 / (1u32 << 24) as f32
+    }
 }
 
-/// A random number from 0 to 1, good enough to spread retries.
-pub fn jitter() -> f32 {
-    let random = getrandom::u32().unwrap_or_default();
-    // 24 bits are what an f32 holds exactly.
-    (random >> 8) as f32 / (1u32 << 24) as f32
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nonces_differ_and_jitter_is_spread() {
+        let nonces = Nonces::new().unwrap();
+        let mut seen = std::collections::HashSet::new();
+        let mut sum = 0.0;
+        for _ in 0..1000 {
+            assert!(seen.insert(nonces.next()));
+            let jitter = nonces.jitter();
+            assert!((0.0..=1.0).contains(&jitter));
+            sum += jitter;
+        }
+        assert!((400.0..600.0).contains(&sum), "{sum}");
+    }
 }

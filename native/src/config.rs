@@ -21,6 +21,8 @@ pub struct Config {
     pub task_id: Option<String>,
     /// How long an update of the credentials waits for requests in flight.
     pub credentials_drain: Duration,
+    /// How long and how much.
+    pub limits: Limits,
     /// What is logged: this and what is graver.
     pub log_level: tracing::Level,
 }
@@ -59,7 +61,7 @@ pub enum Deployment {
 }
 
 /// How long and how much. Each has a default that fits a task's proxy.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// DNS, TCP, TLS and a proxy on the way together. Too short: slow networks fail. Too long: a
     /// task waits for an upstream that is not there.

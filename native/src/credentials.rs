@@ -60,6 +60,11 @@ impl Store {
         credentials.authorized_scopes.clone_from(&self.authorized_scopes);
         let next = Arc::new(Snapshot::new(&credentials));
         let mut current = self.current.write().await;
+        // Whoever wonders why an update takes so long finds this.
+        match current.in_flight.load(Ordering::Acquire) {
+            0 => {}
+            left => tracing::info!("new credentials wait for {left} requests in flight"),
+        }
         // Whether it ran out or not is told by what is still in flight.
         let _ = tokio::time::timeout(self.drain, current.drained()).await;
         let left = current.in_flight.load(Ordering::Acquire);

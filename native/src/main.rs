@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 use taskcluster_proxy::cli::{self, Command};
-use taskcluster_proxy::config::{Config, Deployment, Limits};
+use taskcluster_proxy::config::{Config, Deployment};
 use taskcluster_proxy::credentials::Store;
 use taskcluster_proxy::env::Process;
 use taskcluster_proxy::sandbox::Sandbox;
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
 }
 
 async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
-    let limits = Limits::default();
+    let limits = config.limits;
     let (sandbox, root_url, mut credentials) = deployment(config.deployment).await?;
     let upstream = Upstream::new(&limits)?;
     let admitter = Admitter::new(&config.admission)?;

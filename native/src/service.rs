@@ -3,7 +3,8 @@
 use crate::clock;
 use crate::credentials::{Lease, Store};
 use crate::reply::{self, ReplyBody, Source};
-use crate::upstream::{Outgoing, Replay, ReplayBudget, Upstream};
+use crate::upstream::{Exchanged, Outgoing, Replay, ReplayBudget, Upstream};
+use http::header::{CONNECTION, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 use taskcluster_proxy_core::credentials::Credentials;
 use taskcluster_proxy_core::hawk::{HttpUrl, UrlError};
 use taskcluster_proxy_core::proxy::{
-    ProxyError, ReplyHeaders, RootUrl, Route, Target, route, strip_hop_by_hop,
+    ProxyError, ReplyHeaders, RootUrl, Route, Target, has_transfer_coding, route, strip_hop_by_hop,
 };
 use zeroize::Zeroizing;
 
@@ -71,6 +72,9 @@ impl Service {
         if request.method() == Method::CONNECT {
             return Err(ProxyError::Connect);
         }
+        if has_transfer_coding(request.headers()) {
+            return Err(ProxyError::TransferCoding);
+        }
         Ok(route(request.uri(), &self.root_url)?)
     }
 
@@ -106,9 +110,13 @@ impl Service {
             signer: Some(&lease.signer),
         };
         let exchanged = self.upstream.exchange(&outgoing).await;
-        let (mut reply, attempts) =
+        let Exchanged { answer: mut reply, attempts, body_unread } =
             exchanged.map_err(|error| error.into_proxy_error(Origin(&target.uri).to_string()))?;
         strip_hop_by_hop(reply.headers_mut());
+        if body_unread {
+            // RFC 9110 section 10.1.1: the client cannot know otherwise.
+            reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         ReplyHeaders::endpoint(&target.uri, reply.headers_mut());
         Ok((reply.map(Source::Upstream), Note::Upstream { uri: target.uri, attempts }))
     }

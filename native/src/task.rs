@@ -1,10 +1,11 @@
 //! The scopes of a task, which `--task-id` asks the queue for.
 
-use crate::upstream::{Outgoing, Replay, SendError, Upstream};
+use crate::upstream::{Exchanged, Outgoing, Replay, SendError, Upstream};
 use http::{HeaderMap, Method, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use taskcluster_proxy_core::credentials::{InvalidScope, Scope};
 use taskcluster_proxy_core::proxy::{Form, RootUrl, Target};
 
@@ -41,13 +42,6 @@ enum Why {
     Scope(#[from] InvalidScope),
 }
 
-/// What of a task definition is looked at.
-#[derive(Deserialize)]
-struct Task {
-    #[serde(default)]
-    scopes: Vec<String>,
-}
-
 /// An error as the services shape it.
 #[derive(Deserialize)]
 struct Refusal {
@@ -65,12 +59,12 @@ pub async fn fetch_scopes(
     task_id: &str,
 ) -> Result<Vec<Scope>, TaskError> {
     let fail = |why| TaskError { task_id: task_id.to_owned(), why };
-    let task = fetch(upstream, root_url, task_id).await.map_err(fail)?;
-    let scopes = task.scopes.into_iter().map(Scope::new).collect::<Result<_, _>>();
+    let scopes = fetch(upstream, root_url, task_id).await.map_err(fail)?;
+    let scopes = scopes.into_iter().map(Scope::new).collect::<Result<_, _>>();
     scopes.map_err(|error| fail(error.into()))
 }
 
-async fn fetch(upstream: &Upstream, root_url: &RootUrl, task_id: &str) -> Result<Task, Why> {
+async fn fetch(upstream: &Upstream, root_url: &RootUrl, task_id: &str) -> Result<Vec<String>, Why> {
     let segment = utf8_percent_encode(task_id, SEGMENT);
     let uri = format!("{root_url}/api/queue/v1/task/{segment}");
     let uri = uri.parse().map_err(|_| Why::Url(task_id.to_owned()))?;
@@ -81,7 +75,7 @@ async fn fetch(upstream: &Upstream, root_url: &RootUrl, task_id: &str) -> Result
         body: Replay::EMPTY,
         signer: None,
     };
-    let (answer, _attempts) = upstream.exchange(&outgoing).await?;
+    let Exchanged { answer, .. } = upstream.exchange(&outgoing).await?;
     let status = answer.status();
     let body = match Limited::new(answer.into_body(), MAX_TASK).collect().await {
         Ok(body) => body.to_bytes(),
@@ -91,7 +85,17 @@ async fn fetch(upstream: &Upstream, root_url: &RootUrl, task_id: &str) -> Result
     if status != StatusCode::OK {
         return Err(Why::Status(status, message(&body)));
     }
-    serde_json::from_slice(&body).map_err(|_| Why::NoTask)
+    scopes(&body).ok_or(Why::NoTask)
+}
+
+/// The scopes in a task definition; one that does not say has none. Not by a derived struct, which
+/// would take an array for a definition.
+fn scopes(definition: &[u8]) -> Option<Vec<String>> {
+    let mut definition: Map<String, Value> = serde_json::from_slice(definition).ok()?;
+    match definition.remove("scopes") {
+        None => Some(Vec::new()),
+        Some(scopes) => serde_json::from_value(scopes).ok(),
+    }
 }
 
 /// The first line of what the service says of it.

@@ -10,9 +10,8 @@ pub fn binary() -> &'static PathBuf {
 }
 
 fn build() -> PathBuf {
-    let cargo = std::env::var_os("CARGO").unwrap_or("cargo".into());
-    let output = Command::new(cargo)
-        .args(["build", "--package", "taskcluster-proxy", "--message-format=json"])
+    let output = cargo()
+        .args(["build", "--quiet", "--package", "taskcluster-proxy", "--message-format=json"])
         .args((!cfg!(debug_assertions)).then_some("--release"))
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stderr(Stdio::inherit())
@@ -30,4 +29,18 @@ fn build() -> PathBuf {
         })
         .and_then(|artifact| artifact["executable"].as_str().map(PathBuf::from))
         .expect("cargo tells of an executable named taskcluster-proxy")
+}
+
+/// cargo with the environment of a shell. ring's build script looks at what cargo tells a test of
+/// its package: with that, ring and all that needs it would be built anew, and again by the next
+/// cargo of a shell.
+fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| text.starts_with(prefix)) {
+            command.env_remove(name);
+        }
+    }
+    command
 }

@@ -1,5 +1,6 @@
 //! The clients and verifiers that others wrote, in Node and Python. `tests/run` installs them.
 
+use crate::environment;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -8,18 +9,13 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 /// A Node program of `tests/clients`.
 pub fn node(program: &str) -> Command {
     require(&folder().join("node_modules/.package-lock.json"));
-    let mut command = Command::new("node");
-    command.arg(folder().join(program));
-    command
+    program_of("node".into(), program)
 }
 
 /// A Python program of `tests/clients`.
 pub fn python(program: &str) -> Command {
-    let interpreter = folder().join(".venv/bin/python");
-    require(&interpreter);
-    let mut command = Command::new(interpreter);
-    command.arg(folder().join(program));
-    command
+    require(&folder().join(".venv/installed"));
+    program_of(folder().join(".venv/bin/python"), program)
 }
 
 /// Runs a program to its end and returns the JSON that it prints.
@@ -70,6 +66,13 @@ impl Drop for Oracle {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn program_of(interpreter: PathBuf, program: &str) -> Command {
+    let mut command = Command::new(interpreter);
+    command.arg(folder().join(program));
+    environment::neutralise(&mut command);
+    command
 }
 
 fn folder() -> PathBuf {

@@ -59,7 +59,7 @@ impl Head {
     }
 
     /// The word of the start line at this place: 0 a request's method, 1 its target.
-    pub(crate) fn word(&self, at: usize) -> &str {
+    pub fn word(&self, at: usize) -> &str {
         self.start_line().split(' ').nth(at).unwrap_or_default()
     }
 

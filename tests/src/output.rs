@@ -57,10 +57,13 @@ impl Output {
             .flatten()
     }
 
-    /// Waits until `child` has ended and its streams are read to their end.
+    /// Waits until `child` has ended and its streams are read to their end; ends it if it does not.
     pub(crate) fn finish(&self, child: &mut Child) -> Finished {
-        let closed = self.0.wait_for(|said| (said.open == 0).then_some(()));
-        assert!(closed.is_some(), "the process does not end; so far it said:\n{}", self.text());
+        if self.0.wait_for(|said| (said.open == 0).then_some(())).is_none() {
+            // Nothing is lost if it ended just now.
+            let _ = child.kill();
+            panic!("the process does not end; so far it said:\n{}", self.text());
+        }
         let status = child.wait().expect("a child can be waited for");
         self.0.read(|said| Finished {
             status,

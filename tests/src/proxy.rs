@@ -1,5 +1,5 @@
 use crate::output::Output;
-use crate::{Connection, Finished, Response, binary};
+use crate::{Connection, Finished, Response, binary, environment};
 use std::ffi::{OsStr, OsString};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::{Child, Command, Stdio};
@@ -70,6 +70,16 @@ impl Proxy {
         crate::exchange(self.address, request)
     }
 
+    /// Gets this, over a connection of its own.
+    pub fn get(&self, target: &str) -> Response {
+        self.call("GET", target, "")
+    }
+
+    /// The same with any method and, unless it is empty, a body.
+    pub fn call(&self, method: &str, target: &str, body: impl AsRef<[u8]>) -> Response {
+        self.exchange(crate::request(method, target, body))
+    }
+
     /// All that it has said so far, on stdout and stderr.
     pub fn log(&self) -> String {
         self.output.text()
@@ -84,6 +94,23 @@ impl Proxy {
     /// The process id.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The most memory that it has had so far, in bytes.
+    #[cfg(target_os = "linux")]
+    pub fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()));
+        let status = status.expect("the proxy runs");
+        let (_, peak) = status.split_once("VmHWM:").expect("Linux tells the peak");
+        let kib: u64 = peak.split_whitespace().next().and_then(|kib| kib.parse().ok()).unwrap();
+        kib * 1024
+    }
+
+    /// How many descriptors it has open.
+    #[cfg(target_os = "linux")]
+    pub fn descriptors(&self) -> usize {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.id()));
+        open.expect("the proxy runs").count()
     }
 
     /// Sends it a signal by name, such as `TERM`.
@@ -133,7 +160,8 @@ impl ProxyBuilder {
         self
     }
 
-    /// Sets a variable. None of `TASKCLUSTER_*` is there without this, nor any for proxies or logs.
+    /// Sets a variable. None of `TASKCLUSTER_*` is there without this, nor any for proxies,
+    /// certificates or logs.
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.env.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
         self
@@ -181,13 +209,7 @@ impl ProxyBuilder {
 
     fn command(&self) -> Command {
         let mut command = Command::new(binary());
-        for (name, _) in std::env::vars_os() {
-            let text = name.to_string_lossy().to_ascii_uppercase();
-            // What the machine happens to have set must not decide a story.
-            if text.starts_with("TASKCLUSTER_") || text.ends_with("_PROXY") || text == "RUST_LOG" {
-                command.env_remove(name);
-            }
-        }
+        environment::neutralise(&mut command);
         command.args(&self.args).envs(self.env.iter().map(|(name, value)| (name, value)));
         command
     }

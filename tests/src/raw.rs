@@ -32,6 +32,17 @@ pub fn exchange(address: SocketAddr, request: impl AsRef<[u8]>) -> Response {
     connection.response_to(&String::from_utf8_lossy(method))
 }
 
+/// A request with this method, target and, unless it is empty, body.
+pub fn request(method: &str, target: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
+    let body = body.as_ref();
+    let length = match body.len() {
+        0 => String::new(),
+        length => format!("Content-Length: {length}\r\n"),
+    };
+    let head = format!("{method} {target} HTTP/1.1\r\nHost: taskcluster\r\n{length}\r\n");
+    [head.as_bytes(), body].concat()
+}
+
 impl Connection {
     /// Connects.
     pub fn open(address: SocketAddr) -> Self {
@@ -42,6 +53,13 @@ impl Connection {
         // Each piece goes out as it is sent.
         stream.set_nodelay(true).expect("sockets have TCP_NODELAY");
         Self { stream: BufReader::new(stream) }
+    }
+
+    /// Waits twice as long, for what the proxy itself takes half a minute to do.
+    pub fn patient(self) -> Self {
+        let timeout = Some(2 * DEADLINE);
+        self.stream.get_ref().set_read_timeout(timeout).expect("sockets have timeouts");
+        self
     }
 
     /// Sends these bytes.
@@ -88,10 +106,15 @@ impl Connection {
 
     /// Reads a response's head alone; its body can then be read by [`body_until`](Self::body_until).
     pub fn head(&mut self) -> Head {
+        self.head_or_end().expect("the connection was closed without a response")
+    }
+
+    /// The same; `None` if the peer closes or resets the connection instead.
+    pub fn head_or_end(&mut self) -> Option<Head> {
         match Head::read(&mut self.stream) {
-            Ok(Some(head)) => head,
-            Ok(None) => panic!("the connection was closed without a response"),
-            Err(error) => panic!("no response: {error}"),
+            Ok(head) => head,
+            Err(error) if timed_out(&error) => panic!("no response: {error}"),
+            Err(_) => None,
         }
     }
 
@@ -105,6 +128,18 @@ impl Connection {
             }
         }
         came
+    }
+
+    /// Reads a body to its end without keeping it, and returns its length.
+    pub fn body_length(&mut self, body: &mut Body) -> u64 {
+        let mut length = 0;
+        loop {
+            match body.next(&mut self.stream) {
+                Ok(Some(piece)) => length += piece.len() as u64,
+                Ok(None) => return length,
+                Err(error) => panic!("{error} after {length} bytes"),
+            }
+        }
     }
 
     /// Reads to the end: what still came before the peer closed or reset the connection.
@@ -148,6 +183,16 @@ impl Response {
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|error| panic!("the body is not JSON: {error}: {:?}", self.text()))
+    }
+
+    /// The message of an error in the shape of Taskcluster's services, which has this status and
+    /// `code`.
+    pub fn refusal(&self, status: u16, code: &str) -> String {
+        let error = self.json();
+        let expected = serde_json::json!({ "code": code, "message": error["message"] });
+        assert_eq!((self.status(), &error), (status, &expected));
+        assert_eq!(self.header("content-type"), Some("application/json"));
+        error["message"].as_str().expect("a message is text").to_owned()
     }
 }
 

@@ -2,6 +2,7 @@ use crate::answer::Act;
 use crate::http1::{Body, Head};
 use crate::signal::Watched;
 use crate::{Answer, DEADLINE};
+use socket2::{Domain, Socket, Type};
 use std::io::{self, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -49,11 +50,43 @@ struct State {
     over: bool,
 }
 
+/// A port of 127.0.0.1 that is taken, but refuses connections until an [`Upstream`] starts there.
+#[derive(Debug)]
+pub struct ClosedPort {
+    socket: Socket,
+    address: SocketAddr,
+}
+
+impl ClosedPort {
+    /// Takes one that is free.
+    pub fn take() -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("there are sockets");
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        socket.bind(&any.into()).expect("a port is free");
+        let address = socket.local_addr().ok().and_then(|address| address.as_socket());
+        Self { socket, address: address.expect("a bound socket has an address") }
+    }
+
+    /// `http://127.0.0.1:<port>`
+    pub fn root_url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+/// How many connections wait to be accepted at most.
+const BACKLOG: i32 = 1024;
+
 impl Upstream {
     /// Starts to listen.
     pub fn start(script: impl Script) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
-        let address = listener.local_addr().expect("a listener has an address");
+        Self::start_at(ClosedPort::take(), script)
+    }
+
+    /// Starts to listen on this port.
+    pub fn start_at(port: ClosedPort, script: impl Script) -> Self {
+        let ClosedPort { socket, address } = port;
+        socket.listen(BACKLOG).expect("a bound socket can listen");
+        let listener = TcpListener::from(socket);
         let state = Arc::new(Watched::new(State::default()));
         let script: Arc<Mutex<dyn Script>> = Arc::new(Mutex::new(script));
         let shared = Arc::clone(&state);
@@ -74,6 +107,11 @@ impl Upstream {
     /// The requests so far.
     pub fn requests(&self) -> Vec<Request> {
         self.state.read(|state| state.requests.clone())
+    }
+
+    /// The last request so far.
+    pub fn last_request(&self) -> Request {
+        self.requests().pop().expect("there was a request")
     }
 
     /// How many connections there have been.

@@ -1,8 +1,9 @@
-//! What the stories are built of does what it says: the raw client against the scripted upstream.
+//! What the stories are built of does what it says: the raw client against the scripted upstream,
+//! and the proxy between them.
 
 use std::time::Duration;
 use stories::http1::Body;
-use stories::{Answer, Connection, Gate, Request, Upstream, exchange};
+use stories::{Answer, Connection, Gate, Proxy, Request, Upstream, exchange};
 
 const GET: &str = "GET /a%2f//b;c?d HTTP/1.1\r\nhost: X\r\nTwice: 1\r\ntwice:  2 \r\n\r\n";
 
@@ -101,4 +102,27 @@ fn bodies_can_be_large() {
     assert_eq!((response.complete, response.body.len()), (true, LENGTH));
     let request = upstream.wait_for_requests(1).pop().unwrap();
     assert_eq!((request.body.len(), request.body_length), (Request::KEPT, LENGTH as u64));
+}
+
+#[test]
+fn the_proxy_is_a_process_of_its_own() {
+    let upstream = Upstream::start([Answer::status(503), Answer::ok("hello")]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).args(["--log-level", "debug"]).start();
+    let response = proxy.exchange("GET /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!((response.status(), response.text()), (200, "hello"));
+    assert_eq!(upstream.wait_for_requests(2)[1].target(), "/api/queue/v1/ping");
+    assert!(proxy.wait_for_log("root url").contains(&upstream.root_url()));
+
+    let address = proxy.address();
+    let killed = proxy.kill();
+    assert_eq!((killed.status.code(), killed.stdout.as_str()), (None, ""));
+    assert!(killed.stderr.contains(&format!("listening on {address}")));
+    let again = Proxy::in_front_of(upstream.root_url()).port(address.port()).start();
+    assert_eq!(again.address(), address);
+    again.signal("TERM");
+    again.wait();
+
+    let version = Proxy::with_nothing().args(["--short-version"]).run();
+    assert_eq!((version.status.success(), version.stderr.as_str()), (true, ""));
+    assert!(version.stdout.starts_with(|first: char| first.is_ascii_digit()));
 }

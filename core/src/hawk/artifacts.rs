@@ -82,11 +82,7 @@ impl Artifacts<'_> {
 
 /// Decimal digits, without the formatting machinery: this is on the way of every request.
 pub(super) fn push_number(text: &mut String, number: u64) {
-    if number >= 10 {
-        push_number(text, number / 10);
-    }
-    // A digit is below ten, so the cast cannot lose anything.
-    text.push(char::from(b'0' + (number % 10) as u8));
+    text.push_str(itoa::Buffer::new().format(number));
 }
 
 /// How many digits [`push_number`] writes.
@@ -104,6 +100,10 @@ fn push_mapped(text: &mut String, part: &str, map: fn(&mut str)) {
 
 /// In `ext` a `\` becomes `\\` and a line feed becomes `\n` (Hawk, normalized string).
 fn push_escaped(text: &mut String, ext: &str) {
+    // Base64, which is what Taskcluster puts there, has neither.
+    if !ext.bytes().any(|b| b == b'\\' || b == b'\n') {
+        return text.push_str(ext);
+    }
     for piece in ext.split_inclusive(['\\', '\n']) {
         if let Some(plain) = piece.strip_suffix('\\') {
             text.push_str(plain);

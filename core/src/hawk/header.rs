@@ -1,6 +1,7 @@
 use super::artifacts::{digits, push_number};
 use super::mac::MAC_LENGTH;
 use super::{HawkError, Mac, is_attribute_value};
+use std::fmt;
 
 /// The attributes of a Hawk `Authorization` header, as they were presented.
 ///
@@ -11,7 +12,7 @@ use super::{HawkError, Mac, is_attribute_value};
 /// assert_eq!((header.id, header.ts, header.ext), ("tester", 1, None));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct AuthorizationHeader<'a> {
     /// The clientId.
     pub id: &'a str,
@@ -25,6 +26,17 @@ pub struct AuthorizationHeader<'a> {
     pub hash: Option<&'a str>,
     /// Application data, if any.
     pub ext: Option<&'a str>,
+}
+
+/// Whoever reads the MAC can send the request again; `ext` may hold a certificate.
+impl fmt::Debug for AuthorizationHeader<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthorizationHeader")
+            .field("id", &self.id)
+            .field("ts", &self.ts)
+            .field("nonce", &self.nonce)
+            .finish_non_exhaustive()
+    }
 }
 
 const ATTRIBUTES: [&str; 8] = ["id", "ts", "nonce", "hash", "ext", "mac", "app", "dlg"];
@@ -44,6 +56,9 @@ impl<'a> AuthorizationHeader<'a> {
         let (scheme, attributes) = split_scheme(value)?;
         if !scheme.eq_ignore_ascii_case("hawk") {
             return Err(HawkError::unauthorized(""));
+        }
+        if attributes.is_empty() {
+            return Err(HawkError::bad_request("Invalid header syntax"));
         }
         let mut found: [Option<&'a str>; 8] = [None; 8];
         let mut rest = attributes;
@@ -71,7 +86,7 @@ impl<'a> AuthorizationHeader<'a> {
         }
     }
 
-    /// The length in bytes that [`write`](Self::write) makes for such parts.
+    /// The length in bytes of the header for such parts.
     pub fn written_length(id: &str, ts: u64, nonce: &str, ext: Option<&str>) -> usize {
         let frame = r#"Hawk id="", ts="", nonce="", mac="""#.len();
         let ext = ext.map_or(0, |ext| r#", ext="""#.len() + ext.len());
@@ -98,15 +113,13 @@ impl<'a> AuthorizationHeader<'a> {
     }
 }
 
-/// `^(\w+)(?:\s+(.*))?$`
+/// `^(\w+)(?:\s+(.*))?$`, or nothing at all.
 fn split_scheme(value: &str) -> Result<(&str, &str), HawkError> {
-    let syntax = || HawkError::bad_request("Invalid header syntax");
-    let (scheme, attributes) = value.split_once([' ', '\t']).ok_or_else(syntax)?;
-    let attributes = attributes.trim_start_matches([' ', '\t']);
-    if scheme.is_empty() || !scheme.bytes().all(is_word) || attributes.is_empty() {
-        return Err(syntax());
+    let (scheme, attributes) = value.split_once([' ', '\t']).unwrap_or((value, ""));
+    if !value.is_empty() && (scheme.is_empty() || !scheme.bytes().all(is_word)) {
+        return Err(HawkError::bad_request("Invalid header syntax"));
     }
-    Ok((scheme, attributes))
+    Ok((scheme, attributes.trim_start_matches([' ', '\t'])))
 }
 
 /// `(\w+)="([^"\\]*)"\s*(?:,\s*|$)`: the name, the value, what follows.
@@ -165,7 +178,9 @@ mod tests {
     fn says_what_is_wrong() {
         let long = format!("Hawk id=\"{}\"", "x".repeat(4096));
         for (value, expected) in [
-            ("", "Bad Request: Invalid header syntax"),
+            ("", "Unauthorized"),
+            (" ", "Bad Request: Invalid header syntax"),
+            ("Basic", "Unauthorized"),
             ("Hawk", "Bad Request: Invalid header syntax"),
             ("Hawk ", "Bad Request: Invalid header syntax"),
             ("Ha-wk id=\"1\"", "Bad Request: Invalid header syntax"),

@@ -1,9 +1,10 @@
 use super::{Artifacts, AuthorizationHeader, Bewit, HawkError, Key, Kind, MAX_SKEW, split_bewit};
 use crate::Timestamp;
 use std::borrow::Cow;
+use std::fmt;
 
 /// The parts of a received request that Hawk looks at.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct RequestLine<'a> {
     /// The method.
     pub method: &'a str,
@@ -18,7 +19,6 @@ pub struct RequestLine<'a> {
 }
 
 /// A claim that a request makes, read and not yet checked: who it says it is from, and the proof.
-#[derive(Debug)]
 pub struct Presented<'a> {
     kind: Kind,
     request: RequestLine<'a>,
@@ -92,6 +92,28 @@ fn present_bewit<'a>(
         hash: None,
         ext: Some(bewit.ext).filter(|ext| !ext.is_empty()).map(Cow::Owned),
     })
+}
+
+/// The resource may hold a bewit, and what authorizes one request may authorize it again.
+impl fmt::Debug for RequestLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestLine")
+            .field("method", &self.method)
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Presented<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Presented")
+            .field("kind", &self.kind)
+            .field("request", &self.request)
+            .field("id", &self.id)
+            .field("ts", &self.ts)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Presented<'_> {

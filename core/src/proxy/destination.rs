@@ -107,14 +107,14 @@ impl<'a> Destination<'a> {
         match segment {
             "bewit" => Ok(Self::Bewit),
             "credentials" => Ok(Self::Credentials),
-            "api" => match segments.split('/').count() {
-                0..=3 => Err(RouteError::Api(shortened(path))),
+            "api" => match slashes(segments) {
+                0..=2 => Err(RouteError::Api(shortened(path))),
                 _ => Ok(Self::Service { api: "", resource }),
             },
             _ if !is_host_name(segment) => Err(RouteError::Segment(shortened(segment))),
             _ if segment.contains('.') => Ok(Self::host(segment, resource)),
-            _ => match segments.split('/').count() {
-                0..=2 => Err(RouteError::Service(shortened(path))),
+            _ => match slashes(segments) {
+                0..=1 => Err(RouteError::Service(shortened(path))),
                 _ => Ok(Self::Service { api: "/api", resource }),
             },
         }
@@ -149,6 +149,11 @@ impl<'a> Destination<'a> {
             Self::Host { host, resource } => Some(format!("https://{host}{resource}")),
         }
     }
+}
+
+/// One less than there are segments.
+fn slashes(path: &str) -> usize {
+    path.bytes().filter(|b| *b == b'/').count()
 }
 
 /// Labels of letters, digits and inner hyphens, with dots between them (RFC 1123 section 2.1).

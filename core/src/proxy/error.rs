@@ -27,6 +27,9 @@ pub enum ProxyError {
         "CONNECT is not for this proxy: send it requests such as GET /api/<service>/<version>/<path>"
     )]
     Connect,
+    /// A body that is coded for this hop.
+    #[error("expected a body without a transfer coding, or in chunks alone, found another coding")]
+    TransferCoding,
     /// The body of `POST /bewit` is no URL.
     #[error("the body of POST /bewit is the URL to sign: {0}")]
     BewitUrl(#[from] UrlError),
@@ -111,7 +114,9 @@ impl ProxyError {
             Self::Method { .. } | Self::Connect => (405, "MethodNotAllowed"),
             Self::TooLarge { .. } => (413, "InputTooLarge"),
             Self::Sign(error) => (400, error.code()),
-            Self::BewitUrl(_) | Self::Credentials(_) | Self::Body(_) => (400, "InputError"),
+            Self::BewitUrl(_) | Self::Credentials(_) | Self::TransferCoding | Self::Body(_) => {
+                (400, "InputError")
+            }
             Self::Unreachable { .. } => (502, "UpstreamUnreachable"),
             Self::TimedOut { .. } => (504, "UpstreamTimedOut"),
             Self::Internal => (500, "InternalServerError"),

@@ -1,13 +1,14 @@
 use crate::credentials::{Credentials, Scope, scopes_to_json};
 use http::Uri;
 use http::header::{
-    CONNECTION, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
-    TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
 };
 
 /// Headers that are meant for the next hop alone (RFC 9110 section 7.6.1, and section 11.7 for
 /// those that authenticate to a proxy).
-const HOP_BY_HOP: [HeaderName; 8] = [
+const HOP_BY_HOP: [HeaderName; 9] = [
+    CONNECTION,
     PROXY_AUTHENTICATE,
     HeaderName::from_static("proxy-authentication-info"),
     PROXY_AUTHORIZATION,
@@ -19,8 +20,9 @@ const HOP_BY_HOP: [HeaderName; 8] = [
 ];
 
 /// Removes what is meant for this hop alone: the fixed list, `Connection`, and all that
-/// `Connection` names. Done before signing, so that `Connection: Authorization` strips nothing of
-/// ours.
+/// `Connection` names; and a `Content-Length` beside `Transfer-Encoding`, which counts for nothing
+/// (RFC 9112 section 6.3). Done before signing, so that `Connection: Authorization` strips nothing
+/// of ours.
 ///
 /// ```
 /// use http::{HeaderMap, HeaderValue};
@@ -33,20 +35,32 @@ const HOP_BY_HOP: [HeaderName; 8] = [
 /// assert_eq!(headers.keys().collect::<Vec<_>>(), ["accept"]);
 /// ```
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    if headers.contains_key(CONNECTION) {
-        let named: Vec<HeaderName> = headers
-            .get_all(CONNECTION)
-            .iter()
-            .flat_map(|value| value.as_bytes().split(|b| *b == b','))
-            .filter_map(|token| HeaderName::from_bytes(token.trim_ascii()).ok())
-            .collect();
-        headers.remove(CONNECTION);
-        for name in named {
-            headers.remove(name);
-        }
+    // Most messages have none, and comparing names is cheaper than looking up each.
+    if !headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
+        return;
     }
-    for name in &HOP_BY_HOP {
+    if headers.contains_key(TRANSFER_ENCODING) {
+        headers.remove(CONTENT_LENGTH);
+    }
+    let named: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|b| *b == b','))
+        .filter_map(|token| HeaderName::from_bytes(token.trim_ascii()).ok())
+        .collect();
+    for name in named.iter().chain(&HOP_BY_HOP) {
         headers.remove(name);
+    }
+}
+
+/// Whether anything but chunks was made of the body for this hop (RFC 9112 section 7). Nobody here
+/// undoes that, and `Transfer-Encoding` does not go on: it would be another body that does.
+pub fn has_transfer_coding(headers: &HeaderMap) -> bool {
+    let mut values = headers.get_all(TRANSFER_ENCODING).iter();
+    match (values.next(), values.next()) {
+        (None, _) => false,
+        (Some(value), None) => !value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"),
+        (Some(_), Some(_)) => true,
     }
 }
 
@@ -89,7 +103,13 @@ impl ReplyHeaders {
 
     /// Says where an answer came from: the URL that was asked for there.
     pub fn endpoint(upstream: &Uri, headers: &mut HeaderMap) {
-        headers.insert(ENDPOINT, text(&upstream.to_string()));
+        let [scheme, authority] =
+            [upstream.scheme_str(), upstream.authority().map(|authority| authority.as_str())]
+                .map(Option::unwrap_or_default);
+        let resource = upstream.path_and_query().map_or("/", |resource| resource.as_str());
+        let url = [scheme, "://", authority, resource].concat();
+        headers
+            .insert(ENDPOINT, HeaderValue::try_from(url).unwrap_or(HeaderValue::from_static("")));
     }
 }
 
@@ -130,11 +150,40 @@ mod tests {
         headers.append("x-kept", HeaderValue::from_static("1"));
         headers.append("x-kept", HeaderValue::from_static("2"));
         strip_hop_by_hop(&mut headers);
-        assert_eq!(
-            headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(),
-            ["trailer", "x-kept"]
-        );
+        let mut left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["trailer", "x-kept"]);
         assert_eq!(headers.get_all("x-kept").iter().count(), 2);
+    }
+
+    #[test]
+    fn chunks_are_no_coding() {
+        for (values, expected) in [
+            (&[][..], false),
+            (&["chunked"], false),
+            (&["Chunked "], false),
+            (&["gzip"], true),
+            (&["gzip, chunked"], true),
+            (&["gzip", "chunked"], true),
+            (&["chunked", "chunked"], true),
+        ] {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(TRANSFER_ENCODING, HeaderValue::from_static(value));
+            }
+            assert_eq!(has_transfer_coding(&headers), expected, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn a_length_goes_if_the_message_is_framed_in_another_way() {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("3"));
+        strip_hop_by_hop(&mut headers);
+        assert!(headers.contains_key(CONTENT_LENGTH));
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        strip_hop_by_hop(&mut headers);
+        assert!(headers.is_empty());
     }
 
     #[test]

@@ -17,6 +17,9 @@ pub struct RetryPolicy {
     pub budget: Duration,
 }
 
+/// The longest wait between two attempts, before it is varied.
+const MAX_DELAY: Duration = Duration::from_secs(30);
+
 impl Default for RetryPolicy {
     fn default() -> Self {
         Self { retries: 5, base: Duration::from_millis(100), budget: Duration::from_secs(30) }
@@ -109,7 +112,7 @@ impl RetryPolicy {
     fn delay(&self, attempt: u32, jitter: f32) -> Duration {
         let doubled = 2u32.saturating_pow(attempt.saturating_sub(1));
         let varied = 0.75 + 0.5 * jitter.clamp(0.0, 1.0);
-        self.base.saturating_mul(doubled).min(self.budget).mul_f64(varied.into())
+        self.base.saturating_mul(doubled).min(MAX_DELAY).mul_f64(varied.into())
     }
 }
 

@@ -1,10 +1,10 @@
 //! `bewits.json`: URL, credentials, ext, expiry; the bewit decoded and encoded, the signed URL.
 
 use crate::Vector;
-use crate::credentials::{ExtJson, granted};
+use crate::credentials::{credentials, decoded, granted};
 use crate::deployment::{check, one_bit_off, refusal, refused_elsewhere};
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use libtest_mimic::Failed;
 use serde::Deserialize;
 use serde_json::Value;
@@ -39,20 +39,15 @@ impl Vector for BewitVector {
     }
 
     fn check(&self) -> Result<(), Failed> {
-        let ext_json: Option<ExtJson> =
-            self.ext_json.clone().map(serde_json::from_value).transpose()?;
-        let credentials =
-            ext_json.unwrap_or_default().credentials(&self.client_id, &self.access_token)?;
+        let credentials = credentials(&self.client_id, &self.access_token, self.ext_json.as_ref())?;
         let url = HttpUrl::parse(&self.url)?;
         let expiry = Timestamp::from_secs(self.expiry);
         let signed_url = Signer::new(&credentials).bewit(&url, expiry)?;
         let (resource, encoded) = split_bewit(&signed_url).ok_or("the signed URL has no bewit")?;
         let bewit = Bewit::decode(encoded)?;
 
-        let ext_json = Some(bewit.ext.as_str()).filter(|ext| !ext.is_empty());
-        let ext_json = ext_json.map(|ext| STANDARD.decode(ext)).transpose()?;
-        let ext_json = ext_json.map(|json| serde_json::from_slice(&json)).transpose()?;
-        assert_eq!(ext_json, self.ext_json, "ext as JSON");
+        let ext = Some(bewit.ext.as_str()).filter(|ext| !ext.is_empty());
+        assert_eq!(decoded(ext)?, self.ext_json, "ext as JSON");
         assert_eq!(bewit.ext, self.ext, "ext in base64");
 
         let artifacts = Artifacts {

@@ -1,33 +1,38 @@
 //! What the entries of more than one file say in the same way.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use libtest_mimic::Failed;
 use serde::Deserialize;
 use serde_json::Value;
 use taskcluster_proxy_core::credentials::{Certificate, Credentials, Scope};
 
 /// The content of `ext`, as the fixtures have it in the clear.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(crate) struct ExtJson {
+struct ExtJson {
     certificate: Option<Value>,
     authorized_scopes: Option<Vec<String>>,
 }
 
-impl ExtJson {
-    /// The credentials with which such an `ext` goes along.
-    pub(crate) fn credentials(
-        &self,
-        client_id: &str,
-        access_token: &str,
-    ) -> Result<Credentials, Failed> {
-        let certificate =
-            self.certificate.as_ref().map(|json| Certificate::parse(&json.to_string()));
-        let mut credentials = Credentials::permanent(client_id, access_token)?;
-        credentials.certificate = certificate.transpose()?;
-        credentials.authorized_scopes =
-            self.authorized_scopes.as_deref().map(scopes).transpose()?;
-        Ok(credentials)
-    }
+/// The credentials with which such an `ext` goes along.
+pub(crate) fn credentials(
+    client_id: &str,
+    access_token: &str,
+    ext_json: Option<&Value>,
+) -> Result<Credentials, Failed> {
+    let ext = ext_json.map(ExtJson::deserialize).transpose()?.unwrap_or_default();
+    let certificate = ext.certificate.map(|json| Certificate::parse(&json.to_string()));
+    let mut credentials = Credentials::permanent(client_id, access_token)?;
+    credentials.certificate = certificate.transpose()?;
+    credentials.authorized_scopes = ext.authorized_scopes.as_deref().map(scopes).transpose()?;
+    Ok(credentials)
+}
+
+/// The content of an `ext` that was written.
+pub(crate) fn decoded(ext: Option<&str>) -> Result<Option<Value>, Failed> {
+    let json = ext.map(|ext| STANDARD.decode(ext)).transpose()?;
+    Ok(json.map(|json| serde_json::from_slice(&json)).transpose()?)
 }
 
 /// What a request signed with `credentials` may do, where permanent clients hold `*`.

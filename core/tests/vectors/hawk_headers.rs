@@ -2,10 +2,8 @@
 //! the header.
 
 use crate::Vector;
-use crate::credentials::{ExtJson, granted};
+use crate::credentials::{credentials, decoded, granted};
 use crate::deployment::{check, one_bit_off, refusal, refused_elsewhere};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use libtest_mimic::Failed;
 use serde::Deserialize;
 use serde_json::Value;
@@ -40,10 +38,7 @@ impl Vector for HeaderVector {
     }
 
     fn check(&self) -> Result<(), Failed> {
-        let ext_json: Option<ExtJson> =
-            self.ext_json.clone().map(serde_json::from_value).transpose()?;
-        let credentials =
-            ext_json.unwrap_or_default().credentials(&self.client_id, &self.access_token)?;
+        let credentials = credentials(&self.client_id, &self.access_token, self.ext_json.as_ref())?;
         let url = HttpUrl::parse(&self.url)?;
         let now = Timestamp::from_secs(self.ts);
         let header = Signer::new(&credentials).authorization(
@@ -55,9 +50,7 @@ impl Vector for HeaderVector {
         let header = header.to_str()?;
         let parsed = AuthorizationHeader::parse(header)?;
 
-        let ext_json = parsed.ext.map(|ext| STANDARD.decode(ext)).transpose()?;
-        let ext_json = ext_json.map(|json| serde_json::from_slice(&json)).transpose()?;
-        assert_eq!(ext_json, self.ext_json, "ext as JSON");
+        assert_eq!(decoded(parsed.ext)?, self.ext_json, "ext as JSON");
         assert_eq!(parsed.ext, self.ext.as_deref(), "ext in base64");
 
         let artifacts = Artifacts {

@@ -84,6 +84,38 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "cidr", verbatim_doc_comment, help_heading = CONNECTIONS)]
     pub(super) allowed_network: Option<OsString>,
 
+    /// Wait this long for a connection to an
+    /// upstream. [default 10]
+    #[arg(long, value_name = "seconds", verbatim_doc_comment, help_heading = LIMITS)]
+    pub(super) connect_timeout: Option<OsString>,
+
+    /// Wait this long for the head of a client's
+    /// request, and as long for the next request
+    /// on the same connection. [default 60]
+    #[arg(long, value_name = "seconds", verbatim_doc_comment, help_heading = LIMITS)]
+    pub(super) head_timeout: Option<OsString>,
+
+    /// Keep idle connections to upstreams this
+    /// long; 0 for not at all. [default 45]
+    #[arg(long, value_name = "seconds", verbatim_doc_comment, help_heading = LIMITS)]
+    pub(super) upstream_idle_timeout: Option<OsString>,
+
+    /// Try again until this long after the first
+    /// failure; 0 for never. [default 30]
+    #[arg(long, value_name = "seconds", verbatim_doc_comment, help_heading = LIMITS)]
+    pub(super) retry_budget: Option<OsString>,
+
+    /// Keep this much of a request's body to send
+    /// it again; what is longer is not tried again
+    /// once some of it was sent. [default 1024]
+    #[arg(long, value_name = "KiB", verbatim_doc_comment, help_heading = LIMITS)]
+    pub(super) replay_buffer: Option<OsString>,
+
+    /// The same for all requests together.
+    /// [default 4096]
+    #[arg(long, value_name = "KiB", verbatim_doc_comment, help_heading = LIMITS)]
+    pub(super) replay_total: Option<OsString>,
+
     /// Log this and what is graver: error, warn,
     /// info, debug or trace. [default info]
     #[arg(long, value_name = "level", verbatim_doc_comment, help_heading = OTHERS)]
@@ -104,6 +136,7 @@ pub(super) struct Arguments {
 
 const DEPLOYMENT: &str = "Task, deployment and credentials";
 const CONNECTIONS: &str = "Connections";
+const LIMITS: &str = "Limits (seconds may have fractions)";
 const OTHERS: &str = "Others";
 
 const TEMPLATE: &str = "\

@@ -13,14 +13,14 @@ mod tests;
 
 pub use error::CliError;
 
-use crate::config::{Admission, Config, Deployment, Listen};
+use crate::config::{Admission, Config, Deployment, Limits, Listen};
 use crate::env::Environment;
 use crate::version::{REVISION, VERSION};
 use arguments::Arguments;
 use setting::{ACCESS_TOKEN, CERTIFICATE, CLIENT_ID, ROOT_URL};
 use std::ffi::OsString;
 use taskcluster_proxy_core::credentials::{AccessToken, ClientId, Credentials, Scope};
-use taskcluster_proxy_core::proxy::RootUrl;
+use taskcluster_proxy_core::proxy::{RetryPolicy, RootUrl};
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -76,8 +76,31 @@ fn config(arguments: Arguments, env: &impl Environment) -> Result<Config, CliErr
         scopes: scopes(&arguments.scopes)?,
         task_id,
         credentials_drain: drain.unwrap_or(value::DEFAULT_DRAIN),
+        limits: limits(given)?,
         log_level: log_level.unwrap_or(value::DEFAULT_LOG_LEVEL),
         deployment: deployment(arguments, env)?,
+    })
+}
+
+fn limits(given: &Arguments) -> Result<Limits, CliError> {
+    let connect = value::read("--connect-timeout", &given.connect_timeout, value::timeout)?;
+    let head = value::read("--head-timeout", &given.head_timeout, value::timeout)?;
+    let idle = &given.upstream_idle_timeout;
+    let idle = value::read("--upstream-idle-timeout", idle, value::idle_timeout)?;
+    let budget = value::read("--retry-budget", &given.retry_budget, value::retry_budget)?;
+    let each = value::read("--replay-buffer", &given.replay_buffer, value::kib)?;
+    let all = value::read("--replay-total", &given.replay_total, value::kib)?;
+    let default = Limits::default();
+    Ok(Limits {
+        connect_timeout: connect.unwrap_or(default.connect_timeout),
+        head_timeout: head.unwrap_or(default.head_timeout),
+        upstream_idle_timeout: idle.unwrap_or(default.upstream_idle_timeout),
+        replay_each: each.unwrap_or(default.replay_each),
+        replay_all: all.unwrap_or(default.replay_all),
+        retries: RetryPolicy {
+            budget: budget.unwrap_or(default.retries.budget),
+            ..default.retries
+        },
     })
 }
 

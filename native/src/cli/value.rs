@@ -16,8 +16,14 @@ pub(super) const DEFAULT_DRAIN: Duration = Duration::from_secs(5);
 /// Says what was done for whom, not how.
 pub(super) const DEFAULT_LOG_LEVEL: Level = Level::INFO;
 
-/// Beyond this, waiting for requests in flight is no better than not updating.
-const MAX_DRAIN: Duration = Duration::from_secs(3600);
+/// Beyond this, waiting for anything is no better than doing without.
+const MOST_SECONDS: Duration = Duration::from_secs(3600);
+
+/// What must not be 0 is at least this.
+const LEAST_SECONDS: Duration = Duration::from_millis(1);
+
+/// 1 GiB: a size beyond it is a mistake, or a machine that needs no limit.
+const MOST_KIB: usize = 1024 * 1024;
 
 /// What `parse` makes of the value of `option`, where there is one.
 pub(super) fn read<T>(
@@ -90,16 +96,51 @@ fn canonical(network: IpNet) -> IpNet {
     mapped.map_or(network, IpNet::V4)
 }
 
-/// A number of seconds, fractions allowed.
+/// How long to wait for requests in flight.
 pub(super) fn drain(option: &'static str, text: &str) -> Result<Duration, CliError> {
+    seconds(option, text, Duration::ZERO, "0 (do not wait)")
+}
+
+/// How long to wait for what has to come.
+pub(super) fn timeout(option: &'static str, text: &str) -> Result<Duration, CliError> {
+    seconds(option, text, LEAST_SECONDS, "0.001")
+}
+
+/// How long to keep what nobody uses.
+pub(super) fn idle_timeout(option: &'static str, text: &str) -> Result<Duration, CliError> {
+    seconds(option, text, Duration::ZERO, "0 (keep none)")
+}
+
+/// How long to try again.
+pub(super) fn retry_budget(option: &'static str, text: &str) -> Result<Duration, CliError> {
+    seconds(option, text, Duration::ZERO, "0 (never try again)")
+}
+
+/// A number of seconds, fractions allowed.
+fn seconds(
+    option: &'static str,
+    text: &str,
+    least: Duration,
+    least_in_words: &str,
+) -> Result<Duration, CliError> {
     let seconds = text.parse().ok().filter(|_| text.bytes().all(|b| is_digit(b) || b == b'.'));
     seconds
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .filter(|duration| *duration <= MAX_DRAIN)
+        .filter(|duration| (least..=MOST_SECONDS).contains(duration))
         .ok_or_else(|| {
-            let expected = "expected a number of seconds from 0 (do not wait) to 3600";
+            let expected = format!("expected a number of seconds from {least_in_words} to 3600");
             CliError::invalid(option, format!("{expected}, found \"{}\"", printable(text)))
         })
+}
+
+/// A number of KiB, in bytes.
+pub(super) fn kib(option: &'static str, text: &str) -> Result<usize, CliError> {
+    let number = text.parse().ok().filter(|_| is_digits(text));
+    number.filter(|kib| *kib <= MOST_KIB).map(|kib: usize| kib * 1024).ok_or_else(|| {
+        let expected =
+            format!("expected a whole number of KiB from 0 (keep nothing) to {MOST_KIB}");
+        CliError::invalid(option, format!("{expected}, found \"{}\"", printable(text)))
+    })
 }
 
 /// How much to log.

@@ -1,5 +1,6 @@
 //! Connections of clients: HTTP/1.1, one task each.
 
+use super::linger::Lingering;
 use super::{Admitter, Listeners, Verdict};
 use crate::config::Limits;
 use crate::service::Service;
@@ -37,7 +38,9 @@ pub async fn serve(
             let answer =
                 service_fn(|request| async { Ok::<_, Infallible>(service.call(request).await) });
             // A client that goes away, or sends something that is not HTTP and got a 400 for it.
-            if let Err(error) = http.serve_connection(TokioIo::new(stream), answer).await {
+            if let Err(error) =
+                http.serve_connection(TokioIo::new(Lingering::new(stream)), answer).await
+            {
                 tracing::debug!("connection of {client} ended: {error}");
             }
         });

@@ -1,6 +1,7 @@
 //! A connection to an upstream: DNS, TCP, a proxy on the way where the environment names one, TLS,
 //! and the start of HTTP.
 
+use super::answer_first::AnswerFirst;
 use super::error::{SendError, explain, find};
 use super::pool::{Sender, Via};
 use super::replay::Attempt;
@@ -19,8 +20,10 @@ use rustls::pki_types::ServerName;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
+use tokio::task::AbortHandle;
 use tokio_rustls::TlsConnector;
 use tower_service::Service as _;
 
@@ -43,6 +46,8 @@ pub(super) struct Connected {
     pub(super) sender: Sender,
     /// Where it leads to a plain HTTP proxy.
     pub(super) via: Option<Via>,
+    /// What drives the connection, where nobody else shares it.
+    pub(super) task: Option<AbortHandle>,
 }
 
 impl Connector {
@@ -66,13 +71,17 @@ impl Connector {
         match self.proxy_for(uri) {
             None => {
                 let tcp = self.tcp(uri).await?;
-                if secure { self.start_tls(uri, tcp).await } else { start_http1(tcp).await }
+                if secure {
+                    self.start_tls(uri, tcp).await
+                } else {
+                    start_http1(tcp.into_inner()).await
+                }
             }
             Some(proxy) => {
                 let tcp = self.tcp(proxy.uri()).await?;
                 let authorization = proxy.basic_auth().cloned();
                 if !secure {
-                    let connected = start_http1(tcp).await?;
+                    let connected = start_http1(tcp.into_inner()).await?;
                     return Ok(Connected { via: Some(Via { authorization }), ..connected });
                 }
                 self.start_tls(uri, tunnel(uri, tcp, authorization).await?).await
@@ -122,7 +131,7 @@ impl Connector {
         if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
             start_http2(TokioIo::new(stream)).await
         } else {
-            start_http1(TokioIo::new(stream)).await
+            start_http1(stream).await
         }
     }
 }
@@ -141,16 +150,16 @@ async fn load_tls() -> Result<Arc<ClientConfig>, SendError> {
 
 async fn start_http1<I>(io: I) -> Result<Connected, SendError>
 where
-    I: Read + Write + Send + Unpin + 'static,
+    I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let (sender, connection) = http1::Builder::new()
         .max_buf_size(BUFFER)
-        .handshake::<_, Attempt>(io)
+        .handshake::<_, Attempt>(TokioIo::new(AnswerFirst::new(io)))
         .await
         .map_err(|error| SendError::Connect(explain(&error)))?;
     // Its errors reach whoever waits for an answer.
-    tokio::spawn(async { drop(connection.await) });
-    Ok(Connected { sender: Sender::Http1(sender), via: None })
+    let task = tokio::spawn(async { drop(connection.await) }).abort_handle();
+    Ok(Connected { sender: Sender::Http1(sender), via: None, task: Some(task) })
 }
 
 async fn start_http2<I>(io: I) -> Result<Connected, SendError>
@@ -162,7 +171,7 @@ where
         .await
         .map_err(|error| SendError::Connect(explain(&error)))?;
     tokio::spawn(async { drop(connection.await) });
-    Ok(Connected { sender: Sender::Http2(sender), via: None })
+    Ok(Connected { sender: Sender::Http2(sender), via: None, task: None })
 }
 
 /// Asks an HTTP proxy for a tunnel to the host of `uri` (RFC 9110 section 9.3.6).

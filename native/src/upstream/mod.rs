@@ -1,5 +1,6 @@
 //! Requests to upstreams: connect, sign, send, try again, stream.
 
+mod answer_first;
 mod connect;
 mod error;
 mod pool;
@@ -7,23 +8,24 @@ mod replay;
 mod tls;
 
 pub use error::SendError;
-pub use replay::{Replay, ReplayBudget};
+pub use replay::{Attempt, Hold, Replay, ReplayBudget, Upload};
 
 use crate::clock::{self, Nonces};
 use crate::config::Limits;
 use bytes::Bytes;
 use connect::Connector;
-use http::header::AUTHORIZATION;
-use http::{HeaderMap, Method, Request, Response};
+use http::header::{AUTHORIZATION, EXPECT};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use pool::{Connection, Pool, Reuse};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use taskcluster_proxy_core::credentials::Signer;
 use taskcluster_proxy_core::proxy::{Decision, Outcome, Repeatable, RetryPolicy, Target};
-use tokio::time::Instant;
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
 
 pub(crate) use connect::BUFFER;
 
@@ -50,6 +52,25 @@ pub struct Outgoing<'a> {
     pub signer: Option<&'a Signer>,
 }
 
+/// The answer to a request.
+#[derive(Debug)]
+pub struct Exchanged {
+    /// It, its body to follow.
+    pub answer: Response<UpstreamBody>,
+    /// How often the request was sent for it.
+    pub attempts: u32,
+    /// The request has a body, of which nothing was asked for: its client was never told to
+    /// continue, and what it sends next may be that body or another request.
+    pub body_unread: bool,
+}
+
+/// The head of an answer, and what its body depends on.
+struct Answer {
+    response: Response<Incoming>,
+    connection: Connection,
+    upload: Upload,
+}
+
 impl Upstream {
     /// Nothing is connected or read before the first request.
     ///
@@ -71,10 +92,7 @@ impl Upstream {
     /// # Errors
     ///
     /// No attempt brought an answer.
-    pub async fn exchange(
-        &self,
-        outgoing: &Outgoing<'_>,
-    ) -> Result<(Response<UpstreamBody>, u32), SendError> {
+    pub async fn exchange(&self, outgoing: &Outgoing<'_>) -> Result<Exchanged, SendError> {
         let Outgoing { method, target, body, .. } = outgoing;
         let mut first_failure = None;
         let mut last_answer = None;
@@ -82,48 +100,68 @@ impl Upstream {
         loop {
             let result = match first_failure {
                 None => self.attempt(outgoing).await,
-                Some(since) => {
-                    tokio::time::timeout_at(since + self.policy.budget, self.attempt(outgoing))
-                        .await
-                        .unwrap_or(Err(SendError::Budget(self.policy.budget)))
-                }
+                Some(since) => self.attempt_until(since + self.policy.budget, outgoing).await,
             };
             let outcome = match &result {
-                Ok((answer, _)) => Outcome::Answered(answer.status()),
+                Ok(answer) => Outcome::Answered(answer.response.status()),
                 Err(error) => error.outcome(),
             };
             let repeatable = Repeatable::new(target.form, method, body.is_kept());
             let since = first_failure.map(|first: Instant| first.elapsed()).unwrap_or_default();
-            match self.policy.decide(attempt, since, outcome, repeatable, clock::jitter()) {
-                Decision::Deliver => {
-                    body.finish();
-                    let answer = match (result, last_answer) {
-                        (Ok(answer), _) | (Err(_), Some(answer)) => answer,
-                        (Err(error), None) => return Err(error),
-                    };
-                    return Ok((self.deliver(answer), attempt));
-                }
-                Decision::RetryAfter(delay) => {
+            match self.policy.decide(attempt, since, outcome, repeatable, self.nonces.jitter()) {
+                // At once: an upload that goes on meanwhile could outgrow what is kept.
+                Decision::RetryAfter(delay) if body.rewind() => {
                     tracing::debug!(attempt, ?outcome, ?delay, "trying again");
                     first_failure.get_or_insert_with(Instant::now);
                     last_answer = result.ok().or(last_answer);
                     tokio::time::sleep(delay).await;
                     attempt += 1;
                 }
+                Decision::RetryAfter(_) | Decision::Deliver => {
+                    let body_unread = body.finish();
+                    // A connection is of further use if its request went out, or still does.
+                    let (answer, reusable) = match (result, last_answer) {
+                        (Ok(answer), _) => (answer, !body_unread),
+                        (Err(_), Some(answer)) => (answer, false),
+                        (Err(error), None) => return Err(error),
+                    };
+                    let answer = self.deliver(answer, reusable);
+                    return Ok(Exchanged { answer, attempts: attempt, body_unread });
+                }
             }
         }
     }
 
-    async fn attempt(
+    async fn attempt_until(
         &self,
+        deadline: Instant,
         outgoing: &Outgoing<'_>,
-    ) -> Result<(Response<Incoming>, Connection), SendError> {
+    ) -> Result<Answer, SendError> {
+        let mut attempt = pin!(self.attempt(outgoing));
+        match timeout_at(deadline, &mut attempt).await {
+            Ok(result) => result,
+            // A long upload is no failure, and there is none to come that could take its place.
+            Err(_) if !outgoing.body.is_kept() => attempt.await,
+            Err(_) => Err(SendError::Budget(self.policy.budget)),
+        }
+    }
+
+    async fn attempt(&self, outgoing: &Outgoing<'_>) -> Result<Answer, SendError> {
         let Outgoing { method, target, headers, body, signer } = outgoing;
         // Whether another attempt could take this one's place decides what connection is good
         // enough; that more of the body may come than fits counts as no.
         let repeatable = Repeatable::new(target.form, method, body.will_fit());
         let reuse = if repeatable == Repeatable::Yes { Reuse::Yes } else { Reuse::Http2 };
-        let mut request = Request::new(body.attempt());
+        let asked = expects_continue(headers).then(|| Arc::new(Notify::new()));
+        let (body, upload) = body.attempt(asked.clone().map(Hold::new));
+        let mut request = Request::new(body);
+        if let Some(asked) = asked {
+            hyper::ext::on_informational(&mut request, move |interim| {
+                if interim.status() == StatusCode::CONTINUE {
+                    asked.notify_one();
+                }
+            });
+        }
         request.method_mut().clone_from(method);
         request.headers_mut().clone_from(headers);
         if let Some(signer) = signer {
@@ -132,23 +170,24 @@ impl Upstream {
                 signer.authorization(method.as_str(), &target.uri, clock::now(), &nonce)?;
             request.headers_mut().insert(AUTHORIZATION, signed);
         }
-        self.pool.send(request, &target.uri, reuse).await
+        let (response, connection) = self.pool.send(request, &target.uri, reuse).await?;
+        Ok(Answer { response, connection, upload })
     }
 
-    fn deliver(
-        &self,
-        (answer, connection): (Response<Incoming>, Connection),
-    ) -> Response<UpstreamBody> {
-        answer.map(|incoming| {
-            let mut body = UpstreamBody {
-                incoming,
-                connection: Some(connection),
-                pool: Arc::clone(&self.pool),
-            };
+    fn deliver(&self, answer: Answer, reusable: bool) -> Response<UpstreamBody> {
+        let Answer { response, connection, upload } = answer;
+        response.map(|incoming| {
+            let held = Some(Held { connection, upload, reusable });
+            let mut body = UpstreamBody { incoming, held, cut: None, pool: Arc::clone(&self.pool) };
             body.release_at_end();
             body
         })
     }
+}
+
+/// Whether the client sends its body only when it is told to (RFC 9110 section 10.1.1).
+fn expects_continue(headers: &HeaderMap) -> bool {
+    headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
 /// The body of an upstream's answer. When it has come to its end its connection is free again;
@@ -156,8 +195,19 @@ impl Upstream {
 #[derive(Debug)]
 pub struct UpstreamBody {
     incoming: Incoming,
-    connection: Option<Connection>,
+    held: Option<Held>,
+    /// Why it is cut short, if that is not told yet.
+    cut: Option<hyper::Error>,
     pool: Arc<Pool>,
+}
+
+/// What goes when an answer has ended, or nobody reads it any more.
+#[derive(Debug)]
+struct Held {
+    connection: Connection,
+    upload: Upload,
+    /// Whether the connection can take another request after this one.
+    reusable: bool,
 }
 
 impl UpstreamBody {
@@ -168,7 +218,8 @@ impl UpstreamBody {
     }
 
     fn release(&mut self) {
-        if let Some(connection) = self.connection.take() {
+        if let Some(Held { connection, upload, reusable: true }) = self.held.take() {
+            upload.go_on();
             self.pool.put(connection);
         }
     }
@@ -182,14 +233,23 @@ impl Body for UpstreamBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let polled = Pin::new(&mut self.incoming).poll_frame(context);
-        match &polled {
-            Poll::Ready(None) => self.release(),
-            Poll::Ready(Some(Ok(_))) => self.release_at_end(),
-            Poll::Ready(Some(Err(_))) => self.connection = None,
-            Poll::Pending => {}
+        if let Some(error) = self.cut.take() {
+            return Poll::Ready(Some(Err(error)));
         }
-        polled
+        let frame = ready!(Pin::new(&mut self.incoming).poll_frame(context));
+        match frame {
+            None => self.release(),
+            Some(Ok(_)) => self.release_at_end(),
+            Some(Err(error)) => {
+                self.held = None;
+                // An error ends the client's connection, and what came before would be lost, even
+                // the head: a pause lets hyper send it.
+                self.cut = Some(error);
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -9,11 +9,18 @@ use http::{HeaderValue, Request, Response, Uri, Version};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::task::AbortHandle;
 
 /// Whom a connection leads to.
-type Origin = (Scheme, Authority);
+#[derive(Clone, Debug, Eq)]
+struct Origin {
+    scheme: Scheme,
+    /// In lower case, as all that is routed here.
+    authority: Authority,
+}
 
 /// Sends requests over connections of its own, kept or new.
 #[derive(Debug)]
@@ -43,6 +50,8 @@ pub(super) struct Connection {
     /// Requests go to an HTTP proxy, which wants to see the whole URI and, maybe, this.
     via: Option<Via>,
     origin: Origin,
+    /// What drives one of HTTP/1.
+    task: Option<AbortHandle>,
 }
 
 /// What a plain HTTP proxy on the way needs with each request.
@@ -90,8 +99,8 @@ impl Pool {
                 Err((error, None)) => return Err(error),
             }
         }
-        let Connected { sender, via } = self.connector.connect(uri).await?;
-        let mut connection = Connection { sender, via, origin };
+        let Connected { sender, via, task } = self.connector.connect(uri).await?;
+        let mut connection = Connection { sender, via, origin, task };
         if let Some(shared) = connection.share() {
             self.keep(shared);
         }
@@ -170,6 +179,20 @@ async fn sweep(pool: Arc<Pool>) {
     }
 }
 
+impl PartialEq for Origin {
+    fn eq(&self, other: &Self) -> bool {
+        self.authority.as_str() == other.authority.as_str() && self.scheme == other.scheme
+    }
+}
+
+/// The authority as a whole: its own hash is taken letter by letter, to tell no cases apart, which
+/// costs as much as all else that is done here for a request.
+impl Hash for Origin {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.authority.as_str().hash(state);
+    }
+}
+
 impl Idle {
     fn is_usable(&self, reuse: Reuse, timeout: Duration) -> bool {
         let open = match &self.connection.sender {
@@ -189,6 +212,7 @@ impl Connection {
                 sender: Sender::Http2(sender.clone()),
                 via: self.via.clone(),
                 origin: self.origin.clone(),
+                task: None,
             }),
         }
     }
@@ -215,7 +239,7 @@ impl Connection {
                     Some(_) => uri.clone(),
                     None => origin_form(uri),
                 };
-                let host = HeaderValue::from_str(self.origin.1.as_str());
+                let host = HeaderValue::from_str(self.origin.authority.as_str());
                 // A host is made of characters that may stand in a header.
                 request.headers_mut().insert(HOST, host.unwrap_or(HeaderValue::from_static("")));
                 if let Some(authorization) =
@@ -226,6 +250,8 @@ impl Connection {
                 sender.try_send_request(request).await
             }
             Sender::Http2(sender) => {
+                // hyper does not tell of 100 (Continue) there.
+                request.body_mut().proceed();
                 // There the URI says it (RFC 9113 section 8.3.1).
                 request.headers_mut().remove(HOST);
                 *request.version_mut() = Version::HTTP_2;
@@ -245,9 +271,23 @@ impl Connection {
     }
 }
 
+/// In the middle of an exchange, a connection that nobody holds any more ends at once. Left to
+/// itself it would first send what it has taken of the request, which can take for ever.
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let (Sender::Http1(sender), Some(task)) = (&self.sender, &self.task)
+            && !sender.is_ready()
+        {
+            task.abort();
+        }
+    }
+}
+
 fn origin(uri: &Uri) -> Result<Origin, SendError> {
     match (uri.scheme(), uri.authority()) {
-        (Some(scheme), Some(authority)) => Ok((scheme.clone(), authority.clone())),
+        (Some(scheme), Some(authority)) => {
+            Ok(Origin { scheme: scheme.clone(), authority: authority.clone() })
+        }
         _ => Err(SendError::Refused(format!("expected an absolute URI, found {uri}"))),
     }
 }

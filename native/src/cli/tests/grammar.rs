@@ -106,8 +106,8 @@ fn mistakes() {
         ),
         (
             &["--c=x"],
-            "option --c could be any of --client-id, --certificate, --credentials-drain: write \
-             it out (see --help)",
+            "option --c could be any of --client-id, --certificate, --credentials-drain, \
+             --connect-timeout: write it out (see --help)",
         ),
         (&["--port", "1", "-p2"], "option --port given more than once (see --help)"),
         (&["--sandbox", "--sandbox"], "option --sandbox given more than once (see --help)"),

@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::Limits;
 
 #[test]
 fn versions() {
@@ -33,6 +34,12 @@ fn help_names_everything_within_80_columns() {
         "--allowed-network <cidr>",
         "--sandbox",
         "--credentials-drain <seconds>",
+        "--connect-timeout <seconds>",
+        "--head-timeout <seconds>",
+        "--upstream-idle-timeout <seconds>",
+        "--retry-budget <seconds>",
+        "--replay-buffer <KiB>",
+        "--replay-total <KiB>",
         "--log-level <level>",
         "[<scope>...]",
         "TASKCLUSTER_ROOT_URL",
@@ -41,5 +48,23 @@ fn help_names_everything_within_80_columns() {
         "TASKCLUSTER_CERTIFICATE",
     ] {
         assert!(help.contains(name), "{name}");
+    }
+}
+
+#[test]
+fn help_tells_the_default_limits() {
+    let limits = Limits::default();
+    let help = printed(&["--help"]);
+    for (option, default) in [
+        ("--connect-timeout", limits.connect_timeout.as_secs()),
+        ("--head-timeout", limits.head_timeout.as_secs()),
+        ("--upstream-idle-timeout", limits.upstream_idle_timeout.as_secs()),
+        ("--retry-budget", limits.retries.budget.as_secs()),
+        ("--replay-buffer", limits.replay_each as u64 / 1024),
+        ("--replay-total", limits.replay_all as u64 / 1024),
+    ] {
+        let (_, after) = help.split_once(option).unwrap();
+        let (_, told) = after.split_once("[default ").unwrap();
+        assert!(told.starts_with(&format!("{default}]")), "{option}");
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::Limits;
 use std::net::IpAddr;
 use tracing::Level;
 
@@ -9,6 +10,7 @@ fn defaults() {
     assert_eq!((config.admission.user, config.admission.network), (None, None));
     assert_eq!((config.task_id, config.scopes), (None, vec![]));
     assert_eq!(config.credentials_drain, Duration::from_secs(5));
+    assert_eq!(config.limits, Limits::default());
     assert_eq!(config.log_level, Level::INFO);
 }
 
@@ -37,6 +39,20 @@ fn good_ones() {
         let drain = run(&["--credentials-drain", text]).credentials_drain;
         assert_eq!(drain, Duration::from_millis(millis));
     }
+    let limits = [
+        ["--connect-timeout", "0.001"],
+        ["--head-timeout", "3600"],
+        ["--upstream-idle-timeout", "0"],
+        ["--retry-budget", "2.5"],
+        ["--replay-buffer", "0"],
+        ["--replay-total", "1048576"],
+    ];
+    let limits = run(limits.as_flattened()).limits;
+    assert_eq!(limits.connect_timeout, Duration::from_millis(1));
+    assert_eq!(limits.head_timeout, Duration::from_secs(3600));
+    assert_eq!(limits.upstream_idle_timeout, Duration::ZERO);
+    assert_eq!(limits.retries.budget, Duration::from_millis(2500));
+    assert_eq!((limits.replay_each, limits.replay_all), (0, 1024 * 1024 * 1024));
     for (text, level) in [("error", Level::ERROR), ("debug", Level::DEBUG), ("trace", Level::TRACE)]
     {
         assert_eq!(run(&["--log-level", text]).log_level, level);
@@ -49,8 +65,6 @@ fn bad_ones() {
     let address = "invalid IPv4/IPv6 address specified - cannot parse: ";
     let port = "port: expected a number in [0,65535], found ";
     let network = "--allowed-network: ";
-    let drain = "--credentials-drain: expected a number of seconds from 0 (do not wait) to 3600, \
-                 found ";
     for (option, text, expected) in [
         ("--ip-address", "", address.to_owned()),
         ("--ip-address", "localhost", format!("{address}localhost")),
@@ -103,9 +117,28 @@ fn bad_ones() {
         let message = error(&["--allowed-network", text], &complete());
         assert!(message.contains("would admit everyone"), "{message}");
     }
-    for text in ["", "-1", "inf", "nan", "1e3", "3600.1", "5s", ".", "1.2.3"] {
-        let message = error(&["--credentials-drain", text], &complete());
-        assert_eq!(message, format!("{drain}\"{text}\""));
+    for (option, least) in [
+        ("--credentials-drain", "0 (do not wait)"),
+        ("--connect-timeout", "0.001"),
+        ("--head-timeout", "0.001"),
+        ("--upstream-idle-timeout", "0 (keep none)"),
+        ("--retry-budget", "0 (never try again)"),
+    ] {
+        let seconds = format!("{option}: expected a number of seconds from {least} to 3600");
+        for text in ["", "-1", "inf", "nan", "1e3", "3600.1", "5s", ".", "1.2.3"] {
+            let message = error(&[option, text], &complete());
+            assert_eq!(message, format!("{seconds}, found \"{text}\""));
+        }
+    }
+    for option in ["--connect-timeout", "--head-timeout"] {
+        assert!(error(&[option, "0"], &complete()).ends_with("found \"0\""));
+    }
+    for option in ["--replay-buffer", "--replay-total"] {
+        for text in ["", "-1", "1.5", "+1", "1KiB", "1048577", "99999999999999999999999"] {
+            let message = error(&[option, text], &complete());
+            let kib = "expected a whole number of KiB from 0 (keep nothing) to 1048576";
+            assert_eq!(message, format!("{option}: {kib}, found \"{text}\""));
+        }
     }
     let message = error(&["a\tb"], &complete());
     assert!(message.starts_with("scope: expected a scope of printable ASCII"), "{message}");

@@ -1,0 +1,46 @@
+// npm hawk, which Taskcluster's auth service verifies with: one question per line on stdin, one
+// answer per line on stdout, both JSON.
+//
+// { check: 'header', id, key, now, method, url, authorization }   -> { id } or { error }
+// { check: 'bewit', id, key, now, method, url }                   -> { id } or { error }
+// { sign: 'header', id, key, now, method, url, nonce, ext }       -> { authorization }
+// { sign: 'bewit', id, key, now, url, ttl, ext }                  -> { bewit }
+import hawk from 'hawk';
+import { createInterface } from 'node:readline';
+
+const SKEW_SECONDS = 15 * 60; // the auth service's
+
+for await (const line of createInterface({ input: process.stdin })) {
+  console.log(JSON.stringify(await answer(JSON.parse(line))));
+}
+
+async function answer(question) {
+  hawk.utils.setTimeFunction(() => question.now * 1000);
+  const credentials = { id: question.id, key: question.key, algorithm: 'sha256' };
+  if (question.check) {
+    const authenticate = question.check === 'bewit' ? hawk.uri.authenticate : hawk.server.authenticate;
+    try {
+      const lookup = (id) => (id === credentials.id ? credentials : null);
+      const result = await authenticate(request(question), lookup, { timestampSkewSec: SKEW_SECONDS });
+      return { id: (result.artifacts ?? result.attributes).id };
+    } catch (error) {
+      if (!error.isBoom) throw error;
+      return { error: description(error.output.payload) };
+    }
+  }
+  const { method, url, now: timestamp, nonce, ttl: ttlSec, ext } = question;
+  return question.sign === 'bewit'
+    ? { bewit: hawk.uri.getBewit(url, { credentials, ttlSec, ext }) }
+    : { authorization: hawk.client.header(url, method, { credentials, timestamp, nonce, ext }).header };
+}
+
+// The request as Node's server has it: the target and the Host header as they came.
+function request({ method, url, authorization }) {
+  const [, scheme, host, target] = /^(https?):\/\/([^/]*)(.*)$/.exec(url);
+  return { method, url: target, headers: { host, authorization }, connection: { encrypted: scheme === 'https' } };
+}
+
+// As the auth service words it.
+function description({ error, message }) {
+  return message === error ? error : `${error}: ${message}`;
+}

@@ -1,0 +1,156 @@
+//! Hawk as a service sees it, written for the stories alone: nothing of it is shared with the
+//! proxy, so that the two cannot be wrong together.
+
+use crate::Request;
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde_json::Value;
+use sha2::Sha256;
+
+/// What a request or a signed URL says of who it is from, not proven before
+/// [`assert_signed_with`](Self::assert_signed_with).
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// The clientId.
+    pub id: String,
+    /// Seconds since 1970: when a request was signed, or when a signed URL expires.
+    pub ts: u64,
+    /// What makes each request another one; empty for a signed URL.
+    pub nonce: String,
+    /// As it came, in base64; empty where there is none.
+    pub ext: String,
+    mac: String,
+    kind: &'static str,
+    method: String,
+    url: Url,
+}
+
+/// The longest Authorization header, and the longest path and query, that services read.
+pub const LIMIT: usize = 4096;
+
+impl Claim {
+    /// Of a request that came over plain HTTP.
+    pub fn of(request: &Request) -> Self {
+        Self::of_request(request, "http")
+    }
+
+    /// Of a request that came over TLS.
+    pub fn of_tls(request: &Request) -> Self {
+        Self::of_request(request, "https")
+    }
+
+    /// Of a signed URL.
+    pub fn of_url(url: &str) -> Self {
+        let (url, bewit) = url
+            .split_once("?bewit=")
+            .or_else(|| url.split_once("&bewit="))
+            .unwrap_or_else(|| panic!("no bewit in {url:?}"));
+        let bewit = URL_SAFE_NO_PAD.decode(bewit).expect("a bewit is base64url without padding");
+        let bewit = String::from_utf8(bewit).expect("a bewit is text");
+        let parts: Vec<&str> = bewit.split('\\').collect();
+        let [id, ts, mac, ext] = parts[..] else {
+            panic!("a bewit has four parts: {bewit:?}");
+        };
+        Self {
+            id: id.to_owned(),
+            ts: seconds(ts),
+            nonce: String::new(),
+            ext: ext.to_owned(),
+            mac: mac.to_owned(),
+            kind: "bewit",
+            method: "GET".to_owned(),
+            url: Url::parse(url),
+        }
+    }
+
+    fn of_request(request: &Request, scheme: &str) -> Self {
+        let [header] = request.head.all("authorization")[..] else {
+            panic!("not one Authorization header: {:?}", request.head);
+        };
+        assert!(header.len() <= LIMIT, "no service reads {} characters", header.len());
+        let attributes: Vec<(&str, &str)> = header
+            .strip_prefix("Hawk ")
+            .and_then(|rest| rest.split(", ").map(attribute).collect())
+            .unwrap_or_else(|| panic!("not Hawk: {header:?}"));
+        let (id, ts, nonce, ext, mac) = match attributes[..] {
+            [("id", id), ("ts", ts), ("nonce", nonce), ("mac", mac)] => (id, ts, nonce, "", mac),
+            [("id", id), ("ts", ts), ("nonce", nonce), ("ext", ext), ("mac", mac)] => {
+                (id, ts, nonce, ext, mac)
+            }
+            _ => panic!("not the attributes that services expect: {header:?}"),
+        };
+        let host = request.header("host").expect("a request has a Host");
+        // A request to an HTTP proxy names the scheme and the host itself.
+        let url = match request.target().starts_with('/') {
+            true => Url::parse(&format!("{scheme}://{host}{}", request.target())),
+            false => Url::parse(request.target()),
+        };
+        Self {
+            id: id.to_owned(),
+            ts: seconds(ts),
+            nonce: nonce.to_owned(),
+            ext: ext.to_owned(),
+            mac: mac.to_owned(),
+            kind: "header",
+            method: request.method().to_ascii_uppercase(),
+            url,
+        }
+    }
+
+    /// Checks the MAC, with the accessToken that `id` has; returns the claim for more questions.
+    pub fn assert_signed_with(self, access_token: &str) -> Self {
+        let Self { id: _, ts, nonce, ext, mac, kind, method, url } = &self;
+        let Url { host, port, resource } = url;
+        let text = format!(
+            "hawk.1.{kind}\n{ts}\n{nonce}\n{method}\n{resource}\n{host}\n{port}\n\n{ext}\n"
+        );
+        let mut key =
+            Hmac::<Sha256>::new_from_slice(access_token.as_bytes()).expect("any key will do");
+        key.update(text.as_bytes());
+        let expected = STANDARD.encode(key.finalize().into_bytes());
+        assert_eq!(*mac, expected, "the MAC of {text:?}");
+        self
+    }
+
+    /// The JSON in ext; null where there is none.
+    pub fn ext(&self) -> Value {
+        if self.ext.is_empty() {
+            return Value::Null;
+        }
+        let json = STANDARD.decode(&self.ext).expect("ext is base64");
+        serde_json::from_slice(&json).expect("ext is JSON")
+    }
+
+    /// The authorizedScopes in ext.
+    pub fn authorized_scopes(&self) -> Value {
+        self.ext()["authorizedScopes"].clone()
+    }
+}
+
+/// What of a URL is signed.
+#[derive(Clone, Debug)]
+struct Url {
+    host: String,
+    port: String,
+    resource: String,
+}
+
+impl Url {
+    fn parse(url: &str) -> Self {
+        let (scheme, rest) = url.split_once("://").expect("an absolute URL");
+        let (authority, resource) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        let implied = if scheme == "https" { "443" } else { "80" };
+        let (host, port) = authority.rsplit_once(':').unwrap_or((authority, implied));
+        Self { host: host.to_owned(), port: port.to_owned(), resource: resource.to_owned() }
+    }
+}
+
+fn attribute(text: &str) -> Option<(&str, &str)> {
+    let (name, value) = text.split_once("=\"")?;
+    Some((name, value.strip_suffix('"')?))
+}
+
+fn seconds(text: &str) -> u64 {
+    text.parse().unwrap_or_else(|_| panic!("not a number of seconds: {text:?}"))
+}

@@ -1,0 +1,199 @@
+use crate::Upstream;
+use crate::http1::Head;
+use crate::signal::Watched;
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper::header::{HOST, HeaderValue};
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper::{Request, Response, Uri};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::ServerConfig;
+use std::error::Error;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
+use tokio_rustls::TlsAcceptor;
+
+/// TLS in front of an [`Upstream`], which sees what is inside.
+#[derive(Debug)]
+pub struct Tls {
+    address: SocketAddr,
+    authority: PathBuf,
+    connects: Arc<Watched<Vec<Head>>>,
+    /// Ends what runs in it when the story is over.
+    _runtime: Runtime,
+}
+
+/// What is to be started: on a free port of 127.0.0.1, with HTTP/1.1, unless told otherwise.
+#[derive(Clone, Debug)]
+pub struct TlsBuilder {
+    host: String,
+    address: SocketAddr,
+    behind_proxy: bool,
+    http2: bool,
+}
+
+/// What one connection needs.
+struct Front {
+    acceptor: TlsAcceptor,
+    upstream: SocketAddr,
+    builder: TlsBuilder,
+    connects: Arc<Watched<Vec<Head>>>,
+}
+
+impl Tls {
+    /// With a certificate for this host name or address.
+    pub fn for_host(host: &str) -> TlsBuilder {
+        let address = (Ipv4Addr::LOCALHOST, 0).into();
+        TlsBuilder { host: host.to_owned(), address, behind_proxy: false, http2: false }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A file with the certificate to trust, for `SSL_CERT_FILE`.
+    pub fn authority(&self) -> &Path {
+        &self.authority
+    }
+
+    /// The CONNECT requests so far.
+    pub fn connects(&self) -> Vec<Head> {
+        self.connects.read(Clone::clone)
+    }
+}
+
+impl Drop for Tls {
+    fn drop(&mut self) {
+        // The system clears its folder of temporary files some day.
+        let _ = std::fs::remove_file(&self.authority);
+    }
+}
+
+impl TlsBuilder {
+    /// Listens here.
+    pub fn listen(mut self, address: IpAddr, port: u16) -> Self {
+        self.address = (address, port).into();
+        self
+    }
+
+    /// Plays the HTTP proxy, too, that leads there: TLS starts after a CONNECT, to wherever.
+    pub fn behind_proxy(mut self) -> Self {
+        self.behind_proxy = true;
+        self
+    }
+
+    /// With HTTP/2 alone. The upstream sees its requests as HTTP/1.1, the authority as Host.
+    pub fn http2(mut self) -> Self {
+        self.http2 = true;
+        self
+    }
+
+    /// Starts it.
+    pub fn start(self, upstream: &Upstream) -> Tls {
+        let at = self.address;
+        self.try_start(upstream).unwrap_or_else(|error| panic!("cannot listen on {at}: {error}"))
+    }
+
+    /// Starts it, on an address or port that may not be for everyone.
+    ///
+    /// # Errors
+    ///
+    /// The system does not let it listen there.
+    pub fn try_start(self, upstream: &Upstream) -> io::Result<Tls> {
+        let runtime = Runtime::new()?;
+        let listener = runtime.block_on(TcpListener::bind(self.address))?;
+        let (acceptor, authority) = self.certify();
+        let connects = Arc::new(Watched::default());
+        let front = Arc::new(Front {
+            acceptor,
+            upstream: upstream.address(),
+            builder: self,
+            connects: Arc::clone(&connects),
+        });
+        let address = listener.local_addr()?;
+        runtime.spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let front = Arc::clone(&front);
+                // However it ends, the connection is over.
+                tokio::spawn(async move { front.serve(stream).await.ok() });
+            }
+        });
+        Ok(Tls { address, authority, connects, _runtime: runtime })
+    }
+
+    /// A certificate that vouches for itself, and where it lies.
+    fn certify(&self) -> (TlsAcceptor, PathBuf) {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let made = rcgen::generate_simple_self_signed([self.host.clone()])
+            .expect("there can be a certificate for the host");
+        let key = made.signing_key.serialize_der().try_into().expect("a key is a key");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("the defaults are possible")
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .expect("the key fits the certificate");
+        config.alpn_protocols =
+            vec![if self.http2 { b"h2".to_vec() } else { b"http/1.1".to_vec() }];
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("taskcluster-proxy-tests-{}-{number}.pem", std::process::id());
+        let authority = std::env::temp_dir().join(name);
+        std::fs::write(&authority, made.cert.pem()).expect("there is a place for temporary files");
+        (Arc::new(config).into(), authority)
+    }
+}
+
+impl Front {
+    async fn serve(&self, mut stream: TcpStream) -> Result<(), Box<dyn Error + Send + Sync>> {
+        stream.set_nodelay(true)?;
+        if self.builder.behind_proxy {
+            self.tunnel(&mut stream).await?;
+        }
+        let mut stream = self.acceptor.accept(stream).await?;
+        if self.builder.http2 {
+            let upstream = self.upstream;
+            let service = service_fn(move |request| forward(request, upstream));
+            http2::Builder::new(TokioExecutor::new())
+                .serve_connection(TokioIo::new(stream), service)
+                .await?;
+        } else {
+            let mut upstream = TcpStream::connect(self.upstream).await?;
+            tokio::io::copy_bidirectional(&mut stream, &mut upstream).await?;
+        }
+        Ok(())
+    }
+
+    async fn tunnel(&self, stream: &mut TcpStream) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        while !bytes.ends_with(b"\r\n\r\n") {
+            bytes.push(stream.read_u8().await?);
+        }
+        let head = Head::read(&mut bytes.as_slice())?.expect("it is not empty");
+        self.connects.change(|connects| connects.push(head));
+        stream.write_all(b"HTTP/1.1 200 \r\n\r\n").await
+    }
+}
+
+/// As HTTP/1.1, on a connection of its own.
+async fn forward(
+    mut request: Request<Incoming>,
+    upstream: SocketAddr,
+) -> Result<Response<Incoming>, Box<dyn Error + Send + Sync>> {
+    let upstream = TcpStream::connect(upstream).await?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(upstream)).await?;
+    tokio::spawn(connection);
+    let authority = request.uri().authority().expect("HTTP/2 has one").to_string();
+    request.headers_mut().insert(HOST, HeaderValue::from_str(&authority)?);
+    let target = request.uri().path_and_query().cloned().expect("HTTP/2 has one");
+    *request.uri_mut() = Uri::from(target);
+    Ok(sender.send_request(request).await?)
+}

@@ -1,0 +1,162 @@
+//! Signed URLs: `POST /bewit` (requirements.md, Q9 and F7).
+
+use serde_json::{Value, json};
+use stories::hawk::{Claim, LIMIT};
+use stories::{Proxy, ProxyBuilder, certificate};
+
+const URL: &str = "https://tc.example.com/x";
+
+#[test]
+fn a_url_comes_back_signed() {
+    let proxy = anywhere().start();
+    let before = now();
+    for (url, resource) in [
+        (URL, "/x?"),
+        ("https://tc.example.com", "/?"),
+        ("http://other.example:8080/a%2F%2f//../b;c", "/a%2F%2f//../b;c?"),
+        ("https://tc.example.com/x?z=1&a=2", "/x?z=1&a=2&"),
+        ("https://tc.example.com/x?n=a%20b+c&flag&&", "/x?n=a%20b+c&flag&&&"),
+        ("https://tc.example.com/x?", "/x?&"),
+        (" \t\r\nhttps://tc.example.com/x \n", "/x?"),
+        ("https://tc.example.com/x#fragment", "/x?"),
+        ("http://127.0.0.1:1/x", "/x?"),
+        ("http://[::1]:8080/x", "/x?"),
+    ] {
+        let response = proxy.call("POST", "/bewit", url);
+        assert_eq!(response.status(), 303, "{url}");
+        assert_eq!(response.header("location"), Some(response.text()));
+        assert!(response.text().contains(&format!("{resource}bewit=")), "{}", response.text());
+        let claim = Claim::of_url(response.text()).assert_signed_with("no-secret");
+        assert_eq!((claim.id.as_str(), claim.ext()), ("tester", Value::Null));
+        assert!((before + 3600..=now() + 3600).contains(&claim.ts), "{claim:?}");
+    }
+}
+
+#[test]
+fn a_signed_url_needs_no_credentials() {
+    let proxy = Proxy::sandbox().start();
+    let root_url = proxy.sandbox_root_url();
+    let authority = root_url.strip_prefix("http://").unwrap();
+    let url = format!("{root_url}/api/auth/v1/scopes/current?a=%2F&b");
+    let signed = proxy.call("POST", "/bewit", &url);
+    let target = signed.text().strip_prefix(root_url).unwrap();
+    let response = stories::exchange(
+        authority.parse().unwrap(),
+        format!("GET {target} HTTP/1.1\r\nHost: {authority}\r\n\r\n"),
+    );
+    assert_eq!((response.status(), &response.json()["scopes"][0]), (200, &json!("*")));
+}
+
+#[test]
+fn certificate_and_scopes_go_along() {
+    let certificate = certificate(&["a:*"]);
+    let proxy = anywhere().env("TASKCLUSTER_CERTIFICATE", certificate.to_string()).args(["a:b"]);
+    let response = proxy.start().call("POST", "/bewit", URL);
+    let claim = Claim::of_url(response.text()).assert_signed_with("no-secret");
+    assert_eq!(claim.ext(), json!({ "certificate": certificate, "authorizedScopes": ["a:b"] }));
+}
+
+#[test]
+fn the_type_and_framing_of_the_body_do_not_matter() {
+    let proxy = anywhere().start();
+    for headers in [
+        "Content-Length: 24\r\n\r\n",
+        "Content-Type: application/json\r\nContent-Length: 24\r\n\r\n",
+        "Content-Type: x-www-form-urlencoded\r\nExpect: \r\nContent-Length: 24\r\n\r\n",
+    ] {
+        let response = proxy.exchange(format!("POST /bewit HTTP/1.1\r\n{headers}{URL}"));
+        assert_eq!(response.status(), 303, "{headers}");
+    }
+    let chunked =
+        "Transfer-Encoding: chunked\r\n\r\n8\r\nhttps://\r\n10\r\ntc.example.com/x\r\n0\r\n\r\n";
+    let response = proxy.exchange(format!("POST /bewit/?x HTTP/1.1\r\n{chunked}"));
+    assert!(response.text().starts_with("https://tc.example.com/x?bewit="));
+}
+
+#[test]
+fn what_is_no_url_is_refused_with_the_reason() {
+    let proxy = anywhere().start();
+    for (body, expected) in [
+        (&b""[..], "found nothing"),
+        (b" \n", "found nothing"),
+        (b"/api/queue/v1/x", "found no scheme"),
+        (b"tc.example.com/x", "found no scheme"),
+        (b"//tc.example.com/x", "found no scheme"),
+        (b"ftp://tc.example.com/x", "found ftp://"),
+        (b"https:///x", "expected a host name"),
+        (b"https://tc example.com/x", "expected a host name"),
+        (b"https://user:pass@tc.example.com/", "user name or password"),
+        (b"https://tc.example.com:99999/", "expected a port"),
+        (b"https://tc.example.com/\r\nX: y", "control characters"),
+        (b"https://tc.example.com/\0", "control characters"),
+        (b"https://tc.example.com/\xff", "UTF-8"),
+        (b"{\"url\": \"https://tc.example.com/\"}", "found no scheme"),
+    ] {
+        let response = proxy.call("POST", "/bewit", body);
+        let error = response.refusal(400, "InputError");
+        assert!(error.contains(expected), "{}: {error}", String::from_utf8_lossy(body));
+    }
+}
+
+#[test]
+fn more_than_64_kib_are_too_much() {
+    let proxy = anywhere().start();
+    let body = URL.to_owned() + &" ".repeat(64 * 1024 - URL.len());
+    assert_eq!(proxy.call("POST", "/bewit", &body).status(), 303);
+    let response = proxy.call("POST", "/bewit", body + " ");
+    assert!(response.refusal(413, "InputTooLarge").contains("65536 bytes"));
+}
+
+#[test]
+fn other_methods_are_refused() {
+    let proxy = anywhere().start();
+    for method in ["GET", "PUT", "DELETE", "OPTIONS", "post"] {
+        let response = proxy.call(method, "/bewit", URL);
+        let message = response.refusal(405, "MethodNotAllowed");
+        assert_eq!(message, format!("expected POST /bewit, found {method}"));
+        assert_eq!(response.header("allow"), Some("POST"));
+    }
+}
+
+#[test]
+fn scopes_that_others_satisfy_give_way_first() {
+    let mut scopes = vec!["many:*".to_owned()];
+    scopes.extend((0..200).map(|number| format!("many:scope-of-some-length:{number}")));
+    let response = anywhere().args(&scopes).start().call("POST", "/bewit", URL);
+    assert_eq!(response.status(), 303);
+    let resource = response.text().strip_prefix("https://tc.example.com").unwrap();
+    assert!(resource.len() <= LIMIT, "{}", resource.len());
+    let claim = Claim::of_url(response.text()).assert_signed_with("no-secret");
+    assert_eq!(claim.authorized_scopes(), json!(["many:*"]));
+}
+
+#[test]
+fn a_url_that_no_service_would_read_is_refused() {
+    let scopes = (0..200).map(|number| format!("scope-of-some-length:{number}"));
+    let proxy = anywhere().args(scopes).start();
+    let message = proxy.call("POST", "/bewit", URL).refusal(400, "AuthorizationTooLong");
+    let length: usize = message
+        .strip_prefix("the path and query of the signed URL would be ")
+        .and_then(|rest| rest.split(' ').next()?.parse().ok())
+        .unwrap_or_else(|| panic!("{message}"));
+    assert!(length > LIMIT && message.contains("at most 4096") && message.contains("fewer scopes"));
+}
+
+#[test]
+fn the_limit_is_exact() {
+    let proxy = anywhere().start();
+    let signed = proxy.call("POST", "/bewit", URL);
+    let used = signed.text().len() - "https://tc.example.com".len();
+    let fitting = format!("{URL}{}", "y".repeat(LIMIT - used));
+    assert_eq!(proxy.call("POST", "/bewit", &fitting).status(), 303);
+    assert_eq!(proxy.call("POST", "/bewit", fitting + "y").status(), 400);
+}
+
+/// In front of nothing: what is signed is not sent.
+fn anywhere() -> ProxyBuilder {
+    Proxy::in_front_of("http://127.0.0.1:1")
+}
+
+fn now() -> u64 {
+    std::time::UNIX_EPOCH.elapsed().unwrap().as_secs()
+}

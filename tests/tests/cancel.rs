@@ -1,0 +1,110 @@
+//! A client that goes away takes its request along (requirements.md, F3).
+
+use stories::http1::Body;
+use stories::{Answer, Connection, Proxy, Upstream};
+
+const GET: &str = "GET /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n";
+
+/// How a client goes away.
+const WAYS: [fn(Connection); 2] = [drop, Connection::reset];
+
+#[test]
+fn while_it_waits_for_an_answer() {
+    for go_away in WAYS {
+        for request in [GET, "POST /a/v1/b HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc"] {
+            let upstream = Upstream::start([Answer::nothing().then_stall()]);
+            let proxy = Proxy::in_front_of(upstream.root_url()).start();
+            let mut client = proxy.connect();
+            client.send(request);
+            upstream.wait_for_requests(1);
+            go_away(client);
+            upstream.wait_for_ends(1);
+            assert_eq!(upstream.requests().len(), 1);
+        }
+    }
+}
+
+#[test]
+fn between_two_attempts() {
+    for go_away in WAYS {
+        let upstream = Upstream::start([Answer::status(503)]);
+        let debug = ["--log-level", "debug"];
+        let proxy = Proxy::in_front_of(upstream.root_url()).args(debug).start();
+        let mut client = proxy.connect();
+        client.send(GET);
+        // The wait after the third attempt is at least 300 ms: long enough to go away in it.
+        proxy.wait_for_log("attempt=3");
+        go_away(client);
+        proxy.wait_for_log("connection of");
+        upstream.wait_for_ends(3);
+        assert_eq!(upstream.requests().len(), 3);
+    }
+}
+
+#[test]
+fn in_the_middle_of_a_download() {
+    for go_away in WAYS {
+        for answer in [Answer::large(1 << 30), Answer::bytes(CHUNKED).then_chunk("a").then_stall()]
+        {
+            let upstream = Upstream::start([answer]);
+            let proxy = Proxy::in_front_of(upstream.root_url()).start();
+            let mut client = proxy.connect();
+            client.send(GET);
+            let mut body = Body::of_response(&client.head(), "GET");
+            client.body_until(&mut body, "");
+            go_away(client);
+            upstream.wait_for_ends(1);
+        }
+    }
+}
+
+#[test]
+fn in_the_middle_of_an_upload() {
+    for go_away in WAYS {
+        for (framing, part) in
+            [("Content-Length: 6", "abc"), ("Transfer-Encoding: chunked", "3\r\nabc\r\n")]
+        {
+            let upstream = Upstream::start([Answer::ok("")]);
+            let proxy = Proxy::in_front_of(upstream.root_url()).start();
+            let mut client = proxy.connect();
+            client.send(format!("PUT /a/v1/b HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n{part}"));
+            let came = |body: &[u8]| (body == b"abc").then_some(());
+            upstream.wait_for("a part", |requests| came(&requests.first()?.body));
+            go_away(client);
+            upstream.wait_for_ends(1);
+            let [request] = upstream.requests().try_into().unwrap();
+            assert_eq!((request.body.as_slice(), request.complete), (&b"abc"[..], false));
+        }
+    }
+}
+
+#[test]
+fn in_the_middle_of_an_upload_that_was_answered_before_its_end() {
+    for go_away in WAYS {
+        let upstream = Upstream::start([Answer::ok("early").before_body().then_read_body()]);
+        let proxy = Proxy::in_front_of(upstream.root_url()).start();
+        let mut client = proxy.connect();
+        client.send("PUT /a/v1/b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+        client.send("3\r\nabc\r\n");
+        assert_eq!(client.response().text(), "early");
+        go_away(client);
+        upstream.wait_for_ends(1);
+        assert!(!upstream.requests()[0].complete);
+    }
+}
+
+#[test]
+fn in_the_middle_of_a_retry() {
+    for go_away in WAYS {
+        let upstream = Upstream::start([Answer::status(503), Answer::nothing().then_stall()]);
+        let proxy = Proxy::in_front_of(upstream.root_url()).start();
+        let mut client = proxy.connect();
+        client.send("POST /a/v1/b HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc");
+        upstream.wait_for_requests(2);
+        go_away(client);
+        upstream.wait_for_ends(2);
+        assert_eq!(upstream.requests().len(), 2);
+    }
+}
+
+const CHUNKED: &str = "HTTP/1.1 200 \r\nTransfer-Encoding: chunked\r\n\r\n";

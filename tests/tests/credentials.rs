@@ -1,0 +1,336 @@
+//! `PUT /credentials`, and what is signed with what (requirements.md, Q10, Q11 and F7).
+
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+use stories::hawk::Claim;
+use stories::http1::Body;
+use stories::{Answer, Connection, Gate, Proxy, ProxyBuilder, Request, Response, Upstream};
+use stories::{certificate, request};
+
+#[test]
+fn new_credentials_sign_from_now_on() {
+    let upstream = Upstream::start([Answer::status(200)]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).args(["a:b"]).start();
+    let certificate = certificate(&["a:*"]);
+    let permanent = [("x-taskcluster-proxy-perm-clientid", "c/1")];
+    let temporary = [
+        ("x-taskcluster-proxy-temp-clientid", "c/1"),
+        ("x-taskcluster-proxy-temp-scopes", "[\"a:*\"]"),
+    ];
+    for (given, expected, headers) in [
+        (json!(certificate.to_string()), json!({ "certificate": certificate }), &temporary[..]),
+        (Value::Null, json!({}), &permanent),
+        (json!(certificate.to_string()), json!({ "certificate": certificate }), &temporary),
+        (json!(""), json!({}), &permanent),
+    ] {
+        let body = json!({
+            "clientId": "c/1", "accessToken": "new", "certificate": given, "other": [1],
+        });
+        let response = proxy.call("PUT", "/credentials", body.to_string());
+        assert_eq!((response.status(), response.text()), (200, ""));
+        for (name, value) in headers {
+            assert_eq!(response.header(name), Some(*value));
+            assert_eq!(proxy.get("/api/queue/v1/x").header(name), Some(*value));
+        }
+        let mut expected = expected;
+        expected["authorizedScopes"] = json!(["a:b"]);
+        let claim = Claim::of(&upstream.last_request()).assert_signed_with("new");
+        assert_eq!((claim.id.as_str(), claim.ext()), ("c/1", expected));
+        let signed = proxy.call("POST", "/bewit", "https://tc.example.com/x");
+        assert_eq!(Claim::of_url(signed.text()).assert_signed_with("new").id, "c/1");
+    }
+}
+
+#[test]
+fn without_a_certificate_they_are_permanent() {
+    let upstream = Upstream::start([Answer::status(200)]);
+    let proxy = Proxy::in_front_of(upstream.root_url())
+        .env("TASKCLUSTER_CERTIFICATE", certificate(&["a:*"]).to_string())
+        .start();
+    let response = proxy.call("PUT", "/credentials", NEW);
+    assert_eq!(response.header("x-taskcluster-proxy-perm-clientid"), Some("new"));
+    proxy.get("/api/queue/v1/x");
+    assert_eq!(
+        Claim::of(&upstream.last_request()).assert_signed_with("new-secret").ext(),
+        Value::Null
+    );
+}
+
+#[test]
+fn the_type_and_framing_of_the_body_do_not_matter() {
+    let proxy = Proxy::in_front_of("http://127.0.0.1:1").start();
+    let length = format!("Content-Length: {}\r\n\r\n{NEW}", NEW.len());
+    let chunked =
+        format!("Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{NEW}\r\n0\r\n\r\n", NEW.len());
+    for rest in [
+        length.clone(),
+        format!("Content-Type: application/json\r\n{length}"),
+        format!("Content-Type: text/plain; charset=\"x\"\r\n{length}"),
+        chunked,
+    ] {
+        let response = proxy.exchange(format!("PUT /credentials/?x HTTP/1.1\r\n{rest}"));
+        assert_eq!(response.status(), 200, "{rest}");
+    }
+}
+
+#[test]
+fn what_is_no_credentials_changes_nothing_and_is_not_repeated() {
+    let upstream = Upstream::start([Answer::status(200)]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    let with = |certificate: &str| {
+        format!(r#"{{"clientId": "c", "accessToken": "canary", "certificate": {certificate}}}"#)
+    };
+    let mut lacking = certificate(&["a:b"]);
+    lacking.as_object_mut().unwrap().remove("signature");
+    let lacking = json!(lacking.to_string()).to_string();
+    let whole = certificate(&["a:b"]).to_string();
+    for (body, expected) in [
+        ("".to_owned(), "expected JSON, found a syntax error at line 1"),
+        ("canary".to_owned(), "found a syntax error"),
+        ("{'canary': 1}".to_owned(), "found a syntax error"),
+        (format!("{NEW}canary"), "found a syntax error"),
+        (format!("{NEW}{NEW}"), "found a syntax error"),
+        ("[\"canary\"]".to_owned(), "expected a JSON object, found an array"),
+        ("\"canary\"".to_owned(), "expected a JSON object, found a string"),
+        ("null".to_owned(), "expected a JSON object, found null"),
+        ("{}".to_owned(), "`clientId`: expected a clientId, found nothing"),
+        (r#"{"clientId": "c"}"#.to_owned(), "`accessToken`: expected a string, found nothing"),
+        (
+            r#"{"clientid": "c", "accessToken": "canary"}"#.to_owned(),
+            "`clientId`: expected a clientId, found nothing",
+        ),
+        (
+            r#"{"clientId": 1, "accessToken": "canary"}"#.to_owned(),
+            "`clientId`: expected a clientId, found a number",
+        ),
+        (r#"{"clientId": "", "accessToken": "canary"}"#.to_owned(), "found an empty string"),
+        (
+            r#"{"clientId": "canary\"\n", "accessToken": "canary"}"#.to_owned(),
+            "found a string with other characters",
+        ),
+        (r#"{"clientId": "c", "accessToken": ""}"#.to_owned(), "found an empty string"),
+        (
+            r#"{"clientId": "c", "accessToken": ["canary"]}"#.to_owned(),
+            "`accessToken`: expected a string, found an array",
+        ),
+        (with(&whole), "`certificate`: expected a string of JSON, or null, found an object"),
+        (with("false"), "`certificate`: expected a string of JSON, or null, found a boolean"),
+        (with("\"canary\""), "`certificate`: expected JSON, found a syntax error"),
+        (with("\"[]\""), "`certificate`: expected a JSON object, found an array"),
+        (with("\" \""), "`certificate`: expected JSON, found a syntax error"),
+        (with(&lacking), "`certificate`: `signature`: expected a string, found nothing"),
+        (
+            with(&json!(whole.replace("\"version\":1", "\"version\":2")).to_string()),
+            "`version`: expected 1, found another number",
+        ),
+        (with(&json!(whole.clone() + "canary").to_string()), "found a syntax error"),
+    ] {
+        let response = proxy.call("PUT", "/credentials", &body);
+        let message = response.refusal(400, "InputError");
+        assert!(message.starts_with("the credentials stay as they are: "), "{message}");
+        assert!(message.contains(expected), "{body}: {message}");
+        assert!(!format!("{:?}{}", response.head, response.text()).contains("canary"));
+    }
+    proxy.get("/api/queue/v1/x");
+    assert_eq!(Claim::of(&upstream.last_request()).assert_signed_with("no-secret").id, "tester");
+}
+
+#[test]
+fn more_than_1_mib_is_too_much() {
+    let proxy = Proxy::in_front_of("http://127.0.0.1:1").start();
+    let body = NEW.to_owned() + &" ".repeat(1024 * 1024 - NEW.len());
+    assert_eq!(proxy.call("PUT", "/credentials", &body).status(), 200);
+    let response = proxy.call("PUT", "/credentials", body + " ");
+    assert!(response.refusal(413, "InputTooLarge").contains("1048576 bytes"));
+}
+
+#[test]
+fn other_methods_are_refused() {
+    let proxy = Proxy::in_front_of("http://127.0.0.1:1").start();
+    for method in ["GET", "POST", "PATCH", "DELETE", "put"] {
+        let response = proxy.call(method, "/credentials", NEW);
+        let message = response.refusal(405, "MethodNotAllowed");
+        assert_eq!(message, format!("expected PUT /credentials, found {method}"));
+        assert_eq!(response.header("allow"), Some("PUT"));
+    }
+    let response = proxy.call("POST", "/bewit", "https://tc.example.com/");
+    assert_eq!(response.header("x-taskcluster-proxy-perm-clientid"), Some("tester"));
+}
+
+#[test]
+fn an_update_waits_for_what_is_in_flight_and_later_requests_wait_for_it() {
+    let gate = Gate::new();
+    let upstream = Upstream::start(first_waits(&gate));
+    let proxy = draining(&upstream, "60").start();
+    let mut first = in_flight(&proxy, &upstream);
+    let mut put = proxy.connect();
+    put.send(request("PUT", "/credentials", NEW));
+    proxy.wait_for_log("new credentials wait for 1 requests in flight");
+    let mut later = proxy.connect();
+    later.send(request("GET", "/api/queue/v1/x", ""));
+    gate.open();
+    let response = first.response();
+    assert_eq!((response.text(), clients(&response)), ("first", "tester"));
+    assert_eq!((put.response().status(), clients(&later.response())), (200, "new"));
+    let [first, later] = upstream.requests().try_into().unwrap();
+    Claim::of(&first).assert_signed_with("no-secret");
+    Claim::of(&later).assert_signed_with("new-secret");
+}
+
+#[test]
+fn a_request_is_in_flight_until_its_answer_has_ended() {
+    let gate = Gate::new();
+    let head = "HTTP/1.1 200 \r\nTransfer-Encoding: chunked\r\n\r\n";
+    let answer = Answer::bytes(head).then_chunk("some").then_wait(&gate).then_chunk("more");
+    let upstream = Upstream::start([answer.then("0\r\n\r\n"), Answer::ok("later")]);
+    let proxy = draining(&upstream, "60").start();
+    let mut first = proxy.connect();
+    first.send(request("GET", "/api/queue/v1/x", ""));
+    let mut body = Body::of_response(&first.head(), "GET");
+    first.body_until(&mut body, "some");
+    let mut put = proxy.connect();
+    put.send(request("PUT", "/credentials", NEW));
+    proxy.wait_for_log("new credentials wait for 1 requests in flight");
+    gate.open();
+    first.body_until(&mut body, "more");
+    assert_eq!(put.response().status(), 200);
+}
+
+#[test]
+fn the_wait_is_bounded() {
+    let gate = Gate::new();
+    let upstream = Upstream::start(first_waits(&gate));
+    let proxy = draining(&upstream, "0.3").start();
+    let mut first = in_flight(&proxy, &upstream);
+    let start = Instant::now();
+    let mut put = proxy.connect();
+    put.send(request("PUT", "/credentials", NEW));
+    proxy.wait_for_log("new credentials wait for 1 requests in flight");
+    // Were it not held back until the update is through, it would have the old ones.
+    assert_eq!(clients(&proxy.get("/api/queue/v1/x")), "new");
+    assert_eq!(put.response().status(), 200);
+    assert!(start.elapsed() >= Duration::from_millis(300), "{:?}", start.elapsed());
+    proxy.wait_for_log("client new; 1 requests go on with the previous credentials");
+    gate.open();
+    let response = first.response();
+    assert_eq!((response.text(), clients(&response)), ("first", "tester"));
+    Claim::of(&upstream.requests()[1]).assert_signed_with("new-secret");
+}
+
+#[test]
+fn the_wait_can_be_nothing() {
+    let gate = Gate::new();
+    let upstream = Upstream::start(first_waits(&gate));
+    let proxy = draining(&upstream, "0").start();
+    let mut first = in_flight(&proxy, &upstream);
+    assert_eq!(proxy.call("PUT", "/credentials", NEW).status(), 200);
+    assert_eq!(clients(&proxy.get("/api/queue/v1/x")), "new");
+    gate.open();
+    assert_eq!(clients(&first.response()), "tester");
+}
+
+#[test]
+fn an_update_is_taken_even_if_nobody_waits_for_it() {
+    let gate = Gate::new();
+    let upstream = Upstream::start(first_waits(&gate));
+    let proxy = draining(&upstream, "60").start();
+    let mut first = in_flight(&proxy, &upstream);
+    let mut put = proxy.connect();
+    put.send(request("PUT", "/credentials", NEW));
+    proxy.wait_for_log("new credentials wait for 1 requests in flight");
+    put.reset();
+    gate.open();
+    assert_eq!(clients(&first.response()), "tester");
+    assert_eq!(clients(&proxy.get("/api/queue/v1/x")), "new");
+}
+
+#[test]
+fn an_update_that_was_cut_short_is_none() {
+    let upstream = Upstream::start([Answer::status(200)]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    let mut put = proxy.connect();
+    let length = NEW.len() + 1;
+    put.send(format!("PUT /credentials HTTP/1.1\r\nContent-Length: {length}\r\n\r\n{NEW}"));
+    put.finish_sending();
+    put.read_to_end();
+    assert_eq!(clients(&proxy.get("/api/queue/v1/x")), "tester");
+}
+
+#[test]
+fn what_no_service_would_read_is_refused_here() {
+    let upstream = Upstream::start([Answer::status(200)]);
+    let scopes = (0..200).map(|number| format!("scope-of-some-length:{number}"));
+    let proxy = Proxy::in_front_of(upstream.root_url()).args(scopes).start();
+    let message = proxy.get("/api/queue/v1/x").refusal(400, "AuthorizationTooLong");
+    let length: usize = message
+        .strip_prefix("the Authorization header would be ")
+        .and_then(|rest| rest.split(' ').next()?.parse().ok())
+        .unwrap_or_else(|| panic!("{message}"));
+    assert!(length > 4096, "{message}");
+    for part in ["at most 4096", "fewer scopes", "end in *", "a role"] {
+        assert!(message.contains(part), "{message}");
+    }
+    assert_eq!(upstream.connections(), 0);
+}
+
+#[test]
+fn scopes_that_others_satisfy_give_way_first() {
+    let mut scopes = vec!["test:*".to_owned(), "other:exact".to_owned()];
+    scopes.extend((0..200).map(|number| format!("test:scope-of-some-length:{number}")));
+    let upstream = Upstream::start([Answer::status(200)]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).args(&scopes).start();
+    let response = proxy.get("/api/queue/v1/x");
+    let shown: Value =
+        serde_json::from_str(response.header("x-taskcluster-authorized-scopes").unwrap()).unwrap();
+    assert_eq!(shown, json!(scopes));
+    // Panics if the header is longer than services read.
+    let claim = Claim::of(&upstream.last_request()).assert_signed_with("no-secret");
+    assert_eq!(claim.authorized_scopes(), json!(["test:*", "other:exact"]));
+}
+
+#[test]
+fn scopes_that_fit_are_left_alone() {
+    let scopes = ["a:b", "a:*", "a:b"];
+    let upstream = Upstream::start([Answer::status(200)]);
+    Proxy::in_front_of(upstream.root_url()).args(scopes).start().get("/api/queue/v1/x");
+    assert_eq!(Claim::of(&upstream.last_request()).authorized_scopes(), json!(scopes));
+}
+
+#[test]
+fn a_deployment_takes_what_is_signed() {
+    let mut scopes = vec!["test:*".to_owned()];
+    scopes.extend((0..200).map(|number| format!("test:scope-of-some-length:{number}")));
+    let response = Proxy::sandbox().args(scopes).start().get("/api/auth/v1/test-authenticate-get/");
+    let expected = json!({ "clientId": "tester", "scopes": ["test:*", "assume:anonymous"] });
+    assert_eq!((response.status(), response.json()), (200, expected));
+}
+
+const NEW: &str = r#"{"clientId": "new", "accessToken": "new-secret"}"#;
+
+/// The first request is answered when the gate is open, all others at once.
+fn first_waits(gate: &Gate) -> impl FnMut(&Request) -> Answer + use<> {
+    let gate = gate.clone();
+    move |request| match request.index {
+        0 => Answer::nothing()
+            .then_wait(&gate)
+            .then("HTTP/1.1 200 \r\nContent-Length: 5\r\n\r\nfirst"),
+        _ => Answer::ok("later"),
+    }
+}
+
+fn draining(upstream: &Upstream, seconds: &str) -> ProxyBuilder {
+    Proxy::in_front_of(upstream.root_url()).args(["--credentials-drain", seconds])
+}
+
+/// A request that has arrived upstream, and has no answer yet.
+fn in_flight(proxy: &Proxy, upstream: &Upstream) -> Connection {
+    let mut connection = proxy.connect();
+    connection.send(request("GET", "/api/queue/v1/x", ""));
+    upstream.wait_for_requests(1);
+    connection
+}
+
+/// Whose credentials an answer speaks of.
+fn clients(response: &Response) -> &str {
+    response.header("x-taskcluster-proxy-perm-clientid").expect("each answer says it")
+}

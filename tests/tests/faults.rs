@@ -1,0 +1,282 @@
+//! Upstreams and clients that misbehave harm nobody but themselves.
+
+use std::collections::HashSet;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+use stories::{Answer, Connection, DEADLINE, Gate, Proxy, Request, Response, Upstream};
+
+const GET: &str = "GET /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n";
+
+#[test]
+fn what_is_not_http_is_a_502() {
+    for garbage in [
+        "SSH-2.0-OpenSSH_9.6\r\n",
+        "<html>no status line</html>\r\n\r\n",
+        "HTTP/1.1 2000 OK\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nbad name: 1\r\n\r\n",
+        "HTTP/2.0 200 OK\r\n\r\n",
+        "\x16\x03\x01\x02\x00\x01",
+        "\r\n",
+    ] {
+        let response = answered(Answer::bytes(garbage).then_close());
+        assert_eq!(response.status(), 502, "{garbage:?}");
+        assert_eq!(response.json()["code"], "UpstreamUnreachable");
+    }
+}
+
+#[test]
+fn lengths_that_contradict_each_other_are_a_502() {
+    for lengths in [
+        "Content-Length: 2\r\nContent-Length: 3",
+        "Content-Length: 2, 3",
+        "Content-Length: -2",
+        "Content-Length: two",
+        "Content-Length: 99999999999999999999",
+    ] {
+        let answer = Answer::bytes(format!("HTTP/1.1 200 \r\n{lengths}\r\n\r\nabc"));
+        assert_eq!(answered(answer.then_close()).status(), 502, "{lengths}");
+    }
+}
+
+/// Of which the length counts for nothing (RFC 9112 section 6.3).
+const TWO_FRAMINGS: [&str; 2] = [
+    "Content-Length: 3\r\nTransfer-Encoding: chunked",
+    "Transfer-Encoding: chunked\r\nContent-Length: 300",
+];
+
+#[test]
+fn of_two_framings_of_a_request_one_is_sent() {
+    for lengths in TWO_FRAMINGS {
+        let upstream = Upstream::start([Answer::ok("up")]);
+        let proxy = Proxy::in_front_of(upstream.root_url()).start();
+        let chunks = "5\r\nabcde\r\n0\r\n\r\n";
+        let request = format!("PUT /a/v1/b HTTP/1.1\r\nHost: x\r\n{lengths}\r\n\r\n{chunks}");
+        assert_eq!(proxy.exchange(request).text(), "up");
+        let [request] = upstream.requests().try_into().unwrap();
+        assert_eq!(
+            (request.body.as_slice(), request.header("content-length")),
+            (&b"abcde"[..], None)
+        );
+    }
+}
+
+#[test]
+fn of_two_framings_of_an_answer_one_is_delivered() {
+    for lengths in TWO_FRAMINGS {
+        let answer = Answer::bytes(format!("HTTP/1.1 200 \r\n{lengths}\r\n\r\n"));
+        let response = answered(answer.then_chunk("abcde").then("0\r\n\r\n"));
+        assert_eq!((response.status(), response.text(), response.complete), (200, "abcde", true));
+        assert_eq!(response.header("content-length"), None);
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_head_without_an_end_is_a_502() {
+    for line in ["x-large: 0123456789\r\n", "0123456789"] {
+        let head = format!("HTTP/1.1 200 \r\nx-first: {}", line.repeat(1024 * 1024 / line.len()));
+        let upstream = Upstream::start([Answer::bytes(head).then_stall()]);
+        let proxy = Proxy::in_front_of(upstream.root_url()).start();
+        let clients = [(); 16].map(|()| {
+            let mut client = proxy.connect();
+            client.send(GET);
+            client
+        });
+        for mut client in clients {
+            assert_eq!(client.response().status(), 502);
+        }
+        assert!(proxy.peak_memory() < 48 * 1024 * 1024);
+    }
+}
+
+#[test]
+fn an_upstream_that_closes_at_once_is_a_502() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let root_url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || listener.incoming().for_each(drop));
+    let proxy = Proxy::in_front_of(root_url).start();
+    for _ in 0..2 {
+        assert_eq!(proxy.exchange(GET).status(), 502);
+    }
+}
+
+#[test]
+fn an_answer_byte_by_byte_is_an_answer() {
+    let bytes = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nup\r\n0\r\n\r\n";
+    let upstream = Upstream::start([Answer::nothing().then_trickle(bytes, MOMENT)]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    let mut client = proxy.connect();
+    for _ in 0..2 {
+        client.send(GET);
+        let response = client.response();
+        assert_eq!((response.text(), response.complete), ("up", true));
+    }
+    assert_eq!(upstream.connections(), 1);
+}
+
+#[test]
+fn a_request_byte_by_byte_is_a_request() {
+    let upstream = Upstream::start([Answer::ok("up")]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    let mut client = proxy.connect();
+    for byte in
+        "PUT /a/v1/b HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nup\r\n0\r\n\r\n".bytes()
+    {
+        client.send([byte]);
+        thread::yield_now();
+    }
+    assert_eq!(client.response().text(), "up");
+    assert_eq!(upstream.requests()[0].body, b"up");
+}
+
+#[test]
+fn after_a_connection_that_broke_in_a_body_the_next_request_is_served() {
+    let upstream = Upstream::start(|request: &Request| match request.index % 2 {
+        0 => Answer::bytes("HTTP/1.1 200 \r\nContent-Length: 9\r\n\r\nfour").then_reset(),
+        _ => Answer::ok("up"),
+    });
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    for _ in 0..5 {
+        assert!(!proxy.exchange(GET).complete);
+        assert_eq!(proxy.exchange(GET).text(), "up");
+    }
+}
+
+#[test]
+fn others_are_served_while_an_upstream_stalls() {
+    let upstream = Upstream::start(|request: &Request| match request.target() {
+        "/api/stall/v1/nothing" => Answer::nothing().then_stall(),
+        "/api/stall/v1/head" => Answer::bytes("HTTP/1.1 2").then_stall(),
+        "/api/stall/v1/body" => {
+            Answer::bytes("HTTP/1.1 200 \r\nContent-Length: 9\r\n\r\nfour").then_stall()
+        }
+        "/api/stall/v1/upload" => Answer::nothing().before_body().then_wait(&Gate::new()),
+        _ => Answer::ok("up"),
+    });
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    let stalled = ["nothing", "head", "body", "upload"].map(|target| {
+        let mut client = proxy.connect();
+        client.send(format!("PUT /stall/v1/{target} HTTP/1.1\r\nContent-Length: 100000\r\n\r\n"));
+        client.send([b'x'; 100_000]);
+        client
+    });
+    upstream.wait_for("what stalls", |requests| (requests.len() == 4).then_some(()));
+    assert_serves_others(&proxy);
+    drop(stalled);
+}
+
+#[test]
+fn others_are_served_while_a_client_stalls() {
+    let upstream = Upstream::start([Answer::ok("up")]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    let upload = "PUT /a/v1/b HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nfour";
+    let stalled = ["", "G", "GET /a/v1/b HTTP/1.1\r\nHost", upload].map(|begin| {
+        let mut client = proxy.connect();
+        client.send(begin);
+        client
+    });
+    upstream.wait_for("half an upload", |requests| (requests.len() == 1).then_some(()));
+    assert_serves_others(&proxy);
+    drop(stalled);
+}
+
+#[test]
+fn others_are_served_while_a_client_reads_byte_by_byte() {
+    let upstream = Upstream::start(|request: &Request| match request.target() {
+        "/api/a/v1/large" => Answer::large(1 << 30),
+        _ => Answer::ok("up"),
+    });
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    let mut slow = TcpStream::connect(proxy.address()).unwrap();
+    slow.write_all(b"GET /a/v1/large HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let served = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !served.load(Ordering::Relaxed) {
+                slow.read_exact(&mut [0]).unwrap();
+            }
+        });
+        assert_serves_others(&proxy);
+        served.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn five_hundred_requests_at_once_are_answered_and_leave_nothing_behind() {
+    let mut seen = HashSet::new();
+    let upstream = Upstream::start(move |request: &Request| {
+        let first = seen.insert(request.target().to_owned());
+        match request.target().len() % 4 {
+            0 if first => Answer::status(503),
+            1 if first => Answer::nothing().then_reset(),
+            2 => Answer::ok("up").then_close(),
+            _ => Answer::ok("up"),
+        }
+    });
+    let idle = ["--upstream-idle-timeout", "0.2"];
+    let proxy = Proxy::in_front_of(upstream.root_url()).args(idle).start();
+    let before = proxy.descriptors();
+    let mut clients: Vec<Connection> = (0..500).map(|_| proxy.connect()).collect();
+    for (number, client) in clients.iter_mut().enumerate() {
+        let target = format!("/a/v1/{number}/{}", "x".repeat(number % 4));
+        client.send(format!("POST {target} HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody"));
+    }
+    for client in &mut clients {
+        assert_eq!(client.response().text(), "up");
+    }
+    drop(clients);
+    wait_for_descriptors(&proxy, before);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn clients_that_vanish_leave_nothing_behind() {
+    let upstream = Upstream::start(|request: &Request| match request.index % 4 {
+        0 => Answer::status(503),
+        1 => Answer::nothing().then_stall(),
+        2 => Answer::large(1 << 30),
+        _ => Answer::status(413).before_body().then_close(),
+    });
+    let idle = ["--upstream-idle-timeout", "0.2"];
+    let proxy = Proxy::in_front_of(upstream.root_url()).args(idle).start();
+    let before = proxy.descriptors();
+    let clients: Vec<Connection> = (0..100).map(|_| proxy.connect()).collect();
+    for (number, mut client) in clients.into_iter().enumerate() {
+        let head = "PUT /a/v1/b HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n";
+        let request = format!("{head}{}", "x".repeat(100));
+        client.send(&request[..request.len() - number]);
+        if number % 2 == 0 { drop(client) } else { client.reset() }
+    }
+    wait_for_descriptors(&proxy, before);
+}
+
+const MOMENT: Duration = Duration::from_millis(1);
+
+/// The response to a request in front of an upstream that answers like this.
+fn answered(answer: Answer) -> Response {
+    let upstream = Upstream::start([answer]);
+    let once = ["--retry-budget", "0"];
+    Proxy::in_front_of(upstream.root_url()).args(once).start().exchange(GET)
+}
+
+fn assert_serves_others(proxy: &Proxy) {
+    for _ in 0..50 {
+        assert_eq!(proxy.exchange(GET).text(), "up");
+    }
+}
+
+/// Nobody is told when the proxy has closed the last of them, hence the polling.
+#[cfg(target_os = "linux")]
+fn wait_for_descriptors(proxy: &Proxy, count: usize) {
+    let start = Instant::now();
+    while proxy.descriptors() > count {
+        let open = proxy.descriptors();
+        assert!(start.elapsed() < DEADLINE, "{open} descriptors are open, {count} were before");
+        thread::sleep(10 * MOMENT);
+    }
+}

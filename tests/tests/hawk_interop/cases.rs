@@ -1,0 +1,106 @@
+//! The URLs and credentials that are gone through, and the deployment that knows them.
+
+use taskcluster_proxy_core::Timestamp;
+use taskcluster_proxy_core::credentials::{
+    AuthenticateError, Client, ClientId, Credentials, Scope, Signer, TemporaryCredentials,
+    Verified, authenticate,
+};
+use taskcluster_proxy_core::hawk::{HttpUrl, RequestLine};
+
+pub(crate) const NOW: Timestamp = Timestamp::from_secs(1_767_225_600);
+pub(crate) const HOUR: u64 = 3600;
+
+/// Every implementation signs these as they stand.
+pub(crate) const URLS: &[&str] = &[
+    "https://tc.example.com/",
+    "https://tc.example.com:8443/api/queue/v1/ping",
+    "http://tc.example.com/x",
+    "http://127.0.0.1:61001/x",
+    "https://tc.example.com//a//b///",
+    "https://tc.example.com/a%2Fb%2fc%252F/./../d",
+    "https://tc.example.com/!$&()*+,=:@~-._",
+    "https://tc.example.com/x?zeta=2&alpha=1&flag&=&&b=%20+?/",
+];
+
+/// mohawk drops a last segment's `;` parameters and the `?` of an empty query.
+pub(crate) const NOT_FOR_MOHAWK: &[&str] = &[
+    "https://tc.example.com/x;p=1/y;q=2?z;a",
+    "https://tc.example.com/x;",
+    "https://tc.example.com/x?",
+];
+
+/// npm hawk's client, unlike its server, encodes `'` and takes an IPv6 address out of its brackets.
+pub(crate) const NOT_FOR_NPM_HAWKS_CLIENT: &[&str] =
+    &["https://tc.example.com/it's?quoted='", "http://[::1]:8080/x", "https://[2001:db8::1]/x"];
+
+/// Each URL with permanent and temporary credentials, restricted and not.
+pub(crate) fn cases(urls: &[&[&str]]) -> Vec<(HttpUrl, Credentials)> {
+    let temporary = TemporaryCredentials {
+        name: Some(ClientId::new("named/temporary").unwrap()),
+        scopes: scopes(&["a:*", "d: \"space\\"]),
+        start: NOW,
+        expiry: Timestamp::from_secs(NOW.secs() + 24 * HOUR),
+        seed: "Zk3Qw8VbT5ShR1Lx0YcNdAeJ7mUo2PfGi9HtXyBw4KsE".to_owned(),
+    };
+    let temporary = temporary.issue(&issuer()).unwrap();
+    let restrictions = [None, Some(scopes(&[])), Some(scopes(&["a:b", "a:c*"]))];
+    let credentials = [issuer(), temporary].into_iter().flat_map(|credentials| {
+        let restrictions = restrictions.clone();
+        restrictions
+            .map(|authorized_scopes| Credentials { authorized_scopes, ..credentials.clone() })
+    });
+    let credentials: Vec<Credentials> = credentials.collect();
+    let urls = urls.iter().copied().flatten().map(|url| HttpUrl::parse(url).unwrap());
+    urls.flat_map(|url| credentials.iter().cloned().map(move |it| (url.clone(), it))).collect()
+}
+
+pub(crate) fn our_header(credentials: &Credentials, url: &HttpUrl) -> String {
+    let signer = Signer::new(credentials);
+    let header = signer.authorization("PUT", url.as_uri(), NOW, "n0nce").unwrap();
+    header.to_str().unwrap().to_owned()
+}
+
+/// Another host, port and target.
+pub(crate) fn altered_urls(url: &str) -> [String; 3] {
+    let url = HttpUrl::parse(url).unwrap();
+    let (host, port, resource) = (url.host(), url.port(), url.resource());
+    [
+        format!("http://another.example.com:{port}{resource}"),
+        format!("http://{host}:1{resource}"),
+        format!("http://{host}:{port}/x{resource}"),
+    ]
+}
+
+/// What our verifying half makes of a request, where the issuer holds `*`.
+pub(crate) fn check(line: RequestLine<'_>) -> Result<Option<Verified>, AuthenticateError> {
+    authenticate(line, NOW, |client_id| {
+        let issuer = issuer();
+        (client_id == issuer.client_id.as_str()).then(|| Client {
+            access_token: issuer.access_token,
+            scopes: scopes(&["*"]),
+            expires: None,
+        })
+    })
+}
+
+/// Who such a request is from.
+pub(crate) fn verified(credentials: &Credentials) -> Verified {
+    let certificate = credentials.certificate.as_ref();
+    let held = certificate.map_or(scopes(&["*"]), |certificate| certificate.scopes().to_vec());
+    let mut granted = credentials.authorized_scopes.clone().unwrap_or(held);
+    granted.extend(scopes(&["assume:anonymous"]));
+    Verified {
+        client_id: credentials.client_id.to_string(),
+        scopes: granted,
+        expires: certificate.map(|certificate| certificate.expiry()),
+        hash: None,
+    }
+}
+
+fn issuer() -> Credentials {
+    Credentials::permanent("project/Harbour|x~@y+z", "no-secret").unwrap()
+}
+
+fn scopes(texts: &[&str]) -> Vec<Scope> {
+    texts.iter().map(|text| text.parse().unwrap()).collect()
+}

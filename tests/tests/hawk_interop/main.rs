@@ -1,0 +1,198 @@
+//! Headers and bewits go both ways between core and implementations of Hawk that others wrote: npm
+//! `hawk`, which Taskcluster's auth service runs, and PyPI `mohawk`.
+
+mod cases;
+
+use cases::{
+    HOUR, NOT_FOR_MOHAWK, NOT_FOR_NPM_HAWKS_CLIENT, NOW, URLS, altered_urls, cases, check,
+    our_header, verified,
+};
+use serde_json::{Value, json};
+use stories::clients::{Oracle, node, python};
+use taskcluster_proxy_core::Timestamp;
+use taskcluster_proxy_core::credentials::{Signer, Verified};
+use taskcluster_proxy_core::hawk::{AuthorizationHeader, RequestLine, append_bewit};
+
+#[test]
+fn npm_hawk_accepts_our_headers() {
+    accepts_our_headers(&mut npm_hawk(), &[URLS, NOT_FOR_MOHAWK, NOT_FOR_NPM_HAWKS_CLIENT]);
+}
+
+#[test]
+fn npm_hawk_accepts_our_bewits() {
+    accepts_our_bewits(&mut npm_hawk(), &[URLS, NOT_FOR_MOHAWK, NOT_FOR_NPM_HAWKS_CLIENT]);
+}
+
+#[test]
+fn we_accept_npm_hawks_headers() {
+    we_accept_headers_of(&mut npm_hawk(), &[URLS, NOT_FOR_MOHAWK]);
+}
+
+#[test]
+fn we_accept_npm_hawks_bewits() {
+    we_accept_bewits_of(&mut npm_hawk(), &[URLS, NOT_FOR_MOHAWK]);
+}
+
+#[test]
+fn mohawk_accepts_our_headers() {
+    accepts_our_headers(&mut mohawk(), &[URLS]);
+}
+
+#[test]
+fn mohawk_accepts_our_bewits() {
+    accepts_our_bewits(&mut mohawk(), &[URLS]);
+}
+
+#[test]
+fn we_accept_mohawks_headers() {
+    we_accept_headers_of(&mut mohawk(), &[URLS]);
+}
+
+#[test]
+fn we_accept_mohawks_bewits() {
+    we_accept_bewits_of(&mut mohawk(), &[URLS]);
+}
+
+fn npm_hawk() -> Oracle {
+    Oracle::start(node("hawk-verify.mjs"))
+}
+
+fn mohawk() -> Oracle {
+    Oracle::start(python("mohawk_verify.py"))
+}
+
+fn accepts_our_headers(oracle: &mut Oracle, urls: &[&[&str]]) {
+    for (url, credentials) in cases(urls) {
+        let authorization = our_header(&credentials, &url);
+        let altered = |attribute: &str| {
+            authorization.replace(&format!(" {attribute}=\""), &format!(" {attribute}=\"1"))
+        };
+        let altered_ext = match authorization.contains(" ext=\"") {
+            true => altered("ext"),
+            false => format!("{authorization}, ext=\"1\""),
+        };
+        let question = json!({
+            "check": "header",
+            "id": credentials.client_id.as_str(),
+            "key": credentials.access_token.expose(),
+            "now": NOW.secs(),
+            "method": "PUT",
+            "url": url.to_string(),
+            "authorization": authorization,
+        });
+        accepts(oracle, &question);
+        for authorization in [altered("mac"), altered("ts"), altered("nonce"), altered_ext] {
+            rejects(oracle, &question, "authorization", &authorization);
+        }
+        rejects(oracle, &question, "method", "POST");
+        rejects(oracle, &question, "key", "another");
+        for url in altered_urls(&url.to_string()) {
+            rejects(oracle, &question, "url", &url);
+        }
+    }
+}
+
+fn accepts_our_bewits(oracle: &mut Oracle, urls: &[&[&str]]) {
+    for (url, credentials) in cases(urls) {
+        let expires = Timestamp::from_secs(NOW.secs() + HOUR);
+        let signed = Signer::new(&credentials).bewit(&url, expires).unwrap();
+        let mut question = json!({
+            "check": "bewit",
+            "id": credentials.client_id.as_str(),
+            "key": credentials.access_token.expose(),
+            "now": NOW.secs(),
+            "method": "GET",
+            "url": signed,
+        });
+        accepts(oracle, &question);
+        rejects(oracle, &question, "key", "another");
+        for url in altered_urls(&signed) {
+            rejects(oracle, &question, "url", &url);
+        }
+        question["now"] = json!(NOW.secs() + HOUR + 1);
+        assert_ne!(oracle.ask(&question)["error"], Value::Null, "an hour and a second later");
+    }
+}
+
+fn we_accept_headers_of(oracle: &mut Oracle, urls: &[&[&str]]) {
+    for (url, credentials) in cases(urls) {
+        let ours = our_header(&credentials, &url);
+        let question = json!({
+            "sign": "header",
+            "id": credentials.client_id.as_str(),
+            "key": credentials.access_token.expose(),
+            "now": NOW.secs(),
+            "method": "PUT",
+            "url": url.to_string(),
+            "nonce": "n0nce",
+            "ext": AuthorizationHeader::parse(&ours).unwrap().ext,
+        });
+        let answer = oracle.ask(&question);
+        let line = RequestLine {
+            method: "PUT",
+            resource: url.resource(),
+            host: url.host(),
+            port: url.port(),
+            authorization: answer["authorization"].as_str(),
+        };
+        assert_eq!(check(line), Ok(Some(verified(&credentials))), "{question} {answer}");
+        let altered = answer["authorization"].as_str().unwrap().replace("mac=\"", "mac=\"A");
+        assert!(check(RequestLine { authorization: Some(&altered), ..line }).is_err());
+        refuse_altered(line);
+        assert!(check(RequestLine { method: "POST", ..line }).is_err());
+    }
+}
+
+fn we_accept_bewits_of(oracle: &mut Oracle, urls: &[&[&str]]) {
+    for (url, credentials) in cases(urls) {
+        let ours = our_header(&credentials, &url);
+        let question = json!({
+            "sign": "bewit",
+            "id": credentials.client_id.as_str(),
+            "key": credentials.access_token.expose(),
+            "now": NOW.secs(),
+            "url": url.to_string(),
+            "ttl": HOUR,
+            "ext": AuthorizationHeader::parse(&ours).unwrap().ext,
+        });
+        let answer = oracle.ask(&question);
+        let resource = append_bewit(url.resource(), answer["bewit"].as_str().unwrap());
+        let line = RequestLine {
+            method: "GET",
+            resource: &resource,
+            host: url.host(),
+            port: url.port(),
+            authorization: None,
+        };
+        let expires = Some(Timestamp::from_secs(NOW.secs() + HOUR));
+        let expected = Verified { expires, ..verified(&credentials) };
+        assert_eq!(check(line), Ok(Some(expected)), "{question} {answer}");
+        refuse_altered(line);
+    }
+}
+
+fn accepts(oracle: &mut Oracle, question: &Value) {
+    assert_eq!(oracle.ask(question), json!({ "id": question["id"] }), "{question}");
+}
+
+fn rejects(oracle: &mut Oracle, question: &Value, member: &str, value: &str) {
+    let mut altered = question.clone();
+    altered[member] = json!(value);
+    let answer = oracle.ask(&altered);
+    // `Unauthorized: Bad mac`, `MacMismatch: ..`
+    let bad_mac =
+        answer["error"].as_str().is_some_and(|error| error.to_lowercase().contains("mac"));
+    assert!(bad_mac, "{answer} to another {member}: {altered}");
+}
+
+fn refuse_altered(line: RequestLine<'_>) {
+    let resource = format!("/x{}", line.resource);
+    for altered in [
+        RequestLine { host: "another.example.com", ..line },
+        RequestLine { port: 1, ..line },
+        RequestLine { resource: &resource, ..line },
+    ] {
+        let refused = check(altered).map_err(|error| error.to_string());
+        assert_eq!(refused, Err("Unauthorized: Bad mac".to_owned()), "{altered:?}");
+    }
+}

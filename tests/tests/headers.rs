@@ -1,0 +1,312 @@
+//! What passes with a request and with its answer (requirements.md, Q6 to Q8).
+
+use serde_json::{Value, json};
+use stories::hawk::Claim;
+use stories::http1::Head;
+use stories::{Answer, Proxy, Response, Upstream, certificate, request};
+
+#[test]
+fn every_header_arrives_and_nothing_is_invented() {
+    const HEADERS: &str = "Accept: a/b\r\nX-Twice: 1\r\nCookie: a=b\r\nx-twice: 2, 3\r\n\
+                           Forwarded: for=x\r\nX-Empty:\r\nX-Twice: 1\r\nTrailer: x-sum\r\n\
+                           X-Utf8: \u{e9}\r\nX-Taskcluster-Skip-Cache: true\r\n";
+    let upstream = Upstream::start([Answer::status(200)]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    for (start, framing) in [
+        ("GET", ""),
+        ("DELETE", ""),
+        ("HEAD", ""),
+        ("POST", ""),
+        ("GET", "Content-Length: 0\r\n"),
+        ("POST", "Content-Length: 0\r\n"),
+        ("PUT", "Content-Type: x/y\r\nContent-Length: 4\r\n"),
+        ("PUT", "Content-Encoding: gzip\r\nContent-Length: 4\r\n"),
+    ] {
+        let body = if framing.ends_with("4\r\n") { "body" } else { "" };
+        let sent = format!("{start} /api/queue/v1/x HTTP/1.1\r\n{HEADERS}{framing}\r\n{body}");
+        assert_eq!(proxy.exchange(&sent).status(), 200);
+        let request = upstream.last_request();
+        let sent = Head::read(&mut sent.as_bytes()).unwrap().unwrap();
+        assert_eq!(passed_on(&request.head), by_name(&sent), "{start} {framing}");
+        assert_eq!(request.body, body.as_bytes());
+    }
+}
+
+#[test]
+fn a_body_in_chunks_arrives_in_chunks() {
+    let upstream = Upstream::start([Answer::status(200)]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    proxy.exchange(
+        "PUT /api/queue/v1/x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n\
+         2;ext\r\nab\r\n3\r\ncde\r\n0\r\n\r\n",
+    );
+    let request = upstream.wait_for_requests(1).pop().unwrap();
+    assert_eq!(request.body, b"abcde");
+    assert_eq!(by_name(&request.head).len(), 3, "{:?}", request.head);
+    assert_eq!(request.header("transfer-encoding"), Some("chunked"));
+}
+
+#[test]
+fn the_clients_authorization_is_replaced() {
+    let upstream = Upstream::start([Answer::status(200)]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    proxy.exchange(
+        "GET /api/queue/v1/x HTTP/1.1\r\nAuthorization: Bearer one\r\nauthorization: two\r\n\
+         Host: elsewhere\r\n\r\n",
+    );
+    let request = upstream.last_request();
+    assert_eq!(request.head.all("host"), [upstream.address().to_string()]);
+    // Panics unless there is exactly one Authorization.
+    Claim::of(&request).assert_signed_with("no-secret");
+}
+
+#[test]
+fn what_is_for_this_hop_stays_here() {
+    let upstream = Upstream::start([Answer::status(200)]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    proxy.exchange(
+        "PUT /api/queue/v1/x HTTP/1.1\r\nConnection: Authorization, X-Foo,Host\r\n\
+         Connection: content-length\r\nX-Foo: 1\r\nKeep-Alive: timeout=5\r\nTE: trailers\r\n\
+         Upgrade: websocket\r\nProxy-Authorization: Basic x\r\nProxy-Connection: close\r\n\
+         Authorization: Bearer x\r\nX-Kept: 1\r\nContent-Length: 4\r\n\r\nbody",
+    );
+    let request = upstream.wait_for_requests(1).pop().unwrap();
+    let expected = [("content-length", vec!["4"]), ("x-kept", vec!["1"])];
+    assert_eq!(passed_on(&request.head), expected.map(|(name, values)| (name.to_owned(), values)));
+    assert_eq!(request.body, b"body");
+    Claim::of(&request).assert_signed_with("no-secret");
+}
+
+#[test]
+fn the_same_of_answers() {
+    let answer = Answer::bytes(
+        "HTTP/1.1 200 OK\r\nConnection: X-Hop, Date\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\n\
+         Upgrade: h2c\r\nProxy-Authenticate: Basic\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
+         X-Kept: 1\r\nContent-Length: 4\r\n\r\nbody",
+    );
+    let upstream = Upstream::start([answer]);
+    let response = Proxy::in_front_of(upstream.root_url()).start().get("/api/queue/v1/x");
+    let expected = [("content-length", vec!["4"]), ("x-kept", vec!["1"])];
+    assert_eq!(
+        from_upstream(&response.head),
+        expected.map(|(name, values)| (name.to_owned(), values))
+    );
+    assert_eq!(response.text(), "body");
+}
+
+#[test]
+fn answers_pass_unchanged() {
+    let gzip = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\x03\x00\x00\x00\x00\x00\x00\x00\x00\x00";
+    for (status, headers, body) in [
+        (200, &[("Set-Cookie", "a=1"), ("X-Other", ""), ("set-cookie", "b=2, c")][..], &b"x"[..]),
+        (200, &[("Content-Encoding", "gzip"), ("Content-Type", "application/json")], gzip),
+        (206, &[("Content-Range", "bytes 0-0/9"), ("ETag", "\"x\"")], b"x"),
+        (299, &[], b""),
+        (301, &[("Location", "http://elsewhere.example/?a#b")], b"moved"),
+        (303, &[("Location", "/relative//../x")], b""),
+        (401, &[("WWW-Authenticate", "Hawk"), ("Date", "Thu, 01 Jan 1970 00:00:00 GMT")], b"{}"),
+        (404, &[("Content-Type", "text/html")], b"<html>"),
+        (429, &[("Retry-After", "1")], b""),
+    ] {
+        let upstream = Upstream::start([Answer::new(status, headers, body)]);
+        let response = Proxy::in_front_of(upstream.root_url()).start().get("/api/queue/v1/x");
+        assert_eq!((response.status(), response.body.as_slice()), (status, body));
+        let length = body.len().to_string();
+        let sent = headers.iter().copied().chain([("Content-Length", length.as_str())]);
+        assert_eq!(from_upstream(&response.head), sorted(sent));
+        assert_eq!(upstream.requests().len(), 1);
+    }
+}
+
+#[test]
+fn an_answer_in_chunks_passes_in_chunks() {
+    let upstream = Upstream::start([Answer::chunked(["one", "two"])]);
+    let response = Proxy::in_front_of(upstream.root_url()).start().get("/api/queue/v1/x");
+    assert_eq!((response.text(), response.complete), ("onetwo", true));
+    assert_eq!(from_upstream(&response.head), sorted([("Transfer-Encoding", "chunked")]));
+}
+
+#[test]
+fn interim_answers_do_not_confuse_it() {
+    let interim = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n\
+                   HTTP/1.1 102 Processing\r\n\r\n";
+    let answer = Answer::bytes(interim).before_body().then_read_body();
+    let upstream =
+        Upstream::start([answer.then("HTTP/1.1 201 \r\nContent-Length: 5\r\n\r\nfinal")]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    let mut connection = proxy.connect();
+    for _ in 0..2 {
+        connection.send(request("PUT", "/api/queue/v1/x", "body"));
+        let response = connection.response();
+        assert_eq!((response.status(), response.text()), (201, "final"));
+    }
+    assert_eq!(upstream.wait_for_requests(2)[1].body, b"body");
+}
+
+#[test]
+fn a_client_may_wait_for_a_100() {
+    let upstream = Upstream::start([Answer::ok("done")]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    let mut connection = proxy.connect();
+    connection
+        .send("PUT /api/queue/v1/x HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n");
+    assert_eq!(connection.response().status(), 100);
+    connection.send("body");
+    assert_eq!(connection.response().text(), "done");
+    assert_eq!(upstream.wait_for_requests(1)[0].body, b"body");
+}
+
+#[test]
+fn answers_without_a_body_keep_what_they_say_of_it() {
+    for (method, answer, header) in [
+        ("HEAD", "200 \r\nContent-Length: 5", ("Content-Length", "5")),
+        ("HEAD", "200 \r\nTransfer-Encoding: chunked\r\nX-Some: 1", ("X-Some", "1")),
+        ("GET", "204 \r\nX-Some: 1", ("X-Some", "1")),
+        ("GET", "304 \r\nETag: \"x\"", ("ETag", "\"x\"")),
+    ] {
+        let upstream = Upstream::start([Answer::bytes(format!("HTTP/1.1 {answer}\r\n\r\n"))]);
+        let proxy = Proxy::in_front_of(upstream.root_url()).start();
+        let mut connection = proxy.connect();
+        // Twice: were there a body, the second answer would not begin where it does.
+        for _ in 0..2 {
+            connection.send(request(method, "/api/queue/v1/x", ""));
+            let response = connection.response_to(method);
+            assert!(response.complete && response.body.is_empty());
+            assert_eq!(from_upstream(&response.head), sorted([header]), "{method} {answer}");
+        }
+    }
+}
+
+#[test]
+fn clients_of_http_1_0_are_served() {
+    let answers = [Answer::ok("one"), Answer::chunked(["t", "wo"]), Answer::ok("three")];
+    let upstream = Upstream::start(answers);
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    for expected in ["one", "two"] {
+        let mut connection = proxy.connect();
+        connection.send("GET /api/queue/v1/x HTTP/1.0\r\n\r\n");
+        let response = connection.response();
+        assert_eq!((response.text(), response.header("transfer-encoding")), (expected, None));
+        assert_eq!(connection.read_to_end(), b"");
+        assert_eq!(upstream.last_request().head.start_line(), "GET /api/queue/v1/x HTTP/1.1");
+    }
+    let mut kept = proxy.connect();
+    for _ in 0..2 {
+        kept.send("GET /api/queue/v1/x HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+        assert_eq!(kept.response().text(), "three");
+    }
+}
+
+#[test]
+fn each_answer_says_whose_it_is() {
+    let upstream = Upstream::start([Answer::status(204), Answer::status(404)]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    for response in own_and_others(&proxy) {
+        assert_eq!(whose(&response), [("x-taskcluster-proxy-perm-clientid", json!("tester"))]);
+    }
+}
+
+#[test]
+fn each_answer_says_what_temporary_credentials_may_do() {
+    let upstream = Upstream::start([Answer::status(204), Answer::status(404)]);
+    let proxy = Proxy::in_front_of(upstream.root_url())
+        .env("TASKCLUSTER_CERTIFICATE", certificate(&["a:*", "b:\"c\""]).to_string())
+        .args(["a:b"])
+        .start();
+    for response in own_and_others(&proxy) {
+        let expected = [
+            ("x-taskcluster-proxy-temp-clientid", json!("tester")),
+            ("x-taskcluster-proxy-temp-scopes", json!(["a:*", "b:\"c\""])),
+            ("x-taskcluster-authorized-scopes", json!(["a:b"])),
+        ];
+        assert_eq!(whose(&response), expected);
+    }
+}
+
+#[test]
+fn each_proxied_answer_says_where_it_comes_from() {
+    let upstream = Upstream::start([Answer::status(200)]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    let endpoint = format!("{}/api/queue/v1/a%2F//?b", upstream.root_url());
+    let response = proxy.get("/queue/v1/a%2F//?b");
+    assert_eq!(response.header("x-taskcluster-endpoint"), Some(endpoint.as_str()));
+}
+
+#[test]
+fn an_upstream_cannot_forge_them() {
+    let forged = [
+        ("X-Taskcluster-Proxy-Version", "0"),
+        ("x-taskcluster-proxy-version", "1"),
+        ("X-Taskcluster-Proxy-Revision", "forged"),
+        ("X-Taskcluster-Proxy-Perm-ClientId", "forged"),
+        ("X-Taskcluster-Endpoint", "forged"),
+        ("X-Taskcluster-Authorized-Scopes", "[\"*\"]"),
+    ];
+    let upstream = Upstream::start([Answer::new(200, &forged, "")]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).args(["a:b"]).start();
+    let response = proxy.get("/api/queue/v1/x");
+    for (name, _) in forged {
+        let values = response.head.all(name);
+        assert!(values.len() == 1 && values != ["forged"] && values != ["[\"*\"]"], "{values:?}");
+    }
+    assert_eq!(response.head.all("x-taskcluster-proxy-version"), [env!("CARGO_PKG_VERSION")]);
+}
+
+/// Answers of every kind: proxied, one of an error upstream, and the proxy's own.
+fn own_and_others(proxy: &Proxy) -> Vec<Response> {
+    let put = json!({ "clientId": "tester" }).to_string();
+    vec![
+        proxy.get("/api/queue/v1/x"),
+        proxy.get("/api/queue/v1/x"),
+        proxy.call("POST", "/bewit", "https://tc.example.com/x"),
+        proxy.call("POST", "/bewit", "nonsense"),
+        proxy.get("/bewit"),
+        proxy.call("PUT", "/credentials", put),
+        proxy.get("/nowhere"),
+    ]
+}
+
+/// The headers about credentials, in the order of the requirements; their JSON read.
+fn whose(response: &Response) -> Vec<(&'static str, Value)> {
+    assert!(response.header("x-taskcluster-proxy-version").is_some(), "{response:?}");
+    assert!(response.header("x-taskcluster-proxy-revision").is_some(), "{response:?}");
+    [
+        "x-taskcluster-proxy-perm-clientid",
+        "x-taskcluster-proxy-temp-clientid",
+        "x-taskcluster-proxy-temp-scopes",
+        "x-taskcluster-authorized-scopes",
+    ]
+    .into_iter()
+    .filter_map(|name| {
+        let value = response.header(name)?;
+        Some((name, serde_json::from_str(value).unwrap_or_else(|_| json!(value))))
+    })
+    .collect()
+}
+
+/// What of a request came from the client.
+fn passed_on(head: &Head) -> Vec<(String, Vec<&str>)> {
+    let ours = ["authorization", "host"];
+    by_name(head).into_iter().filter(|(name, _)| !ours.contains(&name.as_str())).collect()
+}
+
+/// What of an answer came from upstream.
+fn from_upstream(head: &Head) -> Vec<(String, Vec<&str>)> {
+    let ours = |name: &str| name.starts_with("x-taskcluster-");
+    by_name(head).into_iter().filter(|(name, _)| !ours(name)).collect()
+}
+
+fn by_name(head: &Head) -> Vec<(String, Vec<&str>)> {
+    sorted(head.headers())
+}
+
+/// Sorted by name, the values of each name in the order in which they came.
+fn sorted<'a>(
+    headers: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Vec<(String, Vec<&'a str>)> {
+    let mut sorted = std::collections::BTreeMap::<String, Vec<&str>>::new();
+    for (name, value) in headers {
+        sorted.entry(name.to_ascii_lowercase()).or_default().push(value);
+    }
+    sorted.into_iter().collect()
+}

@@ -1,0 +1,96 @@
+//! Connections that are kept between requests, and upstreams that close them (requirements.md, F2).
+
+use stories::{Answer, Connection, Proxy, Request, Upstream};
+
+const GET: &str = "GET /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n";
+const POST: &str = "POST /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc";
+const CHUNKED: &str = "POST /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\n\
+                       Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+const DELETE: &str = "DELETE /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n";
+
+#[test]
+fn one_connection_serves_many_requests() {
+    let upstream = Upstream::start([Answer::ok("up"), Answer::chunked(["u", "p"])]);
+    assert_eq!(requests_lost_by(&upstream, 50), 0);
+    // A body of unknown length goes over a connection of its own.
+    assert_eq!(upstream.connections(), 1 + 50 / 4);
+}
+
+#[test]
+fn answers_without_a_body_leave_the_connection_open_too() {
+    for status in [204, 304, 404] {
+        let upstream = Upstream::start([Answer::status(status)]);
+        let proxy = Proxy::in_front_of(upstream.root_url()).start();
+        for request in [GET, POST, GET] {
+            assert_eq!(proxy.exchange(request).status(), status);
+        }
+        let head = "HEAD /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n";
+        assert_eq!(proxy.exchange(head).status(), status);
+        assert_eq!(upstream.connections(), 1, "{status}");
+    }
+}
+
+#[test]
+fn no_request_is_lost_where_each_connection_is_closed_after_its_answer() {
+    for close in ["close", "Close", "x, close"] {
+        let answer = Answer::new(200, &[("Connection", close)], "up").then_close();
+        let upstream = Upstream::start([answer]);
+        assert_eq!(requests_lost_by(&upstream, 50), 0);
+        assert_eq!(upstream.requests().len(), 50);
+    }
+}
+
+#[test]
+fn no_request_is_lost_where_idle_connections_are_closed_without_a_word() {
+    let upstream = Upstream::start([Answer::ok("up").then_close()]);
+    assert_eq!(requests_lost_by(&upstream, 50), 0);
+    assert_eq!(upstream.requests().len(), 50);
+}
+
+#[test]
+fn no_request_is_lost_where_idle_connections_are_reset() {
+    let upstream = Upstream::start([Answer::ok("up").then_reset()]);
+    assert_eq!(requests_lost_by(&upstream, 50), 0);
+    assert_eq!(upstream.requests().len(), 50);
+}
+
+#[test]
+fn no_request_is_lost_where_every_other_one_finds_its_connection_closing() {
+    // The upstream reads the request's head before it closes: it might have done what it asks for.
+    let upstream = Upstream::start(|request: &Request| match request.index % 2 {
+        0 => Answer::ok("up"),
+        _ => Answer::nothing().before_body().then_reset(),
+    });
+    assert_eq!(requests_lost_by(&upstream, 12), 0);
+}
+
+#[test]
+fn connections_are_kept_for_requests_at_the_same_time() {
+    let upstream = Upstream::start([Answer::ok("up")]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    for _ in 0..5 {
+        let mut clients = [(); 10].map(|()| proxy.connect());
+        clients.iter_mut().for_each(|client| client.send(GET));
+        assert!(clients.iter_mut().map(Connection::response).all(|it| it.status() == 200));
+    }
+    assert!(upstream.connections() <= 10, "{}", upstream.connections());
+}
+
+#[test]
+fn a_connection_with_more_on_it_than_the_answer_is_not_used_again() {
+    let upstream = Upstream::start([Answer::ok("up").then("HTTP/1.1 200 \r\n\r\nnot asked for")]);
+    assert_eq!(requests_lost_by(&upstream, 10), 0);
+}
+
+/// How many of so many requests in a row, over one connection to the proxy, bring no `up`.
+fn requests_lost_by(upstream: &Upstream, count: usize) -> usize {
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    let mut client = proxy.connect();
+    let requests = [GET, POST, CHUNKED, DELETE].into_iter().cycle().take(count);
+    let lost = requests.filter(|request| {
+        client.send(request);
+        let response = client.response();
+        (response.status(), response.text(), response.complete) != (200, "up", true)
+    });
+    lost.count()
+}

@@ -1,0 +1,175 @@
+//! Each option under `Limits` in `--help` has its effect.
+
+use socket2::{Domain, Socket, Type};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::time::Duration;
+use stories::{Answer, ClosedPort, Proxy, Request, Response, Upstream};
+
+const GET: &str = "GET /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n";
+
+#[test]
+fn half_a_head_is_waited_for_no_longer_than_the_head_timeout() {
+    let upstream = Upstream::start([Answer::ok("")]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).args(["--head-timeout", "0.2"]).start();
+    let mut nothing = proxy.connect();
+    let mut half = proxy.connect();
+    half.send(&GET[..GET.len() - 2]);
+    assert_eq!((nothing.read_to_end(), half.read_to_end()), (vec![], vec![]));
+    assert_eq!(upstream.connections(), 0);
+}
+
+#[test]
+fn an_idle_client_is_waited_for_no_longer_than_the_head_timeout() {
+    let upstream = Upstream::start([Answer::ok("")]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).args(["--head-timeout", "0.2"]).start();
+    let mut client = proxy.connect();
+    client.send(GET);
+    assert_eq!(client.response().status(), 200);
+    assert_eq!(client.read_to_end(), b"");
+}
+
+#[test]
+fn an_answer_may_take_longer_than_the_head_timeout() {
+    let upstream =
+        Upstream::start([Answer::nothing().then_trickle("HTTP/1.1 204 \r\n\r\n", TENTH)]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).args(["--head-timeout", "0.2"]).start();
+    assert_eq!(proxy.exchange(GET).status(), 204);
+}
+
+#[test]
+#[cfg(target_os = "linux")] // Elsewhere a full queue of connections is refused.
+fn a_connection_is_waited_for_no_longer_than_the_connect_timeout() {
+    let (listener, _queued) = deaf_listener();
+    let address = listener.local_addr().unwrap().as_socket().unwrap();
+    let limits = ["--connect-timeout", "0.1", "--retry-budget", "0.001"];
+    let proxy = Proxy::in_front_of(format!("http://{address}")).args(limits).start();
+    let response = proxy.exchange(GET);
+    assert_eq!(response.status(), 504);
+    assert_eq!(response.json()["code"], "UpstreamTimedOut");
+    let message = response.json()["message"].to_string();
+    assert!(message.contains("no connection within 0.1 seconds"), "{message}");
+}
+
+#[test]
+fn an_idle_connection_is_kept_no_longer_than_the_upstream_idle_timeout() {
+    let upstream = Upstream::start([Answer::ok("")]);
+    let limits = ["--upstream-idle-timeout", "0.2"];
+    let proxy = Proxy::in_front_of(upstream.root_url()).args(limits).start();
+    assert_eq!(proxy.exchange(GET).status(), 200);
+    upstream.wait_for_ends(1);
+    assert_eq!(proxy.exchange(GET).status(), 200);
+    upstream.wait_for_ends(2);
+}
+
+#[test]
+fn no_idle_connection_is_kept_if_the_timeout_is_0() {
+    let upstream = Upstream::start([Answer::ok("")]);
+    let limits = ["--upstream-idle-timeout", "0"];
+    let proxy = Proxy::in_front_of(upstream.root_url()).args(limits).start();
+    for _ in 0..3 {
+        assert_eq!(proxy.exchange(GET).status(), 200);
+    }
+    upstream.wait_for_ends(3);
+}
+
+#[test]
+fn a_body_is_sent_again_if_it_fits_the_replay_buffer() {
+    for (option, length, expected) in [
+        ("--replay-buffer", 1024, 200),
+        ("--replay-buffer", 1025, 503),
+        ("--replay-total", 1024, 200),
+        ("--replay-total", 1025, 503),
+    ] {
+        let (status, requests) = answered_after_503(&[option, "1"], length);
+        assert_eq!(status, expected, "{option} with {length} bytes");
+        assert!(requests.iter().all(|request| request.body_length == length as u64));
+    }
+}
+
+#[test]
+fn without_a_replay_buffer_only_what_has_no_body_is_sent_again() {
+    for option in ["--replay-buffer", "--replay-total"] {
+        assert_eq!(answered_after_503(&[option, "0"], 0).0, 200);
+        assert_eq!(answered_after_503(&[option, "0"], 1).0, 503);
+    }
+}
+
+#[test]
+fn what_was_kept_of_a_body_makes_room_for_others() {
+    let upstream = Upstream::start(|request: &Request| {
+        if request.index.is_multiple_of(2) { Answer::status(503) } else { Answer::ok("") }
+    });
+    let limits = ["--replay-total", "1"];
+    let proxy = Proxy::in_front_of(upstream.root_url()).args(limits).start();
+    for _ in 0..5 {
+        assert_eq!(post(&proxy, 1000).status(), 200);
+    }
+}
+
+#[test]
+fn a_retry_that_hangs_is_cut_off_by_the_budget_and_the_answer_before_is_delivered() {
+    let answers = [Answer::new(503, &[("x-first", "1")], "busy"), Answer::nothing().then_stall()];
+    let upstream = Upstream::start(answers);
+    let proxy = Proxy::in_front_of(upstream.root_url()).args(["--retry-budget", "1"]).start();
+    let response = proxy.exchange(GET);
+    assert_eq!((response.status(), response.text(), response.complete), (503, "busy", true));
+    assert_eq!(response.header("x-first"), Some("1"));
+    assert_eq!(upstream.requests().len(), 2);
+    upstream.wait_for_ends(2);
+}
+
+#[test]
+fn a_retry_that_hangs_after_no_answer_at_all_is_a_timeout() {
+    let answers = [Answer::nothing().then_close(), Answer::nothing().then_stall()];
+    let upstream = Upstream::start(answers);
+    let proxy = Proxy::in_front_of(upstream.root_url()).args(["--retry-budget", "1"]).start();
+    let response = proxy.exchange(GET);
+    assert_eq!((response.status(), &response.json()["code"]), (504, &"UpstreamTimedOut".into()));
+    upstream.wait_for_ends(2);
+}
+
+#[test]
+fn a_budget_of_0_is_for_no_retry() {
+    assert_eq!(answered_after_503(&["--retry-budget", "0"], 0).0, 503);
+}
+
+#[test]
+fn the_budget_does_not_cut_off_an_upload_that_cannot_be_sent_again_anyway() {
+    let port = ClosedPort::take();
+    let limits = ["--retry-budget", "1", "--replay-buffer", "1", "--log-level", "debug"];
+    let proxy = Proxy::in_front_of(port.root_url()).args(limits).start();
+    let mut client = proxy.connect();
+    client.send("POST /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\nContent-Length: 2000\r\n\r\n");
+    client.send([b'x'; 2000]);
+    proxy.wait_for_log("trying again");
+    let slow = Answer::nothing().then_trickle("HTTP/1.1 204 \r\n\r\n", 2 * TENTH);
+    let _upstream = Upstream::start_at(port, [slow]);
+    assert_eq!(client.response().status(), 204);
+}
+
+/// Long against what the proxy needs for anything, short against what a test may take.
+const TENTH: Duration = Duration::from_millis(100);
+
+fn post(proxy: &Proxy, length: usize) -> Response {
+    let head = "POST /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\nContent-Length";
+    proxy.exchange(format!("{head}: {length}\r\n\r\n{}", "x".repeat(length)))
+}
+
+/// The status of the answer to a request with a body of this length, where 503 is the first thing
+/// that the upstream says, and the requests that it got.
+fn answered_after_503(limits: &[&str], length: usize) -> (u16, Vec<Request>) {
+    let upstream = Upstream::start([Answer::status(503), Answer::ok("")]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).args(limits).start();
+    (post(&proxy, length).status(), upstream.requests())
+}
+
+/// Listens, but so many connections wait to be accepted that no other one is made.
+fn deaf_listener() -> (Socket, Vec<TcpStream>) {
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+    listener.listen(1).unwrap();
+    let address = listener.local_addr().unwrap().as_socket().unwrap();
+    let connect = || TcpStream::connect_timeout(&address, TENTH);
+    let waiting = std::iter::from_fn(|| connect().ok()).collect();
+    (listener, waiting)
+}

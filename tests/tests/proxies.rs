@@ -1,0 +1,127 @@
+//! HTTP proxies on the way to the upstream, named by the environment as for the Go program.
+
+use stories::hawk::Claim;
+use stories::{Answer, Proxy, ProxyBuilder, Tls, Upstream};
+
+#[test]
+fn http_goes_to_the_http_proxy_in_absolute_form() {
+    let way = Upstream::start([Answer::ok("by the way")]);
+    let proxy = tc("http").env("HTTP_PROXY", with_user(&way)).start();
+    let response = proxy.get("/api/queue/v1/a%2F//..;b?c??");
+    assert_eq!((response.status(), response.text()), (200, "by the way"));
+    let request = way.last_request();
+    assert_eq!(request.target(), "http://tc.example.test:81/api/queue/v1/a%2F//..;b?c??");
+    assert_eq!(request.head.all("host"), ["tc.example.test:81"]);
+    // `user:p@ss`
+    assert_eq!(request.head.all("proxy-authorization"), ["Basic dXNlcjpwQHNz"]);
+    Claim::of(&request).assert_signed_with("no-secret");
+}
+
+#[test]
+fn the_clients_own_authorization_to_a_proxy_does_not_pass() {
+    let way = Upstream::start([Answer::status(200)]);
+    let proxy = tc("http").env("HTTP_PROXY", way.root_url()).start();
+    proxy.exchange("GET /api/queue/v1/x HTTP/1.1\r\nProxy-Authorization: Basic x\r\n\r\n");
+    assert_eq!(way.last_request().header("proxy-authorization"), None);
+}
+
+#[test]
+fn https_goes_through_a_tunnel() {
+    let upstream = Upstream::start([Answer::ok("through")]);
+    let tls = Tls::for_host("tc.example.test").behind_proxy().start(&upstream);
+    let proxy = tc("https")
+        .env("HTTPS_PROXY", format!("http://user:p%40ss@{}", tls.address()))
+        .env("SSL_CERT_FILE", tls.authority())
+        .start();
+    for _ in 0..2 {
+        assert_eq!(proxy.get("/api/queue/v1/a//b").text(), "through");
+        let request = upstream.last_request();
+        assert_eq!(request.target(), "/api/queue/v1/a//b");
+        // What is for the proxy stays with it.
+        assert_eq!(request.header("proxy-authorization"), None);
+        Claim::of_tls(&request).assert_signed_with("no-secret");
+    }
+    // The second request used the same tunnel.
+    let [connect] = tls.connects().try_into().unwrap();
+    assert_eq!(connect.start_line(), "CONNECT tc.example.test:81 HTTP/1.1");
+    assert_eq!(connect.all("host"), ["tc.example.test:81"]);
+    assert_eq!(connect.all("proxy-authorization"), ["Basic dXNlcjpwQHNz"]);
+    assert_eq!(connect.header("authorization"), None);
+}
+
+#[test]
+fn each_scheme_has_a_proxy_of_its_own_or_all_the_same() {
+    for (scheme, name, used) in [
+        ("http", "HTTP_PROXY", true),
+        ("http", "http_proxy", true),
+        ("http", "ALL_PROXY", true),
+        ("http", "HTTPS_PROXY", false),
+        ("https", "HTTPS_PROXY", true),
+        ("https", "https_proxy", true),
+        ("https", "all_proxy", true),
+        ("https", "HTTP_PROXY", false),
+    ] {
+        // Not tried again, whether it is asked or not.
+        let way = Upstream::start([Answer::status(403)]);
+        let proxy = tc(scheme).env(name, way.root_url()).start();
+        let response = proxy.get("/api/queue/v1/x");
+        assert_eq!(way.requests().len(), usize::from(used), "{scheme} {name}");
+        assert_eq!(response.status(), if (scheme, used) == ("http", true) { 403 } else { 502 });
+    }
+}
+
+#[test]
+fn no_proxy_names_hosts_that_are_reached_directly() {
+    let cases = [
+        ("tc.example.test", false),
+        ("example.test", false),
+        (".example.test", false),
+        ("other.test, tc.example.test", false),
+        ("*", false),
+        ("xample.test", true),
+        ("other.test", true),
+        ("", true),
+    ];
+    // All at once: where there is no answer, it takes its time.
+    std::thread::scope(|scope| {
+        for (exceptions, used) in cases {
+            scope.spawn(move || {
+                let way = Upstream::start([Answer::status(403)]);
+                let proxy = tc("http").env("HTTP_PROXY", way.root_url());
+                proxy.env("NO_PROXY", exceptions).start().get("/api/queue/v1/x");
+                assert_eq!(way.requests().len(), usize::from(used), "{exceptions:?}");
+            });
+        }
+    });
+}
+
+#[test]
+fn loopback_is_always_reached_directly() {
+    let way = Upstream::start([Answer::status(403)]);
+    let upstream = Upstream::start([Answer::ok("directly")]);
+    let port = upstream.address().port();
+    for host in ["127.0.0.1", "localhost"] {
+        let proxy = Proxy::in_front_of(format!("http://{host}:{port}"))
+            .env("HTTP_PROXY", way.root_url())
+            .env("ALL_PROXY", way.root_url())
+            .start();
+        assert_eq!(proxy.get("/api/queue/v1/x").text(), "directly", "{host}");
+    }
+    assert_eq!(way.requests().len(), 0);
+}
+
+#[test]
+fn a_proxy_that_speaks_something_else_is_refused() {
+    let proxy = tc("http").env("HTTP_PROXY", "socks5://127.0.0.1:1").start();
+    let message = proxy.get("/api/queue/v1/x").refusal(502, "UpstreamUnreachable");
+    assert!(message.contains("expected a proxy with an http URL"), "{message}");
+}
+
+/// In front of a deployment that only a proxy can reach, as its name has no address.
+fn tc(scheme: &str) -> ProxyBuilder {
+    Proxy::in_front_of(format!("{scheme}://tc.example.test:81"))
+}
+
+fn with_user(way: &Upstream) -> String {
+    format!("http://user:p%40ss@{}", way.address())
+}

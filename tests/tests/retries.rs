@@ -1,0 +1,235 @@
+//! What is tried again, how, and how often (requirements.md, F1).
+
+use std::collections::HashSet;
+use stories::{Answer, ClosedPort, Gate, Proxy, Request, Response, Upstream};
+
+const GET: &str = "GET /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n";
+
+/// The default size of the replay buffer.
+const REPLAY_BUFFER: usize = 1024 * 1024;
+
+#[test]
+fn a_5xx_answer_is_tried_again() {
+    for status in [500, 502, 503, 504, 599] {
+        let (response, requests) = exchange([Answer::status(status), Answer::ok("up")], GET);
+        assert_eq!((response.status(), response.text(), requests.len()), (200, "up", 2));
+    }
+}
+
+#[test]
+fn a_4xx_answer_is_not() {
+    for status in [400, 401, 404, 409, 429] {
+        let (response, requests) = exchange([Answer::status(status), Answer::ok("")], GET);
+        assert_eq!((response.status(), requests.len()), (status, 1));
+    }
+}
+
+#[test]
+fn a_connection_that_ends_without_an_answer_is_tried_again() {
+    for end in [Answer::nothing().then_close(), Answer::nothing().then_reset()] {
+        let half = Answer::bytes("HTTP/1.1 200 \r\nContent-Le").then_close();
+        let (response, requests) = exchange([end, half, Answer::ok("up")], GET);
+        assert_eq!((response.status(), response.text(), requests.len()), (200, "up", 3));
+    }
+}
+
+#[test]
+fn an_upstream_that_is_not_up_yet_is_tried_again() {
+    let port = ClosedPort::take();
+    let debug = ["--log-level", "debug"];
+    let proxy = Proxy::in_front_of(port.root_url()).args(debug).start();
+    let mut client = proxy.connect();
+    client.send(GET);
+    proxy.wait_for_log("trying again");
+    let upstream = Upstream::start_at(port, [Answer::ok("up")]);
+    assert_eq!(client.response().text(), "up");
+    assert_eq!(upstream.requests().len(), 1);
+}
+
+#[test]
+fn after_five_retries_the_last_answer_is_delivered_as_it_is() {
+    let upstream = Upstream::start(|request: &Request| {
+        Answer::new(503, &[("x-attempt", &request.index.to_string()), ("x-attempt", "2nd")], "busy")
+    });
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    let response = proxy.exchange(GET);
+    assert_eq!((response.status(), response.text(), response.complete), (503, "busy", true));
+    assert_eq!(response.head.all("x-attempt"), ["5", "2nd"]);
+    assert_eq!(upstream.requests().len(), 6);
+    proxy.wait_for_log("after 6 attempts");
+}
+
+#[test]
+fn after_five_retries_without_an_answer_the_reason_is_told() {
+    let (response, requests) = exchange([Answer::nothing().then_close()], GET);
+    assert_eq!((response.status(), requests.len()), (502, 6));
+    assert_eq!(response.json()["code"], "UpstreamUnreachable");
+    assert_eq!(response.header("content-type"), Some("application/json"));
+}
+
+#[test]
+fn where_nobody_listens_the_reason_is_told() {
+    let port = ClosedPort::take();
+    let proxy = Proxy::in_front_of(port.root_url()).start();
+    let response = proxy.exchange(GET);
+    let message = response.json()["message"].as_str().unwrap().to_owned();
+    assert_eq!(response.status(), 502);
+    assert!(message.contains(&port.root_url()), "{message}");
+}
+
+#[test]
+fn an_answer_is_kept_when_later_attempts_bring_none() {
+    let busy = Answer::new(503, &[("x-kept", "1")], "busy");
+    let nothing = Answer::nothing().then_reset();
+    let (response, requests) = exchange([Answer::status(500), busy, nothing], GET);
+    assert_eq!((response.status(), response.text(), response.complete), (503, "busy", true));
+    assert_eq!((response.header("x-kept"), requests.len()), (Some("1"), 6));
+}
+
+#[test]
+fn each_attempt_is_signed_afresh() {
+    let (_, requests) = exchange([Answer::status(503)], GET);
+    let nonces: HashSet<&str> = requests.iter().map(|it| attribute(it, "nonce")).collect();
+    let macs: HashSet<&str> = requests.iter().map(|it| attribute(it, "mac")).collect();
+    assert_eq!((requests.len(), nonces.len(), macs.len()), (6, 6, 6));
+    let times: Vec<u64> = requests.iter().map(|it| attribute(it, "ts").parse().unwrap()).collect();
+    assert!(times.is_sorted(), "{times:?}");
+}
+
+#[test]
+fn attempts_differ_in_their_signature_alone() {
+    let request = "PUT /api/a/v1/%2f//?b HTTP/1.1\r\nHost: x\r\nX-Twice: 1\r\nX-Twice: 2\r\n\
+                   Content-Length: 3\r\n\r\nabc";
+    let (_, requests) = exchange([Answer::status(503), Answer::ok("")], request);
+    let unsigned = |request: &Request| {
+        let headers = request.head.headers().filter(|(name, _)| *name != "authorization");
+        let headers = headers.map(|(name, value)| format!("{name}: {value}"));
+        (request.head.start_line().to_owned(), headers.collect::<Vec<_>>(), request.body.clone())
+    };
+    let [first, second] = requests.try_into().unwrap();
+    assert_eq!(unsigned(&first), unsigned(&second));
+}
+
+#[test]
+fn a_body_is_sent_whole_each_time() {
+    for request in [put(REPLAY_BUFFER), chunked(&["a".repeat(1000), "b".repeat(REPLAY_BUFFER / 2)])]
+    {
+        let answers = [Answer::status(503), Answer::nothing().then_close(), Answer::ok("")];
+        let (response, requests) = exchange(answers, &request);
+        assert_eq!((response.status(), requests.len()), (200, 3));
+        for request in &requests {
+            assert!(request.complete);
+            assert_eq!(request.body, requests[0].body);
+            assert_eq!(request.header("content-length"), requests[0].header("content-length"));
+        }
+    }
+}
+
+#[test]
+fn a_body_that_outgrows_the_replay_buffer_is_sent_once() {
+    for request in [put(REPLAY_BUFFER + 1), chunked(&["a".repeat(REPLAY_BUFFER), "b".to_owned()])] {
+        let answers = [Answer::new(503, &[], "busy"), Answer::ok("")];
+        let (response, requests) = exchange(answers, &request);
+        assert_eq!((response.status(), response.text(), requests.len()), (503, "busy", 1));
+        assert_eq!(requests[0].body_length, REPLAY_BUFFER as u64 + 1);
+
+        let answers = [Answer::nothing().then_close(), Answer::ok("")];
+        let (response, requests) = exchange(answers, &request);
+        assert_eq!((response.status(), requests.len()), (502, 1));
+    }
+}
+
+#[test]
+fn a_body_of_any_size_is_sent_again_if_nothing_of_it_was_sent() {
+    let port = ClosedPort::take();
+    let debug = ["--log-level", "debug"];
+    let proxy = Proxy::in_front_of(port.root_url()).args(debug).start();
+    let mut client = proxy.connect();
+    let request = put(5 * REPLAY_BUFFER);
+    let (begin, rest) = request.split_at(100);
+    client.send(begin);
+    proxy.wait_for_log("trying again");
+    let upstream = Upstream::start_at(port, [Answer::ok("up")]);
+    client.send(rest);
+    assert_eq!(client.response().text(), "up");
+    assert_eq!(upstream.requests()[0].body_length, 5 * REPLAY_BUFFER as u64);
+}
+
+#[test]
+fn an_early_answer_survives_the_attempts_that_bring_none() {
+    let gate = Gate::new();
+    let busy = Answer::bytes("HTTP/1.1 503 \r\nContent-Length: 4\r\n\r\n").before_body();
+    let busy = busy.then("bu").then_wait(&gate).then("sy").then_stall();
+    let upstream = Upstream::start([busy, Answer::nothing().then_close()]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    let mut client = proxy.connect();
+    client.send("POST /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nabc");
+    upstream.wait_for("a second attempt", |requests| (requests.len() == 2).then_some(()));
+    client.send("def");
+    upstream.wait_for("the last attempt", |requests| (requests.len() == 6).then_some(()));
+    gate.open();
+    let response = client.response();
+    assert_eq!((response.status(), response.text(), response.complete), (503, "busy", true));
+    upstream.wait_for_ends(6);
+}
+
+#[test]
+fn what_is_sent_between_two_attempts_is_not_lost() {
+    let busy = Answer::status(503).before_body().then_read_body().then_stall();
+    let upstream = Upstream::start([busy, Answer::ok("up")]);
+    let debug = ["--log-level", "debug"];
+    let proxy = Proxy::in_front_of(upstream.root_url()).args(debug).start();
+    let mut client = proxy.connect();
+    let request = put(2 * REPLAY_BUFFER);
+    let (begin, rest) = request.split_at(1000);
+    client.send(begin);
+    proxy.wait_for_log("trying again");
+    client.send(rest);
+    assert_eq!(client.response().text(), "up");
+    assert_eq!(upstream.requests()[1].body_length, 2 * REPLAY_BUFFER as u64);
+}
+
+#[test]
+fn a_retry_may_begin_while_the_client_is_still_sending() {
+    let busy = Answer::status(503).before_body().then_stall();
+    let upstream = Upstream::start([busy, Answer::ok("up")]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    let mut client = proxy.connect();
+    client.send("POST /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nabc");
+    upstream.wait_for("a second attempt", |requests| (requests.len() == 2).then_some(()));
+    client.send("def");
+    assert_eq!(client.response().text(), "up");
+    assert_eq!(upstream.requests()[1].body, b"abcdef");
+    upstream.wait_for_ends(1);
+}
+
+/// The response to a request in front of an upstream that answers like this, and what the upstream
+/// got.
+fn exchange<const N: usize>(
+    answers: [Answer; N],
+    request: impl AsRef<[u8]>,
+) -> (Response, Vec<Request>) {
+    let upstream = Upstream::start(answers);
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    let response = proxy.exchange(request);
+    (response, upstream.requests())
+}
+
+fn put(length: usize) -> String {
+    let head = "PUT /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\nContent-Length";
+    let body: String = ('a'..='z').cycle().take(length).collect();
+    format!("{head}: {length}\r\n\r\n{body}")
+}
+
+fn chunked(chunks: &[String]) -> String {
+    let head = "POST /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let chunks = chunks.iter().map(|chunk| format!("{:x}\r\n{chunk}\r\n", chunk.len()));
+    format!("{head}{}0\r\n\r\n", chunks.collect::<String>())
+}
+
+/// An attribute of the Authorization header.
+fn attribute<'a>(request: &'a Request, name: &str) -> &'a str {
+    let authorization = request.header("authorization").expect("requests are signed");
+    let (_, after) = authorization.split_once(&format!("{name}=\"")).expect("Hawk has it");
+    after.split_once('"').expect("quotes are closed").0
+}

@@ -1,0 +1,284 @@
+//! Bodies of any size pass as they come, and the memory stays as it is (requirements.md, F5).
+
+use std::thread;
+use stories::http1::Body;
+use stories::{Answer, Connection, Gate, Proxy, Request, Upstream};
+
+const GET: &str = "GET /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n";
+const CHUNKED: &str = "HTTP/1.1 200 \r\nTransfer-Encoding: chunked\r\n\r\n";
+
+const MIB: u64 = 1024 * 1024;
+
+/// What the proxy may need at most, whatever passes through it.
+const PEAK: u64 = 48 * MIB;
+
+#[test]
+fn server_sent_events_come_one_by_one() {
+    let gates = [(); 3].map(|()| Gate::new());
+    let head = "HTTP/1.1 200 \r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked";
+    let answer = gates.iter().fold(Answer::bytes(format!("{head}\r\n\r\n")), |answer, gate| {
+        answer.then_wait(gate).then_chunk("data: event\n\n")
+    });
+    let upstream = Upstream::start([answer.then("0\r\n\r\n")]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    let mut client = proxy.connect();
+    client.send(GET);
+    let head = client.head();
+    assert_eq!(head.header("content-type"), Some("text/event-stream"));
+    let mut body = Body::of_response(&head, "GET");
+    for gate in gates {
+        gate.open();
+        assert_eq!(client.body_until(&mut body, "\n\n"), b"data: event\n\n");
+    }
+    assert_eq!(client.body_length(&mut body), 0);
+}
+
+#[test]
+fn the_first_bytes_of_a_long_poll_come_before_its_last() {
+    let gate = Gate::new();
+    let head = "HTTP/1.1 200 \r\nContent-Length: 9\r\n\r\n";
+    let answer = Answer::bytes(head).then("first").then_wait(&gate).then("last");
+    let upstream = Upstream::start([answer]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    let mut client = proxy.connect();
+    client.send(GET);
+    let mut body = Body::of_response(&client.head(), "GET");
+    assert_eq!(client.body_until(&mut body, "first"), b"first");
+    gate.open();
+    assert_eq!(client.body_until(&mut body, "last"), b"last");
+}
+
+#[test]
+fn the_first_bytes_of_an_upload_arrive_before_the_last_are_sent() {
+    for (framing, first, last) in [
+        ("Content-Length: 9", "first", "last"),
+        ("Transfer-Encoding: chunked", "5\r\nfirst\r\n", "4\r\nlast\r\n0\r\n\r\n"),
+    ] {
+        let upstream = Upstream::start([Answer::ok("")]);
+        let proxy = Proxy::in_front_of(upstream.root_url()).start();
+        let mut client = proxy.connect();
+        client.send(format!("PUT /a/v1/b HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n{first}"));
+        let came = |request: &Request| (request.body == b"first").then_some(());
+        upstream.wait_for("the first bytes", |requests| came(requests.first()?));
+        client.send(last);
+        assert_eq!(client.response().status(), 200);
+        assert_eq!(upstream.requests()[0].body, b"firstlast");
+    }
+}
+
+#[test]
+fn both_directions_can_go_on_at_once() {
+    let gate = Gate::new();
+    let answer = Answer::bytes(CHUNKED).then_chunk("early").before_body().then_wait(&gate);
+    let upstream = Upstream::start([answer.then_read_body().then_chunk("late").then("0\r\n\r\n")]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    let mut client = proxy.connect();
+    client.send("PUT /a/v1/b HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nfirst");
+    let mut body = Body::of_response(&client.head(), "PUT");
+    assert_eq!(client.body_until(&mut body, "early"), b"early");
+    gate.open();
+    client.send("last");
+    assert_eq!(client.body_until(&mut body, "late"), b"late");
+    assert_eq!(upstream.requests()[0].body, b"firstlast");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_client_that_reads_nothing_stops_the_upstream_and_not_the_others() {
+    let upstream = Upstream::start(|request: &Request| match request.target() {
+        "/api/a/v1/large" => Answer::large(512 * MIB),
+        _ => Answer::ok("up"),
+    });
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    let mut client = proxy.connect();
+    client.send("GET /a/v1/large HTTP/1.1\r\nHost: x\r\n\r\n");
+    let mut body = Body::of_response(&client.head(), "GET");
+    for _ in 0..200 {
+        assert_eq!(proxy.exchange(GET).text(), "up");
+    }
+    assert_below(proxy.peak_memory(), PEAK);
+    assert_eq!(client.body_length(&mut body), 512 * MIB);
+    assert_below(proxy.peak_memory(), PEAK);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn half_a_gigabyte_up_and_down_takes_no_more_memory() {
+    let upstream = Upstream::start([Answer::large(512 * MIB)]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    transfer(proxy.connect(), 512 * MIB, 512 * MIB);
+    assert_eq!(upstream.requests()[0].body_length, 512 * MIB);
+    assert_below(proxy.peak_memory(), PEAK);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn many_transfers_at_once_take_no_more_memory() {
+    let upstream = Upstream::start([Answer::large(16 * MIB)]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    thread::scope(|scope| {
+        for _ in 0..32 {
+            scope.spawn(|| transfer(proxy.connect(), 16 * MIB, 16 * MIB));
+        }
+    });
+    assert!(upstream.requests().iter().all(|request| request.body_length == 16 * MIB));
+    assert_below(proxy.peak_memory(), PEAK);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn bodies_that_are_kept_to_be_sent_again_take_no_more_memory() {
+    let upstream = Upstream::start(|request: &Request| match request.index {
+        0..64 => Answer::status(503),
+        _ => Answer::ok("up"),
+    });
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    thread::scope(|scope| {
+        for _ in 0..64 {
+            scope.spawn(|| {
+                let head = "PUT /a/v1/b HTTP/1.1\r\nHost: x\r\nContent-Length";
+                let body = "x".repeat(MIB as usize);
+                proxy.exchange(format!("{head}: {MIB}\r\n\r\n{body}"));
+            });
+        }
+    });
+    assert_below(proxy.peak_memory(), PEAK);
+}
+
+#[test]
+fn trailers_pass() {
+    let head = "HTTP/1.1 200 \r\nTrailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let upstream = Upstream::start([Answer::bytes(head).then("2\r\nup\r\n0\r\nx-sum: 1\r\n\r\n")]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    let response = proxy.exchange(
+        "GET /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\nConnection: TE\r\nTE: trailers\r\n\r\n",
+    );
+    assert_eq!((response.text(), response.complete), ("up", true));
+    assert_eq!(String::from_utf8_lossy(&response.trailers).to_lowercase(), "x-sum: 1\r\n");
+}
+
+#[test]
+fn a_client_is_told_to_continue_when_the_upstream_asks_for_the_body() {
+    let answer = Answer::bytes("HTTP/1.1 100 Continue\r\n\r\n").before_body().then_read_body();
+    let upstream = Upstream::start([answer.then("HTTP/1.1 204 \r\n\r\n")]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    let mut client = expecting_client(&proxy);
+    assert_eq!(client.response().status(), 100);
+    client.send("body");
+    assert_eq!(client.response().status(), 204);
+    let [request] = upstream.requests().try_into().unwrap();
+    assert_eq!(
+        (request.body.as_slice(), request.header("expect")),
+        (&b"body"[..], Some("100-continue"))
+    );
+}
+
+#[test]
+fn a_client_is_told_to_continue_though_the_upstream_knows_nothing_of_it() {
+    let upstream = Upstream::start([Answer::ok("up")]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    let mut client = expecting_client(&proxy);
+    assert_eq!(client.response().status(), 100);
+    client.send("body");
+    assert_eq!(client.response().text(), "up");
+}
+
+#[test]
+fn a_client_is_not_told_to_continue_when_the_upstream_does_not_want_the_body() {
+    for status in [401, 417, 200] {
+        let answer = Answer::new(status, &[], "early").before_body();
+        let upstream = Upstream::start([answer.then_read_body()]);
+        let proxy = Proxy::in_front_of(upstream.root_url()).start();
+        let mut client = expecting_client(&proxy);
+        let response = client.response();
+        assert_eq!(
+            (response.status(), response.text(), response.complete),
+            (status, "early", true)
+        );
+        assert_eq!(response.header("connection"), Some("close"));
+        assert_eq!(client.read_to_end(), b"");
+        upstream.wait_for_ends(1);
+        assert_eq!(upstream.requests()[0].body_length, 0);
+    }
+}
+
+#[test]
+fn what_waits_to_be_told_to_continue_is_tried_again_like_everything() {
+    let busy = Answer::status(503).before_body().then_stall();
+    let asks = Answer::bytes("HTTP/1.1 100 Continue\r\n\r\n").before_body().then_read_body();
+    let upstream = Upstream::start([busy, asks.then("HTTP/1.1 204 \r\n\r\n")]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    let mut client = expecting_client(&proxy);
+    assert_eq!(client.response().status(), 100);
+    client.send("body");
+    assert_eq!(client.response().status(), 204);
+    upstream.wait_for_ends(1);
+}
+
+#[test]
+fn an_answer_that_comes_before_the_whole_body_is_delivered() {
+    for length in [100_000, MIB, 64 * MIB] {
+        for ends in [Answer::then_close, Answer::then_reset] {
+            let early = Answer::new(413, &[("Connection", "close")], "too large").before_body();
+            let upstream = Upstream::start([ends(early)]);
+            let proxy = Proxy::in_front_of(upstream.root_url()).start();
+            for _ in 0..5 {
+                let mut client = proxy.connect();
+                upload(&mut client, length);
+                let response = client.response();
+                let came = (response.status(), response.text(), response.complete);
+                assert_eq!(came, (413, "too large", true), "{length} bytes");
+            }
+            assert_eq!(upstream.requests().len(), 5);
+        }
+    }
+}
+
+#[test]
+fn a_client_can_finish_sending_after_an_early_answer() {
+    for length in [100_000, MIB, 64 * MIB] {
+        let early = Answer::new(413, &[("Connection", "close")], "too large").before_body();
+        let upstream = Upstream::start([early.then_close()]);
+        let proxy = Proxy::in_front_of(upstream.root_url()).start();
+        let mut client = proxy.connect();
+        assert!(upload(&mut client, length), "{length} bytes");
+        assert_eq!(client.response().status(), 413);
+    }
+}
+
+#[test]
+fn a_client_can_finish_sending_what_goes_nowhere() {
+    let proxy = Proxy::sandbox().start();
+    let mut client = proxy.connect();
+    client.send(format!("PUT /no_host HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", MIB));
+    client.send(vec![b'x'; MIB as usize]);
+    assert_eq!(client.response().status(), 404);
+}
+
+/// One that does not send its body of 4 bytes yet.
+fn expecting_client(proxy: &Proxy) -> Connection {
+    let mut client = proxy.connect();
+    client.send(
+        "PUT /a/v1/b HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n",
+    );
+    client
+}
+
+/// A body of `up` bytes there, and one of `down` bytes back.
+fn transfer(mut client: Connection, up: u64, down: u64) {
+    assert!(upload(&mut client, up));
+    let mut body = Body::of_response(&client.head(), "PUT");
+    assert_eq!(client.body_length(&mut body), down);
+}
+
+/// Sends a request with a body of this length; `false` if the proxy does not take all of it.
+fn upload(client: &mut Connection, length: u64) -> bool {
+    client.send(format!("PUT /a/v1/b HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n"));
+    let block = vec![b'x'; MIB as usize];
+    let lengths = (0..length).step_by(block.len()).map(|sent| (length - sent).min(MIB) as usize);
+    lengths.map(|length| client.try_send(&block[..length])).all(|sent| sent.is_ok())
+}
+
+fn assert_below(found: u64, limit: u64) {
+    assert!(found < limit, "expected less than {} MiB, found {}", limit / MIB, found / MIB);
+}
