@@ -19,17 +19,20 @@ function installToolchain() {
 
 // The standard library as it comes prepared is a fifth of the module: it prints panics, of which the
 // module has none. Rebuilding it is not stable yet, hence RUSTC_BOOTSTRAP.
+const BOOTSTRAP = ['-Zbuild-std=std,panic_abort', '-Zbuild-std-features=optimize_for_size'];
+const RUSTFLAGS = [
+  '-Zunstable-options',
+  '-Cpanic=immediate-abort',
+  '-Zlocation-detail=none',
+  // Every engine that this package is for has it; SHA-256 is twice as fast, and smaller.
+  '-Ctarget-feature=+simd128',
+  // Where opt-level "z" inlines nothing, signing takes a seventh longer for 2 % less.
+  '-Cllvm-args=-inline-threshold=25',
+];
+
 function compileModule() {
-  cargo(
-    [
-      'build', '--package', 'taskcluster-proxy-wasm', '--profile', 'wasm', '--target', TARGET,
-      '-Zbuild-std=std,panic_abort', '-Zbuild-std-features=optimize_for_size',
-    ],
-    {
-      RUSTC_BOOTSTRAP: '1',
-      RUSTFLAGS: '-Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none --cfg sha2_backend_soft="compact"',
-    },
-  );
+  const crate = ['--package', 'taskcluster-proxy-wasm', '--target', TARGET, '--profile', 'wasm'];
+  cargo(['build', ...crate, ...BOOTSTRAP], { RUSTC_BOOTSTRAP: '1', RUSTFLAGS: RUSTFLAGS.join(' ') });
 }
 
 function generateBindings() {

@@ -14,7 +14,7 @@ const NONE = Object.freeze({});
 export function bewit(url, credentials, options = NONE) {
   const signed = asSent(url, 'url');
   const handle = prepared(credentials, 'credentials');
-  return handle.bewit(signed, expiry(options, moment(options, 'now')));
+  return signed + handle.bewit(signed, expiry(options, moment(options, 'now')));
 }
 
 export function sign(request, credentials, options = NONE) {

@@ -17,14 +17,16 @@ export function prepared(credentials, name) {
   const certificate = certificateText(member(credentials, 'certificate', name), name);
   const scopesGiven = member(credentials, 'authorizedScopes', name) ?? undefined;
   const authorizedScopes = scopesGiven === undefined ? undefined : scopes(scopesGiven, `${name}.authorizedScopes`);
-  const known = kept.find(
-    (entry) =>
+  for (const entry of kept) {
+    if (
       entry.clientId === clientId &&
       entry.accessToken === accessToken &&
       entry.certificate === certificate &&
-      entry.authorizedScopes === authorizedScopes,
-  );
-  if (known) return known.handle;
+      entry.authorizedScopes === authorizedScopes
+    ) {
+      return entry.handle;
+    }
+  }
   text(clientId, `${name}.clientId`);
   text(accessToken, `${name}.accessToken`);
   const handle = prepare(clientId, accessToken, certificate, authorizedScopes, name);

@@ -48,9 +48,9 @@ impl Credentials {
         Ok(Self { signer: Signer::new(&credentials), credentials })
     }
 
-    /// `url` with a bewit.
+    /// What has to be appended to `url` to sign it.
     pub fn bewit(&self, url: &str, expires: f64) -> Result<String, HawkError> {
-        self.signer.bewit_parts(&failure::url(url)?, timestamp(expires)).map_err(failure::sign)
+        self.signer.bewit_suffix(&failure::url(url)?, timestamp(expires)).map_err(failure::sign)
     }
 
     /// The value of the `Authorization` header.

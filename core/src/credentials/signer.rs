@@ -3,7 +3,7 @@ use super::{ClientId, Credentials};
 use crate::Timestamp;
 use crate::escaped::Escaped;
 use crate::hawk::{
-    Artifacts, AuthorizationHeader, Bewit, Key, Kind, UrlParts, append_bewit, is_attribute_value,
+    Artifacts, AuthorizationHeader, Bewit, Key, Kind, UrlParts, bewit_suffix, is_attribute_value,
 };
 
 /// Credentials made ready to sign with: the key prepared, `ext` encoded.
@@ -101,14 +101,18 @@ impl Signer {
         self.header(method, (host, url.port()), resource, now, nonce)
     }
 
-    /// Signs a URL: `url` with a bewit in its query, good for GET and HEAD until `expires`.
+    /// Signs a URL: what makes it good for GET and HEAD until `expires` when it is appended to `url`.
     ///
     /// # Errors
     ///
     /// Its path and query would be longer than the services read.
-    pub fn bewit_parts(&self, url: &UrlParts<'_>, expires: Timestamp) -> Result<String, SignError> {
+    pub fn bewit_suffix(
+        &self,
+        url: &UrlParts<'_>,
+        expires: Timestamp,
+    ) -> Result<String, SignError> {
         let bewit = self.encoded_bewit((url.host, url.port()), url.resource, expires)?;
-        Ok(append_bewit(&url.to_string(), &bewit))
+        Ok(bewit_suffix(url.resource, &bewit))
     }
 
     pub(super) fn header(

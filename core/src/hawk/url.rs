@@ -74,7 +74,7 @@ impl<'a> UrlParts<'a> {
     /// The text is not an absolute http or https URL, names a user, has no usable host or port, or
     /// has something in its path and query that has to be percent-encoded.
     pub fn as_sent(text: &'a str) -> Result<Self, UrlError> {
-        let parts = Self::split(text)?;
+        let parts = Self::split_clean(text)?;
         if !parts.resource.starts_with('/') {
             return Err(UrlError::NotAsSent(parts.resource.chars().next().unwrap_or(' ')));
         }
@@ -88,15 +88,21 @@ impl<'a> UrlParts<'a> {
     /// Takes a URL apart; white space around it does not count.
     pub(crate) fn split(text: &'a str) -> Result<Self, UrlError> {
         let text = text.trim();
+        // All of ASCII's, and none of them is part of another character in UTF-8.
+        if let Some((at, found)) = text.bytes().enumerate().find(|(_, b)| b.is_ascii_control()) {
+            return Err(UrlError::Control(char::from(found), at));
+        }
+        Self::split_clean(text)
+    }
+
+    /// Takes a URL apart that has neither white space around it nor control characters; they end up
+    /// in the resource, if anywhere.
+    fn split_clean(text: &'a str) -> Result<Self, UrlError> {
         if text.is_empty() {
             return Err(UrlError::Empty);
         }
         if text.len() > MAX_LENGTH {
             return Err(UrlError::TooLong(text.len()));
-        }
-        // All of ASCII's, and none of them is part of another character in UTF-8.
-        if let Some((at, found)) = text.bytes().enumerate().find(|(_, b)| b.is_ascii_control()) {
-            return Err(UrlError::Control(char::from(found), at));
         }
         let (secure, rest) = split_scheme(text)?;
         let rest = rest.split_once('#').map_or(rest, |(before, _fragment)| before);
