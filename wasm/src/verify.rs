@@ -40,7 +40,6 @@ pub fn verify(
     now: f64,
     access_token: Option<String>,
     held: &str,
-    expires: Option<f64>,
 ) -> Result<JsValue, HawkError> {
     let client = match access_token {
         None => None,
@@ -48,7 +47,7 @@ pub fn verify(
             access_token: AccessToken::new(access_token)
                 .map_err(|error| input("credentialsFor(..).accessToken", error))?,
             scopes: scopes::parse("credentialsFor(..).scopes", held)?,
-            expires: expires.map(timestamp),
+            expires: None,
         }),
     };
     let url = failure::url(url)?;

@@ -123,17 +123,24 @@ impl Certificate {
     ///
     /// `client_id` is that of the temporary credentials; it is covered for named ones only.
     pub fn signature_text(&self, client_id: &str) -> String {
-        let mut lines = vec!["version:1".to_owned()];
+        let mut text = String::from("version:1");
+        let mut line = |name: &str, value: &str| {
+            text.push('\n');
+            text.push_str(name);
+            text.push_str(value);
+        };
         if let Some(issuer) = &self.issuer {
-            lines.push(format!("clientId:{client_id}"));
-            lines.push(format!("issuer:{issuer}"));
+            line("clientId:", client_id);
+            line("issuer:", issuer.as_str());
         }
-        lines.push(format!("seed:{}", self.seed));
-        lines.push(format!("start:{}", self.start));
-        lines.push(format!("expiry:{}", self.expiry));
-        lines.push("scopes:".to_owned());
-        lines.extend(self.scopes.iter().map(Scope::to_string));
-        lines.join("\n")
+        line("seed:", &self.seed);
+        line("start:", &self.start.to_string());
+        line("expiry:", &self.expiry.to_string());
+        line("scopes:", "");
+        for scope in &self.scopes {
+            line(scope.as_str(), "");
+        }
+        text
     }
 
     /// Whether the owner of `issuer_key` signed this for `client_id`.

@@ -93,13 +93,18 @@ impl Bewit {
 /// assert_eq!(append_bewit("/x?flag", "b"), "/x?flag&bewit=b");
 /// ```
 pub fn append_bewit(resource: &str, bewit: &str) -> String {
-    [resource, &bewit_suffix(resource, bewit)].concat()
+    let mut signed = resource.to_owned();
+    signed.push_str(&bewit_suffix(resource, bewit));
+    signed
 }
 
 /// What [`append_bewit`] appends.
 pub(crate) fn bewit_suffix(resource: &str, bewit: &str) -> String {
     let first = if resource.contains('?') { "&bewit=" } else { "?bewit=" };
-    [first, bewit].concat()
+    let mut suffix = String::with_capacity(first.len() + bewit.len());
+    suffix.push_str(first);
+    suffix.push_str(bewit);
+    suffix
 }
 
 /// Takes the bewit out of a path and query: what was signed, and the encoded bewit. `None` where
