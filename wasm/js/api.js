@@ -1,5 +1,5 @@
 // The package's functions, for every environment. index.d.ts documents them.
-import { callback, date, input, member, object, scopes, seconds, text } from './check.js';
+import { callback, date, input, isA, member, object, scopes, seconds, text } from './check.js';
 import { client, prepared } from './credentials.js';
 import { hawk } from './module.js';
 import { nonce, seed } from './random.js';
@@ -25,11 +25,11 @@ export function sign(request, credentials, options = NONE) {
 }
 
 export function signRequest(request, credentials, options = NONE) {
-  if (typeof Request !== 'function' || !(request instanceof Request)) {
+  if (typeof Request !== 'function' || !isA(request, Request)) {
     throw new TypeError('request: expected a Request of the fetch API');
   }
-  const url = asSent(request.url, 'request.url');
-  const value = authorization(request.method, url, credentials, options);
+  const url = asSent(member(request, 'url', 'request'), 'request.url');
+  const value = authorization(member(request, 'method', 'request'), url, credentials, options);
   let signed;
   try {
     signed = new Request(request);
@@ -75,7 +75,7 @@ export function verifyHeader(request, credentialsFor, options = NONE) {
 }
 
 export function inspect(request) {
-  if (typeof request === 'string' || request instanceof URL) {
+  if (typeof request === 'string' || isA(request, URL)) {
     return hawk().inspect('GET', asSent(request, 'url')) ?? null;
   }
   object(request, 'request');

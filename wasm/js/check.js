@@ -11,7 +11,7 @@ export function member(object, key, name) {
   try {
     return object[key];
   } catch (cause) {
-    throw new TypeError(`${name}.${key}: cannot be read`, { cause });
+    throw new TypeError(`${name}.${String(key)}: cannot be read`, { cause });
   }
 }
 
@@ -87,6 +87,15 @@ export function kind(value) {
   if (value === null || value === undefined) return String(value);
   if (typeof value !== 'object') return `a ${typeof value}`;
   return isArray(value) ? 'an array' : 'an object';
+}
+
+/** `instanceof`, and a proxy may throw at it. */
+export function isA(value, type) {
+  try {
+    return value instanceof type;
+  } catch {
+    return false;
+  }
 }
 
 /** `Array.isArray` throws for a revoked proxy. */

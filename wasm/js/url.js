@@ -1,4 +1,4 @@
-import { input, kind, member, text } from './check.js';
+import { input, isA, member, text } from './check.js';
 import { hawk } from './module.js';
 
 /** The URL as `fetch` sends it, without the fragment, which it does not send. */
@@ -16,12 +16,8 @@ export function asSent(value, name) {
 
 /** A `URL` of another realm as well. */
 function isUrl(value) {
-  if (typeof value === 'string') return false;
-  try {
-    return value instanceof URL || Object.prototype.toString.call(value) === '[object URL]';
-  } catch {
-    throw new TypeError(`url: expected a string or a URL, found ${kind(value)}`);
-  }
+  if (typeof value !== 'object' || value === null) return false;
+  return isA(value, URL) || member(value, Symbol.toStringTag, 'url') === 'URL';
 }
 
 /** Core says better than `URL` what is wrong. */
