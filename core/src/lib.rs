@@ -26,7 +26,9 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod base64;
 pub mod credentials;
+mod escaped;
 pub mod hawk;
 mod json;
 pub mod proxy;

@@ -206,5 +206,10 @@ fn with_anonymous(mut scopes: Vec<Scope>) -> Result<Vec<Scope>, HawkError> {
 }
 
 fn join(scopes: &[Scope]) -> String {
-    scopes.iter().map(Scope::as_str).collect::<Vec<_>>().join(", ")
+    let mut text = String::new();
+    for (index, scope) in scopes.iter().enumerate() {
+        text.push_str(if index > 0 { ", " } else { "" });
+        text.push_str(scope.as_str());
+    }
+    text
 }

@@ -11,7 +11,6 @@ use zeroize::Zeroize;
 /// `ext`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Certificate {
-    version: u8,
     pub(super) scopes: Vec<Scope>,
     pub(super) start: Timestamp,
     pub(super) expiry: Timestamp,
@@ -43,7 +42,6 @@ impl Certificate {
         })?;
         let millis = "a number of milliseconds since 1970";
         Ok(Self {
-            version: 1,
             scopes: take(object, "scopes", "an array of scopes", scopes)?,
             start: take(object, "start", millis, json::number).map(Timestamp::from_millis)?,
             expiry: take(object, "expiry", millis, json::number).map(Timestamp::from_millis)?,
@@ -74,7 +72,7 @@ impl Certificate {
     ) -> Self {
         let [start, expiry] = lifetime;
         let signature = String::new();
-        let mut unsigned = Self { version: 1, scopes, start, expiry, seed, issuer, signature };
+        let mut unsigned = Self { scopes, start, expiry, seed, issuer, signature };
         unsigned.signature = unsigned.sign(issuer_key, client_id.as_str()).to_string();
         unsigned
     }
@@ -107,8 +105,8 @@ impl Certificate {
     }
 
     pub(super) fn push_json(&self, json: &mut String) {
-        let Self { version, scopes, start, expiry, seed, issuer, signature } = self;
-        json.push_str(&format!("{{\"version\":{version},\"scopes\":"));
+        let Self { scopes, start, expiry, seed, issuer, signature } = self;
+        json.push_str("{\"version\":1,\"scopes\":");
         scope::push_json(json, scopes);
         json.push_str(&format!(",\"start\":{start},\"expiry\":{expiry},\"seed\":"));
         push_string(json, seed);
@@ -125,17 +123,24 @@ impl Certificate {
     ///
     /// `client_id` is that of the temporary credentials; it is covered for named ones only.
     pub fn signature_text(&self, client_id: &str) -> String {
-        let mut lines = vec!["version:1".to_owned()];
+        let mut text = String::from("version:1");
+        let mut line = |name: &str, value: &str| {
+            text.push('\n');
+            text.push_str(name);
+            text.push_str(value);
+        };
         if let Some(issuer) = &self.issuer {
-            lines.push(format!("clientId:{client_id}"));
-            lines.push(format!("issuer:{issuer}"));
+            line("clientId:", client_id);
+            line("issuer:", issuer.as_str());
         }
-        lines.push(format!("seed:{}", self.seed));
-        lines.push(format!("start:{}", self.start));
-        lines.push(format!("expiry:{}", self.expiry));
-        lines.push("scopes:".to_owned());
-        lines.extend(self.scopes.iter().map(Scope::to_string));
-        lines.join("\n")
+        line("seed:", &self.seed);
+        line("start:", &self.start.to_string());
+        line("expiry:", &self.expiry.to_string());
+        line("scopes:", "");
+        for scope in &self.scopes {
+            line(scope.as_str(), "");
+        }
+        text
     }
 
     /// Whether the owner of `issuer_key` signed this for `client_id`.

@@ -1,8 +1,9 @@
 use super::{Certificate, Credentials, Scope, SignError, reduce_scopes, scope};
+use crate::base64::{Alphabet, decode};
 use crate::hawk::{HawkError, MAX_MATCH_LENGTH};
 use crate::json::{JsonError, Object, Value, parse_object};
 use base64::Engine as _;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
+use base64::engine::general_purpose::STANDARD;
 use std::fmt;
 
 /// What goes along with a signature as application data: base64 of a JSON object with the
@@ -84,17 +85,10 @@ pub(super) struct Received {
     pub(super) authorized_scopes: Option<Vec<Scope>>,
 }
 
-/// Node's base64, which the auth service reads with, takes it with and without padding.
-const LENIENT: GeneralPurpose = GeneralPurpose::new(
-    &base64::alphabet::STANDARD,
-    GeneralPurposeConfig::new()
-        .with_decode_padding_mode(base64::engine::DecodePaddingMode::Indifferent),
-);
-
 impl Received {
     pub(super) fn parse(ext: &str) -> Result<Self, HawkError> {
-        let bytes =
-            LENIENT.decode(ext).map_err(|_| HawkError::credentials("Failed to parse ext"))?;
+        let bytes = decode(ext, Alphabet::Standard)
+            .ok_or_else(|| HawkError::credentials("Failed to parse ext"))?;
         let mut object = parse_object(&bytes).map_err(|error| match error {
             JsonError::NotAnObject(_) => HawkError::credentials("ext must be a JSON object"),
             _ => HawkError::credentials("Failed to parse ext"),

@@ -17,6 +17,9 @@ pub use crate::json::JsonError;
 pub use authenticate::{AuthenticateError, Client, Verified, authenticate};
 pub use certificate::Certificate;
 pub use client::{AccessToken, ClientId, Credentials};
-pub use scope::{InvalidScope, Scope, missing_scopes, reduce_scopes, satisfies, scopes_to_json};
+pub use scope::{
+    InvalidScope, Scope, ScopesError, missing_scopes, reduce_scopes, satisfies, scopes_from_json,
+    scopes_to_json,
+};
 pub use signer::{SignError, Signer};
 pub use temporary::{MAX_DURATION, TemporaryCredentials, TemporaryError};

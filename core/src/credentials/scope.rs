@@ -1,4 +1,5 @@
-use crate::json::{push_array, push_string};
+use crate::escaped::Escaped;
+use crate::json::{JsonError, Value, parse, push_array, push_string, string};
 use std::fmt;
 
 /// A scope: printable ASCII, possibly empty. A trailing `*` stands for anything.
@@ -16,7 +17,10 @@ pub struct Scope(String);
 
 /// A text that is not a scope.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected a scope of printable ASCII characters, found {found:?} in {scope:?}")]
+#[error(
+    "expected a scope of printable ASCII characters, found '{}' in \"{}\"",
+    Escaped(.found.encode_utf8(&mut [0; 4])), Escaped(.scope)
+)]
 pub struct InvalidScope {
     scope: String,
     found: char,
@@ -89,6 +93,41 @@ pub fn scopes_to_json(scopes: &[Scope]) -> String {
     json
 }
 
+/// Reads a JSON array of strings.
+///
+/// ```
+/// use taskcluster_proxy_core::credentials::{Scope, scopes_from_json};
+///
+/// assert_eq!(scopes_from_json(r#"["a:*"]"#)?, [Scope::new("a:*")?]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+///
+/// The text is something else, or a string is not a scope.
+pub fn scopes_from_json(json: &str) -> Result<Vec<Scope>, ScopesError> {
+    let Value::Array(items) = parse(json.as_bytes())? else {
+        return Err(ScopesError::NotStrings);
+    };
+    let scope = |item| Ok(Scope::new(string(item).map_err(|_| ScopesError::NotStrings)?)?);
+    items.into_iter().map(scope).collect()
+}
+
+/// Why a text is not a JSON array of scopes.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ScopesError {
+    /// Not JSON.
+    #[error(transparent)]
+    Json(#[from] JsonError),
+    /// JSON, but something else.
+    #[error("expected an array of strings, found something else")]
+    NotStrings,
+    /// A string that is not a scope.
+    #[error(transparent)]
+    Scope(#[from] InvalidScope),
+}
+
 pub(super) fn push_json(json: &mut String, scopes: &[Scope]) {
     push_array(json, scopes, |json, scope| push_string(json, scope.as_str()));
 }
@@ -112,7 +151,7 @@ pub fn reduce_scopes(scopes: &[Scope]) -> Vec<Scope> {
         .map(|(index, scope)| (prefix(scope), !scope.0.ends_with('*'), index))
         .collect();
     order.sort_unstable();
-    let mut kept: Vec<(usize, &Scope)> = Vec::new();
+    let mut kept = vec![false; scopes.len()];
     let mut star: Option<&Scope> = None;
     let mut last: Option<&Scope> = None;
     for (_, plain, index) in &order {
@@ -124,10 +163,11 @@ pub fn reduce_scopes(scopes: &[Scope]) -> Vec<Scope> {
             star = Some(scope);
         }
         last = Some(scope);
-        kept.push((*index, scope));
+        if let Some(kept) = kept.get_mut(*index) {
+            *kept = true;
+        }
     }
-    kept.sort_unstable_by_key(|(index, _)| *index);
-    kept.into_iter().map(|(_, scope)| scope.clone()).collect()
+    scopes.iter().zip(kept).filter(|(_, kept)| *kept).map(|(scope, _)| scope.clone()).collect()
 }
 
 #[cfg(test)]

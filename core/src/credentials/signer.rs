@@ -1,8 +1,9 @@
 use super::ext::Ext;
 use super::{ClientId, Credentials};
 use crate::Timestamp;
+use crate::escaped::Escaped;
 use crate::hawk::{
-    Artifacts, AuthorizationHeader, Bewit, Key, Kind, UrlParts, append_bewit, is_attribute_value,
+    Artifacts, AuthorizationHeader, Bewit, Key, Kind, UrlParts, bewit_suffix, is_attribute_value,
 };
 
 /// Credentials made ready to sign with: the key prepared, `ext` encoded.
@@ -34,14 +35,24 @@ pub enum SignError {
         ext: usize,
     },
     /// The request's URI is not absolute.
-    #[error("expected a request with an absolute http or https URI, found {0:?}")]
+    #[error("expected a request with an absolute http or https URI, found \"{}\"", Escaped(.0))]
     NotAbsolute(String),
     /// The method is not one.
-    #[error("expected a method such as GET, found {0:?}")]
+    #[error("expected a method such as GET, found \"{}\"", Escaped(.0))]
     Method(String),
     /// The nonce cannot stand in a header.
     #[error("expected a nonce of printable ASCII characters other than \" and \\")]
     Nonce,
+}
+
+impl SignError {
+    /// The `code` that callers of Taskcluster's services would see.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::TooLong { .. } => "AuthorizationTooLong",
+            Self::NotAbsolute(_) | Self::Method(_) | Self::Nonce => "InputError",
+        }
+    }
 }
 
 impl Signer {
@@ -90,14 +101,18 @@ impl Signer {
         self.header(method, (host, url.port()), resource, now, nonce)
     }
 
-    /// Signs a URL: `url` with a bewit in its query, good for GET and HEAD until `expires`.
+    /// Signs a URL: what makes it good for GET and HEAD until `expires` when it is appended to `url`.
     ///
     /// # Errors
     ///
     /// Its path and query would be longer than the services read.
-    pub fn bewit_parts(&self, url: &UrlParts<'_>, expires: Timestamp) -> Result<String, SignError> {
+    pub fn bewit_suffix(
+        &self,
+        url: &UrlParts<'_>,
+        expires: Timestamp,
+    ) -> Result<String, SignError> {
         let bewit = self.encoded_bewit((url.host, url.port()), url.resource, expires)?;
-        Ok(append_bewit(&url.to_string(), &bewit))
+        Ok(bewit_suffix(url.resource, &bewit))
     }
 
     pub(super) fn header(

@@ -124,8 +124,8 @@ fn split_scheme(value: &str) -> Result<(&str, &str), HawkError> {
 
 /// `(\w+)="([^"\\]*)"\s*(?:,\s*|$)`: the name, the value, what follows.
 fn next_attribute(text: &str) -> Option<(&str, &str, &str)> {
-    let (name, rest) = text.split_once("=\"")?;
-    let (value, rest) = rest.split_once('"')?;
+    let (name, rest) = text.split_once('=')?;
+    let (value, rest) = rest.strip_prefix('"')?.split_once('"')?;
     if name.is_empty() || !name.bytes().all(is_word) || value.contains('\\') {
         return None;
     }

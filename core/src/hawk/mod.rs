@@ -15,6 +15,7 @@ mod url;
 mod verify;
 
 pub use artifacts::{Artifacts, Kind};
+pub(crate) use bewit::bewit_suffix;
 pub use bewit::{Bewit, append_bewit, split_bewit};
 pub use error::{HawkError, Rejection};
 pub use header::AuthorizationHeader;

@@ -1,3 +1,4 @@
+use crate::escaped::Escaped;
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
@@ -38,24 +39,23 @@ pub enum UrlError {
     #[error("expected an absolute URL that starts with http:// or https://, found {0}")]
     Scheme(String),
     /// Control characters.
-    #[error("a URL cannot contain control characters, found {0:?} at byte {1}")]
+    #[error("a URL cannot contain control characters, found '{}' at byte {}", Escaped(.0.encode_utf8(&mut [0; 4])), .1)]
     Control(char, usize),
     /// A user name or password.
     #[error("a URL to be signed cannot carry a user name or password")]
     UserInfo,
     /// The host is empty or has characters that no host has.
     #[error(
-        "expected a host name or address (in ASCII form, xn--..) after the scheme, found {0:?}"
-    )]
+        "expected a host name or address (in ASCII form, xn--..) after the scheme, found \"{}\"", Escaped(.0))]
     Host(String),
     /// The port is not a number from 1 to 65535.
-    #[error("expected a port from 1 to 65535, found {0:?}")]
+    #[error("expected a port from 1 to 65535, found \"{}\"", Escaped(.0))]
     Port(String),
     /// Longer than any URL that software takes.
     #[error("expected a URL of at most {MAX_LENGTH} bytes, found one of {0}")]
     TooLong(usize),
     /// Path and query are not in the form that goes over the wire.
-    #[error("expected a path and query that start with / and are percent-encoded, found {0:?}")]
+    #[error("expected a path and query that start with / and are percent-encoded, found '{}'", Escaped(.0.encode_utf8(&mut [0; 4])))]
     NotAsSent(char),
     /// Otherwise no URI.
     #[error("not a URL: {0}")]
@@ -74,11 +74,12 @@ impl<'a> UrlParts<'a> {
     /// The text is not an absolute http or https URL, names a user, has no usable host or port, or
     /// has something in its path and query that has to be percent-encoded.
     pub fn as_sent(text: &'a str) -> Result<Self, UrlError> {
-        let parts = Self::split(text)?;
+        let parts = Self::split_clean(text)?;
         if !parts.resource.starts_with('/') {
             return Err(UrlError::NotAsSent(parts.resource.chars().next().unwrap_or(' ')));
         }
-        match parts.resource.chars().find(|c| !c.is_ascii_graphic()) {
+        let found = parts.resource.bytes().position(|b| !b.is_ascii_graphic());
+        match found.and_then(|at| parts.resource.get(at..)?.chars().next()) {
             Some(found) => Err(UrlError::NotAsSent(found)),
             None => Ok(parts),
         }
@@ -87,18 +88,26 @@ impl<'a> UrlParts<'a> {
     /// Takes a URL apart; white space around it does not count.
     pub(crate) fn split(text: &'a str) -> Result<Self, UrlError> {
         let text = text.trim();
+        // All of ASCII's, and none of them is part of another character in UTF-8.
+        if let Some((at, found)) = text.bytes().enumerate().find(|(_, b)| b.is_ascii_control()) {
+            return Err(UrlError::Control(char::from(found), at));
+        }
+        Self::split_clean(text)
+    }
+
+    /// Takes a URL apart that has neither white space around it nor control characters; they end up
+    /// in the resource, if anywhere.
+    fn split_clean(text: &'a str) -> Result<Self, UrlError> {
         if text.is_empty() {
             return Err(UrlError::Empty);
         }
         if text.len() > MAX_LENGTH {
             return Err(UrlError::TooLong(text.len()));
         }
-        if let Some((at, found)) = text.char_indices().find(|(_, c)| c.is_control()) {
-            return Err(UrlError::Control(found, at));
-        }
         let (secure, rest) = split_scheme(text)?;
         let rest = rest.split_once('#').map_or(rest, |(before, _fragment)| before);
-        let end = rest.find(['/', '?', '\\']).unwrap_or(rest.len());
+        let end = rest.bytes().position(|b| matches!(b, b'/' | b'?' | b'\\'));
+        let end = end.unwrap_or(rest.len());
         let (authority, resource) = rest.split_at_checked(end).unwrap_or((rest, ""));
         let (host, given_port) = split_authority(authority)?;
         Ok(Self { secure, host, given_port, resource })
@@ -155,8 +164,10 @@ fn split_scheme(text: &str) -> Result<(bool, &str), UrlError> {
         }
     }
     // The text may be anything, a pasted secret included: only a scheme is repeated.
-    Err(UrlError::Scheme(match text.split_once("://") {
-        Some((scheme, _)) if is_scheme(scheme) => format!("{scheme}://"),
+    Err(UrlError::Scheme(match text.split_once(':') {
+        Some((scheme, rest)) if is_scheme(scheme) && rest.starts_with("//") => {
+            format!("{scheme}://")
+        }
         _ => "no scheme".to_owned(),
     }))
 }
@@ -190,7 +201,11 @@ fn split_authority(text: &str) -> Result<(&str, Option<u16>), UrlError> {
 /// know, or an IPv6 address in brackets.
 fn is_host(host: &str) -> bool {
     match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        // Which of these are addresses, who connects to them finds out.
+        Some(address) => {
+            address.contains(':')
+                && address.bytes().all(|b| b.is_ascii_hexdigit() || b":.".contains(&b))
+        }
         None => {
             !host.is_empty()
                 && host.len() <= 255

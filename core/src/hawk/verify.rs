@@ -132,6 +132,11 @@ impl Presented<'_> {
         self.ext.as_deref()
     }
 
+    /// The MAC that came along, unchecked.
+    pub fn mac(&self) -> &str {
+        &self.mac
+    }
+
     /// The payload hash that came along; whoever has the body can compare it.
     pub fn hash(&self) -> Option<&str> {
         self.hash

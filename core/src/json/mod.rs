@@ -7,7 +7,7 @@
 mod read;
 mod write;
 
-pub(crate) use read::parse_object;
+pub(crate) use read::{parse, parse_object};
 pub(crate) use write::{push_array, push_string};
 
 /// Why a JSON text is not what it has to be.

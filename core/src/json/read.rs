@@ -15,7 +15,8 @@ pub(crate) fn parse_object(text: &[u8]) -> Result<Object, JsonError> {
     }
 }
 
-fn parse(bytes: &[u8]) -> Result<Value, JsonError> {
+/// Any JSON text.
+pub(crate) fn parse(bytes: &[u8]) -> Result<Value, JsonError> {
     let text = std::str::from_utf8(bytes).map_err(|error| position(bytes, error.valid_up_to()))?;
     let mut reader = Reader { text, at: 0 };
     match reader.value(MAX_DEPTH) {
@@ -132,23 +133,21 @@ impl<'a> Reader<'a> {
     /// What follows `\u`: one UTF-16 unit, or two with `\u` between them.
     fn unicode_escape(&mut self) -> Option<char> {
         let first = self.four_digits()?;
-        let mut units = vec![first];
-        if (0xd800..0xdc00).contains(&first) {
-            self.expect("\\u")?;
-            units.push(self.four_digits()?);
+        if !(0xd800..0xdc00).contains(&first) {
+            return char::from_u32(first);
         }
-        match char::decode_utf16(units).collect::<Vec<_>>().as_slice() {
-            [Ok(meant)] => Some(*meant),
-            _ => None,
-        }
+        self.expect("\\u")?;
+        let second = self.four_digits()?.checked_sub(0xdc00).filter(|low| *low < 0x400)?;
+        char::from_u32(0x10000 + (first - 0xd800) * 0x400 + second)
     }
 
-    fn four_digits(&mut self) -> Option<u16> {
-        let digits = self.text.get(self.at..self.at + 4)?;
-        // `from_str_radix` takes a sign too.
-        let unit = digits.bytes().all(|b| b.is_ascii_hexdigit()).then_some(digits)?;
-        self.at += 4;
-        u16::from_str_radix(unit, 16).ok()
+    fn four_digits(&mut self) -> Option<u32> {
+        let mut unit = 0;
+        for _ in 0..4 {
+            unit = unit * 16 + char::from(self.peek()?).to_digit(16)?;
+            self.at += 1;
+        }
+        Some(unit)
     }
 
     fn number(&mut self) -> Option<Option<u64>> {

@@ -1,3 +1,4 @@
+use crate::escaped::Escaped;
 use std::borrow::Cow;
 
 /// Where a path and query lead, on plain text.
@@ -49,26 +50,50 @@ pub enum Form {
 #[non_exhaustive]
 pub enum RouteError {
     /// `/api` with fewer than three segments.
-    #[error("invalid /api path: expected /api/<service>/<version>/<path>, found {0:?}")]
+    #[error("invalid /api path: expected /api/<service>/<version>/<path>, found \"{}\"", Escaped(.0))]
     Api(String),
     /// A service with fewer than three segments.
     #[error(
-        "expected /<service>/<version>/<path> or /<host.name>/<path>, found {0:?}: a service needs \
-         a version and a path, and a host name has a dot"
-    )]
+        "expected /<service>/<version>/<path> or /<host.name>/<path>, found \"{}\": a service needs \
+         a version and a path, and a host name has a dot", Escaped(.0))]
     Service(String),
     /// The first segment is neither a service nor a host.
     #[error(
-        "{0:?} is not the name of a service or host: expected /api/<service>/<version>/<path>, \
-         /<service>/<version>/<path> or /<host.name>/<path>"
-    )]
+        "\"{}\" is not the name of a service or host: expected /api/<service>/<version>/<path>, \
+         /<service>/<version>/<path> or /<host.name>/<path>", Escaped(.0))]
     Segment(String),
     /// Asterisk or authority form, or longer than a URI can be.
-    #[error("expected a request target that starts with /, found {0:?}")]
+    #[error("expected a request target that starts with /, found \"{}\"", Escaped(.0))]
     Target(String),
 }
 
+impl RouteError {
+    /// The `code` that callers of Taskcluster's services would see.
+    pub const CODE: &'static str = "ResourceNotFound";
+}
+
 impl<'a> Destination<'a> {
+    /// Finds out where a request target leads, one in absolute form (`http://taskcluster/api/..`) as
+    /// well. A fragment is dropped.
+    ///
+    /// # Errors
+    ///
+    /// As [`of`](Self::of), or the target has characters that no URI has.
+    pub fn of_target(target: &'a str) -> Result<Self, RouteError> {
+        let target = target.split_once('#').map_or(target, |(before, _fragment)| before);
+        let absolute = target.split_once(':').and_then(|(_, rest)| rest.strip_prefix("//"));
+        let origin_form = match absolute {
+            Some(rest) if !target.starts_with('/') => {
+                rest.find('/').and_then(|slash| rest.get(slash..)).unwrap_or("/")
+            }
+            _ => target,
+        };
+        if !target.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(RouteError::Target(shortened(target)));
+        }
+        Self::of(origin_form)
+    }
+
     /// Finds out where `resource`, the path and query of a request, leads.
     ///
     /// # Errors
@@ -145,8 +170,8 @@ fn is_host_name(segment: &str) -> bool {
 
 /// As much as an error has to repeat for its reader to know what is meant.
 pub(super) fn shortened(text: &str) -> String {
-    match text.char_indices().nth(200) {
-        Some((end, _)) => format!("{}..", text.get(..end).unwrap_or_default()),
-        None => text.to_owned(),
+    match text.get(..text.floor_char_boundary(200)) {
+        Some(start) if start.len() < text.len() => format!("{start}.."),
+        _ => text.to_owned(),
     }
 }

@@ -110,15 +110,13 @@ impl ProxyError {
 
     fn answer(&self) -> (u16, &'static str) {
         match self {
-            Self::Route(_) => (404, "ResourceNotFound"),
+            Self::Route(_) => (404, RouteError::CODE),
             Self::Method { .. } | Self::Connect => (405, "MethodNotAllowed"),
             Self::TooLarge { .. } => (413, "InputTooLarge"),
-            Self::Sign(SignError::TooLong { .. }) => (400, "AuthorizationTooLong"),
-            Self::BewitUrl(_)
-            | Self::Credentials(_)
-            | Self::TransferCoding
-            | Self::Body(_)
-            | Self::Sign(_) => (400, "InputError"),
+            Self::Sign(error) => (400, error.code()),
+            Self::BewitUrl(_) | Self::Credentials(_) | Self::TransferCoding | Self::Body(_) => {
+                (400, "InputError")
+            }
             Self::Unreachable { .. } => (502, "UpstreamUnreachable"),
             Self::TimedOut { .. } => (504, "UpstreamTimedOut"),
             Self::Internal => (500, "InternalServerError"),

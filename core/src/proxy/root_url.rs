@@ -40,7 +40,20 @@ impl RootUrl {
     /// It is not an absolute http or https URL, or has a query.
     pub fn parse(text: &str) -> Result<Self, RootUrlError> {
         let url = UrlParts::split(text)?;
-        let resource = url.encoded_resource();
+        Self::new(&url, &url.encoded_resource())
+    }
+
+    /// As [`parse`](Self::parse), of a text that is already in the form that goes over the wire.
+    ///
+    /// # Errors
+    ///
+    /// As `parse`, and the path has to be percent-encoded.
+    pub fn as_sent(text: &str) -> Result<Self, RootUrlError> {
+        let url = UrlParts::as_sent(text)?;
+        Self::new(&url, url.resource)
+    }
+
+    fn new(url: &UrlParts<'_>, resource: &str) -> Result<Self, RootUrlError> {
         if resource.contains('?') {
             return Err(RootUrlError::Query);
         }

@@ -5,7 +5,7 @@ use crate::Vector;
 use http::Uri;
 use libtest_mimic::Failed;
 use serde::Deserialize;
-use taskcluster_proxy_core::proxy::{ProxyError, RootUrl, Route, route};
+use taskcluster_proxy_core::proxy::{Destination, ProxyError, RootUrl, Route, route};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,6 +23,11 @@ impl Vector for RouteVector {
     }
 
     fn check(&self) -> Result<(), Failed> {
+        let destination = Destination::of_target(&self.request_target)
+            .ok()
+            .and_then(|destination| destination.url("http://tc.example.com"));
+        assert_eq!(destination, self.upstream, "destination");
+
         let uri: Uri = self.request_target.parse()?;
         let routed = route(&uri, &RootUrl::parse("http://tc.example.com")?);
         match (routed, &self.upstream, self.status) {

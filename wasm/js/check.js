@@ -1,0 +1,112 @@
+// What comes from the caller may be anything: these functions let pass what the wasm module can
+// take, and otherwise throw an error that names the argument. They never show a value.
+import { HawkError } from './shapes.js';
+
+/** In UTF-16 units; as much as the proxy takes for credentials. */
+const MAX_TEXT = 1024 * 1024;
+const MAX_SCOPES = 16 * MAX_TEXT;
+
+/** `object[key]`, though it may be a getter or a proxy that throws. */
+export function member(object, key, name) {
+  try {
+    return object[key];
+  } catch (cause) {
+    throw new TypeError(`${name}.${String(key)}: cannot be read`, { cause });
+  }
+}
+
+export function object(value, name) {
+  if ((typeof value !== 'object' && typeof value !== 'function') || value === null) {
+    throw new TypeError(`${name}: expected an object, found ${kind(value)}`);
+  }
+  return value;
+}
+
+export function text(value, name) {
+  if (typeof value !== 'string') {
+    throw new TypeError(`${name}: expected a string, found ${kind(value)}`);
+  }
+  if (value.length > MAX_TEXT) {
+    throw input(`expected at most ${MAX_TEXT} characters, found ${value.length}`, name);
+  }
+  if (!isWellFormed(value)) throw input('expected a well-formed string, found a lone surrogate', name);
+  return value;
+}
+
+/** The scopes as JSON. */
+export function scopes(value, name) {
+  const list = isArray(value);
+  if (!list) throw new TypeError(`${name}: expected an array of strings, found ${kind(value)}`);
+  const texts = [];
+  let length = 0;
+  for (let index = 0, end = member(value, 'length', name); index < end; index += 1) {
+    const scope = text(member(value, index, name), `${name}[${index}]`);
+    length += scope.length + 3;
+    if (length > MAX_SCOPES) throw input(`expected at most ${MAX_SCOPES} characters in all, found more`, name);
+    texts.push(scope);
+  }
+  return JSON.stringify(texts);
+}
+
+/** A `Date` as milliseconds since the epoch. */
+export function date(value, name) {
+  let millis;
+  try {
+    // A Date of another realm as well, and no look-alike.
+    millis = Date.prototype.getTime.call(value);
+  } catch {
+    throw new TypeError(`${name}: expected a Date, found ${kind(value)}`);
+  }
+  if (Number.isNaN(millis)) throw new TypeError(`${name}: expected a valid Date, found an invalid one`);
+  if (millis < 0) throw input('expected a Date in or after 1970, found an earlier one', name);
+  return millis;
+}
+
+/** A number of seconds as milliseconds. */
+export function seconds(value, name) {
+  if (typeof value !== 'number') {
+    throw new TypeError(`${name}: expected a number of seconds, found ${kind(value)}`);
+  }
+  if (!(value > 0 && value < Infinity)) {
+    throw input(`expected a number of seconds above 0, found ${value}`, name);
+  }
+  return value * 1000;
+}
+
+export function callback(value, name) {
+  if (typeof value !== 'function') throw new TypeError(`${name}: expected a function, found ${kind(value)}`);
+  return value;
+}
+
+export function input(reason, name) {
+  return new HawkError('InputError', reason, name);
+}
+
+/** What sort of thing a value is; never the value, which may be a secret. */
+export function kind(value) {
+  if (value === null || value === undefined) return String(value);
+  if (typeof value !== 'object') return `a ${typeof value}`;
+  return isArray(value) ? 'an array' : 'an object';
+}
+
+/** `instanceof`, and a proxy may throw at it. */
+export function isA(value, type) {
+  try {
+    return value instanceof type;
+  } catch {
+    return false;
+  }
+}
+
+/** `Array.isArray` throws for a revoked proxy. */
+function isArray(value) {
+  try {
+    return Array.isArray(value);
+  } catch {
+    return false;
+  }
+}
+
+function isWellFormed(value) {
+  return value.isWellFormed ? value.isWellFormed() : !/\p{Surrogate}/u.test(value);
+}

@@ -1,0 +1,179 @@
+/** Taskcluster credentials, permanent or temporary. */
+export interface Credentials {
+  clientId: string;
+  /** The secret. It is never shown in an error. */
+  accessToken: string;
+  /** Of temporary credentials; a string is JSON. Left out, `null` and `''` mean permanent ones. */
+  certificate?: string | Certificate | null;
+  /** What is signed is restricted to these. `[]` means no scopes; left out or `null`: no restriction. */
+  authorizedScopes?: string[] | null;
+}
+
+/** What makes temporary credentials valid. */
+export interface Certificate {
+  version: 1;
+  scopes: string[];
+  /** Milliseconds since the epoch. */
+  start: number;
+  /** Milliseconds since the epoch. */
+  expiry: number;
+  seed: string;
+  signature: string;
+  /** Who issued them, where their clientId is another one. */
+  issuer?: string;
+}
+
+/** A clock for tests, or one that is better than the machine's. */
+export interface ClockOptions {
+  /** Default: the time of the call. */
+  now?: Date;
+}
+
+export interface ExpiryOptions {
+  /** Seconds from now (or from `start`), 3600 by default. Not together with `expires`. */
+  expiresIn?: number;
+  expires?: Date;
+}
+
+export interface SignOptions extends ClockOptions {
+  /** Makes two requests of one second differ. Default: random. */
+  nonce?: string;
+}
+
+export interface TemporaryOptions extends ExpiryOptions {
+  /** What the credentials may do. The issuer has to hold all of it. */
+  scopes: string[];
+  /** Their clientId. The issuer needs `auth:create-client:<name>`; left out, they go by its clientId. */
+  name?: string;
+  /** Default: now. The services allow for clocks that differ by 5 minutes. */
+  start?: Date;
+  /** 44 URL-safe base64 characters. Default: random. */
+  seed?: string;
+}
+
+/** Who a request is from, proven. */
+export interface Verified {
+  clientId: string;
+  /** What the request may do; `assume:anonymous` is always among it. */
+  scopes: string[];
+  /** When the bewit or the credentials cease to be valid; `null` for never. */
+  expires: Date | null;
+  /** The payload hash that the signature covers, if any. Compare it with the payload's. */
+  hash?: string;
+}
+
+/**
+ * Finds the permanent credentials of a client, and what it may do: without `scopes`, nothing. For
+ * named temporary credentials it is asked for their issuer. It cannot be asynchronous.
+ */
+export type CredentialsFor = (clientId: string) => (Credentials & { scopes?: string[] }) | null;
+
+/** What a request claims; nothing of it is proven. */
+export type Claim = BewitClaim | HeaderClaim;
+
+export interface BewitClaim extends ClaimParts {
+  kind: 'bewit';
+  expires: Date;
+}
+
+export interface HeaderClaim extends ClaimParts {
+  kind: 'header';
+  ts: Date;
+  nonce: string;
+}
+
+export interface ClaimParts {
+  clientId: string;
+  mac: string;
+  /** The certificate and the authorizedScopes, decoded; a string where it is not what it has to be. */
+  ext: { certificate?: Certificate; authorizedScopes?: string[] } | string | null;
+  /** The text that the MAC has to be of. */
+  normalizedString: string;
+}
+
+/** Where a request to the proxy leads. */
+export type Route =
+  | { kind: 'api' | 'host'; url: string }
+  | { kind: 'bewit' | 'credentials'; url?: undefined };
+
+export type HawkErrorCode =
+  /** An argument has the right type and is not what it has to be. */
+  | 'InputError'
+  /** The services would refuse the result for its length; the message says what to do. */
+  | 'AuthorizationTooLong'
+  /** A signature does not hold, or its credentials do not. */
+  | 'AuthenticationFailed'
+  /** A request target leads nowhere. */
+  | 'ResourceNotFound'
+  /** `globalThis.crypto` is missing. */
+  | 'RandomnessUnavailable'
+  /** WebAssembly is missing, or forbidden by a content security policy. */
+  | 'WebAssemblyUnavailable';
+
+/**
+ * Why something was refused, in the words of the proxy. An argument of the wrong type is a
+ * `TypeError` instead. Both name the argument; neither shows a secret.
+ */
+export class HawkError extends Error {
+  /** Stable, unlike the message. */
+  readonly code: HawkErrorCode;
+  /** The message without the name of the argument. */
+  readonly reason: string;
+  /** The argument that is at fault, such as `credentials.certificate`. */
+  readonly argument?: string;
+}
+
+/**
+ * Signs a URL for GET and HEAD: whoever has it can use it until it expires.
+ *
+ * @returns the URL with a `bewit` parameter, in the form in which `fetch` sends it
+ */
+export function bewit(url: string | URL, credentials: Credentials, options?: ExpiryOptions & ClockOptions): string;
+
+/**
+ * Signs a request. Send it to the `url` that is returned: that is the form in which `fetch` sends
+ * the one given, and the one that is signed.
+ */
+export function sign(
+  request: { url: string | URL; /** GET by default. */ method?: string },
+  credentials: Credentials,
+  options?: SignOptions,
+): { url: string; headers: { authorization: string } };
+
+/** Signs a `Request` of the fetch API. The body is passed on untouched, and still streams. */
+export function signRequest(request: Request, credentials: Credentials, options?: SignOptions): Request;
+
+/**
+ * Makes temporary credentials, without asking the services.
+ *
+ * @param issuer permanent credentials; if restricted to authorizedScopes, so are the temporary ones
+ * @returns credentials whose certificate is a string of JSON
+ */
+export function createTemporaryCredentials(
+  issuer: Credentials,
+  options: TemporaryOptions,
+): { clientId: string; accessToken: string; certificate: string; authorizedScopes?: string[] };
+
+/** Checks a signed URL as Taskcluster's auth service does. Throws a `HawkError` if it does not hold. */
+export function verifyBewit(url: string | URL, credentialsFor: CredentialsFor, options?: ClockOptions): Verified;
+
+/** Checks a signed request as Taskcluster's auth service does. Throws a `HawkError` if it does not hold. */
+export function verifyHeader(
+  request: { /** GET by default. */ method?: string; url: string | URL; authorization: string },
+  credentialsFor: CredentialsFor,
+  options?: ClockOptions,
+): Verified;
+
+/** Shows what a signed URL or request claims; `null` if it claims nothing. For debugging: it checks nothing. */
+export function inspect(
+  request: string | URL | { method?: string; url: string | URL; authorization?: string | null },
+): Claim | null;
+
+/** Whether the holder of `scopes` holds all of `required`. */
+export function satisfies(scopes: string[], required: string | string[]): boolean;
+
+/** The scopes that no other one of them satisfies: they grant the same. */
+export function reduceScopes(scopes: string[]): string[];
+
+/** Where the proxy would send a request for `target` (`/queue/v1/ping`) of a deployment at `rootUrl`. */
+export function route(target: string, rootUrl: string | URL): Route;

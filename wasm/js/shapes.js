@@ -1,0 +1,54 @@
+// What the wasm module gives out, as the package shows it. Called from Rust (wasm/src).
+
+/** Why something was refused. Its `code` is stable; its message names the argument that is at fault. */
+export class HawkError extends Error {
+  constructor(code, reason, argument, options) {
+    super(argument ? `${argument}: ${reason}` : reason, options);
+    this.code = code;
+    this.reason = reason;
+    this.argument = argument || undefined;
+  }
+}
+
+// Assigned here: on the instance it would be printed with every error.
+HawkError.prototype.name = 'HawkError';
+
+export function temporaryCredentials(clientId, accessToken, certificate, authorizedScopes) {
+  const credentials = { clientId, accessToken, certificate };
+  if (authorizedScopes !== undefined) credentials.authorizedScopes = JSON.parse(authorizedScopes);
+  return credentials;
+}
+
+export function verified(clientId, scopes, expires, hash) {
+  const shown = {
+    clientId,
+    scopes: JSON.parse(scopes),
+    expires: expires === undefined ? null : new Date(expires),
+  };
+  if (hash !== undefined) shown.hash = hash;
+  return shown;
+}
+
+export function claim(isBewit, clientId, ts, nonce, mac, ext, normalizedString) {
+  const when = new Date(ts * 1000);
+  return {
+    ...(isBewit ? { kind: 'bewit', clientId, expires: when } : { kind: 'header', clientId, ts: when, nonce }),
+    mac,
+    ext: ext === undefined ? null : decoded(ext),
+    normalizedString,
+  };
+}
+
+export function route(kind, url) {
+  return url === undefined ? { kind } : { kind, url };
+}
+
+/** The object that an `ext` stands for, or the text itself where it is none. */
+function decoded(ext) {
+  try {
+    const bytes = Uint8Array.from(atob(ext), (c) => c.charCodeAt(0));
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch {
+    return ext;
+  }
+}

@@ -1,0 +1,47 @@
+use std::fmt::Display;
+use taskcluster_proxy_core::credentials::{AuthenticateError, SignError};
+use taskcluster_proxy_core::hawk::UrlParts;
+use taskcluster_proxy_core::proxy::RouteError;
+use wasm_bindgen::prelude::*;
+
+#[wasm_bindgen(raw_module = "../js/shapes.js")]
+extern "C" {
+    /// The package's error class.
+    pub type HawkError;
+
+    /// An empty `argument` is none.
+    #[wasm_bindgen(constructor)]
+    fn new(code: &str, reason: &str, argument: &str) -> HawkError;
+}
+
+/// `argument` is not what it has to be.
+pub(crate) fn input(argument: &str, error: impl Display) -> HawkError {
+    failure("InputError", &error, argument)
+}
+
+/// The URL to sign or check, named `url` in every function.
+pub(crate) fn url(text: &str) -> Result<UrlParts<'_>, HawkError> {
+    UrlParts::as_sent(text).map_err(|error| input("url", error))
+}
+
+pub(crate) fn sign(error: SignError) -> HawkError {
+    let argument = match error {
+        SignError::Method(_) => "method",
+        SignError::Nonce => "options.nonce",
+        _ => "",
+    };
+    failure(error.code(), &error, argument)
+}
+
+pub(crate) fn route_error(error: RouteError) -> HawkError {
+    failure(RouteError::CODE, &error, "")
+}
+
+pub(crate) fn authenticate(error: AuthenticateError) -> HawkError {
+    failure("AuthenticationFailed", &error, "")
+}
+
+/// One copy for every type of error: it is the module's size that counts.
+fn failure(code: &str, error: &dyn Display, argument: &str) -> HawkError {
+    HawkError::new(code, &error.to_string(), argument)
+}

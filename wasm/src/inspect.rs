@@ -1,0 +1,43 @@
+use crate::failure::{self, HawkError};
+use crate::verify::request_line;
+use taskcluster_proxy_core::hawk::{Kind, present};
+use wasm_bindgen::prelude::*;
+
+#[wasm_bindgen(raw_module = "../js/shapes.js")]
+extern "C" {
+    /// A claim as the package shows it; `ts` is that of the header or the bewit's expiry, in seconds.
+    #[wasm_bindgen(js_name = claim)]
+    fn shape(
+        is_bewit: bool,
+        client_id: &str,
+        ts: f64,
+        nonce: &str,
+        mac: &str,
+        ext: Option<String>,
+        normalized_string: &str,
+    ) -> JsValue;
+}
+
+/// What a request claims, and the text that its MAC has to be of. Checks nothing.
+#[wasm_bindgen]
+pub fn inspect(
+    method: &str,
+    url: &str,
+    authorization: Option<String>,
+) -> Result<JsValue, HawkError> {
+    let url = failure::url(url)?;
+    let presented = present(request_line(method, &url, authorization.as_deref()))
+        .map_err(failure::authenticate)?;
+    Ok(presented.map_or(JsValue::UNDEFINED, |presented| {
+        let artifacts = presented.artifacts();
+        shape(
+            presented.kind() == Kind::Bewit,
+            presented.id(),
+            artifacts.ts as f64,
+            artifacts.nonce,
+            presented.mac(),
+            presented.ext().map(str::to_owned),
+            &artifacts.normalized_string(),
+        )
+    }))
+}

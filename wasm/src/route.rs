@@ -1,0 +1,24 @@
+use crate::failure::{HawkError, input, route_error};
+use taskcluster_proxy_core::proxy::{Destination, RootUrl};
+use wasm_bindgen::prelude::*;
+
+#[wasm_bindgen(raw_module = "../js/shapes.js")]
+extern "C" {
+    /// A route as the package gives it out.
+    #[wasm_bindgen(js_name = route)]
+    fn shape(kind: &str, url: Option<String>) -> JsValue;
+}
+
+/// Where a request target leads.
+#[wasm_bindgen]
+pub fn route(target: &str, root_url: &str) -> Result<JsValue, HawkError> {
+    let root_url = RootUrl::as_sent(root_url).map_err(|error| input("rootUrl", error))?;
+    let destination = Destination::of_target(target).map_err(route_error)?;
+    let kind = match destination {
+        Destination::Bewit => "bewit",
+        Destination::Credentials => "credentials",
+        Destination::Service { .. } => "api",
+        Destination::Host { .. } => "host",
+    };
+    Ok(shape(kind, destination.url(root_url.as_str())))
+}

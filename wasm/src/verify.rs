@@ -1,0 +1,86 @@
+use crate::failure::{self, HawkError, input};
+use crate::{scopes, timestamp};
+use taskcluster_proxy_core::credentials::{
+    AccessToken, AuthenticateError, Client, Verified, authenticate, scopes_to_json,
+};
+use taskcluster_proxy_core::hawk::{RequestLine, UrlParts};
+use wasm_bindgen::prelude::*;
+
+#[wasm_bindgen(raw_module = "../js/shapes.js")]
+extern "C" {
+    /// What the package says of a request that holds.
+    #[wasm_bindgen(js_name = verified)]
+    fn shape(client_id: &str, scopes: &str, expires: Option<f64>, hash: Option<String>) -> JsValue;
+}
+
+/// The clientId whose key the request has to be checked with; `None`: it makes no claim.
+#[wasm_bindgen]
+pub fn claimant(
+    method: &str,
+    url: &str,
+    authorization: Option<String>,
+    now: f64,
+) -> Result<Option<String>, HawkError> {
+    let mut asked = None;
+    let url = failure::url(url)?;
+    let request = request_line(method, &url, authorization.as_deref());
+    match (check(request, now, None, &mut asked), asked) {
+        // Nobody is known here, so that it failed says nothing.
+        (_, Some(client_id)) => Ok(Some(client_id)),
+        (result, None) => result.map(|_| None).map_err(failure::authenticate),
+    }
+}
+
+/// Checks a request. `access_token` is that of the [`claimant`]; `None`: nobody knows it.
+#[wasm_bindgen]
+pub fn verify(
+    method: &str,
+    url: &str,
+    authorization: Option<String>,
+    now: f64,
+    access_token: Option<String>,
+    held: &str,
+) -> Result<JsValue, HawkError> {
+    let client = match access_token {
+        None => None,
+        Some(access_token) => Some(Client {
+            access_token: AccessToken::new(access_token)
+                .map_err(|error| input("credentialsFor(..).accessToken", error))?,
+            scopes: scopes::parse("credentialsFor(..).scopes", held)?,
+            expires: None,
+        }),
+    };
+    let url = failure::url(url)?;
+    let request = request_line(method, &url, authorization.as_deref());
+    let verified = check(request, now, client, &mut None).map_err(failure::authenticate)?;
+    Ok(verified.map_or(JsValue::UNDEFINED, |verified| {
+        shape(
+            &verified.client_id,
+            &scopes_to_json(&verified.scopes),
+            verified.expires.map(|expires| expires.millis() as f64),
+            verified.hash,
+        )
+    }))
+}
+
+/// Authenticates where `client` is all that is known; `asked` becomes the clientId that was looked
+/// up.
+fn check(
+    request: RequestLine<'_>,
+    now: f64,
+    client: Option<Client>,
+    asked: &mut Option<String>,
+) -> Result<Option<Verified>, AuthenticateError> {
+    authenticate(request, timestamp(now), |client_id| {
+        *asked = Some(client_id.to_owned());
+        client
+    })
+}
+
+pub(crate) fn request_line<'a>(
+    method: &'a str,
+    url: &'a UrlParts<'_>,
+    authorization: Option<&'a str>,
+) -> RequestLine<'a> {
+    RequestLine { method, resource: url.resource, host: url.host, port: url.port(), authorization }
+}

@@ -1,0 +1,217 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import * as hawk from 'taskcluster-hawk';
+
+const now = new Date('2026-01-01T00:00:00Z');
+const tester = { clientId: 'tester', accessToken: 'no-secret' };
+const credentialsFor = (clientId) => (clientId === 'tester' ? { ...tester, scopes: ['*'] } : null);
+const refused = (code, message) => ({ name: 'HawkError', code, message });
+
+describe('bewit', () => {
+  test('is valid for an hour, or as long as it is told', () => {
+    const expires = (options) => hawk.inspect(hawk.bewit('https://tc.example.com/x', tester, options)).expires;
+    assert.equal(expires({ now }) - now, 3600_000);
+    assert.equal(expires({ now, expiresIn: 1.5 }) - now, 1000);
+    assert.deepEqual(expires({ expires: now }), now);
+    assert.ok(Math.abs(expires() - Date.now() - 3600_000) < 5000);
+  });
+
+  test('signs and returns the URL that fetch sends', () => {
+    for (const [url, sent] of [
+      ['HTTPS://TC.example.com:443', 'https://tc.example.com/'],
+      [new URL('https://tc.example.com/a/../b#fragment'), 'https://tc.example.com/b'],
+      ["https://tc.example.com/{é}?q='a b'|", 'https://tc.example.com/%7B%C3%A9%7D?q=%27a%20b%27|'],
+      [' https://bücher.example/ ', 'https://xn--bcher-kva.example/'],
+      ['https://[::1]:8080/?', 'https://[::1]:8080/?'],
+    ]) {
+      const signed = hawk.bewit(url, tester, { now });
+      assert.ok(signed.startsWith(sent), signed);
+      assert.equal(new URL(signed).href, signed);
+      assert.equal(hawk.verifyBewit(signed, credentialsFor, { now }).clientId, 'tester');
+    }
+  });
+
+  test('explains what is no URL', () => {
+    for (const [url, message] of [
+      ['', 'url: expected an absolute http:// or https:// URL, found nothing'],
+      ['/x', 'url: expected an absolute URL that starts with http:// or https://, found no scheme'],
+      ['ftp://h/x', 'url: expected an absolute URL that starts with http:// or https://, found ftp://'],
+      ['https://u:p@h/x', 'url: a URL to be signed cannot carry a user name or password'],
+      ['https://h:99999/', 'url: expected a port from 1 to 65535, found "99999"'],
+      [`https://h/${'x'.repeat(70_000)}`, 'url: expected a URL of at most 65534 bytes, found one of 70010'],
+    ]) {
+      assert.throws(() => hawk.bewit(url, tester), refused('InputError', message));
+    }
+  });
+
+  test('refuses what the services would for its length, and says what to do', () => {
+    const authorizedScopes = Array.from({ length: 200 }, (_, index) => `queue:route:index.project.${index}`);
+    assert.throws(
+      () => hawk.bewit('https://tc.example.com/x', { ...tester, authorizedScopes }),
+      refused('AuthorizationTooLong', /services read at most 4096; \d+ of them are .* use fewer scopes/),
+    );
+    // Within the limit once the scopes are left out that another one satisfies.
+    hawk.bewit('https://tc.example.com/x', { ...tester, authorizedScopes: [...authorizedScopes, 'queue:*'] });
+  });
+});
+
+describe('sign', () => {
+  test('takes GET, the clock and a random nonce where it is told nothing', () => {
+    const claims = [1, 2].map(() => {
+      const { url, headers } = hawk.sign({ url: 'https://tc.example.com/x' }, tester);
+      return hawk.inspect({ url, ...headers });
+    });
+    assert.match(claims[0].normalizedString, /\nGET\n/);
+    assert.ok(Math.abs(claims[0].ts - Date.now()) < 5000);
+    assert.notEqual(claims[0].nonce, claims[1].nonce);
+  });
+
+  test('uses the credentials as they are at each call', () => {
+    const changing = { ...tester, authorizedScopes: ['a'] };
+    const ext = () => {
+      const { url, headers } = hawk.sign({ url: 'https://tc.example.com/x' }, changing);
+      return hawk.inspect({ url, ...headers }).ext;
+    };
+    assert.deepEqual(ext(), { authorizedScopes: ['a'] });
+    changing.authorizedScopes[0] = 'b';
+    assert.deepEqual(ext(), { authorizedScopes: ['b'] });
+    changing.authorizedScopes = [];
+    assert.deepEqual(ext(), { authorizedScopes: [] });
+    changing.authorizedScopes = null;
+    assert.equal(ext(), null);
+  });
+
+  test('of many credentials in turns is right', () => {
+    for (let round = 0; round < 3; round += 1) {
+      for (let index = 0; index < 20; index += 1) {
+        const credentials = { clientId: `client-${index}`, accessToken: `token-${index}` };
+        const signed = hawk.bewit('https://tc.example.com/x', credentials, { now });
+        const verified = hawk.verifyBewit(signed, () => credentials, { now });
+        assert.equal(verified.clientId, credentials.clientId);
+      }
+    }
+  });
+});
+
+describe('signRequest', () => {
+  test('signs what is sent, and passes on the rest', async () => {
+    const body = new ReadableStream({
+      start(controller) {
+        controller.enqueue(new TextEncoder().encode('streamed'));
+        controller.close();
+      },
+    });
+    const headers = { 'content-type': 'text/plain', authorization: 'of another' };
+    const request = new Request("https://tc.example.com/a|b/'", { method: 'POST', headers, body, duplex: 'half' });
+    const signed = hawk.signRequest(request, tester);
+    assert.equal(signed.url, "https://tc.example.com/a|b/'");
+    assert.equal(signed.method, 'POST');
+    assert.equal(signed.headers.get('content-type'), 'text/plain');
+    const authorization = signed.headers.get('authorization');
+    const received = { method: 'POST', url: signed.url, authorization };
+    assert.equal(hawk.verifyHeader(received, credentialsFor).clientId, 'tester');
+    assert.equal(await signed.text(), 'streamed');
+  });
+
+  test('refuses a Request that is used up', async () => {
+    const request = new Request('https://tc.example.com/x', { method: 'POST', body: 'x' });
+    await request.text();
+    assert.throws(() => hawk.signRequest(request, tester), TypeError('request: its body has been used'));
+  });
+});
+
+describe('createTemporaryCredentials', () => {
+  test('makes credentials that hold, within their scopes', () => {
+    const temporary = hawk.createTemporaryCredentials(tester, { scopes: ['a:*'], name: 'tester/x', start: now });
+    for (const certificate of [temporary.certificate, JSON.parse(temporary.certificate)]) {
+      const credentials = { ...temporary, certificate, authorizedScopes: ['a:b'] };
+      const signed = hawk.bewit('https://tc.example.com/x', credentials, { now });
+      const verified = hawk.verifyBewit(signed, credentialsFor, { now });
+      assert.equal(verified.clientId, 'tester/x');
+      assert.deepEqual(verified.scopes, ['a:b', 'assume:anonymous']);
+      assert.equal(verified.expires - now, 3600_000);
+    }
+  });
+
+  test('makes another seed each time: two v4 slugids', () => {
+    const seeds = [1, 2].map(() => JSON.parse(hawk.createTemporaryCredentials(tester, { scopes: [] }).certificate).seed);
+    assert.notEqual(seeds[0], seeds[1]);
+    assert.match(seeds[0], /^([\w-]{8}[Q-T][\w-][CGKOSWaeimquy26-][\w-]{10}[AQgw]){2}$/);
+  });
+
+  test('refuses what the services would', () => {
+    const temporary = hawk.createTemporaryCredentials(tester, { scopes: [] });
+    for (const [issuer, options, message] of [
+      [temporary, {}, /^issuer: temporary credentials cannot issue/],
+      [tester, { name: 'tester' }, /^options.name: expected a name that differs/],
+      [tester, { seed: 'short' }, /^options.seed: expected a seed of 44/],
+      [tester, { expiresIn: 32 * 86400 }, /^options.expires: expected an expiry at most 31 days/],
+      [tester, { start: now, expires: now }, /^options.expires: expected an expiry after the start/],
+      [tester, { scopes: ['é'] }, /^options.scopes: expected a scope of printable ASCII/],
+    ]) {
+      const make = () => hawk.createTemporaryCredentials(issuer, { scopes: [], ...options });
+      assert.throws(make, refused('InputError', message));
+    }
+  });
+});
+
+describe('verification', () => {
+  const url = hawk.bewit('https://tc.example.com/x', tester, { now });
+
+  test('says why it fails, as the services do', () => {
+    const { headers } = hawk.sign({ url: 'https://tc.example.com/x' }, tester, { now });
+    for (const [check, message] of [
+      [() => hawk.verifyBewit(url.replace('/x', '/y'), credentialsFor, { now }), 'Unauthorized: Bad mac'],
+      [() => hawk.verifyBewit(url, credentialsFor, { now: new Date(now.getTime() + 3600_000) }), 'Unauthorized: Access expired'],
+      [() => hawk.verifyBewit(url, () => null, { now }), 'Unauthorized: Unknown credentials'],
+      [() => hawk.verifyBewit('https://tc.example.com/x?bewit=x', credentialsFor), /^Bad Request: Invalid bewit/],
+      [() => hawk.verifyHeader({ url, authorization: headers.authorization }, credentialsFor), 'Cannot use two authentication schemes at once'],
+      [() => hawk.verifyHeader({ url: 'https://tc.example.com/x', authorization: 'Hawk' }, credentialsFor), /^Bad Request: /],
+    ]) {
+      assert.throws(check, refused('AuthenticationFailed', message));
+    }
+    assert.throws(() => hawk.verifyBewit('https://tc.example.com/x', credentialsFor), refused('InputError', /^url: .* without a bewit/));
+  });
+
+  test('never takes one client for another', () => {
+    const careless = () => ({ clientId: 'root', accessToken: 'no-secret', scopes: ['*'] });
+    assert.throws(() => hawk.verifyBewit(url, careless, { now }), refused('AuthenticationFailed', /Unknown credentials/));
+  });
+
+  test('grants nothing without scopes, and wants permanent credentials at once', () => {
+    assert.deepEqual(hawk.verifyBewit(url, () => tester, { now }).scopes, ['assume:anonymous']);
+    assert.throws(() => hawk.verifyBewit(url, async () => tester, { now }), /^TypeError: credentialsFor\(\.\.\): .* promise/);
+    const restricted = () => ({ ...tester, authorizedScopes: [] });
+    assert.throws(() => hawk.verifyBewit(url, restricted, { now }), refused('InputError', /permanent credentials/));
+  });
+
+  test('lets an exception of the lookup through', () => {
+    const broken = () => {
+      throw new RangeError('of the lookup');
+    };
+    assert.throws(() => hawk.verifyBewit(url, broken, { now }), RangeError('of the lookup'));
+  });
+});
+
+test('scopes', () => {
+  assert.equal(hawk.satisfies(['a:*', 'b'], ['a:c', 'b']), true);
+  assert.equal(hawk.satisfies(['a:*'], 'b'), false);
+  assert.equal(hawk.satisfies([], []), true);
+  assert.deepEqual(hawk.reduceScopes(['a:b', 'c', 'a:*', 'c']), ['c', 'a:*']);
+});
+
+test('route', () => {
+  assert.deepEqual(hawk.route('/bewit?x', 'https://tc.example.com'), { kind: 'bewit' });
+  assert.deepEqual(hawk.route('/credentials', new URL('https://tc.example.com/')), { kind: 'credentials' });
+  assert.deepEqual(hawk.route('/queue/v1/x', 'https://TC.example.com/deep/'), { kind: 'api', url: 'https://tc.example.com/deep/api/queue/v1/x' });
+  assert.deepEqual(hawk.route('/a.example.com?x', 'https://tc.example.com'), { kind: 'host', url: 'https://a.example.com/?x' });
+  assert.throws(() => hawk.route('/x', 'https://tc.example.com/?q'), refused('InputError', /^rootUrl: .* with a query/));
+});
+
+test('what came over the wire can be inspected', () => {
+  assert.equal(hawk.inspect('https://tc.example.com/x'), null);
+  const signed = hawk.bewit('https://tc.example.com/x', tester, { now });
+  const { kind, clientId, normalizedString, ext } = hawk.inspect(signed);
+  assert.deepEqual([kind, clientId, ext], ['bewit', 'tester', null]);
+  assert.equal(normalizedString, 'hawk.1.bewit\n1767229200\n\nGET\n/x\ntc.example.com\n443\n\n\n');
+});
