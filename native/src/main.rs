@@ -1,10 +1,8 @@
 //! The program: a list of steps.
 
 use std::io::{self, Write as _};
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
 use taskcluster_proxy::cli::{self, Command};
 use taskcluster_proxy::config::{Config, Deployment};
 use taskcluster_proxy::credentials::Store;
@@ -13,9 +11,8 @@ use taskcluster_proxy::sandbox::Sandbox;
 use taskcluster_proxy::server::{self, Admitter};
 use taskcluster_proxy::service::Service;
 use taskcluster_proxy::upstream::{ReplayBudget, Upstream};
-use taskcluster_proxy::version::{REVISION, VERSION};
 use taskcluster_proxy::{log, task};
-use taskcluster_proxy_core::credentials::{Credentials, scopes_to_json};
+use taskcluster_proxy_core::credentials::Credentials;
 use taskcluster_proxy_core::proxy::RootUrl;
 use tokio::signal;
 
@@ -51,7 +48,7 @@ async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
         (config.task_id.is_some() || !scopes.is_empty()).then_some(scopes);
 
     let listeners = server::bind(&config.listen, &config.admission).await?;
-    announce(&listeners.local_addrs(), &root_url, &credentials, sandbox.as_ref());
+    log::announce(&listeners.local_addrs(), &root_url, &credentials, sandbox.as_ref());
     let service = Service {
         store: Arc::new(Store::new(&credentials, config.credentials_drain)),
         root_url,
@@ -88,41 +85,6 @@ async fn deployment(deployment: Deployment) -> io::Result<(Option<Sandbox>, Root
             let (root_url, credentials) = (sandbox.root_url(), sandbox.credentials());
             Ok((Some(sandbox), root_url, credentials))
         }
-    }
-}
-
-/// The end of the year 9999, in milliseconds since 1970: a date in HTTP's format has four digits for
-/// the year, and a certificate any number.
-const LAST_DATE: u64 = 253_402_300_799_999;
-
-/// Says what is in force, so that a log tells how the proxy was started.
-fn announce(
-    addresses: &[SocketAddr],
-    root_url: &RootUrl,
-    credentials: &Credentials,
-    sandbox: Option<&Sandbox>,
-) {
-    let revision = REVISION.unwrap_or("unknown");
-    tracing::info!("taskcluster-proxy {VERSION} (git revision {revision})");
-    tracing::info!("root url {root_url}, client {}", credentials.client_id);
-    match &credentials.certificate {
-        None => tracing::info!("no certificate: the credentials are taken for permanent ones"),
-        Some(certificate) => {
-            let expiry = certificate.expiry().millis().min(LAST_DATE);
-            let expiry = UNIX_EPOCH + Duration::from_millis(expiry);
-            tracing::info!("temporary credentials until {}", httpdate::fmt_http_date(expiry));
-        }
-    }
-    match &credentials.authorized_scopes {
-        None => tracing::info!("all scopes of the credentials: no restriction"),
-        Some(scopes) => tracing::info!("restricted to the scopes {}", scopes_to_json(scopes)),
-    }
-    for address in addresses {
-        tracing::info!("listening on {address}");
-    }
-    if let (Some(sandbox), Some(address)) = (sandbox, addresses.first()) {
-        tracing::info!("sandbox at {root_url}");
-        let _ = write!(io::stderr(), "\n{}\n", sandbox.introduction(*address));
     }
 }
 

@@ -11,6 +11,27 @@ use stories::{Answer, Connection, DEADLINE, Gate, Proxy, Request, Response, Upst
 const GET: &str = "GET /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n";
 
 #[test]
+fn an_answer_that_cannot_be_passed_on_is_refused_at_once() {
+    let many: String = (0..150).map(|at| format!("X-{at}: 1\r\n")).collect();
+    for (answer, why) in [
+        (format!("HTTP/1.1 200 \r\n{many}Content-Length: 0\r\n\r\n"), "too large"),
+        ("HTTP/1.1 101 \r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n".to_owned(), "101"),
+        (
+            "HTTP/1.1 200 \r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n".to_owned(),
+            "a transfer coding",
+        ),
+    ] {
+        let upstream = Upstream::start([Answer::bytes(answer)]);
+        let proxy = Proxy::in_front_of(upstream.root_url()).start();
+        let response = proxy.exchange("GET /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_eq!(response.status(), 502, "{why}");
+        let message = response.json()["message"].to_string();
+        assert!(message.contains(why), "{message}");
+        assert_eq!(upstream.requests().len(), 1, "{why}");
+    }
+}
+
+#[test]
 fn what_is_not_http_is_a_502() {
     for garbage in [
         "SSH-2.0-OpenSSH_9.6\r\n",

@@ -4,6 +4,17 @@ use stories::hawk::Claim;
 use stories::{Answer, Proxy, ProxyBuilder, Tls, Upstream};
 
 #[test]
+fn a_variable_that_names_no_proxy_ends_the_start() {
+    for variable in ["HTTP_PROXY", "https_proxy", "ALL_PROXY"] {
+        let value = "http://user:cAnArY@[bad";
+        let finished = Proxy::in_front_of("http://tc.example.test").env(variable, value).run();
+        assert!(!finished.status.success());
+        assert!(finished.stderr.contains(&format!("{variable}: expected the URL of a proxy")));
+        assert!(!finished.stderr.contains("cAnArY"), "{}", finished.stderr);
+    }
+}
+
+#[test]
 fn http_goes_to_the_http_proxy_in_absolute_form() {
     let way = Upstream::start([Answer::ok("by the way")]);
     let proxy = tc("http").env("HTTP_PROXY", with_user(&way)).start();

@@ -47,6 +47,17 @@ pub(super) struct Connector {
     timeout: Duration,
 }
 
+/// A variable that is to name a proxy, and does not. Its value may hold a password.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0}: expected the URL of a proxy, such as http://proxy.example.com:3128, found something else"
+)]
+pub struct ProxyVariable(&'static str);
+
+/// As curl has them.
+const PROXY_VARIABLES: [&str; 6] =
+    ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+
 /// A new connection.
 pub(super) struct Connected {
     pub(super) sender: Sender,
@@ -58,13 +69,20 @@ pub(super) struct Connected {
 
 impl Connector {
     /// DNS, TCP, TLS and an HTTP proxy on the way have `timeout` together.
-    pub(super) fn new(timeout: Duration) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// A variable of the environment is to name a proxy, and does not.
+    pub(super) fn new(timeout: Duration) -> Result<Self, ProxyVariable> {
+        if let Some(variable) = PROXY_VARIABLES.into_iter().find(|name| names_no_proxy(name)) {
+            return Err(ProxyVariable(variable));
+        }
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_keepalive(Some(KEEPALIVE));
         tcp.set_keepalive_interval(Some(KEEPALIVE));
-        Self { tcp, proxies: Matcher::from_env(), tls: OnceCell::new(), timeout }
+        Ok(Self { tcp, proxies: Matcher::from_env(), tls: OnceCell::new(), timeout })
     }
 
     /// Connects to the host of `uri`.
@@ -141,6 +159,17 @@ impl Connector {
 
 /// TLS is not spoken with proxies: what one with another URL gets to see, its password included, would
 /// go there in the clear.
+/// The matcher passes over what it cannot read, and requests would go past the proxy.
+fn names_no_proxy(variable: &str) -> bool {
+    let Some(value) = std::env::var_os(variable).filter(|value| !value.is_empty()) else {
+        return false;
+    };
+    let any = Uri::from_static("http://host.example");
+    value
+        .to_str()
+        .is_none_or(|value| Matcher::builder().all(value).build().intercept(&any).is_none())
+}
+
 fn expect_http(proxy: &Uri) -> Result<(), SendError> {
     match proxy.scheme_str() {
         Some("http") => Ok(()),
@@ -227,7 +256,7 @@ mod tests {
     async fn connections_find_out_when_the_other_side_is_gone() {
         let upstream = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let uri = format!("http://{}", upstream.local_addr().unwrap()).parse().unwrap();
-        let connector = Connector::new(Duration::from_secs(10));
+        let connector = Connector::new(Duration::from_secs(10)).unwrap();
         let Ok(stream) = connector.tcp(&uri).await.map(TokioIo::into_inner) else {
             panic!("no connection");
         };

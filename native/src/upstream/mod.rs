@@ -7,6 +7,7 @@ mod pool;
 mod replay;
 mod tls;
 
+pub use connect::ProxyVariable;
 pub use error::SendError;
 pub use replay::{Attempt, Hold, Replay, ReplayBudget, Upload};
 
@@ -23,7 +24,9 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use taskcluster_proxy_core::credentials::Signer;
-use taskcluster_proxy_core::proxy::{Decision, Outcome, Repeatable, RetryPolicy, Target};
+use taskcluster_proxy_core::proxy::{
+    Decision, Outcome, Repeatable, RetryPolicy, Target, has_transfer_coding,
+};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
@@ -35,6 +38,18 @@ pub struct Upstream {
     pool: Arc<Pool>,
     policy: RetryPolicy,
     nonces: Nonces,
+}
+
+/// Why no request can be sent at all.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SetupError {
+    /// A variable is to name a proxy, and does not.
+    #[error(transparent)]
+    Proxy(#[from] ProxyVariable),
+    /// There are no nonces.
+    #[error("the system has no randomness to give: {0}")]
+    Randomness(#[from] std::io::Error),
 }
 
 /// A request to an upstream, as often as it has to be sent.
@@ -76,9 +91,9 @@ impl Upstream {
     ///
     /// # Errors
     ///
-    /// The system has no randomness to give.
-    pub fn new(limits: &Limits) -> std::io::Result<Self> {
-        let connector = Connector::new(limits.connect_timeout);
+    /// The environment names a proxy that is none, or the system has no randomness to give.
+    pub fn new(limits: &Limits) -> Result<Self, SetupError> {
+        let connector = Connector::new(limits.connect_timeout)?;
         Ok(Self {
             pool: Arc::new(Pool::new(connector, limits.upstream_idle_timeout)),
             policy: limits.retries,
@@ -171,6 +186,7 @@ impl Upstream {
             request.headers_mut().insert(AUTHORIZATION, signed);
         }
         let (response, connection) = self.pool.send(request, &target.uri, reuse).await?;
+        expect_usable(&response)?;
         Ok(Answer { response, connection, upload })
     }
 
@@ -183,6 +199,18 @@ impl Upstream {
             body
         })
     }
+}
+
+/// What nobody asked for would be taken for something else by the client.
+fn expect_usable(response: &Response<Incoming>) -> Result<(), SendError> {
+    let reason = if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        "101 (Switching Protocols), which nobody asked for"
+    } else if has_transfer_coding(response.headers()) {
+        "a transfer coding other than chunked, which nobody asked for"
+    } else {
+        return Ok(());
+    };
+    Err(SendError::Unusable(reason.to_owned()))
 }
 
 /// Whether the client sends its body only when it is told to (RFC 9110 section 10.1.1).

@@ -72,8 +72,8 @@ pub(super) enum Sender {
 pub(super) enum Reuse {
     /// Yes: should the upstream be closing it this very moment, the request can be sent again.
     Yes,
-    /// Only where the upstream says which requests it has not looked at (HTTP/2): the request
-    /// cannot be sent twice.
+    /// Only one of HTTP/2, of which an upstream takes leave before it closes it (RFC 9113 section
+    /// 6.8): the request cannot be sent twice.
     Http2,
 }
 
@@ -266,6 +266,8 @@ impl Connection {
             let reason = explain(&error);
             match find::<ReplayError>(&error) {
                 Some(ReplayError::Client(_)) => (SendError::Client(reason), unsent),
+                // It would be as large the next time.
+                _ if error.is_parse_too_large() => (SendError::Unusable(reason), unsent),
                 _ => (SendError::Broken(reason), unsent),
             }
         })
