@@ -6,7 +6,7 @@ use crate::reply::{self, ReplyBody, Source};
 use crate::upstream::{
     Exchanged, Outgoing, Replay, ReplayBudget, Taken, Upstream, expects_continue,
 };
-use http::header::{CONNECTION, HeaderValue};
+use http::header::{CONNECTION, HeaderValue, TE};
 use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::{Body as _, Incoming};
@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 use taskcluster_proxy_core::credentials::Credentials;
 use taskcluster_proxy_core::hawk::{HttpUrl, UrlError};
 use taskcluster_proxy_core::proxy::{
-    ProxyError, ReplyHeaders, RootUrl, Route, Target, has_transfer_coding, route, strip_hop_by_hop,
+    ProxyError, ReplyHeaders, RootUrl, Route, Target, accepts_trailers, has_transfer_coding, route,
+    strip_hop_by_hop,
 };
 use tokio::time::timeout;
 use zeroize::Zeroizing;
@@ -115,7 +116,11 @@ impl Service {
         lease: &Lease,
     ) -> Result<Answered, Failure> {
         let (mut parts, body) = request.into_parts();
+        let accepts_trailers = accepts_trailers(&parts.headers);
         strip_hop_by_hop(&mut parts.headers);
+        if accepts_trailers {
+            parts.headers.insert(TE, HeaderValue::from_static("trailers"));
+        }
         let outgoing = Outgoing {
             method: &parts.method,
             target: &target,

@@ -146,21 +146,6 @@ fn bodies_that_are_kept_to_be_sent_again_take_no_more_memory() {
 }
 
 #[test]
-fn trailers_pass() {
-    let head = "HTTP/1.1 200 \r\nTrailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n";
-    let upstream = Upstream::start([Answer::bytes(head).then("2\r\nup\r\n0\r\nx-sum: 1\r\n\r\n")]);
-    let proxy = Proxy::in_front_of(upstream.root_url()).start();
-    let te = "Connection: TE\r\nTE: trailers";
-    for _ in 0..3 {
-        let request = format!("GET /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\n{te}\r\n\r\n");
-        let response = proxy.exchange(request);
-        assert_eq!((response.text(), response.complete), ("up", true));
-        assert_eq!(String::from_utf8_lossy(&response.trailers).to_lowercase(), "x-sum: 1\r\n");
-    }
-    assert_eq!(upstream.connections(), 1);
-}
-
-#[test]
 fn a_client_is_told_to_continue_when_the_upstream_asks_for_the_body() {
     let answer = Answer::bytes("HTTP/1.1 100 Continue\r\n\r\n").before_body().then_read_body();
     let upstream = Upstream::start([answer.then("HTTP/1.1 204 \r\n\r\n")]);

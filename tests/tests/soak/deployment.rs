@@ -141,6 +141,7 @@ impl Deployment {
             body: Vec::new(),
             body_length: 0,
             complete: false,
+            trailers: Vec::new(),
         };
         let claim = Identity::verify(&self.identities, &request);
         (claim.id, claim.nonce)
