@@ -5,8 +5,8 @@ use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
-use stories::{Answer, Connection, DEADLINE, Gate, Proxy, Request, Response, Upstream};
+use std::time::Duration;
+use stories::{Answer, Connection, Gate, Proxy, Request, Response, Upstream};
 
 const GET: &str = "GET /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n";
 
@@ -251,7 +251,7 @@ fn five_hundred_requests_at_once_are_answered_and_leave_nothing_behind() {
         assert_eq!(client.response().text(), "up");
     }
     drop(clients);
-    wait_for_descriptors(&proxy, before);
+    proxy.wait_for_descriptors(before);
 }
 
 #[test]
@@ -273,7 +273,7 @@ fn clients_that_vanish_leave_nothing_behind() {
         client.send(&request[..request.len() - number]);
         if number % 2 == 0 { drop(client) } else { client.reset() }
     }
-    wait_for_descriptors(&proxy, before);
+    proxy.wait_for_descriptors(before);
 }
 
 const MOMENT: Duration = Duration::from_millis(1);
@@ -288,16 +288,5 @@ fn answered(answer: Answer) -> Response {
 fn assert_serves_others(proxy: &Proxy) {
     for _ in 0..50 {
         assert_eq!(proxy.exchange(GET).text(), "up");
-    }
-}
-
-/// Nobody is told when the proxy has closed the last of them, hence the polling.
-#[cfg(target_os = "linux")]
-fn wait_for_descriptors(proxy: &Proxy, count: usize) {
-    let start = Instant::now();
-    while proxy.descriptors() > count {
-        let open = proxy.descriptors();
-        assert!(start.elapsed() < DEADLINE, "{open} descriptors are open, {count} were before");
-        thread::sleep(10 * MOMENT);
     }
 }

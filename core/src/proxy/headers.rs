@@ -53,6 +53,16 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
+/// Whether whoever sent these headers can make use of trailers. `TE` is for one hop alone: who passes
+/// such a request on says so for itself (RFC 9110 section 10.1.4).
+pub fn accepts_trailers(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(TE)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|b| *b == b','))
+        .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+}
+
 /// Whether anything but chunks was made of the body for this hop (RFC 9112 section 7). Nobody here
 /// undoes that, and `Transfer-Encoding` does not go on: it would be another body that does.
 pub fn has_transfer_coding(headers: &HeaderMap) -> bool {
@@ -181,6 +191,23 @@ mod tests {
                 headers.append(TRANSFER_ENCODING, HeaderValue::from_static(value));
             }
             assert_eq!(has_transfer_coding(&headers), expected, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn trailers_are_accepted_by_name_alone() {
+        for (values, expected) in [
+            (&[][..], false),
+            (&["trailers"], true),
+            (&["gzip;q=0.5 , Trailers"], true),
+            (&["gzip", "trailers"], true),
+            (&["x-trailers", ""], false),
+        ] {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(TE, HeaderValue::from_static(value));
+            }
+            assert_eq!(accepts_trailers(&headers), expected, "{values:?}");
         }
     }
 

@@ -9,7 +9,7 @@ mod tls;
 
 pub use connect::ProxyVariable;
 pub use error::SendError;
-pub use replay::{Attempt, Hold, Replay, ReplayBudget, Upload};
+pub use replay::{Attempt, Hold, Replay, ReplayBudget, Taken, Upload};
 
 use crate::clock::{self, Nonces};
 use crate::config::Limits;
@@ -74,9 +74,8 @@ pub struct Exchanged {
     pub answer: Response<UpstreamBody>,
     /// How often the request was sent for it.
     pub attempts: u32,
-    /// The request has a body, of which nothing was asked for: its client was never told to
-    /// continue, and what it sends next may be that body or another request.
-    pub body_unread: bool,
+    /// How much of the request's body went into it.
+    pub taken: Taken,
 }
 
 /// The head of an answer, and what its body depends on.
@@ -133,15 +132,15 @@ impl Upstream {
                     attempt += 1;
                 }
                 Decision::RetryAfter(_) | Decision::Deliver => {
-                    let body_unread = body.finish();
+                    let taken = body.finish();
                     // A connection is of further use if its request went out, or still does.
                     let (answer, reusable) = match (result, last_answer) {
-                        (Ok(answer), _) => (answer, !body_unread),
+                        (Ok(answer), _) => (answer, taken != Taken::Nothing),
                         (Err(_), Some(answer)) => (answer, false),
                         (Err(error), None) => return Err(error),
                     };
                     let answer = self.deliver(answer, reusable);
-                    return Ok(Exchanged { answer, attempts: attempt, body_unread });
+                    return Ok(Exchanged { answer, attempts: attempt, taken });
                 }
             }
         }
@@ -214,7 +213,7 @@ fn expect_usable(response: &Response<Incoming>) -> Result<(), SendError> {
 }
 
 /// Whether the client sends its body only when it is told to (RFC 9110 section 10.1.1).
-fn expects_continue(headers: &HeaderMap) -> bool {
+pub(crate) fn expects_continue(headers: &HeaderMap) -> bool {
     headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 

@@ -3,7 +3,7 @@
 use super::connect::{Connected, Connector};
 use super::error::{SendError, explain, find};
 use super::replay::{Attempt, ReplayError};
-use http::header::{HOST, PROXY_AUTHORIZATION};
+use http::header::{CONNECTION, HOST, PROXY_AUTHORIZATION, TE};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Request, Response, Uri, Version};
 use hyper::body::Incoming;
@@ -243,6 +243,10 @@ impl Connection {
                 let host = HeaderValue::from_str(self.origin.authority.as_str());
                 // A host is made of characters that may stand in a header.
                 request.headers_mut().insert(HOST, host.unwrap_or(HeaderValue::from_static("")));
+                if request.headers().contains_key(TE) {
+                    // RFC 9110 section 10.1.4: so that nobody passes it on unread.
+                    request.headers_mut().insert(CONNECTION, HeaderValue::from_static("TE"));
+                }
                 if let Some(authorization) =
                     self.via.as_ref().and_then(|via| via.authorization.clone())
                 {
