@@ -63,6 +63,7 @@ async function bundleEntries() {
   await build({ ...common, entryPoints: ['js/workerd.js'], format: 'esm', outfile: 'dist/workerd.js', external: ['./hawk.wasm'] });
   for (const entry of ['dist/index.js', 'dist/index.cjs']) inlineModule(entry);
   copyFileSync('pkg/hawk.wasm', 'dist/hawk.wasm');
+  copyFileSync('../LICENSE', 'LICENSE');
   for (const types of ['index.d.ts', 'index.d.cts']) copyFileSync('js/index.d.ts', `dist/${types}`);
 }
 

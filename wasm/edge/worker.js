@@ -1,0 +1,82 @@
+// taskcluster-proxy at the edge: what the native proxy does, for whoever has the bearer token.
+import { HawkError, bewit, route, signRequest } from 'taskcluster-hawk';
+import { configuration } from './configuration.js';
+import { forwardedHeaders, replyHeaders, returnedHeaders } from './headers.js';
+import { holdsToken } from './token.js';
+import { ProxyError, errorReply } from './errors.js';
+
+/** In bytes. */
+const MAX_BEWIT_BODY = 64 * 1024;
+/** In seconds. */
+const BEWIT_LIFETIME = 60 * 60;
+
+export default {
+  async fetch(request, env) {
+    let own = [];
+    let reply;
+    try {
+      const { token, rootUrl, credentials, revision } = configuration(env);
+      if (!(await holdsToken(request, token))) throw ProxyError.token();
+      own = replyHeaders(credentials, revision);
+      reply = await answer(request, rootUrl, credentials);
+    } catch (error) {
+      reply = errorReply(error);
+    }
+    for (const [name, value] of own) reply.headers.set(name, value);
+    return reply;
+  },
+};
+
+function answer(request, rootUrl, credentials) {
+  // The platform has put the target in the form of its URL type (README, limits).
+  const target = request.url.slice(new URL(request.url).origin.length);
+  const { kind, url } = route(target, rootUrl);
+  if (kind === 'bewit') return signUrl(request, credentials);
+  if (kind === 'credentials') throw ProxyError.credentials();
+  return forward(request, url, credentials);
+}
+
+async function signUrl(request, credentials) {
+  if (request.method !== 'POST') throw ProxyError.method('POST', '/bewit', request.method);
+  const url = await readText(request, MAX_BEWIT_BODY);
+  let signed;
+  try {
+    signed = bewit(url.trim(), credentials, { expiresIn: BEWIT_LIFETIME });
+  } catch (error) {
+    throw error instanceof HawkError && error.argument === 'url' ? ProxyError.bewitUrl(error.reason) : error;
+  }
+  const headers = { location: signed, 'content-type': 'text/plain; charset=utf-8' };
+  return new Response(signed, { status: 303, headers });
+}
+
+async function forward(request, url, credentials) {
+  const headers = forwardedHeaders(request.headers);
+  // A redirect is the caller's to follow, and was not signed.
+  const unsigned = new Request(url, { method: request.method, headers, body: request.body, redirect: 'manual' });
+  const signed = signRequest(unsigned, credentials);
+  let upstream;
+  try {
+    upstream = await fetch(signed);
+  } catch (error) {
+    throw ProxyError.unreachable(new URL(url).origin, error.message);
+  }
+  const reply = new Response(upstream.body, { status: upstream.status, statusText: upstream.statusText, headers: returnedHeaders(upstream.headers) });
+  reply.headers.set('x-taskcluster-endpoint', signed.url);
+  return reply;
+}
+
+/** The body as text, without taking in more than `limit` bytes of it. */
+async function readText(request, limit) {
+  const chunks = [];
+  let length = 0;
+  for await (const chunk of request.body ?? []) {
+    length += chunk.byteLength;
+    if (length > limit) throw ProxyError.tooLarge(limit);
+    chunks.push(chunk);
+  }
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(await new Blob(chunks).arrayBuffer());
+  } catch {
+    throw ProxyError.bewitUrl('expected a URL in UTF-8, found other bytes');
+  }
+}

@@ -1,0 +1,40 @@
+import {
+  HawkError, bewit, createTemporaryCredentials, inspect, reduceScopes, route, satisfies, sign, signRequest, verifyBewit, verifyHeader,
+} from 'taskcluster-hawk';
+import type { Certificate, Claim, Credentials, CredentialsFor, HawkErrorCode, Route, Verified } from 'taskcluster-hawk';
+
+declare const certificate: Certificate;
+const tester: Credentials = { clientId: 'tester', accessToken: 'no-secret', certificate, authorizedScopes: null };
+const plain: Credentials = { clientId: 'tester', accessToken: 'no-secret' };
+const lookup: CredentialsFor = (clientId) => (clientId === 'tester' ? { ...plain, scopes: ['*'] } : null);
+
+const url: string = bewit(new URL('https://tc.example.com/x'), tester, { expiresIn: 60, now: new Date() });
+bewit(url, plain);
+const signed: { url: string; headers: { authorization: string } } = sign({ url, method: 'PUT' }, plain, { nonce: 'n' });
+void fetch(signed.url, { headers: signed.headers });
+const request: Request = signRequest(new Request(url), plain);
+const temporary: Credentials = createTemporaryCredentials(plain, { scopes: ['a'], name: 'n', expires: new Date() });
+const verified: Verified = verifyBewit(url, lookup, { now: new Date() });
+const expires: number | undefined = verified.expires?.getTime();
+verifyHeader({ method: request.method, url: request.url, authorization: signed.headers.authorization }, lookup);
+const held: boolean = satisfies(reduceScopes(verified.scopes), 'a') && satisfies([], ['b']);
+const where: Route = route('/queue/v1/x', 'https://tc.example.com');
+if (where.kind === 'api') new URL(where.url);
+const claim: Claim | null = inspect(url);
+if (claim?.kind === 'header') claim.ts.getTime() satisfies number;
+try {
+  bewit('nonsense', temporary);
+} catch (error) {
+  if (error instanceof HawkError) error.code satisfies HawkErrorCode;
+}
+
+// @ts-expect-error: credentials are needed
+bewit(url);
+// @ts-expect-error: a Date, not a number
+bewit(url, plain, { expires: 1 });
+// @ts-expect-error: scopes are needed
+createTemporaryCredentials(plain, {});
+// @ts-expect-error: it cannot be asynchronous
+verifyBewit(url, async () => null);
+
+export { expires, held };

@@ -1,0 +1,235 @@
+// The edge worker in workerd, by miniflare, in front of a real upstream that checks signatures.
+import assert from 'node:assert/strict';
+import { createServer, get, request as post } from 'node:http';
+import { after, before, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { build } from 'esbuild';
+import { Miniflare } from 'miniflare';
+import { createTemporaryCredentials, verifyBewit, verifyHeader } from 'taskcluster-hawk';
+
+const token = 'a token that nobody guesses';
+const tester = { clientId: 'tester', accessToken: 'no-secret' };
+const lookup = (clientId) => (clientId === 'tester' ? { ...tester, scopes: ['*'] } : null);
+
+let upstream;
+let rootUrl;
+let worker;
+let base;
+const received = [];
+
+before(async () => {
+  upstream = createServer(serve);
+  await new Promise((listening) => upstream.listen(0, '127.0.0.1', listening));
+  rootUrl = `http://127.0.0.1:${upstream.address().port}`;
+  worker = await start();
+  base = await worker.ready;
+});
+
+after(async () => {
+  await worker.dispose();
+  upstream.close();
+  upstream.closeAllConnections();
+});
+
+function serve(request, response) {
+  const { pathname } = new URL(request.url, rootUrl);
+  const { authorization } = request.headers;
+  let verified;
+  try {
+    verified = verifyHeader({ method: request.method, url: rootUrl + request.url, authorization }, lookup);
+  } catch (error) {
+    return response.writeHead(401).end(error.message);
+  }
+  received.push({ url: request.url, headers: request.headers, verified });
+  response.setHeader('x-upstream', ['1', '2']);
+  if (pathname.endsWith('/redirect')) return response.writeHead(303, { location: 'https://elsewhere.example/' }).end();
+  if (pathname.endsWith('/gzip')) return response.writeHead(200, { 'content-encoding': 'gzip' }).end(gzipSync('packed'));
+  if (pathname.endsWith('/events')) {
+    return request.on('data', (chunk) => response.write(`to ${chunk}`)).on('end', () => response.end());
+  }
+  request.pipe(response);
+}
+
+async function start(bindings = {}) {
+  const { outputFiles } = await build({
+    entryPoints: [new URL('../edge/worker.js', import.meta.url).pathname],
+    bundle: true, write: false, format: 'esm', conditions: ['workerd'], external: ['./hawk.wasm'],
+    outfile: 'worker.js',
+    // As an installed dependency would be.
+    alias: {
+      'taskcluster-hawk': new URL('../dist/workerd.js', import.meta.url).pathname,
+      'taskcluster-hawk/package.json': new URL('../package.json', import.meta.url).pathname,
+    },
+  });
+  const given = {
+    PROXY_BEARER_TOKEN: token,
+    TASKCLUSTER_ROOT_URL: rootUrl,
+    TASKCLUSTER_CLIENT_ID: tester.clientId,
+    TASKCLUSTER_ACCESS_TOKEN: tester.accessToken,
+    ...bindings,
+  };
+  const { readFile } = await import('node:fs/promises');
+  return new Miniflare({
+    compatibilityDate: '2026-01-01',
+    cf: false,
+    bindings: Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
+    modules: [
+      { type: 'ESModule', path: 'worker.js', contents: outputFiles[0].text },
+      { type: 'CompiledWasm', path: 'hawk.wasm', contents: await readFile(new URL('../dist/hawk.wasm', import.meta.url)) },
+    ],
+  });
+}
+
+async function call(path, { authorization = `Bearer ${token}`, headers, ...init } = {}, to = worker) {
+  const url = new URL(path, await to.ready);
+  return fetch(url, { redirect: 'manual', ...init, headers: { ...(authorization && { authorization }), ...headers } });
+}
+
+async function assertError(reply, status, code, message) {
+  assert.equal(reply.status, status);
+  assert.equal(reply.headers.get('content-type'), 'application/json');
+  const body = await reply.json();
+  assert.equal(body.code, code);
+  assert.match(body.message, message);
+}
+
+test('without the token nothing is served', async () => {
+  for (const authorization of ['', 'Bearer', 'Bearer ', 'Bearer another', `Basic ${token}`, token, `Bearer ${token}x`, `Bearer ${token.slice(1)}`]) {
+    for (const path of ['/queue/v1/ping', '/bewit', '/credentials', '/']) {
+      const reply = await call(path, { authorization });
+      assert.equal(reply.headers.get('www-authenticate'), 'Bearer');
+      assert.equal(reply.headers.get('x-taskcluster-proxy-perm-clientid'), null);
+      await assertError(reply, 401, 'AuthenticationFailed', /bearer token/);
+    }
+  }
+  assert.equal(received.length, 0);
+});
+
+test('without a token configured it refuses and says why, and likewise without the rest', async () => {
+  for (const [binding, value, message] of [
+    ['PROXY_BEARER_TOKEN', undefined, /PROXY_BEARER_TOKEN is not set: without it this worker would sign for anyone/],
+    ['PROXY_BEARER_TOKEN', '', /PROXY_BEARER_TOKEN is not set/],
+    ['TASKCLUSTER_ROOT_URL', undefined, /TASKCLUSTER_ROOT_URL is not set/],
+    ['TASKCLUSTER_ROOT_URL', 'tc.example.com', /TASKCLUSTER_ROOT_URL: rootUrl: expected an absolute URL/],
+    ['TASKCLUSTER_ACCESS_TOKEN', undefined, /TASKCLUSTER_ACCESS_TOKEN is not set/],
+    ['TASKCLUSTER_CERTIFICATE', '{"no-secret', /credentials.certificate: expected JSON/],
+    ['TASKCLUSTER_AUTHORIZED_SCOPES', 'a b', /TASKCLUSTER_AUTHORIZED_SCOPES: expected a JSON array/],
+    ['TASKCLUSTER_AUTHORIZED_SCOPES', '"a"', /credentials.authorizedScopes: expected an array/],
+  ]) {
+    const other = await start({ [binding]: value });
+    const reply = await call('/queue/v1/ping', { authorization: 'Bearer ' }, other);
+    const text = await reply.clone().text();
+    assert.ok(!text.includes('no-secret'), text);
+    await assertError(reply, 500, 'NotConfigured', message);
+    await other.dispose();
+  }
+});
+
+test('each form of URL is signed for where it goes', async () => {
+  for (const [path, url] of [['/api/queue/v1/a%2Fb?c=%2f&d', '/api/queue/v1/a%2Fb?c=%2f&d'], ['/queue/v1/x?', '/api/queue/v1/x?']]) {
+    const reply = await call(path);
+    assert.equal(reply.status, 200);
+    assert.equal(received.at(-1).url.replace(/\?$/, ''), url.replace(/\?$/, ''));
+    assert.equal(received.at(-1).verified.clientId, 'tester');
+    assert.ok(reply.headers.get('x-taskcluster-endpoint').startsWith(rootUrl));
+    assert.equal(reply.headers.get('x-taskcluster-proxy-perm-clientid'), 'tester');
+    assert.match(reply.headers.get('x-taskcluster-proxy-version'), /^\d+\.\d+\.\d+$/);
+    assert.equal(reply.headers.get('x-taskcluster-proxy-revision'), 'unknown');
+  }
+  // Nothing listens there, and where it would go is named.
+  const reply = await call('/host.invalid/x');
+  await assertError(reply, 502, 'UpstreamUnreachable', /^no answer from https:\/\/host\.invalid: /);
+  assert.equal(reply.headers.get('x-taskcluster-proxy-perm-clientid'), 'tester');
+});
+
+test('end-to-end headers pass, and no others', async () => {
+  const headers = {
+    authorization: `Bearer ${token}`, connection: 'x-hop, authorization', 'x-hop': 'x', 'x-one': '1',
+    'keep-alive': 'x', 'proxy-authorization': 'Basic x', 'cf-ray': 'x',
+  };
+  // Not by fetch, which sends no such headers.
+  const reply = await new Promise((answered, failed) => {
+    get(new URL('/queue/v1/x', base), { headers }, answered).on('error', failed);
+  });
+  reply.resume();
+  assert.equal(reply.statusCode, 200);
+  const seen = received.at(-1).headers;
+  assert.equal(seen['x-one'], '1');
+  for (const name of ['x-hop', 'keep-alive', 'proxy-authorization', 'cf-ray', 'x-forwarded-proto', 'x-real-ip']) assert.equal(seen[name], undefined, name);
+  assert.ok(!JSON.stringify(seen).includes(token));
+  assert.equal(reply.headers['x-upstream'], '1, 2');
+});
+
+test('bodies, encodings and redirects pass unchanged', async () => {
+  const body = 'x'.repeat(3_000_000);
+  assert.equal(await (await call('/queue/v1/echo', { method: 'PUT', body })).text(), body);
+  assert.equal(await (await call('/queue/v1/gzip')).text(), 'packed');
+  const redirect = await call('/queue/v1/redirect');
+  assert.deepEqual([redirect.status, redirect.headers.get('location')], [303, 'https://elsewhere.example/']);
+});
+
+test('bodies stream both ways', { timeout: 20_000 }, async () => {
+  // The upstream answers to the first bytes while the caller has more to send.
+  const request = post(new URL('/queue/v1/events', base), { method: 'POST', headers: { authorization: `Bearer ${token}` } });
+  request.write('hello');
+  const reply = await new Promise((answered, failed) => request.on('response', answered).on('error', failed));
+  const chunks = reply.setEncoding('utf8')[Symbol.asyncIterator]();
+  assert.equal((await chunks.next()).value, 'to hello');
+  request.end('more');
+  let rest = '';
+  for await (const chunk of { [Symbol.asyncIterator]: () => chunks }) rest += chunk;
+  assert.equal(rest, 'to more');
+});
+
+test('POST /bewit signs a URL', async () => {
+  const reply = await call('/bewit', { method: 'POST', body: ' https://tc.example.com/x?a\n' });
+  const signed = await reply.text();
+  assert.deepEqual([reply.status, reply.headers.get('location')], [303, signed]);
+  const { clientId, expires } = verifyBewit(signed, lookup);
+  assert.equal(clientId, 'tester');
+  assert.ok(Math.abs(expires - Date.now() - 3600_000) < 10_000);
+});
+
+test('errors are those of the native proxy', async () => {
+  for (const [path, init, status, code, message] of [
+    ['/bewit', {}, 405, 'MethodNotAllowed', /^expected POST \/bewit, found GET$/],
+    ['/bewit', { method: 'POST', body: 'nonsense' }, 400, 'InputError', /^the body of POST \/bewit is the URL to sign: expected an absolute URL that starts with http/],
+    ['/bewit', { method: 'POST', body: new Uint8Array([255]) }, 400, 'InputError', /in UTF-8/],
+    ['/bewit', { method: 'POST', body: 'x'.repeat(65_537) }, 413, 'InputTooLarge', /^expected a body of at most 65536 bytes/],
+    ['/credentials', { method: 'PUT', body: '{}' }, 405, 'MethodNotAllowed', /secrets/],
+    ['/api/queue/v1', {}, 404, 'ResourceNotFound', /^invalid \/api path: /],
+    ['/queue', {}, 404, 'ResourceNotFound', /a service needs a version and a path/],
+    ['/', {}, 404, 'ResourceNotFound', /"" is not the name of a service or host/],
+  ]) {
+    const reply = await call(path, init);
+    assert.equal(reply.headers.get('x-taskcluster-proxy-perm-clientid'), 'tester');
+    // workerd leaves an empty one out.
+    assert.equal(reply.headers.get('allow') ?? '', path === '/bewit' && status === 405 ? 'POST' : '');
+    await assertError(reply, status, code, message);
+  }
+});
+
+test('temporary and restricted credentials are named in the answer', async () => {
+  const temporary = createTemporaryCredentials(tester, { scopes: ['a:"*"', 'b'], name: 'tester/edge' });
+  const other = await start({
+    TASKCLUSTER_CLIENT_ID: temporary.clientId,
+    TASKCLUSTER_ACCESS_TOKEN: temporary.accessToken,
+    TASKCLUSTER_CERTIFICATE: temporary.certificate,
+    TASKCLUSTER_AUTHORIZED_SCOPES: '["b"]',
+    PROXY_REVISION: 'abc',
+  });
+  const { headers } = await call('/queue/v1/x', {}, other);
+  assert.equal(headers.get('x-taskcluster-proxy-temp-clientid'), 'tester/edge');
+  assert.equal(headers.get('x-taskcluster-proxy-temp-scopes'), '["a:\\"*\\"","b"]');
+  assert.equal(headers.get('x-taskcluster-authorized-scopes'), '["b"]');
+  assert.equal(headers.get('x-taskcluster-proxy-revision'), 'abc');
+  assert.deepEqual(received.at(-1).verified.scopes, ['b', 'assume:anonymous']);
+  await other.dispose();
+});
+
+test('scopes that do not fit are explained with the request', async () => {
+  const scopes = Array.from({ length: 300 }, (_, index) => `queue:route:index.${index}`);
+  const other = await start({ TASKCLUSTER_AUTHORIZED_SCOPES: JSON.stringify(scopes) });
+  await assertError(await call('/queue/v1/x', {}, other), 400, 'AuthorizationTooLong', /use fewer scopes/);
+  await other.dispose();
+});

@@ -1,0 +1,163 @@
+// The package as it is published, installed and used by the same import in every environment promised.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { build } from 'esbuild';
+import * as hawk from 'taskcluster-hawk';
+import { PACKAGE, hasChromium, installed, needs, openChromium, program, run, serve } from './tools.mjs';
+
+/** What each environment does: a signature, a bewit and its check, temporary credentials, an error. */
+const USE = `
+export function use(hawk) {
+  const now = new Date(1767225600000);
+  const credentials = { clientId: 'tester', accessToken: 'no-secret', authorizedScopes: ['a:"é"'.replace('é', 'e')] };
+  const { headers } = hawk.sign({ url: 'https://tc.example.com/x?y=\\'z\\'', method: 'PUT' }, credentials, { now, nonce: 'n' });
+  const signed = hawk.bewit('https://tc.example.com/x', credentials, { now });
+  const verified = hawk.verifyBewit(signed, () => ({ clientId: 'tester', accessToken: 'no-secret', scopes: ['*'] }), { now });
+  const issuer = { clientId: 'tester', accessToken: 'no-secret' };
+  const temporary = hawk.createTemporaryCredentials(issuer, { scopes: ['b'], start: now, seed: 's'.repeat(44) });
+  const request = hawk.signRequest(new Request('https://tc.example.com/'), temporary);
+  let refused;
+  try {
+    hawk.bewit('nonsense', credentials);
+  } catch (error) {
+    refused = [error instanceof hawk.HawkError, error.name, error.code, error.message];
+  }
+  return JSON.parse(JSON.stringify({ headers, signed, verified, temporary, refused, random: request.headers.get('authorization').length }));
+}
+`;
+const { use } = await import(`data:text/javascript,${encodeURIComponent(USE)}`);
+const expected = use(hawk);
+
+const MAIN = `import * as hawk from 'taskcluster-hawk';\nimport { use } from './use.mjs';\n`;
+const PRINT = 'console.log(JSON.stringify(use(hawk)));\n';
+const SHOW = 'document.title = JSON.stringify(use(hawk));\n';
+const HTML = (script) => `<!doctype html><meta charset="utf-8"><title>waiting</title>${script}`;
+
+let project;
+
+before(async () => {
+  project = await installed();
+  project.write({
+    'use.mjs': USE,
+    'main.mjs': MAIN + PRINT,
+    'main.cjs': `const hawk = require('taskcluster-hawk');\nimport('./use.mjs').then(({ use }) => ${PRINT.trim().slice(0, -1)});\n`,
+    'show.mjs': MAIN + SHOW,
+  });
+});
+
+after(() => project.remove());
+
+async function prints(command, args) {
+  const { stdout } = await run(command, args, { cwd: project.root });
+  assert.deepEqual(JSON.parse(stdout), expected);
+}
+
+test('the tarball has one wasm module, one entry for each kind of environment, and no sources', () => {
+  assert.deepEqual(project.files.sort(), [
+    'LICENSE', 'README.md', 'dist/hawk.wasm', 'dist/index.cjs', 'dist/index.d.cts', 'dist/index.d.ts',
+    'dist/index.js', 'dist/workerd.js', 'package.json',
+  ]);
+});
+
+test('Node, by import', () => prints(process.execPath, ['main.mjs']));
+
+test('Node, by require', () => prints(process.execPath, ['main.cjs']));
+
+test('Node, bundled', async () => {
+  for (const format of ['esm', 'cjs']) {
+    const outfile = join(project.root, `bundled.${format === 'esm' ? 'mjs' : 'cjs'}`);
+    await build({ entryPoints: [join(project.root, 'main.mjs')], bundle: true, platform: 'node', format, outfile, minify: true });
+    await prints(process.execPath, [outfile]);
+  }
+});
+
+test('TypeScript, strict, as a module and by require', async () => {
+  const source = readFileSync(join(PACKAGE, 'test/consumer.ts'), 'utf8');
+  const compilerOptions = { strict: true, noEmit: true, module: 'nodenext', target: 'es2022', lib: ['es2022', 'dom'], types: [], skipLibCheck: false };
+  project.write({
+    'types/module.mts': source,
+    'types/required.cts': source,
+    'types/tsconfig.json': JSON.stringify({ compilerOptions, include: ['*'] }),
+  });
+  const tsc = join(PACKAGE, 'node_modules/.bin/tsc');
+  await run(tsc, ['-p', 'types'], { cwd: project.root }).catch(({ stdout }) => assert.fail(stdout));
+});
+
+describe('in Chromium', needs('chromium', hasChromium), () => {
+  let browser;
+  let server;
+
+  before(async () => {
+    browser = await openChromium();
+    server = await serve(project.root);
+  });
+
+  after(async () => {
+    await browser?.close();
+    server?.close();
+  });
+
+  async function shows(path) {
+    const page = await browser.newPage();
+    const errors = [];
+    page.on('pageerror', (error) => errors.push(error));
+    await page.goto(server.url + path);
+    await page.waitForFunction("document.title !== 'waiting'", undefined, { timeout: 10_000 }).catch((error) => assert.fail(errors[0] ?? error));
+    assert.deepEqual(JSON.parse(await page.title()), expected);
+    await page.close();
+  }
+
+  test('a plain page, without a bundler', async () => {
+    const map = '<script type="importmap">{"imports":{"taskcluster-hawk":"/node_modules/taskcluster-hawk/dist/index.js"}}</script>';
+    project.write({ 'plain.html': HTML(`${map}<script type="module" src="/show.mjs"></script>`) });
+    await shows('/plain.html');
+  });
+
+  test('a build by Vite', async () => {
+    const vite = await import('vite');
+    project.write({ 'index.html': HTML('<script type="module" src="/show.mjs"></script>') });
+    await vite.build({ root: project.root, logLevel: 'warn', build: { outDir: 'vite' }, base: '/vite/', configFile: false });
+    await shows('/vite/index.html');
+  });
+
+  test('a build by webpack', async () => {
+    const { default: webpack } = await import('webpack');
+    project.write({ 'webpack/index.html': HTML('<script src="main.js"></script>') });
+    const stats = await new Promise((built, failed) => {
+      const config = { mode: 'production', context: project.root, entry: './show.mjs', output: { path: join(project.root, 'webpack') } };
+      webpack(config, (error, result) => (error ? failed(error) : built(result)));
+    });
+    assert.ok(!stats.hasErrors(), stats.toString());
+    await shows('/webpack/index.html');
+  });
+});
+
+test('workerd, bundled as wrangler does', async () => {
+  const { Miniflare } = await import('miniflare');
+  project.write({ 'worker.mjs': `${MAIN}export default { fetch: () => Response.json(use(hawk)) };\n` });
+  const { outputFiles } = await build({
+    entryPoints: [join(project.root, 'worker.mjs')], bundle: true, write: false, format: 'esm',
+    conditions: ['workerd', 'worker', 'browser'], external: ['*.wasm'],
+  });
+  const module = readFileSync(join(project.root, 'node_modules/taskcluster-hawk/dist/hawk.wasm'));
+  const worker = new Miniflare({
+    cf: false,
+    compatibilityDate: '2026-01-01',
+    modules: [
+      { type: 'ESModule', path: 'worker.mjs', contents: outputFiles[0].text },
+      { type: 'CompiledWasm', path: 'hawk.wasm', contents: module },
+    ],
+  });
+  const reply = await worker.dispatchFetch('http://localhost/');
+  const text = await reply.text();
+  await worker.dispose();
+  assert.deepEqual(JSON.parse(text), expected);
+});
+
+const deno = program('deno');
+test('Deno, without permissions', needs('deno', deno), () => prints(deno, ['run', '--quiet', '--no-prompt', '--node-modules-dir=manual', 'main.mjs']));
+
+const bun = program('bun') ?? (await run(process.execPath, [join(PACKAGE, 'node_modules/bun/install.js')]).catch(() => {}), program('bun'));
+test('Bun', needs('bun', bun), () => prints(bun, ['run', 'main.mjs']));

@@ -1,0 +1,79 @@
+// What the tests need beyond Node: browsers, other runtimes, a packed package.
+import { execFile, execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { dirname, extname, join, normalize } from 'node:path';
+import { promisify } from 'node:util';
+
+export const PACKAGE = new URL('..', import.meta.url).pathname;
+export const run = promisify(execFile);
+
+/**
+ * The options of a test that needs a tool: without the tool it is skipped and says so. In CI nothing
+ * is skipped: there it runs, and fails.
+ */
+export function needs(tool, present) {
+  return present || process.env.CI === 'true' ? {} : { skip: `${tool} is missing` };
+}
+
+/** A program of this package's node_modules; `undefined` if it does not run. */
+export function program(name, args = ['--version']) {
+  const path = join(PACKAGE, 'node_modules/.bin', name);
+  try {
+    execFileSync(path, args, { stdio: 'ignore' });
+    return path;
+  } catch {
+    return undefined;
+  }
+}
+
+const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
+export const hasChromium = existsSync(CHROMIUM);
+
+export async function openChromium() {
+  const { chromium } = await import('playwright-core');
+  const quiet = ['--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+  return chromium.launch({ executablePath: CHROMIUM, args: ['--headless', '--no-sandbox', ...quiet] });
+}
+
+/** A temporary project that has the packed package installed. */
+export async function installed() {
+  const root = mkdtempSync(join(tmpdir(), 'taskcluster-hawk-'));
+  const packed = await run('npm', ['pack', '--json', '--pack-destination', root], { cwd: PACKAGE });
+  const [{ filename, files }] = [JSON.parse(packed.stdout)].flat().flatMap((all) => (all.filename ? [all] : Object.values(all)));
+  writeFileSync(join(root, 'package.json'), JSON.stringify({ name: 'consumer', private: true, type: 'module' }));
+  await run('npm', ['install', '--offline', '--no-audit', '--no-fund', join(root, filename)], { cwd: root });
+  return {
+    root,
+    files: files.map(({ path }) => path),
+    /** Writes files, by their paths. */
+    write(contents) {
+      for (const [path, content] of Object.entries(contents)) {
+        mkdirSync(dirname(join(root, path)), { recursive: true });
+        writeFileSync(join(root, path), content);
+      }
+    },
+    remove: () => rmSync(root, { recursive: true, force: true }),
+  };
+}
+
+const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.mjs': 'text/javascript', '.wasm': 'application/wasm', '.css': 'text/css' };
+
+/** Serves the files of a folder on a port of its own, as strictly as a page can be served. */
+export async function serve(folder) {
+  const server = createServer((request, response) => {
+    const path = join(folder, normalize(new URL(request.url, 'http://x').pathname));
+    if (!existsSync(path) || !extname(path)) return response.writeHead(404).end();
+    response.writeHead(200, {
+      'content-type': TYPES[extname(path)] ?? 'application/octet-stream',
+      'content-security-policy': "default-src 'self' 'unsafe-inline'; script-src 'self' 'unsafe-inline' 'wasm-unsafe-eval'",
+    });
+    response.end(readFileSync(path));
+  });
+  await new Promise((listening) => server.listen(0, '127.0.0.1', listening));
+  return {
+    url: `http://127.0.0.1:${server.address().port}`,
+    close: () => (server.close(), server.closeAllConnections()),
+  };
+}
