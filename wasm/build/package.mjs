@@ -3,6 +3,7 @@
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { build } from 'esbuild';
+import { buildDemo } from './demo.mjs';
 import { checkSizes } from './size.mjs';
 
 process.chdir(new URL('..', import.meta.url).pathname);
@@ -53,11 +54,12 @@ function shrinkModule() {
   execFileSync('node_modules/.bin/wasm-opt', [...options, 'pkg/hawk_bg.wasm', '--output', 'pkg/hawk.wasm'], { stdio: 'inherit' });
 }
 
+const common = { bundle: true, minify: true, charset: 'utf8', target: 'es2022', legalComments: 'none' };
+
 async function bundleEntries() {
   writeFileSync('pkg/bytes.js', `export const text = '${PLACEHOLDER}';\nexport const shift = ${SHIFT};\n`);
   rmSync('dist', { recursive: true, force: true });
   mkdirSync('dist');
-  const common = { bundle: true, minify: true, charset: 'utf8', target: 'es2022', legalComments: 'none' };
   await build({ ...common, entryPoints: ['js/inline.js'], format: 'esm', outfile: 'dist/index.js' });
   await build({ ...common, entryPoints: ['js/inline.js'], format: 'cjs', outfile: 'dist/index.cjs', platform: 'node' });
   await build({ ...common, entryPoints: ['js/workerd.js'], format: 'esm', outfile: 'dist/workerd.js', external: ['./hawk.wasm'] });
@@ -82,4 +84,5 @@ compileModule();
 generateBindings();
 shrinkModule();
 await bundleEntries();
+await buildDemo(common);
 checkSizes();

@@ -1,0 +1,57 @@
+/** An element with text in it; never HTML, as what is shown may come from anyone. */
+export function text(name, content, className = '') {
+  const element = document.createElement(name);
+  element.textContent = content;
+  element.className = className;
+  return element;
+}
+
+/** A name and a value, which is a text that can be copied, or a time that is counted down to. */
+export function shown(name, value) {
+  const block = document.createElement('div');
+  const row = text('div', '', 'row');
+  row.append(text('span', name));
+  block.append(row, value instanceof Date ? moment(value) : text('pre', value));
+  if (!(value instanceof Date)) row.append(copyButton(name, value));
+  return block;
+}
+
+export function showError(result, error) {
+  const message = error.message.replace(/^(url|request\.url|credentials|options|issuer)[.:]\s*/, '');
+  result.append(text('p', message, 'bad'));
+}
+
+/** Brings every countdown on the page up to date. */
+export function countdowns() {
+  for (const element of document.querySelectorAll('time + .countdown')) {
+    element.textContent = distance(new Date(element.previousElementSibling.dateTime) - Date.now());
+  }
+}
+
+function moment(date) {
+  const line = document.createElement('p');
+  const time = text('time', date.toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'long' }));
+  time.dateTime = date.toISOString();
+  line.append(time, text('span', distance(date - Date.now()), 'countdown'));
+  return line;
+}
+
+function distance(millis) {
+  const seconds = Math.abs(Math.round(millis / 1000));
+  const two = (number) => String(number).padStart(2, '0');
+  const days = Math.floor(seconds / 86400);
+  const clock = [Math.floor(seconds / 3600) % 24, Math.floor(seconds / 60) % 60, seconds % 60].map(two).join(':');
+  const length = days > 0 ? `${days} d ${clock}` : clock;
+  return millis < 0 ? ` · ${length} ago` : ` · in ${length}`;
+}
+
+function copyButton(name, value) {
+  const button = text('button', 'Copy', 'small');
+  button.type = 'button';
+  button.setAttribute('aria-label', `Copy ${name}`);
+  button.addEventListener('click', async () => {
+    await navigator.clipboard.writeText(value);
+    button.textContent = 'Copied';
+  });
+  return button;
+}
