@@ -6,17 +6,19 @@ use stories::http1::Body;
 use stories::{Answer, Connection, Gate, Proxy, Request, Upstream};
 
 const GET: &str = "GET /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n";
-/// All that is there, and as short as can be.
-const TIMEOUTS: [&str; 4] = ["--head-timeout", "0.2", "--upstream-idle-timeout", "0.2"];
+/// All that is there, as short as a slow machine can do with.
+const TIMEOUTS: [&str; 4] = ["--head-timeout", "0.5", "--upstream-idle-timeout", "0.5"];
 
 #[test]
 fn an_upstream_that_sends_one_byte_a_second() {
     let second = Duration::from_secs(1);
-    let bodies =
-        [("Content-Length: 2", "up"), ("Transfer-Encoding: chunked", "2\r\nup\r\n0\r\n\r\n")];
-    let clients = bodies.map(|(framing, body)| {
+    let bodies = [
+        ("Content-Length: 2", "up", ""),
+        ("Transfer-Encoding: chunked", "2\r\nup\r\n", "0\r\n\r\n"),
+    ];
+    let clients = bodies.map(|(framing, slow, rest)| {
         let head = format!("HTTP/1.1 200 \r\n{framing}\r\n\r\n");
-        let upstream = Upstream::start([Answer::bytes(head).then_trickle(body, second)]);
+        let upstream = Upstream::start([Answer::bytes(head).then_trickle(slow, second).then(rest)]);
         let proxy = Proxy::in_front_of(upstream.root_url()).args(TIMEOUTS).start();
         let mut client = proxy.connect();
         client.send(GET);
@@ -93,7 +95,7 @@ fn five_hundred_requests_that_wait_together() {
             _ => Answer::bytes(UP),
         }
     });
-    let proxy = Proxy::in_front_of(upstream.root_url()).args(TIMEOUTS).start();
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut clients: Vec<Connection> = (0..500).map(|_| proxy.connect()).collect();
     for client in &mut clients {
         client.send("PUT /a/v1/slow HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody");
