@@ -115,6 +115,39 @@ fn a_head_without_an_end_is_a_502() {
 }
 
 #[test]
+fn a_head_that_is_too_large_is_a_502_and_harms_no_other() {
+    for line in ["x-large: 0123456789\r\n", "x-large: 01234567890123456789\r\n"] {
+        let upstream = Upstream::start(move |request: &Request| {
+            let lines = line.repeat(1024 * 1024 / line.len());
+            let head = format!("HTTP/1.1 200 \r\n{lines}Content-Length: 2\r\n\r\n");
+            match request.target() {
+                "/api/large/v1/head" => Answer::bytes(head).then("up"),
+                _ => Answer::ok("up"),
+            }
+        });
+        let once = ["--retry-budget", "0"];
+        let proxy = Proxy::in_front_of(upstream.root_url()).args(once).start();
+        let mut client = proxy.connect();
+        for _ in 0..3 {
+            client.send("GET /large/v1/head HTTP/1.1\r\nHost: x\r\n\r\n");
+            assert_eq!(client.response().status(), 502);
+            client.send(GET);
+            assert_eq!(client.response().text(), "up");
+        }
+    }
+}
+
+#[test]
+fn interim_answers_alone_are_a_502() {
+    for interim in ["HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 103 \r\nLink: </x>\r\n\r\n"] {
+        for ends in [Answer::then_close, Answer::then_reset] {
+            let response = answered(ends(Answer::bytes(interim.repeat(3))));
+            assert_eq!(response.status(), 502, "{interim:?}");
+        }
+    }
+}
+
+#[test]
 fn an_upstream_that_closes_at_once_is_a_502() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let root_url = format!("http://{}", listener.local_addr().unwrap());
