@@ -1,13 +1,18 @@
-//! The one place that reads the clock and makes nonces.
+//! The one place that reads the time of day and makes nonces.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use taskcluster_proxy_core::Timestamp;
 
 /// The time of day.
 pub fn now() -> Timestamp {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_millis(since_epoch.as_millis().try_into().unwrap_or(u64::MAX))
+}
+
+/// The time of day as HTTP writes it (RFC 9110 section 5.6.7).
+pub fn http_date() -> String {
+    httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(now().secs()))
 }
 
 /// Nonces: each differs from all others of this process, and most likely from those of any other.

@@ -1,10 +1,8 @@
 //! The program: a list of steps.
 
 use std::io::{self, Write as _};
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
 use taskcluster_proxy::cli::{self, Command};
 use taskcluster_proxy::config::{Config, Deployment};
 use taskcluster_proxy::credentials::Store;
@@ -13,10 +11,10 @@ use taskcluster_proxy::sandbox::Sandbox;
 use taskcluster_proxy::server::{self, Admitter};
 use taskcluster_proxy::service::Service;
 use taskcluster_proxy::upstream::{ReplayBudget, Upstream};
-use taskcluster_proxy::version::{REVISION, VERSION};
 use taskcluster_proxy::{log, task};
 use taskcluster_proxy_core::credentials::Credentials;
 use taskcluster_proxy_core::proxy::RootUrl;
+use tokio::signal;
 
 fn main() -> ExitCode {
     let config = match cli::parse(std::env::args_os(), &Process) {
@@ -50,7 +48,7 @@ async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
         (config.task_id.is_some() || !scopes.is_empty()).then_some(scopes);
 
     let listeners = server::bind(&config.listen, &config.admission).await?;
-    announce(&listeners.local_addrs(), &root_url, &credentials, sandbox.as_ref());
+    log::announce(&listeners.local_addrs(), &root_url, &credentials, sandbox.as_ref());
     let service = Service {
         store: Arc::new(Store::new(&credentials, config.credentials_drain)),
         root_url,
@@ -58,8 +56,25 @@ async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
         replay: Arc::new(ReplayBudget::new(limits.replay_each, limits.replay_all)),
     };
     drop(credentials);
-    server::serve(listeners, admitter, Arc::new(service), &limits).await;
+    tokio::select! {
+        () = server::serve(listeners, admitter, Arc::new(service), &limits) => {}
+        signal = stop_signal() => tracing::info!("stopped by {}", signal?),
+    }
     Ok(())
+}
+
+/// Waits to be told to stop. As the first process of a container, nobody else would do that.
+async fn stop_signal() -> io::Result<&'static str> {
+    #[cfg(unix)]
+    {
+        let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate())?;
+        tokio::select! {
+            _ = terminate.recv() => Ok("SIGTERM"),
+            interrupted = signal::ctrl_c() => interrupted.map(|()| "SIGINT"),
+        }
+    }
+    #[cfg(not(unix))]
+    signal::ctrl_c().await.map(|()| "Ctrl-C")
 }
 
 async fn deployment(deployment: Deployment) -> io::Result<(Option<Sandbox>, RootUrl, Credentials)> {
@@ -70,36 +85,6 @@ async fn deployment(deployment: Deployment) -> io::Result<(Option<Sandbox>, Root
             let (root_url, credentials) = (sandbox.root_url(), sandbox.credentials());
             Ok((Some(sandbox), root_url, credentials))
         }
-    }
-}
-
-/// Says what is in force, so that a log tells how the proxy was started.
-fn announce(
-    addresses: &[SocketAddr],
-    root_url: &RootUrl,
-    credentials: &Credentials,
-    sandbox: Option<&Sandbox>,
-) {
-    let revision = REVISION.unwrap_or("unknown");
-    tracing::info!("taskcluster-proxy {VERSION} (git revision {revision})");
-    tracing::info!("root url {root_url}, client {}", credentials.client_id);
-    match &credentials.certificate {
-        None => tracing::info!("no certificate: the credentials are taken for permanent ones"),
-        Some(certificate) => {
-            let expiry = UNIX_EPOCH + Duration::from_millis(certificate.expiry().millis());
-            tracing::info!("temporary credentials until {}", httpdate::fmt_http_date(expiry));
-        }
-    }
-    match &credentials.authorized_scopes {
-        None => tracing::info!("all scopes of the credentials: no restriction"),
-        Some(scopes) => tracing::info!("restricted to {} scopes: {scopes:?}", scopes.len()),
-    }
-    for address in addresses {
-        tracing::info!("listening on {address}");
-    }
-    if let (Some(sandbox), Some(address)) = (sandbox, addresses.first()) {
-        tracing::info!("sandbox at {root_url}");
-        let _ = write!(io::stderr(), "\n{}\n", sandbox.introduction(*address));
     }
 }
 

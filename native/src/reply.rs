@@ -1,5 +1,6 @@
 //! The bodies of answers, and the answers of the proxy's own.
 
+use crate::clock;
 use crate::credentials::Lease;
 use crate::upstream::UpstreamBody;
 use bytes::Bytes;
@@ -9,7 +10,6 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::SystemTime;
 use taskcluster_proxy_core::proxy::ProxyError;
 
 /// The body of an answer. The request counts as in flight until it has been sent.
@@ -63,7 +63,7 @@ fn own(status: StatusCode, body: Full<Bytes>) -> Response<Source> {
     let mut reply = Response::new(Source::Own(body));
     *reply.status_mut() = status;
     // An answer from upstream keeps the date that it came with, or none.
-    if let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(SystemTime::now())) {
+    if let Ok(date) = HeaderValue::try_from(clock::http_date()) {
         reply.headers_mut().insert(DATE, date);
     }
     reply

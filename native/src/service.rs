@@ -3,25 +3,33 @@
 use crate::clock;
 use crate::credentials::{Lease, Store};
 use crate::reply::{self, ReplyBody, Source};
-use crate::upstream::{Exchanged, Outgoing, Replay, ReplayBudget, Upstream};
-use http::header::{CONNECTION, HeaderValue};
+use crate::upstream::{
+    Exchanged, Outgoing, Replay, ReplayBudget, Taken, Upstream, expects_continue,
+};
+use http::header::{CONNECTION, HeaderValue, TE};
 use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use taskcluster_proxy_core::credentials::Credentials;
 use taskcluster_proxy_core::hawk::{HttpUrl, UrlError};
 use taskcluster_proxy_core::proxy::{
-    ProxyError, ReplyHeaders, RootUrl, Route, Target, has_transfer_coding, route, strip_hop_by_hop,
+    ProxyError, ReplyHeaders, RootUrl, Route, Target, accepts_trailers, has_transfer_coding, route,
+    strip_hop_by_hop,
 };
+use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 /// The largest body of `POST /bewit`, in bytes.
 const MAX_BEWIT_BODY: usize = 64 * 1024;
 /// The largest body of `PUT /credentials`, in bytes.
 const MAX_CREDENTIALS_BODY: usize = 1024 * 1024;
+/// The largest body that is read although nobody wants it, in bytes.
+const MAX_DISCARDED: usize = 64 * 1024;
+/// How long that may take.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a signed URL is valid.
 const BEWIT_LIFETIME: Duration = Duration::from_secs(60 * 60);
 
@@ -57,10 +65,16 @@ impl Service {
                 let lease = self.store.lease().await;
                 (self.forward(request, target, &lease).await, lease)
             }
-            Err(error) => (Err(error), self.store.lease().await),
+            Err(error) => {
+                let taken = discard(request).await;
+                (Err(Failure { error, taken }), self.store.lease().await)
+            }
         };
-        let (mut reply, note) =
-            answered.unwrap_or_else(|error| (reply::error(&error), Note::Text(error.to_string())));
+        let (mut reply, note) = answered.unwrap_or_else(|Failure { error, taken }| {
+            let mut reply = reply::error(&error);
+            announce_close_unless(taken, &mut reply);
+            (reply, Note::Text(error.to_string()))
+        });
         lease.reply_headers.apply(reply.headers_mut());
         // The query may hold a signature: the path alone tells what was asked for.
         let (path, status, elapsed) = (uri.path(), reply.status().as_u16(), start.elapsed());
@@ -78,9 +92,10 @@ impl Service {
         Ok(route(request.uri(), &self.root_url)?)
     }
 
-    async fn update_credentials(&self, request: Request<Incoming>) -> Result<Answered, ProxyError> {
-        expect_method(&request, Method::PUT, "/credentials", "PUT")?;
-        let credentials = Credentials::from_json(&read(request, MAX_CREDENTIALS_BODY).await?)?;
+    async fn update_credentials(&self, request: Request<Incoming>) -> Result<Answered, Failure> {
+        let request = expect_method(request, Method::PUT, "/credentials", "PUT").await?;
+        let credentials = Credentials::from_json(&read(request, MAX_CREDENTIALS_BODY).await?)
+            .map_err(ProxyError::from)?;
         let client_id = credentials.client_id.clone();
         let store = Arc::clone(&self.store);
         // What was taken in whole is put in force, even if whoever sent it does not wait for that.
@@ -99,9 +114,13 @@ impl Service {
         request: Request<Incoming>,
         target: Target,
         lease: &Lease,
-    ) -> Result<Answered, ProxyError> {
+    ) -> Result<Answered, Failure> {
         let (mut parts, body) = request.into_parts();
+        let accepts_trailers = accepts_trailers(&parts.headers);
         strip_hop_by_hop(&mut parts.headers);
+        if accepts_trailers {
+            parts.headers.insert(TE, HeaderValue::from_static("trailers"));
+        }
         let outgoing = Outgoing {
             method: &parts.method,
             target: &target,
@@ -110,23 +129,27 @@ impl Service {
             signer: Some(&lease.signer),
         };
         let exchanged = self.upstream.exchange(&outgoing).await;
-        let Exchanged { answer: mut reply, attempts, body_unread } =
-            exchanged.map_err(|error| error.into_proxy_error(Origin(&target.uri).to_string()))?;
+        let Exchanged { answer: mut reply, attempts, taken } =
+            exchanged.map_err(|error| Failure {
+                error: error.into_proxy_error(Origin(&target.uri).to_string()),
+                taken: outgoing.body.finish(),
+            })?;
         strip_hop_by_hop(reply.headers_mut());
-        if body_unread {
-            // RFC 9110 section 10.1.1: the client cannot know otherwise.
-            reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        }
+        announce_close_unless(taken, &mut reply);
         ReplyHeaders::endpoint(&target.uri, reply.headers_mut());
         Ok((reply.map(Source::Upstream), Note::Upstream { uri: target.uri, attempts }))
     }
 }
 
-async fn bewit(request: Request<Incoming>, lease: &Lease) -> Result<Answered, ProxyError> {
-    expect_method(&request, Method::POST, "/bewit", "POST")?;
+async fn bewit(request: Request<Incoming>, lease: &Lease) -> Result<Answered, Failure> {
+    let request = expect_method(request, Method::POST, "/bewit", "POST").await?;
     let body = read(request, MAX_BEWIT_BODY).await?;
+    Ok(bewit_of(&body, lease)?)
+}
+
+fn bewit_of(body: &[u8], lease: &Lease) -> Result<Answered, ProxyError> {
     let text =
-        std::str::from_utf8(&body).map_err(|error| UrlError::Encoding(error.valid_up_to()))?;
+        std::str::from_utf8(body).map_err(|error| UrlError::Encoding(error.valid_up_to()))?;
     let url = HttpUrl::parse(text)?;
     let signed = lease.signer.bewit(&url, clock::now().plus(BEWIT_LIFETIME))?;
     Ok((reply::see_other(signed), Note::Text(url.host().to_owned())))
@@ -134,6 +157,19 @@ async fn bewit(request: Request<Incoming>, lease: &Lease) -> Result<Answered, Pr
 
 /// An answer, and what the log says of it.
 type Answered = (Response<Source>, Note);
+
+/// Why there is no answer, and how much of the request's body was taken until then.
+struct Failure {
+    error: ProxyError,
+    taken: Taken,
+}
+
+/// Found when all of the request was there.
+impl From<ProxyError> for Failure {
+    fn from(error: ProxyError) -> Self {
+        Self { error, taken: Taken::All }
+    }
+}
 
 /// What the log says of an answer, put into words only if it is logged.
 enum Note {
@@ -153,25 +189,55 @@ impl fmt::Display for Note {
     }
 }
 
-fn expect_method(
-    request: &Request<Incoming>,
+async fn expect_method(
+    request: Request<Incoming>,
     expected: Method,
     endpoint: &'static str,
     allow: &'static str,
-) -> Result<(), ProxyError> {
+) -> Result<Request<Incoming>, Failure> {
     if request.method() == expected {
-        return Ok(());
+        return Ok(request);
     }
     let method = request.method().to_string();
-    Err(ProxyError::Method { endpoint, allow, method })
+    let taken = discard(request).await;
+    Err(Failure { error: ProxyError::Method { endpoint, allow, method }, taken })
 }
 
 /// The whole body, if it is no longer than `limit`. Wiped when dropped: it may be credentials.
-async fn read(request: Request<Incoming>, limit: usize) -> Result<Zeroizing<Vec<u8>>, ProxyError> {
-    match Limited::new(request.into_body(), limit).collect().await {
-        Ok(body) => Ok(Zeroizing::new(body.to_bytes().into())),
-        Err(error) if error.is::<LengthLimitError>() => Err(ProxyError::TooLarge { limit }),
-        Err(error) => Err(ProxyError::Body(error.to_string())),
+async fn read(request: Request<Incoming>, limit: usize) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let error = match Limited::new(request.into_body(), limit).collect().await {
+        Ok(body) => return Ok(Zeroizing::new(body.to_bytes().into())),
+        Err(error) if error.is::<LengthLimitError>() => ProxyError::TooLarge { limit },
+        Err(error) => ProxyError::Body(error.to_string()),
+    };
+    Err(Failure { error, taken: Taken::Part })
+}
+
+/// Takes a body that nobody wants, if it is small and comes soon: then the client can go on using
+/// its connection.
+async fn discard(request: Request<Incoming>) -> Taken {
+    if request.body().is_end_stream() {
+        return Taken::All;
+    }
+    if expects_continue(request.headers()) {
+        return Taken::Nothing;
+    }
+    if request.body().size_hint().lower() > MAX_DISCARDED as u64 {
+        return Taken::Part;
+    }
+    let rest = Limited::new(request.into_body(), MAX_DISCARDED).collect();
+    match timeout(DISCARD_TIMEOUT, rest).await {
+        Ok(Ok(_)) => Taken::All,
+        Ok(Err(_)) | Err(_) => Taken::Part,
+    }
+}
+
+/// The client's connection ends with an answer that does not wait for the rest of the request. A
+/// client that is not told so sends its next request there, and loses it (RFC 9112 section 9.6; for
+/// one that waits to be told to continue, RFC 9110 section 10.1.1).
+fn announce_close_unless<B>(taken: Taken, reply: &mut Response<B>) {
+    if taken != Taken::All {
+        reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
 }
 

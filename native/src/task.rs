@@ -1,16 +1,23 @@
 //! The scopes of a task, which `--task-id` asks the queue for.
 
+use crate::cli::printable;
 use crate::upstream::{Exchanged, Outgoing, Replay, SendError, Upstream};
 use http::{HeaderMap, Method, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use std::time::Duration;
 use taskcluster_proxy_core::credentials::{InvalidScope, Scope};
 use taskcluster_proxy_core::proxy::{Form, RootUrl, Target};
+use tokio::time::timeout;
 
 /// The largest task definition that is read, in bytes: the queue takes none that is larger.
 const MAX_TASK: usize = 10 * 1024 * 1024;
+
+/// A queue that takes longer, all retries included, is out of order; whoever waits for the proxy to
+/// listen should hear of that.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What a path segment cannot hold as it is: all but the unreserved characters (RFC 3986 section
 /// 2.3).
@@ -34,6 +41,8 @@ enum Why {
     Status(StatusCode, String),
     #[error("its definition is longer than {MAX_TASK} bytes")]
     TooLarge,
+    #[error("no answer from the queue within {} seconds", TIMEOUT.as_secs())]
+    Timeout,
     #[error("its definition was cut short: {0}")]
     Cut(String),
     #[error("the queue's answer is no task definition with an array of scopes")]
@@ -58,8 +67,10 @@ pub async fn fetch_scopes(
     root_url: &RootUrl,
     task_id: &str,
 ) -> Result<Vec<Scope>, TaskError> {
-    let fail = |why| TaskError { task_id: task_id.to_owned(), why };
-    let scopes = fetch(upstream, root_url, task_id).await.map_err(fail)?;
+    let fail = |why| TaskError { task_id: printable(task_id), why };
+    tracing::debug!("asking the queue for the scopes of task {task_id:?}");
+    let fetched = timeout(TIMEOUT, fetch(upstream, root_url, task_id)).await;
+    let scopes = fetched.unwrap_or(Err(Why::Timeout)).map_err(fail)?;
     let scopes = scopes.into_iter().map(Scope::new).collect::<Result<_, _>>();
     scopes.map_err(|error| fail(error.into()))
 }
@@ -101,7 +112,9 @@ fn scopes(definition: &[u8]) -> Option<Vec<String>> {
 /// The first line of what the service says of it.
 fn message(body: &[u8]) -> String {
     match serde_json::from_slice::<Refusal>(body) {
-        Ok(refusal) => format!(": {}", refusal.message.lines().next().unwrap_or_default()),
+        Ok(refusal) => {
+            format!(": {}", printable(refusal.message.lines().next().unwrap_or_default()))
+        }
         Err(_) => String::new(),
     }
 }

@@ -59,7 +59,7 @@ def main():
 def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5, help="how often each load is run [5]")
-    parser.add_argument("--seconds", type=float, default=4, help="how long each run of wrk lasts [4]")
+    parser.add_argument("--seconds", type=int, default=4, help="how long each run of wrk lasts [4]")
     parser.add_argument("--only", default=",".join(LOADS), help="loads, separated by commas [all]")
     parser.add_argument("--binary", default=ROOT / "target/release/taskcluster-proxy", type=pathlib.Path)
     parser.add_argument("--no-report", action="store_true", help="print, but write no files")
@@ -287,7 +287,7 @@ def report(options, results, idle, peak, start_times):
         first_line([str(options.binary), "--version"]), first_line(["nginx", "-v"]), first_line(["haproxy", "-v"]),
         first_line(["rustc", "--version"])])
     text = f"""\
-Measured {datetime.date.today()} by `tests/load/bench.py --rounds {options.rounds} --seconds {options.seconds:g}` on
+Measured {datetime.date.today()} by `tests/load/bench.py --rounds {options.rounds} --seconds {options.seconds}` on
 {cpu_model()}, {os.cpu_count()} cores, Linux {platform.release()}. {versions}.
 
 CPU is that of the proxy process per request or MiB, in microseconds, median of the rounds; the ratio is to the better of

@@ -3,6 +3,7 @@ use crate::{Connection, Finished, Response, binary, environment};
 use std::ffi::{OsStr, OsString};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::{Child, Command, Stdio};
+use std::thread;
 
 /// The proxy, running as a process of its own until the story is over.
 ///
@@ -99,10 +100,21 @@ impl Proxy {
     /// The most memory that it has had so far, in bytes.
     #[cfg(target_os = "linux")]
     pub fn peak_memory(&self) -> u64 {
+        self.status("VmHWM:")
+    }
+
+    /// The memory that it has now, in bytes.
+    #[cfg(target_os = "linux")]
+    pub fn memory(&self) -> u64 {
+        self.status("VmRSS:")
+    }
+
+    #[cfg(target_os = "linux")]
+    fn status(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()));
         let status = status.expect("the proxy runs");
-        let (_, peak) = status.split_once("VmHWM:").expect("Linux tells the peak");
-        let kib: u64 = peak.split_whitespace().next().and_then(|kib| kib.parse().ok()).unwrap();
+        let (_, value) = status.split_once(name).expect("Linux tells it");
+        let kib: u64 = value.split_whitespace().next().and_then(|kib| kib.parse().ok()).unwrap();
         kib * 1024
     }
 
@@ -111,6 +123,19 @@ impl Proxy {
     pub fn descriptors(&self) -> usize {
         let open = std::fs::read_dir(format!("/proc/{}/fd", self.id()));
         open.expect("the proxy runs").count()
+    }
+
+    /// Waits until it has no more descriptors open than so many. Nobody is told when it has closed
+    /// the last of them, hence the polling.
+    #[cfg(target_os = "linux")]
+    pub fn wait_for_descriptors(&self, count: usize) {
+        let start = std::time::Instant::now();
+        while self.descriptors() > count {
+            let open = self.descriptors();
+            let waited = start.elapsed();
+            assert!(waited < crate::DEADLINE, "{open} descriptors are open, {count} were before");
+            thread::sleep(std::time::Duration::from_millis(10));
+        }
     }
 
     /// Sends it a signal by name, such as `TERM`.
@@ -134,7 +159,7 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if thread::panicking() {
             eprintln!("the proxy said:\n{}", self.log());
         }
         // It may have ended already: nothing is left to do then.

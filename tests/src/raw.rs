@@ -92,12 +92,9 @@ impl Connection {
         let mut framing = Body::of_response(&head, method);
         let mut body = Vec::new();
         let complete = loop {
-            match framing.next(&mut self.stream) {
+            match self.body_piece(&mut framing) {
                 Ok(Some(piece)) => body.extend(piece),
                 Ok(None) => break true,
-                Err(error) if timed_out(&error) => {
-                    panic!("the body does not go on after {} bytes: {head:?}", body.len())
-                }
                 Err(_) => break false,
             }
         };
@@ -116,6 +113,21 @@ impl Connection {
             Err(error) if timed_out(&error) => panic!("no response: {error}"),
             Err(_) => None,
         }
+    }
+
+    /// Reads the next piece of a body, as soon as there is one; `None` at its end.
+    ///
+    /// # Errors
+    ///
+    /// The connection breaks, or closes before the body's end.
+    pub fn body_piece(&mut self, body: &mut Body) -> io::Result<Option<Vec<u8>>> {
+        let piece = body.next(&mut self.stream);
+        if let Err(error) = &piece
+            && timed_out(error)
+        {
+            panic!("the body does not go on: {body:?}");
+        }
+        piece
     }
 
     /// Reads more of a body until what came ends in `end`, and no further.

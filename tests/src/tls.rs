@@ -6,7 +6,7 @@ use hyper::client::conn::http1;
 use hyper::header::{HOST, HeaderValue};
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
-use hyper::{Request, Response, Uri};
+use hyper::{Request, Response, Uri, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::ServerConfig;
 use std::error::Error;
@@ -195,5 +195,7 @@ async fn forward(
     request.headers_mut().insert(HOST, HeaderValue::from_str(&authority)?);
     let target = request.uri().path_and_query().cloned().expect("HTTP/2 has one");
     *request.uri_mut() = Uri::from(target);
+    // Of another version hyper would not send a body in chunks.
+    *request.version_mut() = Version::HTTP_11;
     Ok(sender.send_request(request).await?)
 }

@@ -39,6 +39,8 @@ pub struct Request {
     pub body_length: u64,
     /// Whether the body came to its end.
     pub complete: bool,
+    /// What follows the last chunk.
+    pub trailers: Vec<u8>,
 }
 
 #[derive(Debug, Default)]
@@ -233,8 +235,10 @@ fn serve(
         let request = state.change(|state| {
             let index = state.requests.len();
             let complete = body.is_done();
-            let body = Vec::new();
-            let request = Request { index, connection, head, body, body_length: 0, complete };
+            let (body, trailers) = (Vec::new(), Vec::new());
+            let body_length = 0;
+            let request =
+                Request { index, connection, head, body, body_length, complete, trailers };
             state.requests.push(request.clone());
             request
         });
@@ -275,7 +279,10 @@ fn read_body(
         state.change(|state| {
             let request = &mut state.requests[index];
             match &piece {
-                None => request.complete = true,
+                None => {
+                    request.trailers = body.trailers().to_vec();
+                    request.complete = true;
+                }
                 Some(piece) => {
                     let kept = piece.len().min(Request::KEPT - request.body.len());
                     request.body.extend(&piece[..kept]);

@@ -5,10 +5,31 @@ use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
-use stories::{Answer, Connection, DEADLINE, Gate, Proxy, Request, Response, Upstream};
+use std::time::Duration;
+use stories::{Answer, Connection, Gate, Proxy, Request, Response, Upstream};
 
 const GET: &str = "GET /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n";
+
+#[test]
+fn an_answer_that_cannot_be_passed_on_is_refused_at_once() {
+    let many: String = (0..150).map(|at| format!("X-{at}: 1\r\n")).collect();
+    for (answer, why) in [
+        (format!("HTTP/1.1 200 \r\n{many}Content-Length: 0\r\n\r\n"), "too large"),
+        ("HTTP/1.1 101 \r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n".to_owned(), "101"),
+        (
+            "HTTP/1.1 200 \r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n".to_owned(),
+            "a transfer coding",
+        ),
+    ] {
+        let upstream = Upstream::start([Answer::bytes(answer)]);
+        let proxy = Proxy::in_front_of(upstream.root_url()).start();
+        let response = proxy.exchange("GET /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_eq!(response.status(), 502, "{why}");
+        let message = response.json()["message"].to_string();
+        assert!(message.contains(why), "{message}");
+        assert_eq!(upstream.requests().len(), 1, "{why}");
+    }
+}
 
 #[test]
 fn what_is_not_http_is_a_502() {
@@ -90,6 +111,39 @@ fn a_head_without_an_end_is_a_502() {
             assert_eq!(client.response().status(), 502);
         }
         assert!(proxy.peak_memory() < 48 * 1024 * 1024);
+    }
+}
+
+#[test]
+fn a_head_that_is_too_large_is_a_502_and_harms_no_other() {
+    for line in ["x-large: 0123456789\r\n", "x-large: 01234567890123456789\r\n"] {
+        let upstream = Upstream::start(move |request: &Request| {
+            let lines = line.repeat(1024 * 1024 / line.len());
+            let head = format!("HTTP/1.1 200 \r\n{lines}Content-Length: 2\r\n\r\n");
+            match request.target() {
+                "/api/large/v1/head" => Answer::bytes(head).then("up"),
+                _ => Answer::ok("up"),
+            }
+        });
+        let once = ["--retry-budget", "0"];
+        let proxy = Proxy::in_front_of(upstream.root_url()).args(once).start();
+        let mut client = proxy.connect();
+        for _ in 0..3 {
+            client.send("GET /large/v1/head HTTP/1.1\r\nHost: x\r\n\r\n");
+            assert_eq!(client.response().status(), 502);
+            client.send(GET);
+            assert_eq!(client.response().text(), "up");
+        }
+    }
+}
+
+#[test]
+fn interim_answers_alone_are_a_502() {
+    for interim in ["HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 103 \r\nLink: </x>\r\n\r\n"] {
+        for ends in [Answer::then_close, Answer::then_reset] {
+            let response = answered(ends(Answer::bytes(interim.repeat(3))));
+            assert_eq!(response.status(), 502, "{interim:?}");
+        }
     }
 }
 
@@ -230,7 +284,7 @@ fn five_hundred_requests_at_once_are_answered_and_leave_nothing_behind() {
         assert_eq!(client.response().text(), "up");
     }
     drop(clients);
-    wait_for_descriptors(&proxy, before);
+    proxy.wait_for_descriptors(before);
 }
 
 #[test]
@@ -252,7 +306,7 @@ fn clients_that_vanish_leave_nothing_behind() {
         client.send(&request[..request.len() - number]);
         if number % 2 == 0 { drop(client) } else { client.reset() }
     }
-    wait_for_descriptors(&proxy, before);
+    proxy.wait_for_descriptors(before);
 }
 
 const MOMENT: Duration = Duration::from_millis(1);
@@ -267,16 +321,5 @@ fn answered(answer: Answer) -> Response {
 fn assert_serves_others(proxy: &Proxy) {
     for _ in 0..50 {
         assert_eq!(proxy.exchange(GET).text(), "up");
-    }
-}
-
-/// Nobody is told when the proxy has closed the last of them, hence the polling.
-#[cfg(target_os = "linux")]
-fn wait_for_descriptors(proxy: &Proxy, count: usize) {
-    let start = Instant::now();
-    while proxy.descriptors() > count {
-        let open = proxy.descriptors();
-        assert!(start.elapsed() < DEADLINE, "{open} descriptors are open, {count} were before");
-        thread::sleep(10 * MOMENT);
     }
 }

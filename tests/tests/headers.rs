@@ -66,7 +66,7 @@ fn what_is_for_this_hop_stays_here() {
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     proxy.exchange(
         "PUT /api/queue/v1/x HTTP/1.1\r\nConnection: Authorization, X-Foo,Host\r\n\
-         Connection: content-length\r\nX-Foo: 1\r\nKeep-Alive: timeout=5\r\nTE: trailers\r\n\
+         Connection: content-length\r\nX-Foo: 1\r\nKeep-Alive: timeout=5\r\nTE: gzip\r\n\
          Upgrade: websocket\r\nProxy-Authorization: Basic x\r\nProxy-Connection: close\r\n\
          Authorization: Bearer x\r\nX-Kept: 1\r\nContent-Length: 4\r\n\r\nbody",
     );

@@ -4,6 +4,17 @@ use stories::hawk::Claim;
 use stories::{Answer, Proxy, ProxyBuilder, Tls, Upstream};
 
 #[test]
+fn a_variable_that_names_no_proxy_ends_the_start() {
+    for variable in ["HTTP_PROXY", "https_proxy", "ALL_PROXY"] {
+        let value = "http://user:cAnArY@[bad";
+        let finished = Proxy::in_front_of("http://tc.example.test").env(variable, value).run();
+        assert!(!finished.status.success());
+        assert!(finished.stderr.contains(&format!("{variable}: expected the URL of a proxy")));
+        assert!(!finished.stderr.contains("cAnArY"), "{}", finished.stderr);
+    }
+}
+
+#[test]
 fn http_goes_to_the_http_proxy_in_absolute_form() {
     let way = Upstream::start([Answer::ok("by the way")]);
     let proxy = tc("http").env("HTTP_PROXY", with_user(&way)).start();
@@ -112,9 +123,13 @@ fn loopback_is_always_reached_directly() {
 
 #[test]
 fn a_proxy_that_speaks_something_else_is_refused() {
-    let proxy = tc("http").env("HTTP_PROXY", "socks5://127.0.0.1:1").start();
-    let message = proxy.get("/api/queue/v1/x").refusal(502, "UpstreamUnreachable");
-    assert!(message.contains("expected a proxy with an http URL"), "{message}");
+    let upstream = Upstream::start([Answer::ok("")]);
+    for way in ["socks5", "https"] {
+        let proxy = tc("http").env("HTTP_PROXY", format!("{way}://{}", upstream.address())).start();
+        let message = proxy.get("/api/queue/v1/x").refusal(502, "UpstreamUnreachable");
+        assert!(message.contains("expected a proxy with an http URL"), "{message}");
+    }
+    assert_eq!(upstream.connections(), 0);
 }
 
 /// In front of a deployment that only a proxy can reach, as its name has no address.

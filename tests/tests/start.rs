@@ -98,6 +98,20 @@ fn an_empty_certificate_and_an_empty_flag_are_none() {
 }
 
 #[test]
+fn a_certificate_may_outlast_the_calendar() {
+    let upstream = Upstream::start([Answer::status(200)]);
+    for expiry in [253_402_300_800_000, u64::MAX] {
+        let mut certificate = certificate(&[]);
+        certificate["expiry"] = expiry.into();
+        let proxy = Proxy::in_front_of(upstream.root_url())
+            .env("TASKCLUSTER_CERTIFICATE", certificate.to_string())
+            .start();
+        assert_eq!(proxy.get("/api/queue/v1/ping").status(), 200);
+        proxy.wait_for_log("until Fri, 31 Dec 9999 23:59:59 GMT");
+    }
+}
+
+#[test]
 fn what_is_missing_or_wrong_ends_it_at_once() {
     let complete = Proxy::in_front_of("http://127.0.0.1:1");
     for (builder, expected) in [
@@ -262,6 +276,22 @@ fn the_port_of_a_killed_proxy_is_free_at_once() {
     let second = builder.port(address.port()).start();
     assert_eq!((second.address(), second.get("/api/queue/v1/x").text()), (address, "two"));
     assert_eq!(kept_alive.read_to_end(), b"");
+}
+
+#[test]
+#[cfg(unix)]
+fn it_stops_when_it_is_told_to() {
+    for signal in ["TERM", "INT"] {
+        let proxy = Proxy::in_front_of("http://127.0.0.1:9").start();
+        proxy.signal(signal);
+        let finished = proxy.wait();
+        assert!(finished.status.success(), "{:?}", finished.status);
+        assert!(
+            finished.stderr.contains(&format!("stopped by SIG{signal}")),
+            "{}",
+            finished.stderr
+        );
+    }
 }
 
 #[test]

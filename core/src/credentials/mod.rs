@@ -16,7 +16,9 @@ mod temporary;
 pub use crate::json::JsonError;
 pub use authenticate::{AuthenticateError, Client, Verified, authenticate};
 pub use certificate::Certificate;
-pub use client::{AccessToken, ClientId, Credentials};
+pub use client::{
+    AccessToken, ClientId, Credentials, EmptyAccessToken, InvalidClientId, InvalidCredentials,
+};
 pub use scope::{
     InvalidScope, Scope, ScopesError, missing_scopes, reduce_scopes, satisfies, scopes_from_json,
     scopes_to_json,

@@ -53,6 +53,16 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
+/// Whether whoever sent these headers can make use of trailers. `TE` is for one hop alone: who passes
+/// such a request on says so for itself (RFC 9110 section 10.1.4).
+pub fn accepts_trailers(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(TE)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|b| *b == b','))
+        .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+}
+
 /// Whether anything but chunks was made of the body for this hop (RFC 9112 section 7). Nobody here
 /// undoes that, and `Transfer-Encoding` does not go on: it would be another body that does.
 pub fn has_transfer_coding(headers: &HeaderMap) -> bool {
@@ -66,7 +76,11 @@ pub fn has_transfer_coding(headers: &HeaderMap) -> bool {
 
 /// The headers that each answer of the proxy carries, made ready once for a set of credentials.
 #[derive(Clone, Debug)]
-pub struct ReplyHeaders(Vec<(HeaderName, HeaderValue)>);
+pub struct ReplyHeaders {
+    headers: Vec<(HeaderName, HeaderValue)>,
+    /// Those that say something of other credentials than these: an upstream must not either.
+    absent: Vec<HeaderName>,
+}
 
 const VERSION: HeaderName = HeaderName::from_static("x-taskcluster-proxy-version");
 const REVISION: HeaderName = HeaderName::from_static("x-taskcluster-proxy-revision");
@@ -91,12 +105,17 @@ impl ReplyHeaders {
         if let Some(scopes) = &credentials.authorized_scopes {
             headers.push((AUTHORIZED_SCOPES, json(scopes)));
         }
-        Self(headers)
+        let mut absent = vec![PERM_CLIENT_ID, TEMP_CLIENT_ID, TEMP_SCOPES, AUTHORIZED_SCOPES];
+        absent.retain(|name| headers.iter().all(|(set, _)| set != name));
+        Self { headers, absent }
     }
 
     /// Puts them on an answer, in the place of any that came from upstream.
     pub fn apply(&self, headers: &mut HeaderMap) {
-        for (name, value) in &self.0 {
+        for name in &self.absent {
+            headers.remove(name);
+        }
+        for (name, value) in &self.headers {
             headers.insert(name, value.clone());
         }
     }
@@ -176,6 +195,23 @@ mod tests {
     }
 
     #[test]
+    fn trailers_are_accepted_by_name_alone() {
+        for (values, expected) in [
+            (&[][..], false),
+            (&["trailers"], true),
+            (&["gzip;q=0.5 , Trailers"], true),
+            (&["gzip", "trailers"], true),
+            (&["x-trailers", ""], false),
+        ] {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(TE, HeaderValue::from_static(value));
+            }
+            assert_eq!(accepts_trailers(&headers), expected, "{values:?}");
+        }
+    }
+
+    #[test]
     fn a_length_goes_if_the_message_is_framed_in_another_way() {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_LENGTH, HeaderValue::from_static("3"));
@@ -193,6 +229,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.append(VERSION, HeaderValue::from_static("forged"));
         headers.append(VERSION, HeaderValue::from_static("forged"));
+        headers.append(TEMP_CLIENT_ID, HeaderValue::from_static("forged"));
         let uri = Uri::from_static("https://tc.example.com/x?");
         ReplyHeaders::new("1.2.3", "abc", &credentials).apply(&mut headers);
         ReplyHeaders::endpoint(&uri, &mut headers);

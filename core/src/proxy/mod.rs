@@ -14,7 +14,7 @@ mod route;
 pub use destination::{Destination, Form, RouteError};
 pub use error::ProxyError;
 #[cfg(feature = "http")]
-pub use headers::{ReplyHeaders, has_transfer_coding, strip_hop_by_hop};
+pub use headers::{ReplyHeaders, accepts_trailers, has_transfer_coding, strip_hop_by_hop};
 #[cfg(feature = "http")]
 pub use retry::{Decision, Outcome, Repeatable, RetryPolicy};
 pub use root_url::{RootUrl, RootUrlError};

@@ -111,8 +111,8 @@ impl RetryPolicy {
 
     fn delay(&self, attempt: u32, jitter: f32) -> Duration {
         let doubled = 2u32.saturating_pow(attempt.saturating_sub(1));
-        let varied = 0.75 + 0.5 * jitter.clamp(0.0, 1.0);
-        self.base.saturating_mul(doubled).min(MAX_DELAY).mul_f64(varied.into())
+        let varied = 0.75 + 0.5 * f64::from(jitter.clamp(0.0, 1.0));
+        self.base.saturating_mul(doubled).min(MAX_DELAY).mul_f64(varied)
     }
 }
 

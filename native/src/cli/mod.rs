@@ -12,6 +12,7 @@ mod value;
 mod tests;
 
 pub use error::CliError;
+pub(crate) use value::printable;
 
 use crate::config::{Admission, Config, Deployment, Limits, Listen};
 use crate::env::Environment;

@@ -159,7 +159,7 @@ pub(super) fn log_level(option: &'static str, text: &str) -> Result<Level, CliEr
 }
 
 /// `text` without what would break the line, or the terminal, that an error is shown on.
-pub(super) fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let escape = |c: char| match c.is_control() {
         true => c.escape_default().to_string(),
         false => c.to_string(),

@@ -1,6 +1,7 @@
 use super::{ClientAddr, LocalAddr};
 use crate::config::{Admission, Listen};
-use socket2::{Domain, Protocol, Socket, Type};
+use crate::upstream::KEEPALIVE;
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -145,6 +146,8 @@ fn try_open(address: SocketAddr) -> io::Result<TcpListener> {
     #[cfg(not(windows))]
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
+    // Connections inherit it.
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE))?;
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
     TcpListener::from_std(socket.into())
@@ -196,6 +199,7 @@ mod tests {
         let (client, (stream, peer, local)) =
             tokio::join!(TcpStream::connect(address), listeners.accept());
         assert!(stream.nodelay().unwrap());
+        assert!(socket2::SockRef::from(&stream).keepalive().unwrap());
         [peer.as_socket_addr(), local.as_socket_addr(), client.unwrap().local_addr().unwrap()]
     }
 

@@ -27,9 +27,15 @@ use tokio::task::AbortHandle;
 use tokio_rustls::TlsConnector;
 use tower_service::Service as _;
 
-/// hyper's buffer for one connection. Larger ones let a fast download pile up in memory (its
-/// default peaked at hundreds of MiB) and save no time.
-pub(crate) const BUFFER: usize = 64 * 1024;
+/// hyper's buffer for one connection, in bytes. Larger ones let a fast download pile up in memory
+/// (hyper's default peaked at hundreds of MiB) and save no time; this is 64 KiB and room for a head,
+/// so that an answer of that size is read and written at once.
+pub(crate) const BUFFER: usize = 72 * 1024;
+
+/// After so much silence TCP asks whether the other side is still there, and so often again. There
+/// is no other end to the wait for an answer from a machine that went away without a word, or for a
+/// client that did. The Go program's figure.
+pub(crate) const KEEPALIVE: Duration = Duration::from_secs(15);
 
 /// Makes connections.
 #[derive(Debug)]
@@ -40,6 +46,17 @@ pub(super) struct Connector {
     tls: OnceCell<Arc<ClientConfig>>,
     timeout: Duration,
 }
+
+/// A variable that is to name a proxy, and does not. Its value may hold a password.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0}: expected the URL of a proxy, such as http://proxy.example.com:3128, found something else"
+)]
+pub struct ProxyVariable(&'static str);
+
+/// As curl has them.
+const PROXY_VARIABLES: [&str; 6] =
+    ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
 
 /// A new connection.
 pub(super) struct Connected {
@@ -52,11 +69,20 @@ pub(super) struct Connected {
 
 impl Connector {
     /// DNS, TCP, TLS and an HTTP proxy on the way have `timeout` together.
-    pub(super) fn new(timeout: Duration) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// A variable of the environment is to name a proxy, and does not.
+    pub(super) fn new(timeout: Duration) -> Result<Self, ProxyVariable> {
+        if let Some(variable) = PROXY_VARIABLES.into_iter().find(|name| names_no_proxy(name)) {
+            return Err(ProxyVariable(variable));
+        }
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
-        Self { tcp, proxies: Matcher::from_env(), tls: OnceCell::new(), timeout }
+        tcp.set_keepalive(Some(KEEPALIVE));
+        tcp.set_keepalive_interval(Some(KEEPALIVE));
+        Ok(Self { tcp, proxies: Matcher::from_env(), tls: OnceCell::new(), timeout })
     }
 
     /// Connects to the host of `uri`.
@@ -78,6 +104,7 @@ impl Connector {
                 }
             }
             Some(proxy) => {
+                expect_http(proxy.uri())?;
                 let tcp = self.tcp(proxy.uri()).await?;
                 let authorization = proxy.basic_auth().cloned();
                 if !secure {
@@ -98,12 +125,6 @@ impl Connector {
     }
 
     async fn tcp(&self, uri: &Uri) -> Result<TokioIo<TcpStream>, SendError> {
-        if !matches!(uri.scheme_str(), Some("http" | "https")) {
-            let scheme = uri.scheme_str().unwrap_or_default();
-            return Err(SendError::Refused(format!(
-                "expected a proxy with an http URL in HTTP_PROXY, HTTPS_PROXY or ALL_PROXY, found {scheme}"
-            )));
-        }
         self.tcp
             .clone()
             .call(uri.clone())
@@ -133,6 +154,29 @@ impl Connector {
         } else {
             start_http1(stream).await
         }
+    }
+}
+
+/// TLS is not spoken with proxies: what one with another URL gets to see, its password included, would
+/// go there in the clear.
+/// The matcher passes over what it cannot read, and requests would go past the proxy.
+fn names_no_proxy(variable: &str) -> bool {
+    let Some(value) = std::env::var_os(variable).filter(|value| !value.is_empty()) else {
+        return false;
+    };
+    let any = Uri::from_static("http://host.example");
+    value
+        .to_str()
+        .is_none_or(|value| Matcher::builder().all(value).build().intercept(&any).is_none())
+}
+
+fn expect_http(proxy: &Uri) -> Result<(), SendError> {
+    match proxy.scheme_str() {
+        Some("http") => Ok(()),
+        scheme => Err(SendError::Refused(format!(
+            "expected a proxy with an http URL in HTTP_PROXY, HTTPS_PROXY or ALL_PROXY, found {}",
+            scheme.unwrap_or_default()
+        ))),
     }
 }
 
@@ -202,4 +246,22 @@ async fn tunnel(
         )));
     }
     hyper::upgrade::on(answer).await.map_err(|error| failed(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn connections_find_out_when_the_other_side_is_gone() {
+        let upstream = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uri = format!("http://{}", upstream.local_addr().unwrap()).parse().unwrap();
+        let connector = Connector::new(Duration::from_secs(10)).unwrap();
+        let Ok(stream) = connector.tcp(&uri).await.map(TokioIo::into_inner) else {
+            panic!("no connection");
+        };
+        let socket = socket2::SockRef::from(&stream);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEPALIVE);
+    }
 }

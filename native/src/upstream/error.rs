@@ -19,6 +19,9 @@ pub enum SendError {
     /// The connection broke before an answer came, or what came is not HTTP.
     #[error("{0}")]
     Broken(String),
+    /// An answer came that cannot be passed on, and would not be another one the next time.
+    #[error("the answer cannot be passed on: {0}")]
+    Unusable(String),
     /// The client's request ended before its time.
     #[error("{0}")]
     Client(String),
@@ -36,9 +39,11 @@ impl SendError {
         match self {
             Self::Connect(_) | Self::ConnectTimeout(_) => Outcome::NothingSent,
             Self::Broken(_) => Outcome::Broken,
-            Self::Refused(_) | Self::Client(_) | Self::Budget(_) | Self::Sign(_) => {
-                Outcome::Hopeless
-            }
+            Self::Refused(_)
+            | Self::Unusable(_)
+            | Self::Client(_)
+            | Self::Budget(_)
+            | Self::Sign(_) => Outcome::Hopeless,
         }
     }
 
@@ -50,7 +55,7 @@ impl SendError {
             Self::ConnectTimeout(_) | Self::Budget(_) => {
                 ProxyError::TimedOut { upstream, reason: self.to_string() }
             }
-            Self::Connect(_) | Self::Refused(_) | Self::Broken(_) => {
+            Self::Connect(_) | Self::Refused(_) | Self::Broken(_) | Self::Unusable(_) => {
                 ProxyError::Unreachable { upstream, reason: self.to_string() }
             }
         }

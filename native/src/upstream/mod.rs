@@ -7,8 +7,9 @@ mod pool;
 mod replay;
 mod tls;
 
+pub use connect::ProxyVariable;
 pub use error::SendError;
-pub use replay::{Attempt, Hold, Replay, ReplayBudget, Upload};
+pub use replay::{Attempt, Hold, Replay, ReplayBudget, Taken, Upload};
 
 use crate::clock::{self, Nonces};
 use crate::config::Limits;
@@ -23,11 +24,13 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use taskcluster_proxy_core::credentials::Signer;
-use taskcluster_proxy_core::proxy::{Decision, Outcome, Repeatable, RetryPolicy, Target};
+use taskcluster_proxy_core::proxy::{
+    Decision, Outcome, Repeatable, RetryPolicy, Target, has_transfer_coding,
+};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
-pub(crate) use connect::BUFFER;
+pub(crate) use connect::{BUFFER, KEEPALIVE};
 
 /// Everything that requests to upstreams share.
 #[derive(Debug)]
@@ -35,6 +38,18 @@ pub struct Upstream {
     pool: Arc<Pool>,
     policy: RetryPolicy,
     nonces: Nonces,
+}
+
+/// Why no request can be sent at all.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SetupError {
+    /// A variable is to name a proxy, and does not.
+    #[error(transparent)]
+    Proxy(#[from] ProxyVariable),
+    /// There are no nonces.
+    #[error("the system has no randomness to give: {0}")]
+    Randomness(#[from] std::io::Error),
 }
 
 /// A request to an upstream, as often as it has to be sent.
@@ -59,15 +74,14 @@ pub struct Exchanged {
     pub answer: Response<UpstreamBody>,
     /// How often the request was sent for it.
     pub attempts: u32,
-    /// The request has a body, of which nothing was asked for: its client was never told to
-    /// continue, and what it sends next may be that body or another request.
-    pub body_unread: bool,
+    /// How much of the request's body went into it.
+    pub taken: Taken,
 }
 
 /// The head of an answer, and what its body depends on.
 struct Answer {
     response: Response<Incoming>,
-    connection: Connection,
+    connection: Box<Connection>,
     upload: Upload,
 }
 
@@ -76,9 +90,9 @@ impl Upstream {
     ///
     /// # Errors
     ///
-    /// The system has no randomness to give.
-    pub fn new(limits: &Limits) -> std::io::Result<Self> {
-        let connector = Connector::new(limits.connect_timeout);
+    /// The environment names a proxy that is none, or the system has no randomness to give.
+    pub fn new(limits: &Limits) -> Result<Self, SetupError> {
+        let connector = Connector::new(limits.connect_timeout)?;
         Ok(Self {
             pool: Arc::new(Pool::new(connector, limits.upstream_idle_timeout)),
             policy: limits.retries,
@@ -118,15 +132,15 @@ impl Upstream {
                     attempt += 1;
                 }
                 Decision::RetryAfter(_) | Decision::Deliver => {
-                    let body_unread = body.finish();
+                    let taken = body.finish();
                     // A connection is of further use if its request went out, or still does.
                     let (answer, reusable) = match (result, last_answer) {
-                        (Ok(answer), _) => (answer, !body_unread),
+                        (Ok(answer), _) => (answer, taken != Taken::Nothing),
                         (Err(_), Some(answer)) => (answer, false),
                         (Err(error), None) => return Err(error),
                     };
                     let answer = self.deliver(answer, reusable);
-                    return Ok(Exchanged { answer, attempts: attempt, body_unread });
+                    return Ok(Exchanged { answer, attempts: attempt, taken });
                 }
             }
         }
@@ -171,6 +185,7 @@ impl Upstream {
             request.headers_mut().insert(AUTHORIZATION, signed);
         }
         let (response, connection) = self.pool.send(request, &target.uri, reuse).await?;
+        expect_usable(&response)?;
         Ok(Answer { response, connection, upload })
     }
 
@@ -185,8 +200,20 @@ impl Upstream {
     }
 }
 
+/// What nobody asked for would be taken for something else by the client.
+fn expect_usable(response: &Response<Incoming>) -> Result<(), SendError> {
+    let reason = if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        "101 (Switching Protocols), which nobody asked for"
+    } else if has_transfer_coding(response.headers()) {
+        "a transfer coding other than chunked, which nobody asked for"
+    } else {
+        return Ok(());
+    };
+    Err(SendError::Unusable(reason.to_owned()))
+}
+
 /// Whether the client sends its body only when it is told to (RFC 9110 section 10.1.1).
-fn expects_continue(headers: &HeaderMap) -> bool {
+pub(crate) fn expects_continue(headers: &HeaderMap) -> bool {
     headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
@@ -204,7 +231,7 @@ pub struct UpstreamBody {
 /// What goes when an answer has ended, or nobody reads it any more.
 #[derive(Debug)]
 struct Held {
-    connection: Connection,
+    connection: Box<Connection>,
     upload: Upload,
     /// Whether the connection can take another request after this one.
     reusable: bool,
@@ -239,6 +266,8 @@ impl Body for UpstreamBody {
         let frame = ready!(Pin::new(&mut self.incoming).poll_frame(context));
         match frame {
             None => self.release(),
+            // Nobody asks for what comes after them.
+            Some(Ok(ref frame)) if frame.is_trailers() => self.release(),
             Some(Ok(_)) => self.release_at_end(),
             Some(Err(error)) => {
                 self.held = None;

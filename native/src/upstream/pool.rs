@@ -3,7 +3,7 @@
 use super::connect::{Connected, Connector};
 use super::error::{SendError, explain, find};
 use super::replay::{Attempt, ReplayError};
-use http::header::{HOST, PROXY_AUTHORIZATION};
+use http::header::{CONNECTION, HOST, PROXY_AUTHORIZATION, TE};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Request, Response, Uri, Version};
 use hyper::body::Incoming;
@@ -39,7 +39,8 @@ struct IdleConnections {
 
 #[derive(Debug)]
 struct Idle {
-    connection: Connection,
+    /// In a box, as everywhere: it is handed from hand to hand with each request.
+    connection: Box<Connection>,
     since: Instant,
 }
 
@@ -71,8 +72,8 @@ pub(super) enum Sender {
 pub(super) enum Reuse {
     /// Yes: should the upstream be closing it this very moment, the request can be sent again.
     Yes,
-    /// Only where the upstream says which requests it has not looked at (HTTP/2): the request
-    /// cannot be sent twice.
+    /// Only one of HTTP/2, of which an upstream takes leave before it closes it (RFC 9113 section
+    /// 6.8): the request cannot be sent twice.
     Http2,
 }
 
@@ -89,7 +90,7 @@ impl Pool {
         mut request: Request<Attempt>,
         uri: &Uri,
         reuse: Reuse,
-    ) -> Result<(Response<Incoming>, Connection), SendError> {
+    ) -> Result<(Response<Incoming>, Box<Connection>), SendError> {
         let origin = origin(uri)?;
         while let Some(mut connection) = self.take(&origin, reuse) {
             match connection.try_send(request, uri).await {
@@ -100,7 +101,7 @@ impl Pool {
             }
         }
         let Connected { sender, via, task } = self.connector.connect(uri).await?;
-        let mut connection = Connection { sender, via, origin, task };
+        let mut connection = Box::new(Connection { sender, via, origin, task });
         if let Some(shared) = connection.share() {
             self.keep(shared);
         }
@@ -111,7 +112,7 @@ impl Pool {
     }
 
     /// Takes back a connection whose answer has ended.
-    pub(super) fn put(self: &Arc<Self>, connection: Connection) {
+    pub(super) fn put(self: &Arc<Self>, connection: Box<Connection>) {
         match &connection.sender {
             // A handle on it is kept from the start.
             Sender::Http2(_) => {}
@@ -129,7 +130,7 @@ impl Pool {
         }
     }
 
-    fn keep(self: &Arc<Self>, connection: Connection) {
+    fn keep(self: &Arc<Self>, connection: Box<Connection>) {
         let idle = Idle { connection, since: Instant::now() };
         let mut connections = self.idle();
         match connections.by_origin.get_mut(&idle.connection.origin) {
@@ -143,7 +144,7 @@ impl Pool {
         }
     }
 
-    fn take(&self, origin: &Origin, reuse: Reuse) -> Option<Connection> {
+    fn take(&self, origin: &Origin, reuse: Reuse) -> Option<Box<Connection>> {
         let mut connections = self.idle();
         let same = connections.by_origin.get_mut(origin)?;
         // The one used last is the one least likely to be closed meanwhile.
@@ -205,20 +206,20 @@ impl Idle {
 
 impl Connection {
     /// Another handle on the same connection, where there can be more than one.
-    fn share(&self) -> Option<Self> {
+    fn share(&self) -> Option<Box<Self>> {
         match &self.sender {
             Sender::Http1(_) => None,
-            Sender::Http2(sender) => Some(Self {
+            Sender::Http2(sender) => Some(Box::new(Self {
                 sender: Sender::Http2(sender.clone()),
                 via: self.via.clone(),
                 origin: self.origin.clone(),
                 task: None,
-            }),
+            })),
         }
     }
 
     /// The connection when it can take a request, unless it is closed before that.
-    async fn ready(mut self) -> Option<Self> {
+    async fn ready(mut self: Box<Self>) -> Option<Box<Self>> {
         let ready = match &mut self.sender {
             Sender::Http1(sender) => sender.ready().await,
             Sender::Http2(sender) => sender.ready().await,
@@ -242,6 +243,10 @@ impl Connection {
                 let host = HeaderValue::from_str(self.origin.authority.as_str());
                 // A host is made of characters that may stand in a header.
                 request.headers_mut().insert(HOST, host.unwrap_or(HeaderValue::from_static("")));
+                if request.headers().contains_key(TE) {
+                    // RFC 9110 section 10.1.4: so that nobody passes it on unread.
+                    request.headers_mut().insert(CONNECTION, HeaderValue::from_static("TE"));
+                }
                 if let Some(authorization) =
                     self.via.as_ref().and_then(|via| via.authorization.clone())
                 {
@@ -265,6 +270,8 @@ impl Connection {
             let reason = explain(&error);
             match find::<ReplayError>(&error) {
                 Some(ReplayError::Client(_)) => (SendError::Client(reason), unsent),
+                // It would be as large the next time.
+                _ if error.is_parse_too_large() => (SendError::Unusable(reason), unsent),
                 _ => (SendError::Broken(reason), unsent),
             }
         })

@@ -106,8 +106,20 @@ struct Sending<B> {
 #[derive(Debug)]
 pub struct Upload(Option<oneshot::Sender<()>>);
 
+/// How much of a body was taken from the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// None of it: the client was never told to continue, and what it sends next may be the body or
+    /// another request.
+    Nothing,
+    /// Not all of it, so far.
+    Part,
+    /// All of it; there may not have been any.
+    All,
+}
+
 /// Keeps a body back until the upstream asks for it by 100 (Continue), but no longer than
-/// [`CONTINUE_TIMEOUT`] (RFC 9110 section 10.1.1).
+/// a second (RFC 9110 section 10.1.1).
 #[derive(Debug)]
 pub struct Hold(Pin<Box<Timeout<OwnedNotified>>>);
 
@@ -171,13 +183,18 @@ impl<B> Replay<B> {
     }
 
     /// There will be no further attempt: nothing more is kept. A body that nobody has asked for yet
-    /// will never be asked for; returns whether it is such a one.
-    pub fn finish(&self) -> bool {
-        self.shared().is_some_and(|mut shared| {
-            let untouched = matches!(shared.state, State::Untouched);
-            shared.turn += u32::from(untouched);
+    /// will never be asked for.
+    pub fn finish(&self) -> Taken {
+        self.shared().map_or(Taken::All, |mut shared| {
             shared.keeping = Keeping::Nothing;
-            untouched
+            match shared.state {
+                State::Untouched => {
+                    shared.turn += 1;
+                    Taken::Nothing
+                }
+                State::Coming | State::Failed(_) => Taken::Part,
+                State::Ended => Taken::All,
+            }
         })
     }
 
@@ -262,7 +279,9 @@ where
         }
         self.state = State::Coming;
         let polled = ready!(Pin::new(&mut self.source).poll_frame(context));
-        if polled.is_none() || self.source.is_end_stream() {
+        // Nothing comes after trailers.
+        let trailers = matches!(&polled, Some(Ok(frame)) if frame.is_trailers());
+        if polled.is_none() || trailers || self.source.is_end_stream() {
             self.state = State::Ended;
         }
         Poll::Ready(match polled {

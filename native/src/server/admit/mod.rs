@@ -106,6 +106,12 @@ impl Admitter {
         let owner = tokio::task::spawn_blocking(move || owner_of(theirs, ours))
             .await
             .unwrap_or_else(|error| Err(io::Error::other(error)));
+        // Any user can have a socket vanish by a reset, with a request of his still to be read here,
+        // and must not pass for a container by it.
+        let owner = match owner {
+            Ok(Owner::NotVisible) if is_reset(stream) => Ok(Owner::Gone),
+            owner => owner,
+        };
         let Err(reason) = rule.judge(peer, owner) else {
             return Verdict::Admitted;
         };
@@ -147,6 +153,12 @@ impl fmt::Display for Rule {
         }
         Ok(())
     }
+}
+
+/// Whether the peer's socket ceased to exist. Where it is seen to be there after its owner was looked
+/// up, it was there while that was done.
+fn is_reset(stream: &TcpStream) -> bool {
+    !matches!(stream.take_error(), Ok(None))
 }
 
 /// Whether the peer only looked whether the port is open, and closed the connection again: workers

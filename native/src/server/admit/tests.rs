@@ -171,6 +171,19 @@ mod sockets {
         assert!(log.contains("which no process has open any more"), "{log}");
     }
 
+    /// A reset leaves no socket behind that would tell whose it was, and the request to be read.
+    #[tokio::test]
+    async fn a_connection_that_was_reset_is_not_a_containers() {
+        let mut listeners = listeners(Some("127.0.0.1")).await;
+        let mut client = TcpStream::connect(listeners.local_addrs()[0]).await.unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+        socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(client);
+        let (verdict, log) = next(&mut listeners, &admitter(None, Some(LOOPBACK))).await;
+        assert_eq!(verdict, Verdict::Rejected);
+        assert!(log.contains("which no process has open any more"), "{log}");
+    }
+
     /// Needs root, to be someone else.
     #[tokio::test]
     async fn of_another_user() {

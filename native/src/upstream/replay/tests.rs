@@ -235,7 +235,7 @@ fn after_the_last_attempt_nothing_more_is_kept() {
     let (mut attempt, _upload) = replay.attempt(None);
     client.send(data("a")).unwrap();
     assert_eq!(step(&mut attempt), is("a"));
-    assert!(!replay.finish());
+    assert_eq!(replay.finish(), Taken::Part);
     client.send(data("b")).unwrap();
     assert_eq!(step(&mut attempt), is("b"));
     assert_eq!(left(&budget), 10);
@@ -250,7 +250,7 @@ async fn a_body_is_kept_back_until_it_is_asked_for() {
     assert_eq!(step(&mut attempt), Waits);
     asked.notify_one();
     assert_eq!(step(&mut attempt), is("a"));
-    assert!(!replay.finish());
+    assert_eq!(replay.finish(), Taken::Part);
 }
 
 #[tokio::test(start_paused = true)]
@@ -269,7 +269,7 @@ async fn a_body_that_was_never_asked_for_stays_with_the_client() {
     client.send(data("a")).unwrap();
     let (mut attempt, _upload) = replay.attempt(Some(Hold::new(Arc::new(Notify::new()))));
     assert_eq!(step(&mut attempt), Waits);
-    assert!(replay.finish());
+    assert_eq!(replay.finish(), Taken::Nothing);
     tokio::time::sleep(2 * CONTINUE_TIMEOUT).await;
     assert_eq!(step(&mut attempt), Waits);
 }
@@ -277,7 +277,8 @@ async fn a_body_that_was_never_asked_for_stays_with_the_client() {
 #[test]
 fn a_request_without_a_body_can_always_be_sent_again() {
     let replay = Replay::<Client>::EMPTY;
-    assert!(replay.will_fit() && replay.is_kept() && replay.rewind() && !replay.finish());
+    assert!(replay.will_fit() && replay.is_kept() && replay.rewind());
+    assert_eq!(replay.finish(), Taken::All);
     let (mut attempt, _upload) = replay.attempt(None);
     assert!(attempt.is_end_stream());
     assert_eq!(step(&mut attempt), End);

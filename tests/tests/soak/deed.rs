@@ -1,0 +1,140 @@
+//! How the upstream does what a plan says.
+
+use crate::deployment::Ticket;
+use crate::plan::{DOWNLOAD, Deed, Load, PIECE, PIECES, SMALL, content, digest};
+use std::io::{self, BufReader, Write as _};
+use std::net::TcpStream;
+use std::thread;
+use std::time::Duration;
+use stories::DEADLINE;
+use stories::http1::Body;
+
+/// What becomes of the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    Open,
+    Closed,
+}
+
+const STALL: Duration = Duration::from_millis(50);
+
+impl Deed {
+    /// Answers, or does not.
+    pub(crate) fn act(
+        self,
+        ticket: &Ticket,
+        from: &mut BufReader<&TcpStream>,
+        body: &mut Body,
+    ) -> io::Result<()> {
+        let mut to = *from.get_ref();
+        let mut came = Vec::new();
+        if !self.is_early() {
+            while let Some(piece) = body.next(from)? {
+                came.extend(piece);
+            }
+        }
+        let plan = &ticket.plan;
+        let answer = match plan.load {
+            Load::Get => content(plan.id, SMALL),
+            Load::Echo(_) => came,
+            Load::Upload => digest(&came),
+            Load::Download => content(plan.id, DOWNLOAD),
+            Load::Events => content(plan.id, PIECES * PIECE),
+        };
+        if self == Self::ServeAfterStall {
+            thread::sleep(STALL);
+        }
+        if plan.load == Load::Events && self == Self::ServeInChunks {
+            return serve_as_asked(ticket, &answer, to);
+        }
+        to.write_all(&self.bytes(&answer))
+    }
+
+    /// Ends the connection, or leaves it to the next request.
+    pub(crate) fn end(self, stream: &TcpStream) -> io::Result<End> {
+        match self {
+            Self::Serve
+            | Self::ServeInChunks
+            | Self::ServeAfterInterim
+            | Self::ServeAfterStall
+            | Self::Busy => return Ok(End::Open),
+            Self::ServeThenReset | Self::ResetInBody | Self::ResetAtOnce => {
+                socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO))?;
+            }
+            Self::ServeUntilClose
+            | Self::ServeThenClose
+            | Self::Refuse
+            | Self::CutShort
+            | Self::CutChunks
+            | Self::BusyAtOnce
+            | Self::CloseWithoutAnswer
+            | Self::Garbage
+            | Self::HalfHead => {}
+        }
+        Ok(End::Closed)
+    }
+
+    /// Whether it is done before the body is read.
+    fn is_early(self) -> bool {
+        matches!(self, Self::Refuse | Self::BusyAtOnce | Self::ResetAtOnce | Self::Garbage)
+    }
+
+    /// All that is sent; `answer` is what the client is to get.
+    fn bytes(self, answer: &[u8]) -> Vec<u8> {
+        let (length, half) = (answer.len(), &answer[..answer.len() / 2]);
+        match self {
+            Self::Serve | Self::ServeAfterStall | Self::ServeThenClose | Self::ServeThenReset => {
+                message(&with_length(length), answer)
+            }
+            Self::ServeAfterInterim => {
+                let interim = "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n";
+                message(&(interim.to_owned() + &with_length(length)), answer)
+            }
+            Self::ServeUntilClose => message("HTTP/1.1 200 OK\r\n\r\n", answer),
+            Self::ServeInChunks => {
+                let chunks = answer.chunks(CHUNK).flat_map(chunk).chain(LAST_CHUNK.bytes());
+                CHUNKED.bytes().chain(chunks).collect()
+            }
+            Self::Refuse => closing("413 Too Large", "too large").into(),
+            Self::CutShort | Self::ResetInBody => message(&with_length(length), half),
+            Self::CutChunks => message(CHUNKED, &chunk(half)),
+            Self::Busy => "HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy".into(),
+            Self::BusyAtOnce => closing("503 Busy", "busy").into(),
+            Self::ResetAtOnce | Self::CloseWithoutAnswer => Vec::new(),
+            Self::Garbage => "SSH-2.0-OpenSSH_9.6\r\n".into(),
+            Self::HalfHead => "HTTP/1.1 200 OK\r\nContent-Le".into(),
+        }
+    }
+}
+
+/// A piece at a time, each when the client asks for it. A client that goes away does not ask.
+fn serve_as_asked(ticket: &Ticket, answer: &[u8], mut to: &TcpStream) -> io::Result<()> {
+    to.write_all(CHUNKED.as_bytes())?;
+    for piece in answer.chunks(PIECE) {
+        let asked = ticket.asked_for_piece.lock().unwrap().recv_timeout(DEADLINE);
+        asked.map_err(|_| io::ErrorKind::TimedOut)?;
+        to.write_all(&chunk(piece))?;
+    }
+    to.write_all(LAST_CHUNK.as_bytes())
+}
+
+const CHUNKED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+const LAST_CHUNK: &str = "0\r\n\r\n";
+const CHUNK: usize = 10_000;
+
+pub(crate) fn chunk(bytes: &[u8]) -> Vec<u8> {
+    [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat()
+}
+
+fn closing(status: &str, body: &str) -> String {
+    let length = body.len();
+    format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}")
+}
+
+fn with_length(length: usize) -> String {
+    format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n")
+}
+
+fn message(head: &str, body: &[u8]) -> Vec<u8> {
+    [head.as_bytes(), body].concat()
+}

@@ -1,0 +1,180 @@
+//! The upstream of the soak: does what the plans say, and checks each signature that it sees.
+
+use crate::deed::End;
+use crate::identity::Identity;
+use crate::plan::{Deed, Plan};
+use std::collections::HashMap;
+use std::io::{self, BufReader};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Instant;
+use stories::Request;
+use stories::http1::{Body, Head};
+
+#[derive(Debug)]
+pub(crate) struct Deployment {
+    address: SocketAddr,
+    identities: [Identity; 2],
+    tickets: Mutex<HashMap<u64, Arc<Ticket>>>,
+    since: Instant,
+    attempts: AtomicU64,
+    failed: AtomicBool,
+}
+
+/// A request on its way, seen from both ends.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    pub(crate) plan: Plan,
+    /// One after the other.
+    attempts: Mutex<Vec<Attempt>>,
+    /// Asks for the next piece of an answer that comes piece by piece.
+    pub(crate) next_piece: Sender<()>,
+    pub(crate) asked_for_piece: Mutex<Receiver<()>>,
+}
+
+/// What arrived, and what was done about it.
+#[derive(Clone, Debug)]
+pub(crate) struct Attempt {
+    pub(crate) deed: Deed,
+    pub(crate) client_id: String,
+    nonce: String,
+}
+
+/// Tells of a thread that failed, so that the others need not go on.
+#[derive(Debug)]
+pub(crate) struct Alarm(Arc<Deployment>);
+
+/// Now and then there is a burst of 503, so short that not all attempts of a request fall into it.
+const BURST_EVERY: u128 = 5000;
+const BURST: u128 = 250;
+
+impl Deployment {
+    pub(crate) fn start(identities: [Identity; 2]) -> Arc<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
+        let deployment = Arc::new(Self {
+            address: listener.local_addr().expect("a listener has an address"),
+            identities,
+            tickets: Mutex::default(),
+            since: Instant::now(),
+            attempts: AtomicU64::new(0),
+            failed: AtomicBool::new(false),
+        });
+        let shared = Arc::clone(&deployment);
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let alarm = Alarm(Arc::clone(&shared));
+                // However it ends, the connection is over.
+                thread::spawn(move || alarm.0.serve(&stream).ok());
+            }
+        });
+        deployment
+    }
+
+    pub(crate) fn root_url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub(crate) fn identities(&self) -> &[Identity; 2] {
+        &self.identities
+    }
+
+    /// How many requests came, each attempt counted.
+    pub(crate) fn attempts(&self) -> u64 {
+        self.attempts.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn alarm(self: &Arc<Self>) -> Alarm {
+        Alarm(Arc::clone(self))
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    /// From now on the request may come.
+    pub(crate) fn expect(&self, plan: Plan) -> Arc<Ticket> {
+        let (next_piece, asked_for_piece) = channel();
+        let ticket = Arc::new(Ticket {
+            plan,
+            attempts: Mutex::default(),
+            next_piece,
+            asked_for_piece: Mutex::new(asked_for_piece),
+        });
+        self.tickets.lock().unwrap().insert(ticket.plan.id, Arc::clone(&ticket));
+        ticket
+    }
+
+    /// Nobody waits for its answer any more.
+    pub(crate) fn forget(&self, ticket: &Ticket) {
+        self.tickets.lock().unwrap().remove(&ticket.plan.id);
+    }
+
+    fn serve(&self, stream: &TcpStream) -> io::Result<()> {
+        stream.set_nodelay(true)?;
+        let mut from = BufReader::with_capacity(64 * 1024, stream);
+        while let Some(head) = Head::read(&mut from)? {
+            self.attempts.fetch_add(1, Ordering::Relaxed);
+            let mut body = Body::of_request(&head);
+            let (client_id, nonce) = self.verify(head.clone());
+            let id = head.word(1).rsplit('/').next().and_then(|id| id.parse().ok());
+            let ticket = id.and_then(|id: u64| self.tickets.lock().unwrap().get(&id).cloned());
+            // Of a client that has gone away meanwhile.
+            let Some(ticket) = ticket else { return Ok(()) };
+            let deed = ticket.attempt(client_id, nonce, self.is_busy());
+            deed.act(&ticket, &mut from, &mut body)?;
+            if deed.end(stream)? == End::Closed {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Who signed it, with which nonce; fails unless all of it belongs to one of the identities.
+    fn verify(&self, head: Head) -> (String, String) {
+        let request = Request {
+            index: 0,
+            connection: 0,
+            head,
+            body: Vec::new(),
+            body_length: 0,
+            complete: false,
+            trailers: Vec::new(),
+        };
+        let claim = Identity::verify(&self.identities, &request);
+        (claim.id, claim.nonce)
+    }
+
+    fn is_busy(&self) -> bool {
+        self.since.elapsed().as_millis() % BURST_EVERY >= BURST_EVERY - BURST
+    }
+}
+
+impl Ticket {
+    pub(crate) fn attempts(&self) -> Vec<Attempt> {
+        self.attempts.lock().unwrap().clone()
+    }
+
+    fn attempt(&self, client_id: String, nonce: String, busy: bool) -> Deed {
+        let mut attempts = self.attempts.lock().unwrap();
+        for before in attempts.iter() {
+            assert_ne!(before.nonce, nonce, "{:?}: a nonce is there for one attempt", self.plan);
+            assert_eq!(before.client_id, client_id, "{:?}: credentials stay", self.plan);
+        }
+        let deeds = &self.plan.deeds;
+        let planned = deeds.get(attempts.len()).or(deeds.last()).copied().unwrap_or(Deed::Serve);
+        let deed = if busy { Deed::Busy } else { planned };
+        attempts.push(Attempt { deed, client_id, nonce });
+        deed
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.failed.store(true, Ordering::Relaxed);
+        }
+    }
+}
