@@ -1,9 +1,12 @@
 //! An upstream's answer comes before the news that it did not want the whole request.
 
+use std::future::Future as _;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep};
 
 /// A connection on which a write that fails waits until everything has been read.
 ///
@@ -13,11 +16,23 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 #[derive(Debug)]
 pub(super) struct AnswerFirst<I> {
     io: I,
-    /// Why writing failed, until reading has ended.
-    failed: Option<io::Error>,
+    /// Writing failed, and reading has not ended.
+    failed: Option<Failure>,
     /// Nothing more can be read.
     read_to_end: bool,
 }
+
+#[derive(Debug)]
+struct Failure {
+    why: io::Error,
+    /// Runs out when nothing was read for a while.
+    patience: Pin<Box<Sleep>>,
+}
+
+/// How long an answer may be read no further before a failed write ends the connection after all.
+/// Without an end, one whose answer has come already would be kept for good. Shorter, and the
+/// rest of a long answer to a slow client could be lost.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 impl<I> AnswerFirst<I> {
     pub(super) fn new(io: I) -> Self {
@@ -31,18 +46,21 @@ impl<I: AsyncWrite + Unpin> AnswerFirst<I> {
         context: &mut Context<'_>,
         write: impl FnOnce(Pin<&mut I>, &mut Context<'_>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
-        if self.failed.is_some() {
-            return Poll::Pending;
-        }
-        match write(Pin::new(&mut self.io), context) {
-            Poll::Ready(Err(error)) if !self.read_to_end => {
-                self.failed = Some(error);
-                // There may be more to read than at the last look.
-                context.waker().wake_by_ref();
-                Poll::Pending
+        if self.failed.is_none() {
+            match write(Pin::new(&mut self.io), context) {
+                Poll::Ready(Err(why)) if !self.read_to_end => {
+                    self.failed = Some(Failure { why, patience: Box::pin(sleep(PATIENCE)) });
+                    // There may be more to read than at the last look.
+                    context.waker().wake_by_ref();
+                }
+                other => return other,
             }
-            other => other,
         }
+        if let Some(failure) = &mut self.failed {
+            ready!(failure.patience.as_mut().poll(context));
+        }
+        self.read_to_end = true;
+        Poll::Ready(Err(self.failed.take().map_or(io::ErrorKind::BrokenPipe.into(), |f| f.why)))
     }
 }
 
@@ -56,12 +74,15 @@ impl<I: AsyncRead + Unpin> AsyncRead for AnswerFirst<I> {
         let before = into.filled().len();
         let polled = ready!(Pin::new(&mut this.io).poll_read(context, into));
         if polled.is_ok() && into.filled().len() > before {
+            if let Some(failure) = &mut this.failed {
+                failure.patience.as_mut().reset(Instant::now() + PATIENCE);
+            }
             return Poll::Ready(polled);
         }
         this.read_to_end = true;
         // The system tells of a reset once. To the reader this looks like an orderly end then, and a
         // body that is cut short like a complete one.
-        Poll::Ready(this.failed.take().map_or(polled, Err))
+        Poll::Ready(this.failed.take().map_or(polled, |failure| Err(failure.why)))
     }
 }
 
@@ -137,6 +158,14 @@ mod tests {
             (&b"answer"[..], io::ErrorKind::ConnectionReset)
         );
         assert!(io.write_all(b"more").await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_fails_after_all_if_nobody_reads() {
+        let start = Instant::now();
+        let error = broken(b"answer").write_all(b"request").await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+        assert!((PATIENCE..2 * PATIENCE).contains(&start.elapsed()));
     }
 
     #[tokio::test]
