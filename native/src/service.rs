@@ -93,7 +93,7 @@ impl Service {
     }
 
     async fn update_credentials(&self, request: Request<Incoming>) -> Result<Answered, Failure> {
-        let request = expect_method(request, Method::PUT, "/credentials", "PUT").await?;
+        let request = expect_method(request, "PUT", "/credentials").await?;
         let credentials = Credentials::from_json(&read(request, MAX_CREDENTIALS_BODY).await?)
             .map_err(ProxyError::from)?;
         let client_id = credentials.client_id.clone();
@@ -142,7 +142,7 @@ impl Service {
 }
 
 async fn bewit(request: Request<Incoming>, lease: &Lease) -> Result<Answered, Failure> {
-    let request = expect_method(request, Method::POST, "/bewit", "POST").await?;
+    let request = expect_method(request, "POST", "/bewit").await?;
     let body = read(request, MAX_BEWIT_BODY).await?;
     Ok(bewit_of(&body, lease)?)
 }
@@ -191,11 +191,10 @@ impl fmt::Display for Note {
 
 async fn expect_method(
     request: Request<Incoming>,
-    expected: Method,
-    endpoint: &'static str,
     allow: &'static str,
+    endpoint: &'static str,
 ) -> Result<Request<Incoming>, Failure> {
-    if request.method() == expected {
+    if request.method() == allow {
         return Ok(request);
     }
     let method = request.method().to_string();
