@@ -1,9 +1,12 @@
 import { bewit, route } from 'taskcluster-hawk';
 import { ProxyError } from './errors.js';
 
-/** The bindings, checked: nothing is served with half of them. No error shows a value. */
+export function bearerToken(env) {
+  return required(env, 'PROXY_BEARER_TOKEN', 'without it this worker would sign for anyone');
+}
+
+/** The other bindings, checked: nothing is served with half of them. No error shows a value. */
 export function configuration(env) {
-  const token = required(env, 'PROXY_BEARER_TOKEN', 'without it this worker would sign for anyone');
   const rootUrl = required(env, 'TASKCLUSTER_ROOT_URL', 'where the services are');
   const credentials = {
     clientId: required(env, 'TASKCLUSTER_CLIENT_ID', 'who signs'),
@@ -13,7 +16,7 @@ export function configuration(env) {
   };
   usable('TASKCLUSTER_ROOT_URL', () => route('/bewit', rootUrl));
   usable('TASKCLUSTER_CLIENT_ID and the like', () => bewit('https://localhost/', credentials));
-  return { token, rootUrl, credentials, revision: env.PROXY_REVISION || 'unknown' };
+  return { rootUrl, credentials, revision: env.PROXY_REVISION || 'unknown' };
 }
 
 function required(env, name, purpose) {

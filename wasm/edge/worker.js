@@ -1,6 +1,6 @@
 // taskcluster-proxy at the edge: what the native proxy does, for whoever has the bearer token.
 import { HawkError, bewit, route, signRequest } from 'taskcluster-hawk';
-import { configuration } from './configuration.js';
+import { bearerToken, configuration } from './configuration.js';
 import { forwardedHeaders, replyHeaders, returnedHeaders } from './headers.js';
 import { holdsToken } from './token.js';
 import { ProxyError, errorReply } from './errors.js';
@@ -15,8 +15,9 @@ export default {
     let own = [];
     let reply;
     try {
-      const { token, rootUrl, credentials, revision } = configuration(env);
-      if (!(await holdsToken(request, token))) throw ProxyError.token();
+      // First of all: what else is wrong is not for everyone to hear.
+      if (!(await holdsToken(request, bearerToken(env)))) throw ProxyError.token();
+      const { rootUrl, credentials, revision } = configuration(env);
       own = replyHeaders(credentials, revision);
       reply = await answer(request, rootUrl, credentials);
     } catch (error) {
