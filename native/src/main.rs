@@ -49,12 +49,9 @@ async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
 
     let listeners = server::bind(&config.listen, &config.admission).await?;
     log::announce(&listeners.local_addrs(), &root_url, &credentials, sandbox.as_ref());
-    let service = Service {
-        store: Arc::new(Store::new(&credentials, config.credentials_drain)),
-        root_url,
-        upstream,
-        replay: Arc::new(ReplayBudget::new(limits.replay_each, limits.replay_all)),
-    };
+    let store = Arc::new(Store::new(&credentials, config.credentials_drain));
+    let replay = ReplayBudget::new(limits.replay_each, limits.replay_all);
+    let service = Service::new(root_url, store, upstream, replay);
     drop(credentials);
     tokio::select! {
         () = server::serve(listeners, admitter, Arc::new(service), &limits) => {}
