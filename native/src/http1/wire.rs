@@ -169,6 +169,11 @@ impl Wire {
         self.input.bytes().is_empty()
     }
 
+    /// Whether any byte of the message that is being written has left.
+    pub fn has_sent(&self) -> bool {
+        self.encoder.has_sent()
+    }
+
     /// Reads ahead, as far as there is room, and so notices that the other side is gone: ready only
     /// then.
     pub fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()> {

@@ -144,6 +144,10 @@ impl Body {
     /// Keeps what comes next, if it fits; if not, all that was kept is gone.
     pub(super) fn keep(&mut self, data: &[u8]) -> bool {
         if self.keeping && self.charge(self.kept.len() + data.len()) {
+            if self.kept.is_empty() {
+                // As much as the client said will come: a copy that grows is copied again.
+                self.kept.reserve_exact(self.charged);
+            }
             self.kept.extend_from_slice(data);
         } else {
             self.keeping = false;

@@ -18,8 +18,6 @@ pub(super) struct Link {
     pub(super) via: Option<Via>,
     /// Whether it carried another request before.
     pub(super) reused: bool,
-    /// Whether anything of the request was given to it.
-    wrote: bool,
     /// Whether anything of an answer came.
     pub(super) answered: bool,
     /// Whether the upstream has asked for the body (100 Continue).
@@ -52,7 +50,7 @@ pub(super) struct Head<'a> {
 
 impl Link {
     pub(super) fn new(carrier: Carrier, origin: Arc<Origin>, via: Option<Via>) -> Self {
-        Self { carrier, origin, via, reused: false, wrote: false, answered: false, asked: false }
+        Self { carrier, origin, via, reused: false, answered: false, asked: false }
     }
 
     /// Begins a request.
@@ -100,22 +98,16 @@ impl Link {
         context: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = ready!(match &mut self.carrier {
+        match &mut self.carrier {
             Carrier::Http1(wire) => wire.poll_write(context, data),
             Carrier::Http2(stream) => stream.poll_write(context, data),
-        });
-        self.wrote |= written.is_ok();
-        Poll::Ready(written)
+        }
     }
 
     /// Writes what was begun and has no body yet.
     pub(super) fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.carrier {
-            Carrier::Http1(wire) => {
-                let flushed = ready!(wire.poll_flush(context));
-                self.wrote |= flushed.is_ok();
-                Poll::Ready(flushed)
-            }
+            Carrier::Http1(wire) => wire.poll_flush(context),
             Carrier::Http2(_) => Poll::Ready(Ok(())),
         }
     }
@@ -126,12 +118,10 @@ impl Link {
         context: &mut Context<'_>,
         trailers: &Fields,
     ) -> Poll<io::Result<()>> {
-        let finished = ready!(match &mut self.carrier {
+        match &mut self.carrier {
             Carrier::Http1(wire) => wire.poll_finish(context, trailers),
             Carrier::Http2(stream) => stream.poll_finish(context, trailers),
-        });
-        self.wrote |= finished.is_ok();
-        Poll::Ready(finished)
+        }
     }
 
     /// The head of the answer. Ready without one when the upstream asks for the body.
@@ -213,7 +203,11 @@ impl Link {
 
     /// Whether nothing of the request was sent.
     pub(super) fn is_unused(&self) -> bool {
-        !self.wrote
+        match &self.carrier {
+            Carrier::Http1(wire) => !wire.has_sent(),
+            // What hyper could not send it gives back.
+            Carrier::Http2(_) => false,
+        }
     }
 }
 
