@@ -52,8 +52,7 @@ def main():
         bench.start()
         idle = {name: bench.memory(name, "VmRSS") for name in ALL}
         results = bench.rounds()
-        peak = {name: bench.memory(name, "VmHWM") for name in ALL}
-        report(options, results, idle, peak, bench.start_times)
+        report(options, results, idle, bench.peaks, bench.start_times)
 
 
 def parse():
@@ -79,6 +78,8 @@ class Bench:
         self.processes = {}
         self.start_times = []
         self.ports = {}
+        # The most memory of each, with up to 32 connections and with 500.
+        self.peaks = {name: {"32": 0, "500": 0} for name in ALL}
 
     def start(self):
         """One upstream for all (nginx for what it can serve from memory or files, a server of this
@@ -179,12 +180,17 @@ listen bench
         return results
 
     def measure(self, load, name):
-        before = cpu(self.processes[name].pid)
+        pid = self.processes[name].pid
+        pathlib.Path(f"/proc/{pid}/clear_refs").write_text("5")  # The peak begins anew.
+        before = cpu(pid)
         if load in ("download", "upload"):
             result = self.transfer(load, name)
         else:
             result = self.wrk(load, name)
-        result["cpu"] = (cpu(self.processes[name].pid) - before) / 1000 / result["count"]
+        result["cpu"] = (cpu(pid) - before) / 1000 / result["count"]
+        connections = "500" if load == "slow" else "32"
+        peaks = self.peaks[name]
+        peaks[connections] = max(peaks[connections], self.memory(name, "VmHWM"))
         return result
 
     def wrk(self, load, name):
@@ -267,7 +273,7 @@ def fetch(port, path):
         sys.exit(f"bench.py: expected 200, found {answer[:60]!r}")
 
 
-def report(options, results, idle, peak, start_times):
+def report(options, results, idle, peaks, start_times):
     rows, ratios = [], {}
     for load, by_name in results.items():
         what, unit, target = LOADS[load]
@@ -282,7 +288,7 @@ def report(options, results, idle, peak, start_times):
         cells += [f"{middle['ours'][key]:.1f} / {min(middle[peer][key] for peer in PEERS):.1f} ({ratio(key):.2f})"
                   if key in middle["ours"] else "-" for key in ("p50", "p99")]
         rows.append("| " + " | ".join(cells) + " |")
-    memory = "\n".join(f"| {name} | {idle[name]:.1f} | {peak[name]:.1f} |" for name in ALL)
+    memory = "\n".join(f"| {name} | {idle[name]:.1f} | {peaks[name]['32']:.1f} | {peaks[name]['500']:.1f} |" for name in ALL)
     versions = ", ".join([
         first_line([str(options.binary), "--version"]), first_line(["nginx", "-v"]), first_line(["haproxy", "-v"]),
         first_line(["rustc", "--version"])])
@@ -297,8 +303,8 @@ nginx and HAProxy in the same round, median of the rounds. Latencies are ours / 
 |---|---|---|---|---|---|---|---|---|---|---|---|
 {chr(10).join(rows)}
 
-| memory, MiB | idle | peak |
-|---|---|---|
+| memory, MiB | idle | peak, 32 connections | peak, 500 connections |
+|---|---|---|---|
 {memory}
 
 From the start of the process to its first answer: {statistics.median(start_times):.1f} ms (median of {len(start_times)}).
