@@ -14,7 +14,6 @@ mod auth;
 mod call;
 mod claims;
 mod content;
-mod datetime;
 mod endpoint;
 mod failure;
 mod index;
