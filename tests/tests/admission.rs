@@ -3,7 +3,7 @@
 
 #![cfg(target_os = "linux")]
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::Command;
 use stories::{Finished, Proxy, skip};
 
@@ -18,13 +18,46 @@ fn a_user_and_root_get_in_and_others_do_not() {
     }
     let proxy = Proxy::sandbox().ip_address(None).args(["--allowed-user", "nobody"]).start();
     let port = proxy.address().port();
-    for address in [(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()] {
+    let mapped = Ipv4Addr::LOCALHOST.to_ipv6_mapped();
+    for ip in [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into(), mapped.into()] {
+        let address = (ip, port).into();
         assert!(is_served(&mut client(address)), "root at {address}");
         assert!(is_served(&mut as_user(NOBODY, address)), "nobody at {address}");
         assert_eq!(output(&mut as_user(DAEMON, address)), "", "daemon at {address}");
     }
     let line = proxy.wait_for_log("Rejected connection: ");
     assert!(line.contains("of uid 1, expected user nobody (uid 65534) or root (uid 0)"), "{line}");
+}
+
+/// The same two ends, one user after the other: what was found for one is nothing for the next.
+#[test]
+fn a_port_that_another_user_had_before() {
+    if !can_run("setpriv", "--version") || !can_run("curl", "--version") {
+        return;
+    }
+    let proxy = Proxy::sandbox().args(["--allowed-user", "nobody"]).start();
+    let port = free_port().to_string();
+    for (uid, served) in [(NOBODY, true), (DAEMON, false), (NOBODY, true)] {
+        // Of HTTP/1.0, so that the proxy closes first and is left with the TIME_WAIT.
+        let args = ["--http1.0", "--local-port", &port];
+        assert_eq!(curl_as(uid, &args, proxy.address()), served, "uid {uid}");
+    }
+    assert!(proxy.wait_for_log("Rejected connection: ").contains("of uid 1, expected"));
+}
+
+/// An exact question about a connection does not find such sockets.
+#[test]
+fn a_socket_that_is_bound_to_an_interface() {
+    if !can_run("setpriv", "--version") || !can_run("curl", "--version") {
+        return;
+    }
+    let proxy = Proxy::sandbox()
+        .args(["--allowed-user", "nobody", "--allowed-network", "127.0.0.0/8"])
+        .start();
+    for (uid, served) in [(NOBODY, true), (DAEMON, false)] {
+        assert_eq!(curl_as(uid, &["--interface", "if!lo"], proxy.address()), served, "uid {uid}");
+    }
+    assert!(proxy.wait_for_log("Rejected connection: ").contains("of uid 1, expected"));
 }
 
 #[test]
@@ -47,6 +80,22 @@ fn a_network_gets_in_where_its_sockets_are_not_visible() {
     assert!(is_served(&mut client(loopback)), "root at {loopback}");
     assert!(is_served(&mut as_user(NOBODY, loopback)), "nobody at {loopback}");
     assert_eq!(output(&mut as_user(DAEMON, loopback)), "", "daemon at {loopback}");
+}
+
+#[test]
+fn a_network_of_ipv6_gets_in_likewise() {
+    let Some(container) = Container::new() else {
+        return;
+    };
+    let proxy = Proxy::sandbox()
+        .ip_address(Some(&container.gateway6().to_string()))
+        .args(["--allowed-user", "nobody", "--allowed-network", &container.network6()])
+        .start();
+    let address = proxy.address();
+    assert!(is_served(&mut container.client(address)), "the container");
+    assert!(is_served(&mut as_user(NOBODY, address)), "nobody");
+    assert_eq!(output(&mut as_user(DAEMON, address)), "", "daemon");
+    assert!(proxy.wait_for_log("Rejected connection: ").contains("of uid 1, expected"));
 }
 
 #[test]
@@ -98,8 +147,11 @@ impl Container {
             format!("netns add {name}"),
             format!("link add {outer} type veth peer name {inner} netns {name}"),
             format!("address add {}/30 dev {outer}", container.gateway()),
+            // Without `nodad` it could be used only a second later.
+            format!("address add {}/64 dev {outer} nodad", container.gateway6()),
             format!("link set {outer} up"),
             format!("-n {name} address add {}/30 dev {inner}", container.address(2)),
+            format!("-n {name} address add {}/64 dev {inner} nodad", container.address6(2)),
             format!("-n {name} link set {inner} up"),
         ] {
             let status = Command::new("ip").args(line.split(' ')).status();
@@ -117,6 +169,14 @@ impl Container {
         format!("{}/30", self.address(0))
     }
 
+    fn gateway6(&self) -> Ipv6Addr {
+        self.address6(1)
+    }
+
+    fn network6(&self) -> String {
+        format!("{}/64", self.address6(0))
+    }
+
     /// A client that runs in it.
     fn client(&self, address: SocketAddr) -> Command {
         let mut command = Command::new("ip");
@@ -127,6 +187,11 @@ impl Container {
     /// One of the four of its network, somewhere in 10.128.0.0/9.
     fn address(&self, last: u32) -> Ipv4Addr {
         Ipv4Addr::from(u32::from(Ipv4Addr::new(10, 128, 0, 0)) + self.number % (1 << 21) * 4 + last)
+    }
+
+    fn address6(&self, last: u16) -> Ipv6Addr {
+        let [high, low] = [(self.number >> 16) as u16, self.number as u16];
+        Ipv6Addr::new(0xfd00, 0x7463, high, low, 0, 0, 0, last)
     }
 
     fn name(&self) -> String {
@@ -169,6 +234,20 @@ fn as_user(uid: &str, address: SocketAddr) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--reuid", uid, "--clear-groups", "bash", "-c", &script(address)]);
     command
+}
+
+/// Whether curl, as this user and with these options, gets an answer.
+fn curl_as(uid: &str, args: &[&str], address: SocketAddr) -> bool {
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", uid, "--clear-groups", "curl", "--silent", "--fail"]);
+    command.args(args).arg(format!("http://{address}/api/queue/v1/ping"));
+    command.output().expect("setpriv runs").status.success()
+}
+
+/// One that nobody uses now.
+fn free_port() -> u16 {
+    let socket = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a port");
+    socket.local_addr().expect("it is bound").port()
 }
 
 /// Sends a request, and prints all that comes back.

@@ -6,9 +6,13 @@ mod linger;
 mod listen;
 mod owner;
 mod serve;
+mod user;
 
 pub use address::{ClientAddr, LocalAddr};
 pub use admit::{AdmitError, Admitter, Verdict};
 pub use listen::{ListenError, Listeners, bind};
-pub use owner::{Owner, find_owner, owner_of};
+#[cfg(target_os = "linux")]
+pub use owner::find_owner;
+pub use owner::{Owner, OwnerLookup};
 pub use serve::serve;
+pub use user::UserId;

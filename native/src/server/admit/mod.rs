@@ -2,8 +2,7 @@
 #[cfg(target_os = "linux")]
 mod tests;
 
-use super::owner::{Owner, owner_of};
-use super::{ClientAddr, LocalAddr};
+use super::{ClientAddr, LocalAddr, Owner, OwnerLookup, UserId};
 use crate::config::Admission;
 use ipnet::IpNet;
 use std::fmt;
@@ -65,12 +64,13 @@ pub enum AdmitError {
 struct Rule {
     user: Option<User>,
     network: Option<IpNet>,
+    owners: OwnerLookup,
 }
 
 #[derive(Clone, Debug)]
 struct User {
     name: String,
-    uid: u32,
+    id: UserId,
 }
 
 impl Admitter {
@@ -84,12 +84,11 @@ impl Admitter {
             return Ok(Self { rule: None });
         }
         let user = admission.user.as_deref().map(find_user).transpose()?;
-        let nobody = ([127, 0, 0, 1], 0).into();
-        owner_of(nobody, nobody).map_err(|error| match error.kind() {
+        let owners = OwnerLookup::new().map_err(|error| match error.kind() {
             io::ErrorKind::Unsupported => AdmitError::Unsupported,
             _ => AdmitError::OwnerLookup(error),
         })?;
-        Ok(Self { rule: Some(Rule { user, network: admission.network }) })
+        Ok(Self { rule: Some(Rule { user, network: admission.network, owners }) })
     }
 
     /// Decides on a connection. One that is not admitted, and was not just opened and closed to see
@@ -101,18 +100,7 @@ impl Admitter {
         let Some(rule) = &self.rule else {
             return Verdict::Admitted;
         };
-        let (theirs, ours) = (peer.as_socket_addr(), local.as_socket_addr());
-        // The kernel walks its whole table of connections for it, which takes milliseconds.
-        let owner = tokio::task::spawn_blocking(move || owner_of(theirs, ours))
-            .await
-            .unwrap_or_else(|error| Err(io::Error::other(error)));
-        // Any user can have a socket vanish by a reset, with a request of his still to be read here,
-        // and must not pass for a container by it.
-        let owner = match owner {
-            Ok(Owner::NotVisible) if is_reset(stream) => Ok(Owner::Gone),
-            owner => owner,
-        };
-        let Err(reason) = rule.judge(peer, owner) else {
+        let Err(reason) = rule.judge(peer, rule.owners.find(peer, local).await) else {
             return Verdict::Admitted;
         };
         if !is_probe(stream).await {
@@ -126,10 +114,10 @@ impl Rule {
     /// Why not.
     fn judge(&self, peer: ClientAddr, owner: io::Result<Owner>) -> Result<(), String> {
         match owner {
-            Ok(Owner::Uid(ROOT)) => Ok(()),
-            Ok(Owner::Uid(uid)) => match &self.user {
-                Some(user) if user.uid == uid => Ok(()),
-                _ => Err(format!("of uid {uid}")),
+            Ok(Owner::User(id)) if id.is_root() => Ok(()),
+            Ok(Owner::User(id)) => match &self.user {
+                Some(user) if user.id == id => Ok(()),
+                _ => Err(format!("of {id}")),
             },
             Ok(Owner::NotVisible) => match &self.network {
                 Some(network) if network.contains(&peer.ip()) => Ok(()),
@@ -144,8 +132,8 @@ impl Rule {
 /// Who is expected.
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(User { name, uid }) = &self.user {
-            write!(f, "user {name} (uid {uid}) or ")?;
+        if let Some(User { name, id }) = &self.user {
+            write!(f, "user {name} ({id}) or ")?;
         }
         f.write_str("root (uid 0)")?;
         if let Some(network) = &self.network {
@@ -153,12 +141,6 @@ impl fmt::Display for Rule {
         }
         Ok(())
     }
-}
-
-/// Whether the peer's socket ceased to exist. Where it is seen to be there after its owner was looked
-/// up, it was there while that was done.
-fn is_reset(stream: &TcpStream) -> bool {
-    !matches!(stream.take_error(), Ok(None))
 }
 
 /// Whether the peer only looked whether the port is open, and closed the connection again: workers
@@ -170,7 +152,7 @@ async fn is_probe(stream: &TcpStream) -> bool {
 #[cfg(target_os = "linux")]
 fn find_user(name: &str) -> Result<User, AdmitError> {
     match nix::unistd::User::from_name(name) {
-        Ok(Some(user)) => Ok(User { name: name.to_owned(), uid: user.uid.as_raw() }),
+        Ok(Some(user)) => Ok(User { name: name.to_owned(), id: UserId::Uid(user.uid.as_raw()) }),
         Ok(None) => Err(AdmitError::UnknownUser(name.to_owned())),
         Err(errno) => Err(AdmitError::UserLookup { user: name.to_owned(), reason: errno.into() }),
     }
@@ -180,8 +162,6 @@ fn find_user(name: &str) -> Result<User, AdmitError> {
 fn find_user(_name: &str) -> Result<User, AdmitError> {
     Err(AdmitError::Unsupported)
 }
-
-const ROOT: u32 = 0;
 
 /// How long a connection that is to be rejected may say nothing until it counts as more than a
 /// probe. Longer only keeps it open longer.
