@@ -3,6 +3,7 @@
 use crate::clock;
 use crate::credentials::{Lease, Store};
 use crate::reply::{self, ReplyBody, Source};
+use crate::server::{CredentialsGuard, Peer};
 use crate::upstream::{
     Exchanged, Outgoing, Replay, ReplayBudget, Taken, Upstream, expects_continue,
 };
@@ -40,6 +41,8 @@ pub struct Service {
     pub root_url: RootUrl,
     /// The credentials in force.
     pub store: Arc<Store>,
+    /// Who may change them.
+    pub credentials_guard: CredentialsGuard,
     /// How requests go on.
     pub upstream: Upstream,
     /// How much of their bodies is kept.
@@ -47,14 +50,14 @@ pub struct Service {
 }
 
 impl Service {
-    /// Answers a request. There is always an answer: errors become one here and nowhere else.
-    pub async fn call(&self, request: Request<Incoming>) -> Response<ReplyBody> {
+    /// Answers a request of `peer`. There is always an answer: errors become one here and nowhere else.
+    pub async fn call(&self, request: Request<Incoming>, peer: &Peer) -> Response<ReplyBody> {
         let start = Instant::now();
         let (method, uri) = (request.method().clone(), request.uri().clone());
         let (answered, lease) = match self.route(&request) {
             // An update waits for all leases: it must not hold one itself.
             Ok(Route::Credentials) => {
-                let answered = self.update_credentials(request).await;
+                let answered = self.update_credentials(request, peer).await;
                 (answered, self.store.lease().await)
             }
             Ok(Route::Bewit) => {
@@ -92,8 +95,15 @@ impl Service {
         Ok(route(request.uri(), &self.root_url)?)
     }
 
-    async fn update_credentials(&self, request: Request<Incoming>) -> Result<Answered, Failure> {
+    async fn update_credentials(
+        &self,
+        request: Request<Incoming>,
+        peer: &Peer,
+    ) -> Result<Answered, Failure> {
         let request = expect_method(request, "PUT", "/credentials").await?;
+        if let Err(error) = self.credentials_guard.admit(peer).await {
+            return Err(Failure { error, taken: discard(request).await });
+        }
         let credentials = Credentials::from_json(&read(request, MAX_CREDENTIALS_BODY).await?)
             .map_err(ProxyError::from)?;
         let client_id = credentials.client_id.clone();

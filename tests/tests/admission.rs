@@ -5,15 +5,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::Command;
-use stories::{Finished, Proxy, skip};
-
-/// Two users that every Linux has.
-const NOBODY: &str = "65534";
-const DAEMON: &str = "1";
+use stories::users::{self, DAEMON, NOBODY, can_be_others, status_for};
+use stories::{Finished, Proxy};
 
 #[test]
 fn a_user_and_root_get_in_and_others_do_not() {
-    if !can_run("setpriv", "--version") {
+    if !can_be_others(&[]) {
         return;
     }
     let proxy = Proxy::sandbox().ip_address(None).args(["--allowed-user", "nobody"]).start();
@@ -32,15 +29,16 @@ fn a_user_and_root_get_in_and_others_do_not() {
 /// The same two ends, one user after the other: what was found for one is nothing for the next.
 #[test]
 fn a_port_that_another_user_had_before() {
-    if !can_run("setpriv", "--version") || !can_run("curl", "--version") {
+    if !can_be_others(&[["curl", "--version"]]) {
         return;
     }
     let proxy = Proxy::sandbox().args(["--allowed-user", "nobody"]).start();
     let port = free_port().to_string();
-    for (uid, served) in [(NOBODY, true), (DAEMON, false), (NOBODY, true)] {
+    let url = format!("{}/api/queue/v1/ping", proxy.url());
+    for (uid, status) in [(NOBODY, 200), (DAEMON, 0), (NOBODY, 200)] {
         // Of HTTP/1.0, so that the proxy closes first and is left with the TIME_WAIT.
-        let args = ["--http1.0", "--local-port", &port];
-        assert_eq!(curl_as(uid, &args, proxy.address()), served, "uid {uid}");
+        let args = ["--http1.0", "--local-port", &port, &url];
+        assert_eq!(status_for(uid, &args), status, "uid {uid}");
     }
     assert!(proxy.wait_for_log("Rejected connection: ").contains("of uid 1, expected"));
 }
@@ -48,14 +46,15 @@ fn a_port_that_another_user_had_before() {
 /// An exact question about a connection does not find such sockets.
 #[test]
 fn a_socket_that_is_bound_to_an_interface() {
-    if !can_run("setpriv", "--version") || !can_run("curl", "--version") {
+    if !can_be_others(&[["curl", "--version"]]) {
         return;
     }
     let proxy = Proxy::sandbox()
         .args(["--allowed-user", "nobody", "--allowed-network", "127.0.0.0/8"])
         .start();
-    for (uid, served) in [(NOBODY, true), (DAEMON, false)] {
-        assert_eq!(curl_as(uid, &["--interface", "if!lo"], proxy.address()), served, "uid {uid}");
+    let url = format!("{}/api/queue/v1/ping", proxy.url());
+    for (uid, status) in [(NOBODY, 200), (DAEMON, 0)] {
+        assert_eq!(status_for(uid, &["--interface", "if!lo", &url]), status, "uid {uid}");
     }
     assert!(proxy.wait_for_log("Rejected connection: ").contains("of uid 1, expected"));
 }
@@ -137,7 +136,7 @@ impl Container {
     fn new() -> Option<Self> {
         use std::sync::atomic::{AtomicU32, Ordering};
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        if !can_run("setpriv", "--version") || !can_run("ip", "netns") {
+        if !can_be_others(&[["ip", "netns"]]) {
             return None;
         }
         let number = std::process::id() * 4 + COUNT.fetch_add(1, Ordering::Relaxed) % 4;
@@ -210,20 +209,6 @@ impl Drop for Container {
     }
 }
 
-/// Whether this tool is there and the stories run as root; says so if not.
-fn can_run(tool: &str, args: &str) -> bool {
-    let user = Command::new("id").arg("-u").output().expect("every Linux has id");
-    if user.stdout != b"0\n" {
-        skip("only root can be another user, or make a network namespace");
-        return false;
-    }
-    let runs = Command::new(tool).arg(args).output().is_ok_and(|output| output.status.success());
-    if !runs {
-        skip(&format!("{tool} is not installed, or cannot do its work here"));
-    }
-    runs
-}
-
 fn client(address: SocketAddr) -> Command {
     let mut command = Command::new("bash");
     command.args(["-c", &script(address)]);
@@ -231,17 +216,9 @@ fn client(address: SocketAddr) -> Command {
 }
 
 fn as_user(uid: &str, address: SocketAddr) -> Command {
-    let mut command = Command::new("setpriv");
-    command.args(["--reuid", uid, "--clear-groups", "bash", "-c", &script(address)]);
+    let mut command = users::as_user(uid, "bash");
+    command.args(["-c", &script(address)]);
     command
-}
-
-/// Whether curl, as this user and with these options, gets an answer.
-fn curl_as(uid: &str, args: &[&str], address: SocketAddr) -> bool {
-    let mut command = Command::new("setpriv");
-    command.args(["--reuid", uid, "--clear-groups", "curl", "--silent", "--fail"]);
-    command.args(args).arg(format!("http://{address}/api/queue/v1/ping"));
-    command.output().expect("setpriv runs").status.success()
 }
 
 /// One that nobody uses now.

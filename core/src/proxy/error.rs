@@ -36,6 +36,17 @@ pub enum ProxyError {
     /// The body of `PUT /credentials` is no credentials.
     #[error("the credentials stay as they are: {0}")]
     Credentials(#[from] JsonError),
+    /// Not everyone may change the credentials.
+    #[error(
+        "PUT /credentials is for {expected} alone (--credentials-from), found a connection {found}: \
+         the credentials stay as they are"
+    )]
+    CredentialsFrom {
+        /// Who may.
+        expected: String,
+        /// Who it was.
+        found: String,
+    },
     /// A body to one of the proxy's own endpoints is too large.
     #[error("expected a body of at most {limit} bytes, found a longer one")]
     TooLarge {
@@ -112,6 +123,7 @@ impl ProxyError {
         match self {
             Self::Route(_) => (404, RouteError::CODE),
             Self::Method { .. } | Self::Connect => (405, "MethodNotAllowed"),
+            Self::CredentialsFrom { .. } => (403, "Forbidden"),
             Self::TooLarge { .. } => (413, "InputTooLarge"),
             Self::Sign(error) => (400, error.code()),
             Self::BewitUrl(_) | Self::Credentials(_) | Self::TransferCoding | Self::Body(_) => {

@@ -62,6 +62,12 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "seconds", verbatim_doc_comment, help_heading = DEPLOYMENT)]
     pub(super) credentials_drain: Option<OsString>,
 
+    /// Take PUT /credentials from root alone,
+    /// from the proxy's own user (same-user), or
+    /// from any. [default any]
+    #[arg(long, value_name = "who", verbatim_doc_comment, help_heading = DEPLOYMENT)]
+    pub(super) credentials_from: Option<OsString>,
+
     /// Listen on this port; 0 for any free one.
     /// [default 8080]
     #[arg(short, long, value_name = "port", verbatim_doc_comment, help_heading = CONNECTIONS)]
@@ -71,6 +77,17 @@ pub(super) struct Arguments {
     /// [default all, IPv4 and IPv6]
     #[arg(short, long, value_name = "address", verbatim_doc_comment, help_heading = CONNECTIONS)]
     pub(super) ip_address: Option<OsString>,
+
+    /// Listen on a Unix socket here. Instead of
+    /// TCP, unless --port or --ip-address is
+    /// given as well.
+    #[arg(long, value_name = "path", verbatim_doc_comment, help_heading = CONNECTIONS)]
+    pub(super) socket: Option<OsString>,
+
+    /// The permissions of its file.
+    /// [default 600]
+    #[arg(long, value_name = "octal", verbatim_doc_comment, help_heading = CONNECTIONS)]
+    pub(super) socket_mode: Option<OsString>,
 
     /// Accept connections of this user and of
     /// root alone. [default of everyone]

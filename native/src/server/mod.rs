@@ -2,17 +2,23 @@
 
 mod address;
 mod admit;
+mod credentials_guard;
 mod linger;
 mod listen;
 mod owner;
+mod peer;
 mod serve;
+mod stream;
 mod user;
 
 pub use address::{ClientAddr, LocalAddr};
 pub use admit::{AdmitError, Admitter, Verdict};
-pub use listen::{ListenError, Listeners, bind};
+pub use credentials_guard::{CredentialsGuard, GuardError};
+pub use listen::{Inherited, ListenError, Listeners, bind};
 #[cfg(target_os = "linux")]
 pub use owner::find_owner;
 pub use owner::{Owner, OwnerLookup};
+pub use peer::Peer;
 pub use serve::serve;
+pub use stream::Stream;
 pub use user::UserId;

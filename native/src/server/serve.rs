@@ -28,20 +28,21 @@ pub async fn serve(
         .auto_date_header(false);
     let admitter = Arc::new(admitter);
     loop {
-        let (stream, client, local) = listeners.accept().await;
+        let (stream, peer) = listeners.accept().await;
         let (http, service, admitter) = (http.clone(), Arc::clone(&service), Arc::clone(&admitter));
         tokio::spawn(async move {
             // Here and not before: the check of one connection must not keep the others waiting.
-            if admitter.admit(&stream, client, local).await == Verdict::Rejected {
+            if admitter.admit(&stream, &peer).await == Verdict::Rejected {
                 return;
             }
-            let answer =
-                service_fn(|request| async { Ok::<_, Infallible>(service.call(request).await) });
+            let answer = service_fn(|request| async {
+                Ok::<_, Infallible>(service.call(request, &peer).await)
+            });
             // A client that goes away, or sends something that is not HTTP and got a 400 for it.
             if let Err(error) =
                 http.serve_connection(TokioIo::new(Lingering::new(stream)), answer).await
             {
-                tracing::debug!("connection of {client} ended: {error}");
+                tracing::debug!("connection of {peer} ended: {error}");
             }
         });
     }

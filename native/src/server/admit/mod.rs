@@ -2,13 +2,12 @@
 #[cfg(target_os = "linux")]
 mod tests;
 
-use super::{ClientAddr, LocalAddr, Owner, OwnerLookup, UserId};
+use super::{Owner, OwnerLookup, Peer, Stream, UserId};
 use crate::config::Admission;
 use ipnet::IpNet;
 use std::fmt;
 use std::io;
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// Decides which connections get in (requirements.md, A1 to A3).
@@ -96,11 +95,11 @@ impl Admitter {
     ///
     /// Waits up to 100 ms for what a peer that is not admitted has to say: not to be called where
     /// other connections wait for it.
-    pub async fn admit(&self, stream: &TcpStream, peer: ClientAddr, local: LocalAddr) -> Verdict {
+    pub async fn admit(&self, stream: &Stream, peer: &Peer) -> Verdict {
         let Some(rule) = &self.rule else {
             return Verdict::Admitted;
         };
-        let Err(reason) = rule.judge(peer, rule.owners.find(peer, local).await) else {
+        let Err(reason) = rule.judge(peer, rule.owners.find(peer).await) else {
             return Verdict::Admitted;
         };
         if !is_probe(stream).await {
@@ -112,15 +111,17 @@ impl Admitter {
 
 impl Rule {
     /// Why not.
-    fn judge(&self, peer: ClientAddr, owner: io::Result<Owner>) -> Result<(), String> {
+    fn judge(&self, peer: &Peer, owner: io::Result<Owner>) -> Result<(), String> {
         match owner {
             Ok(Owner::User(id)) if id.is_root() => Ok(()),
             Ok(Owner::User(id)) => match &self.user {
                 Some(user) if user.id == id => Ok(()),
                 _ => Err(format!("of {id}")),
             },
-            Ok(Owner::NotVisible) => match &self.network {
-                Some(network) if network.contains(&peer.ip()) => Ok(()),
+            Ok(Owner::NotVisible) => match (&self.network, peer) {
+                (Some(network), Peer::Tcp { client, .. }) if network.contains(&client.ip()) => {
+                    Ok(())
+                }
                 _ => Err("which is not of this machine or network namespace".to_owned()),
             },
             Ok(Owner::Gone) => Err("which no process has open any more".to_owned()),
@@ -145,8 +146,8 @@ impl fmt::Display for Rule {
 
 /// Whether the peer only looked whether the port is open, and closed the connection again: workers
 /// do so every 100 ms until the proxy is up (requirements.md, S7).
-async fn is_probe(stream: &TcpStream) -> bool {
-    matches!(timeout(PATIENCE, stream.peek(&mut [0])).await, Ok(Ok(0) | Err(_)))
+async fn is_probe(stream: &Stream) -> bool {
+    matches!(timeout(PATIENCE, stream.peek()).await, Ok(Ok(0) | Err(_)))
 }
 
 #[cfg(target_os = "linux")]

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 use tracing_subscriber::fmt::MakeWriter;
 
 const LOOPBACK: &str = "127.0.0.0/8";
@@ -23,6 +24,11 @@ fn admitter(uid: Option<u32>, network: Option<&str>) -> Admitter {
     Admitter { rule: Some(Rule { user, network: admission(None, network).network, owners }) }
 }
 
+fn peer_at(client: &str) -> Peer {
+    let local = SocketAddr::from(([127, 0, 0, 1], 80)).into();
+    Peer::Tcp { client: client.parse::<SocketAddr>().unwrap().into(), local }
+}
+
 async fn listeners(address: Option<&str>) -> Listeners {
     let address = address.map(|address| address.parse().unwrap());
     bind(&Listen { address, port: 0 }, &Admission::default()).await.unwrap()
@@ -32,8 +38,8 @@ mod rules {
     use super::*;
 
     fn judge(uid: Option<u32>, network: Option<&str>, peer: &str, owner: &Owner) -> bool {
-        let peer = peer.parse::<SocketAddr>().unwrap().into();
-        admitter(uid, network).rule.unwrap().judge(peer, Ok(owner.clone())).is_ok()
+        let peer = peer_at(peer);
+        admitter(uid, network).rule.unwrap().judge(&peer, Ok(owner.clone())).is_ok()
     }
 
     fn of_uid(uid: u32) -> Owner {
@@ -75,8 +81,8 @@ mod rules {
     #[test]
     fn a_lookup_that_fails_admits_nobody() {
         let rule = admitter(Some(0), Some(LOOPBACK)).rule.unwrap();
-        let peer = SocketAddr::from(([127, 0, 0, 1], 1)).into();
-        assert!(rule.judge(peer, Err(io::ErrorKind::NotFound.into())).is_err());
+        let peer = peer_at("127.0.0.1:1");
+        assert!(rule.judge(&peer, Err(io::ErrorKind::NotFound.into())).is_err());
     }
 
     #[test]
@@ -124,8 +130,8 @@ mod sockets {
         let subscriber =
             tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).finish();
         let _guard = tracing::subscriber::set_default(subscriber);
-        let (stream, peer, local) = listeners.accept().await;
-        let verdict = admitter.admit(&stream, peer, local).await;
+        let (stream, peer) = listeners.accept().await;
+        let verdict = admitter.admit(&stream, &peer).await;
         let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
         (verdict, log)
     }

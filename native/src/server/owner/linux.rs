@@ -87,6 +87,7 @@ fn scope_of(address: SocketAddr) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::Peer;
     use nix::unistd::geteuid;
     use socket2::{Domain, Protocol, Socket, Type};
     use std::time::Duration;
@@ -188,7 +189,8 @@ mod tests {
             let local = server.local_addr().unwrap();
             assert_eq!(lookup.find_blocking(client, local).unwrap(), Owner::NotVisible);
             let lookup = super::super::OwnerLookup(lookup);
-            let owner = lookup.find(client.into(), local.into()).await.unwrap();
+            let peer = Peer::Tcp { client: client.into(), local: local.into() };
+            let owner = lookup.find(&peer).await.unwrap();
             assert_eq!(owner, Owner::Gone, "{lookup:?}");
         }
     }

@@ -17,7 +17,7 @@ use unsupported as system;
 #[cfg(target_os = "linux")]
 pub use proc_net::find_owner;
 
-use super::{ClientAddr, LocalAddr, UserId};
+use super::{Peer, UserId};
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 
@@ -48,13 +48,16 @@ impl OwnerLookup {
         system::Lookup::new().map(Self)
     }
 
-    /// Whose the socket is that `peer` speaks from, to `local` on this side.
+    /// Whose the socket is that `peer` speaks from.
     ///
     /// # Errors
     ///
     /// The system does not say.
-    pub async fn find(self, peer: ClientAddr, local: LocalAddr) -> io::Result<Owner> {
-        let (peer, local) = (peer.as_socket_addr(), local.as_socket_addr());
+    pub async fn find(self, peer: &Peer) -> io::Result<Owner> {
+        let (peer, local) = match peer {
+            Peer::Tcp { client, local } => (client.as_socket_addr(), local.as_socket_addr()),
+            Peer::Unix(owner) => return Ok(owner.clone()),
+        };
         match self.0.find(peer, local).await? {
             // Any user can have a socket vanish by a reset, with a request of his still to be read
             // here, or hide one otherwise, and must not pass for a container by it.
