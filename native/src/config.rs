@@ -54,7 +54,7 @@ pub struct SocketFile {
     /// Where it is made.
     pub path: PathBuf,
     /// Who may connect by the file's permissions. Too wide: any user of the machine may.
-    pub mode: u32,
+    pub mode: u16,
 }
 
 /// Who may change the credentials.

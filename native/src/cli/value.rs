@@ -9,7 +9,7 @@ use std::time::Duration;
 use tracing::Level;
 
 /// Whoever runs the proxy, and root.
-pub(super) const DEFAULT_SOCKET_MODE: u32 = 0o600;
+pub(super) const DEFAULT_SOCKET_MODE: u16 = 0o600;
 
 /// Longer than nearly every API call takes, shorter than a worker's patience with the update.
 pub(super) const DEFAULT_DRAIN: Duration = Duration::from_secs(5);
@@ -71,9 +71,9 @@ pub(super) fn not_empty(option: &'static str, text: &str) -> Result<String, CliE
 }
 
 /// The permissions of a file, in octal.
-pub(super) fn mode(option: &'static str, text: &str) -> Result<u32, CliError> {
+pub(super) fn mode(option: &'static str, text: &str) -> Result<u16, CliError> {
     let octal = text.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
-    let mode = u32::from_str_radix(text, 8).ok().filter(|mode| octal && *mode <= 0o777);
+    let mode = u16::from_str_radix(text, 8).ok().filter(|mode| octal && *mode <= 0o777);
     mode.ok_or_else(|| {
         let expected = "expected permissions in octal, from 0 to 777, such as 660";
         CliError::invalid(option, format!("{expected}, found \"{}\"", printable(text)))

@@ -1,3 +1,4 @@
+use super::owner::HINT;
 use super::{Owner, OwnerLookup, Peer, UserId};
 use crate::config::CredentialsFrom;
 use std::fmt;
@@ -23,8 +24,7 @@ pub enum GuardError {
     Unsupported,
     /// The system's list of connections cannot be read.
     #[error(
-        "--credentials-from cannot be obeyed: whose a connection is cannot be looked up: {0}; is \
-         /proc mounted?"
+        "--credentials-from cannot be obeyed: whose a connection is cannot be looked up: {0}; {HINT}"
     )]
     OwnerLookup(io::Error),
 }

@@ -8,8 +8,12 @@ mod listen;
 mod owner;
 mod peer;
 mod serve;
+#[cfg(any(windows, test))]
+mod sid;
 mod stream;
 mod user;
+#[cfg(windows)]
+mod windows_api;
 
 pub use address::{ClientAddr, LocalAddr};
 pub use admit::{AdmitError, Admitter, Verdict};

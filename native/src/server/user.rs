@@ -26,7 +26,23 @@ impl UserId {
     pub fn current() -> std::io::Result<Self> {
         #[cfg(unix)]
         return Ok(Self::Uid(nix::unistd::geteuid().as_raw()));
-        #[cfg(not(unix))]
+        #[cfg(windows)]
+        return super::windows_api::current_user();
+        #[cfg(not(any(unix, windows)))]
+        Err(std::io::ErrorKind::Unsupported.into())
+    }
+
+    /// The user of this name; `None`: there is none.
+    ///
+    /// # Errors
+    ///
+    /// The system's list of users cannot be read.
+    pub fn named(name: &str) -> std::io::Result<Option<Self>> {
+        #[cfg(unix)]
+        return Ok(nix::unistd::User::from_name(name)?.map(|user| Self::Uid(user.uid.as_raw())));
+        #[cfg(windows)]
+        return super::windows_api::user_named(name);
+        #[cfg(not(any(unix, windows)))]
         Err(std::io::ErrorKind::Unsupported.into())
     }
 }

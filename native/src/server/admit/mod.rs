@@ -2,6 +2,7 @@
 #[cfg(target_os = "linux")]
 mod tests;
 
+use super::owner::HINT;
 use super::{Owner, OwnerLookup, Peer, Stream, UserId};
 use crate::config::Admission;
 use ipnet::IpNet;
@@ -54,7 +55,7 @@ pub enum AdmitError {
     /// The system's list of connections cannot be read.
     #[error(
         "--allowed-user and --allowed-network cannot be obeyed: whose a connection is cannot be \
-         looked up: {0}; is /proc mounted?"
+         looked up: {0}; {HINT}"
     )]
     OwnerLookup(io::Error),
 }
@@ -136,7 +137,7 @@ impl fmt::Display for Rule {
         if let Some(User { name, id }) = &self.user {
             write!(f, "user {name} ({id}) or ")?;
         }
-        f.write_str("root (uid 0)")?;
+        f.write_str(if cfg!(windows) { "SYSTEM" } else { "root (uid 0)" })?;
         if let Some(network) = &self.network {
             write!(f, ", or a container's address in {network}")?;
         }
@@ -150,18 +151,12 @@ async fn is_probe(stream: &Stream) -> bool {
     matches!(timeout(PATIENCE, stream.peek()).await, Ok(Ok(0) | Err(_)))
 }
 
-#[cfg(target_os = "linux")]
 fn find_user(name: &str) -> Result<User, AdmitError> {
-    match nix::unistd::User::from_name(name) {
-        Ok(Some(user)) => Ok(User { name: name.to_owned(), id: UserId::Uid(user.uid.as_raw()) }),
+    match UserId::named(name) {
+        Ok(Some(id)) => Ok(User { name: name.to_owned(), id }),
         Ok(None) => Err(AdmitError::UnknownUser(name.to_owned())),
-        Err(errno) => Err(AdmitError::UserLookup { user: name.to_owned(), reason: errno.into() }),
+        Err(reason) => Err(AdmitError::UserLookup { user: name.to_owned(), reason }),
     }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn find_user(_name: &str) -> Result<User, AdmitError> {
-    Err(AdmitError::Unsupported)
 }
 
 /// How long a connection that is to be rejected may say nothing until it counts as more than a

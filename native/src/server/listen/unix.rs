@@ -101,10 +101,14 @@ impl File {
 
 /// The mode is that of `file` from the first: the file is made with it. A path could by then lead to
 /// something else, and before `listen` nobody can connect.
+#[cfg_attr(
+    any(target_os = "freebsd", target_vendor = "apple"),
+    expect(clippy::useless_conversion, reason = "a mode has 16 bits here, and 32 on Linux")
+)]
 fn bind(file: &SocketFile) -> io::Result<Socket> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     let address = SockAddr::unix(&file.path)?;
-    let forbidden = Mode::from_bits_truncate(!file.mode & 0o777);
+    let forbidden = Mode::from_bits_truncate((!file.mode & 0o777).into());
     let before = umask(forbidden);
     let bound = socket.bind(&address);
     umask(before);
@@ -149,7 +153,7 @@ mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt as _;
 
-    fn file(name: &str, mode: u32) -> SocketFile {
+    fn file(name: &str, mode: u16) -> SocketFile {
         let path = std::env::temp_dir().join(format!("{name}-{}.sock", std::process::id()));
         SocketFile { path, mode }
     }
@@ -164,7 +168,7 @@ mod tests {
             let file = file("mode", mode);
             let socket = open(&file).unwrap();
             let metadata = fs::symlink_metadata(&file.path).unwrap();
-            assert_eq!(metadata.permissions().mode() & 0o777, mode, "{mode:o}");
+            assert_eq!(metadata.permissions().mode() & 0o777, u32::from(mode), "{mode:o}");
             assert_eq!(socket.path(), file.path);
             drop(socket);
             assert!(!file.path.exists(), "{mode:o}");

@@ -1,18 +1,39 @@
 //! Whose a connection is: asked of the system anew for each, as ports are reused.
 
+// What reads the answers of other systems is tested on all.
+#[cfg(target_os = "freebsd")]
+mod freebsd;
+#[cfg(any(target_os = "freebsd", test))]
+mod getcred;
 #[cfg(target_os = "linux")]
 mod linux;
+#[cfg(target_os = "macos")]
+mod macos;
+#[cfg(any(target_os = "macos", test))]
+mod pcblist;
 #[cfg(target_os = "linux")]
 mod proc_net;
 #[cfg(target_os = "linux")]
 mod sock_diag;
-#[cfg(not(target_os = "linux"))]
+#[cfg(any(target_os = "freebsd", target_os = "macos"))]
+mod sysctl;
+#[cfg(any(windows, test))]
+mod tcp_table;
+#[cfg(not(any(target_os = "freebsd", target_os = "linux", target_os = "macos", windows)))]
 mod unsupported;
+#[cfg(windows)]
+mod windows;
 
+#[cfg(target_os = "freebsd")]
+use freebsd as system;
 #[cfg(target_os = "linux")]
 use linux as system;
-#[cfg(not(target_os = "linux"))]
+#[cfg(target_os = "macos")]
+use macos as system;
+#[cfg(not(any(target_os = "freebsd", target_os = "linux", target_os = "macos", windows)))]
 use unsupported as system;
+#[cfg(windows)]
+use windows as system;
 
 #[cfg(target_os = "linux")]
 pub use proc_net::find_owner;
@@ -20,6 +41,13 @@ pub use proc_net::find_owner;
 use super::{Peer, UserId};
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
+
+/// What to look at where owners cannot be looked up.
+pub(super) const HINT: &str = match () {
+    () if cfg!(target_os = "linux") => "is /proc mounted?",
+    () if cfg!(target_os = "freebsd") => "does the proxy run as root?",
+    () => "may this user see the connections of others?",
+};
 
 /// Whose a peer's socket is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,7 +108,7 @@ fn is_own_address(mut peer: SocketAddr) -> bool {
 }
 
 /// Not by `==`: scope and flow of an IPv6 address are not among what systems tell of both ends.
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "macos", windows, test))]
 fn same_end(one: SocketAddr, two: SocketAddr) -> bool {
     one.ip() == two.ip() && one.port() == two.port()
 }
