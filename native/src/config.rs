@@ -18,6 +18,8 @@ pub struct Config {
     pub admission: Admission,
     /// Who may change the credentials.
     pub credentials_from: CredentialsFrom,
+    /// Whether requests of web pages are refused.
+    pub reject_browsers: bool,
     /// What stands behind the proxy.
     pub deployment: Deployment,
     /// The scopes of the command line.

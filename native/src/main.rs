@@ -57,6 +57,7 @@ async fn run(config: Config, inherited: Inherited) -> Result<(), Box<dyn std::er
     let service = Service {
         store: Arc::new(Store::new(&credentials, config.credentials_drain)),
         credentials_guard,
+        reject_browsers: config.reject_browsers,
         root_url,
         upstream,
         replay: Arc::new(ReplayBudget::new(limits.replay_each, limits.replay_all)),

@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 use taskcluster_proxy_core::credentials::Credentials;
 use taskcluster_proxy_core::hawk::{HttpUrl, UrlError};
 use taskcluster_proxy_core::proxy::{
-    ProxyError, ReplyHeaders, RootUrl, Route, Target, accepts_trailers, has_transfer_coding, route,
-    strip_hop_by_hop,
+    ProxyError, ReplyHeaders, RootUrl, Route, Target, accepts_trailers, has_transfer_coding,
+    reject_browsers, route, strip_hop_by_hop,
 };
 use tokio::time::timeout;
 use zeroize::Zeroizing;
@@ -43,6 +43,8 @@ pub struct Service {
     pub store: Arc<Store>,
     /// Who may change them.
     pub credentials_guard: CredentialsGuard,
+    /// Whether requests of web pages are refused.
+    pub reject_browsers: bool,
     /// How requests go on.
     pub upstream: Upstream,
     /// How much of their bodies is kept.
@@ -54,7 +56,7 @@ impl Service {
     pub async fn call(&self, request: Request<Incoming>, peer: &Peer) -> Response<ReplyBody> {
         let start = Instant::now();
         let (method, uri) = (request.method().clone(), request.uri().clone());
-        let (answered, lease) = match self.route(&request) {
+        let (answered, lease) = match self.route(&request, peer) {
             // An update waits for all leases: it must not hold one itself.
             Ok(Route::Credentials) => {
                 let answered = self.update_credentials(request, peer).await;
@@ -85,7 +87,13 @@ impl Service {
         reply.map(|body| ReplyBody::new(body, lease))
     }
 
-    fn route(&self, request: &Request<Incoming>) -> Result<Route, ProxyError> {
+    fn route(&self, request: &Request<Incoming>, peer: &Peer) -> Result<Route, ProxyError> {
+        if self.reject_browsers {
+            let authority = request.uri().authority().map(|authority| authority.as_str());
+            reject_browsers(authority, peer.bound(), |name| {
+                request.headers().get_all(name).into_iter().map(HeaderValue::as_bytes)
+            })?;
+        }
         if request.method() == Method::CONNECT {
             return Err(ProxyError::Connect);
         }

@@ -1,4 +1,4 @@
-use super::RouteError;
+use super::{BrowserError, RouteError};
 use crate::credentials::{JsonError, SignError};
 use crate::hawk::UrlError;
 use crate::json::push_string;
@@ -36,6 +36,9 @@ pub enum ProxyError {
     /// The body of `PUT /credentials` is no credentials.
     #[error("the credentials stay as they are: {0}")]
     Credentials(#[from] JsonError),
+    /// A web page that has no business here.
+    #[error(transparent)]
+    Browser(#[from] BrowserError),
     /// Not everyone may change the credentials.
     #[error(
         "PUT /credentials is for {expected} alone (--credentials-from), found a connection {found}: \
@@ -123,7 +126,7 @@ impl ProxyError {
         match self {
             Self::Route(_) => (404, RouteError::CODE),
             Self::Method { .. } | Self::Connect => (405, "MethodNotAllowed"),
-            Self::CredentialsFrom { .. } => (403, "Forbidden"),
+            Self::CredentialsFrom { .. } | Self::Browser(_) => (403, "Forbidden"),
             Self::TooLarge { .. } => (413, "InputTooLarge"),
             Self::Sign(error) => (400, error.code()),
             Self::BewitUrl(_) | Self::Credentials(_) | Self::TransferCoding | Self::Body(_) => {

@@ -1,6 +1,7 @@
 //! What makes it this proxy: where a request goes, what happens to its headers, when it is tried
 //! again, and what the proxy itself answers.
 
+mod browser;
 mod destination;
 mod error;
 #[cfg(feature = "http")]
@@ -11,6 +12,7 @@ mod root_url;
 #[cfg(feature = "http")]
 mod route;
 
+pub use browser::{BrowserError, reject_browsers};
 pub use destination::{Destination, Form, RouteError};
 pub use error::ProxyError;
 #[cfg(feature = "http")]

@@ -101,6 +101,12 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "cidr", verbatim_doc_comment, help_heading = CONNECTIONS)]
     pub(super) allowed_network: Option<OsString>,
 
+    /// Refuse requests of web pages, and to other
+    /// Hosts than taskcluster, localhost and the
+    /// address that is connected to.
+    #[arg(long, verbatim_doc_comment, help_heading = CONNECTIONS)]
+    pub(super) reject_browsers: bool,
+
     /// Wait this long for a connection to an
     /// upstream. [default 10]
     #[arg(long, value_name = "seconds", verbatim_doc_comment, help_heading = LIMITS)]

@@ -76,6 +76,7 @@ fn config(arguments: Arguments, env: &impl Environment) -> Result<Config, CliErr
         socket: socket(given)?,
         admission: Admission { user, network },
         credentials_from: from.unwrap_or_default(),
+        reject_browsers: given.reject_browsers,
         scopes: scopes(&arguments.scopes)?,
         task_id,
         credentials_drain: drain.unwrap_or(value::DEFAULT_DRAIN),

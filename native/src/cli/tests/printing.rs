@@ -37,6 +37,7 @@ fn help_names_everything_within_80_columns() {
         "--credentials-from <who>",
         "--socket <path>",
         "--socket-mode <octal>",
+        "--reject-browsers",
         "--connect-timeout <seconds>",
         "--head-timeout <seconds>",
         "--upstream-idle-timeout <seconds>",

@@ -18,6 +18,17 @@ pub(super) fn open_all(
     listen: &Listen,
     admission: &Admission,
 ) -> Result<Vec<TcpListener>, ListenError> {
+    for _ in 1..ATTEMPTS {
+        match try_open_all(listen, admission) {
+            // The one that the system chose for the first address was taken on the second.
+            Err(ListenError::InUse(_)) if listen.port == 0 => {}
+            opened => return opened,
+        }
+    }
+    try_open_all(listen, admission)
+}
+
+fn try_open_all(listen: &Listen, admission: &Admission) -> Result<Vec<TcpListener>, ListenError> {
     let first = match listen.address {
         Some(address) => open(SocketAddr::new(address, listen.port))?,
         None => open_everywhere(listen.port)?,
@@ -89,6 +100,9 @@ fn explain(address: SocketAddr, error: io::Error) -> ListenError {
 /// Connections that wait to be accepted, beyond which the system turns some away: a task may open
 /// hundreds at once. The system's own limit (net.core.somaxconn) may be lower.
 pub(super) const BACKLOG: i32 = 1024;
+
+/// To find a port that is free on two addresses. Too few fail now and then on a busy machine.
+const ATTEMPTS: u32 = 16;
 
 #[cfg(test)]
 mod tests {
