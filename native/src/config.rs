@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use taskcluster_proxy_core::credentials::{Credentials, Scope};
-use taskcluster_proxy_core::proxy::{RetryPolicy, RootUrl};
+use taskcluster_proxy_core::proxy::{HostPattern, RetryPolicy, RootUrl};
 
 /// Everything that the command line and the environment say.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub struct Config {
     pub credentials_from: CredentialsFrom,
     /// Whether requests of web pages are refused.
     pub reject_browsers: bool,
+    /// The hosts that requests in hostname form may go to; empty for nearly all.
+    pub allowed_hosts: Vec<HostPattern>,
     /// What stands behind the proxy.
     pub deployment: Deployment,
     /// The scopes of the command line.

@@ -13,7 +13,7 @@ use taskcluster_proxy::service::Service;
 use taskcluster_proxy::upstream::{ReplayBudget, Upstream};
 use taskcluster_proxy::{log, task};
 use taskcluster_proxy_core::credentials::Credentials;
-use taskcluster_proxy_core::proxy::RootUrl;
+use taskcluster_proxy_core::proxy::{HostPolicy, RootUrl};
 use tokio::signal;
 
 fn main() -> ExitCode {
@@ -37,7 +37,9 @@ fn main() -> ExitCode {
 async fn run(config: Config, inherited: Inherited) -> Result<(), Box<dyn std::error::Error>> {
     let limits = config.limits;
     let (sandbox, root_url, mut credentials) = deployment(config.deployment).await?;
-    let upstream = Upstream::new(&limits)?;
+    let root_host = root_url.authority().host();
+    let hosts = Arc::new(HostPolicy::new(config.allowed_hosts, root_host));
+    let upstream = Upstream::new(&limits, Arc::clone(&hosts))?;
     let admitter = Admitter::new(&config.admission)?;
     let credentials_guard = CredentialsGuard::new(config.credentials_from)?;
 
@@ -57,6 +59,7 @@ async fn run(config: Config, inherited: Inherited) -> Result<(), Box<dyn std::er
     let service = Service {
         store: Arc::new(Store::new(&credentials, config.credentials_drain)),
         credentials_guard,
+        hosts,
         reject_browsers: config.reject_browsers,
         root_url,
         upstream,

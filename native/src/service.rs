@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 use taskcluster_proxy_core::credentials::Credentials;
 use taskcluster_proxy_core::hawk::{HttpUrl, UrlError};
 use taskcluster_proxy_core::proxy::{
-    ProxyError, ReplyHeaders, RootUrl, Route, Target, accepts_trailers, has_transfer_coding,
-    reject_browsers, route, strip_hop_by_hop,
+    Form, HostPolicy, ProxyError, ReplyHeaders, RootUrl, Route, Target, accepts_trailers,
+    has_transfer_coding, reject_browsers, route, strip_hop_by_hop,
 };
 use tokio::time::timeout;
 use zeroize::Zeroizing;
@@ -45,6 +45,8 @@ pub struct Service {
     pub credentials_guard: CredentialsGuard,
     /// Whether requests of web pages are refused.
     pub reject_browsers: bool,
+    /// Where they may go.
+    pub hosts: Arc<HostPolicy>,
     /// How requests go on.
     pub upstream: Upstream,
     /// How much of their bodies is kept.
@@ -100,7 +102,11 @@ impl Service {
         if has_transfer_coding(request.headers()) {
             return Err(ProxyError::TransferCoding);
         }
-        Ok(route(request.uri(), &self.root_url)?)
+        let route = route(request.uri(), &self.root_url)?;
+        if let Route::Upstream(Target { uri, form: Form::Host }) = &route {
+            self.hosts.admits_name(uri.host().unwrap_or_default())?;
+        }
+        Ok(route)
     }
 
     async fn update_credentials(

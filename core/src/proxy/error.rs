@@ -1,4 +1,4 @@
-use super::{BrowserError, RouteError};
+use super::{BrowserError, HostError, RouteError};
 use crate::credentials::{JsonError, SignError};
 use crate::hawk::UrlError;
 use crate::json::push_string;
@@ -39,6 +39,9 @@ pub enum ProxyError {
     /// A web page that has no business here.
     #[error(transparent)]
     Browser(#[from] BrowserError),
+    /// A host that requests may not go to.
+    #[error(transparent)]
+    Host(#[from] HostError),
     /// Not everyone may change the credentials.
     #[error(
         "PUT /credentials is for {expected} alone (--credentials-from), found a connection {found}: \
@@ -126,7 +129,7 @@ impl ProxyError {
         match self {
             Self::Route(_) => (404, RouteError::CODE),
             Self::Method { .. } | Self::Connect => (405, "MethodNotAllowed"),
-            Self::CredentialsFrom { .. } | Self::Browser(_) => (403, "Forbidden"),
+            Self::CredentialsFrom { .. } | Self::Browser(_) | Self::Host(_) => (403, "Forbidden"),
             Self::TooLarge { .. } => (413, "InputTooLarge"),
             Self::Sign(error) => (400, error.code()),
             Self::BewitUrl(_) | Self::Credentials(_) | Self::TransferCoding | Self::Body(_) => {

@@ -6,6 +6,7 @@ mod destination;
 mod error;
 #[cfg(feature = "http")]
 mod headers;
+mod host_policy;
 #[cfg(feature = "http")]
 mod retry;
 mod root_url;
@@ -17,6 +18,7 @@ pub use destination::{Destination, Form, RouteError};
 pub use error::ProxyError;
 #[cfg(feature = "http")]
 pub use headers::{ReplyHeaders, accepts_trailers, has_transfer_coding, strip_hop_by_hop};
+pub use host_policy::{HostError, HostPattern, HostPatternError, HostPolicy, Special};
 #[cfg(feature = "http")]
 pub use retry::{Decision, Outcome, Repeatable, RetryPolicy};
 pub use root_url::{RootUrl, RootUrlError};

@@ -107,6 +107,14 @@ pub(super) struct Arguments {
     #[arg(long, verbatim_doc_comment, help_heading = CONNECTIONS)]
     pub(super) reject_browsers: bool,
 
+    /// Let /<host>/<path> lead only here: to a
+    /// name, to *.<name>, or to * for all. May be
+    /// repeated. [default all but loopback,
+    /// link-local and cloud metadata, which have
+    /// to be named]
+    #[arg(long, value_name = "pattern", verbatim_doc_comment, help_heading = CONNECTIONS)]
+    pub(super) allow_host: Vec<OsString>,
+
     /// Wait this long for a connection to an
     /// upstream. [default 10]
     #[arg(long, value_name = "seconds", verbatim_doc_comment, help_heading = LIMITS)]

@@ -21,7 +21,7 @@ use arguments::Arguments;
 use setting::{ACCESS_TOKEN, CERTIFICATE, CLIENT_ID, ROOT_URL};
 use std::ffi::OsString;
 use taskcluster_proxy_core::credentials::{AccessToken, ClientId, Credentials, Scope};
-use taskcluster_proxy_core::proxy::{RetryPolicy, RootUrl};
+use taskcluster_proxy_core::proxy::{HostPattern, RetryPolicy, RootUrl};
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -77,6 +77,7 @@ fn config(arguments: Arguments, env: &impl Environment) -> Result<Config, CliErr
         admission: Admission { user, network },
         credentials_from: from.unwrap_or_default(),
         reject_browsers: given.reject_browsers,
+        allowed_hosts: allowed_hosts(&given.allow_host)?,
         scopes: scopes(&arguments.scopes)?,
         task_id,
         credentials_drain: drain.unwrap_or(value::DEFAULT_DRAIN),
@@ -133,6 +134,17 @@ fn limits(given: &Arguments) -> Result<Limits, CliError> {
             ..default.retries
         },
     })
+}
+
+fn allowed_hosts(given: &[OsString]) -> Result<Vec<HostPattern>, CliError> {
+    const OPTION: &str = "--allow-host";
+    given
+        .iter()
+        .map(|pattern| {
+            let pattern = pattern.to_str().ok_or(CliError::NotUtf8(OPTION))?;
+            HostPattern::parse(pattern).map_err(|error| CliError::invalid(OPTION, error))
+        })
+        .collect()
 }
 
 fn scopes(given: &[OsString]) -> Result<Vec<Scope>, CliError> {

@@ -5,6 +5,7 @@ use super::answer_first::AnswerFirst;
 use super::error::{SendError, explain, find};
 use super::pool::{Sender, Via};
 use super::replay::Attempt;
+use super::resolve::Resolver;
 use super::tls;
 use bytes::Bytes;
 use http::header::PROXY_AUTHORIZATION;
@@ -20,6 +21,7 @@ use rustls::pki_types::ServerName;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use taskcluster_proxy_core::proxy::{HostError, HostPolicy};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
@@ -40,7 +42,8 @@ pub(crate) const KEEPALIVE: Duration = Duration::from_secs(15);
 /// Makes connections.
 #[derive(Debug)]
 pub(super) struct Connector {
-    tcp: HttpConnector,
+    tcp: HttpConnector<Resolver>,
+    to_proxies: HttpConnector<Resolver>,
     proxies: Matcher,
     /// Made when it is first needed: a proxy whose root URL is plain http never reads roots.
     tls: OnceCell<Arc<ClientConfig>>,
@@ -68,21 +71,26 @@ pub(super) struct Connected {
 }
 
 impl Connector {
-    /// DNS, TCP, TLS and an HTTP proxy on the way have `timeout` together.
+    /// DNS, TCP, TLS and an HTTP proxy on the way have `timeout` together. Hosts are where `policy`
+    /// lets requests go; what a proxy on the way makes of a name is the proxy's affair.
     ///
     /// # Errors
     ///
     /// A variable of the environment is to name a proxy, and does not.
-    pub(super) fn new(timeout: Duration) -> Result<Self, ProxyVariable> {
+    pub(super) fn new(timeout: Duration, policy: Arc<HostPolicy>) -> Result<Self, ProxyVariable> {
         if let Some(variable) = PROXY_VARIABLES.into_iter().find(|name| names_no_proxy(name)) {
             return Err(ProxyVariable(variable));
         }
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_keepalive(Some(KEEPALIVE));
-        tcp.set_keepalive_interval(Some(KEEPALIVE));
-        Ok(Self { tcp, proxies: Matcher::from_env(), tls: OnceCell::new(), timeout })
+        let [tcp, to_proxies] =
+            [Resolver::guarded(policy), Resolver::unguarded()].map(|resolver| {
+                let mut tcp = HttpConnector::new_with_resolver(resolver);
+                tcp.enforce_http(false);
+                tcp.set_nodelay(true);
+                tcp.set_keepalive(Some(KEEPALIVE));
+                tcp.set_keepalive_interval(Some(KEEPALIVE));
+                tcp
+            });
+        Ok(Self { tcp, to_proxies, proxies: Matcher::from_env(), tls: OnceCell::new(), timeout })
     }
 
     /// Connects to the host of `uri`.
@@ -96,7 +104,7 @@ impl Connector {
         let secure = is_https(uri);
         match self.proxy_for(uri) {
             None => {
-                let tcp = self.tcp(uri).await?;
+                let tcp = tcp(&self.tcp, uri).await?;
                 if secure {
                     self.start_tls(uri, tcp).await
                 } else {
@@ -105,7 +113,7 @@ impl Connector {
             }
             Some(proxy) => {
                 expect_http(proxy.uri())?;
-                let tcp = self.tcp(proxy.uri()).await?;
+                let tcp = tcp(&self.to_proxies, proxy.uri()).await?;
                 let authorization = proxy.basic_auth().cloned();
                 if !secure {
                     let connected = start_http1(tcp.into_inner()).await?;
@@ -122,14 +130,6 @@ impl Connector {
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         let loopback = bare == "localhost" || bare.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
         if loopback { None } else { self.proxies.intercept(uri) }
-    }
-
-    async fn tcp(&self, uri: &Uri) -> Result<TokioIo<TcpStream>, SendError> {
-        self.tcp
-            .clone()
-            .call(uri.clone())
-            .await
-            .map_err(|error| SendError::Connect(explain(&error)))
     }
 
     async fn start_tls<I>(&self, uri: &Uri, io: I) -> Result<Connected, SendError>
@@ -155,6 +155,16 @@ impl Connector {
             start_http1(stream).await
         }
     }
+}
+
+async fn tcp(
+    connector: &HttpConnector<Resolver>,
+    uri: &Uri,
+) -> Result<TokioIo<TcpStream>, SendError> {
+    connector.clone().call(uri.clone()).await.map_err(|error| match find::<HostError>(&error) {
+        Some(refused) => SendError::Host(refused.clone()),
+        None => SendError::Connect(explain(&error)),
+    })
 }
 
 /// TLS is not spoken with proxies: what one with another URL gets to see, its password included, would
@@ -256,8 +266,8 @@ mod tests {
     async fn connections_find_out_when_the_other_side_is_gone() {
         let upstream = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let uri = format!("http://{}", upstream.local_addr().unwrap()).parse().unwrap();
-        let connector = Connector::new(Duration::from_secs(10)).unwrap();
-        let Ok(stream) = connector.tcp(&uri).await.map(TokioIo::into_inner) else {
+        let connector = Connector::new(Duration::from_secs(10), Arc::default()).unwrap();
+        let Ok(stream) = tcp(&connector.tcp, &uri).await.map(TokioIo::into_inner) else {
             panic!("no connection");
         };
         let socket = socket2::SockRef::from(&stream);

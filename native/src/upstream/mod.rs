@@ -5,6 +5,7 @@ mod connect;
 mod error;
 mod pool;
 mod replay;
+mod resolve;
 mod tls;
 
 pub use connect::ProxyVariable;
@@ -25,7 +26,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use taskcluster_proxy_core::credentials::Signer;
 use taskcluster_proxy_core::proxy::{
-    Decision, Outcome, Repeatable, RetryPolicy, Target, has_transfer_coding,
+    Decision, HostPolicy, Outcome, Repeatable, RetryPolicy, Target, has_transfer_coding,
 };
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
@@ -86,13 +87,13 @@ struct Answer {
 }
 
 impl Upstream {
-    /// Nothing is connected or read before the first request.
+    /// Nothing is connected or read before the first request. Requests go where `hosts` lets them.
     ///
     /// # Errors
     ///
     /// The environment names a proxy that is none, or the system has no randomness to give.
-    pub fn new(limits: &Limits) -> Result<Self, SetupError> {
-        let connector = Connector::new(limits.connect_timeout)?;
+    pub fn new(limits: &Limits, hosts: Arc<HostPolicy>) -> Result<Self, SetupError> {
+        let connector = Connector::new(limits.connect_timeout, hosts)?;
         Ok(Self {
             pool: Arc::new(Pool::new(connector, limits.upstream_idle_timeout)),
             policy: limits.retries,

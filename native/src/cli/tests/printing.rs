@@ -38,6 +38,7 @@ fn help_names_everything_within_80_columns() {
         "--socket <path>",
         "--socket-mode <octal>",
         "--reject-browsers",
+        "--allow-host <pattern>",
         "--connect-timeout <seconds>",
         "--head-timeout <seconds>",
         "--upstream-idle-timeout <seconds>",

@@ -1,6 +1,7 @@
 use super::*;
 use crate::config::{CredentialsFrom, Limits, Listen, SocketFile};
 use std::net::IpAddr;
+use taskcluster_proxy_core::proxy::HostPattern;
 use tracing::Level;
 
 #[test]
@@ -89,6 +90,21 @@ fn who_may_change_the_credentials() {
     ] {
         assert_eq!(run(&["--credentials-from", text]).credentials_from, expected);
     }
+}
+
+#[test]
+fn hosts_may_be_several() {
+    assert!(run(&[]).allowed_hosts.is_empty());
+    let config = run(&["--allow-host", "a.example", "scope", "--allow-host=*.b.example"]);
+    let expected =
+        [HostPattern::Named("a.example".into()), HostPattern::Below(".b.example".into())];
+    assert_eq!((config.allowed_hosts.as_slice(), config.scopes.len()), (&expected[..], 1));
+    let message = error(&["--allow-host", "a.example", "--allow-host", "https://b"], &complete());
+    assert_eq!(
+        message,
+        "--allow-host: expected a host name such as example.com, *.example.com for those below, or \
+         *, found \"https://b\""
+    );
 }
 
 #[test]
