@@ -1,6 +1,7 @@
 //! The store of the credentials in force: a snapshot for each request, and an update that waits
 //! for the requests in flight, but not for ever.
 
+use crate::http1::Fields;
 use crate::version::{REVISION, VERSION};
 use std::ops::Deref;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ pub struct Snapshot {
     /// Signs with them.
     pub signer: Signer,
     /// What answers say of them.
-    pub reply_headers: ReplyHeaders,
+    pub reply_fields: Fields,
     in_flight: AtomicUsize,
     drained: Notify,
 }
@@ -75,9 +76,12 @@ impl Store {
 
 impl Snapshot {
     fn new(credentials: &Credentials) -> Self {
+        let mut reply_fields = Fields::default();
+        let headers = ReplyHeaders::new(VERSION, REVISION.unwrap_or("unknown"), credentials);
+        headers.fields().for_each(|(name, value)| reply_fields.push(name, value.as_bytes()));
         Self {
             signer: Signer::new(credentials),
-            reply_headers: ReplyHeaders::new(VERSION, REVISION.unwrap_or("unknown"), credentials),
+            reply_fields,
             in_flight: AtomicUsize::new(0),
             drained: Notify::new(),
         }
@@ -161,9 +165,8 @@ mod tests {
         first.authorized_scopes = Some(vec![Scope::new("a:b").unwrap()]);
         let store = Store::new(&first, Duration::ZERO);
         store.replace(credentials("new")).await;
-        let mut headers = http::HeaderMap::new();
-        store.lease().await.reply_headers.apply(&mut headers);
-        assert_eq!(headers["x-taskcluster-authorized-scopes"], r#"["a:b"]"#);
-        assert_eq!(headers["x-taskcluster-proxy-perm-clientid"], "new");
+        let fields = store.lease().await.reply_fields.clone();
+        assert_eq!(fields.get("x-taskcluster-authorized-scopes"), Some(&br#"["a:b"]"#[..]));
+        assert_eq!(fields.get("x-taskcluster-proxy-perm-clientid"), Some(&b"new"[..]));
     }
 }

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod config;
 pub mod credentials;
 pub mod env;
+pub mod http1;
 pub mod log;
 pub mod reply;
 pub mod sandbox;

@@ -9,8 +9,8 @@ use taskcluster_proxy::credentials::Store;
 use taskcluster_proxy::env::Process;
 use taskcluster_proxy::sandbox::Sandbox;
 use taskcluster_proxy::server::{self, Admitter, CredentialsGuard, Inherited, Listeners};
-use taskcluster_proxy::service::Service;
-use taskcluster_proxy::upstream::{ReplayBudget, Upstream};
+use taskcluster_proxy::service::{Gates, Service};
+use taskcluster_proxy::upstream::{Origin, ReplayBudget, Upstream};
 use taskcluster_proxy::{log, task};
 use taskcluster_proxy_core::credentials::Credentials;
 use taskcluster_proxy_core::proxy::{HostPolicy, RootUrl};
@@ -37,8 +37,8 @@ fn main() -> ExitCode {
 async fn run(config: Config, inherited: Inherited) -> Result<(), Box<dyn std::error::Error>> {
     let limits = config.limits;
     let (sandbox, root_url, mut credentials) = deployment(config.deployment).await?;
-    let root_host = root_url.authority().host();
-    let hosts = Arc::new(HostPolicy::new(config.allowed_hosts, root_host));
+    let root_host = Origin::of_root_url(&root_url);
+    let hosts = Arc::new(HostPolicy::new(config.allowed_hosts, root_host.bare_host()));
     let upstream = Upstream::new(&limits, Arc::clone(&hosts))?;
     let admitter = Admitter::new(&config.admission)?;
     let credentials_guard = CredentialsGuard::new(config.credentials_from)?;
@@ -56,15 +56,11 @@ async fn run(config: Config, inherited: Inherited) -> Result<(), Box<dyn std::er
     let (listen, socket) = (config.listen.as_ref(), config.socket.as_ref());
     let listeners = Listeners::open(listen, socket, inherited, &config.admission).await?;
     log::announce(&listeners, &root_url, &credentials, sandbox.as_ref());
-    let service = Service {
-        store: Arc::new(Store::new(&credentials, config.credentials_drain)),
-        credentials_guard,
-        hosts,
-        reject_browsers: config.reject_browsers,
-        root_url,
-        upstream,
-        replay: Arc::new(ReplayBudget::new(limits.replay_each, limits.replay_all)),
-    };
+    let store = Arc::new(Store::new(&credentials, config.credentials_drain));
+    let replay = ReplayBudget::new(limits.replay_each, limits.replay_all);
+    let gates =
+        Gates { credentials: credentials_guard, hosts, reject_browsers: config.reject_browsers };
+    let service = Service::new(root_url, store, gates, upstream, replay);
     drop(credentials);
     tokio::select! {
         () = server::serve(listeners, admitter, Arc::new(service), &limits) => {}

@@ -2,23 +2,22 @@
 
 use crate::clock;
 use crate::credentials::{Lease, Store};
-use crate::reply::{self, ReplyBody, Source};
+use crate::http1::{BodyError, Buffer, Framing, FramingError, HeadError, MAX_FIELDS};
+use crate::http1::{Piece, Request, Wire};
+use crate::reply::{Head, Reader, Reply};
 use crate::server::{CredentialsGuard, Peer};
 use crate::upstream::{
-    Exchanged, Outgoing, Replay, ReplayBudget, Taken, Upstream, expects_continue,
+    Body, Caller, DeliveryError, Origin, Outgoing, ReplayBudget, SendError, Taken, Target, Upstream,
 };
-use http::header::{CONNECTION, HeaderValue, TE};
-use http::{Method, Request, Response, StatusCode, Uri};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use hyper::body::{Body as _, Incoming};
+use http::{Method, StatusCode};
 use std::fmt;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use taskcluster_proxy_core::credentials::Credentials;
 use taskcluster_proxy_core::hawk::{HttpUrl, UrlError};
 use taskcluster_proxy_core::proxy::{
-    Form, HostPolicy, ProxyError, ReplyHeaders, RootUrl, Route, Target, accepts_trailers,
-    has_transfer_coding, reject_browsers, route, strip_hop_by_hop,
+    Destination, Form, HostPolicy, ProxyError, RootUrl, reject_browsers,
 };
 use tokio::time::timeout;
 use zeroize::Zeroizing;
@@ -37,89 +36,143 @@ const BEWIT_LIFETIME: Duration = Duration::from_secs(60 * 60);
 /// What requests are answered with.
 #[derive(Debug)]
 pub struct Service {
-    /// Where services are.
-    pub root_url: RootUrl,
-    /// The credentials in force.
-    pub store: Arc<Store>,
-    /// Who may change them.
-    pub credentials_guard: CredentialsGuard,
+    root_url: RootUrl,
+    /// The root URL's.
+    origin: Arc<Origin>,
+    store: Arc<Store>,
+    gates: Gates,
+    upstream: Upstream,
+    replay: Arc<ReplayBudget>,
+}
+
+/// What is refused, of whom.
+#[derive(Debug)]
+pub struct Gates {
+    /// Who may change the credentials.
+    pub credentials: CredentialsGuard,
+    /// Where requests may go.
+    pub hosts: Arc<HostPolicy>,
     /// Whether requests of web pages are refused.
     pub reject_browsers: bool,
-    /// Where they may go.
-    pub hosts: Arc<HostPolicy>,
-    /// How requests go on.
-    pub upstream: Upstream,
-    /// How much of their bodies is kept.
-    pub replay: Arc<ReplayBudget>,
+}
+
+/// What becomes of the client's connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// It takes the next request.
+    Reuse,
+    /// It ends, but not before the answer has arrived.
+    Close,
+    /// It ends at once: there is nobody to answer any more, or an answer that must not look complete.
+    Abort,
+}
+
+/// What a request is for.
+enum Route {
+    Bewit,
+    Credentials,
+    Upstream(Target),
+}
+
+/// Why there is no answer, and how much of the request's body was taken until then.
+struct Failure {
+    error: ProxyError,
+    taken: Taken,
 }
 
 impl Service {
-    /// Answers a request of `peer`. There is always an answer: errors become one here and nowhere else.
-    pub async fn call(&self, request: Request<Incoming>, peer: &Peer) -> Response<ReplyBody> {
+    /// Services are under `root_url`, credentials in `store`; requests go on by `upstream`
+    /// if `gates` let them, and `replay` is how much of their bodies is kept.
+    pub fn new(
+        root_url: RootUrl,
+        store: Arc<Store>,
+        gates: Gates,
+        upstream: Upstream,
+        replay: ReplayBudget,
+    ) -> Self {
+        let origin = Arc::new(Origin::of_root_url(&root_url));
+        Self { root_url, origin, store, gates, upstream, replay: Arc::new(replay) }
+    }
+
+    /// Answers a request that `client` has sent the head of. There is always an answer, unless nobody
+    /// waits for it: errors become one here and nowhere else.
+    pub async fn call(&self, client: &mut Wire, request: &Request, peer: &Peer) -> After {
         let start = Instant::now();
-        let (method, uri) = (request.method().clone(), request.uri().clone());
-        let (answered, lease) = match self.route(&request, peer) {
-            // An update waits for all leases: it must not hold one itself.
-            Ok(Route::Credentials) => {
-                let answered = self.update_credentials(request, peer).await;
-                (answered, self.store.lease().await)
+        let answered = match self.route(request, peer) {
+            Ok(Route::Upstream(target)) => {
+                let lease = self.store.lease().await;
+                return self.forward(client, request, &target, lease, start).await;
             }
             Ok(Route::Bewit) => {
                 let lease = self.store.lease().await;
-                (bewit(request, &lease).await, lease)
+                let answered = bewit(client, request, &lease).await;
+                return self.answer(client, request, answered, lease, start).await;
             }
-            Ok(Route::Upstream(target)) => {
-                let lease = self.store.lease().await;
-                (self.forward(request, target, &lease).await, lease)
-            }
-            Err(error) => {
-                let taken = discard(request).await;
-                (Err(Failure { error, taken }), self.store.lease().await)
-            }
+            // An update waits for all leases: it must not hold one itself.
+            Ok(Route::Credentials) => self.update_credentials(client, request, peer).await,
+            Err(error) => Err(Failure { error, taken: discard(client, request).await }),
         };
-        let (mut reply, note) = answered.unwrap_or_else(|Failure { error, taken }| {
-            let mut reply = reply::error(&error);
-            announce_close_unless(taken, &mut reply);
-            (reply, Note::Text(error.to_string()))
-        });
-        lease.reply_headers.apply(reply.headers_mut());
-        // The query may hold a signature: the path alone tells what was asked for.
-        let (path, status, elapsed) = (uri.path(), reply.status().as_u16(), start.elapsed());
-        tracing::info!("{method} {path} {status} {elapsed:.1?} {note}");
-        reply.map(|body| ReplyBody::new(body, lease))
+        let lease = self.store.lease().await;
+        self.answer(client, request, answered, lease, start).await
     }
 
-    fn route(&self, request: &Request<Incoming>, peer: &Peer) -> Result<Route, ProxyError> {
-        if self.reject_browsers {
-            let authority = request.uri().authority().map(|authority| authority.as_str());
-            reject_browsers(authority, peer.bound(), |name| {
-                request.headers().get_all(name).into_iter().map(HeaderValue::as_bytes)
+    /// Answers what is no request.
+    pub async fn refuse(&self, client: &mut Wire, error: BodyError) {
+        let error = match error {
+            BodyError::HeadTooLarge | BodyError::Head(HeadError::TooManyFields) => {
+                ProxyError::HeadTooLarge { fields: MAX_FIELDS, bytes: Buffer::SIZE }
+            }
+            BodyError::Head(HeadError::Framing(FramingError::Coding)) => ProxyError::TransferCoding,
+            error => ProxyError::Malformed(error.to_string()),
+        };
+        tracing::info!("refused: {error}");
+        let lease = self.store.lease().await;
+        let reader = Reader { http10: false, keep_alive: false };
+        // A client that has gone away has no need of it.
+        let _ = Reply::error(&error).send(client, &lease, reader, false).await;
+    }
+
+    fn route(&self, request: &Request, peer: &Peer) -> Result<Route, ProxyError> {
+        if self.gates.reject_browsers {
+            reject_browsers(authority(&request.target), peer.bound(), |name| {
+                let fields = request.host.iter().chain(request.fields.iter());
+                fields.filter(move |(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, v)| v)
             })?;
         }
-        if request.method() == Method::CONNECT {
+        if request.method == Method::CONNECT {
             return Err(ProxyError::Connect);
         }
-        if has_transfer_coding(request.headers()) {
-            return Err(ProxyError::TransferCoding);
-        }
-        let route = route(request.uri(), &self.root_url)?;
-        if let Route::Upstream(Target { uri, form: Form::Host }) = &route {
-            self.hosts.admits_name(uri.host().unwrap_or_default())?;
-        }
-        Ok(route)
+        Ok(match Destination::of_target(&request.target)? {
+            Destination::Bewit => Route::Bewit,
+            Destination::Credentials => Route::Credentials,
+            Destination::Service { api, resource } => Route::Upstream(Target {
+                origin: Arc::clone(&self.origin),
+                resource: [self.root_url.prefix(), api, resource].concat(),
+                form: Form::Service,
+            }),
+            Destination::Host { host, resource } => {
+                self.gates.hosts.admits_name(&host)?;
+                Route::Upstream(Target {
+                    origin: Arc::new(Origin::of_host(&host)),
+                    resource: resource.into_owned(),
+                    form: Form::Host,
+                })
+            }
+        })
     }
 
     async fn update_credentials(
         &self,
-        request: Request<Incoming>,
+        client: &mut Wire,
+        request: &Request,
         peer: &Peer,
-    ) -> Result<Answered, Failure> {
-        let request = expect_method(request, "PUT", "/credentials").await?;
-        if let Err(error) = self.credentials_guard.admit(peer).await {
-            return Err(Failure { error, taken: discard(request).await });
+    ) -> Result<(Reply, String), Failure> {
+        expect_method(client, request, "PUT", "/credentials").await?;
+        if let Err(error) = self.gates.credentials.admit(peer).await {
+            return Err(Failure { error, taken: discard(client, request).await });
         }
-        let credentials = Credentials::from_json(&read(request, MAX_CREDENTIALS_BODY).await?)
-            .map_err(ProxyError::from)?;
+        let body = read(client, request, MAX_CREDENTIALS_BODY).await?;
+        let credentials = Credentials::from_json(&body).map_err(ProxyError::from)?;
         let client_id = credentials.client_id.clone();
         let store = Arc::clone(&self.store);
         // What was taken in whole is put in force, even if whoever sent it does not wait for that.
@@ -130,62 +183,104 @@ impl Service {
             0 => format!("client {client_id}"),
             _ => format!("client {client_id}; {left} requests go on with the previous credentials"),
         };
-        Ok((reply::empty(StatusCode::OK), Note::Text(note)))
+        Ok((Reply::empty(StatusCode::OK), note))
+    }
+
+    async fn answer(
+        &self,
+        client: &mut Wire,
+        request: &Request,
+        answered: Result<(Reply, String), Failure>,
+        lease: Lease,
+        start: Instant,
+    ) -> After {
+        let (reply, note, taken) = match answered {
+            Ok((reply, note)) => (reply, note, Taken::All),
+            Err(Failure { error, taken }) => (Reply::error(&error), error.to_string(), taken),
+        };
+        log(request, reply.status.as_u16(), start, note);
+        let reader = reader(request, taken);
+        match reply.send(client, &lease, reader, request.method == Method::HEAD).await {
+            Ok(true) => After::Reuse,
+            Ok(false) => After::Close,
+            Err(_) => After::Abort,
+        }
     }
 
     async fn forward(
         &self,
-        request: Request<Incoming>,
-        target: Target,
-        lease: &Lease,
-    ) -> Result<Answered, Failure> {
-        let (mut parts, body) = request.into_parts();
-        let accepts_trailers = accepts_trailers(&parts.headers);
-        strip_hop_by_hop(&mut parts.headers);
-        if accepts_trailers {
-            parts.headers.insert(TE, HeaderValue::from_static("trailers"));
-        }
+        client: &mut Wire,
+        request: &Request,
+        target: &Target,
+        lease: Lease,
+        start: Instant,
+    ) -> After {
         let outgoing = Outgoing {
-            method: &parts.method,
-            target: &target,
-            headers: parts.headers,
-            body: Replay::new(body, &self.replay),
+            method: &request.method,
+            target,
+            fields: &request.fields,
+            expects_continue: request.expects_continue,
+            accepts_trailers: request.accepts_trailers,
             signer: Some(&lease.signer),
         };
-        let exchanged = self.upstream.exchange(&outgoing).await;
-        let Exchanged { answer: mut reply, attempts, taken } =
-            exchanged.map_err(|error| Failure {
-                error: error.into_proxy_error(Origin(&target.uri).to_string()),
-                taken: outgoing.body.finish(),
-            })?;
-        strip_hop_by_hop(reply.headers_mut());
-        announce_close_unless(taken, &mut reply);
-        ReplyHeaders::endpoint(&target.uri, reply.headers_mut());
-        Ok((reply.map(Source::Upstream), Note::Upstream { uri: target.uri, attempts }))
+        let mut body = Body::new(request.framing, &self.replay);
+        let mut caller = Caller::Client(&mut *client);
+        let exchanged = match self.upstream.exchange(&outgoing, &mut body, &mut caller).await {
+            Ok(exchanged) => exchanged,
+            Err(SendError::Gone) => return After::Abort,
+            Err(error) => {
+                let error = error.into_proxy_error(target.origin.as_str().to_owned());
+                let failure = Failure { error, taken: body.taken() };
+                return self.answer(client, request, Err(failure), lease, start).await;
+            }
+        };
+        let answer = &exchanged.answer;
+        let note = Origins { target, attempts: exchanged.attempts };
+        log(request, answer.status, start, note);
+        let head = Head {
+            status: answer.status,
+            reason: &answer.reason,
+            fields: &answer.fields,
+            framing: answer.framing,
+            endpoint: Some(target),
+        };
+        let keep_alive = head.begin(client, &lease, reader(request, exchanged.taken));
+        match self.upstream.deliver(exchanged, client, &mut body).await {
+            Ok(()) if keep_alive => After::Reuse,
+            Ok(()) => After::Close,
+            Err(error) => {
+                tracing::debug!("{} {}: {error}", request.method, target.origin.as_str());
+                if let (DeliveryError::Cut(_), true) = (error, request.http10) {
+                    client.reset_at_end();
+                }
+                After::Abort
+            }
+        }
     }
 }
 
-async fn bewit(request: Request<Incoming>, lease: &Lease) -> Result<Answered, Failure> {
-    let request = expect_method(request, "POST", "/bewit").await?;
-    let body = read(request, MAX_BEWIT_BODY).await?;
+/// Of a target in absolute form (`http://taskcluster/api/..`).
+fn authority(target: &str) -> Option<&str> {
+    let (_, rest) = target.split_once("://").filter(|_| !target.starts_with('/'))?;
+    rest.split(['/', '?', '#']).next()
+}
+
+async fn bewit(
+    client: &mut Wire,
+    request: &Request,
+    lease: &Lease,
+) -> Result<(Reply, String), Failure> {
+    expect_method(client, request, "POST", "/bewit").await?;
+    let body = read(client, request, MAX_BEWIT_BODY).await?;
     Ok(bewit_of(&body, lease)?)
 }
 
-fn bewit_of(body: &[u8], lease: &Lease) -> Result<Answered, ProxyError> {
+fn bewit_of(body: &[u8], lease: &Lease) -> Result<(Reply, String), ProxyError> {
     let text =
         std::str::from_utf8(body).map_err(|error| UrlError::Encoding(error.valid_up_to()))?;
     let url = HttpUrl::parse(text)?;
     let signed = lease.signer.bewit(&url, clock::now().plus(BEWIT_LIFETIME))?;
-    Ok((reply::see_other(signed), Note::Text(url.host().to_owned())))
-}
-
-/// An answer, and what the log says of it.
-type Answered = (Response<Source>, Note);
-
-/// Why there is no answer, and how much of the request's body was taken until then.
-struct Failure {
-    error: ProxyError,
-    taken: Taken,
+    Ok((Reply::see_other(signed), url.host().to_owned()))
 }
 
 /// Found when all of the request was there.
@@ -195,82 +290,116 @@ impl From<ProxyError> for Failure {
     }
 }
 
-/// What the log says of an answer, put into words only if it is logged.
-enum Note {
-    Text(String),
-    Upstream { uri: Uri, attempts: u32 },
-}
-
-impl fmt::Display for Note {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Text(text) => f.write_str(text),
-            Self::Upstream { uri, attempts: 1 } => Origin(uri).fmt(f),
-            Self::Upstream { uri, attempts } => {
-                write!(f, "{} after {attempts} attempts", Origin(uri))
-            }
-        }
-    }
-}
-
 async fn expect_method(
-    request: Request<Incoming>,
+    client: &mut Wire,
+    request: &Request,
     allow: &'static str,
     endpoint: &'static str,
-) -> Result<Request<Incoming>, Failure> {
-    if request.method() == allow {
-        return Ok(request);
+) -> Result<(), Failure> {
+    if request.method == allow {
+        return Ok(());
     }
-    let method = request.method().to_string();
-    let taken = discard(request).await;
+    let method = request.method.to_string();
+    let taken = discard(client, request).await;
     Err(Failure { error: ProxyError::Method { endpoint, allow, method }, taken })
 }
 
 /// The whole body, if it is no longer than `limit`. Wiped when dropped: it may be credentials.
-async fn read(request: Request<Incoming>, limit: usize) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let error = match Limited::new(request.into_body(), limit).collect().await {
-        Ok(body) => return Ok(Zeroizing::new(body.to_bytes().into())),
-        Err(error) if error.is::<LengthLimitError>() => ProxyError::TooLarge { limit },
-        Err(error) => ProxyError::Body(error.to_string()),
+async fn read(
+    client: &mut Wire,
+    request: &Request,
+    limit: usize,
+) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let too_large = |taken| Failure { error: ProxyError::TooLarge { limit }, taken };
+    let broken = |error: BodyError| Failure {
+        error: ProxyError::Body(error.to_string()),
+        taken: Taken::Part,
     };
-    Err(Failure { error, taken: Taken::Part })
+    // Room for all of it: a copy that grows leaves others behind.
+    let mut body = Zeroizing::new(Vec::new());
+    if let Framing::Length(length) = request.framing {
+        match usize::try_from(length) {
+            Ok(length) if length <= limit => body.reserve_exact(length),
+            _ if request.expects_continue => return Err(too_large(Taken::Nothing)),
+            _ => return Err(too_large(Taken::Part)),
+        }
+    }
+    if request.expects_continue {
+        client.begin_continue();
+        let told = poll_fn(|context| client.poll_flush(context)).await;
+        told.map_err(|error| broken(error.into()))?;
+    }
+    while let Piece::Data = poll_fn(|context| client.poll_piece(context)).await.map_err(broken)? {
+        let piece = client.piece();
+        if body.len() + piece.len() > limit {
+            return Err(too_large(Taken::Part));
+        }
+        if body.len() + piece.len() > body.capacity() {
+            let mut larger = Zeroizing::new(Vec::with_capacity(2 * (body.len() + piece.len())));
+            larger.extend_from_slice(&body);
+            body = larger;
+        }
+        body.extend_from_slice(piece);
+        let length = piece.len();
+        client.consume_secret(length);
+    }
+    Ok(body)
 }
 
 /// Takes a body that nobody wants, if it is small and comes soon: then the client can go on using
 /// its connection.
-async fn discard(request: Request<Incoming>) -> Taken {
-    if request.body().is_end_stream() {
-        return Taken::All;
+async fn discard(client: &mut Wire, request: &Request) -> Taken {
+    match request.framing {
+        Framing::Empty => return Taken::All,
+        _ if request.expects_continue => return Taken::Nothing,
+        Framing::Length(length) if length > MAX_DISCARDED as u64 => return Taken::Part,
+        _ => {}
     }
-    if expects_continue(request.headers()) {
-        return Taken::Nothing;
-    }
-    if request.body().size_hint().lower() > MAX_DISCARDED as u64 {
-        return Taken::Part;
-    }
-    let rest = Limited::new(request.into_body(), MAX_DISCARDED).collect();
-    match timeout(DISCARD_TIMEOUT, rest).await {
-        Ok(Ok(_)) => Taken::All,
-        Ok(Err(_)) | Err(_) => Taken::Part,
-    }
+    let mut left = MAX_DISCARDED;
+    let discarded = timeout(
+        DISCARD_TIMEOUT,
+        poll_fn(|context| {
+            loop {
+                match std::task::ready!(client.poll_piece(context)) {
+                    Ok(Piece::End) => return std::task::Poll::Ready(Taken::All),
+                    Ok(Piece::Data) if client.piece().len() <= left => {
+                        let length = client.piece().len();
+                        left -= length;
+                        client.consume(length);
+                    }
+                    Ok(Piece::Data) | Err(_) => return std::task::Poll::Ready(Taken::Part),
+                }
+            }
+        }),
+    );
+    discarded.await.unwrap_or(Taken::Part)
 }
 
-/// The client's connection ends with an answer that does not wait for the rest of the request. A
-/// client that is not told so sends its next request there, and loses it (RFC 9112 section 9.6; for
-/// one that waits to be told to continue, RFC 9110 section 10.1.1).
-fn announce_close_unless<B>(taken: Taken, reply: &mut Response<B>) {
-    if taken != Taken::All {
-        reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    }
+/// The client's connection ends with an answer that does not wait for the rest of the request.
+fn reader(request: &Request, taken: Taken) -> Reader {
+    Reader { http10: request.http10, keep_alive: request.keep_alive && taken == Taken::All }
 }
 
-/// Scheme, host and port: enough to tell who is meant, and no secret in it.
-struct Origin<'a>(&'a Uri);
+/// The query may hold a signature: the path alone tells what was asked for.
+fn log(request: &Request, status: u16, start: Instant, note: impl fmt::Display) {
+    let Request { method, target, .. } = request;
+    let path = target.split_once('?').map_or(target.as_str(), |(path, _query)| path);
+    tracing::info!("{method} {path} {status} {:.1?} {note}", start.elapsed());
+}
 
-impl fmt::Display for Origin<'_> {
+/// Who answered, put into words only if it is logged. Scheme, host and port are enough to tell, and
+/// there is no secret in them.
+struct Origins<'a> {
+    target: &'a Target,
+    attempts: u32,
+}
+
+impl fmt::Display for Origins<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = self.0.scheme_str().unwrap_or_default();
-        let authority = self.0.authority().map(|authority| authority.as_str()).unwrap_or_default();
-        write!(f, "{scheme}://{authority}")
+        f.write_str(self.target.origin.as_str())?;
+        match self.attempts {
+            1 => Ok(()),
+            attempts => write!(f, " after {attempts} attempts"),
+        }
     }
 }

@@ -1,15 +1,16 @@
 //! The scopes of a task, which `--task-id` asks the queue for.
 
 use crate::cli::printable;
-use crate::upstream::{Exchanged, Outgoing, Replay, SendError, Upstream};
-use http::{HeaderMap, Method, StatusCode};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use crate::http1::{BodyError, Fields, Framing};
+use crate::upstream::{Body, Caller, Origin, Outgoing, ReplayBudget, SendError, Target, Upstream};
+use http::{Method, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use std::sync::Arc;
 use std::time::Duration;
 use taskcluster_proxy_core::credentials::{InvalidScope, Scope};
-use taskcluster_proxy_core::proxy::{Form, RootUrl, Target};
+use taskcluster_proxy_core::proxy::{Form, RootUrl};
 use tokio::time::timeout;
 
 /// The largest task definition that is read, in bytes: the queue takes none that is larger.
@@ -33,8 +34,6 @@ pub struct TaskError {
 
 #[derive(Debug, thiserror::Error)]
 enum Why {
-    #[error("{0:?} cannot be part of a URL")]
-    Url(String),
     #[error(transparent)]
     Send(#[from] SendError),
     #[error("the queue answered {0}{1}")]
@@ -44,7 +43,7 @@ enum Why {
     #[error("no answer from the queue within {} seconds", TIMEOUT.as_secs())]
     Timeout,
     #[error("its definition was cut short: {0}")]
-    Cut(String),
+    Cut(BodyError),
     #[error("the queue's answer is no task definition with an array of scopes")]
     NoTask,
     #[error(transparent)]
@@ -77,22 +76,23 @@ pub async fn fetch_scopes(
 
 async fn fetch(upstream: &Upstream, root_url: &RootUrl, task_id: &str) -> Result<Vec<String>, Why> {
     let segment = utf8_percent_encode(task_id, SEGMENT);
-    let uri = format!("{root_url}/api/queue/v1/task/{segment}");
-    let uri = uri.parse().map_err(|_| Why::Url(task_id.to_owned()))?;
+    let target = Target {
+        origin: Arc::new(Origin::of_root_url(root_url)),
+        resource: format!("{}/api/queue/v1/task/{segment}", root_url.prefix()),
+        form: Form::Service,
+    };
     let outgoing = Outgoing {
         method: &Method::GET,
-        target: &Target { uri, form: Form::Service },
-        headers: HeaderMap::new(),
-        body: Replay::EMPTY,
+        target: &target,
+        fields: &Fields::default(),
+        expects_continue: false,
+        accepts_trailers: false,
         signer: None,
     };
-    let Exchanged { answer, .. } = upstream.exchange(&outgoing).await?;
-    let status = answer.status();
-    let body = match Limited::new(answer.into_body(), MAX_TASK).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => return Err(Why::TooLarge),
-        Err(error) => return Err(Why::Cut(error.to_string())),
-    };
+    let mut nothing = Body::new(Framing::Empty, &Arc::new(ReplayBudget::new(0, 0)));
+    let mut exchanged = upstream.exchange(&outgoing, &mut nothing, &mut Caller::Proxy).await?;
+    let status = StatusCode::from_u16(exchanged.answer.status).unwrap_or_default();
+    let body = exchanged.read(MAX_TASK).await.map_err(Why::Cut)?.ok_or(Why::TooLarge)?;
     if status != StatusCode::OK {
         return Err(Why::Status(status, message(&body)));
     }

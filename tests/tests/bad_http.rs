@@ -14,7 +14,6 @@ fn request_lines_that_are_none() {
         b"GET /api/queue/v1/\0 HTTP/1.1\r\n\r\n".to_vec(),
         b"GET /api/queue/v1/\x7f HTTP/1.1\r\n\r\n".to_vec(),
         b"GET /api/queue/v1/\xff HTTP/1.1\r\n\r\n".to_vec(),
-        b"GET /api/queue/v1/<> HTTP/1.1\r\n\r\n".to_vec(),
         b"GET api/queue/v1/x HTTP/1.1\r\n\r\n".to_vec(),
         b"GET http:///api/queue/v1/x HTTP/1.1\r\n\r\n".to_vec(),
         b"GET /api/queue/v1/x HTTP/1.2\r\n\r\n".to_vec(),

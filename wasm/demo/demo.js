@@ -19,7 +19,9 @@ const hasCredentials = () => value('client-id') !== '' && field('access-token').
 
 function signUrl(result) {
   if (!value('bewit-url') || !hasCredentials()) return hint(result, value('bewit-url'));
-  const signed = bewit(value('bewit-url'), credentials(), { expiresIn: field('bewit-minutes').valueAsNumber * 60 });
+  const minutes = field('bewit-minutes');
+  if (!minutes.checkValidity()) throw new RangeError(`valid for: ${minutes.validationMessage}`);
+  const signed = bewit(value('bewit-url'), credentials(), { expiresIn: minutes.valueAsNumber * 60 });
   const { expires, normalizedString } = inspect(signed);
   result.append(
     shown('signed URL', signed),
@@ -64,7 +66,8 @@ function check(request, claim) {
     const { clientId, scopes } = claim.kind === 'bewit' ? verifyBewit(request.url, lookup) : verifyHeader(request, lookup);
     return text('p', `The signature holds. It is ${clientId}'s, for ${scopes.includes('*') ? 'all the scopes of that client' : scopes.join(', ')}.`, 'good');
   } catch (error) {
-    return text('p', `It does not hold: ${error.message}`, 'bad');
+    const verdict = error.code === 'AuthenticationFailed' ? 'It does not hold' : 'It cannot be checked';
+    return text('p', `${verdict}: ${error.message}`, 'bad');
   }
 }
 
@@ -83,6 +86,7 @@ function checkAgainst(request, claim, known) {
 }
 
 function makeTemporary(result) {
+  if (!hasCredentials()) return hint(result, true);
   const made = createTemporaryCredentials(credentials(), {
     scopes: lines('temporary-scopes'),
     name: value('temporary-name') || undefined,

@@ -11,13 +11,15 @@ export function shown(name, value) {
   const block = document.createElement('div');
   const row = text('div', '', 'row');
   row.append(text('span', name));
-  block.append(row, value instanceof Date ? moment(value) : text('pre', value));
-  if (!(value instanceof Date)) row.append(copyButton(name, value));
+  const content = value instanceof Date ? moment(value) : text('pre', value);
+  block.append(row, content);
+  if (!(value instanceof Date)) row.append(copyButton(name, content));
   return block;
 }
 
 export function showError(result, error) {
-  const message = error.message.replace(/^(url|request\.url|credentials|options|issuer)[.:]\s*/, '');
+  // The fields go by the names of the members.
+  const message = error.message.replace(/^(request\.)?url: |^(request|credentials|options|issuer)\./, '');
   result.append(text('p', message, 'bad'));
 }
 
@@ -29,10 +31,14 @@ export function countdowns() {
 }
 
 function moment(date) {
+  if (Number.isNaN(date.getTime())) return text('p', 'later than any calendar goes');
   const line = document.createElement('p');
   const time = text('time', date.toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'long' }));
   time.dateTime = date.toISOString();
-  line.append(time, text('span', distance(date - Date.now()), 'countdown'));
+  const countdown = text('span', distance(date - Date.now()), 'countdown');
+  // Or else a screen reader says each second.
+  countdown.role = 'timer';
+  line.append(time, countdown);
   return line;
 }
 
@@ -45,13 +51,23 @@ function distance(millis) {
   return millis < 0 ? ` · ${length} ago` : ` · in ${length}`;
 }
 
-function copyButton(name, value) {
+function copyButton(name, content) {
   const button = text('button', 'Copy', 'small');
   button.type = 'button';
   button.setAttribute('aria-label', `Copy ${name}`);
+  const done = (what) => {
+    button.textContent = what;
+    button.setAttribute('aria-label', `${what}: ${name}`);
+  };
   button.addEventListener('click', async () => {
-    await navigator.clipboard.writeText(value);
-    button.textContent = 'Copied';
+    try {
+      await navigator.clipboard.writeText(content.textContent);
+      done('Copied');
+    } catch {
+      // Not allowed, or a page that is not secure: the person can copy it.
+      getSelection().selectAllChildren(content);
+      done('Selected');
+    }
   });
   return button;
 }

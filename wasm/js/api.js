@@ -2,7 +2,7 @@
 import { callback, date, input, isA, member, object, scopes, seconds, text } from './check.js';
 import { client, prepared } from './credentials.js';
 import { hawk } from './module.js';
-import { nonce, seed } from './random.js';
+import { randomNonce, randomSeed } from './random.js';
 import { asSent } from './url.js';
 
 export { HawkError } from './shapes.js';
@@ -13,8 +13,8 @@ const NONE = Object.freeze({});
 
 export function bewit(url, credentials, options = NONE) {
   const signed = asSent(url, 'url');
-  const handle = prepared(credentials, 'credentials');
-  return signed + handle.bewit(signed, expiry(options, moment(options, 'now')));
+  const expires = expiry(options, moment(options, 'now'));
+  return signed + prepared(credentials, 'credentials').bewit(signed, expires);
 }
 
 export function sign(request, credentials, options = NONE) {
@@ -45,18 +45,15 @@ export function signRequest(request, credentials, options = NONE) {
 }
 
 export function createTemporaryCredentials(issuer, options) {
-  const handle = prepared(issuer, 'issuer');
+  object(issuer, 'issuer');
   object(options, 'options');
-  const name = member(options, 'name', 'options');
+  const given = member(options, 'name', 'options') ?? undefined;
+  const name = given === undefined ? undefined : text(given, 'options.name');
   const granted = scopes(member(options, 'scopes', 'options'), 'options.scopes');
   const start = moment(options, 'start');
-  return handle.issue(
-    name === undefined || name === null ? undefined : text(name, 'options.name'),
-    granted,
-    start,
-    expiry(options, start),
-    text(member(options, 'seed', 'options') ?? seed(), 'options.seed'),
-  );
+  const expires = expiry(options, start);
+  const seed = text(member(options, 'seed', 'options') ?? randomSeed(), 'options.seed');
+  return prepared(issuer, 'issuer').issue(name, granted, start, expires, seed);
 }
 
 export function verifyBewit(url, credentialsFor, options = NONE) {
@@ -101,10 +98,10 @@ export function route(target, rootUrl) {
 }
 
 function authorization(method, url, credentials, options) {
-  const handle = prepared(credentials, 'credentials');
   const now = moment(options, 'now');
   const given = member(options, 'nonce', 'options');
-  return handle.authorization(method, url, now, given === undefined ? nonce() : text(given, 'options.nonce'));
+  const nonce = given === undefined ? randomNonce() : text(given, 'options.nonce');
+  return prepared(credentials, 'credentials').authorization(method, url, now, nonce);
 }
 
 function verify(method, url, header, credentialsFor, options) {

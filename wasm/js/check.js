@@ -35,11 +35,12 @@ export function text(value, name) {
 
 /** The scopes as JSON. */
 export function scopes(value, name) {
-  const list = isArray(value);
-  if (!list) throw new TypeError(`${name}: expected an array of strings, found ${kind(value)}`);
+  // That of a proxy may be anything.
+  const end = isArray(value) ? member(value, 'length', name) : undefined;
+  if (typeof end !== 'number') throw new TypeError(`${name}: expected an array of strings, found ${kind(value)}`);
   const texts = [];
   let length = 0;
-  for (let index = 0, end = member(value, 'length', name); index < end; index += 1) {
+  for (let index = 0; index < end; index += 1) {
     const scope = text(member(value, index, name), `${name}[${index}]`);
     length += scope.length + 3;
     if (length > MAX_SCOPES) throw input(`expected at most ${MAX_SCOPES} characters in all, found more`, name);

@@ -8,7 +8,8 @@ const kept = [];
 
 /**
  * The credentials, parsed and made ready to sign with. That takes longer than to sign, so it is kept
- * for the next call with the same content; the object itself may have changed since.
+ * for the next call with the same content; the object itself may have changed since. Read the other
+ * arguments before: their getters may sign too, and what is prepared here may then be freed.
  */
 export function prepared(credentials, name) {
   object(credentials, name);

@@ -1,7 +1,7 @@
 import { HawkError } from './shapes.js';
 
 /** Makes two requests of one second differ. */
-export function nonce() {
+export function randomNonce() {
   const source = random();
   // Ten times faster in Node, which keeps random bytes in store for it; browsers have it for https only.
   if (typeof source.randomUUID === 'function') return source.randomUUID().slice(0, 8);
@@ -9,7 +9,7 @@ export function nonce() {
 }
 
 /** Two v4 slugids: UUIDs in URL-safe base64. */
-export function seed() {
+export function randomSeed() {
   return slugid() + slugid();
 }
 

@@ -3,7 +3,7 @@ import { hawk } from './module.js';
 
 /** The URL as `fetch` sends it, without the fragment, which it does not send. */
 export function asSent(value, name) {
-  const given = text(isUrl(value) ? member(value, 'href', name) : value, name);
+  const given = text(isUrl(value, name) ? member(value, 'href', name) : value, name);
   let url;
   try {
     url = new URL(given).href;
@@ -15,9 +15,9 @@ export function asSent(value, name) {
 }
 
 /** A `URL` of another realm as well. */
-function isUrl(value) {
+function isUrl(value, name) {
   if (typeof value !== 'object' || value === null) return false;
-  return isA(value, URL) || member(value, Symbol.toStringTag, 'url') === 'URL';
+  return isA(value, URL) || member(value, Symbol.toStringTag, name) === 'URL';
 }
 
 /** Core says better than `URL` what is wrong. */

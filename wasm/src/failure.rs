@@ -26,7 +26,7 @@ pub(crate) fn url(text: &str) -> Result<UrlParts<'_>, HawkError> {
 
 pub(crate) fn sign(error: SignError) -> HawkError {
     let argument = match error {
-        SignError::Method(_) => "method",
+        SignError::Method(_) => "request.method",
         SignError::Nonce => "options.nonce",
         _ => "",
     };

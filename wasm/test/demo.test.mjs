@@ -76,6 +76,30 @@ describe('the demo page', needs('chromium', hasChromium), () => {
     await page.locator('#bewit-url').fill('tc.example.com/x');
     await page.locator('#bewit-result').getByText('expected an absolute URL that starts with http').waitFor();
     await page.locator('#bewit-url').fill(url);
+    await page.locator('#bewit-minutes').fill('');
+    await page.locator('#bewit-result').getByText('valid for: ').waitFor();
+    await page.locator('#bewit-minutes').fill('9'.repeat(18));
+    await page.locator('#bewit-result').getByText('later than any calendar goes').waitFor();
+    await page.locator('#bewit-minutes').fill('60');
+    // The signature is not to blame for what stands in the fields above.
+    await page.getByText('Temporary or restricted credentials').click();
+    await type('certificate, JSON', '{');
+    await page.locator('#inspect-result').getByText('It cannot be checked: credentials.certificate: expected JSON').waitFor();
+    await type('certificate, JSON', '');
+  });
+
+  test('copies, or else selects what is to be copied', async () => {
+    const button = page.getByRole('button', { name: 'Copy signed URL' });
+    const signed = await results('bewit-result').first().textContent();
+    await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
+    await button.click();
+    await page.getByRole('button', { name: 'Copied: signed URL' }).waitFor();
+    assert.equal(await page.evaluate(() => navigator.clipboard.readText()), signed);
+    await page.locator('#bewit-minutes').fill('61');
+    await page.evaluate(() => Object.defineProperty(navigator, 'clipboard', { value: undefined }));
+    await button.click();
+    await page.getByRole('button', { name: 'Selected: signed URL' }).waitFor();
+    assert.equal(await page.evaluate(() => String(getSelection())), await results('bewit-result').first().textContent());
   });
 
   test('makes temporary credentials, uses them, and knows their signatures', async () => {

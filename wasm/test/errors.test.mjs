@@ -34,12 +34,14 @@ const throwing = new Proxy({}, { get() { throw new RangeError('of a getter'); },
 const revoked = Proxy.revocable([], {});
 revoked.revoke();
 
+const withLength = (length) => new Proxy([], { get: (_, key) => (key === 'length' ? length : 'x') });
+
 const STRANGE = [
   undefined, null, true, false, 0, -0, -1, 1.5, NaN, Infinity, -Infinity, 2 ** 53, 1e308, 10n, Symbol('s'),
   '', ' ', 'x', '\0', '\ud800', 'a\udc00b', '\u{10ffff}', '\n', '{', '{}', '[]', 'null', '{"version":1}', '%', '"', '\\',
   'x'.repeat(70_000), 'x'.repeat(2 ** 21), '\u{1f600}'.repeat(40_000), 'https://' + 'h'.repeat(70_000), '['.repeat(200_000),
   {}, [], [undefined], [[]], ['\ud800'], new Array(5), Array(2 ** 32 - 1), ['x'.repeat(2 ** 20 + 1)],
-  cyclic, [cyclic], throwing, revoked.proxy, Object.create(null), { length: 3 }, { then() {} }, { toJSON() { throw new RangeError('of toJSON'); } }, { toJSON() {} },
+  cyclic, [cyclic], throwing, revoked.proxy, Object.create(null), { length: 3 }, withLength(Symbol('s')), withLength(throwing), withLength(Infinity), { then() {} }, { toJSON() { throw new RangeError('of toJSON'); } }, { toJSON() {} },
   { clientId: '\ud800', accessToken: 1 }, { ...tester, certificate: '{"version":1' }, { ...tester, certificate: cyclic },
   new Date(), new Date(NaN), new Date(-1), new Date(8.64e15), new URL('https://h/'), new URL('data:,x'), new Map(), new Uint8Array(3),
   () => {}, () => null, () => throwing, () => 'x', async () => null, Promise.resolve(), /x/, new Error('x'), new Request(url), Object.create(Request.prototype), Object.create(URL.prototype), Object.create(Date.prototype), globalThis,
@@ -101,6 +103,21 @@ test('any combination of strange values', () => {
     if (round % 500 === 0) assertWorks();
   }
   assertWorks();
+});
+
+test('getters may use the module themselves', () => {
+  const busy = (value) => {
+    // More credentials than stay prepared.
+    for (let index = 0; index < 20; index += 1) hawk.bewit(url, { clientId: `client-${index}`, accessToken: 'x' });
+    return value;
+  };
+  const reading = (target) => new Proxy(target, { get: (of, key) => busy(of[key]) });
+  for (const [name, right] of Object.entries(CALLS)) {
+    for (const [position, argument] of right.entries()) {
+      if (typeof argument !== 'object' || argument instanceof Request) continue;
+      hawk[name](...right.with(position, reading(argument)));
+    }
+  }
 });
 
 test('what a lookup returns may be anything too', () => {

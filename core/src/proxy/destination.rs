@@ -78,19 +78,19 @@ impl<'a> Destination<'a> {
     ///
     /// # Errors
     ///
-    /// As [`of`](Self::of), or the target has characters that no URI has.
+    /// As [`of`](Self::of), or the target has blanks or control characters.
     pub fn of_target(target: &'a str) -> Result<Self, RouteError> {
         let target = target.split_once('#').map_or(target, |(before, _fragment)| before);
         let absolute = target.split_once(':').and_then(|(_, rest)| rest.strip_prefix("//"));
-        let origin_form = match absolute {
-            Some(rest) if !target.starts_with('/') => {
-                rest.find('/').and_then(|slash| rest.get(slash..)).unwrap_or("/")
-            }
-            _ => target,
-        };
-        if !target.bytes().all(|b| b.is_ascii_graphic()) {
+        let absolute = absolute.filter(|_| !target.starts_with('/'));
+        if absolute.is_some_and(|rest| rest.starts_with('/'))
+            || target.bytes().any(|b| b == b' ' || b.is_ascii_control())
+        {
             return Err(RouteError::Target(shortened(target)));
         }
+        let origin_form = absolute.map_or(target, |rest| {
+            rest.find('/').and_then(|slash| rest.get(slash..)).unwrap_or("/")
+        });
         Self::of(origin_form)
     }
 
@@ -173,5 +173,58 @@ pub(super) fn shortened(text: &str) -> String {
     match text.get(..text.floor_char_boundary(200)) {
         Some(start) if start.len() < text.len() => format!("{start}.."),
         _ => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(target: &str) -> Option<String> {
+        Destination::of_target(target).unwrap().url("http://tc:81/deep")
+    }
+
+    #[test]
+    fn own_endpoints_go_by_the_whole_first_segment() {
+        for target in ["/bewit", "/bewit/", "/bewit?x", "/bewit/?x", "http://taskcluster/bewit"] {
+            assert_eq!(Destination::of_target(target), Ok(Destination::Bewit), "{target}");
+        }
+        assert_eq!(Destination::of_target("/credentials?x"), Ok(Destination::Credentials));
+        let longer = url("/credentials2/v1/x");
+        assert_eq!(longer.as_deref(), Some("http://tc:81/deep/api/credentials2/v1/x"));
+    }
+
+    #[test]
+    fn path_and_query_stay_as_they_are() {
+        for (target, expected) in [
+            ("/api/queue/v1/x?", "http://tc:81/deep/api/queue/v1/x?"),
+            ("/queue/v1/\"<é>\"?{}", "http://tc:81/deep/api/queue/v1/\"<é>\"?{}"),
+            ("/a.Example.com?x=1", "https://a.example.com/?x=1"),
+            ("/a.example.com/%2f/..#f", "https://a.example.com/%2f/.."),
+        ] {
+            assert_eq!(url(target).as_deref(), Some(expected));
+        }
+    }
+
+    #[test]
+    fn errors_name_what_was_found() {
+        for (target, expected) in [
+            ("*", "found \"*\""),
+            ("http:///x", "found \"http:///x\""),
+            ("/a b/v1/x", "found \"/a b/v1/x\""),
+            ("/x@/y", "\"x@\" is not the name"),
+            ("/a..b/y", "\"a..b\" is not the name"),
+            ("/a.b./y", "\"a.b.\" is not the name"),
+            ("/a.b:80/y", "\"a.b:80\" is not the name"),
+            ("/é.example/x", "\"é.example\" is not the name"),
+            ("/queue/v1", "found \"/queue/v1\""),
+            ("/api/queue/v1", "invalid /api path"),
+            ("http://taskcluster", "\"\" is not the name"),
+        ] {
+            let error = Destination::of_target(target).unwrap_err().to_string();
+            assert!(error.contains(expected), "{target}: {error}");
+        }
+        let long = Destination::of_target(&format!("/{}", "x".repeat(5000))).unwrap_err();
+        assert!(long.to_string().len() < 500, "{long}");
     }
 }

@@ -9,6 +9,19 @@ use crate::json::push_string;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProxyError {
+    /// What came is no request.
+    #[error("expected a request of HTTP/1.1 or HTTP/1.0, found something else: {0}")]
+    Malformed(String),
+    /// More comes before the body than any request needs.
+    #[error(
+        "expected a request with at most {fields} header fields and {bytes} bytes before its body, found a larger one"
+    )]
+    HeadTooLarge {
+        /// How many fields are read.
+        fields: usize,
+        /// How many bytes are read, fields and request line together.
+        bytes: usize,
+    },
     /// The request goes nowhere.
     #[error(transparent)]
     Route(#[from] RouteError),
@@ -132,9 +145,12 @@ impl ProxyError {
             Self::CredentialsFrom { .. } | Self::Browser(_) | Self::Host(_) => (403, "Forbidden"),
             Self::TooLarge { .. } => (413, "InputTooLarge"),
             Self::Sign(error) => (400, error.code()),
-            Self::BewitUrl(_) | Self::Credentials(_) | Self::TransferCoding | Self::Body(_) => {
-                (400, "InputError")
-            }
+            Self::HeadTooLarge { .. } => (431, "InputTooLarge"),
+            Self::BewitUrl(_)
+            | Self::Credentials(_)
+            | Self::TransferCoding
+            | Self::Body(_)
+            | Self::Malformed(_) => (400, "InputError"),
             Self::Unreachable { .. } => (502, "UpstreamUnreachable"),
             Self::TimedOut { .. } => (504, "UpstreamTimedOut"),
             Self::Internal => (500, "InternalServerError"),

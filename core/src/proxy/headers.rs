@@ -1,144 +1,126 @@
 use crate::credentials::{Credentials, Scope, scopes_to_json};
-use http::Uri;
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
-};
 
-/// Headers that are meant for the next hop alone (RFC 9110 section 7.6.1, and section 11.7 for
-/// those that authenticate to a proxy).
-const HOP_BY_HOP: [HeaderName; 9] = [
-    CONNECTION,
-    PROXY_AUTHENTICATE,
-    HeaderName::from_static("proxy-authentication-info"),
-    PROXY_AUTHORIZATION,
-    HeaderName::from_static("proxy-connection"),
-    HeaderName::from_static("keep-alive"),
-    TE,
-    TRANSFER_ENCODING,
-    UPGRADE,
-];
-
-/// Removes what is meant for this hop alone: the fixed list, `Connection`, and all that
-/// `Connection` names; and a `Content-Length` beside `Transfer-Encoding`, which counts for nothing
-/// (RFC 9112 section 6.3). Done before signing, so that `Connection: Authorization` strips nothing
-/// of ours.
+/// What a header field is to a proxy, by its name.
 ///
 /// ```
-/// use http::{HeaderMap, HeaderValue};
+/// use taskcluster_proxy_core::proxy::HeaderRole;
 ///
-/// let mut headers = HeaderMap::new();
-/// headers.insert("connection", HeaderValue::from_static("close, X-Hop"));
-/// headers.insert("x-hop", HeaderValue::from_static("1"));
-/// headers.insert("accept", HeaderValue::from_static("*/*"));
-/// taskcluster_proxy_core::proxy::strip_hop_by_hop(&mut headers);
-/// assert_eq!(headers.keys().collect::<Vec<_>>(), ["accept"]);
+/// assert_eq!(HeaderRole::of("keep-alive"), HeaderRole::HopByHop);
+/// assert_eq!(HeaderRole::of("Accept"), HeaderRole::EndToEnd);
 /// ```
-pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    // Most messages have none, and comparing names is cheaper than looking up each.
-    if !headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
-        return;
-    }
-    if headers.contains_key(TRANSFER_ENCODING) {
-        headers.remove(CONTENT_LENGTH);
-    }
-    let named: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|b| *b == b','))
-        .filter_map(|token| HeaderName::from_bytes(token.trim_ascii()).ok())
-        .collect();
-    for name in named.iter().chain(&HOP_BY_HOP) {
-        headers.remove(name);
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeaderRole {
+    /// It passes as it is.
+    EndToEnd,
+    /// `Authorization`: of a request, the proxy's own takes its place.
+    Authorization,
+    /// `Host`, likewise.
+    Host,
+    /// `Expect` passes; a proxy has to heed it, too (RFC 9110 section 10.1.1).
+    Expect,
+    /// `Content-Length`: passes, if the message is framed by it.
+    ContentLength,
+    /// `Transfer-Encoding`: for this hop alone.
+    TransferEncoding,
+    /// `Connection`: for this hop alone, and so is each field that it names.
+    Connection,
+    /// `TE`: for this hop alone.
+    Te,
+    /// Any other that is meant for this hop alone (RFC 9110 section 7.6.1, and section 11.7 for those
+    /// that authenticate to a proxy).
+    HopByHop,
+    /// One of those that the proxy puts on its answers: no upstream says that of it.
+    Reply,
+}
+
+const VERSION: &str = "X-Taskcluster-Proxy-Version";
+const REVISION: &str = "X-Taskcluster-Proxy-Revision";
+const PERM_CLIENT_ID: &str = "X-Taskcluster-Proxy-Perm-Clientid";
+const TEMP_CLIENT_ID: &str = "X-Taskcluster-Proxy-Temp-Clientid";
+const TEMP_SCOPES: &str = "X-Taskcluster-Proxy-Temp-Scopes";
+const AUTHORIZED_SCOPES: &str = "X-Taskcluster-Authorized-Scopes";
+const ENDPOINT: &str = "X-Taskcluster-Endpoint";
+
+impl HeaderRole {
+    /// The role of the field with this name, in any case.
+    pub fn of(name: &str) -> Self {
+        // On the way of every field of every message: few names get as far as a comparison.
+        let candidates: &[(&str, Self)] = match name.len() {
+            2 => &[("te", Self::Te)],
+            4 => &[("host", Self::Host)],
+            6 => &[("expect", Self::Expect)],
+            7 => &[("upgrade", Self::HopByHop)],
+            10 => &[("connection", Self::Connection), ("keep-alive", Self::HopByHop)],
+            13 => &[("authorization", Self::Authorization)],
+            14 => &[("content-length", Self::ContentLength)],
+            16 => &[("proxy-connection", Self::HopByHop)],
+            17 => &[("transfer-encoding", Self::TransferEncoding)],
+            18 => &[("proxy-authenticate", Self::HopByHop)],
+            19 => &[("proxy-authorization", Self::HopByHop)],
+            22 => &[(ENDPOINT, Self::Reply)],
+            25 => &[("proxy-authentication-info", Self::HopByHop)],
+            27 => &[(VERSION, Self::Reply)],
+            28 => &[(REVISION, Self::Reply)],
+            31 => &[(TEMP_SCOPES, Self::Reply), (AUTHORIZED_SCOPES, Self::Reply)],
+            33 => &[(PERM_CLIENT_ID, Self::Reply), (TEMP_CLIENT_ID, Self::Reply)],
+            _ => &[],
+        };
+        let found = candidates.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.map_or(Self::EndToEnd, |(_, role)| *role)
     }
 }
 
-/// Whether whoever sent these headers can make use of trailers. `TE` is for one hop alone: who passes
-/// such a request on says so for itself (RFC 9110 section 10.1.4).
-pub fn accepts_trailers(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(TE)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|b| *b == b','))
-        .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+/// The members of a field value that is a list: what `Connection` names, the codings in `TE` (RFC
+/// 9110 section 5.6.1).
+///
+/// ```
+/// use taskcluster_proxy_core::proxy::list_members;
+///
+/// let members: Vec<_> = list_members(b" close, ,X-Hop").collect();
+/// assert_eq!(members, [&b"close"[..], b"X-Hop"]);
+/// ```
+pub fn list_members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|b| *b == b',').map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
 }
 
-/// Whether anything but chunks was made of the body for this hop (RFC 9112 section 7). Nobody here
-/// undoes that, and `Transfer-Encoding` does not go on: it would be another body that does.
-pub fn has_transfer_coding(headers: &HeaderMap) -> bool {
-    let mut values = headers.get_all(TRANSFER_ENCODING).iter();
-    match (values.next(), values.next()) {
-        (None, _) => false,
-        (Some(value), None) => !value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"),
-        (Some(_), Some(_)) => true,
-    }
-}
-
-/// The headers that each answer of the proxy carries, made ready once for a set of credentials.
+/// The header fields that each answer of the proxy carries, made ready once for a set of credentials.
 #[derive(Clone, Debug)]
-pub struct ReplyHeaders {
-    headers: Vec<(HeaderName, HeaderValue)>,
-    /// Those that say something of other credentials than these: an upstream must not either.
-    absent: Vec<HeaderName>,
-}
-
-const VERSION: HeaderName = HeaderName::from_static("x-taskcluster-proxy-version");
-const REVISION: HeaderName = HeaderName::from_static("x-taskcluster-proxy-revision");
-const PERM_CLIENT_ID: HeaderName = HeaderName::from_static("x-taskcluster-proxy-perm-clientid");
-const TEMP_CLIENT_ID: HeaderName = HeaderName::from_static("x-taskcluster-proxy-temp-clientid");
-const TEMP_SCOPES: HeaderName = HeaderName::from_static("x-taskcluster-proxy-temp-scopes");
-const AUTHORIZED_SCOPES: HeaderName = HeaderName::from_static("x-taskcluster-authorized-scopes");
-const ENDPOINT: HeaderName = HeaderName::from_static("x-taskcluster-endpoint");
+pub struct ReplyHeaders(Vec<(&'static str, String)>);
 
 impl ReplyHeaders {
+    /// Where an answer came from: the name of the field that holds the URL that was asked for there.
+    pub const ENDPOINT: &str = ENDPOINT;
+
     /// Prepares them for `credentials`, and for the version and git revision of the program.
     pub fn new(version: &str, revision: &str, credentials: &Credentials) -> Self {
         let client_id = credentials.client_id.as_str();
-        let mut headers = vec![(VERSION, text(version)), (REVISION, text(revision))];
+        let mut fields = vec![(VERSION, text(version)), (REVISION, text(revision))];
         match &credentials.certificate {
-            None => headers.push((PERM_CLIENT_ID, text(client_id))),
+            None => fields.push((PERM_CLIENT_ID, text(client_id))),
             Some(certificate) => {
-                headers.push((TEMP_CLIENT_ID, text(client_id)));
-                headers.push((TEMP_SCOPES, json(certificate.scopes())));
+                fields.push((TEMP_CLIENT_ID, text(client_id)));
+                fields.push((TEMP_SCOPES, json(certificate.scopes())));
             }
         }
         if let Some(scopes) = &credentials.authorized_scopes {
-            headers.push((AUTHORIZED_SCOPES, json(scopes)));
+            fields.push((AUTHORIZED_SCOPES, json(scopes)));
         }
-        let mut absent = vec![PERM_CLIENT_ID, TEMP_CLIENT_ID, TEMP_SCOPES, AUTHORIZED_SCOPES];
-        absent.retain(|name| headers.iter().all(|(set, _)| set != name));
-        Self { headers, absent }
+        Self(fields)
     }
 
-    /// Puts them on an answer, in the place of any that came from upstream.
-    pub fn apply(&self, headers: &mut HeaderMap) {
-        for name in &self.absent {
-            headers.remove(name);
-        }
-        for (name, value) in &self.headers {
-            headers.insert(name, value.clone());
-        }
-    }
-
-    /// Says where an answer came from: the URL that was asked for there.
-    pub fn endpoint(upstream: &Uri, headers: &mut HeaderMap) {
-        let [scheme, authority] =
-            [upstream.scheme_str(), upstream.authority().map(|authority| authority.as_str())]
-                .map(Option::unwrap_or_default);
-        let resource = upstream.path_and_query().map_or("/", |resource| resource.as_str());
-        let url = [scheme, "://", authority, resource].concat();
-        headers
-            .insert(ENDPOINT, HeaderValue::try_from(url).unwrap_or(HeaderValue::from_static("")));
+    /// Names and values.
+    pub fn fields(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.0.iter().map(|(name, value)| (*name, value.as_str()))
     }
 }
 
-/// Versions, clientIds, URIs and JSON of scopes are made of characters that may stand in a header.
-/// Were one not, an empty value is better than no answer.
-fn text(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
+/// Versions, clientIds and JSON of scopes are made of characters that may stand in a header. Were one
+/// not, an empty value is better than a header that ends early.
+fn text(text: &str) -> String {
+    if text.chars().any(|c| c.is_ascii_control()) { String::new() } else { text.to_owned() }
 }
 
-fn json(scopes: &[Scope]) -> HeaderValue {
+fn json(scopes: &[Scope]) -> String {
     text(&scopes_to_json(scopes))
 }
 
@@ -147,102 +129,54 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_hop_by_hop_header_goes_and_no_other() {
-        let mut headers = HeaderMap::new();
+    fn every_hop_by_hop_header_is_known_and_no_other() {
+        for (name, role) in [
+            ("Keep-Alive", HeaderRole::HopByHop),
+            ("tE", HeaderRole::Te),
+            ("upgrade", HeaderRole::HopByHop),
+            ("proxy-authorization", HeaderRole::HopByHop),
+            ("proxy-authentication-info", HeaderRole::HopByHop),
+            ("proxy-connection", HeaderRole::HopByHop),
+            ("proxy-authenticate", HeaderRole::HopByHop),
+            ("transfer-encoding", HeaderRole::TransferEncoding),
+            ("CONNECTION", HeaderRole::Connection),
+            ("content-length", HeaderRole::ContentLength),
+            ("authorization", HeaderRole::Authorization),
+            ("host", HeaderRole::Host),
+            ("expect", HeaderRole::Expect),
+            ("x-taskcluster-proxy-revision", HeaderRole::Reply),
+            ("X-Taskcluster-Skip-Cache", HeaderRole::EndToEnd),
+            ("trailer", HeaderRole::EndToEnd),
+            ("via", HeaderRole::EndToEnd),
+            ("x-authorizatio", HeaderRole::EndToEnd),
+            ("", HeaderRole::EndToEnd),
+        ] {
+            assert_eq!(HeaderRole::of(name), role, "{name}");
+        }
         for name in [
-            "keep-alive",
-            "te",
-            "upgrade",
-            "proxy-authorization",
-            "proxy-connection",
-            "transfer-encoding",
-            "proxy-authenticate",
-            "x-one",
-            "x-two",
-            "authorization",
+            VERSION,
+            REVISION,
+            PERM_CLIENT_ID,
+            TEMP_CLIENT_ID,
+            TEMP_SCOPES,
+            AUTHORIZED_SCOPES,
+            ENDPOINT,
         ] {
-            headers.insert(name, HeaderValue::from_static("v"));
-        }
-        headers.append("connection", HeaderValue::from_static("X-One,,close"));
-        headers.append("connection", HeaderValue::from_static(" x-two ,Authorization, not a name"));
-        headers.append("trailer", HeaderValue::from_static("x-sum"));
-        headers.append("x-kept", HeaderValue::from_static("1"));
-        headers.append("x-kept", HeaderValue::from_static("2"));
-        strip_hop_by_hop(&mut headers);
-        let mut left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
-        left.sort_unstable();
-        assert_eq!(left, ["trailer", "x-kept"]);
-        assert_eq!(headers.get_all("x-kept").iter().count(), 2);
-    }
-
-    #[test]
-    fn chunks_are_no_coding() {
-        for (values, expected) in [
-            (&[][..], false),
-            (&["chunked"], false),
-            (&["Chunked "], false),
-            (&["gzip"], true),
-            (&["gzip, chunked"], true),
-            (&["gzip", "chunked"], true),
-            (&["chunked", "chunked"], true),
-        ] {
-            let mut headers = HeaderMap::new();
-            for value in values {
-                headers.append(TRANSFER_ENCODING, HeaderValue::from_static(value));
-            }
-            assert_eq!(has_transfer_coding(&headers), expected, "{values:?}");
+            assert_eq!(HeaderRole::of(&name.to_lowercase()), HeaderRole::Reply, "{name}");
         }
     }
 
     #[test]
-    fn trailers_are_accepted_by_name_alone() {
-        for (values, expected) in [
-            (&[][..], false),
-            (&["trailers"], true),
-            (&["gzip;q=0.5 , Trailers"], true),
-            (&["gzip", "trailers"], true),
-            (&["x-trailers", ""], false),
-        ] {
-            let mut headers = HeaderMap::new();
-            for value in values {
-                headers.append(TE, HeaderValue::from_static(value));
-            }
-            assert_eq!(accepts_trailers(&headers), expected, "{values:?}");
-        }
-    }
-
-    #[test]
-    fn a_length_goes_if_the_message_is_framed_in_another_way() {
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("3"));
-        strip_hop_by_hop(&mut headers);
-        assert!(headers.contains_key(CONTENT_LENGTH));
-        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-        strip_hop_by_hop(&mut headers);
-        assert!(headers.is_empty());
-    }
-
-    #[test]
-    fn ours_take_the_place_of_the_upstreams() {
+    fn they_say_whose_an_answer_is() {
         let mut credentials = Credentials::permanent("tester", "no-secret").unwrap();
         credentials.authorized_scopes = Some(vec![Scope::new("a:\"b\"").unwrap()]);
-        let mut headers = HeaderMap::new();
-        headers.append(VERSION, HeaderValue::from_static("forged"));
-        headers.append(VERSION, HeaderValue::from_static("forged"));
-        headers.append(TEMP_CLIENT_ID, HeaderValue::from_static("forged"));
-        let uri = Uri::from_static("https://tc.example.com/x?");
-        ReplyHeaders::new("1.2.3", "abc", &credentials).apply(&mut headers);
-        ReplyHeaders::endpoint(&uri, &mut headers);
+        let headers = ReplyHeaders::new("1.2.3", "a\nb", &credentials);
         let expected = [
-            ("x-taskcluster-proxy-version", "1.2.3"),
-            ("x-taskcluster-proxy-revision", "abc"),
-            ("x-taskcluster-proxy-perm-clientid", "tester"),
-            ("x-taskcluster-authorized-scopes", r#"["a:\"b\""]"#),
-            ("x-taskcluster-endpoint", "https://tc.example.com/x?"),
+            ("X-Taskcluster-Proxy-Version", "1.2.3"),
+            ("X-Taskcluster-Proxy-Revision", ""),
+            ("X-Taskcluster-Proxy-Perm-Clientid", "tester"),
+            ("X-Taskcluster-Authorized-Scopes", r#"["a:\"b\""]"#),
         ];
-        assert_eq!(headers.len(), expected.len());
-        for (name, value) in expected {
-            assert_eq!(headers[name], value);
-        }
+        assert!(headers.fields().eq(expected), "{headers:?}");
     }
 }

@@ -4,23 +4,17 @@
 mod browser;
 mod destination;
 mod error;
-#[cfg(feature = "http")]
 mod headers;
 mod host_policy;
 #[cfg(feature = "http")]
 mod retry;
 mod root_url;
-#[cfg(feature = "http")]
-mod route;
 
 pub use browser::{BrowserError, reject_browsers};
 pub use destination::{Destination, Form, RouteError};
 pub use error::ProxyError;
-#[cfg(feature = "http")]
-pub use headers::{ReplyHeaders, accepts_trailers, has_transfer_coding, strip_hop_by_hop};
+pub use headers::{HeaderRole, ReplyHeaders, list_members};
 pub use host_policy::{HostError, HostPattern, HostPatternError, HostPolicy, Special};
 #[cfg(feature = "http")]
 pub use retry::{Decision, Outcome, Repeatable, RetryPolicy};
 pub use root_url::{RootUrl, RootUrlError};
-#[cfg(feature = "http")]
-pub use route::{Route, Target, route};

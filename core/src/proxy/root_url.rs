@@ -14,10 +14,8 @@ pub struct RootUrl {
     text: String,
     /// Where in `text` the path starts: empty, or starts with `/` and does not end in one.
     prefix: usize,
-    #[cfg(feature = "http")]
-    scheme: http::uri::Scheme,
-    #[cfg(feature = "http")]
-    authority: http::uri::Authority,
+    secure: bool,
+    given_port: Option<u16>,
 }
 
 /// Why a text is not a root URL.
@@ -61,23 +59,25 @@ impl RootUrl {
         Ok(Self {
             text: format!("{scheme}://{authority}{}", resource.trim_end_matches('/')),
             prefix: scheme.len() + "://".len() + authority.len(),
-            #[cfg(feature = "http")]
-            scheme: scheme.parse().map_err(malformed)?,
-            #[cfg(feature = "http")]
-            authority: authority.parse().map_err(malformed)?,
+            secure: url.secure,
+            given_port: url.given_port,
         })
     }
 
-    /// http or https.
-    #[cfg(feature = "http")]
-    pub fn scheme(&self) -> &http::uri::Scheme {
-        &self.scheme
+    /// https rather than http.
+    pub fn is_secure(&self) -> bool {
+        self.secure
     }
 
     /// Host, in lower case, and port where one is given.
-    #[cfg(feature = "http")]
-    pub fn authority(&self) -> &http::uri::Authority {
-        &self.authority
+    pub fn authority(&self) -> &str {
+        let start = if self.secure { "https://" } else { "http://" }.len();
+        self.text.get(start..self.prefix).unwrap_or_default()
+    }
+
+    /// The port, where one is given.
+    pub fn given_port(&self) -> Option<u16> {
+        self.given_port
     }
 
     /// The text, without a slash at its end.
@@ -103,9 +103,4 @@ impl std::str::FromStr for RootUrl {
     fn from_str(text: &str) -> Result<Self, RootUrlError> {
         Self::parse(text)
     }
-}
-
-#[cfg(feature = "http")]
-fn malformed(error: http::uri::InvalidUri) -> UrlError {
-    UrlError::Malformed(error.to_string())
 }

@@ -2,6 +2,7 @@
 
 mod address;
 mod admit;
+mod connection;
 mod credentials_guard;
 mod linger;
 mod listen;
@@ -10,7 +11,6 @@ mod peer;
 mod serve;
 #[cfg(any(windows, test))]
 mod sid;
-mod stream;
 mod user;
 #[cfg(windows)]
 mod windows_api;
@@ -24,5 +24,4 @@ pub use owner::find_owner;
 pub use owner::{Owner, OwnerLookup};
 pub use peer::Peer;
 pub use serve::serve;
-pub use stream::Stream;
 pub use user::UserId;

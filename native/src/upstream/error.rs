@@ -1,10 +1,11 @@
+use crate::http1::{BodyError, FramingError, HeadError};
 use std::error::Error;
 use std::time::Duration;
 use taskcluster_proxy_core::credentials::SignError;
 use taskcluster_proxy_core::proxy::{HostError, Outcome, ProxyError};
 
 /// Why an attempt brought no answer.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError {
     /// There is no connection, for a reason that may pass.
@@ -28,6 +29,9 @@ pub enum SendError {
     /// The client's request ended before its time.
     #[error("{0}")]
     Client(String),
+    /// The client went away.
+    #[error("the client went away")]
+    Gone,
     /// The answer did not come before all retries had to end.
     #[error("no answer within {} seconds of retries", .0.as_secs_f32())]
     Budget(Duration),
@@ -46,6 +50,7 @@ impl SendError {
             | Self::Host(_)
             | Self::Unusable(_)
             | Self::Client(_)
+            | Self::Gone
             | Self::Budget(_)
             | Self::Sign(_) => Outcome::Hopeless,
         }
@@ -57,12 +62,31 @@ impl SendError {
             Self::Sign(error) => error.into(),
             Self::Host(error) => error.into(),
             Self::Client(reason) => ProxyError::Body(reason),
+            Self::Gone => ProxyError::Body(self.to_string()),
             Self::ConnectTimeout(_) | Self::Budget(_) => {
                 ProxyError::TimedOut { upstream, reason: self.to_string() }
             }
             Self::Connect(_) | Self::Refused(_) | Self::Broken(_) | Self::Unusable(_) => {
                 ProxyError::Unreachable { upstream, reason: self.to_string() }
             }
+        }
+    }
+}
+
+/// Of an answer.
+impl From<BodyError> for SendError {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::Cut | BodyError::Broken(_) | BodyError::Malformed(_) => {
+                Self::Broken(error.to_string())
+            }
+            BodyError::Head(HeadError::Malformed(_) | HeadError::Framing(FramingError::Length)) => {
+                Self::Broken(format!(
+                    "expected an answer of HTTP/1.1, found something else: {error}"
+                ))
+            }
+            // It would be the same the next time.
+            BodyError::Head(_) | BodyError::HeadTooLarge => Self::Unusable(error.to_string()),
         }
     }
 }

@@ -1,37 +1,36 @@
 //! Requests to upstreams: connect, sign, send, try again, stream.
 
-mod answer_first;
+mod body;
 mod connect;
 mod error;
+mod exchange;
+mod http2;
+mod link;
+mod origin;
 mod pool;
-mod replay;
 mod resolve;
 mod tls;
 
+pub use body::{Body, ReplayBudget, Taken};
 pub use connect::ProxyVariable;
 pub use error::SendError;
-pub use replay::{Attempt, Hold, Replay, ReplayBudget, Taken, Upload};
+pub use exchange::{Caller, DeliveryError, Exchanged};
+pub use origin::{Origin, Target};
 
 use crate::clock::{self, Nonces};
 use crate::config::Limits;
-use bytes::Bytes;
+use crate::http1::{Answer, Fields, Wire};
 use connect::Connector;
-use http::header::{AUTHORIZATION, EXPECT};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
-use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
-use pool::{Connection, Pool, Reuse};
-use std::pin::{Pin, pin};
+use exchange::Sending;
+use http::{Method, StatusCode};
+use link::{Head, Link};
+use pool::{Pool, Reuse};
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use taskcluster_proxy_core::credentials::Signer;
-use taskcluster_proxy_core::proxy::{
-    Decision, HostPolicy, Outcome, Repeatable, RetryPolicy, Target, has_transfer_coding,
-};
-use tokio::sync::Notify;
+use taskcluster_proxy_core::proxy::{Decision, HostPolicy, Outcome, Repeatable, RetryPolicy};
 use tokio::time::{Instant, timeout_at};
 
-pub(crate) use connect::{BUFFER, KEEPALIVE};
+pub(crate) use connect::KEEPALIVE;
 
 /// Everything that requests to upstreams share.
 #[derive(Debug)]
@@ -60,30 +59,21 @@ pub struct Outgoing<'a> {
     pub method: &'a Method,
     /// Where to.
     pub target: &'a Target,
-    /// All headers but those that say where to and from whom.
-    pub headers: HeaderMap,
-    /// The body.
-    pub body: Replay,
+    /// All header fields but those that say where to, from whom, and how the body is framed.
+    pub fields: &'a Fields,
+    /// Whether the body is kept back until the upstream asks for it.
+    pub expects_continue: bool,
+    /// Whether the caller can make use of trailers.
+    pub accepts_trailers: bool,
     /// Who signs; `None`: the request goes unsigned.
     pub signer: Option<&'a Signer>,
 }
 
-/// The answer to a request.
-#[derive(Debug)]
-pub struct Exchanged {
-    /// It, its body to follow.
-    pub answer: Response<UpstreamBody>,
-    /// How often the request was sent for it.
-    pub attempts: u32,
-    /// How much of the request's body went into it.
-    pub taken: Taken,
-}
-
-/// The head of an answer, and what its body depends on.
-struct Answer {
-    response: Response<Incoming>,
-    connection: Box<Connection>,
-    upload: Upload,
+/// An attempt that brought an answer.
+struct Answered {
+    answer: Answer,
+    link: Link,
+    sending: Sending,
 }
 
 impl Upstream {
@@ -101,192 +91,154 @@ impl Upstream {
         })
     }
 
-    /// Sends a request and returns the head of the answer, its body to follow. Tries again as the
-    /// retry policy says; when that gives up, an answer that came is returned as it is.
+    /// Sends a request with the body that comes from `caller`, and returns the head of the answer,
+    /// its body to follow. Tries again as the retry policy says; when that gives up, an answer that
+    /// came is returned as it is.
     ///
     /// # Errors
     ///
-    /// No attempt brought an answer.
-    pub async fn exchange(&self, outgoing: &Outgoing<'_>) -> Result<Exchanged, SendError> {
-        let Outgoing { method, target, body, .. } = outgoing;
+    /// No attempt brought an answer, or the caller went away.
+    pub async fn exchange(
+        &self,
+        outgoing: &Outgoing<'_>,
+        body: &mut Body,
+        caller: &mut Caller<'_>,
+    ) -> Result<Exchanged, SendError> {
+        let Outgoing { method, target, .. } = outgoing;
         let mut first_failure = None;
         let mut last_answer = None;
         let mut attempt = 1;
         loop {
-            let result = match first_failure {
-                None => self.attempt(outgoing).await,
-                Some(since) => self.attempt_until(since + self.policy.budget, outgoing).await,
-            };
+            let deadline = first_failure.map(|first: Instant| first + self.policy.budget);
+            let result = self.attempt(outgoing, body, caller, deadline).await;
             let outcome = match &result {
-                Ok(answer) => Outcome::Answered(answer.response.status()),
+                Ok(answered) => Outcome::Answered(
+                    StatusCode::from_u16(answered.answer.status).unwrap_or_default(),
+                ),
+                Err(SendError::Gone) => return Err(SendError::Gone),
                 Err(error) => error.outcome(),
             };
             let repeatable = Repeatable::new(target.form, method, body.is_kept());
-            let since = first_failure.map(|first: Instant| first.elapsed()).unwrap_or_default();
+            let since = first_failure.map(|first| first.elapsed()).unwrap_or_default();
             match self.policy.decide(attempt, since, outcome, repeatable, self.nonces.jitter()) {
-                // At once: an upload that goes on meanwhile could outgrow what is kept.
-                Decision::RetryAfter(delay) if body.rewind() => {
+                Decision::RetryAfter(delay) if body.is_kept() => {
                     tracing::debug!(attempt, ?outcome, ?delay, "trying again");
                     first_failure.get_or_insert_with(Instant::now);
                     last_answer = result.ok().or(last_answer);
-                    tokio::time::sleep(delay).await;
+                    caller.while_here(tokio::time::sleep(delay)).await?;
                     attempt += 1;
                 }
                 Decision::RetryAfter(_) | Decision::Deliver => {
-                    let taken = body.finish();
-                    // A connection is of further use if its request went out, or still does.
-                    let (answer, reusable) = match (result, last_answer) {
-                        (Ok(answer), _) => (answer, taken != Taken::Nothing),
-                        (Err(_), Some(answer)) => (answer, false),
+                    body.stop_keeping();
+                    let taken = body.taken();
+                    let (answered, is_last) = match (result, last_answer) {
+                        (Ok(answered), _) => (answered, true),
+                        (Err(_), Some(answered)) => (answered, false),
                         (Err(error), None) => return Err(error),
                     };
-                    let answer = self.deliver(answer, reusable);
-                    return Ok(Exchanged { answer, attempts: attempt, taken });
+                    let Answered { answer, link, mut sending } = answered;
+                    // A body that nobody has asked for yet will never be asked for; one that was
+                    // sent again has gone elsewhere.
+                    let reusable = is_last && taken != Taken::Nothing;
+                    if !reusable {
+                        sending.stop();
+                    }
+                    return Ok(Exchanged {
+                        answer,
+                        attempts: attempt,
+                        taken,
+                        link,
+                        sending,
+                        accepts_trailers: outgoing.accepts_trailers,
+                        reusable,
+                    });
                 }
             }
         }
     }
 
-    async fn attempt_until(
+    /// Streams the rest of an answer to `client`, to whom its head was begun, and what is left of the
+    /// request's body the other way.
+    ///
+    /// # Errors
+    ///
+    /// The client went away, or the upstream cuts the answer short.
+    pub async fn deliver(
         &self,
-        deadline: Instant,
-        outgoing: &Outgoing<'_>,
-    ) -> Result<Answer, SendError> {
-        let mut attempt = pin!(self.attempt(outgoing));
-        match timeout_at(deadline, &mut attempt).await {
-            Ok(result) => result,
-            // A long upload is no failure, and there is none to come that could take its place.
-            Err(_) if !outgoing.body.is_kept() => attempt.await,
-            Err(_) => Err(SendError::Budget(self.policy.budget)),
+        mut exchanged: Exchanged,
+        client: &mut Wire,
+        body: &mut Body,
+    ) -> Result<(), DeliveryError> {
+        exchanged.stream(client, body).await?;
+        if exchanged.is_reusable() {
+            self.pool.put(exchanged.link);
         }
+        Ok(())
     }
 
-    async fn attempt(&self, outgoing: &Outgoing<'_>) -> Result<Answer, SendError> {
-        let Outgoing { method, target, headers, body, signer } = outgoing;
+    async fn attempt(
+        &self,
+        outgoing: &Outgoing<'_>,
+        body: &mut Body,
+        caller: &mut Caller<'_>,
+        deadline: Option<Instant>,
+    ) -> Result<Answered, SendError> {
+        let Outgoing { method, target, .. } = outgoing;
+        let late = SendError::Budget(self.policy.budget);
         // Whether another attempt could take this one's place decides what connection is good
         // enough; that more of the body may come than fits counts as no.
         let repeatable = Repeatable::new(target.form, method, body.will_fit());
         let reuse = if repeatable == Repeatable::Yes { Reuse::Yes } else { Reuse::Http2 };
-        let asked = expects_continue(headers).then(|| Arc::new(Notify::new()));
-        let (body, upload) = body.attempt(asked.clone().map(Hold::new));
-        let mut request = Request::new(body);
-        if let Some(asked) = asked {
-            hyper::ext::on_informational(&mut request, move |interim| {
-                if interim.status() == StatusCode::CONTINUE {
-                    asked.notify_one();
+        let sign = || {
+            let sign = |signer: &Signer| {
+                let (nonce, url) = (self.nonces.next(), target.url());
+                signer.authorization_parts(method.as_str(), &url, clock::now(), &nonce)
+            };
+            outgoing.signer.map(sign).transpose()
+        };
+        let mut kept = self.pool.take(&target.origin, reuse);
+        loop {
+            // Before there is a connection: what cannot be signed needs none.
+            let mut authorization = sign()?;
+            let mut link = match kept.take() {
+                Some(link) => link,
+                None => {
+                    let connecting = self.pool.connect(&target.origin);
+                    let link = match deadline {
+                        None => caller.while_here(connecting).await?,
+                        Some(deadline) => {
+                            let connecting = timeout_at(deadline, connecting);
+                            let connected = caller.while_here(connecting).await?;
+                            connected.map_err(|_| late.clone())?
+                        }
+                    }?;
+                    // That may have taken a while, and a signature is good for the time it tells.
+                    authorization = sign()?;
+                    link
                 }
-            });
-        }
-        request.method_mut().clone_from(method);
-        request.headers_mut().clone_from(headers);
-        if let Some(signer) = signer {
-            let nonce = self.nonces.next();
-            let signed =
-                signer.authorization(method.as_str(), &target.uri, clock::now(), &nonce)?;
-            request.headers_mut().insert(AUTHORIZATION, signed);
-        }
-        let (response, connection) = self.pool.send(request, &target.uri, reuse).await?;
-        expect_usable(&response)?;
-        Ok(Answer { response, connection, upload })
-    }
-
-    fn deliver(&self, answer: Answer, reusable: bool) -> Response<UpstreamBody> {
-        let Answer { response, connection, upload } = answer;
-        response.map(|incoming| {
-            let held = Some(Held { connection, upload, reusable });
-            let mut body = UpstreamBody { incoming, held, cut: None, pool: Arc::clone(&self.pool) };
-            body.release_at_end();
-            body
-        })
-    }
-}
-
-/// What nobody asked for would be taken for something else by the client.
-fn expect_usable(response: &Response<Incoming>) -> Result<(), SendError> {
-    let reason = if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        "101 (Switching Protocols), which nobody asked for"
-    } else if has_transfer_coding(response.headers()) {
-        "a transfer coding other than chunked, which nobody asked for"
-    } else {
-        return Ok(());
-    };
-    Err(SendError::Unusable(reason.to_owned()))
-}
-
-/// Whether the client sends its body only when it is told to (RFC 9110 section 10.1.1).
-pub(crate) fn expects_continue(headers: &HeaderMap) -> bool {
-    headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
-}
-
-/// The body of an upstream's answer. When it has come to its end its connection is free again;
-/// dropped before that, the connection is closed.
-#[derive(Debug)]
-pub struct UpstreamBody {
-    incoming: Incoming,
-    held: Option<Held>,
-    /// Why it is cut short, if that is not told yet.
-    cut: Option<hyper::Error>,
-    pool: Arc<Pool>,
-}
-
-/// What goes when an answer has ended, or nobody reads it any more.
-#[derive(Debug)]
-struct Held {
-    connection: Box<Connection>,
-    upload: Upload,
-    /// Whether the connection can take another request after this one.
-    reusable: bool,
-}
-
-impl UpstreamBody {
-    fn release_at_end(&mut self) {
-        if self.incoming.is_end_stream() {
-            self.release();
-        }
-    }
-
-    fn release(&mut self) {
-        if let Some(Held { connection, upload, reusable: true }) = self.held.take() {
-            upload.go_on();
-            self.pool.put(connection);
-        }
-    }
-}
-
-impl Body for UpstreamBody {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        if let Some(error) = self.cut.take() {
-            return Poll::Ready(Some(Err(error)));
-        }
-        let frame = ready!(Pin::new(&mut self.incoming).poll_frame(context));
-        match frame {
-            None => self.release(),
-            // Nobody asks for what comes after them.
-            Some(Ok(ref frame)) if frame.is_trailers() => self.release(),
-            Some(Ok(_)) => self.release_at_end(),
-            Some(Err(error)) => {
-                self.held = None;
-                // An error ends the client's connection, and what came before would be lost, even
-                // the head: a pause lets hyper send it.
-                self.cut = Some(error);
-                context.waker().wake_by_ref();
-                return Poll::Pending;
+            };
+            link.begin(&Head {
+                method,
+                resource: &target.resource,
+                fields: outgoing.fields,
+                authorization: authorization.as_deref(),
+                accepts_trailers: outgoing.accepts_trailers,
+                framing: body.framing(),
+            })?;
+            let mut sending = Sending::new(outgoing.expects_continue && body.is_untouched());
+            let bodiless = *method == Method::HEAD;
+            let answer =
+                exchange::answer(&mut link, &mut sending, body, caller, bodiless, deadline);
+            match answer.await {
+                Ok(None) => return Err(late),
+                Ok(Some(answer)) => return Ok(Answered { answer, link, sending }),
+                // The upstream closed it while it was idle.
+                Err(SendError::Broken(_)) if link.was_stale() && reuse == Reuse::Yes => {}
+                Err(SendError::Broken(reason)) if link.is_unused() => {
+                    return Err(SendError::Connect(reason));
+                }
+                Err(error) => return Err(error),
             }
         }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
     }
 }

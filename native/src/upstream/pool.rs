@@ -1,71 +1,51 @@
 //! Connections that are kept between requests.
 
-use super::connect::{Connected, Connector};
-use super::error::{SendError, explain, find};
-use super::replay::{Attempt, ReplayError};
-use http::header::{CONNECTION, HOST, PROXY_AUTHORIZATION, TE};
-use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderValue, Request, Response, Uri, Version};
-use hyper::body::Incoming;
-use hyper::client::conn::{http1, http2};
+use super::connect::{Connected, Connector, Protocol};
+use super::error::SendError;
+use super::http2::{Opener, Stream2};
+use super::link::{Carrier, Link, Via};
+use super::origin::Origin;
+use crate::http1::Wire;
 use std::collections::HashMap;
-use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Wake, Waker};
 use std::time::{Duration, Instant};
-use tokio::task::AbortHandle;
+use tokio::sync::Notify;
+use tokio::time::timeout;
 
-/// Whom a connection leads to.
-#[derive(Clone, Debug, Eq)]
-struct Origin {
-    scheme: Scheme,
-    /// In lower case, as all that is routed here.
-    authority: Authority,
-}
-
-/// Sends requests over connections of its own, kept or new.
+/// Makes connections and keeps them while nobody uses them.
 #[derive(Debug)]
 pub(super) struct Pool {
     connector: Connector,
     idle_timeout: Duration,
     idle: Mutex<IdleConnections>,
+    bell: Arc<Bell>,
 }
 
 #[derive(Debug, Default)]
 struct IdleConnections {
-    by_origin: HashMap<Origin, Vec<Idle>>,
+    by_origin: HashMap<Arc<Origin>, Vec<Idle>>,
     /// A task goes through them from time to time, as long as there are any.
     swept: bool,
 }
 
 #[derive(Debug)]
 struct Idle {
-    /// In a box, as everywhere: it is handed from hand to hand with each request.
-    connection: Box<Connection>,
+    connection: Connection,
+    via: Option<Via>,
     since: Instant,
 }
 
-/// A connection of HTTP/1 that nobody else uses, or a handle on one of HTTP/2 that many share.
+/// One of HTTP/1.1 that nobody else uses, or a handle on one of HTTP/2 that many share.
 #[derive(Debug)]
-pub(super) struct Connection {
-    sender: Sender,
-    /// Requests go to an HTTP proxy, which wants to see the whole URI and, maybe, this.
-    via: Option<Via>,
-    origin: Origin,
-    /// What drives one of HTTP/1.
-    task: Option<AbortHandle>,
+enum Connection {
+    Http1(Wire),
+    Http2(Opener),
 }
 
-/// What a plain HTTP proxy on the way needs with each request.
-#[derive(Clone, Debug)]
-pub(super) struct Via {
-    pub(super) authorization: Option<HeaderValue>,
-}
-
-#[derive(Debug)]
-pub(super) enum Sender {
-    Http1(http1::SendRequest<Attempt>),
-    Http2(http2::SendRequest<Attempt>),
-}
+/// Rings when an idle connection is closed by the other side.
+#[derive(Debug, Default)]
+struct Bell(Notify);
 
 /// Whether a connection that was used before will do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,63 +60,63 @@ pub(super) enum Reuse {
 impl Pool {
     /// Connections made by `connector` are kept for `idle_timeout` when nobody uses them.
     pub(super) fn new(connector: Connector, idle_timeout: Duration) -> Self {
-        Self { connector, idle_timeout, idle: Mutex::default() }
+        Self { connector, idle_timeout, idle: Mutex::default(), bell: Arc::default() }
     }
 
-    /// Sends one request to the host of `uri` and waits for the head of its answer. The connection
-    /// comes along; it goes back by [`put`](Self::put) when the body has ended.
-    pub(super) async fn send(
-        self: &Arc<Self>,
-        mut request: Request<Attempt>,
-        uri: &Uri,
-        reuse: Reuse,
-    ) -> Result<(Response<Incoming>, Box<Connection>), SendError> {
-        let origin = origin(uri)?;
-        while let Some(mut connection) = self.take(&origin, reuse) {
-            match connection.try_send(request, uri).await {
-                Ok(answer) => return Ok((answer, connection)),
-                // It was closed before a byte of the request was on its way.
-                Err((_, Some(unsent))) => request = unsent,
-                Err((error, None)) => return Err(error),
-            }
-        }
-        let Connected { sender, via, task } = self.connector.connect(uri).await?;
-        let mut connection = Box::new(Connection { sender, via, origin, task });
-        if let Some(shared) = connection.share() {
-            self.keep(shared);
-        }
-        match connection.try_send(request, uri).await {
-            Ok(answer) => Ok((answer, connection)),
-            Err((error, _)) => Err(error),
-        }
-    }
-
-    /// Takes back a connection whose answer has ended.
-    pub(super) fn put(self: &Arc<Self>, connection: Box<Connection>) {
-        match &connection.sender {
-            // A handle on it is kept from the start.
-            Sender::Http2(_) => {}
-            Sender::Http1(sender) if sender.is_ready() => self.keep(connection),
-            Sender::Http1(sender) if sender.is_closed() => {}
-            // The request is still on its way, though its answer has ended.
-            Sender::Http1(_) => {
-                let pool = Arc::clone(self);
-                tokio::spawn(async move {
-                    if let Some(connection) = connection.ready().await {
-                        pool.keep(connection);
-                    }
-                });
-            }
-        }
-    }
-
-    fn keep(self: &Arc<Self>, connection: Box<Connection>) {
-        let idle = Idle { connection, since: Instant::now() };
+    /// A connection to `origin` that was used before.
+    pub(super) fn take(&self, origin: &Arc<Origin>, reuse: Reuse) -> Option<Link> {
         let mut connections = self.idle();
-        match connections.by_origin.get_mut(&idle.connection.origin) {
+        let same = connections.by_origin.get_mut(origin)?;
+        // The one used last is the one least likely to be closed meanwhile.
+        let usable = same.iter_mut().rposition(|idle| self.is_usable(idle, reuse))?;
+        let idle = same.get_mut(usable)?;
+        let via = idle.via.clone();
+        let carrier = match &idle.connection {
+            Connection::Http2(opener) => {
+                idle.since = Instant::now();
+                Carrier::Http2(Stream2::new(opener.clone()))
+            }
+            Connection::Http1(_) => match same.swap_remove(usable).connection {
+                Connection::Http1(wire) => Carrier::Http1(wire),
+                Connection::Http2(opener) => Carrier::Http2(Stream2::new(opener)),
+            },
+        };
+        let mut link = Link::new(carrier, Arc::clone(origin), via);
+        link.reused = true;
+        Some(link)
+    }
+
+    /// A new connection to `origin`.
+    pub(super) async fn connect(self: &Arc<Self>, origin: &Arc<Origin>) -> Result<Link, SendError> {
+        let Connected { protocol, via } = self.connector.connect(origin).await?;
+        let carrier = match protocol {
+            Protocol::Http1(wire) => Carrier::Http1(wire),
+            Protocol::Http2(opener) => {
+                self.keep(origin, Connection::Http2(opener.clone()), via.clone());
+                Carrier::Http2(Stream2::new(opener))
+            }
+        };
+        Ok(Link::new(carrier, Arc::clone(origin), via))
+    }
+
+    /// Takes back a connection whose request and answer have ended.
+    pub(super) fn put(self: &Arc<Self>, link: Link) {
+        // A handle on one of HTTP/2 is kept from the start.
+        if let Carrier::Http1(wire) = link.carrier {
+            self.keep(&link.origin, Connection::Http1(wire), link.via);
+        }
+    }
+
+    fn keep(self: &Arc<Self>, origin: &Arc<Origin>, connection: Connection, via: Option<Via>) {
+        let mut idle = Idle { connection, via, since: Instant::now() };
+        if !self.is_usable(&mut idle, Reuse::Yes) {
+            return;
+        }
+        let mut connections = self.idle();
+        match connections.by_origin.get_mut(origin) {
             Some(same) => same.push(idle),
             None => {
-                connections.by_origin.insert(idle.connection.origin.clone(), vec![idle]);
+                connections.by_origin.insert(Arc::clone(origin), vec![idle]);
             }
         }
         if !std::mem::replace(&mut connections.swept, true) {
@@ -144,18 +124,19 @@ impl Pool {
         }
     }
 
-    fn take(&self, origin: &Origin, reuse: Reuse) -> Option<Box<Connection>> {
-        let mut connections = self.idle();
-        let same = connections.by_origin.get_mut(origin)?;
-        // The one used last is the one least likely to be closed meanwhile.
-        let usable = same.iter().rposition(|idle| idle.is_usable(reuse, self.idle_timeout))?;
-        if let Some(idle) = same.get_mut(usable)
-            && let Some(shared) = idle.connection.share()
-        {
-            idle.since = Instant::now();
-            return Some(shared);
-        }
-        Some(same.swap_remove(usable).connection)
+    /// Whether it is still open; if so, the bell rings when it is closed.
+    fn is_usable(&self, idle: &mut Idle, reuse: Reuse) -> bool {
+        let open = match &mut idle.connection {
+            Connection::Http1(wire) => {
+                let waker = Waker::from(Arc::clone(&self.bell));
+                // Nobody has asked for anything: whatever comes is not an answer.
+                reuse == Reuse::Yes
+                    && wire.poll_gone(&mut Context::from_waker(&waker)).is_pending()
+                    && wire.has_nothing_unused()
+            }
+            Connection::Http2(opener) => opener.is_ready(),
+        };
+        open && idle.since.elapsed() < self.idle_timeout
     }
 
     fn idle(&self) -> MutexGuard<'_, IdleConnections> {
@@ -164,13 +145,24 @@ impl Pool {
     }
 }
 
-/// Closes what has been idle for too long; ends when nothing is left.
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.notify_one();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.notify_one();
+    }
+}
+
+/// Closes what the other side has closed, or has been idle for too long; ends when nothing is left.
 async fn sweep(pool: Arc<Pool>) {
     loop {
-        tokio::time::sleep(pool.idle_timeout / 4).await;
+        // Whether it was the bell or the time.
+        let _ = timeout(pool.idle_timeout / 4, pool.bell.0.notified()).await;
         let mut connections = pool.idle();
         connections.by_origin.retain(|_, same| {
-            same.retain(|idle| idle.is_usable(Reuse::Yes, pool.idle_timeout));
+            same.retain_mut(|idle| pool.is_usable(idle, Reuse::Yes));
             !same.is_empty()
         });
         if connections.by_origin.is_empty() {
@@ -178,128 +170,4 @@ async fn sweep(pool: Arc<Pool>) {
             return;
         }
     }
-}
-
-impl PartialEq for Origin {
-    fn eq(&self, other: &Self) -> bool {
-        self.authority.as_str() == other.authority.as_str() && self.scheme == other.scheme
-    }
-}
-
-/// The authority as a whole: its own hash is taken letter by letter, to tell no cases apart, which
-/// costs as much as all else that is done here for a request.
-impl Hash for Origin {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.authority.as_str().hash(state);
-    }
-}
-
-impl Idle {
-    fn is_usable(&self, reuse: Reuse, timeout: Duration) -> bool {
-        let open = match &self.connection.sender {
-            Sender::Http1(sender) => reuse == Reuse::Yes && sender.is_ready(),
-            Sender::Http2(sender) => sender.is_ready(),
-        };
-        open && self.since.elapsed() < timeout
-    }
-}
-
-impl Connection {
-    /// Another handle on the same connection, where there can be more than one.
-    fn share(&self) -> Option<Box<Self>> {
-        match &self.sender {
-            Sender::Http1(_) => None,
-            Sender::Http2(sender) => Some(Box::new(Self {
-                sender: Sender::Http2(sender.clone()),
-                via: self.via.clone(),
-                origin: self.origin.clone(),
-                task: None,
-            })),
-        }
-    }
-
-    /// The connection when it can take a request, unless it is closed before that.
-    async fn ready(mut self: Box<Self>) -> Option<Box<Self>> {
-        let ready = match &mut self.sender {
-            Sender::Http1(sender) => sender.ready().await,
-            Sender::Http2(sender) => sender.ready().await,
-        };
-        ready.is_ok().then_some(self)
-    }
-
-    /// Sends; a request of which nothing was sent comes back with the error.
-    async fn try_send(
-        &mut self,
-        mut request: Request<Attempt>,
-        uri: &Uri,
-    ) -> Result<Response<Incoming>, (SendError, Option<Request<Attempt>>)> {
-        let sent = match &mut self.sender {
-            Sender::Http1(sender) => {
-                *request.version_mut() = Version::HTTP_11;
-                *request.uri_mut() = match &self.via {
-                    Some(_) => uri.clone(),
-                    None => origin_form(uri),
-                };
-                let host = HeaderValue::from_str(self.origin.authority.as_str());
-                // A host is made of characters that may stand in a header.
-                request.headers_mut().insert(HOST, host.unwrap_or(HeaderValue::from_static("")));
-                if request.headers().contains_key(TE) {
-                    // RFC 9110 section 10.1.4: so that nobody passes it on unread.
-                    request.headers_mut().insert(CONNECTION, HeaderValue::from_static("TE"));
-                }
-                if let Some(authorization) =
-                    self.via.as_ref().and_then(|via| via.authorization.clone())
-                {
-                    request.headers_mut().insert(PROXY_AUTHORIZATION, authorization);
-                }
-                sender.try_send_request(request).await
-            }
-            Sender::Http2(sender) => {
-                // hyper does not tell of 100 (Continue) there.
-                request.body_mut().proceed();
-                // There the URI says it (RFC 9113 section 8.3.1).
-                request.headers_mut().remove(HOST);
-                *request.version_mut() = Version::HTTP_2;
-                *request.uri_mut() = uri.clone();
-                sender.try_send_request(request).await
-            }
-        };
-        sent.map_err(|mut failed| {
-            let unsent = failed.take_message();
-            let error = failed.into_error();
-            let reason = explain(&error);
-            match find::<ReplayError>(&error) {
-                Some(ReplayError::Client(_)) => (SendError::Client(reason), unsent),
-                // It would be as large the next time.
-                _ if error.is_parse_too_large() => (SendError::Unusable(reason), unsent),
-                _ => (SendError::Broken(reason), unsent),
-            }
-        })
-    }
-}
-
-/// In the middle of an exchange, a connection that nobody holds any more ends at once. Left to
-/// itself it would first send what it has taken of the request, which can take for ever.
-impl Drop for Connection {
-    fn drop(&mut self) {
-        if let (Sender::Http1(sender), Some(task)) = (&self.sender, &self.task)
-            && !sender.is_ready()
-        {
-            task.abort();
-        }
-    }
-}
-
-fn origin(uri: &Uri) -> Result<Origin, SendError> {
-    match (uri.scheme(), uri.authority()) {
-        (Some(scheme), Some(authority)) => {
-            Ok(Origin { scheme: scheme.clone(), authority: authority.clone() })
-        }
-        _ => Err(SendError::Refused(format!("expected an absolute URI, found {uri}"))),
-    }
-}
-
-/// Path and query alone, as a server wants to see them.
-fn origin_form(uri: &Uri) -> Uri {
-    Uri::from(uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/")))
 }

@@ -39,7 +39,6 @@ struct Soak {
 }
 
 #[test]
-#[ignore = "a long run has yet to show that no descriptor stays open: CONTRIBUTING, Tests"]
 fn every_answer_is_right_and_nothing_is_left_behind() {
     let length = SECOND * from_environment("SOAK_SECONDS").map_or(10, |seconds| seconds as u32);
     let seed = from_environment("SOAK_SEED").unwrap_or_else(seed_from_the_clock);

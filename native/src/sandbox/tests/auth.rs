@@ -163,7 +163,7 @@ async fn bewits_are_authenticated_for_others() {
     let story = Story::begin().await;
     let resource = story.bewit("/x", now().plus(Duration::from_secs(60)));
     let root_url = story.sandbox.root_url();
-    let port = root_url.authority().port_u16().unwrap();
+    let port = root_url.given_port().unwrap();
     let request = json!({"method": "get", "resource": resource, "host": "127.0.0.1", "port": port});
     let answer = story.call("POST", HAWK, request).await.ok();
     assert_eq!(answer["clientId"], "tester", "{answer}");

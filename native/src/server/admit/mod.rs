@@ -3,8 +3,9 @@
 mod tests;
 
 use super::owner::HINT;
-use super::{Owner, OwnerLookup, Peer, Stream, UserId};
+use super::{Owner, OwnerLookup, Peer, UserId};
 use crate::config::Admission;
+use crate::http1::Stream;
 use ipnet::IpNet;
 use std::fmt;
 use std::io;

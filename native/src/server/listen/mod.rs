@@ -5,8 +5,9 @@ mod unix;
 
 pub use inherited::Inherited;
 
-use super::{Peer, Stream};
+use super::Peer;
 use crate::config::{Admission, Listen, SocketFile};
+use crate::http1::Stream;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;

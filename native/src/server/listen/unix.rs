@@ -3,7 +3,8 @@
 use super::ListenError;
 use super::tcp::BACKLOG;
 use crate::config::SocketFile;
-use crate::server::{Owner, Peer, Stream, UserId};
+use crate::http1::Stream;
+use crate::server::{Owner, Peer, UserId};
 use nix::sys::stat::{Mode, umask};
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::fs;

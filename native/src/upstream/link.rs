@@ -1,0 +1,216 @@
+//! A connection to an upstream while it carries one request.
+
+use super::error::SendError;
+use super::http2::Stream2;
+use super::origin::Origin;
+use crate::http1::{Answer, BodyError, Fields, Framing, Piece, Wire};
+use http::{HeaderValue, Method};
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+/// One request on its way, and its answer.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) carrier: Carrier,
+    pub(super) origin: Arc<Origin>,
+    /// Requests go to an HTTP proxy, which wants to see the whole URI and, maybe, this.
+    pub(super) via: Option<Via>,
+    /// Whether it carried another request before.
+    pub(super) reused: bool,
+    /// Whether anything of an answer came.
+    pub(super) answered: bool,
+    /// Whether the upstream has asked for the body (100 Continue).
+    asked: bool,
+}
+
+/// What a plain HTTP proxy on the way needs with each request.
+#[derive(Clone, Debug)]
+pub(super) struct Via {
+    pub(super) authorization: Option<HeaderValue>,
+}
+
+/// HTTP/1.1, of which the whole connection is the request's, or a stream of HTTP/2.
+#[derive(Debug)]
+pub(super) enum Carrier {
+    Http1(Wire),
+    Http2(Stream2),
+}
+
+/// The head of a request as it goes to an upstream.
+pub(super) struct Head<'a> {
+    pub(super) method: &'a Method,
+    pub(super) resource: &'a str,
+    pub(super) fields: &'a Fields,
+    /// Signed for this one attempt.
+    pub(super) authorization: Option<&'a str>,
+    pub(super) accepts_trailers: bool,
+    pub(super) framing: Framing,
+}
+
+impl Link {
+    pub(super) fn new(carrier: Carrier, origin: Arc<Origin>, via: Option<Via>) -> Self {
+        Self { carrier, origin, via, reused: false, answered: false, asked: false }
+    }
+
+    /// Begins a request.
+    pub(super) fn begin(&mut self, head: &Head<'_>) -> Result<(), SendError> {
+        let via = self.via.as_ref();
+        match &mut self.carrier {
+            Carrier::Http2(stream) => {
+                // hyper does not tell of 100 (Continue) there.
+                self.asked = true;
+                stream.begin(head, &self.origin)
+            }
+            Carrier::Http1(wire) => {
+                let into = wire.begin(head.framing);
+                push(into, &[head.method.as_str(), " "]);
+                if via.is_some() {
+                    push(into, &[self.origin.as_str()]);
+                }
+                push(into, &[head.resource, " HTTP/1.1\r\nHost: ", self.origin.authority()]);
+                push(into, &["\r\n"]);
+                into.extend_from_slice(head.fields.as_bytes());
+                if let Some(authorization) = head.authorization {
+                    push(into, &["Authorization: ", authorization, "\r\n"]);
+                }
+                if head.accepts_trailers {
+                    // RFC 9110 section 10.1.4: named, so that nobody passes it on unread.
+                    push(into, &["TE: trailers\r\nConnection: TE\r\n"]);
+                }
+                if head.framing == Framing::Chunked {
+                    push(into, &["Transfer-Encoding: chunked\r\n"]);
+                }
+                if let Some(authorization) = via.and_then(|via| via.authorization.as_ref()) {
+                    push(into, &["Proxy-Authorization: "]);
+                    into.extend_from_slice(authorization.as_bytes());
+                    push(into, &["\r\n"]);
+                }
+                push(into, &["\r\n"]);
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes some of the body; how much.
+    pub(super) fn poll_write(
+        &mut self,
+        context: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.carrier {
+            Carrier::Http1(wire) => wire.poll_write(context, data),
+            Carrier::Http2(stream) => stream.poll_write(context, data),
+        }
+    }
+
+    /// Writes what was begun and has no body yet.
+    pub(super) fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.carrier {
+            Carrier::Http1(wire) => wire.poll_flush(context),
+            Carrier::Http2(_) => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Writes what is left, and the end of the body.
+    pub(super) fn poll_finish(
+        &mut self,
+        context: &mut Context<'_>,
+        trailers: &Fields,
+    ) -> Poll<io::Result<()>> {
+        match &mut self.carrier {
+            Carrier::Http1(wire) => wire.poll_finish(context, trailers),
+            Carrier::Http2(stream) => stream.poll_finish(context, trailers),
+        }
+    }
+
+    /// The head of the answer. Ready without one when the upstream asks for the body.
+    pub(super) fn poll_answer(
+        &mut self,
+        context: &mut Context<'_>,
+        bodiless: bool,
+    ) -> Poll<Result<Option<Answer>, SendError>> {
+        loop {
+            let answer = match &mut self.carrier {
+                Carrier::Http1(wire) => match ready!(wire.poll_answer(context, bodiless)) {
+                    Ok(answer) => answer,
+                    Err(error) => {
+                        self.answered |= !wire.has_nothing_unused();
+                        return Poll::Ready(Err(error.into()));
+                    }
+                },
+                Carrier::Http2(stream) => ready!(stream.poll_answer(context, bodiless))?,
+            };
+            self.answered = true;
+            match answer.status {
+                101 => {
+                    let reason = "101 (Switching Protocols), which nobody asked for".to_owned();
+                    return Poll::Ready(Err(SendError::Unusable(reason)));
+                }
+                100 if !self.asked => {
+                    self.asked = true;
+                    return Poll::Ready(Ok(None));
+                }
+                100..=199 => {}
+                _ => return Poll::Ready(Ok(Some(answer))),
+            }
+        }
+    }
+
+    /// What comes next of the answer's body.
+    pub(super) fn poll_piece(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Piece, BodyError>> {
+        match &mut self.carrier {
+            Carrier::Http1(wire) => wire.poll_piece(context),
+            Carrier::Http2(stream) => stream.poll_piece(context),
+        }
+    }
+
+    pub(super) fn piece(&mut self) -> &[u8] {
+        match &mut self.carrier {
+            Carrier::Http1(wire) => wire.piece(),
+            Carrier::Http2(stream) => stream.piece(),
+        }
+    }
+
+    pub(super) fn consume(&mut self, count: usize) {
+        match &mut self.carrier {
+            Carrier::Http1(wire) => wire.consume(count),
+            Carrier::Http2(stream) => stream.consume(count),
+        }
+    }
+
+    /// What came after the answer's body.
+    pub(super) fn trailers(&self) -> &Fields {
+        match &self.carrier {
+            Carrier::Http1(wire) => wire.trailers(),
+            Carrier::Http2(stream) => stream.trailers(),
+        }
+    }
+
+    /// Whether the upstream has asked for the body, or cannot.
+    pub(super) fn has_asked(&self) -> bool {
+        self.asked
+    }
+
+    /// Whether the request, should it have got nowhere, can be sent on another connection as if it
+    /// had not been sent on this one: an upstream may close one that was idle at any time.
+    pub(super) fn was_stale(&self) -> bool {
+        self.reused && !self.answered
+    }
+
+    /// Whether nothing of the request was sent.
+    pub(super) fn is_unused(&self) -> bool {
+        match &self.carrier {
+            Carrier::Http1(wire) => !wire.has_sent(),
+            // What hyper could not send it gives back.
+            Carrier::Http2(_) => false,
+        }
+    }
+}
+
+fn push(into: &mut Vec<u8>, parts: &[&str]) {
+    parts.iter().for_each(|part| into.extend_from_slice(part.as_bytes()));
+}
