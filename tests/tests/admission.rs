@@ -29,16 +29,21 @@ fn a_user_and_root_get_in_and_others_do_not() {
 /// The same two ends, one user after the other: what was found for one is nothing for the next.
 #[test]
 fn a_port_that_another_user_had_before() {
-    if !can_be_others(&[["curl", "--version"]]) {
+    if !can_be_others(&[["/usr/bin/python3", "--version"]]) {
         return;
     }
     let proxy = Proxy::sandbox().args(["--allowed-user", "nobody"]).start();
-    let port = port_of_our_own().to_string();
-    let url = format!("{}/api/queue/v1/ping", proxy.url());
-    for (uid, status) in [(NOBODY, 200), (DAEMON, 0), (NOBODY, 200)] {
-        // Of HTTP/1.0, so that the proxy closes first and is left with the TIME_WAIT.
-        let args = ["--http1.0", "--local-port", &port, &url];
-        assert_eq!(status_for(uid, &args), status, "uid {uid}");
+    let port = port_of_our_own();
+    // Reads to the end, so that the proxy closes first and is left with the TIME_WAIT.
+    let script = format!(
+        "import socket\ns = socket.socket()\ns.bind(('127.0.0.1', {port}))\n\
+         s.connect(('127.0.0.1', {}))\ns.sendall(b'GET /api/queue/v1/ping HTTP/1.0\\r\\n\\r\\n')\n\
+         while data := s.recv(9999): print(data.decode())",
+        proxy.address().port()
+    );
+    for (uid, served) in [(NOBODY, true), (DAEMON, false), (NOBODY, true)] {
+        let mut client = users::as_user(uid, "/usr/bin/python3");
+        assert_eq!(is_served(client.args(["-c", &script])), served, "uid {uid}");
     }
     assert!(proxy.wait_for_log("Rejected connection: ").contains("of uid 1, expected"));
 }
