@@ -12,13 +12,15 @@ use std::thread;
 pub struct Proxy {
     child: Child,
     output: Output,
-    address: SocketAddr,
+    address: Option<SocketAddr>,
     sandbox: Option<String>,
 }
 
 /// What the proxy is to be started with: on a free port of 127.0.0.1, unless told otherwise.
 #[derive(Clone, Debug)]
 pub struct ProxyBuilder {
+    under: Vec<OsString>,
+    tcp: bool,
     ip_address: Option<String>,
     port: u16,
     args: Vec<OsString>,
@@ -48,12 +50,12 @@ impl Proxy {
 
     /// Where it listens; where that is every interface, the loopback one.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.address.expect("the proxy listens over TCP")
     }
 
     /// `http://<address>`: what a task has as its `TASKCLUSTER_PROXY_URL`.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.address())
     }
 
     /// The root URL of the embedded deployment.
@@ -63,12 +65,12 @@ impl Proxy {
 
     /// A new connection to it.
     pub fn connect(&self) -> Connection {
-        Connection::open(self.address)
+        Connection::open(self.address())
     }
 
     /// Sends one request over a connection of its own, and reads the response.
     pub fn exchange(&self, request: impl AsRef<[u8]>) -> Response {
-        crate::exchange(self.address, request)
+        crate::exchange(self.address(), request)
     }
 
     /// Gets this, over a connection of its own.
@@ -171,6 +173,8 @@ impl Drop for Proxy {
 impl ProxyBuilder {
     fn new() -> Self {
         Self {
+            under: Vec::new(),
+            tcp: true,
             ip_address: Some("127.0.0.1".to_owned()),
             port: 0,
             args: Vec::new(),
@@ -204,14 +208,34 @@ impl ProxyBuilder {
         self
     }
 
+    /// Listens on what the arguments say, and not on a port.
+    pub fn without_tcp(mut self) -> Self {
+        self.tcp = false;
+        self
+    }
+
+    /// Is started by this program, which ends in being the proxy's process itself.
+    pub fn under(mut self, program: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        self.under = program.into_iter().map(|word| word.as_ref().to_owned()).collect();
+        self
+    }
+
     /// Starts it, and waits until it listens.
     pub fn start(self) -> Proxy {
         let mut listening = self.command();
-        listening.args(["--port", &self.port.to_string()]);
-        listening.args(self.ip_address.iter().flat_map(|address| ["--ip-address", address]));
+        if self.tcp {
+            listening.args(["--port", &self.port.to_string()]);
+            listening.args(self.ip_address.iter().flat_map(|address| ["--ip-address", address]));
+        }
         let (mut child, output) = spawn(listening);
         let told = (|| {
-            let address = output.wait_for(listening_on)?;
+            let address = match self.tcp {
+                true => Some(output.wait_for(listening_on)?),
+                false => {
+                    output.wait_for(|line| word_after(line, "listening on "))?;
+                    None
+                }
+            };
             let sandbox = match self.sandbox {
                 true => Some(output.wait_for(|line| word_after(line, "sandbox at "))?),
                 false => None,
@@ -233,7 +257,9 @@ impl ProxyBuilder {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(binary());
+        let mut words = self.under.iter().map(OsString::as_os_str).chain([binary().as_os_str()]);
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command.args(words);
         environment::neutralise(&mut command);
         command.args(&self.args).envs(self.env.iter().map(|(name, value)| (name, value)));
         command

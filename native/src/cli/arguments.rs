@@ -62,6 +62,12 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "seconds", verbatim_doc_comment, help_heading = DEPLOYMENT)]
     pub(super) credentials_drain: Option<OsString>,
 
+    /// Take PUT /credentials from root alone,
+    /// from the proxy's own user (same-user), or
+    /// from any. [default any]
+    #[arg(long, value_name = "who", verbatim_doc_comment, help_heading = DEPLOYMENT)]
+    pub(super) credentials_from: Option<OsString>,
+
     /// Listen on this port; 0 for any free one.
     /// [default 8080]
     #[arg(short, long, value_name = "port", verbatim_doc_comment, help_heading = CONNECTIONS)]
@@ -71,6 +77,17 @@ pub(super) struct Arguments {
     /// [default all, IPv4 and IPv6]
     #[arg(short, long, value_name = "address", verbatim_doc_comment, help_heading = CONNECTIONS)]
     pub(super) ip_address: Option<OsString>,
+
+    /// Listen on a Unix socket here. Instead of
+    /// TCP, unless --port or --ip-address is
+    /// given as well.
+    #[arg(long, value_name = "path", verbatim_doc_comment, help_heading = CONNECTIONS)]
+    pub(super) socket: Option<OsString>,
+
+    /// The permissions of its file.
+    /// [default 600]
+    #[arg(long, value_name = "octal", verbatim_doc_comment, help_heading = CONNECTIONS)]
+    pub(super) socket_mode: Option<OsString>,
 
     /// Accept connections of this user and of
     /// root alone. [default of everyone]
@@ -83,6 +100,20 @@ pub(super) struct Arguments {
     /// 172.17.0.0/16. Listen on 127.0.0.1, too.
     #[arg(long, value_name = "cidr", verbatim_doc_comment, help_heading = CONNECTIONS)]
     pub(super) allowed_network: Option<OsString>,
+
+    /// Refuse requests of web pages, and to other
+    /// Hosts than taskcluster, localhost and the
+    /// address that is connected to.
+    #[arg(long, verbatim_doc_comment, help_heading = CONNECTIONS)]
+    pub(super) reject_browsers: bool,
+
+    /// Let /<host>/<path> lead only here: to a
+    /// name, to *.<name>, or to * for all. May be
+    /// repeated. [default all but loopback,
+    /// link-local and cloud metadata, which have
+    /// to be named]
+    #[arg(long, value_name = "pattern", verbatim_doc_comment, help_heading = CONNECTIONS)]
+    pub(super) allow_host: Vec<OsString>,
 
     /// Wait this long for a connection to an
     /// upstream. [default 10]

@@ -2,6 +2,7 @@ use super::{Answer, Buffer, Decoder, Encoder, Fields, Framing, HeadError, Malfor
 use super::{Step, Stream};
 use std::io;
 use std::task::{Context, Poll, ready};
+use tokio::net::TcpStream;
 
 /// A connection: one message is read from it and one written to it at a time.
 #[derive(Debug)]
@@ -244,7 +245,7 @@ impl Wire {
     /// the end of a body, nothing else tells that the body is not whole.
     pub fn reset_at_end(&self) {
         // Where that cannot be, it ends as always.
-        let _ = self.stream.tcp().set_zero_linger();
+        let _ = self.stream.tcp().map(TcpStream::set_zero_linger);
     }
 
     /// A head that comes byte by byte is looked at line by line.

@@ -2,7 +2,7 @@ use crate::http1::{BodyError, FramingError, HeadError};
 use std::error::Error;
 use std::time::Duration;
 use taskcluster_proxy_core::credentials::SignError;
-use taskcluster_proxy_core::proxy::{Outcome, ProxyError};
+use taskcluster_proxy_core::proxy::{HostError, Outcome, ProxyError};
 
 /// Why an attempt brought no answer.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -14,6 +14,9 @@ pub enum SendError {
     /// There is no connection, for a reason that will stay.
     #[error("cannot connect: {0}")]
     Refused(String),
+    /// There must be no connection.
+    #[error(transparent)]
+    Host(HostError),
     /// There was no connection in time.
     #[error("no connection within {} seconds", .0.as_secs_f32())]
     ConnectTimeout(Duration),
@@ -44,6 +47,7 @@ impl SendError {
             Self::Connect(_) | Self::ConnectTimeout(_) => Outcome::NothingSent,
             Self::Broken(_) => Outcome::Broken,
             Self::Refused(_)
+            | Self::Host(_)
             | Self::Unusable(_)
             | Self::Client(_)
             | Self::Gone
@@ -56,6 +60,7 @@ impl SendError {
     pub fn into_proxy_error(self, upstream: String) -> ProxyError {
         match self {
             Self::Sign(error) => error.into(),
+            Self::Host(error) => error.into(),
             Self::Client(reason) => ProxyError::Body(reason),
             Self::Gone => ProxyError::Body(self.to_string()),
             Self::ConnectTimeout(_) | Self::Budget(_) => {

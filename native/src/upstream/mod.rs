@@ -8,6 +8,7 @@ mod http2;
 mod link;
 mod origin;
 mod pool;
+mod resolve;
 mod tls;
 
 pub use body::{Body, ReplayBudget, Taken};
@@ -26,7 +27,7 @@ use link::{Head, Link};
 use pool::{Pool, Reuse};
 use std::sync::Arc;
 use taskcluster_proxy_core::credentials::Signer;
-use taskcluster_proxy_core::proxy::{Decision, Outcome, Repeatable, RetryPolicy};
+use taskcluster_proxy_core::proxy::{Decision, HostPolicy, Outcome, Repeatable, RetryPolicy};
 use tokio::time::{Instant, timeout_at};
 
 pub(crate) use connect::KEEPALIVE;
@@ -76,13 +77,13 @@ struct Answered {
 }
 
 impl Upstream {
-    /// Nothing is connected or read before the first request.
+    /// Nothing is connected or read before the first request. Requests go where `hosts` lets them.
     ///
     /// # Errors
     ///
     /// The environment names a proxy that is none, or the system has no randomness to give.
-    pub fn new(limits: &Limits) -> Result<Self, SetupError> {
-        let connector = Connector::new(limits.connect_timeout)?;
+    pub fn new(limits: &Limits, hosts: Arc<HostPolicy>) -> Result<Self, SetupError> {
+        let connector = Connector::new(limits.connect_timeout, hosts)?;
         Ok(Self {
             pool: Arc::new(Pool::new(connector, limits.upstream_idle_timeout)),
             policy: limits.retries,

@@ -15,7 +15,7 @@ fn port_in_every_form() {
         &["--p=80"],
         &["--port", "+80"],
     ] {
-        assert_eq!(run(args).listen.port, 80, "{args:?}");
+        assert_eq!(run(args).listen.unwrap().port, 80, "{args:?}");
     }
 }
 
@@ -24,7 +24,7 @@ fn options_and_scopes_interleave() {
     let config = run(&["a", "--port", "80", "b*", "-t", "-task", "c"]);
     assert_eq!(scopes(&config), ["a", "b*", "c"]);
     assert_eq!(config.task_id.as_deref(), Some("-task"));
-    assert_eq!(config.listen.port, 80);
+    assert_eq!(config.listen.unwrap().port, 80);
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn unique_prefixes_of_the_references_options() {
 fn prefixes_of_new_options() {
     let empty = Env::new();
     assert!(matches!(config(&["--sa"], &empty).deployment, Deployment::Sandbox));
-    assert_eq!(run(&["--cr", "1"]).credentials_drain, Duration::from_secs(1));
+    assert_eq!(run(&["--credentials-d", "1"]).credentials_drain, Duration::from_secs(1));
     assert_eq!(run(&["--l", "warn"]).log_level, tracing::Level::WARN);
 }
 
@@ -107,7 +107,7 @@ fn mistakes() {
         (
             &["--c=x"],
             "option --c could be any of --client-id, --certificate, --credentials-drain, \
-             --connect-timeout: write it out (see --help)",
+             --credentials-from, --connect-timeout: write it out (see --help)",
         ),
         (&["--port", "1", "-p2"], "option --port given more than once (see --help)"),
         (&["--sandbox", "--sandbox"], "option --sandbox given more than once (see --help)"),
