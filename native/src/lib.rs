@@ -6,6 +6,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod credentials;
+mod diagnosis;
 pub mod env;
 pub mod http1;
 pub mod log;

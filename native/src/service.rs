@@ -1,7 +1,7 @@
 //! One request: find out what it is for, do that, answer.
 
-use crate::clock;
 use crate::credentials::{Lease, Store};
+use crate::diagnosis::diagnose;
 use crate::http1::{BodyError, Buffer, Framing, FramingError, HeadError, MAX_FIELDS};
 use crate::http1::{Piece, Request, Wire};
 use crate::reply::{Head, Reader, Reply};
@@ -14,10 +14,11 @@ use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::Credentials;
 use taskcluster_proxy_core::hawk::{HttpUrl, UrlError};
 use taskcluster_proxy_core::proxy::{
-    Destination, Form, HostPolicy, ProxyError, RootUrl, reject_browsers,
+    Destination, Form, HostPolicy, ProxyError, ReplyHeaders, RootUrl, reject_browsers,
 };
 use tokio::time::timeout;
 use zeroize::Zeroizing;
@@ -105,7 +106,8 @@ impl Service {
             }
             Ok(Route::Bewit) => {
                 let lease = self.store.lease().await;
-                let answered = bewit(client, request, &lease).await;
+                let answered =
+                    bewit(client, request, &lease, self.upstream.now(Form::Service)).await;
                 return self.answer(client, request, answered, lease, start).await;
             }
             // An update waits for all leases: it must not hold one itself.
@@ -225,7 +227,7 @@ impl Service {
         };
         let mut body = Body::new(request.framing, &self.replay);
         let mut caller = Caller::Client(&mut *client);
-        let exchanged = match self.upstream.exchange(&outgoing, &mut body, &mut caller).await {
+        let mut exchanged = match self.upstream.exchange(&outgoing, &mut body, &mut caller).await {
             Ok(exchanged) => exchanged,
             Err(SendError::Gone) => return After::Abort,
             Err(error) => {
@@ -234,9 +236,13 @@ impl Service {
                 return self.answer(client, request, Err(failure), lease, start).await;
             }
         };
-        let answer = &exchanged.answer;
         let note = Origins { target, attempts: exchanged.attempts };
-        log(request, answer.status, start, note);
+        log(request, exchanged.answer.status, start, note);
+        if let Some(reason) = diagnose(&mut exchanged, target, &lease.terms).await {
+            tracing::warn!("{} refused it: {reason}", target.origin.as_str());
+            exchanged.answer.fields.push(ReplyHeaders::DIAGNOSIS, reason.as_bytes());
+        }
+        let answer = &exchanged.answer;
         let head = Head {
             status: answer.status,
             reason: &answer.reason,
@@ -269,17 +275,18 @@ async fn bewit(
     client: &mut Wire,
     request: &Request,
     lease: &Lease,
+    now: Timestamp,
 ) -> Result<(Reply, String), Failure> {
     expect_method(client, request, "POST", "/bewit").await?;
     let body = read(client, request, MAX_BEWIT_BODY).await?;
-    Ok(bewit_of(&body, lease)?)
+    Ok(bewit_of(&body, lease, now)?)
 }
 
-fn bewit_of(body: &[u8], lease: &Lease) -> Result<(Reply, String), ProxyError> {
+fn bewit_of(body: &[u8], lease: &Lease, now: Timestamp) -> Result<(Reply, String), ProxyError> {
     let text =
         std::str::from_utf8(body).map_err(|error| UrlError::Encoding(error.valid_up_to()))?;
     let url = HttpUrl::parse(text)?;
-    let signed = lease.signer.bewit(&url, clock::now().plus(BEWIT_LIFETIME))?;
+    let signed = lease.signer.bewit(&url, now.plus(BEWIT_LIFETIME))?;
     Ok((Reply::see_other(signed), url.host().to_owned()))
 }
 

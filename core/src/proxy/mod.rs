@@ -3,6 +3,7 @@
 
 mod browser;
 mod destination;
+mod diagnosis;
 mod error;
 mod headers;
 mod host_policy;
@@ -12,6 +13,7 @@ mod root_url;
 
 pub use browser::{BrowserError, reject_browsers};
 pub use destination::{Destination, Form, RouteError};
+pub use diagnosis::{Finding, Refusal, Terms};
 pub use error::ProxyError;
 pub use headers::{HeaderRole, ReplyHeaders, list_members};
 pub use host_policy::{HostError, HostPattern, HostPatternError, HostPolicy, Special};

@@ -17,7 +17,7 @@ pub use error::SendError;
 pub use exchange::{Caller, DeliveryError, Exchanged};
 pub use origin::{Origin, Target};
 
-use crate::clock::{self, Nonces};
+use crate::clock::{self, Nonces, ServiceClock};
 use crate::config::Limits;
 use crate::http1::{Answer, Fields, Wire};
 use connect::Connector;
@@ -26,8 +26,9 @@ use http::{Method, StatusCode};
 use link::{Head, Link};
 use pool::{Pool, Reuse};
 use std::sync::Arc;
+use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::Signer;
-use taskcluster_proxy_core::proxy::{Decision, HostPolicy, Outcome, Repeatable, RetryPolicy};
+use taskcluster_proxy_core::proxy::{Decision, Form, HostPolicy, Outcome, Repeatable, RetryPolicy};
 use tokio::time::{Instant, timeout_at};
 
 pub(crate) use connect::KEEPALIVE;
@@ -38,6 +39,7 @@ pub struct Upstream {
     pool: Arc<Pool>,
     policy: RetryPolicy,
     nonces: Nonces,
+    clock: ServiceClock,
 }
 
 /// Why no request can be sent at all.
@@ -88,6 +90,7 @@ impl Upstream {
             pool: Arc::new(Pool::new(connector, limits.upstream_idle_timeout)),
             policy: limits.retries,
             nonces: Nonces::new()?,
+            clock: ServiceClock::default(),
         })
     }
 
@@ -108,6 +111,7 @@ impl Upstream {
         let mut first_failure = None;
         let mut last_answer = None;
         let mut attempt = 1;
+        let mut learned = false;
         loop {
             let deadline = first_failure.map(|first: Instant| first + self.policy.budget);
             let result = self.attempt(outgoing, body, caller, deadline).await;
@@ -118,6 +122,16 @@ impl Upstream {
                 Err(SendError::Gone) => return Err(SendError::Gone),
                 Err(error) => error.outcome(),
             };
+            if !learned
+                && let Ok(Answered { answer, .. }) = &result
+                && self.refused_for_the_time(answer, outgoing)
+                && body.is_kept()
+            {
+                // Once: what is refused with the right time is refused for another reason.
+                learned = true;
+                attempt += 1;
+                continue;
+            }
             let repeatable = Repeatable::new(target.form, method, body.is_kept());
             let since = first_failure.map(|first| first.elapsed()).unwrap_or_default();
             match self.policy.decide(attempt, since, outcome, repeatable, self.nonces.jitter()) {
@@ -157,6 +171,30 @@ impl Upstream {
         }
     }
 
+    /// The time that signatures for such a target tell. Only the deployment's own services are
+    /// believed what the time is.
+    pub fn now(&self, form: Form) -> Timestamp {
+        match form {
+            Form::Service => self.clock.now(),
+            Form::Host => clock::now(),
+        }
+    }
+
+    fn refused_for_the_time(&self, answer: &Answer, outgoing: &Outgoing<'_>) -> bool {
+        let refused = answer.status == 401
+            && outgoing.target.form == Form::Service
+            && outgoing.signer.is_some()
+            && clock::date_of(&answer.fields).is_some_and(|date| self.clock.learn(date));
+        if refused {
+            let date = self.clock.now().to_rfc3339();
+            tracing::warn!(
+                "this machine's clock is wrong: for the services it is {date}, which requests are \
+                 signed with from now on"
+            );
+        }
+        refused
+    }
+
     /// Streams the rest of an answer to `client`, to whom its head was begun, and what is left of the
     /// request's body the other way.
     ///
@@ -192,7 +230,7 @@ impl Upstream {
         let sign = || {
             let sign = |signer: &Signer| {
                 let (nonce, url) = (self.nonces.next(), target.url());
-                signer.authorization_parts(method.as_str(), &url, clock::now(), &nonce)
+                signer.authorization_parts(method.as_str(), &url, self.now(target.form), &nonce)
             };
             outgoing.signer.map(sign).transpose()
         };
