@@ -4,14 +4,15 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 use taskcluster_proxy::cli::{self, Command};
-use taskcluster_proxy::config::{Config, Deployment};
+use taskcluster_proxy::config::{Config, Deployment, Listen};
 use taskcluster_proxy::credentials::Store;
 use taskcluster_proxy::env::Process;
+use taskcluster_proxy::notify::{self, State};
 use taskcluster_proxy::sandbox::Sandbox;
 use taskcluster_proxy::server::{self, Admitter};
 use taskcluster_proxy::service::Service;
 use taskcluster_proxy::upstream::{ReplayBudget, Upstream};
-use taskcluster_proxy::{log, task};
+use taskcluster_proxy::{health, log, task};
 use taskcluster_proxy_core::credentials::Credentials;
 use taskcluster_proxy_core::proxy::RootUrl;
 use tokio::signal;
@@ -19,6 +20,7 @@ use tokio::signal;
 fn main() -> ExitCode {
     let config = match cli::parse(std::env::args_os(), &Process) {
         Ok(Command::Run(config)) => *config,
+        Ok(Command::Health(listen)) => return health(&listen),
         Ok(Command::Print(text)) => return print(&text),
         Err(error) => return fail(&error),
     };
@@ -49,6 +51,7 @@ async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
 
     let listeners = server::bind(&config.listen, &config.admission).await?;
     log::announce(&listeners.local_addrs(), &root_url, &credentials, sandbox.as_ref());
+    notify::tell(State::Ready, &Process);
     let service = Service {
         store: Arc::new(Store::new(&credentials, config.credentials_drain)),
         root_url,
@@ -58,7 +61,10 @@ async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
     drop(credentials);
     tokio::select! {
         () = server::serve(listeners, admitter, Arc::new(service), &limits) => {}
-        signal = stop_signal() => tracing::info!("stopped by {}", signal?),
+        signal = stop_signal() => {
+            notify::tell(State::Stopping, &Process);
+            tracing::info!("stopped by {}", signal?);
+        }
     }
     Ok(())
 }
@@ -85,6 +91,13 @@ async fn deployment(deployment: Deployment) -> io::Result<(Option<Sandbox>, Root
             let (root_url, credentials) = (sandbox.root_url(), sandbox.credentials());
             Ok((Some(sandbox), root_url, credentials))
         }
+    }
+}
+
+fn health(listen: &Listen) -> ExitCode {
+    match health::ask(listen) {
+        Ok(healthy) => print(&healthy),
+        Err(error) => fail(&error),
     }
 }
 

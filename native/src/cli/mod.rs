@@ -11,6 +11,7 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+pub use arguments::command;
 pub use error::CliError;
 pub(crate) use value::printable;
 
@@ -28,6 +29,8 @@ use taskcluster_proxy_core::proxy::{RetryPolicy, RootUrl};
 pub enum Command {
     /// To serve.
     Run(Box<Config>),
+    /// To ask the proxy that listens like this for a sign of life.
+    Health(Listen),
     /// To print this, and a line feed, on stdout and to exit with status 0.
     Print(String),
 }
@@ -52,6 +55,9 @@ pub fn parse(
     if arguments.short_version {
         return Ok(Command::Print(VERSION.to_owned()));
     }
+    if arguments.health {
+        return listen(&arguments).map(Command::Health);
+    }
     config(arguments, env).map(|config| Command::Run(Box::new(config)))
 }
 
@@ -64,15 +70,13 @@ fn version() -> String {
 
 fn config(arguments: Arguments, env: &impl Environment) -> Result<Config, CliError> {
     let given = &arguments;
-    let address = value::read("--ip-address", &given.ip_address, value::address)?;
-    let port = value::read("--port", &given.port, value::port)?;
     let user = value::read("--allowed-user", &given.allowed_user, value::not_empty)?;
     let network = value::read("--allowed-network", &given.allowed_network, value::network)?;
     let task_id = value::read("--task-id", &given.task_id, value::not_empty)?;
     let drain = value::read("--credentials-drain", &given.credentials_drain, value::drain)?;
     let log_level = value::read("--log-level", &given.log_level, value::log_level)?;
     Ok(Config {
-        listen: Listen { address, port: port.unwrap_or(value::DEFAULT_PORT) },
+        listen: listen(given)?,
         admission: Admission { user, network },
         scopes: scopes(&arguments.scopes)?,
         task_id,
@@ -81,6 +85,12 @@ fn config(arguments: Arguments, env: &impl Environment) -> Result<Config, CliErr
         log_level: log_level.unwrap_or(value::DEFAULT_LOG_LEVEL),
         deployment: deployment(arguments, env)?,
     })
+}
+
+fn listen(given: &Arguments) -> Result<Listen, CliError> {
+    let address = value::read("--ip-address", &given.ip_address, value::address)?;
+    let port = value::read("--port", &given.port, value::port)?;
+    Ok(Listen { address, port: port.unwrap_or(value::DEFAULT_PORT) })
 }
 
 fn limits(given: &Arguments) -> Result<Limits, CliError> {
