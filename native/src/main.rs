@@ -17,6 +17,10 @@ use taskcluster_proxy_core::credentials::Credentials;
 use taskcluster_proxy_core::proxy::RootUrl;
 use tokio::signal;
 
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let config = match cli::parse(std::env::args_os(), &Process) {
         Ok(Command::Run(config)) => *config,
