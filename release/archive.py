@@ -2,7 +2,8 @@
 """Packs a release's binary with what belongs to it; the same input gives the same bytes.
 
 release/archive.py <os>-<arch> <dist>: reads <dist>/taskcluster-proxy-<os>-<arch>[.exe] and
-<dist>/manual, writes <dist>/taskcluster-proxy-<os>-<arch>.tar.gz, or .zip for Windows.
+<dist>/manual, writes <dist>/taskcluster-proxy-<os>-<arch>.tar.gz, or .zip for Windows. Times are those
+of SOURCE_DATE_EPOCH.
 """
 
 import gzip
@@ -13,54 +14,65 @@ import sys
 import tarfile
 import time
 import zipfile
+from typing import NamedTuple
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-# Zip knows no earlier time, nor an odd second.
-EPOCH = max(int(os.environ.get("SOURCE_DATE_EPOCH", "0")), 315532800) // 2 * 2
+
+
+class File(NamedTuple):
+    """With a / at the end of its name, a directory."""
+
+    name: str
+    data: bytes
+    mode: int
 
 
 def main(name: str, dist: pathlib.Path) -> None:
+    epoch = int(os.environ["SOURCE_DATE_EPOCH"])
     suffix = ".exe" if name.startswith("windows-") else ""
     stem = f"taskcluster-proxy-{name}"
-    files = contents(dist / f"{stem}{suffix}", f"taskcluster-proxy{suffix}", dist / "manual")
+    found = contents(dist / f"{stem}{suffix}", f"taskcluster-proxy{suffix}", dist / "manual")
+    files = sorted(file._replace(name=f"{stem}/{file.name}") for file in found)
     if suffix:
-        (dist / f"{stem}.zip").write_bytes(zipped(stem, files))
+        (dist / f"{stem}.zip").write_bytes(zipped(files, epoch))
     else:
-        (dist / f"{stem}.tar.gz").write_bytes(tarred(stem, files))
+        (dist / f"{stem}.tar.gz").write_bytes(gzip.compress(tarred(files, epoch), mtime=0))
 
 
-def contents(binary: pathlib.Path, called: str, manual: pathlib.Path) -> list[tuple[str, bytes, int]]:
-    """Names within the archive, in order, with bytes and modes."""
-    files = [(called, binary.read_bytes(), 0o755)]
+def contents(binary: pathlib.Path, called: str, manual: pathlib.Path) -> list[File]:
+    files = [File(called, binary.read_bytes(), 0o755)]
     for name in ("LICENSE", "README.md", "CHANGELOG.md"):
-        files.append((name, (ROOT / name).read_bytes(), 0o644))
+        files.append(File(name, (ROOT / name).read_bytes(), 0o644))
     for path in manual.rglob("*"):
         if path.is_file():
-            files.append((path.relative_to(manual).as_posix(), path.read_bytes(), 0o644))
+            files.append(File(path.relative_to(manual).as_posix(), path.read_bytes(), 0o644))
     if "linux" in binary.name:
         for path in (ROOT / "release/systemd").iterdir():
-            files.append((f"systemd/{path.name}", path.read_bytes(), 0o644))
-    return sorted(files)
+            files.append(File(f"systemd/{path.name}", path.read_bytes(), 0o644))
+    return files
 
 
-def tarred(top: str, files: list[tuple[str, bytes, int]]) -> bytes:
+def tarred(files: list[File], epoch: int) -> bytes:
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        for name, data, mode in files:
-            member = tarfile.TarInfo(f"{top}/{name}")
-            member.size, member.mode, member.mtime = len(data), mode, EPOCH
-            tar.addfile(member, io.BytesIO(data))
-    return gzip.compress(archive.getvalue(), mtime=0)
+        for file in files:
+            member = tarfile.TarInfo(file.name.rstrip("/"))
+            member.size, member.mode, member.mtime = len(file.data), file.mode, epoch
+            if file.name.endswith("/"):
+                member.type = tarfile.DIRTYPE
+            tar.addfile(member, io.BytesIO(file.data))
+    return archive.getvalue()
 
 
-def zipped(top: str, files: list[tuple[str, bytes, int]]) -> bytes:
+def zipped(files: list[File], epoch: int) -> bytes:
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as zip_file:
-        for name, data, mode in files:
-            member = zipfile.ZipInfo(f"{top}/{name}", time.gmtime(EPOCH)[:6])
+        for file in files:
+            member = zipfile.ZipInfo(file.name, time.gmtime(epoch)[:6])
+            # As if made on Unix, which alone has modes.
             member.compress_type, member.create_system = zipfile.ZIP_DEFLATED, 3
-            member.external_attr = (0o100000 | mode) << 16
-            zip_file.writestr(member, data)
+            member.external_attr = (0o100000 | file.mode) << 16
+            zip_file.writestr(member, file.data)
     return archive.getvalue()
 
 
