@@ -1,6 +1,6 @@
 //! What is written can be read: by groff, by the shells, by whoever looks for an option.
 
-#![expect(clippy::print_stderr, reason = "how a test says what it skips")]
+#![expect(clippy::expect_used, clippy::print_stderr, reason = "how a test fails, or is skipped")]
 
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
