@@ -54,6 +54,8 @@ async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
         (config.task_id.is_some() || !scopes.is_empty()).then_some(scopes);
 
     let listeners = server::bind(&config.listen, &config.admission).await?;
+    // Before anybody is told that it listens: whoever is may want it to stop at once.
+    let stop = stop_signal()?;
     log::announce(&listeners.local_addrs(), &root_url, &credentials, sandbox.as_ref());
     notify::tell(State::Ready, &Process);
     let service = Service {
@@ -65,26 +67,37 @@ async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
     drop(credentials);
     tokio::select! {
         () = server::serve(listeners, admitter, Arc::new(service), &limits) => {}
-        signal = stop_signal() => {
+        signal = stop => {
             notify::tell(State::Stopping, &Process);
-            tracing::info!("stopped by {}", signal?);
+            tracing::info!("stopped by {signal}");
         }
     }
     Ok(())
 }
 
-/// Waits to be told to stop. As the first process of a container, nobody else would do that.
-async fn stop_signal() -> io::Result<&'static str> {
-    #[cfg(unix)]
-    {
-        let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate())?;
+/// From now on waits to be told to stop. As the first process of a container, nobody else would do
+/// that.
+#[cfg(unix)]
+fn stop_signal() -> io::Result<impl Future<Output = &'static str>> {
+    use signal::unix::{SignalKind, signal};
+
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
         tokio::select! {
-            _ = terminate.recv() => Ok("SIGTERM"),
-            interrupted = signal::ctrl_c() => interrupted.map(|()| "SIGINT"),
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
         }
-    }
-    #[cfg(not(unix))]
-    signal::ctrl_c().await.map(|()| "Ctrl-C")
+    })
+}
+
+#[cfg(windows)]
+fn stop_signal() -> io::Result<impl Future<Output = &'static str>> {
+    let mut interrupt = signal::windows::ctrl_c()?;
+    Ok(async move {
+        interrupt.recv().await;
+        "Ctrl-C"
+    })
 }
 
 async fn deployment(deployment: Deployment) -> io::Result<(Option<Sandbox>, RootUrl, Credentials)> {
