@@ -4,21 +4,27 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 use taskcluster_proxy::cli::{self, Command};
-use taskcluster_proxy::config::{Config, Deployment};
+use taskcluster_proxy::config::{Config, Deployment, Listen};
 use taskcluster_proxy::credentials::Store;
 use taskcluster_proxy::env::Process;
+use taskcluster_proxy::notify::{self, State};
 use taskcluster_proxy::sandbox::Sandbox;
 use taskcluster_proxy::server::{self, Admitter, CredentialsGuard, Inherited, Listeners};
 use taskcluster_proxy::service::{Gates, Service};
 use taskcluster_proxy::upstream::{Origin, ReplayBudget, Upstream};
-use taskcluster_proxy::{log, task};
+use taskcluster_proxy::{health, log, task};
 use taskcluster_proxy_core::credentials::Credentials;
 use taskcluster_proxy_core::proxy::{HostPolicy, RootUrl};
 use tokio::signal;
 
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let config = match cli::parse(std::env::args_os(), &Process) {
         Ok(Command::Run(config)) => *config,
+        Ok(Command::Health(listen)) => return health(&listen),
         Ok(Command::Print(text)) => return print(&text),
         Err(error) => return fail(&error),
     };
@@ -51,11 +57,13 @@ async fn run(config: Config, inherited: Inherited) -> Result<(), Box<dyn std::er
     credentials.authorized_scopes =
         (config.task_id.is_some() || !scopes.is_empty()).then_some(scopes);
 
-    // Before anybody hears that it listens: its sockets are to be removed again.
+    // Before anybody hears that it listens: whoever does may want it to stop at once, and its sockets
+    // are to be removed again.
     let stopped = stop_signal()?;
     let (listen, socket) = (config.listen.as_ref(), config.socket.as_ref());
     let listeners = Listeners::open(listen, socket, inherited, &config.admission).await?;
     log::announce(&listeners, &root_url, &credentials, sandbox.as_ref());
+    notify::tell(State::Ready, &Process);
     let store = Arc::new(Store::new(&credentials, config.credentials_drain));
     let replay = ReplayBudget::new(limits.replay_each, limits.replay_all);
     let gates =
@@ -64,29 +72,37 @@ async fn run(config: Config, inherited: Inherited) -> Result<(), Box<dyn std::er
     drop(credentials);
     tokio::select! {
         () = server::serve(listeners, admitter, Arc::new(service), &limits) => {}
-        signal = stopped => tracing::info!("stopped by {}", signal?),
+        signal = stopped => {
+            notify::tell(State::Stopping, &Process);
+            tracing::info!("stopped by {signal}");
+        }
     }
     Ok(())
 }
 
-/// Waits to be told to stop, from now on. As the first process of a container, nobody else would do
+/// From now on waits to be told to stop. As the first process of a container, nobody else would do
 /// that.
 #[cfg(unix)]
-fn stop_signal() -> io::Result<impl Future<Output = io::Result<&'static str>>> {
+fn stop_signal() -> io::Result<impl Future<Output = &'static str>> {
     use signal::unix::{SignalKind, signal};
+
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {
         tokio::select! {
-            _ = terminate.recv() => Ok("SIGTERM"),
-            _ = interrupt.recv() => Ok("SIGINT"),
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
         }
     })
 }
 
-#[cfg(not(unix))]
-fn stop_signal() -> io::Result<impl Future<Output = io::Result<&'static str>>> {
-    Ok(async { signal::ctrl_c().await.map(|()| "Ctrl-C") })
+#[cfg(windows)]
+fn stop_signal() -> io::Result<impl Future<Output = &'static str>> {
+    let mut interrupt = signal::windows::ctrl_c()?;
+    Ok(async move {
+        interrupt.recv().await;
+        "Ctrl-C"
+    })
 }
 
 async fn deployment(deployment: Deployment) -> io::Result<(Option<Sandbox>, RootUrl, Credentials)> {
@@ -97,6 +113,13 @@ async fn deployment(deployment: Deployment) -> io::Result<(Option<Sandbox>, Root
             let (root_url, credentials) = (sandbox.root_url(), sandbox.credentials());
             Ok((Some(sandbox), root_url, credentials))
         }
+    }
+}
+
+fn health(listen: &Listen) -> ExitCode {
+    match health::ask(listen) {
+        Ok(healthy) => print(&healthy),
+        Err(error) => fail(&error),
     }
 }
 

@@ -1,7 +1,7 @@
 use std::process::Command;
 
 /// Takes away what the machine happens to have set and could decide a story: variables of
-/// Taskcluster, of HTTP proxies, of root certificates, of logs and of sockets to listen on.
+/// Taskcluster, of HTTP proxies, of root certificates, of logs and of systemd.
 pub(crate) fn neutralise(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy().to_ascii_uppercase();
@@ -9,7 +9,8 @@ pub(crate) fn neutralise(command: &mut Command) {
             || text.starts_with("SSL_CERT_")
             || text.starts_with("LISTEN_")
             || text.ends_with("_PROXY")
-            || text == "RUST_LOG";
+            || text == "RUST_LOG"
+            || text == "NOTIFY_SOCKET";
         if decides {
             command.env_remove(name);
         }

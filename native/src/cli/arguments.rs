@@ -10,6 +10,7 @@ use std::ffi::OsString;
 #[derive(Parser)]
 #[command(
     name = "taskcluster-proxy",
+    about = ABOUT,
     help_template = TEMPLATE,
     after_help = URL_FORMS,
     infer_long_args = true,
@@ -152,6 +153,12 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "level", verbatim_doc_comment, help_heading = OTHERS)]
     pub(super) log_level: Option<OsString>,
 
+    /// Ask a running proxy with the same --port
+    /// and --ip-address for a sign of life; exit
+    /// with 0 if it gives one within 3 s, else 1.
+    #[arg(long, verbatim_doc_comment, help_heading = OTHERS)]
+    pub(super) health: bool,
+
     /// Print this.
     #[arg(short, long, verbatim_doc_comment, help_heading = OTHERS)]
     pub(super) help: bool,
@@ -170,8 +177,11 @@ const CONNECTIONS: &str = "Connections";
 const LIMITS: &str = "Limits (seconds may have fractions)";
 const OTHERS: &str = "Others";
 
+const ABOUT: &str =
+    "Signs a Taskcluster task's HTTP requests, so that the task has no credentials.";
+
 const TEMPLATE: &str = "\
-Signs a Taskcluster task's HTTP requests, so that the task has no credentials.
+{about}
 
 Usage: taskcluster-proxy [options] [<scope>...]
 
@@ -205,7 +215,9 @@ pub(super) fn help() -> String {
     command().render_help().to_string().trim_end().to_owned()
 }
 
-fn command() -> clap::Command {
+/// The command line that the program takes, for all that is written about it: its man page, and
+/// what shells complete.
+pub fn command() -> clap::Command {
     Arguments::command().mut_args(|arg| {
         let reference = REFERENCE.iter().find(|name| arg.get_long() == Some(**name));
         let arg = match reference {

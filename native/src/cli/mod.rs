@@ -11,6 +11,7 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+pub use arguments::command;
 pub use error::CliError;
 pub(crate) use value::printable;
 
@@ -28,6 +29,8 @@ use taskcluster_proxy_core::proxy::{HostPattern, RetryPolicy, RootUrl};
 pub enum Command {
     /// To serve.
     Run(Box<Config>),
+    /// To ask the proxy that listens like this for a sign of life.
+    Health(Listen),
     /// To print this, and a line feed, on stdout and to exit with status 0.
     Print(String),
 }
@@ -51,6 +54,9 @@ pub fn parse(
     }
     if arguments.short_version {
         return Ok(Command::Print(VERSION.to_owned()));
+    }
+    if arguments.health {
+        return listen(&arguments).map(|listen| Command::Health(listen.unwrap_or_default()));
     }
     config(arguments, env).map(|config| Command::Run(Box::new(config)))
 }
