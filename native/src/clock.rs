@@ -42,18 +42,27 @@ impl ServiceClock {
         if ahead < 0 { now().minus(by) } else { now().plus(by) }
     }
 
-    /// Takes over what a service said the time is. Whether that is so far from what was thought that
-    /// a signature may have been refused for it.
-    pub fn learn(&self, date: Timestamp) -> bool {
+    /// Takes over what a service said the time is, if that is so far from what was thought that
+    /// a signature may have been refused for it. What was thought before, for
+    /// [`forget`](Self::forget).
+    pub fn learn(&self, date: Timestamp) -> Option<Thought> {
         if self.now().distance(date) <= TOLERANCE {
-            return false;
+            return None;
         }
         let millis = |moment: Timestamp| i64::try_from(moment.millis()).unwrap_or(i64::MAX);
         let ahead = millis(date).saturating_sub(millis(now()));
-        self.ahead.store(ahead, Ordering::Relaxed);
-        true
+        Some(Thought(self.ahead.swap(ahead, Ordering::Relaxed)))
+    }
+
+    /// It was not that.
+    pub fn forget(&self, Thought(before): Thought) {
+        self.ahead.store(before, Ordering::Relaxed);
     }
 }
+
+/// What was thought of the services' clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Thought(i64);
 
 /// Nonces: each differs from all others of this process, and most likely from those of any other.
 /// They need not be hard to guess, only distinct, so one random number is drawn at the start and
@@ -95,13 +104,16 @@ mod tests {
     #[test]
     fn the_services_clock_is_learned_and_forgotten() {
         let clock = ServiceClock::default();
-        assert!(!clock.learn(now().plus(TOLERANCE / 2)));
+        assert_eq!(clock.learn(now().plus(TOLERANCE / 2)), None);
         assert!(clock.now().distance(now()) < TOLERANCE / 2);
         let day = Duration::from_secs(86_400);
         for date in [now().plus(day), now().minus(day), now()] {
-            assert!(clock.learn(date));
+            let before = clock.learn(date).unwrap();
             assert!(clock.now().distance(date) < TOLERANCE);
-            assert!(!clock.learn(date));
+            assert_eq!(clock.learn(date), None);
+            clock.forget(before);
+            assert!(clock.now().distance(date) > TOLERANCE);
+            clock.learn(date);
         }
     }
 

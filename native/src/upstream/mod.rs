@@ -17,7 +17,7 @@ pub use error::SendError;
 pub use exchange::{Caller, DeliveryError, Exchanged};
 pub use origin::{Origin, Target};
 
-use crate::clock::{self, Nonces, ServiceClock};
+use crate::clock::{self, Nonces, ServiceClock, Thought};
 use crate::config::Limits;
 use crate::http1::{Answer, Fields, Wire};
 use connect::Connector;
@@ -111,7 +111,7 @@ impl Upstream {
         let mut first_failure = None;
         let mut last_answer = None;
         let mut attempt = 1;
-        let mut learned = false;
+        let mut learned = None;
         loop {
             let deadline = first_failure.map(|first: Instant| first + self.policy.budget);
             let result = self.attempt(outgoing, body, caller, deadline).await;
@@ -122,15 +122,19 @@ impl Upstream {
                 Err(SendError::Gone) => return Err(SendError::Gone),
                 Err(error) => error.outcome(),
             };
-            if !learned
-                && let Ok(Answered { answer, .. }) = &result
-                && self.refused_for_the_time(answer, outgoing)
-                && body.is_kept()
-            {
-                // Once: what is refused with the right time is refused for another reason.
-                learned = true;
-                attempt += 1;
-                continue;
+            match (&result, learned) {
+                (Ok(Answered { answer, .. }), None) if answer.status == 401 && body.is_kept() => {
+                    learned = self.learn_the_time(answer, outgoing);
+                    if learned.is_some() {
+                        attempt += 1;
+                        continue;
+                    }
+                }
+                // What is refused with the right time, too, is refused for another reason.
+                (Ok(Answered { answer, .. }), Some(before)) if answer.status == 401 => {
+                    self.clock.forget(before);
+                }
+                _ => {}
             }
             let repeatable = Repeatable::new(target.form, method, body.is_kept());
             let since = first_failure.map(|first| first.elapsed()).unwrap_or_default();
@@ -180,19 +184,16 @@ impl Upstream {
         }
     }
 
-    fn refused_for_the_time(&self, answer: &Answer, outgoing: &Outgoing<'_>) -> bool {
-        let refused = answer.status == 401
-            && outgoing.target.form == Form::Service
-            && outgoing.signer.is_some()
-            && clock::date_of(&answer.fields).is_some_and(|date| self.clock.learn(date));
-        if refused {
-            let date = self.clock.now().to_rfc3339();
-            tracing::warn!(
-                "this machine's clock is wrong: for the services it is {date}, which requests are \
-                 signed with from now on"
-            );
+    /// From the answer of a service that may have refused a request for the time that its signature
+    /// tells.
+    fn learn_the_time(&self, answer: &Answer, outgoing: &Outgoing<'_>) -> Option<Thought> {
+        if outgoing.target.form != Form::Service || outgoing.signer.is_none() {
+            return None;
         }
-        refused
+        let before = self.clock.learn(clock::date_of(&answer.fields)?)?;
+        let date = self.clock.now().to_rfc3339();
+        tracing::warn!("this machine's clock is wrong: for the services it is {date}; signing so");
+        Some(before)
     }
 
     /// Streams the rest of an answer to `client`, to whom its head was begun, and what is left of the

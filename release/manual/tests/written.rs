@@ -29,8 +29,8 @@ fn bash_completes_options() {
     let script = r#"
         set -u
         source "$1"
-        COMP_WORDS=(taskcluster-proxy --credent) COMP_CWORD=1 COMPREPLY=()
-        _taskcluster__proxy taskcluster-proxy --credent taskcluster-proxy
+        COMP_WORDS=(taskcluster-proxy --credentials-d) COMP_CWORD=1 COMPREPLY=()
+        _taskcluster__proxy taskcluster-proxy --credentials-d taskcluster-proxy
         echo "${COMPREPLY[@]}"
         complete -p taskcluster-proxy"#;
     let completions = written.0.join("completions/taskcluster-proxy.bash");
