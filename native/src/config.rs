@@ -72,6 +72,9 @@ pub struct Limits {
     /// How long a client may take to send the head of a request, and how long its connection may be
     /// idle before it. Too long: idle clients hold descriptors.
     pub head_timeout: Duration,
+    /// How long requests in flight have to finish once the proxy is told to stop. Too short: they are
+    /// cut off. Longer than whoever stops the proxy waits: it is killed instead.
+    pub drain_timeout: Duration,
     /// How much of one request's body is kept so that it can be sent again, in bytes.
     pub replay_each: usize,
     /// The same for all requests together, in bytes.
@@ -86,6 +89,7 @@ impl Default for Limits {
             connect_timeout: Duration::from_secs(10),
             upstream_idle_timeout: Duration::from_secs(45),
             head_timeout: Duration::from_secs(60),
+            drain_timeout: Duration::from_secs(30),
             replay_each: 1024 * 1024,
             replay_all: 4 * 1024 * 1024,
             retries: RetryPolicy::default(),

@@ -13,6 +13,7 @@ pub mod reply;
 pub mod sandbox;
 pub mod server;
 pub mod service;
+pub mod stop;
 pub mod task;
 pub mod upstream;
 pub mod version;

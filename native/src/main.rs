@@ -8,13 +8,13 @@ use taskcluster_proxy::config::{Config, Deployment};
 use taskcluster_proxy::credentials::Store;
 use taskcluster_proxy::env::Process;
 use taskcluster_proxy::sandbox::Sandbox;
-use taskcluster_proxy::server::{self, Admitter};
+use taskcluster_proxy::server::{self, Admitter, Drain};
 use taskcluster_proxy::service::Service;
+use taskcluster_proxy::stop::{self, End, Signals};
 use taskcluster_proxy::upstream::{ReplayBudget, Upstream};
 use taskcluster_proxy::{log, task};
 use taskcluster_proxy_core::credentials::Credentials;
 use taskcluster_proxy_core::proxy::RootUrl;
-use tokio::signal;
 
 fn main() -> ExitCode {
     let config = match cli::parse(std::env::args_os(), &Process) {
@@ -25,15 +25,17 @@ fn main() -> ExitCode {
     log::start(config.log_level);
     // One thread: one proxy serves one task, and what it does is wait (docs/performance.md).
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => match runtime.block_on(run(config)) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => fail(error.as_ref()),
-        },
+        Ok(runtime) => {
+            let ended = runtime.block_on(run(config));
+            // A name that is still being looked up would hold up the end.
+            runtime.shutdown_background();
+            ended.map_or_else(|error| fail(error.as_ref()), ExitCode::from)
+        }
         Err(error) => fail(&error),
     }
 }
 
-async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
+async fn run(config: Config) -> Result<End, Box<dyn std::error::Error>> {
     let limits = config.limits;
     let (sandbox, root_url, mut credentials) = deployment(config.deployment).await?;
     let upstream = Upstream::new(&limits)?;
@@ -47,31 +49,17 @@ async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
     credentials.authorized_scopes =
         (config.task_id.is_some() || !scopes.is_empty()).then_some(scopes);
 
+    let signals = Signals::new()?;
     let listeners = server::bind(&config.listen, &config.admission).await?;
     log::announce(&listeners.local_addrs(), &root_url, &credentials, sandbox.as_ref());
     let store = Arc::new(Store::new(&credentials, config.credentials_drain));
     let replay = ReplayBudget::new(limits.replay_each, limits.replay_all);
-    let service = Service::new(root_url, store, upstream, replay);
+    let drain = Arc::new(Drain::default());
+    let service = Service::new(root_url, store, upstream, replay, Arc::clone(&drain));
     drop(credentials);
-    tokio::select! {
-        () = server::serve(listeners, admitter, Arc::new(service), &limits) => {}
-        signal = stop_signal() => tracing::info!("stopped by {}", signal?),
-    }
-    Ok(())
-}
-
-/// Waits to be told to stop. As the first process of a container, nobody else would do that.
-async fn stop_signal() -> io::Result<&'static str> {
-    #[cfg(unix)]
-    {
-        let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate())?;
-        tokio::select! {
-            _ = terminate.recv() => Ok("SIGTERM"),
-            interrupted = signal::ctrl_c() => interrupted.map(|()| "SIGINT"),
-        }
-    }
-    #[cfg(not(unix))]
-    signal::ctrl_c().await.map(|()| "Ctrl-C")
+    let serving =
+        server::serve(listeners, admitter, Arc::new(service), Arc::clone(&drain), &limits);
+    Ok(stop::serve_until_told(serving, signals, &drain, limits.drain_timeout).await)
 }
 
 async fn deployment(deployment: Deployment) -> io::Result<(Option<Sandbox>, RootUrl, Credentials)> {

@@ -5,6 +5,7 @@ use crate::credentials::{Lease, Store};
 use crate::http1::{BodyError, Buffer, Framing, FramingError, HeadError, MAX_FIELDS};
 use crate::http1::{Piece, Request, Wire};
 use crate::reply::{Head, Reader, Reply};
+use crate::server::Drain;
 use crate::upstream::{
     Body, Caller, DeliveryError, Origin, Outgoing, ReplayBudget, SendError, Taken, Target, Upstream,
 };
@@ -39,6 +40,7 @@ pub struct Service {
     store: Arc<Store>,
     upstream: Upstream,
     replay: Arc<ReplayBudget>,
+    drain: Arc<Drain>,
 }
 
 /// What becomes of the client's connection.
@@ -67,15 +69,17 @@ struct Failure {
 
 impl Service {
     /// Services are under `root_url`, credentials in `store`; requests go on by `upstream`, and
-    /// `replay` is how much of their bodies is kept.
+    /// `replay` is how much of their bodies is kept. Once `drain` has begun, an answer is the last one
+    /// of its connection.
     pub fn new(
         root_url: RootUrl,
         store: Arc<Store>,
         upstream: Upstream,
         replay: ReplayBudget,
+        drain: Arc<Drain>,
     ) -> Self {
         let origin = Arc::new(Origin::of_root_url(&root_url));
-        Self { root_url, origin, store, upstream, replay: Arc::new(replay) }
+        Self { root_url, origin, store, upstream, replay: Arc::new(replay), drain }
     }
 
     /// Answers a request that `client` has sent the head of. There is always an answer, unless nobody
@@ -170,7 +174,7 @@ impl Service {
             Err(Failure { error, taken }) => (Reply::error(&error), error.to_string(), taken),
         };
         log(request, reply.status.as_u16(), start, note);
-        let reader = reader(request, taken);
+        let reader = self.reader(request, taken);
         match reply.send(client, &lease, reader, request.method == Method::HEAD).await {
             Ok(true) => After::Reuse,
             Ok(false) => After::Close,
@@ -215,7 +219,7 @@ impl Service {
             framing: answer.framing,
             endpoint: Some(target),
         };
-        let keep_alive = head.begin(client, &lease, reader(request, exchanged.taken));
+        let keep_alive = head.begin(client, &lease, self.reader(request, exchanged.taken));
         match self.upstream.deliver(exchanged, client, &mut body).await {
             Ok(()) if keep_alive => After::Reuse,
             Ok(()) => After::Close,
@@ -227,6 +231,12 @@ impl Service {
                 After::Abort
             }
         }
+    }
+
+    /// The client's connection ends with an answer that does not wait for the rest of the request.
+    fn reader(&self, request: &Request, taken: Taken) -> Reader {
+        let keep_alive = request.keep_alive && taken == Taken::All && !self.drain.has_begun();
+        Reader { http10: request.http10, keep_alive }
     }
 }
 
@@ -338,11 +348,6 @@ async fn discard(client: &mut Wire, request: &Request) -> Taken {
         }),
     );
     discarded.await.unwrap_or(Taken::Part)
-}
-
-/// The client's connection ends with an answer that does not wait for the rest of the request.
-fn reader(request: &Request, taken: Taken) -> Reader {
-    Reader { http10: request.http10, keep_alive: request.keep_alive && taken == Taken::All }
 }
 
 /// The query may hold a signature: the path alone tells what was asked for.

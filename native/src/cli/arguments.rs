@@ -105,6 +105,12 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "seconds", verbatim_doc_comment, help_heading = LIMITS)]
     pub(super) retry_budget: Option<OsString>,
 
+    /// When told to stop (SIGTERM, SIGINT), wait
+    /// this long for requests in flight; a second
+    /// signal ends the wait. [default 30]
+    #[arg(long, value_name = "seconds", verbatim_doc_comment, help_heading = LIMITS)]
+    pub(super) drain_timeout: Option<OsString>,
+
     /// Keep this much of a request's body to send
     /// it again; what is longer is not tried again
     /// once some of it was sent. [default 1024]
@@ -155,7 +161,10 @@ URLs, where the proxy is http://taskcluster:
   /<service>/<version>/<path>      the same
   /<host>/<path>                   to https://<host>/<path>
   POST /bewit                      the body is a URL; the answer is it, signed
-  PUT /credentials                 replaces the credentials";
+  PUT /credentials                 replaces the credentials
+
+Exit status: 0 when it has ended as it should, 1 when it cannot start, 3 when
+requests were cut off at the end.";
 
 /// Splits the command line, the program's name first, into options and scopes.
 ///

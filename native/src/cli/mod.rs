@@ -88,6 +88,7 @@ fn limits(given: &Arguments) -> Result<Limits, CliError> {
     let head = value::read("--head-timeout", &given.head_timeout, value::timeout)?;
     let idle = &given.upstream_idle_timeout;
     let idle = value::read("--upstream-idle-timeout", idle, value::idle_timeout)?;
+    let drain = value::read("--drain-timeout", &given.drain_timeout, value::drain)?;
     let budget = value::read("--retry-budget", &given.retry_budget, value::retry_budget)?;
     let each = value::read("--replay-buffer", &given.replay_buffer, value::kib)?;
     let all = value::read("--replay-total", &given.replay_total, value::kib)?;
@@ -96,6 +97,7 @@ fn limits(given: &Arguments) -> Result<Limits, CliError> {
         connect_timeout: connect.unwrap_or(default.connect_timeout),
         head_timeout: head.unwrap_or(default.head_timeout),
         upstream_idle_timeout: idle.unwrap_or(default.upstream_idle_timeout),
+        drain_timeout: drain.unwrap_or(default.drain_timeout),
         replay_each: each.unwrap_or(default.replay_each),
         replay_all: all.unwrap_or(default.replay_all),
         retries: RetryPolicy {

@@ -1,17 +1,19 @@
 //! Connections of clients: HTTP/1.1, one task each.
 
 use super::connection;
-use super::{Admitter, Listeners, Verdict};
+use super::{Admitter, Drain, Listeners, Verdict};
 use crate::config::Limits;
 use crate::http1::Stream;
 use crate::service::Service;
 use std::sync::Arc;
 
-/// Accepts, admits and serves connections, for ever.
+/// Accepts, admits and serves connections, for ever; those that were accepted go on by themselves,
+/// until `drain` tells them to end.
 pub async fn serve(
     mut listeners: Listeners,
     admitter: Admitter,
     service: Arc<Service>,
+    drain: Arc<Drain>,
     limits: &Limits,
 ) {
     let head_timeout = limits.head_timeout;
@@ -19,13 +21,14 @@ pub async fn serve(
     loop {
         let (stream, client, local) = listeners.accept().await;
         let (service, admitter) = (Arc::clone(&service), Arc::clone(&admitter));
+        let open = drain.open();
         tokio::spawn(async move {
             // Here and not before: the check of one connection must not keep the others waiting.
             if admitter.admit(&stream, client, local).await == Verdict::Rejected {
                 return;
             }
-            let served = connection::serve(Stream::Tcp(stream), &service, head_timeout).await;
-            if let Err(error) = served {
+            let stream = Stream::Tcp(stream);
+            if let Err(error) = connection::serve(stream, &service, &open, head_timeout).await {
                 tracing::debug!("connection of {client} ended: {error}");
             }
         });

@@ -44,6 +44,7 @@ fn good_ones() {
         ["--head-timeout", "3600"],
         ["--upstream-idle-timeout", "0"],
         ["--retry-budget", "2.5"],
+        ["--drain-timeout", "0.5"],
         ["--replay-buffer", "0"],
         ["--replay-total", "1048576"],
     ];
@@ -51,6 +52,7 @@ fn good_ones() {
     assert_eq!(limits.connect_timeout, Duration::from_millis(1));
     assert_eq!(limits.head_timeout, Duration::from_secs(3600));
     assert_eq!(limits.upstream_idle_timeout, Duration::ZERO);
+    assert_eq!(limits.drain_timeout, Duration::from_millis(500));
     assert_eq!(limits.retries.budget, Duration::from_millis(2500));
     assert_eq!((limits.replay_each, limits.replay_all), (0, 1024 * 1024 * 1024));
     for (text, level) in [("error", Level::ERROR), ("debug", Level::DEBUG), ("trace", Level::TRACE)]
@@ -122,6 +124,7 @@ fn bad_ones() {
         ("--connect-timeout", "0.001"),
         ("--head-timeout", "0.001"),
         ("--upstream-idle-timeout", "0 (keep none)"),
+        ("--drain-timeout", "0 (do not wait)"),
         ("--retry-budget", "0 (never try again)"),
     ] {
         let seconds = format!("{option}: expected a number of seconds from {least} to 3600");
