@@ -1,7 +1,10 @@
 //! What a start is told, parsed: nothing after this can find it wrong.
 
+use crate::log::Logging;
 use ipnet::IpNet;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+#[cfg(unix)]
+use std::path::PathBuf;
 use std::time::Duration;
 use taskcluster_proxy_core::credentials::{Credentials, Scope};
 use taskcluster_proxy_core::proxy::{RetryPolicy, RootUrl};
@@ -23,8 +26,10 @@ pub struct Config {
     pub credentials_drain: Duration,
     /// How long and how much.
     pub limits: Limits,
-    /// What is logged: this and what is graver.
-    pub log_level: tracing::Level,
+    /// Where whoever operates the proxy looks after it; `None`: nowhere.
+    pub admin: Option<AdminAddress>,
+    /// What is logged, and how.
+    pub logging: Logging,
 }
 
 /// Where to listen.
@@ -34,6 +39,16 @@ pub struct Listen {
     pub address: Option<IpAddr>,
     /// 0: one that is free.
     pub port: u16,
+}
+
+/// Where the admin listener is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AdminAddress {
+    /// TCP.
+    Tcp(SocketAddr),
+    /// A Unix socket at this path.
+    #[cfg(unix)]
+    Unix(PathBuf),
 }
 
 /// Who may connect. With neither, everyone.

@@ -2,13 +2,17 @@
 //!
 //! The binary is a list of steps over this library; the end-to-end tests start the binary.
 
+pub mod access;
+pub mod admin;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod credentials;
 pub mod env;
+pub mod expiry;
 pub mod http1;
 pub mod log;
+pub mod metrics;
 pub mod reply;
 pub mod sandbox;
 pub mod server;

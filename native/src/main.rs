@@ -4,15 +4,17 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 use taskcluster_proxy::cli::{self, Command};
+use taskcluster_proxy::clock::{self, Nonces};
 use taskcluster_proxy::config::{Config, Deployment};
 use taskcluster_proxy::credentials::Store;
 use taskcluster_proxy::env::Process;
+use taskcluster_proxy::metrics::Metrics;
 use taskcluster_proxy::sandbox::Sandbox;
 use taskcluster_proxy::server::{self, Admitter, Drain};
 use taskcluster_proxy::service::Service;
 use taskcluster_proxy::stop::{self, End, Signals};
 use taskcluster_proxy::upstream::{ReplayBudget, Upstream};
-use taskcluster_proxy::{log, task};
+use taskcluster_proxy::{admin, expiry, log, task};
 use taskcluster_proxy_core::credentials::Credentials;
 use taskcluster_proxy_core::proxy::RootUrl;
 
@@ -22,7 +24,7 @@ fn main() -> ExitCode {
         Ok(Command::Print(text)) => return print(&text),
         Err(error) => return fail(&error),
     };
-    log::start(config.log_level);
+    config.logging.clone().start();
     // One thread: one proxy serves one task, and what it does is wait (docs/performance.md).
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => {
@@ -38,7 +40,8 @@ fn main() -> ExitCode {
 async fn run(config: Config) -> Result<End, Box<dyn std::error::Error>> {
     let limits = config.limits;
     let (sandbox, root_url, mut credentials) = deployment(config.deployment).await?;
-    let upstream = Upstream::new(&limits)?;
+    let metrics = Arc::new(Metrics::default());
+    let upstream = Upstream::new(&limits, Arc::clone(&metrics))?;
     let admitter = Admitter::new(&config.admission)?;
 
     let mut scopes = config.scopes;
@@ -51,14 +54,30 @@ async fn run(config: Config) -> Result<End, Box<dyn std::error::Error>> {
 
     let signals = Signals::new()?;
     let listeners = server::bind(&config.listen, &config.admission).await?;
-    log::announce(&listeners.local_addrs(), &root_url, &credentials, sandbox.as_ref());
+    let admin = config.admin.as_ref().map(admin::Listener::bind).transpose()?;
+    let addresses = listeners.local_addrs();
+    log::announce(&addresses, &root_url, &credentials, sandbox.as_ref());
     let store = Arc::new(Store::new(&credentials, config.credentials_drain));
-    let replay = ReplayBudget::new(limits.replay_each, limits.replay_all);
-    let drain = Arc::new(Drain::default());
-    let service = Service::new(root_url, store, upstream, replay, Arc::clone(&drain));
     drop(credentials);
+    let replay = Arc::new(ReplayBudget::new(limits.replay_each, limits.replay_all));
+    let drain = Arc::new(Drain::default());
+    tokio::spawn(expiry::warn(store.watch()));
+    if let Some(listener) = admin {
+        let status = admin::Status {
+            root_url: root_url.to_string(),
+            addresses,
+            in_force: store.watch(),
+            metrics: Arc::clone(&metrics),
+            drain: Arc::clone(&drain),
+            replay: Arc::clone(&replay),
+            started: clock::now(),
+        };
+        tokio::spawn(admin::serve(listener, status));
+    }
+    let (drained, counted) = (Arc::clone(&drain), Arc::clone(&metrics));
+    let service = Service::new(root_url, store, upstream, replay, drained, counted, Nonces::new()?);
     let serving =
-        server::serve(listeners, admitter, Arc::new(service), Arc::clone(&drain), &limits);
+        server::serve(listeners, admitter, Arc::new(service), Arc::clone(&drain), metrics, &limits);
     Ok(stop::serve_until_told(serving, signals, &drain, limits.drain_timeout).await)
 }
 

@@ -34,10 +34,15 @@ fn block(language: &str) -> String {
 }
 
 /// Without what differs from one run to the next: dates, the sandbox's port, the revision, the
-/// signature.
+/// request's id, the signature.
 fn lasting(session: &str) -> Vec<String> {
-    const DIFFER: [&str; 4] =
-        ["Date: ", "Etag: ", "Last-Modified: ", "X-Taskcluster-Proxy-Revision: "];
+    const DIFFER: [&str; 5] = [
+        "Date: ",
+        "Etag: ",
+        "Last-Modified: ",
+        "X-Taskcluster-Proxy-Revision: ",
+        "X-Taskcluster-Proxy-Request-Id: ",
+    ];
     session
         .lines()
         .map(|line| match DIFFER.iter().find(|header| line.starts_with(**header)) {

@@ -40,6 +40,7 @@ const TEMP_CLIENT_ID: &str = "X-Taskcluster-Proxy-Temp-Clientid";
 const TEMP_SCOPES: &str = "X-Taskcluster-Proxy-Temp-Scopes";
 const AUTHORIZED_SCOPES: &str = "X-Taskcluster-Authorized-Scopes";
 const ENDPOINT: &str = "X-Taskcluster-Endpoint";
+const REQUEST_ID: &str = "X-Taskcluster-Proxy-Request-Id";
 
 impl HeaderRole {
     /// The role of the field with this name, in any case.
@@ -61,6 +62,7 @@ impl HeaderRole {
             25 => &[("proxy-authentication-info", Self::HopByHop)],
             27 => &[(VERSION, Self::Reply)],
             28 => &[(REVISION, Self::Reply)],
+            30 => &[(REQUEST_ID, Self::Reply)],
             31 => &[(TEMP_SCOPES, Self::Reply), (AUTHORIZED_SCOPES, Self::Reply)],
             33 => &[(PERM_CLIENT_ID, Self::Reply), (TEMP_CLIENT_ID, Self::Reply)],
             _ => &[],
@@ -90,6 +92,8 @@ pub struct ReplyHeaders(Vec<(&'static str, String)>);
 impl ReplyHeaders {
     /// Where an answer came from: the name of the field that holds the URL that was asked for there.
     pub const ENDPOINT: &str = ENDPOINT;
+    /// Which request an answer is to: the name of the field with an id that the log has, too.
+    pub const REQUEST_ID: &str = REQUEST_ID;
 
     /// Prepares them for `credentials`, and for the version and git revision of the program.
     pub fn new(version: &str, revision: &str, credentials: &Credentials) -> Self {
@@ -161,6 +165,7 @@ mod tests {
             TEMP_SCOPES,
             AUTHORIZED_SCOPES,
             ENDPOINT,
+            REQUEST_ID,
         ] {
             assert_eq!(HeaderRole::of(&name.to_lowercase()), HeaderRole::Reply, "{name}");
         }

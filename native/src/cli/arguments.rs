@@ -123,9 +123,22 @@ pub(super) struct Arguments {
     pub(super) replay_total: Option<OsString>,
 
     /// Log this and what is graver: error, warn,
-    /// info, debug or trace. [default info]
-    #[arg(long, value_name = "level", verbatim_doc_comment, help_heading = OTHERS)]
+    /// info, debug or trace. [env RUST_LOG]
+    /// [default info]
+    #[arg(long, value_name = "level", verbatim_doc_comment, help_heading = OPERATION)]
     pub(super) log_level: Option<OsString>,
+
+    /// Log as text, or as json, an object a line.
+    /// [default text]
+    #[arg(long, value_name = "format", verbatim_doc_comment, help_heading = OPERATION)]
+    pub(super) log_format: Option<OsString>,
+
+    /// Serve /healthz, /readyz, /metrics, /status
+    /// at <address>:<port> or unix:<path>, which
+    /// should be out of the task's reach.
+    /// [default nowhere]
+    #[arg(long, value_name = "address", verbatim_doc_comment, help_heading = OPERATION)]
+    pub(super) admin: Option<OsString>,
 
     /// Print this.
     #[arg(short, long, verbatim_doc_comment, help_heading = OTHERS)]
@@ -143,6 +156,7 @@ pub(super) struct Arguments {
 const DEPLOYMENT: &str = "Task, deployment and credentials";
 const CONNECTIONS: &str = "Connections";
 const LIMITS: &str = "Limits (seconds may have fractions)";
+const OPERATION: &str = "Operation";
 const OTHERS: &str = "Others";
 
 const TEMPLATE: &str = "\

@@ -16,6 +16,7 @@ pub(crate) use value::printable;
 
 use crate::config::{Admission, Config, Deployment, Limits, Listen};
 use crate::env::Environment;
+use crate::log::Logging;
 use crate::version::{REVISION, VERSION};
 use arguments::Arguments;
 use setting::{ACCESS_TOKEN, CERTIFICATE, CLIENT_ID, ROOT_URL};
@@ -70,7 +71,8 @@ fn config(arguments: Arguments, env: &impl Environment) -> Result<Config, CliErr
     let network = value::read("--allowed-network", &given.allowed_network, value::network)?;
     let task_id = value::read("--task-id", &given.task_id, value::not_empty)?;
     let drain = value::read("--credentials-drain", &given.credentials_drain, value::drain)?;
-    let log_level = value::read("--log-level", &given.log_level, value::log_level)?;
+    let admin = value::read("--admin", &given.admin, value::admin)?;
+    let logging = logging(given, env)?;
     Ok(Config {
         listen: Listen { address, port: port.unwrap_or(value::DEFAULT_PORT) },
         admission: Admission { user, network },
@@ -78,8 +80,24 @@ fn config(arguments: Arguments, env: &impl Environment) -> Result<Config, CliErr
         task_id,
         credentials_drain: drain.unwrap_or(value::DEFAULT_DRAIN),
         limits: limits(given)?,
-        log_level: log_level.unwrap_or(value::DEFAULT_LOG_LEVEL),
+        admin,
+        logging,
         deployment: deployment(arguments, env)?,
+    })
+}
+
+/// The option goes before the variable, which many programs read.
+fn logging(given: &Arguments, env: &impl Environment) -> Result<Logging, CliError> {
+    let level = value::read("--log-level", &given.log_level, value::log_level)?;
+    let format = value::read("--log-format", &given.log_format, value::log_format)?;
+    let format = format.unwrap_or_default();
+    let variable = env.get("RUST_LOG").and_then(|text| text.into_string().ok());
+    Ok(match (level, variable) {
+        (Some(level), _) => Logging::new(level.into(), format),
+        (None, Some(text)) => {
+            Logging::from_rust_log(&text, value::DEFAULT_LOG_LEVEL.into(), format)
+        }
+        (None, None) => Logging::new(value::DEFAULT_LOG_LEVEL.into(), format),
     })
 }
 

@@ -4,6 +4,7 @@ use super::connection;
 use super::{Admitter, Drain, Listeners, Verdict};
 use crate::config::Limits;
 use crate::http1::Stream;
+use crate::metrics::Metrics;
 use crate::service::Service;
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ pub async fn serve(
     admitter: Admitter,
     service: Arc<Service>,
     drain: Arc<Drain>,
+    metrics: Arc<Metrics>,
     limits: &Limits,
 ) {
     let head_timeout = limits.head_timeout;
@@ -22,10 +24,12 @@ pub async fn serve(
         let (stream, client, local) = listeners.accept().await;
         let (service, admitter) = (Arc::clone(&service), Arc::clone(&admitter));
         let open = drain.open();
+        metrics.accept();
+        let metrics = Arc::clone(&metrics);
         tokio::spawn(async move {
             // Here and not before: the check of one connection must not keep the others waiting.
-            if admitter.admit(&stream, client, local).await == Verdict::Rejected {
-                return;
+            if let Verdict::Rejected(why) = admitter.admit(&stream, client, local).await {
+                return metrics.reject(why);
             }
             let stream = Stream::Tcp(stream);
             if let Err(error) = connection::serve(stream, &service, &open, head_timeout).await {

@@ -19,6 +19,7 @@ pub use origin::{Origin, Target};
 use crate::clock::{self, Nonces};
 use crate::config::Limits;
 use crate::http1::{Answer, Fields, Wire};
+use crate::metrics::{Metrics, Retry};
 use connect::Connector;
 use exchange::Sending;
 use http::{Method, StatusCode};
@@ -37,6 +38,7 @@ pub struct Upstream {
     pool: Arc<Pool>,
     policy: RetryPolicy,
     nonces: Nonces,
+    metrics: Arc<Metrics>,
 }
 
 /// Why no request can be sent at all.
@@ -76,23 +78,24 @@ struct Answered {
 }
 
 impl Upstream {
-    /// Nothing is connected or read before the first request.
+    /// Nothing is connected or read before the first request. Retries are counted in `metrics`.
     ///
     /// # Errors
     ///
     /// The environment names a proxy that is none, or the system has no randomness to give.
-    pub fn new(limits: &Limits) -> Result<Self, SetupError> {
+    pub fn new(limits: &Limits, metrics: Arc<Metrics>) -> Result<Self, SetupError> {
         let connector = Connector::new(limits.connect_timeout)?;
         Ok(Self {
             pool: Arc::new(Pool::new(connector, limits.upstream_idle_timeout)),
             policy: limits.retries,
             nonces: Nonces::new()?,
+            metrics,
         })
     }
 
     /// Sends a request with the body that comes from `caller`, and returns the head of the answer,
-    /// its body to follow. Tries again as the retry policy says; when that gives up, an answer that
-    /// came is returned as it is.
+    /// its body to follow. Tries again as the retry policy says, and counts in `attempts`; when that
+    /// gives up, an answer that came is returned as it is.
     ///
     /// # Errors
     ///
@@ -102,12 +105,15 @@ impl Upstream {
         outgoing: &Outgoing<'_>,
         body: &mut Body,
         caller: &mut Caller<'_>,
+        attempts: &mut u32,
     ) -> Result<Exchanged, SendError> {
         let Outgoing { method, target, .. } = outgoing;
         let mut first_failure = None;
         let mut last_answer = None;
-        let mut attempt = 1;
+        *attempts = 0;
         loop {
+            *attempts += 1;
+            let attempt = *attempts;
             let deadline = first_failure.map(|first: Instant| first + self.policy.budget);
             let result = self.attempt(outgoing, body, caller, deadline).await;
             let outcome = match &result {
@@ -122,10 +128,10 @@ impl Upstream {
             match self.policy.decide(attempt, since, outcome, repeatable, self.nonces.jitter()) {
                 Decision::RetryAfter(delay) if body.is_kept() => {
                     tracing::debug!(attempt, ?outcome, ?delay, "trying again");
+                    self.metrics.retry(Retry::after(outcome));
                     first_failure.get_or_insert_with(Instant::now);
                     last_answer = result.ok().or(last_answer);
                     caller.while_here(tokio::time::sleep(delay)).await?;
-                    attempt += 1;
                 }
                 Decision::RetryAfter(_) | Decision::Deliver => {
                     body.stop_keeping();
@@ -144,7 +150,6 @@ impl Upstream {
                     }
                     return Ok(Exchanged {
                         answer,
-                        attempts: attempt,
                         taken,
                         link,
                         sending,
@@ -191,7 +196,7 @@ impl Upstream {
         let sign = || {
             let sign = |signer: &Signer| {
                 let (nonce, url) = (self.nonces.next(), target.url());
-                signer.authorization_parts(method.as_str(), &url, clock::now(), &nonce)
+                signer.authorization_parts(method.as_str(), &url, clock::now(), nonce.as_str())
             };
             outgoing.signer.map(sign).transpose()
         };

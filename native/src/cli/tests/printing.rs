@@ -42,6 +42,8 @@ fn help_names_everything_within_80_columns() {
         "--replay-buffer <KiB>",
         "--replay-total <KiB>",
         "--log-level <level>",
+        "--log-format <format>",
+        "--admin <address>",
         "[<scope>...]",
         "TASKCLUSTER_ROOT_URL",
         "TASKCLUSTER_CLIENT_ID",

@@ -5,6 +5,7 @@ mod tests;
 use super::owner::{Owner, owner_of};
 use super::{ClientAddr, LocalAddr};
 use crate::config::Admission;
+use crate::metrics::Rejection;
 use ipnet::IpNet;
 use std::fmt;
 use std::io;
@@ -26,7 +27,7 @@ pub enum Verdict {
     /// To be served.
     Admitted,
     /// To be closed without an answer; the log says why, where there is a reason to.
-    Rejected,
+    Rejected(Rejection),
 }
 
 /// Why the options that restrict connections cannot be obeyed.
@@ -112,31 +113,38 @@ impl Admitter {
             Ok(Owner::NotVisible) if is_reset(stream) => Ok(Owner::Gone),
             owner => owner,
         };
-        let Err(reason) = rule.judge(peer, owner) else {
+        let Err((why, reason)) = rule.judge(peer, owner) else {
             return Verdict::Admitted;
         };
         if !is_probe(stream).await {
             tracing::warn!("Rejected connection: from {peer}, {reason}, expected {rule}");
         }
-        Verdict::Rejected
+        Verdict::Rejected(why)
     }
 }
 
 impl Rule {
-    /// Why not.
-    fn judge(&self, peer: ClientAddr, owner: io::Result<Owner>) -> Result<(), String> {
+    /// Why not, for the metrics and for the log.
+    fn judge(&self, peer: ClientAddr, owner: io::Result<Owner>) -> Result<(), (Rejection, String)> {
         match owner {
             Ok(Owner::Uid(ROOT)) => Ok(()),
             Ok(Owner::Uid(uid)) => match &self.user {
                 Some(user) if user.uid == uid => Ok(()),
-                _ => Err(format!("of uid {uid}")),
+                _ => Err((Rejection::User, format!("of uid {uid}"))),
             },
             Ok(Owner::NotVisible) => match &self.network {
                 Some(network) if network.contains(&peer.ip()) => Ok(()),
-                _ => Err("which is not of this machine or network namespace".to_owned()),
+                _ => Err((
+                    Rejection::Network,
+                    "which is not of this machine or network namespace".to_owned(),
+                )),
             },
-            Ok(Owner::Gone) => Err("which no process has open any more".to_owned()),
-            Err(error) => Err(format!("whose owner cannot be looked up ({error})")),
+            Ok(Owner::Gone) => {
+                Err((Rejection::Gone, "which no process has open any more".to_owned()))
+            }
+            Err(error) => {
+                Err((Rejection::Unknown, format!("whose owner cannot be looked up ({error})")))
+            }
         }
     }
 }
