@@ -1,7 +1,9 @@
-//! What the README says is so: its options are those of `--help`, its session is what happens.
+//! What the README and its guides say is so: options are those of `--help`, the session is what
+//! happens, metrics and fields of the log are all told.
 
+use serde_json::Value;
 use std::process::Command;
-use stories::Proxy;
+use stories::{Answer, Proxy, Upstream, certificate, request};
 
 const README: &str = include_str!("../../README.md");
 
@@ -25,6 +27,42 @@ fn the_session_is_what_happens() {
         seen += &format!("$ {command}\n{}\n", text.trim_end());
     }
     assert_eq!(lasting(&session), lasting(&seen));
+}
+
+#[test]
+fn the_guide_to_operations_names_every_metric_and_field() {
+    const GUIDE: &str = include_str!("../../docs/operations.md");
+    let certificate = certificate(&[]).to_string();
+    let upstream = Upstream::start([Answer::ok("hello")]);
+    let proxy = Proxy::in_front_of(upstream.root_url())
+        .env("TASKCLUSTER_CERTIFICATE", certificate)
+        .args(["--admin", "127.0.0.1:0", "--log-format", "json"])
+        .start();
+    let line = proxy.wait_for_log("admin at http://");
+    let (_, admin) = line.split_once("http://").unwrap();
+    let admin = admin.split('"').next().unwrap().parse().unwrap();
+    let metrics = stories::exchange(admin, request("GET", "/metrics", ""));
+    let types =
+        metrics.text().lines().filter_map(|line| line.strip_prefix("# TYPE taskcluster_proxy_"));
+    let mut found: Vec<String> = types.map(|line| line.replace(' ', " | ")).collect();
+    let rows =
+        GUIDE.lines().filter(|line| line.starts_with("| `") && line.matches('|').count() == 5);
+    let mut told: Vec<String> = rows
+        .map(|row| {
+            row.split('|').skip(1).take(2).map(|cell| cell.trim().replace('`', "")).collect()
+        })
+        .map(|cells: Vec<String>| cells.join(" | "))
+        .collect();
+    found.sort();
+    told.sort();
+    assert_eq!(told, found);
+
+    proxy.get("/api/queue/v1/ping");
+    let line: Value = serde_json::from_str(&proxy.wait_for_log("/v1/ping")).unwrap();
+    for field in line.as_object().unwrap().keys() {
+        let known = ["timestamp", "level", "message"].contains(&field.as_str());
+        assert!(known || GUIDE.contains(&format!("`{field}`")), "{field}");
+    }
 }
 
 /// The block of the README in this language.
