@@ -191,3 +191,21 @@ fn a_trace_goes_on_with_its_request() {
     assert_eq!(request.header("tracestate"), Some("congo=t61rcWkgMzE"));
     assert_eq!(response.header("traceresponse"), Some("00-b"));
 }
+
+#[test]
+fn no_secret_is_said_to_machines_either_whatever_rust_log_asks_for() {
+    let upstream = Upstream::start([Answer::new(200, &[("Set-Cookie", "canary")], "canary")]);
+    let proxy = as_json(&upstream)
+        .env("TASKCLUSTER_ACCESS_TOKEN", "canary-token")
+        .env("TASKCLUSTER_CERTIFICATE", certificate(&["a:b"]).to_string())
+        .env("RUST_LOG", "trace,hyper=trace,hyper_util=trace,rustls=trace,mio=trace")
+        .start();
+    proxy.exchange(
+        "PUT /api/queue/v1/x?canary HTTP/1.1\r\nAuthorization: canary\r\nContent-Length: 6\r\n\r\n\
+         canary",
+    );
+    proxy.call("PUT", "/credentials", r#"{"clientId": "c", "accessToken": ["canary"]}"#);
+    proxy.call("PUT", "/credentials", r#"{"clientId": "c", "accessToken": "canary-new"}"#);
+    proxy.wait_for_log("PUT /credentials 200");
+    assert!(!proxy.log().contains("canary"), "{}", proxy.log());
+}
