@@ -2,20 +2,25 @@
 //!
 //! The binary is a list of steps over this library; the end-to-end tests start the binary.
 
+pub mod access;
+pub mod admin;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod credentials;
 mod diagnosis;
 pub mod env;
+pub mod expiry;
 pub mod health;
 pub mod http1;
 pub mod log;
+pub mod metrics;
 pub mod notify;
 pub mod reply;
 pub mod sandbox;
 pub mod server;
 pub mod service;
+pub mod stop;
 pub mod task;
 pub mod upstream;
 pub mod version;

@@ -90,7 +90,9 @@ async fn fetch(upstream: &Upstream, root_url: &RootUrl, task_id: &str) -> Result
         signer: None,
     };
     let mut nothing = Body::new(Framing::Empty, &Arc::new(ReplayBudget::new(0, 0)));
-    let mut exchanged = upstream.exchange(&outgoing, &mut nothing, &mut Caller::Proxy).await?;
+    let (mut caller, mut attempts) = (Caller::Proxy, 0);
+    let exchanged = upstream.exchange(&outgoing, &mut nothing, &mut caller, &mut attempts);
+    let mut exchanged = exchanged.await?;
     let status = StatusCode::from_u16(exchanged.answer.status).unwrap_or_default();
     let body = exchanged.read(MAX_TASK).await.map_err(Why::Cut)?.ok_or(Why::TooLarge)?;
     if status != StatusCode::OK {

@@ -1,16 +1,20 @@
 //! Connections of clients: HTTP/1.1, one task each.
 
 use super::connection;
-use super::{Admitter, Listeners, Verdict};
+use super::{Admitter, Drain, Listeners, Verdict};
 use crate::config::Limits;
+use crate::metrics::Metrics;
 use crate::service::Service;
 use std::sync::Arc;
 
-/// Accepts, admits and serves connections, for ever.
+/// Accepts, admits and serves connections, for ever; those that were accepted go on by themselves,
+/// until `drain` tells them to end.
 pub async fn serve(
     mut listeners: Listeners,
     admitter: Admitter,
     service: Arc<Service>,
+    drain: Arc<Drain>,
+    metrics: Arc<Metrics>,
     limits: &Limits,
 ) {
     let head_timeout = limits.head_timeout;
@@ -18,12 +22,15 @@ pub async fn serve(
     loop {
         let (stream, peer) = listeners.accept().await;
         let (service, admitter) = (Arc::clone(&service), Arc::clone(&admitter));
+        let open = drain.open();
+        metrics.accept();
+        let metrics = Arc::clone(&metrics);
         tokio::spawn(async move {
             // Here and not before: the check of one connection must not keep the others waiting.
-            if admitter.admit(&stream, &peer).await == Verdict::Rejected {
-                return;
+            if let Verdict::Rejected(why) = admitter.admit(&stream, &peer).await {
+                return metrics.reject(why);
             }
-            let served = connection::serve(stream, &peer, &service, head_timeout).await;
+            let served = connection::serve(stream, &peer, &service, &open, head_timeout).await;
             if let Err(error) = served {
                 tracing::debug!("connection of {peer} ended: {error}");
             }

@@ -49,8 +49,6 @@ enum End {
 pub struct Exchanged {
     /// Its head.
     pub answer: Answer,
-    /// How often the request was sent for it.
-    pub attempts: u32,
     /// How much of the request's body went into it, so far.
     pub taken: Taken,
     pub(super) link: Link,
