@@ -72,6 +72,10 @@ pub struct Limits {
     /// How long a client may take to send the head of a request, and how long its connection may be
     /// idle before it. Too long: idle clients hold descriptors.
     pub head_timeout: Duration,
+    /// How many connections of clients are served at once; those beyond are answered 503. Too few: a
+    /// task that does much at once is turned away. Too many: descriptors and memory, some 200 KiB for
+    /// each that sends the largest heads, are used up.
+    pub max_connections: usize,
     /// How much of one request's body is kept so that it can be sent again, in bytes.
     pub replay_each: usize,
     /// The same for all requests together, in bytes.
@@ -86,6 +90,7 @@ impl Default for Limits {
             connect_timeout: Duration::from_secs(10),
             upstream_idle_timeout: Duration::from_secs(45),
             head_timeout: Duration::from_secs(60),
+            max_connections: 1000,
             replay_each: 1024 * 1024,
             replay_all: 4 * 1024 * 1024,
             retries: RetryPolicy::default(),

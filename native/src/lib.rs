@@ -9,6 +9,8 @@ pub mod credentials;
 pub mod env;
 pub mod http1;
 pub mod log;
+mod own_body;
+pub mod process;
 pub mod reply;
 pub mod sandbox;
 pub mod server;

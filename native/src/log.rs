@@ -25,6 +25,14 @@ pub fn start(level: Level) {
     tracing_subscriber::registry().with(lines).with(ours).init();
 }
 
+/// Logs panics by where they happen alone: the message may hold what a request or its answer held.
+pub fn panics() {
+    std::panic::set_hook(Box::new(|panic| match panic.location() {
+        Some(place) => tracing::error!("a fault of this program, at {place}: please report it"),
+        None => tracing::error!("a fault of this program: please report it"),
+    }));
+}
+
 /// Says what is in force, so that a log tells how the proxy was started.
 pub fn announce(
     addresses: &[SocketAddr],

@@ -11,7 +11,7 @@ use taskcluster_proxy::sandbox::Sandbox;
 use taskcluster_proxy::server::{self, Admitter};
 use taskcluster_proxy::service::Service;
 use taskcluster_proxy::upstream::{ReplayBudget, Upstream};
-use taskcluster_proxy::{log, task};
+use taskcluster_proxy::{log, process, task};
 use taskcluster_proxy_core::credentials::Credentials;
 use taskcluster_proxy_core::proxy::RootUrl;
 use tokio::signal;
@@ -23,6 +23,8 @@ fn main() -> ExitCode {
         Err(error) => return fail(&error),
     };
     log::start(config.log_level);
+    log::panics();
+    process::keep_memory_private();
     // One thread: one proxy serves one task, and what it does is wait (docs/performance.md).
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => match runtime.block_on(run(config)) {
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
 
 async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
     let limits = config.limits;
+    let most_connections = process::room_for_connections(limits.max_connections);
     let (sandbox, root_url, mut credentials) = deployment(config.deployment).await?;
     let upstream = Upstream::new(&limits)?;
     let admitter = Admitter::new(&config.admission)?;
@@ -54,7 +57,7 @@ async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
     let service = Service::new(root_url, store, upstream, replay);
     drop(credentials);
     tokio::select! {
-        () = server::serve(listeners, admitter, Arc::new(service), &limits) => {}
+        () = server::serve(listeners, admitter, Arc::new(service), &limits, most_connections) => {}
         signal = stop_signal() => tracing::info!("stopped by {}", signal?),
     }
     Ok(())

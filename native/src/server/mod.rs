@@ -2,6 +2,7 @@
 
 mod address;
 mod admit;
+mod capacity;
 mod connection;
 mod linger;
 mod listen;

@@ -1,5 +1,6 @@
 //! Connections of clients: HTTP/1.1, one task each.
 
+use super::capacity::{Capacity, Room};
 use super::connection;
 use super::{Admitter, Listeners, Verdict};
 use crate::config::Limits;
@@ -7,23 +8,37 @@ use crate::http1::Stream;
 use crate::service::Service;
 use std::sync::Arc;
 
-/// Accepts, admits and serves connections, for ever.
+/// Accepts, admits and serves connections, at most `most_connections` at once, for ever.
 pub async fn serve(
     mut listeners: Listeners,
     admitter: Admitter,
     service: Arc<Service>,
     limits: &Limits,
+    most_connections: usize,
 ) {
     let head_timeout = limits.head_timeout;
     let admitter = Arc::new(admitter);
+    let mut capacity = Capacity::new(most_connections);
     loop {
         let (stream, client, local) = listeners.accept().await;
+        let room = capacity.room();
+        if let Room::NotEvenForThat = room {
+            continue;
+        }
         let (service, admitter) = (Arc::clone(&service), Arc::clone(&admitter));
         tokio::spawn(async move {
             // Here and not before: the check of one connection must not keep the others waiting.
             if admitter.admit(&stream, client, local).await == Verdict::Rejected {
                 return;
             }
+            // It is held until the connection ends.
+            let _permit = match room {
+                Room::Here(permit) => permit,
+                Room::None(_permit) => {
+                    return connection::turn_away(stream, &service, most_connections).await;
+                }
+                Room::NotEvenForThat => return,
+            };
             let served = connection::serve(Stream::Tcp(stream), &service, head_timeout).await;
             if let Err(error) = served {
                 tracing::debug!("connection of {client} ended: {error}");

@@ -22,7 +22,13 @@ pub(super) struct Link {
     pub(super) answered: bool,
     /// Whether the upstream has asked for the body (100 Continue).
     asked: bool,
+    /// How many interim answers came to this request.
+    interim: u32,
 }
+
+/// More interim answers than this to one request are an attack: the wait would have no end, and
+/// meanwhile the proxy has no rest. Services send none but 100 (Continue).
+const MAX_INTERIM: u32 = 100;
 
 /// What a plain HTTP proxy on the way needs with each request.
 #[derive(Clone, Debug)]
@@ -50,7 +56,7 @@ pub(super) struct Head<'a> {
 
 impl Link {
     pub(super) fn new(carrier: Carrier, origin: Arc<Origin>, via: Option<Via>) -> Self {
-        Self { carrier, origin, via, reused: false, answered: false, asked: false }
+        Self { carrier, origin, via, reused: false, answered: false, asked: false, interim: 0 }
     }
 
     /// Begins a request.
@@ -147,12 +153,16 @@ impl Link {
                     let reason = "101 (Switching Protocols), which nobody asked for".to_owned();
                     return Poll::Ready(Err(SendError::Unusable(reason)));
                 }
-                100 if !self.asked => {
-                    self.asked = true;
-                    return Poll::Ready(Ok(None));
-                }
                 100..=199 => {}
                 _ => return Poll::Ready(Ok(Some(answer))),
+            }
+            self.interim += 1;
+            if self.interim > MAX_INTERIM {
+                let reason = format!("more than {MAX_INTERIM} interim answers (1xx)");
+                return Poll::Ready(Err(SendError::Unusable(reason)));
+            }
+            if answer.status == 100 && !std::mem::replace(&mut self.asked, true) {
+                return Poll::Ready(Ok(None));
             }
         }
     }

@@ -43,6 +43,10 @@ enum Connection {
     Http2(Opener),
 }
 
+/// More idle connections than this are not kept, whatever they lead to: a task that asks one host
+/// after the other would use up the descriptors.
+const MAX_IDLE: usize = 512;
+
 /// Rings when an idle connection is closed by the other side.
 #[derive(Debug, Default)]
 struct Bell(Notify);
@@ -55,6 +59,25 @@ pub(super) enum Reuse {
     /// Only one of HTTP/2, of which an upstream takes leave before it closes it (RFC 9113 section
     /// 6.8): the request cannot be sent twice.
     Http2,
+}
+
+impl IdleConnections {
+    fn forget_oldest(&mut self) {
+        // In each vector the first one is not much younger than the oldest.
+        let oldest =
+            self.by_origin.iter().filter_map(|(origin, same)| Some((same.first()?.since, origin)));
+        let Some(origin) =
+            oldest.min_by_key(|(since, _)| *since).map(|(_, origin)| Arc::clone(origin))
+        else {
+            return;
+        };
+        if let Some(same) = self.by_origin.get_mut(&origin) {
+            same.remove(0);
+            if same.is_empty() {
+                self.by_origin.remove(&origin);
+            }
+        }
+    }
 }
 
 impl Pool {
@@ -113,6 +136,9 @@ impl Pool {
             return;
         }
         let mut connections = self.idle();
+        if connections.by_origin.values().map(Vec::len).sum::<usize>() >= MAX_IDLE {
+            connections.forget_oldest();
+        }
         match connections.by_origin.get_mut(origin) {
             Some(same) => same.push(idle),
             None => {
