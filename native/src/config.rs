@@ -25,6 +25,8 @@ pub struct Config {
     pub limits: Limits,
     /// What is logged: this and what is graver.
     pub log_level: tracing::Level,
+    /// The accessToken was given on the command line, which every local user can read.
+    pub token_is_visible: bool,
 }
 
 /// Where to listen.

@@ -25,6 +25,12 @@ fn main() -> ExitCode {
     log::start(config.log_level);
     log::panics();
     process::keep_memory_private();
+    if config.token_is_visible {
+        tracing::warn!(
+            "--access-token shows the accessToken to every local user: give it in \
+             TASKCLUSTER_ACCESS_TOKEN, or by PUT /credentials"
+        );
+    }
     // One thread: one proxy serves one task, and what it does is wait (docs/performance.md).
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => match runtime.block_on(run(config)) {

@@ -79,6 +79,7 @@ fn config(arguments: Arguments, env: &impl Environment) -> Result<Config, CliErr
         credentials_drain: drain.unwrap_or(value::DEFAULT_DRAIN),
         limits: limits(given)?,
         log_level: log_level.unwrap_or(value::DEFAULT_LOG_LEVEL),
+        token_is_visible: given.access_token.as_ref().is_some_and(|token| !token.is_empty()),
         deployment: deployment(arguments, env)?,
     })
 }
