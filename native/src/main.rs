@@ -56,6 +56,8 @@ async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
     credentials.authorized_scopes =
         (config.task_id.is_some() || !scopes.is_empty()).then_some(scopes);
 
+    // Before anybody can know that it runs.
+    let stop = stop_signal()?;
     let listeners = server::bind(&config.listen, &config.admission).await?;
     log::announce(&listeners.local_addrs(), &root_url, &credentials, sandbox.as_ref());
     let store = Arc::new(Store::new(&credentials, config.credentials_drain));
@@ -64,23 +66,29 @@ async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
     drop(credentials);
     tokio::select! {
         () = server::serve(listeners, admitter, Arc::new(service), &limits, most_connections) => {}
-        signal = stop_signal() => tracing::info!("stopped by {}", signal?),
+        signal = stop => tracing::info!("stopped by {}", signal?),
     }
     Ok(())
 }
 
-/// Waits to be told to stop. As the first process of a container, nobody else would do that.
-async fn stop_signal() -> io::Result<&'static str> {
-    #[cfg(unix)]
-    {
-        let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate())?;
+/// Waits to be told to stop, from now on. As the first process of a container, nobody else would do
+/// that.
+#[cfg(unix)]
+fn stop_signal() -> io::Result<impl Future<Output = io::Result<&'static str>>> {
+    use signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
         tokio::select! {
             _ = terminate.recv() => Ok("SIGTERM"),
-            interrupted = signal::ctrl_c() => interrupted.map(|()| "SIGINT"),
+            _ = interrupt.recv() => Ok("SIGINT"),
         }
-    }
-    #[cfg(not(unix))]
-    signal::ctrl_c().await.map(|()| "Ctrl-C")
+    })
+}
+
+#[cfg(not(unix))]
+fn stop_signal() -> io::Result<impl Future<Output = io::Result<&'static str>>> {
+    Ok(async { signal::ctrl_c().await.map(|()| "Ctrl-C") })
 }
 
 async fn deployment(deployment: Deployment) -> io::Result<(Option<Sandbox>, RootUrl, Credentials)> {

@@ -100,15 +100,3 @@ pub(super) fn explain(error: &(dyn Error + 'static)) -> String {
     }
     text
 }
-
-/// The first error of type `T` among what caused `error`.
-pub(super) fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref() {
-            return Some(found);
-        }
-        next = error.source();
-    }
-    None
-}
