@@ -146,3 +146,28 @@ impl From<ProxyError> for Failure {
         Self { error, taken: Taken::All }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http1::Stream;
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::time::Instant;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_is_not_waited_for_for_ever() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut client = Wire::new(Stream::Tcp(listener.accept().await.unwrap().0));
+        peer.write_all(b"PUT / HTTP/1.1\r\nContent-Length: 9\r\n\r\nhalf").await.unwrap();
+        let request = poll_fn(|context| client.poll_request(context)).await.unwrap().unwrap();
+        let start = Instant::now();
+        let Err(Failure { error, taken }) = read(&mut client, &request, 100).await else {
+            panic!("it did not all come");
+        };
+        assert!((BODY_TIMEOUT..2 * BODY_TIMEOUT).contains(&start.elapsed()));
+        assert_eq!(taken, Taken::Part);
+        assert!(error.to_string().contains("within 60 seconds"), "{error}");
+    }
+}

@@ -197,3 +197,37 @@ async fn sweep(pool: Arc<Pool>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http1::Stream;
+    use tokio::net::{TcpListener, TcpStream};
+
+    async fn idle(listener: &TcpListener, since: Instant) -> Idle {
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        Idle { connection: Connection::Http1(Wire::new(Stream::Tcp(stream))), via: None, since }
+    }
+
+    #[tokio::test]
+    async fn the_oldest_makes_room() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let start = Instant::now();
+        let mut connections = IdleConnections::default();
+        for (host, age) in [("a.example", 2), ("b.example", 3), ("b.example", 1)] {
+            let since = start + Duration::from_secs(10 - age);
+            let origin = Arc::new(Origin::of_host(host));
+            let idle = idle(&listener, since).await;
+            connections.by_origin.entry(origin).or_default().push(idle);
+        }
+        for left in
+            [vec![("a.example", 1), ("b.example", 1)], vec![("b.example", 1)], vec![], vec![]]
+        {
+            connections.forget_oldest();
+            let by_origin = connections.by_origin.iter();
+            let mut found: Vec<_> = by_origin.map(|(it, same)| (it.host(), same.len())).collect();
+            found.sort_unstable();
+            assert_eq!(found, left);
+        }
+    }
+}
