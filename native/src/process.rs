@@ -27,7 +27,7 @@ pub fn keep_memory_private() {
 pub fn room_for_connections(wanted: usize) -> usize {
     let room = connections_within(descriptors(), wanted);
     if room < wanted {
-        tracing::warn!(
+        tracing::info!(
             "at most {room} connections at once instead of {wanted}: the limit of open files is too \
              low for more (ulimit -n)"
         );

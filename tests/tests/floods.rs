@@ -38,16 +38,9 @@ fn connections_beyond_the_cap_are_told_so() {
     // The end of one is room for another one.
     let [first, ..] = served;
     first.reset();
-    let mut next = proxy.connect();
-    let response = loop {
-        next.send(GET);
-        let response = next.response();
-        if response.status() != 503 {
-            break response;
-        }
-        next = proxy.connect();
-    };
+    let response = until("room", || proxy.exchange(GET), |response| response.status() != 503);
     assert_eq!(response.text(), "up");
+    proxy.wait_for_log("no room for more than 3");
     let refused = proxy.log().matches("no room for more than 3").count();
     assert_eq!(refused, 1, "one line for one burst");
 }

@@ -46,7 +46,7 @@ enum End {
     Refused,
 }
 
-/// The answer to a request, its body to follow by [`deliver`](Self::deliver).
+/// The answer to a request, its body to follow by [`deliver`](super::Upstream::deliver).
 #[derive(Debug)]
 pub struct Exchanged {
     /// Its head.
