@@ -36,31 +36,32 @@ pub fn room_for_connections(wanted: usize) -> usize {
 }
 
 /// A connection of a client needs another one to an upstream.
-fn connections_within(descriptors: u64, wanted: usize) -> usize {
-    let room = descriptors.saturating_sub(OWN_DESCRIPTORS) / 2;
-    usize::try_from(room).unwrap_or(usize::MAX).clamp(1, wanted)
+fn connections_within(descriptors: usize, wanted: usize) -> usize {
+    (descriptors.saturating_sub(OWN_DESCRIPTORS) / 2).clamp(1, wanted)
 }
 
 /// What the program needs besides: listening sockets, standard streams, epoll, name lookups, files of
 /// certificates, a few clients that are told that there is no room.
-const OWN_DESCRIPTORS: u64 = 64;
+const OWN_DESCRIPTORS: usize = 64;
 
 #[cfg(unix)]
-fn descriptors() -> u64 {
+fn descriptors() -> usize {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
-        return u64::MAX;
+        return usize::MAX;
     };
-    match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
+    let granted = match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
         Ok(()) => hard,
         // macOS names a hard limit that it does not grant.
         Err(_) => soft,
-    }
+    };
+    // What stands for no limit is larger than that on some systems, and signed on others.
+    granted.try_into().unwrap_or(usize::MAX)
 }
 
 #[cfg(not(unix))]
-fn descriptors() -> u64 {
-    u64::MAX
+fn descriptors() -> usize {
+    usize::MAX
 }
 
 #[cfg(test)]
@@ -70,7 +71,7 @@ mod tests {
     #[test]
     fn each_connection_has_room_for_two_descriptors() {
         for (descriptors, expected) in
-            [(0, 1), (64, 1), (70, 3), (1024, 480), (2064, 1000), (u64::MAX, 1000)]
+            [(0, 1), (64, 1), (70, 3), (1024, 480), (2064, 1000), (usize::MAX, 1000)]
         {
             assert_eq!(connections_within(descriptors, 1000), expected, "{descriptors}");
         }
