@@ -27,6 +27,9 @@ const LEAST_SECONDS: Duration = Duration::from_millis(1);
 /// 1 GiB: a size beyond it is a mistake, or a machine that needs no limit.
 const MOST_KIB: usize = 1024 * 1024;
 
+/// Each has two descriptors: more than any limit of open files allows is a mistake.
+const MOST_CONNECTIONS: usize = 1_000_000;
+
 /// What `parse` makes of the value of `option`, where there is one.
 pub(super) fn read<T>(
     option: &'static str,
@@ -167,6 +170,15 @@ pub(super) fn kib(option: &'static str, text: &str) -> Result<usize, CliError> {
     number.filter(|kib| *kib <= MOST_KIB).map(|kib: usize| kib * 1024).ok_or_else(|| {
         let expected =
             format!("expected a whole number of KiB from 0 (keep nothing) to {MOST_KIB}");
+        CliError::invalid(option, format!("{expected}, found \"{}\"", printable(text)))
+    })
+}
+
+/// How many connections to serve at once.
+pub(super) fn connections(option: &'static str, text: &str) -> Result<usize, CliError> {
+    let number = text.parse().ok().filter(|_| is_digits(text));
+    number.filter(|number| (1..=MOST_CONNECTIONS).contains(number)).ok_or_else(|| {
+        let expected = format!("expected a number of connections from 1 to {MOST_CONNECTIONS}");
         CliError::invalid(option, format!("{expected}, found \"{}\"", printable(text)))
     })
 }

@@ -138,8 +138,11 @@ impl Connector {
         let stream = connector.connect(name, tcp).await.map_err(|error| {
             let reason = format!("TLS: {}", explain(&error));
             // A certificate that does not hold will not hold the next time either.
-            match find::<rustls::Error>(&error) {
-                Some(rustls::Error::InvalidCertificate(_)) => SendError::Refused(reason),
+            match error.get_ref().and_then(|error| error.downcast_ref()) {
+                Some(rustls::Error::InvalidCertificate(why)) => {
+                    let reason = tls::in_words(why).map_or(reason, |words| format!("TLS: {words}"));
+                    SendError::Refused(reason)
+                }
                 _ => SendError::Connect(reason),
             }
         })?;
