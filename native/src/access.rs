@@ -1,9 +1,11 @@
 //! A request in the access log and in the metrics: one line, one count, when it has ended.
 
+use crate::cli::printable;
 use crate::clock::Nonce;
 use crate::http1::{Request, Traffic};
 use crate::metrics::{Class, Ended, Metrics, Outcome, Service, Verb};
 use crate::upstream::Origin;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -68,12 +70,14 @@ impl<'a> Entry<'a> {
         };
         // The query may hold a signature: the path alone tells what was asked for.
         let path = target.split_once('?').map_or(target, |(path, _query)| path);
+        // In ASCII no control characters get this far.
+        let path = if path.is_ascii() { path.into() } else { Cow::from(printable(path)) };
         let status = (self.status != 0).then_some(self.status);
         let attempts = (self.attempts != 0).then_some(self.attempts);
         let micros = self.start.elapsed().as_micros() as f64;
         tracing::info!(
             method,
-            path,
+            path = &*path,
             status,
             // Scheme, host and port are enough to tell, and there is no secret in them.
             upstream = self.upstream.as_ref().map(|origin| tracing::field::display(origin.as_str())),

@@ -156,6 +156,7 @@ impl Service {
     }
 
     async fn dismiss(&self, client: &mut Wire, error: &ProxyError, bodiless: bool) {
+        let before = client.traffic();
         let mut entry = Entry::begin(&self.metrics, self.ids.next(), None);
         let lease = self.store.lease().await;
         let reader = Reader { request_id: entry.id(), http10: false, keep_alive: false };
@@ -165,6 +166,7 @@ impl Service {
             Ok(_) => Outcome::Complete,
             Err(_) => Outcome::Gone,
         };
+        entry.traffic = client.traffic().since(before);
     }
 
     fn route(&self, request: &Request, peer: &Peer) -> Result<Route, ProxyError> {
