@@ -1,9 +1,10 @@
 //! What a start is told, parsed: nothing after this can find it wrong.
 
+use crate::credentials_file::CredentialsSource;
 use ipnet::IpNet;
 use std::net::IpAddr;
 use std::time::Duration;
-use taskcluster_proxy_core::credentials::{Credentials, Scope};
+use taskcluster_proxy_core::credentials::Scope;
 use taskcluster_proxy_core::proxy::{RetryPolicy, RootUrl};
 
 /// Everything that the command line and the environment say.
@@ -55,8 +56,8 @@ pub enum Deployment {
     Taskcluster {
         /// Where it is.
         root_url: RootUrl,
-        /// What to sign with; not yet restricted.
-        credentials: Credentials,
+        /// Where to find what to sign with.
+        credentials: CredentialsSource,
     },
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use taskcluster_proxy::cli::{self, Command};
 use taskcluster_proxy::config::{Config, Deployment};
 use taskcluster_proxy::credentials::Store;
+use taskcluster_proxy::credentials_file::CredentialsFile;
 use taskcluster_proxy::env::Process;
 use taskcluster_proxy::sandbox::Sandbox;
 use taskcluster_proxy::server::{self, Admitter};
@@ -35,7 +36,7 @@ fn main() -> ExitCode {
 
 async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
     let limits = config.limits;
-    let (sandbox, root_url, mut credentials) = deployment(config.deployment).await?;
+    let (sandbox, root_url, (mut credentials, file)) = deployment(config.deployment).await?;
     let upstream = Upstream::new(&limits)?;
     let admitter = Admitter::new(&config.admission)?;
 
@@ -50,6 +51,9 @@ async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
     let listeners = server::bind(&config.listen, &config.admission).await?;
     log::announce(&listeners.local_addrs(), &root_url, &credentials, sandbox.as_ref());
     let store = Arc::new(Store::new(&credentials, config.credentials_drain));
+    if let Some(file) = file {
+        tokio::spawn(file.follow(Arc::clone(&store)));
+    }
     let replay = ReplayBudget::new(limits.replay_each, limits.replay_all);
     let service = Service::new(root_url, store, upstream, replay);
     drop(credentials);
@@ -74,13 +78,17 @@ async fn stop_signal() -> io::Result<&'static str> {
     signal::ctrl_c().await.map(|()| "Ctrl-C")
 }
 
-async fn deployment(deployment: Deployment) -> io::Result<(Option<Sandbox>, RootUrl, Credentials)> {
+type Given = (Option<Sandbox>, RootUrl, (Credentials, Option<CredentialsFile>));
+
+async fn deployment(deployment: Deployment) -> Result<Given, Box<dyn std::error::Error>> {
     match deployment {
-        Deployment::Taskcluster { root_url, credentials } => Ok((None, root_url, credentials)),
+        Deployment::Taskcluster { root_url, credentials } => {
+            Ok((None, root_url, credentials.read()?))
+        }
         Deployment::Sandbox => {
             let sandbox = Sandbox::start().await?;
             let (root_url, credentials) = (sandbox.root_url(), sandbox.credentials());
-            Ok((Some(sandbox), root_url, credentials))
+            Ok((Some(sandbox), root_url, (credentials, None)))
         }
     }
 }

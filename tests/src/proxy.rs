@@ -1,6 +1,7 @@
 use crate::output::Output;
 use crate::{Connection, Finished, Response, binary, environment};
 use std::ffi::{OsStr, OsString};
+use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -24,6 +25,7 @@ pub struct ProxyBuilder {
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
     sandbox: bool,
+    descriptor_3: Option<String>,
 }
 
 impl Proxy {
@@ -176,6 +178,7 @@ impl ProxyBuilder {
             args: Vec::new(),
             env: Vec::new(),
             sandbox: false,
+            descriptor_3: None,
         }
     }
 
@@ -189,6 +192,13 @@ impl ProxyBuilder {
     /// certificates or logs.
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.env.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// Hands it a pipe with this in it as descriptor 3.
+    #[cfg(unix)]
+    pub fn descriptor_3(mut self, contents: impl Into<String>) -> Self {
+        self.descriptor_3 = Some(contents.into());
         self
     }
 
@@ -209,7 +219,7 @@ impl ProxyBuilder {
         let mut listening = self.command();
         listening.args(["--port", &self.port.to_string()]);
         listening.args(self.ip_address.iter().flat_map(|address| ["--ip-address", address]));
-        let (mut child, output) = spawn(listening);
+        let (mut child, output) = self.spawn(listening);
         let told = (|| {
             let address = output.wait_for(listening_on)?;
             let sandbox = match self.sandbox {
@@ -228,23 +238,35 @@ impl ProxyBuilder {
 
     /// Runs it with the arguments and variables given and no others, and waits until it ends.
     pub fn run(self) -> Finished {
-        let (mut child, output) = spawn(self.command());
+        let (mut child, output) = self.spawn(self.command());
         output.finish(&mut child)
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(binary());
+        let mut command = match &self.descriptor_3 {
+            None => Command::new(binary()),
+            // What can be inherited otherwise is stdin alone.
+            Some(_) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", "exec \"$0\" \"$@\" 3<&0 </dev/null"]).arg(binary());
+                shell
+            }
+        };
         environment::neutralise(&mut command);
         command.args(&self.args).envs(self.env.iter().map(|(name, value)| (name, value)));
         command
     }
-}
 
-fn spawn(mut command: Command) -> (Child, Output) {
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().expect("the proxy's binary runs");
-    let output = Output::of(&mut child);
-    (child, output)
+    fn spawn(&self, mut command: Command) -> (Child, Output) {
+        let stdin = if self.descriptor_3.is_some() { Stdio::piped() } else { Stdio::null() };
+        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the proxy's binary runs");
+        if let (Some(contents), Some(mut stdin)) = (&self.descriptor_3, child.stdin.take()) {
+            stdin.write_all(contents.as_bytes()).expect("the pipe has room");
+        }
+        let output = Output::of(&mut child);
+        (child, output)
+    }
 }
 
 fn listening_on(line: &str) -> Option<SocketAddr> {

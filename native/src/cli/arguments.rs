@@ -49,9 +49,21 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "json", verbatim_doc_comment, help_heading = DEPLOYMENT)]
     pub(super) certificate: Option<OsString>,
 
+    /// Read them from this file, instead of the
+    /// three above: a JSON object with clientId,
+    /// accessToken and certificate. When it
+    /// changes, what it holds takes effect.
+    #[arg(long, value_name = "path", verbatim_doc_comment, help_heading = DEPLOYMENT)]
+    pub(super) credentials_file: Option<OsString>,
+
+    /// Read the same from this inherited file
+    /// descriptor, once, to its end.
+    #[arg(long, value_name = "number", verbatim_doc_comment, help_heading = DEPLOYMENT)]
+    pub(super) credentials_fd: Option<OsString>,
+
     /// Sign for a small deployment within this
     /// program, to try things out. Instead of the
-    /// four above; ignores their variables.
+    /// six above; ignores their variables.
     #[arg(long, verbatim_doc_comment, help_heading = DEPLOYMENT)]
     pub(super) sandbox: bool,
 

@@ -53,6 +53,9 @@ pub enum CliError {
     /// An option that contradicts `--sandbox`.
     #[error("--sandbox brings its own root URL and credentials: leave out {0}, or --sandbox")]
     BesideSandbox(&'static str),
+    /// Credentials from two places.
+    #[error("credentials from {0} and from {1}: leave one of them out")]
+    TwoCredentials(&'static str, &'static str),
     /// Another value that is not what it has to be.
     #[error("{name}: {reason}")]
     Invalid {

@@ -15,6 +15,7 @@ pub use error::CliError;
 pub(crate) use value::printable;
 
 use crate::config::{Admission, Config, Deployment, Limits, Listen};
+use crate::credentials_file::CredentialsSource;
 use crate::env::Environment;
 use crate::version::{REVISION, VERSION};
 use arguments::Arguments;
@@ -124,25 +125,51 @@ fn deployment(given: Arguments, env: &impl Environment) -> Result<Deployment, Cl
             (&given.access_token, ACCESS_TOKEN),
             (&given.certificate, CERTIFICATE),
         ];
-        return match flags.into_iter().find(|(flag, _)| flag.is_some()) {
-            Some((_, setting)) => Err(CliError::BesideSandbox(setting.option)),
+        let flags = flags.into_iter().map(|(flag, setting)| (flag, setting.option));
+        let files = [(&given.credentials_file, FILE), (&given.credentials_fd, DESCRIPTOR)];
+        return match flags.chain(files).find(|(flag, _)| flag.is_some()) {
+            Some((_, option)) => Err(CliError::BesideSandbox(option)),
             None => Ok(Deployment::Sandbox),
         };
     }
-    Ok(Deployment::Taskcluster {
-        root_url: ROOT_URL.required(given.root_url, env)?.parse(RootUrl::parse)?,
-        credentials: Credentials {
-            client_id: CLIENT_ID
-                .required(given.client_id, env)?
-                .parse(|text| ClientId::new(text))?,
-            access_token: ACCESS_TOKEN
-                .required(given.access_token, env)?
-                .parse(|text| AccessToken::new(text))?,
-            certificate: match CERTIFICATE.find(given.certificate, env)? {
-                Some(certificate) => certificate.parse(Credentials::parse_certificate)?,
-                None => None,
-            },
-            authorized_scopes: None,
-        },
-    })
+    let root_url = ROOT_URL.required(given.root_url.clone(), env)?.parse(RootUrl::parse)?;
+    Ok(Deployment::Taskcluster { root_url, credentials: credentials(given, env)? })
 }
+
+fn credentials(given: Arguments, env: &impl Environment) -> Result<CredentialsSource, CliError> {
+    let descriptor = value::read(DESCRIPTOR, &given.credentials_fd, value::descriptor)?;
+    let (source, option) = match (value::path(FILE, given.credentials_file)?, descriptor) {
+        (Some(_), Some(_)) => return Err(CliError::TwoCredentials(FILE, DESCRIPTOR)),
+        (Some(path), None) => (CredentialsSource::File(path), FILE),
+        (None, Some(number)) => (CredentialsSource::Descriptor(number), DESCRIPTOR),
+        (None, None) => {
+            return Ok(CredentialsSource::Given(Credentials {
+                client_id: CLIENT_ID
+                    .required(given.client_id, env)?
+                    .parse(|text| ClientId::new(text))?,
+                access_token: ACCESS_TOKEN
+                    .required(given.access_token, env)?
+                    .parse(|text| AccessToken::new(text))?,
+                certificate: match CERTIFICATE.find(given.certificate, env)? {
+                    Some(certificate) => certificate.parse(Credentials::parse_certificate)?,
+                    None => None,
+                },
+                authorized_scopes: None,
+            }));
+        }
+    };
+    // Which of the two was meant nobody can tell.
+    for (flag, setting) in [
+        (given.client_id, CLIENT_ID),
+        (given.access_token, ACCESS_TOKEN),
+        (given.certificate, CERTIFICATE),
+    ] {
+        if let Some(found) = setting.find(flag, env)? {
+            return Err(CliError::TwoCredentials(option, found.at));
+        }
+    }
+    Ok(source)
+}
+
+const FILE: &str = "--credentials-file";
+const DESCRIPTOR: &str = "--credentials-fd";

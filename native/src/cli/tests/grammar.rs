@@ -86,7 +86,7 @@ fn unique_prefixes_of_the_references_options() {
 fn prefixes_of_new_options() {
     let empty = Env::new();
     assert!(matches!(config(&["--sa"], &empty).deployment, Deployment::Sandbox));
-    assert_eq!(run(&["--cr", "1"]).credentials_drain, Duration::from_secs(1));
+    assert_eq!(run(&["--credentials-d", "1"]).credentials_drain, Duration::from_secs(1));
     assert_eq!(run(&["--l", "warn"]).log_level, tracing::Level::WARN);
 }
 
@@ -106,8 +106,8 @@ fn mistakes() {
         ),
         (
             &["--c=x"],
-            "option --c could be any of --client-id, --certificate, --credentials-drain, \
-             --connect-timeout: write it out (see --help)",
+            "option --c could be any of --client-id, --certificate, --credentials-file, \
+             --credentials-fd, --credentials-drain, --connect-timeout: write it out (see --help)",
         ),
         (&["--port", "1", "-p2"], "option --port given more than once (see --help)"),
         (&["--sandbox", "--sandbox"], "option --sandbox given more than once (see --help)"),

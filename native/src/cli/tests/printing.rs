@@ -33,6 +33,8 @@ fn help_names_everything_within_80_columns() {
         "--allowed-user <name>",
         "--allowed-network <cidr>",
         "--sandbox",
+        "--credentials-file <path>",
+        "--credentials-fd <number>",
         "--credentials-drain <seconds>",
         "--connect-timeout <seconds>",
         "--head-timeout <seconds>",
