@@ -12,8 +12,17 @@ pub fn now() -> Timestamp {
 
 /// The time of day as HTTP writes it (RFC 9110 section 5.6.7).
 pub fn http_date() -> String {
-    httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(now().secs()))
+    http_date_of(now())
 }
+
+/// Another moment, likewise; the last one that can be written so where it is later.
+pub fn http_date_of(moment: Timestamp) -> String {
+    httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_millis(moment.millis().min(LAST_DATE)))
+}
+
+/// The end of the year 9999, in milliseconds since 1970: a date in HTTP's format has four digits for
+/// the year, and a certificate any number.
+const LAST_DATE: u64 = 253_402_300_799_999;
 
 /// Nonces: each differs from all others of this process, and most likely from those of any other.
 /// They need not be hard to guess, only distinct, so one random number is drawn at the start and

@@ -12,7 +12,6 @@ use zeroize::Zeroizing;
 
 /// Where the credentials of the start come from.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one per process")]
 pub enum CredentialsSource {
     /// The command line or the environment.
     Given(Credentials),

@@ -2,6 +2,8 @@
 //!
 //! The binary is a list of steps over this library; the end-to-end tests start the binary.
 
+pub mod call;
+pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod config;

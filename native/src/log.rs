@@ -1,10 +1,10 @@
 //! The log: lines on stderr.
 
+use crate::clock;
 use crate::sandbox::Sandbox;
 use crate::version::{REVISION, VERSION};
 use std::io::{self, IsTerminal as _, Write as _};
 use std::net::SocketAddr;
-use std::time::{Duration, UNIX_EPOCH};
 use taskcluster_proxy_core::credentials::{Credentials, scopes_to_json};
 use taskcluster_proxy_core::proxy::RootUrl;
 use tracing::Level;
@@ -38,9 +38,8 @@ pub fn announce(
     match &credentials.certificate {
         None => tracing::info!("no certificate: the credentials are taken for permanent ones"),
         Some(certificate) => {
-            let expiry = certificate.expiry().millis().min(LAST_DATE);
-            let expiry = UNIX_EPOCH + Duration::from_millis(expiry);
-            tracing::info!("temporary credentials until {}", httpdate::fmt_http_date(expiry));
+            let expiry = clock::http_date_of(certificate.expiry());
+            tracing::info!("temporary credentials until {expiry}");
         }
     }
     match &credentials.authorized_scopes {
@@ -55,7 +54,3 @@ pub fn announce(
         let _ = write!(io::stderr(), "\n{}\n", sandbox.introduction(*address));
     }
 }
-
-/// The end of the year 9999, in milliseconds since 1970: a date in HTTP's format has four digits for
-/// the year, and a certificate any number.
-const LAST_DATE: u64 = 253_402_300_799_999;

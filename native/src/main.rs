@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
+use taskcluster_proxy::check::{self, Report};
 use taskcluster_proxy::cli::{self, Command};
 use taskcluster_proxy::config::{Config, Deployment};
 use taskcluster_proxy::credentials::Store;
@@ -18,14 +19,16 @@ use taskcluster_proxy_core::proxy::RootUrl;
 use tokio::signal;
 
 fn main() -> ExitCode {
-    let config = match cli::parse(std::env::args_os(), &Process) {
-        Ok(Command::Run(config)) => *config,
+    let (config, checking) = match cli::parse(std::env::args_os(), &Process) {
+        Ok(Command::Run(config)) => (*config, false),
+        Ok(Command::Check(config)) => (*config, true),
         Ok(Command::Print(text)) => return print(&text),
         Err(error) => return fail(&error),
     };
     log::start(config.log_level);
     // One thread: one proxy serves one task, and what it does is wait (docs/performance.md).
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) if checking => report(&runtime.block_on(check::run(config))),
         Ok(runtime) => match runtime.block_on(run(config)) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(error.as_ref()),
@@ -98,6 +101,13 @@ fn print(text: &str) -> ExitCode {
     match writeln!(io::stdout(), "{text}") {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => fail(&error),
         _ => ExitCode::SUCCESS,
+    }
+}
+
+fn report(report: &Report) -> ExitCode {
+    match print(&report.to_string()) {
+        ExitCode::SUCCESS if report.is_ok() => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
     }
 }
 

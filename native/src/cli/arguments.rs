@@ -133,6 +133,12 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "level", verbatim_doc_comment, help_heading = OTHERS)]
     pub(super) log_level: Option<OsString>,
 
+    /// Say what a start with these options would
+    /// find, a line each: ok, or what to do. Change
+    /// nothing; exit with 1 if it could not work.
+    #[arg(long, verbatim_doc_comment, help_heading = OTHERS)]
+    pub(super) check: bool,
+
     /// Print this.
     #[arg(short, long, verbatim_doc_comment, help_heading = OTHERS)]
     pub(super) help: bool,

@@ -29,6 +29,8 @@ use taskcluster_proxy_core::proxy::{RetryPolicy, RootUrl};
 pub enum Command {
     /// To serve.
     Run(Box<Config>),
+    /// To say what serving would find, and to exit with status 0 if it would work, 1 if not.
+    Check(Box<Config>),
     /// To print this, and a line feed, on stdout and to exit with status 0.
     Print(String),
 }
@@ -53,7 +55,8 @@ pub fn parse(
     if arguments.short_version {
         return Ok(Command::Print(VERSION.to_owned()));
     }
-    config(arguments, env).map(|config| Command::Run(Box::new(config)))
+    let command = if arguments.check { Command::Check } else { Command::Run };
+    config(arguments, env).map(|config| command(Box::new(config)))
 }
 
 fn version() -> String {

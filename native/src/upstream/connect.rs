@@ -1,7 +1,7 @@
 //! A connection to an upstream: DNS, TCP, a proxy on the way where the environment names one, TLS,
 //! and the start of HTTP.
 
-use super::error::{SendError, explain, find};
+use super::error::{SendError, explain};
 use super::http2::{Opener, Upload};
 use super::link::Via;
 use super::origin::Origin;
@@ -134,9 +134,9 @@ impl Connector {
         let connector = TlsConnector::from(Arc::clone(config));
         let stream = connector.connect(name, tcp).await.map_err(|error| {
             let reason = format!("TLS: {}", explain(&error));
-            // A certificate that does not hold will not hold the next time either.
-            match find::<rustls::Error>(&error) {
-                Some(rustls::Error::InvalidCertificate(_)) => SendError::Refused(reason),
+            // Not by source(), which is that of the error within.
+            match error.get_ref().and_then(|error| error.downcast_ref()) {
+                Some(rustls::Error::InvalidCertificate(_)) => SendError::Untrusted(reason),
                 _ => SendError::Connect(reason),
             }
         })?;

@@ -14,6 +14,10 @@ pub enum SendError {
     /// There is no connection, for a reason that will stay.
     #[error("cannot connect: {0}")]
     Refused(String),
+    /// There is no connection: the certificate that was shown does not hold, and will not hold the
+    /// next time either.
+    #[error("cannot connect: {0}")]
+    Untrusted(String),
     /// There was no connection in time.
     #[error("no connection within {} seconds", .0.as_secs_f32())]
     ConnectTimeout(Duration),
@@ -44,6 +48,7 @@ impl SendError {
             Self::Connect(_) | Self::ConnectTimeout(_) => Outcome::NothingSent,
             Self::Broken(_) => Outcome::Broken,
             Self::Refused(_)
+            | Self::Untrusted(_)
             | Self::Unusable(_)
             | Self::Client(_)
             | Self::Gone
@@ -61,9 +66,11 @@ impl SendError {
             Self::ConnectTimeout(_) | Self::Budget(_) => {
                 ProxyError::TimedOut { upstream, reason: self.to_string() }
             }
-            Self::Connect(_) | Self::Refused(_) | Self::Broken(_) | Self::Unusable(_) => {
-                ProxyError::Unreachable { upstream, reason: self.to_string() }
-            }
+            Self::Connect(_)
+            | Self::Refused(_)
+            | Self::Untrusted(_)
+            | Self::Broken(_)
+            | Self::Unusable(_) => ProxyError::Unreachable { upstream, reason: self.to_string() },
         }
     }
 }
@@ -99,16 +106,4 @@ pub(super) fn explain(error: &(dyn Error + 'static)) -> String {
         source = cause.source();
     }
     text
-}
-
-/// The first error of type `T` among what caused `error`.
-pub(super) fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref() {
-            return Some(found);
-        }
-        next = error.source();
-    }
-    None
 }

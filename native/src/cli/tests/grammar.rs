@@ -107,7 +107,7 @@ fn mistakes() {
         (
             &["--c=x"],
             "option --c could be any of --client-id, --certificate, --credentials-file, \
-             --credentials-fd, --credentials-drain, --connect-timeout: write it out (see --help)",
+             --credentials-fd, --credentials-drain, --connect-timeout, --check: write it out (see --help)",
         ),
         (&["--port", "1", "-p2"], "option --port given more than once (see --help)"),
         (&["--sandbox", "--sandbox"], "option --sandbox given more than once (see --help)"),

@@ -43,6 +43,7 @@ fn help_names_everything_within_80_columns() {
         "--replay-buffer <KiB>",
         "--replay-total <KiB>",
         "--log-level <level>",
+        "--check",
         "[<scope>...]",
         "TASKCLUSTER_ROOT_URL",
         "TASKCLUSTER_CLIENT_ID",
