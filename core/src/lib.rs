@@ -32,6 +32,7 @@ mod escaped;
 pub mod hawk;
 mod json;
 pub mod proxy;
+mod rfc3339;
 mod timestamp;
 
 pub use timestamp::Timestamp;

@@ -1,6 +1,7 @@
 //! The one place that reads the time of day and makes nonces.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::http1::Fields;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use taskcluster_proxy_core::Timestamp;
 
@@ -23,6 +24,54 @@ pub fn http_date_of(moment: Timestamp) -> String {
 /// The end of the year 9999, in milliseconds since 1970: a date in HTTP's format has four digits for
 /// the year, and a certificate any number.
 const LAST_DATE: u64 = 253_402_300_799_999;
+
+/// What the `Date` of an answer says.
+pub fn date_of(fields: &Fields) -> Option<Timestamp> {
+    let date = std::str::from_utf8(fields.get("date")?).ok()?;
+    let since_epoch = httpdate::parse_http_date(date).ok()?.duration_since(UNIX_EPOCH).ok()?;
+    Some(Timestamp::from_secs(since_epoch.as_secs()))
+}
+
+/// The time of day at the services, which signatures tell: this machine's, unless that has turned out
+/// to be wrong.
+#[derive(Debug, Default)]
+pub struct ServiceClock {
+    /// In milliseconds.
+    ahead: AtomicI64,
+}
+
+/// The services allow 15 minutes; what is closer than this is not why they refuse a call.
+const TOLERANCE: Duration = Duration::from_secs(5 * 60);
+
+impl ServiceClock {
+    /// Their time of day.
+    pub fn now(&self) -> Timestamp {
+        let ahead = self.ahead.load(Ordering::Relaxed);
+        let by = Duration::from_millis(ahead.unsigned_abs());
+        if ahead < 0 { now().minus(by) } else { now().plus(by) }
+    }
+
+    /// Takes over what a service said the time is, if that is so far from what was thought that
+    /// a signature may have been refused for it. What was thought before, for
+    /// [`forget`](Self::forget).
+    pub fn learn(&self, date: Timestamp) -> Option<Thought> {
+        if self.now().distance(date) <= TOLERANCE {
+            return None;
+        }
+        let millis = |moment: Timestamp| i64::try_from(moment.millis()).unwrap_or(i64::MAX);
+        let ahead = millis(date).saturating_sub(millis(now()));
+        Some(Thought(self.ahead.swap(ahead, Ordering::Relaxed)))
+    }
+
+    /// It was not that.
+    pub fn forget(&self, Thought(before): Thought) {
+        self.ahead.store(before, Ordering::Relaxed);
+    }
+}
+
+/// What was thought of the services' clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Thought(i64);
 
 /// Nonces: each differs from all others of this process, and most likely from those of any other.
 /// They need not be hard to guess, only distinct, so one random number is drawn at the start and
@@ -60,6 +109,22 @@ impl Nonces {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_services_clock_is_learned_and_forgotten() {
+        let clock = ServiceClock::default();
+        assert_eq!(clock.learn(now().plus(TOLERANCE / 2)), None);
+        assert!(clock.now().distance(now()) < TOLERANCE / 2);
+        let day = Duration::from_secs(86_400);
+        for date in [now().plus(day), now().minus(day), now()] {
+            let before = clock.learn(date).unwrap();
+            assert!(clock.now().distance(date) < TOLERANCE);
+            assert_eq!(clock.learn(date), None);
+            clock.forget(before);
+            assert!(clock.now().distance(date) > TOLERANCE);
+            clock.learn(date);
+        }
+    }
 
     #[test]
     fn nonces_differ_and_jitter_is_spread() {

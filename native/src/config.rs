@@ -3,17 +3,26 @@
 use crate::credentials_file::CredentialsSource;
 use ipnet::IpNet;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 use taskcluster_proxy_core::credentials::Scope;
-use taskcluster_proxy_core::proxy::{RetryPolicy, RootUrl};
+use taskcluster_proxy_core::proxy::{HostPattern, RetryPolicy, RootUrl};
 
 /// Everything that the command line and the environment say.
 #[derive(Debug)]
 pub struct Config {
-    /// Where to listen.
-    pub listen: Listen,
+    /// Where to listen over TCP. `None`: where nothing else is listened on, as by default.
+    pub listen: Option<Listen>,
+    /// The Unix socket to listen on.
+    pub socket: Option<SocketFile>,
     /// Who may connect.
     pub admission: Admission,
+    /// Who may change the credentials.
+    pub credentials_from: CredentialsFrom,
+    /// Whether requests of web pages are refused.
+    pub reject_browsers: bool,
+    /// The hosts that requests in hostname form may go to; empty for nearly all.
+    pub allowed_hosts: Vec<HostPattern>,
     /// What stands behind the proxy.
     pub deployment: Deployment,
     /// The scopes of the command line.
@@ -28,13 +37,41 @@ pub struct Config {
     pub log_level: tracing::Level,
 }
 
-/// Where to listen.
+/// Where to listen over TCP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen {
     /// `None`: every interface, IPv4 and IPv6.
     pub address: Option<IpAddr>,
     /// 0: one that is free.
     pub port: u16,
+}
+
+impl Default for Listen {
+    /// The reference's.
+    fn default() -> Self {
+        Self { address: None, port: 8080 }
+    }
+}
+
+/// A Unix socket to listen on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SocketFile {
+    /// Where it is made.
+    pub path: PathBuf,
+    /// Who may connect by the file's permissions. Too wide: any user of the machine may.
+    pub mode: u16,
+}
+
+/// Who may change the credentials.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CredentialsFrom {
+    /// Whoever may connect.
+    #[default]
+    Any,
+    /// Who runs the proxy.
+    SameUser,
+    /// root; SYSTEM on Windows.
+    Root,
 }
 
 /// Who may connect. With neither, everyone.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use taskcluster_proxy_core::credentials::{Credentials, Scope, Signer};
-use taskcluster_proxy_core::proxy::ReplyHeaders;
+use taskcluster_proxy_core::proxy::{ReplyHeaders, Terms};
 use tokio::sync::{Notify, RwLock};
 
 /// One set of credentials, made ready for use.
@@ -18,6 +18,8 @@ pub struct Snapshot {
     pub signer: Signer,
     /// What answers say of them.
     pub reply_fields: Fields,
+    /// Why a service may refuse them.
+    pub terms: Terms,
     in_flight: AtomicUsize,
     drained: Notify,
 }
@@ -82,6 +84,7 @@ impl Snapshot {
         Self {
             signer: Signer::new(credentials),
             reply_fields,
+            terms: Terms::new(credentials),
             in_flight: AtomicUsize::new(0),
             drained: Notify::new(),
         }

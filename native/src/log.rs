@@ -2,9 +2,11 @@
 
 use crate::clock;
 use crate::sandbox::Sandbox;
+use crate::server::Listeners;
 use crate::version::{REVISION, VERSION};
 use std::io::{self, IsTerminal as _, Write as _};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use taskcluster_proxy_core::credentials::{Credentials, scopes_to_json};
 use taskcluster_proxy_core::proxy::RootUrl;
 use tracing::Level;
@@ -27,7 +29,7 @@ pub fn start(level: Level) {
 
 /// Says what is in force, so that a log tells how the proxy was started.
 pub fn announce(
-    addresses: &[SocketAddr],
+    listeners: &Listeners,
     root_url: &RootUrl,
     credentials: &Credentials,
     sandbox: Option<&Sandbox>,
@@ -46,11 +48,21 @@ pub fn announce(
         None => tracing::info!("all scopes of the credentials: no restriction"),
         Some(scopes) => tracing::info!("restricted to the scopes {}", scopes_to_json(scopes)),
     }
-    for address in addresses {
+    let addresses = listeners.local_addrs();
+    for address in &addresses {
         tracing::info!("listening on {address}");
     }
-    if let (Some(sandbox), Some(address)) = (sandbox, addresses.first()) {
+    let paths = listeners.local_paths();
+    for path in &paths {
+        tracing::info!("listening on unix:{}", path.display());
+    }
+    if let Some(sandbox) = sandbox {
         tracing::info!("sandbox at {root_url}");
-        let _ = write!(io::stderr(), "\n{}\n", sandbox.introduction(*address));
+        let over_tcp = |address: &SocketAddr| format!("http://localhost:{}", address.port());
+        let over_unix =
+            |path: &PathBuf| format!("--unix-socket {} http://localhost", path.display());
+        let proxy = addresses.first().map(over_tcp).or(paths.first().map(over_unix));
+        let introduction = sandbox.introduction(&proxy.unwrap_or_default());
+        let _ = write!(io::stderr(), "\n{introduction}\n");
     }
 }

@@ -5,31 +5,36 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use taskcluster_proxy::check::{self, Report};
 use taskcluster_proxy::cli::{self, Command};
-use taskcluster_proxy::config::{Config, Deployment};
+use taskcluster_proxy::config::{Config, Listen};
 use taskcluster_proxy::credentials::Store;
-use taskcluster_proxy::credentials_file::CredentialsFile;
+use taskcluster_proxy::deployment::Opened;
 use taskcluster_proxy::env::Process;
-use taskcluster_proxy::sandbox::Sandbox;
-use taskcluster_proxy::server::{self, Admitter};
-use taskcluster_proxy::service::Service;
-use taskcluster_proxy::upstream::{ReplayBudget, Upstream};
-use taskcluster_proxy::{log, task};
-use taskcluster_proxy_core::credentials::Credentials;
-use taskcluster_proxy_core::proxy::RootUrl;
+use taskcluster_proxy::notify::{self, State};
+use taskcluster_proxy::server::{self, Admitter, CredentialsGuard, Inherited, Listeners};
+use taskcluster_proxy::service::{Gates, Service};
+use taskcluster_proxy::upstream::{Origin, ReplayBudget, Upstream};
+use taskcluster_proxy::{health, log, task};
+use taskcluster_proxy_core::proxy::HostPolicy;
 use tokio::signal;
+
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let (config, checking) = match cli::parse(std::env::args_os(), &Process) {
         Ok(Command::Run(config)) => (*config, false),
         Ok(Command::Check(config)) => (*config, true),
+        Ok(Command::Health(listen)) => return health(&listen),
         Ok(Command::Print(text)) => return print(&text),
         Err(error) => return fail(&error),
     };
     log::start(config.log_level);
+    let inherited = Inherited::take();
     // One thread: one proxy serves one task, and what it does is wait (docs/performance.md).
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) if checking => report(&runtime.block_on(check::run(config))),
-        Ok(runtime) => match runtime.block_on(run(config)) {
+        Ok(runtime) if checking => report(&runtime.block_on(check::run(config, inherited))),
+        Ok(runtime) => match runtime.block_on(run(config, inherited)) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(error.as_ref()),
         },
@@ -37,11 +42,14 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
+async fn run(config: Config, inherited: Inherited) -> Result<(), Box<dyn std::error::Error>> {
     let limits = config.limits;
-    let (sandbox, root_url, (mut credentials, file)) = deployment(config.deployment).await?;
-    let upstream = Upstream::new(&limits)?;
+    let Opened { sandbox, root_url, mut credentials, file } = config.deployment.open().await?;
+    let root_host = Origin::of_root_url(&root_url);
+    let hosts = Arc::new(HostPolicy::new(config.allowed_hosts, root_host.bare_host()));
+    let upstream = Upstream::new(&limits, Arc::clone(&hosts))?;
     let admitter = Admitter::new(&config.admission)?;
+    let credentials_guard = CredentialsGuard::new(config.credentials_from)?;
 
     let mut scopes = config.scopes;
     if let Some(task_id) = &config.task_id {
@@ -51,48 +59,61 @@ async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
     credentials.authorized_scopes =
         (config.task_id.is_some() || !scopes.is_empty()).then_some(scopes);
 
-    let listeners = server::bind(&config.listen, &config.admission).await?;
-    log::announce(&listeners.local_addrs(), &root_url, &credentials, sandbox.as_ref());
+    // Before anybody hears that it listens: whoever does may want it to stop at once, and its sockets
+    // are to be removed again.
+    let stopped = stop_signal()?;
+    let (listen, socket) = (config.listen.as_ref(), config.socket.as_ref());
+    let listeners = Listeners::open(listen, socket, inherited, &config.admission).await?;
+    log::announce(&listeners, &root_url, &credentials, sandbox.as_ref());
+    notify::tell(State::Ready, &Process);
     let store = Arc::new(Store::new(&credentials, config.credentials_drain));
     if let Some(file) = file {
         tokio::spawn(file.follow(Arc::clone(&store)));
     }
     let replay = ReplayBudget::new(limits.replay_each, limits.replay_all);
-    let service = Service::new(root_url, store, upstream, replay);
+    let gates =
+        Gates { credentials: credentials_guard, hosts, reject_browsers: config.reject_browsers };
+    let service = Service::new(root_url, store, gates, upstream, replay);
     drop(credentials);
     tokio::select! {
         () = server::serve(listeners, admitter, Arc::new(service), &limits) => {}
-        signal = stop_signal() => tracing::info!("stopped by {}", signal?),
+        signal = stopped => {
+            notify::tell(State::Stopping, &Process);
+            tracing::info!("stopped by {signal}");
+        }
     }
     Ok(())
 }
 
-/// Waits to be told to stop. As the first process of a container, nobody else would do that.
-async fn stop_signal() -> io::Result<&'static str> {
-    #[cfg(unix)]
-    {
-        let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate())?;
+/// From now on waits to be told to stop. As the first process of a container, nobody else would do
+/// that.
+#[cfg(unix)]
+fn stop_signal() -> io::Result<impl Future<Output = &'static str>> {
+    use signal::unix::{SignalKind, signal};
+
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
         tokio::select! {
-            _ = terminate.recv() => Ok("SIGTERM"),
-            interrupted = signal::ctrl_c() => interrupted.map(|()| "SIGINT"),
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
         }
-    }
-    #[cfg(not(unix))]
-    signal::ctrl_c().await.map(|()| "Ctrl-C")
+    })
 }
 
-type Given = (Option<Sandbox>, RootUrl, (Credentials, Option<CredentialsFile>));
+#[cfg(windows)]
+fn stop_signal() -> io::Result<impl Future<Output = &'static str>> {
+    let mut interrupt = signal::windows::ctrl_c()?;
+    Ok(async move {
+        interrupt.recv().await;
+        "Ctrl-C"
+    })
+}
 
-async fn deployment(deployment: Deployment) -> Result<Given, Box<dyn std::error::Error>> {
-    match deployment {
-        Deployment::Taskcluster { root_url, credentials } => {
-            Ok((None, root_url, credentials.read()?))
-        }
-        Deployment::Sandbox => {
-            let sandbox = Sandbox::start().await?;
-            let (root_url, credentials) = (sandbox.root_url(), sandbox.credentials());
-            Ok((Some(sandbox), root_url, (credentials, None)))
-        }
+fn health(listen: &Listen) -> ExitCode {
+    match health::ask(listen) {
+        Ok(healthy) => print(&healthy),
+        Err(error) => fail(&error),
     }
 }
 

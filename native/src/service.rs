@@ -1,10 +1,11 @@
 //! One request: find out what it is for, do that, answer.
 
-use crate::clock;
 use crate::credentials::{Lease, Store};
+use crate::diagnosis::diagnose;
 use crate::http1::{BodyError, Buffer, Framing, FramingError, HeadError, MAX_FIELDS};
 use crate::http1::{Piece, Request, Wire};
 use crate::reply::{Head, Reader, Reply};
+use crate::server::{CredentialsGuard, Peer};
 use crate::upstream::{
     Body, Caller, DeliveryError, Origin, Outgoing, ReplayBudget, SendError, Taken, Target, Upstream,
 };
@@ -13,9 +14,12 @@ use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::Credentials;
 use taskcluster_proxy_core::hawk::{HttpUrl, UrlError};
-use taskcluster_proxy_core::proxy::{Destination, Form, ProxyError, RootUrl};
+use taskcluster_proxy_core::proxy::{
+    Destination, Form, HostPolicy, ProxyError, ReplyHeaders, RootUrl, reject_browsers,
+};
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
@@ -37,8 +41,20 @@ pub struct Service {
     /// The root URL's.
     origin: Arc<Origin>,
     store: Arc<Store>,
+    gates: Gates,
     upstream: Upstream,
     replay: Arc<ReplayBudget>,
+}
+
+/// What is refused, of whom.
+#[derive(Debug)]
+pub struct Gates {
+    /// Who may change the credentials.
+    pub credentials: CredentialsGuard,
+    /// Where requests may go.
+    pub hosts: Arc<HostPolicy>,
+    /// Whether requests of web pages are refused.
+    pub reject_browsers: bool,
 }
 
 /// What becomes of the client's connection.
@@ -66,34 +82,36 @@ struct Failure {
 }
 
 impl Service {
-    /// Services are under `root_url`, credentials in `store`; requests go on by `upstream`, and
-    /// `replay` is how much of their bodies is kept.
+    /// Services are under `root_url`, credentials in `store`; requests go on by `upstream`
+    /// if `gates` let them, and `replay` is how much of their bodies is kept.
     pub fn new(
         root_url: RootUrl,
         store: Arc<Store>,
+        gates: Gates,
         upstream: Upstream,
         replay: ReplayBudget,
     ) -> Self {
         let origin = Arc::new(Origin::of_root_url(&root_url));
-        Self { root_url, origin, store, upstream, replay: Arc::new(replay) }
+        Self { root_url, origin, store, gates, upstream, replay: Arc::new(replay) }
     }
 
     /// Answers a request that `client` has sent the head of. There is always an answer, unless nobody
     /// waits for it: errors become one here and nowhere else.
-    pub async fn call(&self, client: &mut Wire, request: &Request) -> After {
+    pub async fn call(&self, client: &mut Wire, request: &Request, peer: &Peer) -> After {
         let start = Instant::now();
-        let answered = match self.route(request) {
+        let answered = match self.route(request, peer) {
             Ok(Route::Upstream(target)) => {
                 let lease = self.store.lease().await;
                 return self.forward(client, request, &target, lease, start).await;
             }
             Ok(Route::Bewit) => {
                 let lease = self.store.lease().await;
-                let answered = bewit(client, request, &lease).await;
+                let answered =
+                    bewit(client, request, &lease, self.upstream.now(Form::Service)).await;
                 return self.answer(client, request, answered, lease, start).await;
             }
             // An update waits for all leases: it must not hold one itself.
-            Ok(Route::Credentials) => self.update_credentials(client, request).await,
+            Ok(Route::Credentials) => self.update_credentials(client, request, peer).await,
             Err(error) => Err(Failure { error, taken: discard(client, request).await }),
         };
         let lease = self.store.lease().await;
@@ -116,7 +134,13 @@ impl Service {
         let _ = Reply::error(&error).send(client, &lease, reader, false).await;
     }
 
-    fn route(&self, request: &Request) -> Result<Route, ProxyError> {
+    fn route(&self, request: &Request, peer: &Peer) -> Result<Route, ProxyError> {
+        if self.gates.reject_browsers {
+            reject_browsers(authority(&request.target), peer.bound(), |name| {
+                let fields = request.host.iter().chain(request.fields.iter());
+                fields.filter(move |(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, v)| v)
+            })?;
+        }
         if request.method == Method::CONNECT {
             return Err(ProxyError::Connect);
         }
@@ -128,11 +152,14 @@ impl Service {
                 resource: [self.root_url.prefix(), api, resource].concat(),
                 form: Form::Service,
             }),
-            Destination::Host { host, resource } => Route::Upstream(Target {
-                origin: Arc::new(Origin::of_host(&host)),
-                resource: resource.into_owned(),
-                form: Form::Host,
-            }),
+            Destination::Host { host, resource } => {
+                self.gates.hosts.admits_name(&host)?;
+                Route::Upstream(Target {
+                    origin: Arc::new(Origin::of_host(&host)),
+                    resource: resource.into_owned(),
+                    form: Form::Host,
+                })
+            }
         })
     }
 
@@ -140,8 +167,12 @@ impl Service {
         &self,
         client: &mut Wire,
         request: &Request,
+        peer: &Peer,
     ) -> Result<(Reply, String), Failure> {
         expect_method(client, request, "PUT", "/credentials").await?;
+        if let Err(error) = self.gates.credentials.admit(peer).await {
+            return Err(Failure { error, taken: discard(client, request).await });
+        }
         let body = read(client, request, MAX_CREDENTIALS_BODY).await?;
         let credentials = Credentials::from_json(&body).map_err(ProxyError::from)?;
         let client_id = credentials.client_id.clone();
@@ -196,7 +227,7 @@ impl Service {
         };
         let mut body = Body::new(request.framing, &self.replay);
         let mut caller = Caller::Client(&mut *client);
-        let exchanged = match self.upstream.exchange(&outgoing, &mut body, &mut caller).await {
+        let mut exchanged = match self.upstream.exchange(&outgoing, &mut body, &mut caller).await {
             Ok(exchanged) => exchanged,
             Err(SendError::Gone) => return After::Abort,
             Err(error) => {
@@ -205,9 +236,13 @@ impl Service {
                 return self.answer(client, request, Err(failure), lease, start).await;
             }
         };
-        let answer = &exchanged.answer;
         let note = Origins { target, attempts: exchanged.attempts };
-        log(request, answer.status, start, note);
+        log(request, exchanged.answer.status, start, note);
+        if let Some(reason) = diagnose(&mut exchanged, target, &lease.terms).await {
+            tracing::warn!("{} refused it: {reason}", target.origin.as_str());
+            exchanged.answer.fields.push(ReplyHeaders::DIAGNOSIS, reason.as_bytes());
+        }
+        let answer = &exchanged.answer;
         let head = Head {
             status: answer.status,
             reason: &answer.reason,
@@ -230,21 +265,28 @@ impl Service {
     }
 }
 
+/// Of a target in absolute form (`http://taskcluster/api/..`).
+fn authority(target: &str) -> Option<&str> {
+    let (_, rest) = target.split_once("://").filter(|_| !target.starts_with('/'))?;
+    rest.split(['/', '?', '#']).next()
+}
+
 async fn bewit(
     client: &mut Wire,
     request: &Request,
     lease: &Lease,
+    now: Timestamp,
 ) -> Result<(Reply, String), Failure> {
     expect_method(client, request, "POST", "/bewit").await?;
     let body = read(client, request, MAX_BEWIT_BODY).await?;
-    Ok(bewit_of(&body, lease)?)
+    Ok(bewit_of(&body, lease, now)?)
 }
 
-fn bewit_of(body: &[u8], lease: &Lease) -> Result<(Reply, String), ProxyError> {
+fn bewit_of(body: &[u8], lease: &Lease, now: Timestamp) -> Result<(Reply, String), ProxyError> {
     let text =
         std::str::from_utf8(body).map_err(|error| UrlError::Encoding(error.valid_up_to()))?;
     let url = HttpUrl::parse(text)?;
-    let signed = lease.signer.bewit(&url, clock::now().plus(BEWIT_LIFETIME))?;
+    let signed = lease.signer.bewit(&url, now.plus(BEWIT_LIFETIME))?;
     Ok((Reply::see_other(signed), url.host().to_owned()))
 }
 

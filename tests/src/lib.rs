@@ -30,6 +30,8 @@ mod raw;
 mod signal;
 mod tls;
 mod upstream;
+#[cfg(unix)]
+pub mod users;
 
 pub use answer::Answer;
 pub use binary::binary;

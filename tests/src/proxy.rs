@@ -1,7 +1,6 @@
 use crate::output::Output;
 use crate::{Connection, Finished, Response, binary, environment};
 use std::ffi::{OsStr, OsString};
-use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -13,19 +12,20 @@ use std::thread;
 pub struct Proxy {
     child: Child,
     output: Output,
-    address: SocketAddr,
+    address: Option<SocketAddr>,
     sandbox: Option<String>,
 }
 
 /// What the proxy is to be started with: on a free port of 127.0.0.1, unless told otherwise.
 #[derive(Clone, Debug)]
 pub struct ProxyBuilder {
+    under: Vec<OsString>,
+    tcp: bool,
     ip_address: Option<String>,
     port: u16,
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
     sandbox: bool,
-    descriptor_3: Option<String>,
 }
 
 impl Proxy {
@@ -50,12 +50,12 @@ impl Proxy {
 
     /// Where it listens; where that is every interface, the loopback one.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.address.expect("the proxy listens over TCP")
     }
 
     /// `http://<address>`: what a task has as its `TASKCLUSTER_PROXY_URL`.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.address())
     }
 
     /// The root URL of the embedded deployment.
@@ -65,12 +65,12 @@ impl Proxy {
 
     /// A new connection to it.
     pub fn connect(&self) -> Connection {
-        Connection::open(self.address)
+        Connection::open(self.address())
     }
 
     /// Sends one request over a connection of its own, and reads the response.
     pub fn exchange(&self, request: impl AsRef<[u8]>) -> Response {
-        crate::exchange(self.address, request)
+        crate::exchange(self.address(), request)
     }
 
     /// Gets this, over a connection of its own.
@@ -173,12 +173,13 @@ impl Drop for Proxy {
 impl ProxyBuilder {
     fn new() -> Self {
         Self {
+            under: Vec::new(),
+            tcp: true,
             ip_address: Some("127.0.0.1".to_owned()),
             port: 0,
             args: Vec::new(),
             env: Vec::new(),
             sandbox: false,
-            descriptor_3: None,
         }
     }
 
@@ -195,13 +196,6 @@ impl ProxyBuilder {
         self
     }
 
-    /// Hands it a pipe with this in it as descriptor 3.
-    #[cfg(unix)]
-    pub fn descriptor_3(mut self, contents: impl Into<String>) -> Self {
-        self.descriptor_3 = Some(contents.into());
-        self
-    }
-
     /// Listens on this address; on every interface for `None`.
     pub fn ip_address(mut self, ip_address: Option<&str>) -> Self {
         self.ip_address = ip_address.map(str::to_owned);
@@ -214,14 +208,34 @@ impl ProxyBuilder {
         self
     }
 
+    /// Listens on what the arguments say, and not on a port.
+    pub fn without_tcp(mut self) -> Self {
+        self.tcp = false;
+        self
+    }
+
+    /// Is started by this program, which ends in being the proxy's process itself.
+    pub fn under(mut self, program: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        self.under = program.into_iter().map(|word| word.as_ref().to_owned()).collect();
+        self
+    }
+
     /// Starts it, and waits until it listens.
     pub fn start(self) -> Proxy {
         let mut listening = self.command();
-        listening.args(["--port", &self.port.to_string()]);
-        listening.args(self.ip_address.iter().flat_map(|address| ["--ip-address", address]));
-        let (mut child, output) = self.spawn(listening);
+        if self.tcp {
+            listening.args(["--port", &self.port.to_string()]);
+            listening.args(self.ip_address.iter().flat_map(|address| ["--ip-address", address]));
+        }
+        let (mut child, output) = spawn(listening);
         let told = (|| {
-            let address = output.wait_for(listening_on)?;
+            let address = match self.tcp {
+                true => Some(output.wait_for(listening_on)?),
+                false => {
+                    output.wait_for(|line| word_after(line, "listening on "))?;
+                    None
+                }
+            };
             let sandbox = match self.sandbox {
                 true => Some(output.wait_for(|line| word_after(line, "sandbox at "))?),
                 false => None,
@@ -238,35 +252,25 @@ impl ProxyBuilder {
 
     /// Runs it with the arguments and variables given and no others, and waits until it ends.
     pub fn run(self) -> Finished {
-        let (mut child, output) = self.spawn(self.command());
+        let (mut child, output) = spawn(self.command());
         output.finish(&mut child)
     }
 
     fn command(&self) -> Command {
-        let mut command = match &self.descriptor_3 {
-            None => Command::new(binary()),
-            // What can be inherited otherwise is stdin alone.
-            Some(_) => {
-                let mut shell = Command::new("sh");
-                shell.args(["-c", "exec \"$0\" \"$@\" 3<&0 </dev/null"]).arg(binary());
-                shell
-            }
-        };
+        let mut words = self.under.iter().map(OsString::as_os_str).chain([binary().as_os_str()]);
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command.args(words);
         environment::neutralise(&mut command);
         command.args(&self.args).envs(self.env.iter().map(|(name, value)| (name, value)));
         command
     }
+}
 
-    fn spawn(&self, mut command: Command) -> (Child, Output) {
-        let stdin = if self.descriptor_3.is_some() { Stdio::piped() } else { Stdio::null() };
-        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("the proxy's binary runs");
-        if let (Some(contents), Some(mut stdin)) = (&self.descriptor_3, child.stdin.take()) {
-            stdin.write_all(contents.as_bytes()).expect("the pipe has room");
-        }
-        let output = Output::of(&mut child);
-        (child, output)
-    }
+fn spawn(mut command: Command) -> (Child, Output) {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the proxy's binary runs");
+    let output = Output::of(&mut child);
+    (child, output)
 }
 
 fn listening_on(line: &str) -> Option<SocketAddr> {

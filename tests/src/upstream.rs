@@ -69,6 +69,11 @@ impl ClosedPort {
         Self { socket, address: address.expect("a bound socket has an address") }
     }
 
+    /// Where nobody listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// `http://127.0.0.1:<port>`
     pub fn root_url(&self) -> String {
         format!("http://{}", self.address)

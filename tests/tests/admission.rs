@@ -3,28 +3,65 @@
 
 #![cfg(target_os = "linux")]
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::Command;
-use stories::{Finished, Proxy, skip};
-
-/// Two users that every Linux has.
-const NOBODY: &str = "65534";
-const DAEMON: &str = "1";
+use stories::users::{self, DAEMON, NOBODY, can_be_others, status_for};
+use stories::{Finished, Proxy};
 
 #[test]
 fn a_user_and_root_get_in_and_others_do_not() {
-    if !can_run("setpriv", "--version") {
+    if !can_be_others(&[]) {
         return;
     }
     let proxy = Proxy::sandbox().ip_address(None).args(["--allowed-user", "nobody"]).start();
     let port = proxy.address().port();
-    for address in [(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()] {
+    let mapped = Ipv4Addr::LOCALHOST.to_ipv6_mapped();
+    for ip in [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into(), mapped.into()] {
+        let address = (ip, port).into();
         assert!(is_served(&mut client(address)), "root at {address}");
         assert!(is_served(&mut as_user(NOBODY, address)), "nobody at {address}");
         assert_eq!(output(&mut as_user(DAEMON, address)), "", "daemon at {address}");
     }
     let line = proxy.wait_for_log("Rejected connection: ");
     assert!(line.contains("of uid 1, expected user nobody (uid 65534) or root (uid 0)"), "{line}");
+}
+
+/// The same two ends, one user after the other: what was found for one is nothing for the next.
+#[test]
+fn a_port_that_another_user_had_before() {
+    if !can_be_others(&[["/usr/bin/python3", "--version"]]) {
+        return;
+    }
+    let proxy = Proxy::sandbox().args(["--allowed-user", "nobody"]).start();
+    let port = port_of_our_own();
+    // Reads to the end, so that the proxy closes first and is left with the TIME_WAIT.
+    let script = format!(
+        "import socket\ns = socket.socket()\ns.bind(('127.0.0.1', {port}))\n\
+         s.connect(('127.0.0.1', {}))\ns.sendall(b'GET /api/queue/v1/ping HTTP/1.0\\r\\n\\r\\n')\n\
+         while data := s.recv(9999): print(data.decode())",
+        proxy.address().port()
+    );
+    for (uid, served) in [(NOBODY, true), (DAEMON, false), (NOBODY, true)] {
+        let mut client = users::as_user(uid, "/usr/bin/python3");
+        assert_eq!(is_served(client.args(["-c", &script])), served, "uid {uid}");
+    }
+    assert!(proxy.wait_for_log("Rejected connection: ").contains("of uid 1, expected"));
+}
+
+/// An exact question about a connection does not find such sockets.
+#[test]
+fn a_socket_that_is_bound_to_an_interface() {
+    if !can_be_others(&[["curl", "--version"]]) {
+        return;
+    }
+    let proxy = Proxy::sandbox()
+        .args(["--allowed-user", "nobody", "--allowed-network", "127.0.0.0/8"])
+        .start();
+    let url = format!("{}/api/queue/v1/ping", proxy.url());
+    for (uid, status) in [(NOBODY, 200), (DAEMON, 0)] {
+        assert_eq!(status_for(uid, &["--interface", "if!lo", &url]), status, "uid {uid}");
+    }
+    assert!(proxy.wait_for_log("Rejected connection: ").contains("of uid 1, expected"));
 }
 
 #[test]
@@ -47,6 +84,22 @@ fn a_network_gets_in_where_its_sockets_are_not_visible() {
     assert!(is_served(&mut client(loopback)), "root at {loopback}");
     assert!(is_served(&mut as_user(NOBODY, loopback)), "nobody at {loopback}");
     assert_eq!(output(&mut as_user(DAEMON, loopback)), "", "daemon at {loopback}");
+}
+
+#[test]
+fn a_network_of_ipv6_gets_in_likewise() {
+    let Some(container) = Container::new() else {
+        return;
+    };
+    let proxy = Proxy::sandbox()
+        .ip_address(Some(&container.gateway6().to_string()))
+        .args(["--allowed-user", "nobody", "--allowed-network", &container.network6()])
+        .start();
+    let address = proxy.address();
+    assert!(is_served(&mut container.client(address)), "the container");
+    assert!(is_served(&mut as_user(NOBODY, address)), "nobody");
+    assert_eq!(output(&mut as_user(DAEMON, address)), "", "daemon");
+    assert!(proxy.wait_for_log("Rejected connection: ").contains("of uid 1, expected"));
 }
 
 #[test]
@@ -88,7 +141,7 @@ impl Container {
     fn new() -> Option<Self> {
         use std::sync::atomic::{AtomicU32, Ordering};
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        if !can_run("setpriv", "--version") || !can_run("ip", "netns") {
+        if !can_be_others(&[["ip", "netns"]]) {
             return None;
         }
         let number = std::process::id() * 4 + COUNT.fetch_add(1, Ordering::Relaxed) % 4;
@@ -98,8 +151,11 @@ impl Container {
             format!("netns add {name}"),
             format!("link add {outer} type veth peer name {inner} netns {name}"),
             format!("address add {}/30 dev {outer}", container.gateway()),
+            // Without `nodad` it could be used only a second later.
+            format!("address add {}/64 dev {outer} nodad", container.gateway6()),
             format!("link set {outer} up"),
             format!("-n {name} address add {}/30 dev {inner}", container.address(2)),
+            format!("-n {name} address add {}/64 dev {inner} nodad", container.address6(2)),
             format!("-n {name} link set {inner} up"),
         ] {
             let status = Command::new("ip").args(line.split(' ')).status();
@@ -117,6 +173,14 @@ impl Container {
         format!("{}/30", self.address(0))
     }
 
+    fn gateway6(&self) -> Ipv6Addr {
+        self.address6(1)
+    }
+
+    fn network6(&self) -> String {
+        format!("{}/64", self.address6(0))
+    }
+
     /// A client that runs in it.
     fn client(&self, address: SocketAddr) -> Command {
         let mut command = Command::new("ip");
@@ -127,6 +191,11 @@ impl Container {
     /// One of the four of its network, somewhere in 10.128.0.0/9.
     fn address(&self, last: u32) -> Ipv4Addr {
         Ipv4Addr::from(u32::from(Ipv4Addr::new(10, 128, 0, 0)) + self.number % (1 << 21) * 4 + last)
+    }
+
+    fn address6(&self, last: u16) -> Ipv6Addr {
+        let [high, low] = [(self.number >> 16) as u16, self.number as u16];
+        Ipv6Addr::new(0xfd00, 0x7463, high, low, 0, 0, 0, last)
     }
 
     fn name(&self) -> String {
@@ -145,20 +214,6 @@ impl Drop for Container {
     }
 }
 
-/// Whether this tool is there and the stories run as root; says so if not.
-fn can_run(tool: &str, args: &str) -> bool {
-    let user = Command::new("id").arg("-u").output().expect("every Linux has id");
-    if user.stdout != b"0\n" {
-        skip("only root can be another user, or make a network namespace");
-        return false;
-    }
-    let runs = Command::new(tool).arg(args).output().is_ok_and(|output| output.status.success());
-    if !runs {
-        skip(&format!("{tool} is not installed, or cannot do its work here"));
-    }
-    runs
-}
-
 fn client(address: SocketAddr) -> Command {
     let mut command = Command::new("bash");
     command.args(["-c", &script(address)]);
@@ -166,9 +221,14 @@ fn client(address: SocketAddr) -> Command {
 }
 
 fn as_user(uid: &str, address: SocketAddr) -> Command {
-    let mut command = Command::new("setpriv");
-    command.args(["--reuid", uid, "--clear-groups", "bash", "-c", &script(address)]);
+    let mut command = users::as_user(uid, "bash");
+    command.args(["-c", &script(address)]);
     command
+}
+
+/// One that no system chooses by itself for somebody else's connection meanwhile.
+fn port_of_our_own() -> u32 {
+    10_000 + std::process::id() % 20_000
 }
 
 /// Sends a request, and prints all that comes back.

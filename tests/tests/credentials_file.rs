@@ -120,10 +120,13 @@ fn not_beside_others() {
 #[test]
 fn a_descriptor_is_read_to_its_end() {
     let upstream = Upstream::start([Answer::status(200)]);
+    let credentials = credentials("first", "secret");
+    let here = format!("exec \"$0\" \"$@\" 3<<'END'\n{credentials}\nEND");
     let proxy = Proxy::with_nothing()
         .env("TASKCLUSTER_ROOT_URL", upstream.root_url())
         .args(["--credentials-fd", "3"])
-        .descriptor_3(credentials("first", "secret"))
+        // What a child inherits otherwise is stdin, stdout and stderr alone.
+        .under(["sh", "-c", &here])
         .start();
     signs(&proxy, &upstream, "first", "secret");
     assert!(!proxy.log().contains("secret"), "{}", proxy.log());

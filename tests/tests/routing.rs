@@ -259,7 +259,7 @@ fn a_host_is_reached_on_port_443() {
         Ok(tls) => tls,
         Err(error) => return stories::skip(&format!("cannot listen on {HOST}:443: {error}")),
     };
-    let proxy = proxied_by(&tls).start();
+    let proxy = proxied_by(&tls).args(["--allow-host", "127.82.91.1"]).start();
     assert_eq!(proxy.get("/127.82.91.1/x//y").status(), 200);
     assert_eq!(
         (upstream.last_request().target(), upstream.last_request().header("host")),

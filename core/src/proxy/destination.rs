@@ -157,7 +157,7 @@ fn slashes(path: &str) -> usize {
 }
 
 /// Labels of letters, digits and inner hyphens, with dots between them (RFC 1123 section 2.1).
-fn is_host_name(segment: &str) -> bool {
+pub(super) fn is_host_name(segment: &str) -> bool {
     segment.len() <= 253
         && segment.split('.').all(|label| {
             !label.is_empty()

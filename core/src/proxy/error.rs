@@ -1,4 +1,4 @@
-use super::RouteError;
+use super::{BrowserError, HostError, RouteError};
 use crate::credentials::{JsonError, SignError};
 use crate::hawk::UrlError;
 use crate::json::push_string;
@@ -49,6 +49,23 @@ pub enum ProxyError {
     /// The body of `PUT /credentials` is no credentials.
     #[error("the credentials stay as they are: {0}")]
     Credentials(#[from] JsonError),
+    /// A web page that has no business here.
+    #[error(transparent)]
+    Browser(#[from] BrowserError),
+    /// A host that requests may not go to.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// Not everyone may change the credentials.
+    #[error(
+        "PUT /credentials is for {expected} alone (--credentials-from), found a connection {found}: \
+         the credentials stay as they are"
+    )]
+    CredentialsFrom {
+        /// Who may.
+        expected: String,
+        /// Who it was.
+        found: String,
+    },
     /// A body to one of the proxy's own endpoints is too large.
     #[error("expected a body of at most {limit} bytes, found a longer one")]
     TooLarge {
@@ -125,6 +142,7 @@ impl ProxyError {
         match self {
             Self::Route(_) => (404, RouteError::CODE),
             Self::Method { .. } | Self::Connect => (405, "MethodNotAllowed"),
+            Self::CredentialsFrom { .. } | Self::Browser(_) | Self::Host(_) => (403, "Forbidden"),
             Self::TooLarge { .. } => (413, "InputTooLarge"),
             Self::Sign(error) => (400, error.code()),
             Self::HeadTooLarge { .. } => (431, "InputTooLarge"),

@@ -40,6 +40,7 @@ const TEMP_CLIENT_ID: &str = "X-Taskcluster-Proxy-Temp-Clientid";
 const TEMP_SCOPES: &str = "X-Taskcluster-Proxy-Temp-Scopes";
 const AUTHORIZED_SCOPES: &str = "X-Taskcluster-Authorized-Scopes";
 const ENDPOINT: &str = "X-Taskcluster-Endpoint";
+const DIAGNOSIS: &str = "X-Taskcluster-Proxy-Diagnosis";
 
 impl HeaderRole {
     /// The role of the field with this name, in any case.
@@ -61,6 +62,7 @@ impl HeaderRole {
             25 => &[("proxy-authentication-info", Self::HopByHop)],
             27 => &[(VERSION, Self::Reply)],
             28 => &[(REVISION, Self::Reply)],
+            29 => &[(DIAGNOSIS, Self::Reply)],
             31 => &[(TEMP_SCOPES, Self::Reply), (AUTHORIZED_SCOPES, Self::Reply)],
             33 => &[(PERM_CLIENT_ID, Self::Reply), (TEMP_CLIENT_ID, Self::Reply)],
             _ => &[],
@@ -90,6 +92,9 @@ pub struct ReplyHeaders(Vec<(&'static str, String)>);
 impl ReplyHeaders {
     /// Where an answer came from: the name of the field that holds the URL that was asked for there.
     pub const ENDPOINT: &str = ENDPOINT;
+
+    /// Why a service refused a call, as far as the proxy can tell: the name of that field.
+    pub const DIAGNOSIS: &str = DIAGNOSIS;
 
     /// Prepares them for `credentials`, and for the version and git revision of the program.
     pub fn new(version: &str, revision: &str, credentials: &Credentials) -> Self {
@@ -161,6 +166,7 @@ mod tests {
             TEMP_SCOPES,
             AUTHORIZED_SCOPES,
             ENDPOINT,
+            DIAGNOSIS,
         ] {
             assert_eq!(HeaderRole::of(&name.to_lowercase()), HeaderRole::Reply, "{name}");
         }

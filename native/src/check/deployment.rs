@@ -3,10 +3,9 @@
 use super::Report;
 use crate::call::{self, CallError};
 use crate::clock;
-use crate::http1::Fields;
 use crate::upstream::{SendError, Upstream};
 use http::StatusCode;
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::hawk::MAX_SKEW;
 use taskcluster_proxy_core::proxy::RootUrl;
@@ -43,7 +42,7 @@ pub(super) async fn check(
         true => report.ok("tls", "the certificate is valid, up to a root that is trusted"),
         false => report.ok("tls", "not used: the root URL is http"),
     }
-    Some(Reached { now: check_clock(date(&answer.fields), [asked, answered], report) })
+    Some(Reached { now: check_clock(clock::date_of(&answer.fields), [asked, answered], report) })
 }
 
 fn explain(root_url: &RootUrl, error: &CallError, report: &mut Report) {
@@ -103,12 +102,6 @@ fn check_clock(
         Duration::ZERO => answered,
         _ => date,
     }
-}
-
-fn date(fields: &Fields) -> Option<Timestamp> {
-    let text = std::str::from_utf8(fields.get("date")?).ok()?;
-    let date = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
-    Some(Timestamp::from_secs(date.as_secs()))
 }
 
 /// What every service answers without asking who wants to know.

@@ -2,19 +2,21 @@
 
 use super::Report;
 use crate::config::Config;
-use crate::server::{self, Admitter};
+use crate::server::{Admitter, Inherited, Listeners};
 
-pub(super) async fn check(config: &Config, report: &mut Report) {
+pub(super) async fn check(config: &Config, inherited: Inherited, report: &mut Report) {
+    let Config { listen, socket, admission, .. } = config;
     // Released again when this ends.
-    match server::bind(&config.listen, &config.admission).await {
+    match Listeners::open(listen.as_ref(), socket.as_ref(), inherited, admission).await {
         Ok(listeners) => {
-            let addresses = listeners.local_addrs();
-            let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
-            report.ok("port", format!("free: {}", addresses.join(", ")));
+            let addresses = listeners.local_addrs().into_iter().map(|address| address.to_string());
+            let paths = listeners.local_paths().into_iter();
+            let paths = paths.map(|path| format!("unix:{}", path.display()));
+            let all: Vec<_> = addresses.chain(paths).collect();
+            report.ok("port", format!("free: {}", all.join(", ")));
         }
         Err(error) => report.fail("port", error),
     }
-    let admission = &config.admission;
     if admission.user.is_none() && admission.network.is_none() {
         return;
     }

@@ -13,16 +13,18 @@ pub use report::Report;
 use crate::clock;
 use crate::config::{Config, Deployment, Limits};
 use crate::sandbox::Sandbox;
+use crate::server::Inherited;
 use crate::task;
-use crate::upstream::Upstream;
+use crate::upstream::{Origin, Upstream};
+use std::sync::Arc;
 use std::time::Duration;
 use taskcluster_proxy_core::credentials::{Credentials, Scope, scopes_to_json};
-use taskcluster_proxy_core::proxy::{RetryPolicy, RootUrl};
+use taskcluster_proxy_core::proxy::{HostPolicy, RetryPolicy, RootUrl};
 
 /// Looks at everything that a start needs, and at what the deployment says to it.
-pub async fn run(config: Config) -> Report {
+pub async fn run(config: Config, inherited: Inherited) -> Report {
     let mut report = Report::default();
-    listener::check(&config, &mut report).await;
+    listener::check(&config, inherited, &mut report).await;
     // Until the end of the check.
     let mut sandbox = None;
     let (root_url, credentials) = match config.deployment {
@@ -38,7 +40,9 @@ pub async fn run(config: Config) -> Report {
             }
         },
     };
-    let upstream = match Upstream::new(&without_retries(config.limits)) {
+    let root_host = Origin::of_root_url(&root_url);
+    let hosts = Arc::new(HostPolicy::new(config.allowed_hosts, root_host.bare_host()));
+    let upstream = match Upstream::new(&without_retries(config.limits), hosts) {
         Ok(upstream) => upstream,
         Err(error) => {
             report.fail("root url", error);

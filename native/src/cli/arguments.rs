@@ -10,6 +10,7 @@ use std::ffi::OsString;
 #[derive(Parser)]
 #[command(
     name = "taskcluster-proxy",
+    about = ABOUT,
     help_template = TEMPLATE,
     after_help = URL_FORMS,
     infer_long_args = true,
@@ -74,6 +75,12 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "seconds", verbatim_doc_comment, help_heading = DEPLOYMENT)]
     pub(super) credentials_drain: Option<OsString>,
 
+    /// Take PUT /credentials from root alone,
+    /// from the proxy's own user (same-user), or
+    /// from any. [default any]
+    #[arg(long, value_name = "who", verbatim_doc_comment, help_heading = DEPLOYMENT)]
+    pub(super) credentials_from: Option<OsString>,
+
     /// Listen on this port; 0 for any free one.
     /// [default 8080]
     #[arg(short, long, value_name = "port", verbatim_doc_comment, help_heading = CONNECTIONS)]
@@ -83,6 +90,17 @@ pub(super) struct Arguments {
     /// [default all, IPv4 and IPv6]
     #[arg(short, long, value_name = "address", verbatim_doc_comment, help_heading = CONNECTIONS)]
     pub(super) ip_address: Option<OsString>,
+
+    /// Listen on a Unix socket here. Instead of
+    /// TCP, unless --port or --ip-address is
+    /// given as well.
+    #[arg(long, value_name = "path", verbatim_doc_comment, help_heading = CONNECTIONS)]
+    pub(super) socket: Option<OsString>,
+
+    /// The permissions of its file.
+    /// [default 600]
+    #[arg(long, value_name = "octal", verbatim_doc_comment, help_heading = CONNECTIONS)]
+    pub(super) socket_mode: Option<OsString>,
 
     /// Accept connections of this user and of
     /// root alone. [default of everyone]
@@ -95,6 +113,20 @@ pub(super) struct Arguments {
     /// 172.17.0.0/16. Listen on 127.0.0.1, too.
     #[arg(long, value_name = "cidr", verbatim_doc_comment, help_heading = CONNECTIONS)]
     pub(super) allowed_network: Option<OsString>,
+
+    /// Refuse requests of web pages, and to other
+    /// Hosts than taskcluster, localhost and the
+    /// address that is connected to.
+    #[arg(long, verbatim_doc_comment, help_heading = CONNECTIONS)]
+    pub(super) reject_browsers: bool,
+
+    /// Let /<host>/<path> lead only here: to a
+    /// name, to *.<name>, or to * for all. May be
+    /// repeated. [default all but loopback,
+    /// link-local and cloud metadata, which have
+    /// to be named]
+    #[arg(long, value_name = "pattern", verbatim_doc_comment, help_heading = CONNECTIONS)]
+    pub(super) allow_host: Vec<OsString>,
 
     /// Wait this long for a connection to an
     /// upstream. [default 10]
@@ -139,6 +171,12 @@ pub(super) struct Arguments {
     #[arg(long, verbatim_doc_comment, help_heading = OTHERS)]
     pub(super) check: bool,
 
+    /// Ask a running proxy with the same --port
+    /// and --ip-address for a sign of life; exit
+    /// with 0 if it gives one within 3 s, else 1.
+    #[arg(long, verbatim_doc_comment, help_heading = OTHERS)]
+    pub(super) health: bool,
+
     /// Print this.
     #[arg(short, long, verbatim_doc_comment, help_heading = OTHERS)]
     pub(super) help: bool,
@@ -157,8 +195,11 @@ const CONNECTIONS: &str = "Connections";
 const LIMITS: &str = "Limits (seconds may have fractions)";
 const OTHERS: &str = "Others";
 
+const ABOUT: &str =
+    "Signs a Taskcluster task's HTTP requests, so that the task has no credentials.";
+
 const TEMPLATE: &str = "\
-Signs a Taskcluster task's HTTP requests, so that the task has no credentials.
+{about}
 
 Usage: taskcluster-proxy [options] [<scope>...]
 
@@ -192,7 +233,9 @@ pub(super) fn help() -> String {
     command().render_help().to_string().trim_end().to_owned()
 }
 
-fn command() -> clap::Command {
+/// The command line that the program takes, for all that is written about it: its man page, and
+/// what shells complete.
+pub fn command() -> clap::Command {
     Arguments::command().mut_args(|arg| {
         let reference = REFERENCE.iter().find(|name| arg.get_long() == Some(**name));
         let arg = match reference {

@@ -11,10 +11,11 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+pub use arguments::command;
 pub use error::CliError;
 pub(crate) use value::printable;
 
-use crate::config::{Admission, Config, Deployment, Limits, Listen};
+use crate::config::{Admission, Config, Deployment, Limits, Listen, SocketFile};
 use crate::credentials_file::CredentialsSource;
 use crate::env::Environment;
 use crate::version::{REVISION, VERSION};
@@ -22,7 +23,7 @@ use arguments::Arguments;
 use setting::{ACCESS_TOKEN, CERTIFICATE, CLIENT_ID, ROOT_URL};
 use std::ffi::OsString;
 use taskcluster_proxy_core::credentials::{AccessToken, ClientId, Credentials, Scope};
-use taskcluster_proxy_core::proxy::{RetryPolicy, RootUrl};
+use taskcluster_proxy_core::proxy::{HostPattern, RetryPolicy, RootUrl};
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub enum Command {
     Run(Box<Config>),
     /// To say what serving would find, and to exit with status 0 if it would work, 1 if not.
     Check(Box<Config>),
+    /// To ask the proxy that listens like this for a sign of life.
+    Health(Listen),
     /// To print this, and a line feed, on stdout and to exit with status 0.
     Print(String),
 }
@@ -55,6 +58,9 @@ pub fn parse(
     if arguments.short_version {
         return Ok(Command::Print(VERSION.to_owned()));
     }
+    if arguments.health {
+        return listen(&arguments).map(|listen| Command::Health(listen.unwrap_or_default()));
+    }
     let command = if arguments.check { Command::Check } else { Command::Run };
     config(arguments, env).map(|config| command(Box::new(config)))
 }
@@ -68,16 +74,20 @@ fn version() -> String {
 
 fn config(arguments: Arguments, env: &impl Environment) -> Result<Config, CliError> {
     let given = &arguments;
-    let address = value::read("--ip-address", &given.ip_address, value::address)?;
-    let port = value::read("--port", &given.port, value::port)?;
     let user = value::read("--allowed-user", &given.allowed_user, value::not_empty)?;
     let network = value::read("--allowed-network", &given.allowed_network, value::network)?;
     let task_id = value::read("--task-id", &given.task_id, value::not_empty)?;
     let drain = value::read("--credentials-drain", &given.credentials_drain, value::drain)?;
+    let from = &given.credentials_from;
+    let from = value::read("--credentials-from", from, value::credentials_from)?;
     let log_level = value::read("--log-level", &given.log_level, value::log_level)?;
     Ok(Config {
-        listen: Listen { address, port: port.unwrap_or(value::DEFAULT_PORT) },
+        listen: listen(given)?,
+        socket: socket(given)?,
         admission: Admission { user, network },
+        credentials_from: from.unwrap_or_default(),
+        reject_browsers: given.reject_browsers,
+        allowed_hosts: allowed_hosts(&given.allow_host)?,
         scopes: scopes(&arguments.scopes)?,
         task_id,
         credentials_drain: drain.unwrap_or(value::DEFAULT_DRAIN),
@@ -85,6 +95,33 @@ fn config(arguments: Arguments, env: &impl Environment) -> Result<Config, CliErr
         log_level: log_level.unwrap_or(value::DEFAULT_LOG_LEVEL),
         deployment: deployment(arguments, env)?,
     })
+}
+
+/// `None` where neither address nor port is given.
+fn listen(given: &Arguments) -> Result<Option<Listen>, CliError> {
+    let address = value::read("--ip-address", &given.ip_address, value::address)?;
+    let port = value::read("--port", &given.port, value::port)?;
+    let default = Listen::default();
+    Ok((address.is_some() || port.is_some()).then(|| Listen {
+        address: address.or(default.address),
+        port: port.unwrap_or(default.port),
+    }))
+}
+
+fn socket(given: &Arguments) -> Result<Option<SocketFile>, CliError> {
+    let mode = value::read("--socket-mode", &given.socket_mode, value::mode)?;
+    match (&given.socket, mode) {
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err(CliError::invalid(
+            "--socket-mode",
+            "expected a --socket that it is for, found none: give one, or leave the option out",
+        )),
+        (Some(path), _) if path.is_empty() => value::not_empty("--socket", "").map(|_| None),
+        (Some(path), mode) => Ok(Some(SocketFile {
+            path: path.into(),
+            mode: mode.unwrap_or(value::DEFAULT_SOCKET_MODE),
+        })),
+    }
 }
 
 fn limits(given: &Arguments) -> Result<Limits, CliError> {
@@ -107,6 +144,17 @@ fn limits(given: &Arguments) -> Result<Limits, CliError> {
             ..default.retries
         },
     })
+}
+
+fn allowed_hosts(given: &[OsString]) -> Result<Vec<HostPattern>, CliError> {
+    const OPTION: &str = "--allow-host";
+    given
+        .iter()
+        .map(|pattern| {
+            let pattern = pattern.to_str().ok_or(CliError::NotUtf8(OPTION))?;
+            HostPattern::parse(pattern).map_err(|error| CliError::invalid(OPTION, error))
+        })
+        .collect()
 }
 
 fn scopes(given: &[OsString]) -> Result<Vec<Scope>, CliError> {

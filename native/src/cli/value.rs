@@ -1,6 +1,7 @@
 //! The values of single options.
 
 use super::CliError;
+use crate::config::CredentialsFrom;
 use ipnet::{IpNet, Ipv4Net};
 use std::ffi::OsString;
 use std::net::IpAddr;
@@ -8,8 +9,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tracing::Level;
 
-/// The reference's.
-pub(super) const DEFAULT_PORT: u16 = 8080;
+/// Whoever runs the proxy, and root.
+pub(super) const DEFAULT_SOCKET_MODE: u16 = 0o600;
 
 /// Longer than nearly every API call takes, shorter than a worker's patience with the update.
 pub(super) const DEFAULT_DRAIN: Duration = Duration::from_secs(5);
@@ -71,6 +72,32 @@ pub(super) fn not_empty(option: &'static str, text: &str) -> Result<String, CliE
         ));
     }
     Ok(text.to_owned())
+}
+
+/// The permissions of a file, in octal.
+pub(super) fn mode(option: &'static str, text: &str) -> Result<u16, CliError> {
+    let octal = text.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
+    let mode = u16::from_str_radix(text, 8).ok().filter(|mode| octal && *mode <= 0o777);
+    mode.ok_or_else(|| {
+        let expected = "expected permissions in octal, from 0 to 777, such as 660";
+        CliError::invalid(option, format!("{expected}, found \"{}\"", printable(text)))
+    })
+}
+
+/// Who may change the credentials.
+pub(super) fn credentials_from(
+    option: &'static str,
+    text: &str,
+) -> Result<CredentialsFrom, CliError> {
+    match text {
+        "any" => Ok(CredentialsFrom::Any),
+        "same-user" => Ok(CredentialsFrom::SameUser),
+        "root" => Ok(CredentialsFrom::Root),
+        _ => {
+            let expected = "expected root, same-user or any";
+            Err(CliError::invalid(option, format!("{expected}, found \"{}\"", printable(text))))
+        }
+    }
 }
 
 /// A network, or an address, which is a network of one. Bits after the prefix do not count.

@@ -22,6 +22,8 @@ pub struct Request {
     pub target: String,
     /// What goes on with the request.
     pub fields: Fields,
+    /// `Host`, which does not, as often as it came.
+    pub host: Fields,
     /// How the end of its body is found.
     pub framing: Framing,
     /// Whether the client speaks HTTP/1.0, which knows neither chunks nor interim answers.
@@ -79,6 +81,7 @@ impl Request {
         let http10 = head.version == Some(0);
         let hop = Hop::new(head.headers);
         let mut fields = Fields::with_capacity(length);
+        let mut host = Fields::default();
         let mut noted = FramingFields::default();
         let (mut expects_continue, mut accepts_trailers) = (false, false);
         for Header { name, value } in &*head.headers {
@@ -97,10 +100,8 @@ impl Request {
                 role @ (HeaderRole::ContentLength | HeaderRole::TransferEncoding) => {
                     noted.note(role, value);
                 }
-                HeaderRole::Authorization
-                | HeaderRole::Host
-                | HeaderRole::Connection
-                | HeaderRole::HopByHop => {}
+                HeaderRole::Host => host.push(name, value),
+                HeaderRole::Authorization | HeaderRole::Connection | HeaderRole::HopByHop => {}
             }
         }
         let framing = noted.framing()?.unwrap_or(Framing::Empty);
@@ -113,6 +114,7 @@ impl Request {
                 .map_err(|_| HeadError::Malformed("invalid method"))?,
             target: head.path.unwrap_or_default().to_owned(),
             fields,
+            host,
             framing,
             http10,
             expects_continue: expects_continue && framing != Framing::Empty,

@@ -1,8 +1,14 @@
 use std::io::{self, IoSlice};
+#[cfg(unix)]
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+#[cfg(unix)]
+use tokio::io::Interest;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+#[cfg(unix)]
+use tokio::net::UnixStream;
 use tokio_rustls::TlsStream;
 
 /// What bytes go over.
@@ -12,14 +18,45 @@ pub enum Stream {
     Tcp(TcpStream),
     /// TLS over TCP.
     Tls(Box<TlsStream<TcpStream>>),
+    /// A Unix socket.
+    #[cfg(unix)]
+    Unix(UnixStream),
 }
 
 impl Stream {
-    /// The connection itself.
-    pub fn tcp(&self) -> &TcpStream {
+    /// The connection itself, where it is one of TCP.
+    pub fn tcp(&self) -> Option<&TcpStream> {
         match self {
-            Self::Tcp(stream) => stream,
-            Self::Tls(stream) => stream.get_ref().0,
+            Self::Tcp(stream) => Some(stream),
+            Self::Tls(stream) => Some(stream.get_ref().0),
+            #[cfg(unix)]
+            Self::Unix(_) => None,
+        }
+    }
+}
+
+impl Stream {
+    /// Waits for the peer to say something, and leaves what that is to be read; 0 bytes at the end.
+    ///
+    /// # Errors
+    ///
+    /// The connection broke.
+    pub async fn peek(&self) -> io::Result<usize> {
+        #[cfg(unix)]
+        if let Self::Unix(stream) = self {
+            let mut byte = [MaybeUninit::uninit()];
+            loop {
+                stream.readable().await?;
+                let peek = || socket2::SockRef::from(stream).peek(&mut byte);
+                match stream.try_io(Interest::READABLE, peek) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    peeked => return peeked,
+                }
+            }
+        }
+        match self.tcp() {
+            Some(stream) => stream.peek(&mut [0]).await,
+            None => Ok(0),
         }
     }
 }
@@ -33,6 +70,8 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(context, into),
             Self::Tls(stream) => Pin::new(stream).poll_read(context, into),
+            #[cfg(unix)]
+            Self::Unix(stream) => Pin::new(stream).poll_read(context, into),
         }
     }
 }
@@ -46,6 +85,8 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
             Self::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+            #[cfg(unix)]
+            Self::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
         }
     }
 
@@ -57,6 +98,8 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(context, slices),
             Self::Tls(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            #[cfg(unix)]
+            Self::Unix(stream) => Pin::new(stream).poll_write_vectored(context, slices),
         }
     }
 
@@ -68,6 +111,8 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_flush(context),
             Self::Tls(stream) => Pin::new(stream).poll_flush(context),
+            #[cfg(unix)]
+            Self::Unix(stream) => Pin::new(stream).poll_flush(context),
         }
     }
 
@@ -75,6 +120,8 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+            #[cfg(unix)]
+            Self::Unix(stream) => Pin::new(stream).poll_shutdown(context),
         }
     }
 }

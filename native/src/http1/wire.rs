@@ -2,6 +2,7 @@ use super::{Answer, Buffer, Decoder, Encoder, Fields, Framing, HeadError, Malfor
 use super::{Step, Stream};
 use std::io;
 use std::task::{Context, Poll, ready};
+use tokio::net::TcpStream;
 
 /// A connection: one message is read from it and one written to it at a time.
 #[derive(Debug)]
@@ -147,6 +148,27 @@ impl Wire {
         }
     }
 
+    /// All of the body that follows, framed like this, if there is room for it; it stays to be read.
+    pub fn poll_whole(
+        &mut self,
+        context: &mut Context<'_>,
+        framing: Framing,
+    ) -> Poll<Option<Vec<u8>>> {
+        loop {
+            if let Some(whole) = decoded(framing, self.input.bytes()) {
+                return Poll::Ready(Some(whole));
+            }
+            if framing == Framing::UntilClose || self.input.is_full() {
+                return Poll::Ready(None);
+            }
+            match ready!(self.input.poll_fill(context, &mut self.stream)) {
+                Ok(1..) => {}
+                // Whoever reads the body finds out again.
+                Ok(0) | Err(_) => return Poll::Ready(None),
+            }
+        }
+    }
+
     /// Marks `count` bytes of the data as used.
     pub fn consume(&mut self, count: usize) {
         self.input.consume(count);
@@ -244,7 +266,7 @@ impl Wire {
     /// the end of a body, nothing else tells that the body is not whole.
     pub fn reset_at_end(&self) {
         // Where that cannot be, it ends as always.
-        let _ = self.stream.tcp().set_zero_linger();
+        let _ = self.stream.tcp().map(TcpStream::set_zero_linger);
     }
 
     /// A head that comes byte by byte is looked at line by line.
@@ -267,5 +289,23 @@ impl Wire {
         self.input.consume(head);
         self.decoder = Decoder::new(framing);
         self.looked_at = 0;
+    }
+}
+
+/// The data of a body, if `input` holds all of it.
+fn decoded(framing: Framing, input: &[u8]) -> Option<Vec<u8>> {
+    let (mut decoder, mut data, mut rest) = (Decoder::new(framing), Vec::new(), input);
+    loop {
+        let used = match decoder.step(rest).ok()? {
+            Step::Skip(count) => count,
+            Step::Data(count) => {
+                data.extend_from_slice(rest.get(..count)?);
+                decoder.used(count);
+                count
+            }
+            Step::More => return None,
+            Step::End => return Some(data),
+        };
+        rest = rest.get(used..)?;
     }
 }

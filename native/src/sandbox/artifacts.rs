@@ -2,7 +2,6 @@
 
 use super::call::{Call, Caller};
 use super::content;
-use super::datetime;
 use super::endpoint::{Endpoint, Handler};
 use super::failure::{Code, Failure};
 use super::payload::{self, Object};
@@ -72,7 +71,7 @@ fn list(call: &Call<'_>, state: &mut State) -> Answer {
         json!({
             "storageType": artifact.storage_type,
             "name": name,
-            "expires": datetime::format(artifact.expires),
+            "expires": artifact.expires.to_rfc3339(),
             "contentType": artifact.content_type,
         })
     });
@@ -120,7 +119,7 @@ fn create(call: &Call<'_>, payload: &Object, state: &mut State) -> Answer {
             let answer = json!({
                 "storageType": storage_type,
                 "putUrl": format!("{}/storage/uploads/{token}", call.deployment.root_url),
-                "expires": datetime::format(until),
+                "expires": until.to_rfc3339(),
                 "contentType": content_type,
             });
             (ArtifactSource::Stored { object, direct: false }, answer)

@@ -1,7 +1,6 @@
 //! The auth service.
 
 use super::call::{Call, Caller};
-use super::datetime;
 use super::endpoint::{Endpoint, Handler};
 use super::failure::Failure;
 use super::payload::{self, Object};
@@ -102,7 +101,7 @@ fn authenticate_hawk(call: &Call<'_>, payload: &Object, _: &mut State) -> Answer
         }
     };
     let Some(client_id) = caller.client_id else {
-        let expires = datetime::format(call.now.plus(Duration::from_secs(15 * 60)));
+        let expires = call.now.plus(Duration::from_secs(15 * 60)).to_rfc3339();
         return json(&json!({
             "status": "no-auth", "scheme": "none", "scopes": caller.scopes, "expires": expires,
         }));
@@ -114,7 +113,7 @@ fn authenticate_hawk(call: &Call<'_>, payload: &Object, _: &mut State) -> Answer
         "scheme": "hawk",
         "clientId": client_id,
         "scopes": caller.scopes,
-        "expires": datetime::format(expires),
+        "expires": expires.to_rfc3339(),
     });
     if let (Some(hash), Some(answer)) = (caller.hash, answer.as_object_mut()) {
         answer.insert("hash".to_owned(), hash.into());

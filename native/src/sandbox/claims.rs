@@ -1,7 +1,6 @@
 //! The queue service: what a worker calls to get a task and to be done with it.
 
 use super::call::{Call, Caller};
-use super::datetime;
 use super::endpoint::{Endpoint, Handler};
 use super::failure::{Code, Failure};
 use super::payload::{self, Object};
@@ -139,7 +138,7 @@ fn claim_to_json(
         ("runId", run_id.into()),
         ("workerGroup", claim.worker_group.as_str().into()),
         ("workerId", claim.worker_id.as_str().into()),
-        ("takenUntil", datetime::format(claim.taken_until).into()),
+        ("takenUntil", claim.taken_until.to_rfc3339().into()),
         ("credentials", credentials),
     ]
     .into_iter()

@@ -1,6 +1,5 @@
 //! Errors in the services' shape.
 
-use super::datetime;
 use super::payload::Object;
 use super::reply::{Reply, json_with_status};
 use http::header::WWW_AUTHENTICATE;
@@ -64,7 +63,7 @@ impl Failure {
                     "method": info.method,
                     "params": info.params,
                     "payload": info.payload,
-                    "time": datetime::format(info.time),
+                    "time": info.time.to_rfc3339(),
                 },
             }),
         );

@@ -1,7 +1,6 @@
 //! The index service: tasks by name.
 
 use super::call::Call;
-use super::datetime;
 use super::endpoint::{Endpoint, Handler};
 use super::failure::Failure;
 use super::payload::{self, Object};
@@ -70,7 +69,7 @@ impl Indexed {
             "taskId": self.task_id,
             "rank": self.rank,
             "data": self.data,
-            "expires": datetime::format(self.expires),
+            "expires": self.expires.to_rfc3339(),
         })
     }
 }

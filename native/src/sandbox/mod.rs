@@ -14,7 +14,6 @@ mod auth;
 mod call;
 mod claims;
 mod content;
-mod datetime;
 mod endpoint;
 mod failure;
 mod index;
@@ -37,7 +36,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use service::Deployment;
 use std::convert::Infallible;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 use taskcluster_proxy_core::credentials::Credentials;
@@ -91,11 +90,10 @@ impl Sandbox {
         self.credentials.clone()
     }
 
-    /// What to print at the start of a proxy that listens at `proxy` and stands before this
+    /// What to print at the start of a proxy that curl reaches at `proxy` and that stands before this
     /// deployment: what it is, and three commands to try, a line each.
-    pub fn introduction(&self, proxy: SocketAddr) -> String {
+    pub fn introduction(&self, proxy: &str) -> String {
         let root_url = &self.root_url;
-        let proxy = format!("http://localhost:{}", proxy.port());
         let artifact = format!(
             "/api/queue/v1/task/{}/runs/0/artifacts/SampleArtifacts%2F_%2FX.txt",
             state::SAMPLE_TASK

@@ -1,7 +1,6 @@
 //! Reading the members of a JSON body. What is wrong is told by its kind, never by its value, which
 //! may be a secret.
 
-use super::datetime;
 use super::failure::{Code, Failure};
 use serde_json::{Map, Value};
 use taskcluster_proxy_core::Timestamp;
@@ -50,7 +49,7 @@ pub(super) fn integer<T: TryFrom<u64>>(payload: &Object, member: &str) -> Result
 
 pub(super) fn datetime(payload: &Object, member: &str) -> Result<Timestamp, Failure> {
     read(payload, member, "a date and time such as 2030-01-31T12:00:00.000Z", |value| {
-        datetime::parse(value.as_str()?)
+        Timestamp::from_rfc3339(value.as_str()?)
     })
 }
 

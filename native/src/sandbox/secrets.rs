@@ -1,7 +1,6 @@
 //! The secrets service.
 
 use super::call::Call;
-use super::datetime;
 use super::endpoint::{Endpoint, Handler};
 use super::failure::Failure;
 use super::payload::{self, Object};
@@ -56,7 +55,7 @@ fn get(call: &Call<'_>, state: &mut State) -> Answer {
     let Some(Secret { secret, expires }) = secret.filter(|secret| secret.expires > call.now) else {
         return Err(Failure::not_found("there is no such secret, or it has expired"));
     };
-    json(&json!({ "secret": secret, "expires": datetime::format(*expires) }))
+    json(&json!({ "secret": secret, "expires": *expires.to_rfc3339() }))
 }
 
 fn put(call: &Call<'_>, payload: &Object, state: &mut State) -> Answer {

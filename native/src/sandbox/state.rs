@@ -64,7 +64,7 @@ fn sample_task(now: Timestamp, storage: &mut Storage) -> Result<Task, Failure> {
 }
 
 fn sample_definition(now: Timestamp) -> Object {
-    let after = |days: u64| super::datetime::format(now.plus(Duration::from_secs(days * 86_400)));
+    let after = |days: u64| now.plus(Duration::from_secs(days * 86_400)).to_rfc3339();
     let definition = json!({
         "provisionerId": "sandbox",
         "workerType": "sample",

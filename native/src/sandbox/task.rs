@@ -1,6 +1,5 @@
 //! A task: its definition, its runs, their artifacts.
 
-use super::datetime;
 use super::failure::Failure;
 use super::payload::{self, Object};
 use serde::Serialize;
@@ -130,18 +129,18 @@ impl Run {
         run.insert("runId".to_owned(), run_id.into());
         run.insert("state".to_owned(), json!(self.state));
         run.insert("reasonCreated".to_owned(), "scheduled".into());
-        run.insert("scheduled".to_owned(), datetime::format(self.scheduled).into());
+        run.insert("scheduled".to_owned(), self.scheduled.to_rfc3339().into());
         if let Some(claim) = &self.claim {
             run.insert("workerGroup".to_owned(), claim.worker_group.as_str().into());
             run.insert("workerId".to_owned(), claim.worker_id.as_str().into());
-            run.insert("takenUntil".to_owned(), datetime::format(claim.taken_until).into());
+            run.insert("takenUntil".to_owned(), claim.taken_until.to_rfc3339().into());
         }
         if let Some(started) = self.started {
-            run.insert("started".to_owned(), datetime::format(started).into());
+            run.insert("started".to_owned(), started.to_rfc3339().into());
         }
         if let Some(resolved) = self.resolved {
             run.insert("reasonResolved".to_owned(), json!(self.state));
-            run.insert("resolved".to_owned(), datetime::format(resolved).into());
+            run.insert("resolved".to_owned(), resolved.to_rfc3339().into());
         }
         run.into()
     }
@@ -195,7 +194,7 @@ fn with_defaults(
         ("routes", json!([])),
         ("priority", json!("lowest")),
         ("retries", json!(5)),
-        ("expires", json!(datetime::format(deadline.plus(YEAR)))),
+        ("expires", json!(deadline.plus(YEAR).to_rfc3339())),
         ("scopes", json!([])),
         ("tags", json!({})),
         ("extra", json!({})),

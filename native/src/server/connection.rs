@@ -1,5 +1,6 @@
 //! A client's connection: one request after the other.
 
+use super::Peer;
 use super::linger::linger;
 use crate::http1::{BodyError, Request, Stream, Wire};
 use crate::service::{After, Service};
@@ -9,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep};
 
-/// Serves what comes, until one side ends it. `head_timeout`: how long a head may take, and the wait
+/// Serves what comes from `peer`, until one side ends it. `head_timeout`: how long a head may take, and the wait
 /// for it.
 ///
 /// # Errors
@@ -17,6 +18,7 @@ use tokio::time::{Instant, Sleep, sleep};
 /// The client went away in the middle of something.
 pub(super) async fn serve(
     stream: Stream,
+    peer: &Peer,
     service: &Service,
     head_timeout: Duration,
 ) -> Result<(), Broken> {
@@ -26,7 +28,7 @@ pub(super) async fn serve(
         deadline.renew();
         let request = poll_fn(|context| deadline.poll_request(context, &mut client)).await;
         match request {
-            Ok(Some(request)) => match service.call(&mut client, &request).await {
+            Ok(Some(request)) => match service.call(&mut client, &request, peer).await {
                 After::Reuse => {}
                 After::Close => break,
                 After::Abort => return Err(Broken("before all was said".to_owned())),

@@ -3,13 +3,25 @@
 mod address;
 mod admit;
 mod connection;
+mod credentials_guard;
 mod linger;
 mod listen;
 mod owner;
+mod peer;
 mod serve;
+#[cfg(any(windows, test))]
+mod sid;
+mod user;
+#[cfg(windows)]
+mod windows_api;
 
 pub use address::{ClientAddr, LocalAddr};
 pub use admit::{AdmitError, Admitter, Verdict};
-pub use listen::{ListenError, Listeners, bind};
-pub use owner::{Owner, find_owner, owner_of};
+pub use credentials_guard::{CredentialsGuard, GuardError};
+pub use listen::{Inherited, ListenError, Listeners, bind};
+#[cfg(target_os = "linux")]
+pub use owner::find_owner;
+pub use owner::{Owner, OwnerLookup};
+pub use peer::Peer;
 pub use serve::serve;
+pub use user::UserId;

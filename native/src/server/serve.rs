@@ -3,7 +3,6 @@
 use super::connection;
 use super::{Admitter, Listeners, Verdict};
 use crate::config::Limits;
-use crate::http1::Stream;
 use crate::service::Service;
 use std::sync::Arc;
 
@@ -17,16 +16,16 @@ pub async fn serve(
     let head_timeout = limits.head_timeout;
     let admitter = Arc::new(admitter);
     loop {
-        let (stream, client, local) = listeners.accept().await;
+        let (stream, peer) = listeners.accept().await;
         let (service, admitter) = (Arc::clone(&service), Arc::clone(&admitter));
         tokio::spawn(async move {
             // Here and not before: the check of one connection must not keep the others waiting.
-            if admitter.admit(&stream, client, local).await == Verdict::Rejected {
+            if admitter.admit(&stream, &peer).await == Verdict::Rejected {
                 return;
             }
-            let served = connection::serve(Stream::Tcp(stream), &service, head_timeout).await;
+            let served = connection::serve(stream, &peer, &service, head_timeout).await;
             if let Err(error) = served {
-                tracing::debug!("connection of {client} ended: {error}");
+                tracing::debug!("connection of {peer} ended: {error}");
             }
         });
     }

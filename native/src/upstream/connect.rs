@@ -1,10 +1,11 @@
 //! A connection to an upstream: DNS, TCP, a proxy on the way where the environment names one, TLS,
 //! and the start of HTTP.
 
-use super::error::{SendError, explain};
+use super::error::{SendError, explain, find};
 use super::http2::{Opener, Upload};
 use super::link::Via;
 use super::origin::Origin;
+use super::resolve::Resolver;
 use super::tls;
 use crate::http1::{Framing, Stream, Wire};
 use http::{HeaderValue, Uri};
@@ -18,6 +19,7 @@ use std::future::poll_fn;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use taskcluster_proxy_core::proxy::{HostError, HostPolicy};
 use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
 use tokio_rustls::{TlsConnector, TlsStream};
@@ -31,7 +33,8 @@ pub(crate) const KEEPALIVE: Duration = Duration::from_secs(15);
 /// Makes connections.
 #[derive(Debug)]
 pub(super) struct Connector {
-    tcp: HttpConnector,
+    tcp: HttpConnector<Resolver>,
+    to_proxies: HttpConnector<Resolver>,
     proxies: Matcher,
     /// Made when it is first needed: a proxy whose root URL is plain http never reads roots.
     tls: OnceCell<Arc<ClientConfig>>,
@@ -66,21 +69,26 @@ pub(super) enum Protocol {
 }
 
 impl Connector {
-    /// DNS, TCP, TLS and an HTTP proxy on the way have `timeout` together.
+    /// DNS, TCP, TLS and an HTTP proxy on the way have `timeout` together. Hosts are where `policy`
+    /// lets requests go; what a proxy on the way makes of a name is the proxy's affair.
     ///
     /// # Errors
     ///
     /// A variable of the environment is to name a proxy, and does not.
-    pub(super) fn new(timeout: Duration) -> Result<Self, ProxyVariable> {
+    pub(super) fn new(timeout: Duration, policy: Arc<HostPolicy>) -> Result<Self, ProxyVariable> {
         if let Some(variable) = PROXY_VARIABLES.into_iter().find(|name| names_no_proxy(name)) {
             return Err(ProxyVariable(variable));
         }
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_keepalive(Some(KEEPALIVE));
-        tcp.set_keepalive_interval(Some(KEEPALIVE));
-        Ok(Self { tcp, proxies: Matcher::from_env(), tls: OnceCell::new(), timeout })
+        let [tcp, to_proxies] =
+            [Resolver::guarded(policy), Resolver::unguarded()].map(|resolver| {
+                let mut tcp = HttpConnector::new_with_resolver(resolver);
+                tcp.enforce_http(false);
+                tcp.set_nodelay(true);
+                tcp.set_keepalive(Some(KEEPALIVE));
+                tcp.set_keepalive_interval(Some(KEEPALIVE));
+                tcp
+            });
+        Ok(Self { tcp, to_proxies, proxies: Matcher::from_env(), tls: OnceCell::new(), timeout })
     }
 
     /// Connects to `origin`.
@@ -96,7 +104,7 @@ impl Connector {
             .parse()
             .map_err(|error| SendError::Refused(format!("{}: {error}", origin.as_str())))?;
         let Some(proxy) = self.proxy_for(&uri, origin) else {
-            let tcp = self.tcp(&uri).await?;
+            let tcp = tcp(&self.tcp, &uri).await?;
             let protocol = match origin.is_secure() {
                 true => self.start_tls(origin, tcp).await?,
                 false => Protocol::Http1(Wire::new(Stream::Tcp(tcp))),
@@ -104,7 +112,7 @@ impl Connector {
             return Ok(Connected { protocol, via: None });
         };
         expect_http(proxy.uri())?;
-        let tcp = self.tcp(proxy.uri()).await?;
+        let tcp = tcp(&self.to_proxies, proxy.uri()).await?;
         let authorization = proxy.basic_auth().cloned();
         if !origin.is_secure() {
             let protocol = Protocol::Http1(Wire::new(Stream::Tcp(tcp)));
@@ -119,11 +127,6 @@ impl Connector {
         let host = origin.bare_host();
         let loopback = host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
         if loopback { None } else { self.proxies.intercept(uri) }
-    }
-
-    async fn tcp(&self, uri: &Uri) -> Result<TcpStream, SendError> {
-        let connected = self.tcp.clone().call(uri.clone()).await;
-        connected.map(TokioIo::into_inner).map_err(|error| SendError::Connect(explain(&error)))
     }
 
     async fn start_tls(&self, origin: &Origin, tcp: TcpStream) -> Result<Protocol, SendError> {
@@ -145,6 +148,14 @@ impl Connector {
         }
         Ok(Protocol::Http1(Wire::new(Stream::Tls(Box::new(TlsStream::Client(stream))))))
     }
+}
+
+async fn tcp(connector: &HttpConnector<Resolver>, uri: &Uri) -> Result<TcpStream, SendError> {
+    let connected = connector.clone().call(uri.clone()).await;
+    connected.map(TokioIo::into_inner).map_err(|error| match find::<HostError>(&error) {
+        Some(refused) => SendError::Host(refused.clone()),
+        None => SendError::Connect(explain(&error)),
+    })
 }
 
 /// The matcher passes over what it cannot read, and requests would go past the proxy.
@@ -232,8 +243,8 @@ mod tests {
     async fn connections_find_out_when_the_other_side_is_gone() {
         let upstream = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let uri = format!("http://{}", upstream.local_addr().unwrap()).parse().unwrap();
-        let connector = Connector::new(Duration::from_secs(10)).unwrap();
-        let Ok(stream) = connector.tcp(&uri).await else {
+        let connector = Connector::new(Duration::from_secs(10), Arc::default()).unwrap();
+        let Ok(stream) = tcp(&connector.tcp, &uri).await else {
             panic!("no connection");
         };
         let socket = socket2::SockRef::from(&stream);

@@ -2,7 +2,7 @@ use crate::http1::{BodyError, FramingError, HeadError};
 use std::error::Error;
 use std::time::Duration;
 use taskcluster_proxy_core::credentials::SignError;
-use taskcluster_proxy_core::proxy::{Outcome, ProxyError};
+use taskcluster_proxy_core::proxy::{HostError, Outcome, ProxyError};
 
 /// Why an attempt brought no answer.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -18,6 +18,9 @@ pub enum SendError {
     /// next time either.
     #[error("cannot connect: {0}")]
     Untrusted(String),
+    /// There must be no connection.
+    #[error(transparent)]
+    Host(HostError),
     /// There was no connection in time.
     #[error("no connection within {} seconds", .0.as_secs_f32())]
     ConnectTimeout(Duration),
@@ -49,6 +52,7 @@ impl SendError {
             Self::Broken(_) => Outcome::Broken,
             Self::Refused(_)
             | Self::Untrusted(_)
+            | Self::Host(_)
             | Self::Unusable(_)
             | Self::Client(_)
             | Self::Gone
@@ -61,6 +65,7 @@ impl SendError {
     pub fn into_proxy_error(self, upstream: String) -> ProxyError {
         match self {
             Self::Sign(error) => error.into(),
+            Self::Host(error) => error.into(),
             Self::Client(reason) => ProxyError::Body(reason),
             Self::Gone => ProxyError::Body(self.to_string()),
             Self::ConnectTimeout(_) | Self::Budget(_) => {
@@ -106,4 +111,16 @@ pub(super) fn explain(error: &(dyn Error + 'static)) -> String {
         source = cause.source();
     }
     text
+}
+
+/// The first error of type `T` among what caused `error`.
+pub(super) fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
 }

@@ -299,6 +299,11 @@ impl Exchanged {
         streamed
     }
 
+    /// All of the body, if it is short; it stays to be delivered.
+    pub async fn peek(&mut self) -> Option<Vec<u8>> {
+        poll_fn(|context| self.link.poll_whole(context, self.answer.framing)).await
+    }
+
     /// All of the body, for the proxy itself; `None` if it is longer than `limit`.
     ///
     /// # Errors

@@ -203,6 +203,27 @@ impl Stream2 {
         Poll::Ready(Ok(Piece::Data))
     }
 
+    /// All of the body, if it is no longer than `limit`; it stays to be read.
+    pub(super) fn poll_whole(
+        &mut self,
+        context: &mut Context<'_>,
+        limit: usize,
+    ) -> Poll<Option<Vec<u8>>> {
+        loop {
+            let first = std::mem::take(&mut self.piece);
+            let polled = self.poll_piece(context);
+            let next = std::mem::replace(&mut self.piece, first);
+            match ready!(polled) {
+                Ok(Piece::Data) => self.piece = [&self.piece[..], &next].concat().into(),
+                Ok(Piece::End) => return Poll::Ready(Some(self.piece.to_vec())),
+                Err(_) => return Poll::Ready(None),
+            }
+            if self.piece.len() > limit {
+                return Poll::Ready(None);
+            }
+        }
+    }
+
     pub(super) fn piece(&self) -> &[u8] {
         &self.piece
     }

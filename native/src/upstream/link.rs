@@ -3,7 +3,7 @@
 use super::error::SendError;
 use super::http2::Stream2;
 use super::origin::Origin;
-use crate::http1::{Answer, BodyError, Fields, Framing, Piece, Wire};
+use crate::http1::{Answer, BodyError, Buffer, Fields, Framing, Piece, Wire};
 use http::{HeaderValue, Method};
 use std::io;
 use std::sync::Arc;
@@ -165,6 +165,18 @@ impl Link {
         match &mut self.carrier {
             Carrier::Http1(wire) => wire.poll_piece(context),
             Carrier::Http2(stream) => stream.poll_piece(context),
+        }
+    }
+
+    /// All of the answer's body, framed like this, if it is short; it stays to be read.
+    pub(super) fn poll_whole(
+        &mut self,
+        context: &mut Context<'_>,
+        framing: Framing,
+    ) -> Poll<Option<Vec<u8>>> {
+        match &mut self.carrier {
+            Carrier::Http1(wire) => wire.poll_whole(context, framing),
+            Carrier::Http2(stream) => stream.poll_whole(context, Buffer::SIZE),
         }
     }
 

@@ -8,6 +8,7 @@ mod http2;
 mod link;
 mod origin;
 mod pool;
+mod resolve;
 mod tls;
 
 pub use body::{Body, ReplayBudget, Taken};
@@ -16,7 +17,7 @@ pub use error::SendError;
 pub use exchange::{Caller, DeliveryError, Exchanged};
 pub use origin::{Origin, Target};
 
-use crate::clock::{self, Nonces};
+use crate::clock::{self, Nonces, ServiceClock, Thought};
 use crate::config::Limits;
 use crate::http1::{Answer, Fields, Wire};
 use connect::Connector;
@@ -25,8 +26,9 @@ use http::{Method, StatusCode};
 use link::{Head, Link};
 use pool::{Pool, Reuse};
 use std::sync::Arc;
+use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::Signer;
-use taskcluster_proxy_core::proxy::{Decision, Outcome, Repeatable, RetryPolicy};
+use taskcluster_proxy_core::proxy::{Decision, Form, HostPolicy, Outcome, Repeatable, RetryPolicy};
 use tokio::time::{Instant, timeout_at};
 
 pub(crate) use connect::KEEPALIVE;
@@ -37,6 +39,7 @@ pub struct Upstream {
     pool: Arc<Pool>,
     policy: RetryPolicy,
     nonces: Nonces,
+    clock: ServiceClock,
 }
 
 /// Why no request can be sent at all.
@@ -76,17 +79,18 @@ struct Answered {
 }
 
 impl Upstream {
-    /// Nothing is connected or read before the first request.
+    /// Nothing is connected or read before the first request. Requests go where `hosts` lets them.
     ///
     /// # Errors
     ///
     /// The environment names a proxy that is none, or the system has no randomness to give.
-    pub fn new(limits: &Limits) -> Result<Self, SetupError> {
-        let connector = Connector::new(limits.connect_timeout)?;
+    pub fn new(limits: &Limits, hosts: Arc<HostPolicy>) -> Result<Self, SetupError> {
+        let connector = Connector::new(limits.connect_timeout, hosts)?;
         Ok(Self {
             pool: Arc::new(Pool::new(connector, limits.upstream_idle_timeout)),
             policy: limits.retries,
             nonces: Nonces::new()?,
+            clock: ServiceClock::default(),
         })
     }
 
@@ -107,6 +111,7 @@ impl Upstream {
         let mut first_failure = None;
         let mut last_answer = None;
         let mut attempt = 1;
+        let mut learned = None;
         loop {
             let deadline = first_failure.map(|first: Instant| first + self.policy.budget);
             let result = self.attempt(outgoing, body, caller, deadline).await;
@@ -117,6 +122,20 @@ impl Upstream {
                 Err(SendError::Gone) => return Err(SendError::Gone),
                 Err(error) => error.outcome(),
             };
+            match (&result, learned) {
+                (Ok(Answered { answer, .. }), None) if answer.status == 401 && body.is_kept() => {
+                    learned = self.learn_the_time(answer, outgoing);
+                    if learned.is_some() {
+                        attempt += 1;
+                        continue;
+                    }
+                }
+                // What is refused with the right time, too, is refused for another reason.
+                (Ok(Answered { answer, .. }), Some(before)) if answer.status == 401 => {
+                    self.clock.forget(before);
+                }
+                _ => {}
+            }
             let repeatable = Repeatable::new(target.form, method, body.is_kept());
             let since = first_failure.map(|first| first.elapsed()).unwrap_or_default();
             match self.policy.decide(attempt, since, outcome, repeatable, self.nonces.jitter()) {
@@ -156,6 +175,27 @@ impl Upstream {
         }
     }
 
+    /// The time that signatures for such a target tell. Only the deployment's own services are
+    /// believed what the time is.
+    pub fn now(&self, form: Form) -> Timestamp {
+        match form {
+            Form::Service => self.clock.now(),
+            Form::Host => clock::now(),
+        }
+    }
+
+    /// From the answer of a service that may have refused a request for the time that its signature
+    /// tells.
+    fn learn_the_time(&self, answer: &Answer, outgoing: &Outgoing<'_>) -> Option<Thought> {
+        if outgoing.target.form != Form::Service || outgoing.signer.is_none() {
+            return None;
+        }
+        let before = self.clock.learn(clock::date_of(&answer.fields)?)?;
+        let date = self.clock.now().to_rfc3339();
+        tracing::warn!("this machine's clock is wrong: for the services it is {date}; signing so");
+        Some(before)
+    }
+
     /// Streams the rest of an answer to `client`, to whom its head was begun, and what is left of the
     /// request's body the other way.
     ///
@@ -191,7 +231,7 @@ impl Upstream {
         let sign = || {
             let sign = |signer: &Signer| {
                 let (nonce, url) = (self.nonces.next(), target.url());
-                signer.authorization_parts(method.as_str(), &url, clock::now(), &nonce)
+                signer.authorization_parts(method.as_str(), &url, self.now(target.form), &nonce)
             };
             outgoing.signer.map(sign).transpose()
         };

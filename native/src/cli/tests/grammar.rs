@@ -15,7 +15,7 @@ fn port_in_every_form() {
         &["--p=80"],
         &["--port", "+80"],
     ] {
-        assert_eq!(run(args).listen.port, 80, "{args:?}");
+        assert_eq!(run(args).listen.unwrap().port, 80, "{args:?}");
     }
 }
 
@@ -24,7 +24,7 @@ fn options_and_scopes_interleave() {
     let config = run(&["a", "--port", "80", "b*", "-t", "-task", "c"]);
     assert_eq!(scopes(&config), ["a", "b*", "c"]);
     assert_eq!(config.task_id.as_deref(), Some("-task"));
-    assert_eq!(config.listen.port, 80);
+    assert_eq!(config.listen.unwrap().port, 80);
 }
 
 #[test]
@@ -107,7 +107,8 @@ fn mistakes() {
         (
             &["--c=x"],
             "option --c could be any of --client-id, --certificate, --credentials-file, \
-             --credentials-fd, --credentials-drain, --connect-timeout, --check: write it out (see --help)",
+             --credentials-fd, --credentials-drain, --credentials-from, --connect-timeout, --check: \
+             write it out (see --help)",
         ),
         (&["--port", "1", "-p2"], "option --port given more than once (see --help)"),
         (&["--sandbox", "--sandbox"], "option --sandbox given more than once (see --help)"),

@@ -1,4 +1,5 @@
 mod grammar;
+mod health;
 mod printing;
 mod settings;
 mod values;

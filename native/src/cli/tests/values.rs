@@ -1,12 +1,14 @@
 use super::*;
-use crate::config::Limits;
+use crate::config::{CredentialsFrom, Limits, Listen, SocketFile};
 use std::net::IpAddr;
+use taskcluster_proxy_core::proxy::HostPattern;
 use tracing::Level;
 
 #[test]
 fn defaults() {
     let config = run(&[]);
-    assert_eq!((config.listen.address, config.listen.port), (None, 8080));
+    assert_eq!((config.listen, config.socket), (None, None));
+    assert_eq!(config.credentials_from, CredentialsFrom::Any);
     assert_eq!((config.admission.user, config.admission.network), (None, None));
     assert_eq!((config.task_id, config.scopes), (None, vec![]));
     assert_eq!(config.credentials_drain, Duration::from_secs(5));
@@ -20,10 +22,10 @@ fn good_ones() {
         [("0.0.0.0", "0.0.0.0"), ("::1", "::1"), ("::ffff:127.0.0.1", "127.0.0.1")]
     {
         let expected: IpAddr = expected.parse().unwrap();
-        assert_eq!(run(&["-i", text]).listen.address, Some(expected));
+        assert_eq!(run(&["-i", text]).listen.unwrap().address, Some(expected));
     }
     for (text, expected) in [("0", 0), ("080", 80), ("65535", 65535)] {
-        assert_eq!(run(&["-p", text]).listen.port, expected);
+        assert_eq!(run(&["-p", text]).listen.unwrap().port, expected);
     }
     for (text, expected) in [
         ("10.1.2.3/8", "10.0.0.0/8"),
@@ -58,6 +60,51 @@ fn good_ones() {
         assert_eq!(run(&["--log-level", text]).log_level, level);
     }
     assert_eq!(run(&["--allowed-user", "task_1"]).admission.user.as_deref(), Some("task_1"));
+}
+
+#[test]
+fn where_to_listen() {
+    let tcp = |address: Option<&str>, port| {
+        Some(Listen { address: address.map(|address| address.parse().unwrap()), port })
+    };
+    let socket = |mode| Some(SocketFile { path: "/run/x.sock".into(), mode });
+    for (args, expected) in [
+        (&["-p", "80"][..], (tcp(None, 80), None)),
+        (&["-i", "::1"], (tcp(Some("::1"), 8080), None)),
+        (&["--socket", "/run/x.sock"], (None, socket(0o600))),
+        (&["--socket", "/run/x.sock", "--socket-mode", "0660"], (None, socket(0o660))),
+        (&["--socket", "/run/x.sock", "-p", "80"], (tcp(None, 80), socket(0o600))),
+        (&["--socket", "/run/x.sock", "-i", "::1"], (tcp(Some("::1"), 8080), socket(0o600))),
+    ] {
+        let config = run(args);
+        assert_eq!((config.listen, config.socket), expected, "{args:?}");
+    }
+}
+
+#[test]
+fn who_may_change_the_credentials() {
+    for (text, expected) in [
+        ("any", CredentialsFrom::Any),
+        ("same-user", CredentialsFrom::SameUser),
+        ("root", CredentialsFrom::Root),
+    ] {
+        assert_eq!(run(&["--credentials-from", text]).credentials_from, expected);
+    }
+}
+
+#[test]
+fn hosts_may_be_several() {
+    assert!(run(&[]).allowed_hosts.is_empty());
+    let config = run(&["--allow-host", "a.example", "scope", "--allow-host=*.b.example"]);
+    let expected =
+        [HostPattern::Named("a.example".into()), HostPattern::Below(".b.example".into())];
+    assert_eq!((config.allowed_hosts.as_slice(), config.scopes.len()), (&expected[..], 1));
+    let message = error(&["--allow-host", "a.example", "--allow-host", "https://b"], &complete());
+    assert_eq!(
+        message,
+        "--allow-host: expected a host name such as example.com, *.example.com for those below, or \
+         *, found \"https://b\""
+    );
 }
 
 #[test]
@@ -106,6 +153,24 @@ fn bad_ones() {
             ),
         ),
         (
+            "--credentials-from",
+            "Root",
+            "--credentials-from: expected root, same-user or any, found \"Root\"".into(),
+        ),
+        (
+            "--socket",
+            "",
+            "--socket: expected a value, found an empty one: give one, or leave the option out"
+                .into(),
+        ),
+        (
+            "--socket-mode",
+            "600",
+            "--socket-mode: expected a --socket that it is for, found none: give one, or leave the \
+             option out"
+                .into(),
+        ),
+        (
             "--log-level",
             "INFO",
             "--log-level: expected error, warn, info, debug or trace, found \"INFO\"".into(),
@@ -139,6 +204,11 @@ fn bad_ones() {
             let kib = "expected a whole number of KiB from 0 (keep nothing) to 1048576";
             assert_eq!(message, format!("{option}: {kib}, found \"{text}\""));
         }
+    }
+    for text in ["", "-1", "+600", "1000", "680", "rw", "0o600"] {
+        let message = error(&["--socket", "x", "--socket-mode", text], &complete());
+        let octal = "expected permissions in octal, from 0 to 777, such as 660";
+        assert_eq!(message, format!("--socket-mode: {octal}, found \"{text}\""));
     }
     let message = error(&["a\tb"], &complete());
     assert!(message.starts_with("scope: expected a scope of printable ASCII"), "{message}");

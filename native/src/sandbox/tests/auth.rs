@@ -138,7 +138,7 @@ async fn requests_are_authenticated_for_others() {
     assert_eq!((&answer["status"], &answer["scheme"]), (&json!("auth-success"), &json!("hawk")));
     assert_eq!(answer["clientId"], "tester");
     assert_eq!(answer["scopes"], json!(["a", "assume:anonymous"]));
-    assert!(datetime::parse(answer["expires"].as_str().unwrap()).unwrap() > now());
+    assert!(Timestamp::from_rfc3339(answer["expires"].as_str().unwrap()).unwrap() > now());
 
     let mut altered = request.clone();
     altered["port"] = json!(80);

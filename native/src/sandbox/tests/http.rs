@@ -1,5 +1,4 @@
 use super::*;
-use std::net::SocketAddr;
 
 #[tokio::test]
 async fn every_service_answers_a_ping() {
@@ -75,8 +74,7 @@ async fn connections_end_with_the_sandbox() {
 #[tokio::test]
 async fn the_introduction_has_three_commands() {
     let story = Story::begin().await;
-    let proxy: SocketAddr = "[::]:8080".parse().unwrap();
-    let introduction = story.sandbox.introduction(proxy);
+    let introduction = story.sandbox.introduction("http://localhost:8080");
     let root_url = story.sandbox.root_url();
     let lines: Vec<&str> = introduction.lines().collect();
     let artifact =

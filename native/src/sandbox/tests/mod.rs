@@ -8,7 +8,7 @@ mod object;
 mod queue;
 mod secrets;
 
-use super::{Sandbox, datetime};
+use super::Sandbox;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1;
@@ -133,7 +133,7 @@ impl Answer {
         assert!(message.contains(reason), "{message}");
         let info = &error["requestInfo"];
         assert!(info["method"].is_string() && info["params"].is_object(), "{error}");
-        assert!(datetime::parse(info["time"].as_str().unwrap()).is_some(), "{error}");
+        assert!(Timestamp::from_rfc3339(info["time"].as_str().unwrap()).is_some(), "{error}");
         error
     }
 }
@@ -144,7 +144,7 @@ fn now() -> Timestamp {
 
 /// So many hours from now, as JSON has it.
 fn hours(hours: u64) -> String {
-    datetime::format(now().plus(Duration::from_secs(hours * 3600)))
+    now().plus(Duration::from_secs(hours * 3600)).to_rfc3339()
 }
 
 const TASK_ID: &str = "fN1SbArXTPSVFNUvaOlinQ";

@@ -2,14 +2,14 @@
 #[cfg(target_os = "linux")]
 mod tests;
 
-use super::owner::{Owner, owner_of};
-use super::{ClientAddr, LocalAddr};
+use super::owner::HINT;
+use super::{Owner, OwnerLookup, Peer, UserId};
 use crate::config::Admission;
+use crate::http1::Stream;
 use ipnet::IpNet;
 use std::fmt;
 use std::io;
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// Decides which connections get in (requirements.md, A1 to A3).
@@ -56,7 +56,7 @@ pub enum AdmitError {
     /// The system's list of connections cannot be read.
     #[error(
         "--allowed-user and --allowed-network cannot be obeyed: whose a connection is cannot be \
-         looked up: {0}; is /proc mounted?"
+         looked up: {0}; {HINT}"
     )]
     OwnerLookup(io::Error),
 }
@@ -65,12 +65,13 @@ pub enum AdmitError {
 struct Rule {
     user: Option<User>,
     network: Option<IpNet>,
+    owners: OwnerLookup,
 }
 
 #[derive(Clone, Debug)]
 struct User {
     name: String,
-    uid: u32,
+    id: UserId,
 }
 
 impl Admitter {
@@ -84,12 +85,11 @@ impl Admitter {
             return Ok(Self { rule: None });
         }
         let user = admission.user.as_deref().map(find_user).transpose()?;
-        let nobody = ([127, 0, 0, 1], 0).into();
-        owner_of(nobody, nobody).map_err(|error| match error.kind() {
+        let owners = OwnerLookup::new().map_err(|error| match error.kind() {
             io::ErrorKind::Unsupported => AdmitError::Unsupported,
             _ => AdmitError::OwnerLookup(error),
         })?;
-        Ok(Self { rule: Some(Rule { user, network: admission.network }) })
+        Ok(Self { rule: Some(Rule { user, network: admission.network, owners }) })
     }
 
     /// Decides on a connection. One that is not admitted, and was not just opened and closed to see
@@ -97,22 +97,11 @@ impl Admitter {
     ///
     /// Waits up to 100 ms for what a peer that is not admitted has to say: not to be called where
     /// other connections wait for it.
-    pub async fn admit(&self, stream: &TcpStream, peer: ClientAddr, local: LocalAddr) -> Verdict {
+    pub async fn admit(&self, stream: &Stream, peer: &Peer) -> Verdict {
         let Some(rule) = &self.rule else {
             return Verdict::Admitted;
         };
-        let (theirs, ours) = (peer.as_socket_addr(), local.as_socket_addr());
-        // The kernel walks its whole table of connections for it, which takes milliseconds.
-        let owner = tokio::task::spawn_blocking(move || owner_of(theirs, ours))
-            .await
-            .unwrap_or_else(|error| Err(io::Error::other(error)));
-        // Any user can have a socket vanish by a reset, with a request of his still to be read here,
-        // and must not pass for a container by it.
-        let owner = match owner {
-            Ok(Owner::NotVisible) if is_reset(stream) => Ok(Owner::Gone),
-            owner => owner,
-        };
-        let Err(reason) = rule.judge(peer, owner) else {
+        let Err(reason) = rule.judge(peer, rule.owners.find(peer).await) else {
             return Verdict::Admitted;
         };
         if !is_probe(stream).await {
@@ -124,15 +113,17 @@ impl Admitter {
 
 impl Rule {
     /// Why not.
-    fn judge(&self, peer: ClientAddr, owner: io::Result<Owner>) -> Result<(), String> {
+    fn judge(&self, peer: &Peer, owner: io::Result<Owner>) -> Result<(), String> {
         match owner {
-            Ok(Owner::Uid(ROOT)) => Ok(()),
-            Ok(Owner::Uid(uid)) => match &self.user {
-                Some(user) if user.uid == uid => Ok(()),
-                _ => Err(format!("of uid {uid}")),
+            Ok(Owner::User(id)) if id.is_root() => Ok(()),
+            Ok(Owner::User(id)) => match &self.user {
+                Some(user) if user.id == id => Ok(()),
+                _ => Err(format!("of {id}")),
             },
-            Ok(Owner::NotVisible) => match &self.network {
-                Some(network) if network.contains(&peer.ip()) => Ok(()),
+            Ok(Owner::NotVisible) => match (&self.network, peer) {
+                (Some(network), Peer::Tcp { client, .. }) if network.contains(&client.ip()) => {
+                    Ok(())
+                }
                 _ => Err("which is not of this machine or network namespace".to_owned()),
             },
             Ok(Owner::Gone) => Err("which no process has open any more".to_owned()),
@@ -144,10 +135,10 @@ impl Rule {
 /// Who is expected.
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(User { name, uid }) = &self.user {
-            write!(f, "user {name} (uid {uid}) or ")?;
+        if let Some(User { name, id }) = &self.user {
+            write!(f, "user {name} ({id}) or ")?;
         }
-        f.write_str("root (uid 0)")?;
+        f.write_str(if cfg!(windows) { "SYSTEM" } else { "root (uid 0)" })?;
         if let Some(network) = &self.network {
             write!(f, ", or a container's address in {network}")?;
         }
@@ -155,33 +146,19 @@ impl fmt::Display for Rule {
     }
 }
 
-/// Whether the peer's socket ceased to exist. Where it is seen to be there after its owner was looked
-/// up, it was there while that was done.
-fn is_reset(stream: &TcpStream) -> bool {
-    !matches!(stream.take_error(), Ok(None))
-}
-
 /// Whether the peer only looked whether the port is open, and closed the connection again: workers
 /// do so every 100 ms until the proxy is up (requirements.md, S7).
-async fn is_probe(stream: &TcpStream) -> bool {
-    matches!(timeout(PATIENCE, stream.peek(&mut [0])).await, Ok(Ok(0) | Err(_)))
+async fn is_probe(stream: &Stream) -> bool {
+    matches!(timeout(PATIENCE, stream.peek()).await, Ok(Ok(0) | Err(_)))
 }
 
-#[cfg(target_os = "linux")]
 fn find_user(name: &str) -> Result<User, AdmitError> {
-    match nix::unistd::User::from_name(name) {
-        Ok(Some(user)) => Ok(User { name: name.to_owned(), uid: user.uid.as_raw() }),
+    match UserId::named(name) {
+        Ok(Some(id)) => Ok(User { name: name.to_owned(), id }),
         Ok(None) => Err(AdmitError::UnknownUser(name.to_owned())),
-        Err(errno) => Err(AdmitError::UserLookup { user: name.to_owned(), reason: errno.into() }),
+        Err(reason) => Err(AdmitError::UserLookup { user: name.to_owned(), reason }),
     }
 }
-
-#[cfg(not(target_os = "linux"))]
-fn find_user(_name: &str) -> Result<User, AdmitError> {
-    Err(AdmitError::Unsupported)
-}
-
-const ROOT: u32 = 0;
 
 /// How long a connection that is to be rejected may say nothing until it counts as more than a
 /// probe. Longer only keeps it open longer.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 use tracing_subscriber::fmt::MakeWriter;
 
 const LOOPBACK: &str = "127.0.0.0/8";
@@ -18,8 +19,14 @@ fn admission(user: Option<&str>, network: Option<&str>) -> Admission {
 
 /// A rule with the uid given, whoever runs the tests.
 fn admitter(uid: Option<u32>, network: Option<&str>) -> Admitter {
-    let user = uid.map(|uid| User { name: "task".to_owned(), uid });
-    Admitter { rule: Some(Rule { user, network: admission(None, network).network }) }
+    let user = uid.map(|uid| User { name: "task".to_owned(), id: UserId::Uid(uid) });
+    let owners = OwnerLookup::new().unwrap();
+    Admitter { rule: Some(Rule { user, network: admission(None, network).network, owners }) }
+}
+
+fn peer_at(client: &str) -> Peer {
+    let local = SocketAddr::from(([127, 0, 0, 1], 80)).into();
+    Peer::Tcp { client: client.parse::<SocketAddr>().unwrap().into(), local }
 }
 
 async fn listeners(address: Option<&str>) -> Listeners {
@@ -30,21 +37,25 @@ async fn listeners(address: Option<&str>) -> Listeners {
 mod rules {
     use super::*;
 
-    fn judge(uid: Option<u32>, network: Option<&str>, peer: &str, owner: Owner) -> bool {
-        let peer = peer.parse::<SocketAddr>().unwrap().into();
-        admitter(uid, network).rule.unwrap().judge(peer, Ok(owner)).is_ok()
+    fn judge(uid: Option<u32>, network: Option<&str>, peer: &str, owner: &Owner) -> bool {
+        let peer = peer_at(peer);
+        admitter(uid, network).rule.unwrap().judge(&peer, Ok(owner.clone())).is_ok()
+    }
+
+    fn of_uid(uid: u32) -> Owner {
+        Owner::User(UserId::Uid(uid))
     }
 
     #[test]
     fn user_and_root_get_in() {
         for (owner, expected) in [
-            (Owner::Uid(0), true),
-            (Owner::Uid(1000), true),
-            (Owner::Uid(1001), false),
+            (of_uid(0), true),
+            (of_uid(1000), true),
+            (of_uid(1001), false),
             (Owner::Gone, false),
             (Owner::NotVisible, false),
         ] {
-            assert_eq!(judge(Some(1000), None, "127.0.0.1:1", owner), expected, "{owner:?}");
+            assert_eq!(judge(Some(1000), None, "127.0.0.1:1", &owner), expected, "{owner:?}");
         }
     }
 
@@ -57,11 +68,11 @@ mod rules {
                 ("[fd00::1]:1", Owner::NotVisible, false),
                 ("[::ffff:172.17.0.2]:1", Owner::NotVisible, true),
                 ("172.17.0.1:1", Owner::Gone, false),
-                ("172.17.0.1:1", Owner::Uid(1001), false),
-                ("172.17.0.1:1", Owner::Uid(0), true),
-                ("172.17.0.1:1", Owner::Uid(1000), uid.is_some()),
+                ("172.17.0.1:1", of_uid(1001), false),
+                ("172.17.0.1:1", of_uid(0), true),
+                ("172.17.0.1:1", of_uid(1000), uid.is_some()),
             ] {
-                let admitted = judge(uid, Some("172.17.0.0/16"), peer, owner);
+                let admitted = judge(uid, Some("172.17.0.0/16"), peer, &owner);
                 assert_eq!(admitted, expected, "{uid:?} {peer} {owner:?}");
             }
         }
@@ -70,14 +81,14 @@ mod rules {
     #[test]
     fn a_lookup_that_fails_admits_nobody() {
         let rule = admitter(Some(0), Some(LOOPBACK)).rule.unwrap();
-        let peer = SocketAddr::from(([127, 0, 0, 1], 1)).into();
-        assert!(rule.judge(peer, Err(io::ErrorKind::NotFound.into())).is_err());
+        let peer = peer_at("127.0.0.1:1");
+        assert!(rule.judge(&peer, Err(io::ErrorKind::NotFound.into())).is_err());
     }
 
     #[test]
     fn users_are_looked_up_at_the_start() {
         let rule = Admitter::new(&admission(Some("root"), None)).unwrap().rule.unwrap();
-        assert_eq!(rule.user.unwrap().uid, 0);
+        assert_eq!(rule.user.unwrap().id, UserId::Uid(0));
         let error = Admitter::new(&admission(Some("no-such-user"), None)).unwrap_err();
         assert_eq!(
             error.to_string(),
@@ -119,8 +130,8 @@ mod sockets {
         let subscriber =
             tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).finish();
         let _guard = tracing::subscriber::set_default(subscriber);
-        let (stream, peer, local) = listeners.accept().await;
-        let verdict = admitter.admit(&stream, peer, local).await;
+        let (stream, peer) = listeners.accept().await;
+        let verdict = admitter.admit(&stream, &peer).await;
         let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
         (verdict, log)
     }

@@ -1,11 +1,30 @@
-//! Dates and times as JSON has them: RFC 3339.
+//! Dates and times as JSON has them.
 
-use taskcluster_proxy_core::Timestamp;
+use crate::Timestamp;
 
 const DAY: i64 = 86_400_000;
 
-/// UTC with milliseconds, as JavaScript's `toJSON` writes it.
-pub(super) fn format(moment: Timestamp) -> String {
+impl Timestamp {
+    /// UTC with milliseconds (RFC 3339), as JavaScript's `toJSON` writes it.
+    ///
+    /// ```
+    /// use taskcluster_proxy_core::Timestamp;
+    ///
+    /// let moment = Timestamp::from_secs(1_767_225_600);
+    /// assert_eq!(moment.to_rfc3339(), "2026-01-01T00:00:00.000Z");
+    /// assert_eq!(Timestamp::from_rfc3339("2026-01-01T01:00:00+01:00"), Some(moment));
+    /// ```
+    pub fn to_rfc3339(self) -> String {
+        format(self)
+    }
+
+    /// Any date and time of RFC 3339; those before 1970 count as its beginning.
+    pub fn from_rfc3339(text: &str) -> Option<Self> {
+        parse(text)
+    }
+}
+
+fn format(moment: Timestamp) -> String {
     let days = moment.millis() / DAY.unsigned_abs();
     let (year, month, day) = civil_from_days(i64::try_from(days).unwrap_or(i64::MAX / DAY));
     let millis = moment.millis() % DAY.unsigned_abs();
@@ -14,8 +33,7 @@ pub(super) fn format(moment: Timestamp) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
 }
 
-/// Any RFC 3339 date and time; those before 1970 count as its beginning.
-pub(super) fn parse(text: &str) -> Option<Timestamp> {
+fn parse(text: &str) -> Option<Timestamp> {
     let (date, rest) = text.split_once(['T', 't'])?;
     let (time, offset) = split_offset(rest)?;
     let [year, month, day] = numbers(date, '-')?;

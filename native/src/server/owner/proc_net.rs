@@ -1,38 +1,15 @@
+//! The kernel's tables of all sockets, as text.
+
+use super::{Owner, UserId, same_end};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-/// Whose a peer's socket is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Owner {
-    /// This user's.
-    Uid(u32),
-    /// There is such a socket in this network namespace, but nobody to answer for it: its process
-    /// closed it, or it speaks to somebody else by its own account.
-    Gone,
-    /// There is no such socket in this network namespace.
-    NotVisible,
-}
-
-/// Whose the socket is that `peer` speaks from, to `local` on this side. Both addresses are
-/// canonical, never IPv4-mapped.
+/// Both tables in one text.
 ///
 /// # Errors
 ///
-/// The system's tables cannot be read.
-#[cfg(target_os = "linux")]
-pub fn owner_of(peer: SocketAddr, local: SocketAddr) -> io::Result<Owner> {
-    match find_owner(&read_tables()?, peer, local) {
-        // The kernel hands the tables out in pieces; a row can be missed between two of them when
-        // others go away at that moment.
-        Owner::NotVisible => Ok(find_owner(&read_tables()?, peer, local)),
-        found => Ok(found),
-    }
-}
-
-/// Both tables in one text. An exact query by sock_diag would be cheaper, but does not find a
-/// socket that is bound to an interface, as any user may do: it would pass for a container's.
-#[cfg(target_os = "linux")]
-fn read_tables() -> io::Result<String> {
+/// They cannot be read.
+pub(super) fn read_tables() -> io::Result<String> {
     let mut table = std::fs::read_to_string("/proc/net/tcp")?;
     match std::fs::read_to_string("/proc/net/tcp6") {
         Ok(ipv6) => table.push_str(&ipv6),
@@ -43,29 +20,17 @@ fn read_tables() -> io::Result<String> {
     Ok(table)
 }
 
-/// Whose the socket is that `peer` speaks from, to `local` on this side.
-///
-/// # Errors
-///
-/// Always: this platform has no such check (requirements.md, A3).
-#[cfg(not(target_os = "linux"))]
-pub fn owner_of(_peer: SocketAddr, _local: SocketAddr) -> io::Result<Owner> {
-    Err(io::ErrorKind::Unsupported.into())
-}
-
 /// Looks `peer`'s socket up in the text of `/proc/net/tcp`, `/proc/net/tcp6` or both
 /// (proc_pid_net(5)). Lines that are no rows, such as their headings, are passed over.
 ///
 /// By both of its ends: one alone does not tell sockets apart where ports are reused. IPv6 sockets
 /// that speak IPv4 are in the second table, with mapped addresses.
 pub fn find_owner(table: &str, peer: SocketAddr, local: SocketAddr) -> Owner {
-    // Not by `==`: scope and flow of an IPv6 address are not in the table.
-    let same = |one: SocketAddr, two: SocketAddr| one.ip() == two.ip() && one.port() == two.port();
     let mut visible = false;
     let mut owner = None;
-    for row in table.lines().filter_map(read_row).filter(|row| same(row.local, peer)) {
+    for row in table.lines().filter_map(read_row).filter(|row| same_end(row.local, peer)) {
         visible = true;
-        if same(row.remote, local) {
+        if same_end(row.remote, local) {
             owner = match owner {
                 // Sockets bound to different interfaces can share both ends.
                 Some(other) if other != row.owner => Some(Owner::Gone),
@@ -97,7 +62,7 @@ fn read_row(line: &str) -> Option<Row> {
     let owner = match (uid, inode) {
         // Without an inode no process has the socket (it was closed, it is in TIME_WAIT), and the
         // uid is 0 whosever it was.
-        (Some(uid), Some(1..)) => Owner::Uid(uid),
+        (Some(uid), Some(1..)) => Owner::User(UserId::Uid(uid)),
         _ => Owner::Gone,
     };
     Some(Row { local, remote, owner })
@@ -149,6 +114,10 @@ mod tests {
    4: 00000000000000000000000001000000:A06C 00000000000000000000000001000000:A2A7 01 00000000:00000000 00:00000000 00000000 65534        0 24082 2 00000000de6b3109 20 0 0 10 -1
 ";
 
+    fn of_uid(uid: u32) -> Owner {
+        Owner::User(UserId::Uid(uid))
+    }
+
     fn owner(table: &str, peer: &str, local: &str) -> Owner {
         find_owner(table, peer.parse().unwrap(), local.parse().unwrap())
     }
@@ -157,11 +126,11 @@ mod tests {
     fn by_both_ends() {
         let both = format!("{TCP}{TCP6}");
         for (peer, local, expected) in [
-            ("127.0.0.1:50502", "127.0.0.1:44227", Owner::Uid(65534)),
-            ("127.0.0.1:57580", "127.0.0.1:41639", Owner::Uid(65534)),
+            ("127.0.0.1:50502", "127.0.0.1:44227", of_uid(65534)),
+            ("127.0.0.1:57580", "127.0.0.1:41639", of_uid(65534)),
             // From a mapped address, and from an IPv6 one.
-            ("127.0.0.1:50506", "127.0.0.1:44227", Owner::Uid(65534)),
-            ("[::1]:41068", "[::1]:41639", Owner::Uid(65534)),
+            ("127.0.0.1:50506", "127.0.0.1:44227", of_uid(65534)),
+            ("[::1]:41068", "[::1]:41639", of_uid(65534)),
             // Closed by its process.
             ("127.0.0.1:50514", "127.0.0.1:44227", Owner::Gone),
             // A socket of this namespace that says it speaks to another.
@@ -183,12 +152,12 @@ mod tests {
     #[test]
     fn what_no_process_has_is_not_roots() {
         for (rows, expected) in [
-            (row("0", "1"), Owner::Uid(0)),
+            (row("0", "1"), of_uid(0)),
             (row("0", "0"), Owner::Gone),
             (row("0", "x"), Owner::Gone),
             (row("x", "1"), Owner::Gone),
             (row("-1", "1"), Owner::Gone),
-            (row("7", "1") + &row("7", "1"), Owner::Uid(7)),
+            (row("7", "1") + &row("7", "1"), of_uid(7)),
             (row("7", "1") + &row("0", "2"), Owner::Gone),
             (row("0", "1") + &row("0", "0"), Owner::Gone),
         ] {
@@ -213,7 +182,7 @@ mod tests {
         ] {
             assert_eq!(owner(line, "127.0.0.1:1", "127.0.0.1:2"), Owner::NotVisible, "{line}");
             let table = format!("{line}\n{}", row("7", "1"));
-            assert_eq!(owner(&table, "127.0.0.1:1", "127.0.0.1:2"), Owner::Uid(7), "{line}");
+            assert_eq!(owner(&table, "127.0.0.1:1", "127.0.0.1:2"), of_uid(7), "{line}");
         }
     }
 }

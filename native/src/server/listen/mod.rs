@@ -1,20 +1,38 @@
-use super::{ClientAddr, LocalAddr};
-use crate::config::{Admission, Listen};
-use crate::upstream::KEEPALIVE;
-use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+mod inherited;
+mod tcp;
+#[cfg(unix)]
+mod unix;
+
+pub use inherited::Inherited;
+
+use super::Peer;
+use crate::config::{Admission, Listen, SocketFile};
+use crate::http1::Stream;
+use std::future::poll_fn;
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
+#[cfg(unix)]
+use unix::UnixSocket;
 
 /// The sockets that the proxy listens on.
 #[derive(Debug)]
 pub struct Listeners {
-    first: TcpListener,
-    /// 127.0.0.1, where `--allowed-network` asks for it.
-    loopback: Option<TcpListener>,
+    all: Vec<Listener>,
+    /// Which one is asked first, so that none starves.
+    turn: usize,
     last_failure: Option<Instant>,
+}
+
+#[derive(Debug)]
+enum Listener {
+    Tcp(TcpListener),
+    #[cfg(unix)]
+    Unix(UnixSocket),
 }
 
 /// Why the proxy cannot listen.
@@ -38,6 +56,36 @@ pub enum ListenError {
          --ip-address"
     )]
     NotLocal(SocketAddr),
+    /// Somebody else listens there.
+    #[error(
+        "cannot listen on {}: another program does: stop it, or choose another path with --socket",
+        .0.display()
+    )]
+    SocketInUse(PathBuf),
+    /// There is something that is not to be replaced.
+    #[error(
+        "cannot listen on {}: expected nothing or a socket there, found something else: remove it, \
+         or choose another path with --socket",
+        .0.display()
+    )]
+    NotASocket(PathBuf),
+    /// Anything else about a socket in the file system.
+    #[error("cannot listen on {}: {reason}: choose another path with --socket", .path.display())]
+    Socket {
+        /// Where.
+        path: PathBuf,
+        /// What the system says.
+        reason: io::Error,
+    },
+    /// The platform has none.
+    #[error("cannot listen on {}: this platform has no Unix sockets: leave --socket out", .0.display())]
+    NoUnixSockets(PathBuf),
+    /// What the service manager hands over is not to be listened on.
+    #[error(
+        "LISTEN_FDS: expected TCP or Unix stream sockets that listen, found another descriptor \
+         ({0}): check the .socket unit"
+    )]
+    Inherited(io::Error),
     /// Anything else.
     #[error("cannot listen on {address}: {reason}")]
     Other {
@@ -48,62 +96,89 @@ pub enum ListenError {
     },
 }
 
-/// Opens the sockets that `listen` asks for, and 127.0.0.1 where `admission` needs it
+/// Opens the TCP sockets that `listen` asks for, and 127.0.0.1 where `admission` needs it
 /// (requirements.md, A2).
 ///
 /// # Errors
 ///
 /// The port is taken, not permitted, or the address is not one of this machine's.
 pub async fn bind(listen: &Listen, admission: &Admission) -> Result<Listeners, ListenError> {
-    let first = match listen.address {
-        Some(address) => open(SocketAddr::new(address, listen.port))?,
-        None => open_everywhere(listen.port)?,
-    };
-    let covered = match listen.address {
-        None => true,
-        Some(address) => address.is_unspecified() || address == Ipv4Addr::LOCALHOST,
-    };
-    let loopback = if admission.network.is_some() && !covered {
-        let port = local_addr(&first)?.port();
-        Some(open(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port))?)
-    } else {
-        None
-    };
-    Ok(Listeners { first, loopback, last_failure: None })
+    Ok(Listeners::of(tcp::open_all(listen, admission)?.into_iter().map(Listener::Tcp).collect()))
 }
 
 impl Listeners {
-    /// Where connections are accepted, with the ports that the system chose.
+    /// Opens all sockets that are asked for, beside those that are there already; TCP's default one
+    /// if that leaves none.
+    ///
+    /// # Errors
+    ///
+    /// One of them cannot be opened, or is no socket to listen on.
+    pub async fn open(
+        listen: Option<&Listen>,
+        socket: Option<&SocketFile>,
+        inherited: Inherited,
+        admission: &Admission,
+    ) -> Result<Self, ListenError> {
+        let mut all = inherited.listeners()?;
+        if let Some(file) = socket {
+            #[cfg(unix)]
+            all.push(Listener::Unix(UnixSocket::open(file)?));
+            #[cfg(not(unix))]
+            return Err(ListenError::NoUnixSockets(file.path.clone()));
+        }
+        let default = Listen::default();
+        if let Some(listen) = listen.or(all.is_empty().then_some(&default)) {
+            all.extend(tcp::open_all(listen, admission)?.into_iter().map(Listener::Tcp));
+        }
+        Ok(Self::of(all))
+    }
+
+    fn of(all: Vec<Listener>) -> Self {
+        Self { all, turn: 0, last_failure: None }
+    }
+
+    /// The addresses where connections are accepted, with the ports that the system chose.
     pub fn local_addrs(&self) -> Vec<SocketAddr> {
-        let all = std::iter::once(&self.first).chain(&self.loopback);
-        all.filter_map(|listener| listener.local_addr().ok()).collect()
+        let address = |listener: &Listener| match listener {
+            Listener::Tcp(listener) => listener.local_addr().ok(),
+            #[cfg(unix)]
+            Listener::Unix(_) => None,
+        };
+        self.all.iter().filter_map(address).collect()
+    }
+
+    /// The Unix sockets where connections are accepted.
+    pub fn local_paths(&self) -> Vec<PathBuf> {
+        let path = |listener: &Listener| match listener {
+            Listener::Tcp(_) => None,
+            #[cfg(unix)]
+            Listener::Unix(socket) => Some(socket.path()),
+        };
+        self.all.iter().filter_map(path).collect()
     }
 
     /// The next connection. Does not fail: when the system cannot accept one, it waits until the
     /// system can.
     ///
     /// Safe to drop while it waits: no connection is lost.
-    pub async fn accept(&mut self) -> (TcpStream, ClientAddr, LocalAddr) {
+    pub async fn accept(&mut self) -> (Stream, Peer) {
         loop {
-            match self.try_accept().await {
+            match poll_fn(|context| self.poll_accept(context)).await {
                 Ok(accepted) => return accepted,
                 Err(error) => self.survive(error).await,
             }
         }
     }
 
-    async fn try_accept(&self) -> io::Result<(TcpStream, ClientAddr, LocalAddr)> {
-        let (stream, peer) = match &self.loopback {
-            None => self.first.accept().await?,
-            Some(loopback) => tokio::select! {
-                accepted = self.first.accept() => accepted?,
-                accepted = loopback.accept() => accepted?,
-            },
-        };
-        // Answers are written whole, heads and chunks: waiting to fill a segment only delays them.
-        stream.set_nodelay(true)?;
-        let local = stream.local_addr()?;
-        Ok((stream, peer.into(), local.into()))
+    fn poll_accept(&mut self, context: &mut Context<'_>) -> Poll<io::Result<(Stream, Peer)>> {
+        self.turn = (self.turn + 1) % self.all.len().max(1);
+        let (first, last) = self.all.split_at(self.turn);
+        for listener in last.iter().chain(first) {
+            if let Poll::Ready(accepted) = listener.poll_accept(context) {
+                return Poll::Ready(accepted);
+            }
+        }
+        Poll::Pending
     }
 
     async fn survive(&mut self, error: io::Error) {
@@ -121,55 +196,22 @@ impl Listeners {
     }
 }
 
-/// IPv6 and IPv4 in one socket; IPv4 alone where the system has no IPv6.
-fn open_everywhere(port: u16) -> Result<TcpListener, ListenError> {
-    match open(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port)) {
-        Err(ListenError::NotLocal(_) | ListenError::Other { .. }) => {
-            open(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port))
+impl Listener {
+    fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<(Stream, Peer)>> {
+        match self {
+            Self::Tcp(listener) => listener.poll_accept(context).map(|accepted| {
+                let (stream, peer) = accepted?;
+                // Answers are written whole, heads and chunks: waiting to fill a segment only delays
+                // them.
+                stream.set_nodelay(true)?;
+                let local = stream.local_addr()?.into();
+                Ok((Stream::Tcp(stream), Peer::Tcp { client: peer.into(), local }))
+            }),
+            #[cfg(unix)]
+            Self::Unix(socket) => socket.poll_accept(context),
         }
-        opened => opened,
     }
 }
-
-fn open(address: SocketAddr) -> Result<TcpListener, ListenError> {
-    try_open(address).map_err(|error| explain(address, error))
-}
-
-fn try_open(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) {
-        // The system's default differs: net.ipv6.bindv6only, Windows.
-        socket.set_only_v6(false)?;
-    }
-    // A proxy that was killed leaves connections in TIME_WAIT; the next one needs the port at once
-    // (requirements.md, S7). On Windows the option means something else: to take a port over.
-    #[cfg(not(windows))]
-    socket.set_reuse_address(true)?;
-    socket.bind(&address.into())?;
-    // Connections inherit it.
-    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE))?;
-    socket.listen(BACKLOG)?;
-    socket.set_nonblocking(true)?;
-    TcpListener::from_std(socket.into())
-}
-
-fn local_addr(listener: &TcpListener) -> Result<SocketAddr, ListenError> {
-    let unknown = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
-    listener.local_addr().map_err(|error| explain(unknown, error))
-}
-
-fn explain(address: SocketAddr, error: io::Error) -> ListenError {
-    match error.kind() {
-        ErrorKind::AddrInUse => ListenError::InUse(address),
-        ErrorKind::PermissionDenied => ListenError::NotPermitted(address),
-        ErrorKind::AddrNotAvailable => ListenError::NotLocal(address),
-        _ => ListenError::Other { address, reason: error },
-    }
-}
-
-/// Connections that wait to be accepted, beyond which the system turns some away: a task may open
-/// hundreds at once. The system's own limit (net.core.somaxconn) may be lower.
-const BACKLOG: i32 = 1024;
 
 /// Between attempts to accept while the system cannot. Shorter only costs CPU time; longer delays
 /// the first connection that could be had again.
@@ -181,6 +223,8 @@ const BURST: Duration = Duration::from_secs(1);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Ipv4Addr;
+    use tokio::net::TcpStream;
 
     fn listen(address: Option<&str>, port: u16) -> Listen {
         Listen { address: address.map(|address| address.parse().unwrap()), port }
@@ -196,8 +240,11 @@ mod tests {
 
     /// Accepts a connection made to `address`: the addresses of both ends, and the client's own.
     async fn meet(listeners: &mut Listeners, address: SocketAddr) -> [SocketAddr; 3] {
-        let (client, (stream, peer, local)) =
+        let (client, (stream, peer)) =
             tokio::join!(TcpStream::connect(address), listeners.accept());
+        let (Stream::Tcp(stream), Peer::Tcp { client: peer, local }) = (stream, peer) else {
+            panic!("not over TCP");
+        };
         assert!(stream.nodelay().unwrap());
         assert!(socket2::SockRef::from(&stream).keepalive().unwrap());
         [peer.as_socket_addr(), local.as_socket_addr(), client.unwrap().local_addr().unwrap()]
@@ -270,12 +317,5 @@ mod tests {
     async fn an_address_of_another_machine() {
         let error = bind(&listen(Some("203.0.113.1"), 0), &network()).await.unwrap_err();
         assert!(error.to_string().contains("this machine has no such address"), "{error}");
-    }
-
-    #[test]
-    fn not_permitted() {
-        let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 80);
-        let error = explain(address, ErrorKind::PermissionDenied.into()).to_string();
-        assert!(error.starts_with("cannot listen on 127.0.0.1:80: not permitted"), "{error}");
     }
 }

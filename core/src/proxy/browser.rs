@@ -1,0 +1,226 @@
+use super::destination::shortened;
+use crate::escaped::Escaped;
+use std::net::IpAddr;
+
+/// Why a request is taken for one of a web page.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BrowserError {
+    /// `Origin` or `Sec-Fetch-Site` tells of another site.
+    #[error(
+        "--reject-browsers refuses requests of web pages of other sites, found \"{name}: {}\"",
+        Escaped(.value)
+    )]
+    Site {
+        /// The header.
+        name: &'static str,
+        /// What it says.
+        value: String,
+    },
+    /// A host that is not this proxy, as where a page's own name was made to lead here (DNS
+    /// rebinding).
+    #[error(
+        "--reject-browsers refuses requests to other hosts than taskcluster, localhost and the \
+         address of the proxy, found \"{}\"", Escaped(.0)
+    )]
+    Host(String),
+}
+
+/// Refuses what browsers send on behalf of web pages that are none of the proxy's, by the value of
+/// its headers: `values` gives all of a name.
+///
+/// `authority` is that of a request target in absolute form; `bound` the address on this side of the
+/// connection, if there is one. Clients that are no browsers send none of these headers but `Host`,
+/// with the name that they know the proxy by.
+///
+/// ```
+/// use taskcluster_proxy_core::proxy::reject_browsers;
+///
+/// let request = |origin: &'static str| {
+///     move |name: &str| match name {
+///         "host" => Some(b"taskcluster".as_slice()),
+///         "origin" => Some(origin.as_bytes()),
+///         _ => None,
+///     }
+/// };
+/// assert!(reject_browsers(None, None, request("http://taskcluster")).is_ok());
+/// assert!(reject_browsers(None, None, request("https://evil.example")).is_err());
+/// ```
+///
+/// # Errors
+///
+/// `Sec-Fetch-Site` other than `same-origin` and `none`, an `Origin` other than `http://` and the
+/// request's own `Host`, or a host other than `taskcluster`, `localhost`, a loopback address and
+/// `bound`.
+pub fn reject_browsers<'a, V>(
+    authority: Option<&'a str>,
+    bound: Option<IpAddr>,
+    values: impl Fn(&'static str) -> V,
+) -> Result<(), BrowserError>
+where
+    V: IntoIterator<Item = &'a [u8]>,
+{
+    let hosts = || authority.map(str::as_bytes).into_iter().chain(values("host"));
+    if let Some(host) = hosts().find(|host| !is_own_host(host, bound)) {
+        return Err(BrowserError::Host(text(host)));
+    }
+    // Pages on other ports of this machine are same-site, and may be anybody's.
+    let fetched = values("sec-fetch-site").into_iter();
+    let mut others = fetched.filter(|site| !matches!(*site, b"same-origin" | b"none"));
+    if let Some(site) = others.next() {
+        return Err(BrowserError::Site { name: "Sec-Fetch-Site", value: text(site) });
+    }
+    // `null`, too: a page that hides where it comes from.
+    let mut others = values("origin").into_iter().filter(|origin| {
+        let own = origin.split_at_checked(SCHEME.len()).filter(|(scheme, _)| *scheme == SCHEME);
+        !own.is_some_and(|(_, origin)| hosts().any(|host| origin.eq_ignore_ascii_case(host)))
+    });
+    match others.next() {
+        Some(origin) => Err(BrowserError::Site { name: "Origin", value: text(origin) }),
+        None => Ok(()),
+    }
+}
+
+const SCHEME: &[u8] = b"http://";
+
+/// Whether it is a name or address that only this machine has. The port does not tell sites apart.
+fn is_own_host(host: &[u8], bound: Option<IpAddr>) -> bool {
+    let Ok(host) = str::from_utf8(host) else {
+        return false;
+    };
+    let name = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((ip, port)) if is_port(port) => ip,
+        Some(_) => return false,
+        None => match host.split_once(':') {
+            Some((name, port)) if is_port(&format!(":{port}")) => name,
+            Some(_) => return false,
+            None => host,
+        },
+    };
+    match name.parse::<IpAddr>().map(|ip| ip.to_canonical()) {
+        Ok(ip) => ip.is_loopback() || Some(ip) == bound.map(|bound| bound.to_canonical()),
+        Err(_) => ["taskcluster", "localhost"].iter().any(|own| name.eq_ignore_ascii_case(own)),
+    }
+}
+
+/// Nothing, or a colon and digits.
+fn is_port(text: &str) -> bool {
+    text.is_empty()
+        || text.strip_prefix(':').is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()))
+}
+
+fn text(value: &[u8]) -> String {
+    shortened(&String::from_utf8_lossy(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOUND: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(172, 17, 0, 1));
+
+    fn judged(headers: &[(&str, &str)]) -> Result<(), BrowserError> {
+        judged_with(None, Some(BOUND), headers)
+    }
+
+    fn judged_with(
+        authority: Option<&str>,
+        bound: Option<IpAddr>,
+        headers: &[(&str, &str)],
+    ) -> Result<(), BrowserError> {
+        reject_browsers(authority, bound, |name| {
+            headers.iter().filter(move |(given, _)| *given == name).map(|(_, v)| v.as_bytes())
+        })
+    }
+
+    #[test]
+    fn hosts() {
+        for host in [
+            "taskcluster",
+            "taskcluster:80",
+            "TaskCluster",
+            "localhost:8080",
+            "127.0.0.1",
+            "127.9.9.9:1",
+            "[::1]",
+            "[::1]:8080",
+            "[::ffff:127.0.0.1]",
+            "172.17.0.1:80",
+        ] {
+            assert_eq!(judged(&[("host", host)]), Ok(()), "{host}");
+        }
+        for host in [
+            "",
+            "evil.example",
+            "evil.example:8080",
+            "taskcluster.evil.example",
+            "taskcluster.",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "172.17.0.2",
+            "0.0.0.0",
+            "[::]",
+            "[::1",
+            "[::1]x",
+            "[::1]:x",
+            "::1",
+            "localhost:80:80",
+            "localhost:x",
+            "user@localhost",
+            "taskcluster, evil.example",
+            "t\u{e4}skcluster",
+        ] {
+            assert_eq!(judged(&[("host", host)]), Err(BrowserError::Host(host.into())), "{host}");
+        }
+        assert!(reject_browsers(None, None, |_| Some(b"\xff".as_slice())).is_err());
+    }
+
+    #[test]
+    fn all_of_them_count() {
+        assert!(judged(&[]).is_ok());
+        assert!(judged(&[("host", "taskcluster"), ("host", "evil.example")]).is_err());
+        let headers = [("host", "taskcluster")];
+        assert!(judged_with(Some("taskcluster:80"), None, &headers).is_ok());
+        assert!(judged_with(Some("evil.example"), None, &headers).is_err());
+        assert!(judged_with(None, None, &[("host", "172.17.0.1")]).is_err());
+    }
+
+    #[test]
+    fn sites() {
+        let with = |name, value| judged(&[("host", "taskcluster:80"), (name, value)]);
+        for (name, value, expected) in [
+            ("sec-fetch-site", "none", true),
+            ("sec-fetch-site", "same-origin", true),
+            ("sec-fetch-site", "same-site", false),
+            ("sec-fetch-site", "cross-site", false),
+            ("sec-fetch-site", "", false),
+            ("sec-fetch-site", "None", false),
+            ("origin", "http://taskcluster:80", true),
+            ("origin", "http://TASKCLUSTER:80", true),
+            ("origin", "http://taskcluster", false),
+            ("origin", "https://taskcluster:80", false),
+            ("origin", "http://localhost:80", false),
+            ("origin", "null", false),
+            ("origin", "", false),
+            ("origin", "https://evil.example", false),
+            ("origin", "http://taskcluster:80 https://evil.example", false),
+            ("sec-fetch-mode", "cors", true),
+        ] {
+            assert_eq!(with(name, value).is_ok(), expected, "{name}: {value}");
+        }
+        let two = [("host", "localhost"), ("origin", "http://localhost"), ("origin", "null")];
+        assert!(judged(&two).is_err());
+        // Without a host there is no origin that would be its own.
+        assert!(judged(&[("origin", "http://")]).is_err());
+    }
+
+    #[test]
+    fn errors_say_what_was_found() {
+        let error = judged(&[("host", "localhost"), ("origin", "https://evil.example")]);
+        assert_eq!(
+            error.unwrap_err().to_string(),
+            "--reject-browsers refuses requests of web pages of other sites, found \"Origin: \
+             https://evil.example\""
+        );
+    }
+}

@@ -1,0 +1,38 @@
+use super::{Owner, tcp_table};
+use crate::server::windows_api::{Process, tcp_tables};
+use std::io;
+use std::net::SocketAddr;
+
+/// The system's tables of all sockets, read anew each time, and the users of their processes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lookup;
+
+impl Lookup {
+    pub(super) fn new() -> io::Result<Self> {
+        tcp_tables().map(|_| Self)
+    }
+
+    pub(super) async fn find(self, peer: SocketAddr, local: SocketAddr) -> io::Result<Owner> {
+        tokio::task::spawn_blocking(move || find(peer, local)).await?
+    }
+}
+
+fn find(peer: SocketAddr, local: SocketAddr) -> io::Result<Owner> {
+    match process_of(peer, local)? {
+        None => Ok(Owner::NotVisible),
+        Some(0) => Ok(Owner::Gone),
+        Some(number) => {
+            let process = Process::open(number)?;
+            // Until it was opened, its number could have become another one's.
+            if process_of(peer, local)? != Some(number) {
+                return Ok(Owner::Gone);
+            }
+            process.user().map(Owner::User)
+        }
+    }
+}
+
+fn process_of(peer: SocketAddr, local: SocketAddr) -> io::Result<Option<u32>> {
+    let [ipv4, ipv6] = tcp_tables()?;
+    Ok(tcp_table::find(&ipv4, &ipv6, peer, local))
+}

@@ -1,0 +1,122 @@
+//! The man page.
+
+use clap::Command;
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, italic, roman};
+use std::io;
+
+/// The page about `command`, in roff.
+///
+/// # Errors
+///
+/// None, as memory is written to.
+pub(crate) fn render(command: Command) -> io::Result<Vec<u8>> {
+    let urls = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    let man = Man::new(command.after_help(None::<&str>))
+        // Instead of a date, which would differ from one build to the next.
+        .date(concat!("version ", env!("CARGO_PKG_VERSION")))
+        .source("Taskcluster");
+    let mut page = Vec::new();
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    prose().to_writer(&mut page)?;
+    man.render_options_section(&mut page)?;
+    environment().to_writer(&mut page)?;
+    self::urls(&urls).to_writer(&mut page)?;
+    ending().to_writer(&mut page)?;
+    Ok(page)
+}
+
+/// What clap does not know: it leaves out the scopes, which the help explains by itself.
+fn prose() -> Roff {
+    let mut roff = Roff::new();
+    roff.control("SH", ["SYNOPSIS"]);
+    roff.text([
+        bold("taskcluster-proxy"),
+        roman(" ["),
+        italic("options"),
+        roman("] ["),
+        italic("scope"),
+        roman("...]"),
+    ]);
+    roff.control("SH", ["DESCRIPTION"]);
+    roff.text([roman(
+        "Listens for the plain HTTP requests of a Taskcluster task, signs each with Hawk and the \
+         credentials that it holds, and sends it on to the deployment's services or to another host. \
+         Bodies are streamed both ways.",
+    )]);
+    roff.control("PP", []);
+    roff.text([
+        roman("Requests are restricted to the "),
+        italic("scope"),
+        roman("s given and to those of the task that "),
+        bold("--task-id"),
+        roman(" names. With neither they may do whatever the credentials may."),
+    ]);
+    roff.control("PP", []);
+    roff.text([roman(
+        "Options and scopes may come in any order, values may start with a hyphen, and long options \
+         may be shortened as long as they stay unambiguous.",
+    )]);
+    roff
+}
+
+fn environment() -> Roff {
+    let mut roff = Roff::new();
+    roff.control("SH", ["ENVIRONMENT"]);
+    for (names, what) in ENVIRONMENT {
+        roff.control("TP", []);
+        roff.text([bold(*names)]);
+        roff.text([roman(*what)]);
+    }
+    roff
+}
+
+const ENVIRONMENT: &[(&str, &str)] = &[
+    (
+        "TASKCLUSTER_ROOT_URL, TASKCLUSTER_CLIENT_ID, TASKCLUSTER_ACCESS_TOKEN, \
+         TASKCLUSTER_CERTIFICATE",
+        "Stand in for the options of the same names. Unlike those, other users cannot read them.",
+    ),
+    (
+        "SSL_CERT_FILE, SSL_CERT_DIR",
+        "The root certificates to trust, instead of the system's. Where there are none, built-in \
+         ones are.",
+    ),
+    (
+        "HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY",
+        "The HTTP proxy on the way to upstreams, and those that are reached without.",
+    ),
+    (
+        "NOTIFY_SOCKET",
+        "Where the service manager is told that connections are accepted, and that the end has \
+         begun; see sd_notify(3).",
+    ),
+];
+
+/// The table as the help has it.
+fn urls(table: &str) -> Roff {
+    let mut lines = table.lines();
+    let mut roff = Roff::new();
+    roff.control("SH", ["URLS"]);
+    roff.text([roman(lines.next().unwrap_or_default())]);
+    roff.control("PP", []);
+    roff.control("nf", []);
+    for line in lines {
+        roff.text([roman(line)]);
+    }
+    roff.control("fi", []);
+    roff
+}
+
+fn ending() -> Roff {
+    let mut roff = Roff::new();
+    roff.control("SH", ["EXIT STATUS"]);
+    roff.text([roman(
+        "0 after SIGTERM or SIGINT, and where it has printed what it was asked for; otherwise \
+         another, and one line on the standard error output says why.",
+    )]);
+    roff.control("SH", ["SEE ALSO"]);
+    roff.text([roman("https://docs.taskcluster.net")]);
+    roff
+}

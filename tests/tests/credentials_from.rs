@@ -1,0 +1,79 @@
+//! `--credentials-from`: who may change the credentials.
+
+#![cfg(target_os = "linux")]
+
+use stories::users::{DAEMON, NOBODY, can_be_others, status_for};
+use stories::{Proxy, ProxyBuilder};
+
+const NEW: &str = r#"{"clientId":"new","accessToken":"canary-token"}"#;
+const ROOT: &str = "0";
+
+/// The status of an update by each of these users.
+fn updates(proxy: &Proxy, users: &[&str]) -> Vec<u16> {
+    let url = format!("{}/credentials", proxy.url());
+    let update = |uid: &&str| status_for(uid, &["--request", "PUT", "--data", NEW, &url]);
+    users.iter().map(update).collect()
+}
+
+fn ping(proxy: &Proxy, uid: &str) -> u16 {
+    status_for(uid, &[&format!("{}/api/queue/v1/ping", proxy.url())])
+}
+
+fn from(who: &str) -> ProxyBuilder {
+    Proxy::sandbox().args(["--credentials-from", who])
+}
+
+#[test]
+fn root_alone() {
+    if !can_be_others(&[["curl", "--version"]]) {
+        return;
+    }
+    let proxy = from("root").start();
+    assert_eq!(updates(&proxy, &[NOBODY, DAEMON]), [403, 403]);
+    // They may use them all the same, and they are as they were.
+    assert_eq!(ping(&proxy, NOBODY), 200);
+    let before = proxy.get("/api/queue/v1/ping");
+    assert_eq!(before.header("x-taskcluster-proxy-perm-clientid"), Some("tester"));
+    assert_eq!(updates(&proxy, &[ROOT]), [200]);
+    let after = proxy.get("/api/queue/v1/ping");
+    assert_eq!(after.header("x-taskcluster-proxy-perm-clientid"), Some("new"));
+    let log = proxy.log();
+    assert!(log.contains("is for root alone (--credentials-from), found a connection of uid 1"));
+    assert!(!log.contains("canary"), "{log}");
+}
+
+#[test]
+fn the_proxys_own_user_alone() {
+    if !can_be_others(&[["curl", "--version"]]) {
+        return;
+    }
+    let proxy = from("same-user").start();
+    assert_eq!(updates(&proxy, &[NOBODY, ROOT]), [403, 200]);
+}
+
+#[test]
+fn everyone() {
+    if !can_be_others(&[["curl", "--version"]]) {
+        return;
+    }
+    for proxy in [from("any").start(), Proxy::sandbox().start()] {
+        assert_eq!(updates(&proxy, &[NOBODY, ROOT]), [200, 200]);
+    }
+}
+
+#[test]
+fn a_refusal_has_the_services_shape() {
+    if !can_be_others(&[["curl", "--version"]]) {
+        return;
+    }
+    let proxy = from("root").start();
+    let script = format!("curl -s -X PUT -d '{NEW}' {}/credentials", proxy.url());
+    let output = stories::users::as_user(NOBODY, "bash").args(["-c", &script]).output();
+    let answer = String::from_utf8(output.expect("bash runs").stdout).expect("it is text");
+    assert_eq!(
+        answer,
+        "{\"code\":\"Forbidden\",\"message\":\"PUT /credentials is for root alone \
+         (--credentials-from), found a connection of uid 65534: the credentials stay as they \
+         are\"}"
+    );
+}

@@ -1,0 +1,145 @@
+//! When a service refuses a call, the proxy says why (issue: Ask).
+
+use serde_json::json;
+use std::time::{Duration, SystemTime};
+use stories::hawk::Claim;
+use stories::{Answer, Proxy, Request, Response, Tls, Upstream, certificate};
+
+const HEADER: &str = "x-taskcluster-proxy-diagnosis";
+const HOUR: Duration = Duration::from_secs(3600);
+
+#[test]
+fn a_refused_answer_passes_unchanged_and_what_is_known_is_said() {
+    let upstream = Upstream::start([Answer::new(401, &[("X-Kept", "1")], "no")]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    let response = proxy.get("/api/queue/v1/x?bewit=abc");
+    let came = (response.status(), response.text(), response.header("x-kept"));
+    assert_eq!(came, (401, "no", Some("1")));
+    assert!(said(&response).starts_with("the URL carries a bewit"), "{response:?}");
+    proxy.wait_for_log("refused it: the URL carries a bewit");
+}
+
+#[test]
+fn what_is_not_known_is_not_said_and_nobody_forges_it() {
+    for (status, body) in [(200, ""), (401, ""), (403, "{}"), (404, "")] {
+        let forged = [("X-Taskcluster-Proxy-Diagnosis", "forged")];
+        let upstream = Upstream::start([Answer::new(status, &forged, body)]);
+        let proxy = Proxy::in_front_of(upstream.root_url()).start();
+        assert_eq!(proxy.get("/api/queue/v1/x").header(HEADER), None, "{status}");
+    }
+}
+
+#[test]
+fn missing_scopes_are_named_with_who_lacks_them() {
+    let block = "```\nqueue:create-task:a\nsecrets:get:b\n```\n\nneeds\n```\nc:d\n```";
+    let body = json!({ "code": "InsufficientScopes", "message": block }).to_string();
+    let head = "HTTP/1.1 403 \r\nTransfer-Encoding: chunked\r\n\r\n";
+    let chunks = Answer::bytes(head).then_chunk(&body[..9]).then_chunk(&body[9..]);
+    for answer in [Answer::new(403, &[], body.as_str()), chunks.then("0\r\n\r\n")] {
+        let upstream = Upstream::start([answer]);
+        let proxy = Proxy::in_front_of(upstream.root_url())
+            .env("TASKCLUSTER_CERTIFICATE", certificate(&["queue:*"]).to_string())
+            .args(["secrets:*"])
+            .start();
+        let mut client = proxy.connect();
+        for _ in 0..2 {
+            client.send("GET /api/queue/v1/x HTTP/1.1\r\nHost: x\r\n\r\n");
+            let response = client.response();
+            assert_eq!((response.status(), response.text()), (403, body.as_str()));
+            assert_eq!(
+                said(&response),
+                "the scopes that requests are restricted to (those of the task) lack \
+                 [\"queue:create-task:a\"]; the scopes of the certificate lack [\"secrets:get:b\"]"
+            );
+        }
+        assert_eq!(upstream.connections(), 1);
+    }
+}
+
+#[test]
+fn over_http2_too() {
+    let body = json!({ "message": "```\nsecrets:get:b\n```" }).to_string();
+    let upstream = Upstream::start([Answer::new(403, &[], body.as_str())]);
+    let tls = Tls::for_host("tc.example.test").behind_proxy().http2().start(&upstream);
+    let proxy = Proxy::in_front_of("https://tc.example.test")
+        .env("HTTPS_PROXY", format!("http://{}", tls.address()))
+        .env("SSL_CERT_FILE", tls.authority())
+        .args(["queue:*"])
+        .start();
+    let response = proxy.get("/api/queue/v1/x");
+    assert_eq!((response.status(), response.text()), (403, body.as_str()));
+    assert!(said(&response).ends_with("lack [\"secrets:get:b\"]"), "{response:?}");
+}
+
+#[test]
+fn hosts_that_are_no_services_are_not_judged() {
+    let upstream = Upstream::start([Answer::new(401, &[("Date", date(HOUR).as_str())], "")]);
+    let tls = Tls::for_host("files.example.test").behind_proxy().start(&upstream);
+    let proxy = Proxy::in_front_of("https://tc.example.test")
+        .env("HTTPS_PROXY", format!("http://{}", tls.address()))
+        .env("SSL_CERT_FILE", tls.authority())
+        .start();
+    assert_eq!(proxy.get("/files.example.test/x?bewit=a").header(HEADER), None);
+    assert_eq!(upstream.requests().len(), 1);
+}
+
+#[test]
+fn with_a_wrong_clock_the_services_time_is_learned() {
+    let upstream = Upstream::start(|request: &Request| {
+        let date = date(HOUR);
+        let told = Claim::of(request).assert_signed_with("no-secret").ts;
+        match unix(SystemTime::now() + HOUR).abs_diff(told) {
+            0..60 => Answer::new(200, &[("Date", date.as_str())], "right"),
+            _ => Answer::new(401, &[("Date", date.as_str())], "stale"),
+        }
+    });
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    let mut client = proxy.connect();
+    for attempts in [2, 3] {
+        client.send("PUT /a/v1/b HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody");
+        assert_eq!(client.response().text(), "right");
+        let requests = upstream.requests();
+        assert_eq!(requests.len(), attempts);
+        assert!(requests.iter().all(|request| request.body == b"body"));
+    }
+    proxy.wait_for_log("this machine's clock is wrong");
+}
+
+#[test]
+fn a_refusal_that_is_not_for_the_time_is_tried_again_but_once() {
+    let upstream =
+        Upstream::start(|_: &Request| Answer::new(401, &[("Date", date(HOUR).as_str())], "no"));
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    for requests in [2, 4] {
+        let response = proxy.get("/api/queue/v1/x");
+        assert_eq!((response.status(), response.text()), (401, "no"));
+        assert!(said(&response).starts_with("this machine's clock is "), "{response:?}");
+        assert_eq!(upstream.requests().len(), requests);
+    }
+}
+
+#[test]
+fn an_expired_certificate_is_named() {
+    let day = 24 * HOUR;
+    let upstream = Upstream::start(move |_: &Request| {
+        Answer::new(401, &[("Date", date(400 * day).as_str())], "no")
+    });
+    let proxy = Proxy::in_front_of(upstream.root_url())
+        .env("TASKCLUSTER_CERTIFICATE", certificate(&["*"]).to_string())
+        .start();
+    let said = said(&proxy.get("/api/queue/v1/x")).to_owned();
+    assert!(said.contains("; the certificate expired "), "{said}");
+}
+
+fn said(response: &Response) -> &str {
+    response.header(HEADER).unwrap_or_default()
+}
+
+/// So much later than now, as HTTP writes it.
+fn date(later: Duration) -> String {
+    httpdate::fmt_http_date(SystemTime::now() + later)
+}
+
+fn unix(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs()
+}

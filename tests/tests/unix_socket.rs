@@ -1,0 +1,175 @@
+//! `--socket`, and sockets that a service manager hands over.
+
+#![cfg(target_os = "linux")]
+
+use std::fs;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use stories::users::{DAEMON, NOBODY, can_be_others, status_for};
+use stories::{Finished, Proxy, ProxyBuilder, skip};
+
+/// A directory that everyone may enter, until the story is over.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name =
+            format!("tcproxy-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir(&path).expect("there is no such directory yet");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it is ours");
+        Self(path)
+    }
+
+    fn socket(&self) -> String {
+        self.0.join("proxy.sock").to_str().expect("temporary directories have text names").into()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn at(socket: &str) -> ProxyBuilder {
+    Proxy::sandbox().without_tcp().args(["--socket", socket])
+}
+
+fn ping(uid: &str, socket: &str) -> u16 {
+    status_for(uid, &["--unix-socket", socket, "http://taskcluster/api/queue/v1/ping"])
+}
+
+fn is_socket(path: &str) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket())
+}
+
+#[test]
+fn it_serves_there_and_nowhere_else() {
+    if !can_be_others(&[["curl", "--version"]]) {
+        return;
+    }
+    let folder = Folder::new();
+    let proxy = at(&folder.socket()).start();
+    assert_eq!(ping("0", &folder.socket()), 200);
+    let log = proxy.log();
+    assert_eq!(log.matches("listening on ").count(), 1, "{log}");
+    // Its mode keeps others out.
+    assert_eq!(ping(NOBODY, &folder.socket()), 0);
+    let mode = fs::metadata(folder.socket()).expect("it is there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn it_is_removed_by_an_orderly_stop_and_replaced_after_another() {
+    let folder = Folder::new();
+    for _ in 0..2 {
+        let proxy = at(&folder.socket()).start();
+        assert!(is_socket(&folder.socket()));
+        proxy.kill();
+        assert!(is_socket(&folder.socket()), "left behind");
+    }
+    let proxy = at(&folder.socket()).start();
+    proxy.signal("TERM");
+    assert!(proxy.wait().status.success());
+    assert!(!Path::new(&folder.socket()).exists());
+}
+
+#[test]
+fn one_that_is_in_use_is_left_alone() {
+    let folder = Folder::new();
+    let _live = UnixListener::bind(folder.socket()).expect("nothing is there yet");
+    let Finished { status, stderr, .. } = at(&folder.socket()).run();
+    let expected = format!("cannot listen on {}: another program does", folder.socket());
+    assert!(!status.success() && stderr.contains(&expected), "{status} {stderr}");
+    UnixStream::connect(folder.socket()).expect("it still listens");
+}
+
+#[test]
+fn users_are_told_apart_on_it() {
+    if !can_be_others(&[["curl", "--version"]]) {
+        return;
+    }
+    let folder = Folder::new();
+    let proxy = at(&folder.socket())
+        .args(["--socket-mode", "666", "--allowed-user", "nobody", "--credentials-from", "root"])
+        .start();
+    let users = [("0", 200), (NOBODY, 200), (DAEMON, 0)];
+    for (uid, status) in users {
+        assert_eq!(ping(uid, &folder.socket()), status, "uid {uid}");
+    }
+    let line = proxy.wait_for_log("Rejected connection: ");
+    assert!(line.contains("from the Unix socket, of uid 1, expected user nobody"), "{line}");
+    for (uid, status) in [(NOBODY, 403), ("0", 200)] {
+        let body = r#"{"clientId":"new","accessToken":"x"}"#;
+        let url = "http://taskcluster/credentials";
+        let args = ["--unix-socket", &folder.socket(), "-X", "PUT", "--data", body, url];
+        assert_eq!(status_for(uid, &args), status, "uid {uid}");
+    }
+}
+
+#[test]
+fn beside_tcp() {
+    let folder = Folder::new();
+    let proxy = Proxy::sandbox().args(["--socket", &folder.socket()]).start();
+    assert_eq!(proxy.get("/api/queue/v1/ping").status(), 200);
+    assert!(is_socket(&folder.socket()));
+}
+
+/// Starts the proxy the way that systemd does, once there is a connection.
+#[test]
+fn sockets_of_the_service_manager() {
+    if !can_be_others(&[["curl", "--version"], ["systemd-socket-activate", "--version"]]) {
+        return;
+    }
+    let folder = Folder::new();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
+    let tcp = format!("127.0.0.1:{}", port.expect("there is a free port").port());
+    let unix = folder.socket();
+    let activate = ["systemd-socket-activate", "-l", &tcp, "-l", &unix];
+    let waker = std::thread::spawn({
+        let unix = unix.clone();
+        move || {
+            status_for(
+                "0",
+                &[
+                    "--retry",
+                    "30",
+                    "--retry-all-errors",
+                    "--retry-delay",
+                    "1",
+                    "--unix-socket",
+                    &unix,
+                    "http://taskcluster/api/queue/v1/ping",
+                ],
+            )
+        }
+    });
+    let proxy = Proxy::sandbox().without_tcp().under(activate).start();
+    assert_eq!(waker.join().expect("curl runs"), 200);
+    assert_eq!(status_for("0", &[&format!("http://{tcp}/api/queue/v1/ping")]), 200);
+    let log = proxy.wait_for_log("sandbox at ") + &proxy.log();
+    assert!(log.contains(&format!("listening on {tcp}")), "{log}");
+    assert!(log.contains(&format!("listening on unix:{unix}")), "{log}");
+    assert!(!log.contains(":8080"), "{log}");
+    // It is not the proxy's to remove.
+    proxy.signal("TERM");
+    assert!(proxy.wait().status.success());
+    assert!(is_socket(&unix));
+}
+
+/// Descriptor 3 is a file here, and so it would be with another kind of socket.
+#[test]
+fn what_is_no_socket_ends_the_start() {
+    if std::process::Command::new("bash").arg("--version").output().is_err() {
+        return skip("bash is not installed");
+    }
+    let script = "LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" \"$@\" 3</dev/null";
+    let finished = Proxy::sandbox().under(["bash", "-c", script]).run();
+    let Finished { status, stderr, .. } = finished;
+    assert!(!status.success(), "{status}");
+    assert!(stderr.contains("LISTEN_FDS: expected TCP or Unix stream sockets"), "{stderr}");
+}
