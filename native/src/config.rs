@@ -15,6 +15,8 @@ pub struct Config {
     pub listen: Option<Listen>,
     /// The Unix socket to listen on.
     pub socket: Option<SocketFile>,
+    /// What TLS over TCP needs. `None`: plain HTTP.
+    pub tls: Option<TlsFiles>,
     /// Who may connect.
     pub admission: Admission,
     /// Who may change the credentials.
@@ -51,6 +53,15 @@ impl Default for Listen {
     fn default() -> Self {
         Self { address: None, port: 8080 }
     }
+}
+
+/// What TLS with clients needs, in PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The chain of certificates, the server's own first.
+    pub certificate: PathBuf,
+    /// The private key of the first one.
+    pub key: PathBuf,
 }
 
 /// A Unix socket to listen on.

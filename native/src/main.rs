@@ -10,7 +10,7 @@ use taskcluster_proxy::credentials::Store;
 use taskcluster_proxy::deployment::Opened;
 use taskcluster_proxy::env::Process;
 use taskcluster_proxy::notify::{self, State};
-use taskcluster_proxy::server::{self, Admitter, CredentialsGuard, Inherited, Listeners};
+use taskcluster_proxy::server::{self, Admitter, CredentialsGuard, Inherited, Listeners, Tls};
 use taskcluster_proxy::service::{Gates, Service};
 use taskcluster_proxy::upstream::{Origin, ReplayBudget, Upstream};
 use taskcluster_proxy::{health, log, task};
@@ -49,6 +49,7 @@ async fn run(config: Config, inherited: Inherited) -> Result<(), Box<dyn std::er
     let hosts = Arc::new(HostPolicy::new(config.allowed_hosts, root_host.bare_host()));
     let upstream = Upstream::new(&limits, Arc::clone(&hosts))?;
     let admitter = Admitter::new(&config.admission)?;
+    let tls = config.tls.map(Tls::load).transpose()?;
     let credentials_guard = CredentialsGuard::new(config.credentials_from)?;
 
     let mut scopes = config.scopes;
@@ -76,7 +77,7 @@ async fn run(config: Config, inherited: Inherited) -> Result<(), Box<dyn std::er
     let service = Service::new(root_url, store, gates, upstream, replay);
     drop(credentials);
     tokio::select! {
-        () = server::serve(listeners, admitter, Arc::new(service), &limits) => {}
+        () = server::serve(listeners, tls, admitter, Arc::new(service), &limits) => {}
         signal = stopped => {
             notify::tell(State::Stopping, &Process);
             tracing::info!("stopped by {signal}");

@@ -41,7 +41,7 @@ pub use output::Finished;
 pub use proxy::{Proxy, ProxyBuilder};
 pub use raw::{Connection, Response, exchange, request};
 pub use signal::Gate;
-pub use tls::{Tls, TlsBuilder};
+pub use tls::{Tls, TlsBuilder, self_signed};
 pub use upstream::{ClosedPort, Request, Script, Upstream};
 
 use std::time::Duration;

@@ -2,7 +2,7 @@
 
 use super::Report;
 use crate::config::Config;
-use crate::server::{Admitter, Inherited, Listeners};
+use crate::server::{Admitter, Inherited, Listeners, Tls};
 
 pub(super) async fn check(config: &Config, inherited: Inherited, report: &mut Report) {
     let Config { listen, socket, admission, .. } = config;
@@ -16,6 +16,11 @@ pub(super) async fn check(config: &Config, inherited: Inherited, report: &mut Re
             report.ok("port", format!("free: {}", all.join(", ")));
         }
         Err(error) => report.fail("port", error),
+    }
+    match config.tls.clone().map(Tls::load) {
+        None => {}
+        Some(Ok(_)) => report.ok("listener tls", "certificate and key belong together"),
+        Some(Err(error)) => report.fail("listener tls", error),
     }
     if admission.user.is_none() && admission.network.is_none() {
         return;

@@ -102,6 +102,17 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "octal", verbatim_doc_comment, help_heading = CONNECTIONS)]
     pub(super) socket_mode: Option<OsString>,
 
+    /// Speak TLS over TCP, with this certificate;
+    /// those of its issuers may follow it.
+    /// [default plain HTTP]
+    #[arg(long, value_name = "pem", verbatim_doc_comment, help_heading = CONNECTIONS)]
+    pub(super) tls_cert: Option<OsString>,
+
+    /// Its private key. When the files change, new
+    /// connections get what they hold.
+    #[arg(long, value_name = "pem", verbatim_doc_comment, help_heading = CONNECTIONS)]
+    pub(super) tls_key: Option<OsString>,
+
     /// Accept connections of this user and of
     /// root alone. [default of everyone]
     #[arg(long, value_name = "name", verbatim_doc_comment, help_heading = CONNECTIONS)]

@@ -15,7 +15,7 @@ pub use arguments::command;
 pub use error::CliError;
 pub(crate) use value::printable;
 
-use crate::config::{Admission, Config, Deployment, Limits, Listen, SocketFile};
+use crate::config::{Admission, Config, Deployment, Limits, Listen, SocketFile, TlsFiles};
 use crate::credentials_file::CredentialsSource;
 use crate::env::Environment;
 use crate::version::{REVISION, VERSION};
@@ -84,6 +84,7 @@ fn config(arguments: Arguments, env: &impl Environment) -> Result<Config, CliErr
     Ok(Config {
         listen: listen(given)?,
         socket: socket(given)?,
+        tls: tls(given)?,
         admission: Admission { user, network },
         credentials_from: from.unwrap_or_default(),
         reject_browsers: given.reject_browsers,
@@ -121,6 +122,16 @@ fn socket(given: &Arguments) -> Result<Option<SocketFile>, CliError> {
             path: path.into(),
             mode: mode.unwrap_or(value::DEFAULT_SOCKET_MODE),
         })),
+    }
+}
+
+fn tls(given: &Arguments) -> Result<Option<TlsFiles>, CliError> {
+    let certificate = value::path("--tls-cert", given.tls_cert.clone())?;
+    match (certificate, value::path("--tls-key", given.tls_key.clone())?) {
+        (None, None) => Ok(None),
+        (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key })),
+        (Some(_), None) => Err(CliError::Alone("--tls-cert", "--tls-key")),
+        (None, Some(_)) => Err(CliError::Alone("--tls-key", "--tls-cert")),
     }
 }
 

@@ -11,6 +11,7 @@ mod peer;
 mod serve;
 #[cfg(any(windows, test))]
 mod sid;
+mod tls;
 mod user;
 #[cfg(windows)]
 mod windows_api;
@@ -24,4 +25,5 @@ pub use owner::find_owner;
 pub use owner::{Owner, OwnerLookup};
 pub use peer::Peer;
 pub use serve::serve;
+pub use tls::{Tls, TlsError};
 pub use user::UserId;

@@ -37,6 +37,8 @@ fn help_names_everything_within_80_columns() {
         "--credentials-fd <number>",
         "--credentials-drain <seconds>",
         "--credentials-from <who>",
+        "--tls-cert <pem>",
+        "--tls-key <pem>",
         "--socket <path>",
         "--socket-mode <octal>",
         "--reject-browsers",

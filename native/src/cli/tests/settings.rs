@@ -120,6 +120,18 @@ fn credentials_from_a_file_or_a_descriptor() {
 }
 
 #[test]
+fn certificate_and_key_go_together() {
+    assert_eq!(run(&[]).tls, None);
+    let tls = run(&["--tls-cert", "c", "--tls-key", "k"]).tls.unwrap();
+    assert_eq!([tls.certificate, tls.key], ["c", "k"].map(std::path::PathBuf::from));
+    for [one, other] in [["--tls-cert", "--tls-key"], ["--tls-key", "--tls-cert"]] {
+        let expected =
+            format!("{one}: expected {other} with it, found none: give both, or neither");
+        assert_eq!(error(&[one, "x"], &complete()), expected);
+    }
+}
+
+#[test]
 fn credentials_from_two_places() {
     let root_url = env(&[("TASKCLUSTER_ROOT_URL", ROOT_URL)]);
     for (args, env, [one, other]) in [
