@@ -37,6 +37,17 @@ fn clients_call_and_sign_over_it() {
 }
 
 #[test]
+fn http_1_1_is_all_that_is_spoken() {
+    let folder = Folder::new();
+    let proxy = with_tls(Proxy::sandbox(), &folder, "127.0.0.1").start();
+    let mut both = client_of(&proxy, &folder, &["h2", "http/1.1"]);
+    assert!(exchange(&mut both).starts_with("HTTP/1.1 200 "));
+    assert_eq!(both.conn.alpn_protocol(), Some(&b"http/1.1"[..]));
+    let error = client_of(&proxy, &folder, &["h2"]).write_all(b"x").unwrap_err();
+    assert!(error.to_string().contains("NoApplicationProtocol"), "{error}");
+}
+
+#[test]
 fn bodies_stream_and_a_cut_is_not_an_end() {
     const LENGTH: usize = 16 * 1024 * 1024;
     let answers = [Answer::large(LENGTH as u64), Answer::cut_short(10, "four")];
@@ -60,7 +71,9 @@ fn plain_http_gets_an_alert() {
     let folder = Folder::new();
     let proxy = with_tls(Proxy::sandbox(), &folder, "127.0.0.1").start();
     let mut plain = proxy.connect();
-    plain.send(stories::request("GET", "/api/queue/v1/ping", ""));
+    // So much that a connection that is closed at once would be reset.
+    plain.send(stories::request("PUT", "/credentials", "x".repeat(8 * 1024 * 1024)));
+    plain.finish_sending();
     // Of type alert (RFC 8446 section 5.1), fatal.
     let alert = plain.read_to_end();
     assert_eq!((alert[0], alert.len(), alert[5]), (21, 7, 2), "{alert:?}");
@@ -157,14 +170,20 @@ type Client = StreamOwned<ClientConnection, TcpStream>;
 
 /// A connection, on which nothing was said yet, of a client that trusts what is in `folder`.
 fn client(proxy: &Proxy, folder: &Folder) -> Client {
+    client_of(proxy, folder, &[])
+}
+
+/// The same, which would speak these protocols.
+fn client_of(proxy: &Proxy, folder: &Folder, protocols: &[&str]) -> Client {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(folder.path("cert.pem")).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
+    let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
     let tls = ClientConnection::new(Arc::new(config), "127.0.0.1".try_into().unwrap()).unwrap();
     let tcp = TcpStream::connect(proxy.address()).unwrap();
     tcp.set_read_timeout(Some(DEADLINE)).unwrap();
