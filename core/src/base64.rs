@@ -15,6 +15,8 @@ pub(crate) enum Alphabet {
 pub(crate) fn decode(text: &str, alphabet: Alphabet) -> Option<Vec<u8>> {
     let digits = match (alphabet, text.len() % 4) {
         (Alphabet::Standard, 0) => text.strip_suffix("==").or(text.strip_suffix('=')),
+        // Half of the padding.
+        (Alphabet::Standard, 3) => text.strip_suffix('='),
         _ => None,
     }
     .unwrap_or(text);

@@ -62,7 +62,9 @@ pub async fn get(
         signer,
     };
     let mut nothing = Body::new(Framing::Empty, &Arc::new(ReplayBudget::new(0, 0)));
-    let mut exchanged = upstream.exchange(&outgoing, &mut nothing, &mut Caller::Proxy).await?;
+    let (mut caller, mut attempts) = (Caller::Proxy, 0);
+    let exchanged = upstream.exchange(&outgoing, &mut nothing, &mut caller, &mut attempts);
+    let mut exchanged = exchanged.await?;
     let status = StatusCode::from_u16(exchanged.answer.status).unwrap_or_default();
     let fields = std::mem::take(&mut exchanged.answer.fields);
     let body = exchanged.read(limit).await.map_err(CallError::Cut)?;

@@ -13,17 +13,8 @@ pub fn now() -> Timestamp {
 
 /// The time of day as HTTP writes it (RFC 9110 section 5.6.7).
 pub fn http_date() -> String {
-    http_date_of(now())
+    httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(now().secs()))
 }
-
-/// Another moment, likewise; the last one that can be written so where it is later.
-pub fn http_date_of(moment: Timestamp) -> String {
-    httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_millis(moment.millis().min(LAST_DATE)))
-}
-
-/// The end of the year 9999, in milliseconds since 1970: a date in HTTP's format has four digits for
-/// the year, and a certificate any number.
-const LAST_DATE: u64 = 253_402_300_799_999;
 
 /// What the `Date` of an answer says.
 pub fn date_of(fields: &Fields) -> Option<Timestamp> {
@@ -73,11 +64,15 @@ impl ServiceClock {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Thought(i64);
 
-/// Nonces: each differs from all others of this process, and most likely from those of any other.
-/// They need not be hard to guess, only distinct, so one random number is drawn at the start and
-/// counted on from there.
+/// Nonces, of signatures as of requests: each differs from all others of this process, and most
+/// likely from those of any other. They need not be hard to guess, only distinct, so one random
+/// number is drawn at the start and counted on from there.
 #[derive(Debug)]
 pub struct Nonces(AtomicU64);
+
+/// Sixteen hexadecimal digits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Nonce([u8; 16]);
 
 impl Nonces {
     /// Draws the first one.
@@ -89,9 +84,9 @@ impl Nonces {
         Ok(Self(AtomicU64::new(getrandom::u64()?)))
     }
 
-    /// The next one: sixteen hexadecimal digits.
-    pub fn next(&self) -> String {
-        format!("{:016x}", self.0.fetch_add(1, Ordering::Relaxed))
+    /// The next one.
+    pub fn next(&self) -> Nonce {
+        Nonce::of(self.0.fetch_add(1, Ordering::Relaxed))
     }
 
     /// A number from 0 to 1, good enough to spread retries: the last nonce, its bits mixed
@@ -103,6 +98,24 @@ impl Nonces {
         mixed ^= mixed >> 31;
         // 24 bits are what an f32 holds exactly.
         (mixed >> 40) as f32 / (1u32 << 24) as f32
+    }
+}
+
+impl Nonce {
+    /// Written out here: two are made for each request, and formatting costs several times as much.
+    fn of(mut number: u64) -> Self {
+        let mut digits = [0; 16];
+        for digit in digits.iter_mut().rev() {
+            let value = (number & 15) as u8;
+            *digit = value + if value < 10 { b'0' } else { b'a' - 10 };
+            number >>= 4;
+        }
+        Self(digits)
+    }
+
+    /// The digits.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
     }
 }
 
@@ -127,12 +140,23 @@ mod tests {
     }
 
     #[test]
+    fn nonces_are_hexadecimal() {
+        for (number, expected) in [
+            (0, "0000000000000000"),
+            (0x0123_4567_89ab_cdef, "0123456789abcdef"),
+            (u64::MAX, "ffffffffffffffff"),
+        ] {
+            assert_eq!(Nonce::of(number).as_str(), expected);
+        }
+    }
+
+    #[test]
     fn nonces_differ_and_jitter_is_spread() {
         let nonces = Nonces::new().unwrap();
         let mut seen = std::collections::HashSet::new();
         let mut sum = 0.0;
         for _ in 0..1000 {
-            assert!(seen.insert(nonces.next()));
+            assert!(seen.insert(nonces.next().as_str().to_owned()));
             let jitter = nonces.jitter();
             assert!((0.0..=1.0).contains(&jitter));
             sum += jitter;

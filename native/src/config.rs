@@ -1,8 +1,9 @@
 //! What a start is told, parsed: nothing after this can find it wrong.
 
 use crate::credentials_file::CredentialsSource;
+use crate::log::Logging;
 use ipnet::IpNet;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 use taskcluster_proxy_core::credentials::Scope;
@@ -35,8 +36,10 @@ pub struct Config {
     pub credentials_drain: Duration,
     /// How long and how much.
     pub limits: Limits,
-    /// What is logged: this and what is graver.
-    pub log_level: tracing::Level,
+    /// Where whoever operates the proxy looks after it; `None`: nowhere.
+    pub admin: Option<AdminAddress>,
+    /// What is logged, and how.
+    pub logging: Logging,
 }
 
 /// Where to listen over TCP.
@@ -85,6 +88,16 @@ pub enum CredentialsFrom {
     Root,
 }
 
+/// Where the admin listener is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AdminAddress {
+    /// TCP.
+    Tcp(SocketAddr),
+    /// A Unix socket at this path.
+    #[cfg(unix)]
+    Unix(PathBuf),
+}
+
 /// Who may connect. With neither, everyone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Admission {
@@ -121,6 +134,9 @@ pub struct Limits {
     /// How long a client may take to send the head of a request, and how long its connection may be
     /// idle before it. Too long: idle clients hold descriptors.
     pub head_timeout: Duration,
+    /// How long requests in flight have to finish once the proxy is told to stop. Too short: they are
+    /// cut off. Longer than whoever stops the proxy waits: it is killed instead.
+    pub drain_timeout: Duration,
     /// How much of one request's body is kept so that it can be sent again, in bytes.
     pub replay_each: usize,
     /// The same for all requests together, in bytes.
@@ -135,6 +151,7 @@ impl Default for Limits {
             connect_timeout: Duration::from_secs(10),
             upstream_idle_timeout: Duration::from_secs(45),
             head_timeout: Duration::from_secs(60),
+            drain_timeout: Duration::from_secs(30),
             replay_each: 1024 * 1024,
             replay_all: 4 * 1024 * 1024,
             retries: RetryPolicy::default(),

@@ -7,9 +7,10 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use taskcluster_proxy_core::credentials::{Credentials, Scope, Signer};
+use taskcluster_proxy_core::Timestamp;
+use taskcluster_proxy_core::credentials::{Certificate, Credentials, Scope, Signer};
 use taskcluster_proxy_core::proxy::{ReplyHeaders, Terms};
-use tokio::sync::{Notify, RwLock};
+use tokio::sync::{Notify, RwLock, watch};
 
 /// One set of credentials, made ready for use.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub struct Snapshot {
     pub reply_fields: Fields,
     /// Why a service may refuse them.
     pub terms: Terms,
+    /// When the certificate expires; `None`: the credentials are permanent.
+    pub expiry: Option<Timestamp>,
     in_flight: AtomicUsize,
     drained: Notify,
 }
@@ -34,6 +37,8 @@ pub struct Store {
     /// Held for reading only as long as it takes to take a lease, and for writing while an update
     /// waits: the lock is fair, so requests that come later queue up behind the update.
     current: RwLock<Arc<Snapshot>>,
+    /// The same for those who only look, and must not queue up.
+    shown: watch::Sender<Arc<Snapshot>>,
     authorized_scopes: Option<Vec<Scope>>,
     drain: Duration,
 }
@@ -42,9 +47,11 @@ impl Store {
     /// Begins with `credentials`; their authorizedScopes stay in force through all updates. An
     /// update waits for at most `drain`.
     pub fn new(credentials: &Credentials, drain: Duration) -> Self {
+        let first = Arc::new(Snapshot::new(credentials));
         Self {
             authorized_scopes: credentials.authorized_scopes.clone(),
-            current: RwLock::new(Arc::new(Snapshot::new(credentials))),
+            shown: watch::Sender::new(Arc::clone(&first)),
+            current: RwLock::new(first),
             drain,
         }
     }
@@ -54,6 +61,11 @@ impl Store {
         let current = self.current.read().await;
         current.in_flight.fetch_add(1, Ordering::Relaxed);
         Lease(Arc::clone(&current))
+    }
+
+    /// The credentials in force, to look at; and each that follows.
+    pub fn watch(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.shown.subscribe()
     }
 
     /// Puts `credentials` in force when the requests in flight are done, or when they have been
@@ -71,6 +83,7 @@ impl Store {
         // Whether it ran out or not is told by what is still in flight.
         let _ = tokio::time::timeout(self.drain, current.drained()).await;
         let left = current.in_flight.load(Ordering::Acquire);
+        self.shown.send_replace(Arc::clone(&next));
         *current = next;
         left
     }
@@ -85,6 +98,7 @@ impl Snapshot {
             signer: Signer::new(credentials),
             reply_fields,
             terms: Terms::new(credentials),
+            expiry: credentials.certificate.as_ref().map(Certificate::expiry),
             in_flight: AtomicUsize::new(0),
             drained: Notify::new(),
         }

@@ -2,6 +2,8 @@
 //!
 //! The binary is a list of steps over this library; the end-to-end tests start the binary.
 
+pub mod access;
+pub mod admin;
 pub mod call;
 pub mod check;
 pub mod cli;
@@ -12,15 +14,18 @@ pub mod credentials_file;
 pub mod deployment;
 mod diagnosis;
 pub mod env;
+pub mod expiry;
 pub mod file;
 pub mod health;
 pub mod http1;
 pub mod log;
+pub mod metrics;
 pub mod notify;
 pub mod reply;
 pub mod sandbox;
 pub mod server;
 pub mod service;
+pub mod stop;
 pub mod task;
 pub mod upstream;
 pub mod version;

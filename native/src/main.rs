@@ -5,17 +5,21 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use taskcluster_proxy::check::{self, Report};
 use taskcluster_proxy::cli::{self, Command};
+use taskcluster_proxy::clock::{self, Nonces};
 use taskcluster_proxy::config::{Config, Listen};
 use taskcluster_proxy::credentials::Store;
 use taskcluster_proxy::deployment::Opened;
 use taskcluster_proxy::env::Process;
+use taskcluster_proxy::metrics::Metrics;
 use taskcluster_proxy::notify::{self, State};
-use taskcluster_proxy::server::{self, Admitter, CredentialsGuard, Inherited, Listeners, Tls};
+use taskcluster_proxy::server::{
+    self, Admitter, CredentialsGuard, Drain, Inherited, Listeners, Tls,
+};
 use taskcluster_proxy::service::{Gates, Service};
+use taskcluster_proxy::stop::{self, End, Signals};
 use taskcluster_proxy::upstream::{Origin, ReplayBudget, Upstream};
-use taskcluster_proxy::{health, log, task};
+use taskcluster_proxy::{admin, expiry, health, log, task};
 use taskcluster_proxy_core::proxy::HostPolicy;
-use tokio::signal;
 
 #[cfg(target_env = "musl")]
 #[global_allocator]
@@ -29,25 +33,28 @@ fn main() -> ExitCode {
         Ok(Command::Print(text)) => return print(&text),
         Err(error) => return fail(&error),
     };
-    log::start(config.log_level);
+    config.logging.clone().start();
     let inherited = Inherited::take();
     // One thread: one proxy serves one task, and what it does is wait (docs/performance.md).
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) if checking => report(&runtime.block_on(check::run(config, inherited))),
-        Ok(runtime) => match runtime.block_on(run(config, inherited)) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => fail(error.as_ref()),
-        },
+        Ok(runtime) => {
+            let ended = runtime.block_on(run(config, inherited));
+            // A name that is still being looked up would hold up the end.
+            runtime.shutdown_background();
+            ended.map_or_else(|error| fail(error.as_ref()), ExitCode::from)
+        }
         Err(error) => fail(&error),
     }
 }
 
-async fn run(config: Config, inherited: Inherited) -> Result<(), Box<dyn std::error::Error>> {
+async fn run(config: Config, inherited: Inherited) -> Result<End, Box<dyn std::error::Error>> {
     let limits = config.limits;
     let Opened { sandbox, root_url, mut credentials, file } = config.deployment.open().await?;
-    let root_host = Origin::of_root_url(&root_url);
-    let hosts = Arc::new(HostPolicy::new(config.allowed_hosts, root_host.bare_host()));
-    let upstream = Upstream::new(&limits, Arc::clone(&hosts))?;
+    let origin = Arc::new(Origin::of_root_url(&root_url));
+    let hosts = Arc::new(HostPolicy::new(config.allowed_hosts, origin.bare_host()));
+    let metrics = Arc::new(Metrics::default());
+    let upstream = Upstream::new(&limits, Arc::clone(&hosts), Arc::clone(&metrics))?;
     let admitter = Admitter::new(&config.admission)?;
     let tls = config.tls.map(Tls::load).transpose()?;
     let credentials_guard = CredentialsGuard::new(config.credentials_from)?;
@@ -62,53 +69,52 @@ async fn run(config: Config, inherited: Inherited) -> Result<(), Box<dyn std::er
 
     // Before anybody hears that it listens: whoever does may want it to stop at once, and its sockets
     // are to be removed again.
-    let stopped = stop_signal()?;
+    let signals = Signals::new()?;
     let (listen, socket) = (config.listen.as_ref(), config.socket.as_ref());
     let listeners = Listeners::open(listen, socket, inherited, &config.admission).await?;
+    let admin = config.admin.as_ref().map(admin::Listener::bind).transpose()?;
+    let addresses = listeners.local_addrs();
     log::announce(&listeners, &root_url, &credentials, sandbox.as_ref());
-    notify::tell(State::Ready, &Process);
     let store = Arc::new(Store::new(&credentials, config.credentials_drain));
+    drop(credentials);
     if let Some(file) = file {
         tokio::spawn(file.follow(Arc::clone(&store)));
     }
-    let replay = ReplayBudget::new(limits.replay_each, limits.replay_all);
-    let gates =
-        Gates { credentials: credentials_guard, hosts, reject_browsers: config.reject_browsers };
-    let service = Service::new(root_url, store, gates, upstream, replay);
-    drop(credentials);
-    tokio::select! {
-        () = server::serve(listeners, tls, admitter, Arc::new(service), &limits) => {}
-        signal = stopped => {
-            notify::tell(State::Stopping, &Process);
-            tracing::info!("stopped by {signal}");
-        }
+    let replay = Arc::new(ReplayBudget::new(limits.replay_each, limits.replay_all));
+    let drain = Arc::new(Drain::default());
+    tokio::spawn(expiry::warn(store.watch()));
+    if let Some(listener) = admin {
+        let status = admin::Status {
+            root_url: root_url.to_string(),
+            addresses,
+            in_force: store.watch(),
+            metrics: Arc::clone(&metrics),
+            drain: Arc::clone(&drain),
+            replay: Arc::clone(&replay),
+            started: clock::now(),
+        };
+        tokio::spawn(admin::serve(listener, status));
     }
-    Ok(())
-}
-
-/// From now on waits to be told to stop. As the first process of a container, nobody else would do
-/// that.
-#[cfg(unix)]
-fn stop_signal() -> io::Result<impl Future<Output = &'static str>> {
-    use signal::unix::{SignalKind, signal};
-
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
-        }
-    })
-}
-
-#[cfg(windows)]
-fn stop_signal() -> io::Result<impl Future<Output = &'static str>> {
-    let mut interrupt = signal::windows::ctrl_c()?;
-    Ok(async move {
-        interrupt.recv().await;
-        "Ctrl-C"
-    })
+    let service = Arc::new(Service {
+        root_url,
+        origin,
+        store,
+        gates: Gates {
+            credentials: credentials_guard,
+            hosts,
+            reject_browsers: config.reject_browsers,
+        },
+        upstream,
+        replay,
+        drain: Arc::clone(&drain),
+        metrics: Arc::clone(&metrics),
+        ids: Nonces::new()?,
+    });
+    notify::tell(State::Ready, &Process);
+    let serving =
+        server::serve(listeners, tls, admitter, service, Arc::clone(&drain), metrics, &limits);
+    let end = stop::serve_until_told(serving, signals, &drain, limits.drain_timeout).await;
+    Ok(end)
 }
 
 fn health(listen: &Listen) -> ExitCode {

@@ -1,6 +1,6 @@
 //! The heads of answers, and the answers of the proxy's own.
 
-use crate::clock;
+use crate::clock::{self, Nonce};
 use crate::credentials::Snapshot;
 use crate::http1::{Fields, Framing, Wire};
 use crate::upstream::Target;
@@ -24,9 +24,11 @@ pub struct Head<'a> {
     pub endpoint: Option<&'a Target>,
 }
 
-/// What the client can do with an answer.
+/// Which request an answer is to, and what its client can do with it.
 #[derive(Clone, Copy, Debug)]
 pub struct Reader {
+    /// The request's id.
+    pub request_id: Nonce,
     /// It speaks HTTP/1.0, which knows no chunks.
     pub http10: bool,
     /// It may use the connection again. One that may not and is not told so sends its next request
@@ -53,6 +55,8 @@ impl Head<'_> {
         push(&[if reader.http10 { b"HTTP/1.0 " } else { b"HTTP/1.1 " }]);
         push(&[status, b" ", self.reason.as_bytes(), b"\r\n"]);
         push(&[self.fields.as_bytes(), whose.reply_fields.as_bytes()]);
+        push(&[ReplyHeaders::REQUEST_ID.as_bytes(), b": "]);
+        push(&[reader.request_id.as_str().as_bytes(), b"\r\n"]);
         if let Some(Target { origin, resource, .. }) = self.endpoint {
             push(&[ReplyHeaders::ENDPOINT.as_bytes(), b": ", origin.as_str().as_bytes()]);
             push(&[resource.as_bytes(), b"\r\n"]);

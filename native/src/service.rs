@@ -1,19 +1,21 @@
 //! One request: find out what it is for, do that, answer.
 
+use crate::access::Entry;
+use crate::clock::Nonces;
 use crate::credentials::{Lease, Store};
 use crate::diagnosis::diagnose;
 use crate::http1::{BodyError, Buffer, Framing, FramingError, HeadError, MAX_FIELDS};
 use crate::http1::{Piece, Request, Wire};
+use crate::metrics::{self, Metrics, Outcome, Update};
 use crate::reply::{Head, Reader, Reply};
-use crate::server::{CredentialsGuard, Peer};
+use crate::server::{CredentialsGuard, Drain, Peer};
 use crate::upstream::{
     Body, Caller, DeliveryError, Origin, Outgoing, ReplayBudget, SendError, Taken, Target, Upstream,
 };
 use http::{Method, StatusCode};
-use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::Credentials;
 use taskcluster_proxy_core::hawk::{HttpUrl, UrlError};
@@ -37,13 +39,24 @@ const BEWIT_LIFETIME: Duration = Duration::from_secs(60 * 60);
 /// What requests are answered with.
 #[derive(Debug)]
 pub struct Service {
-    root_url: RootUrl,
+    /// Where services are.
+    pub root_url: RootUrl,
     /// The root URL's.
-    origin: Arc<Origin>,
-    store: Arc<Store>,
-    gates: Gates,
-    upstream: Upstream,
-    replay: Arc<ReplayBudget>,
+    pub origin: Arc<Origin>,
+    /// The credentials in force.
+    pub store: Arc<Store>,
+    /// What is refused.
+    pub gates: Gates,
+    /// How requests go on.
+    pub upstream: Upstream,
+    /// How much of their bodies is kept.
+    pub replay: Arc<ReplayBudget>,
+    /// Once it has begun, an answer is the last one of its connection.
+    pub drain: Arc<Drain>,
+    /// Where requests are counted.
+    pub metrics: Arc<Metrics>,
+    /// What they are named by in the log and in their answers.
+    pub ids: Nonces,
 }
 
 /// What is refused, of whom.
@@ -82,40 +95,53 @@ struct Failure {
 }
 
 impl Service {
-    /// Services are under `root_url`, credentials in `store`; requests go on by `upstream`
-    /// if `gates` let them, and `replay` is how much of their bodies is kept.
-    pub fn new(
-        root_url: RootUrl,
-        store: Arc<Store>,
-        gates: Gates,
-        upstream: Upstream,
-        replay: ReplayBudget,
-    ) -> Self {
-        let origin = Arc::new(Origin::of_root_url(&root_url));
-        Self { root_url, origin, store, gates, upstream, replay: Arc::new(replay) }
-    }
-
     /// Answers a request that `client` has sent the head of. There is always an answer, unless nobody
     /// waits for it: errors become one here and nowhere else.
     pub async fn call(&self, client: &mut Wire, request: &Request, peer: &Peer) -> After {
-        let start = Instant::now();
+        let before = client.traffic();
+        let mut entry = Entry::begin(&self.metrics, self.ids.next(), Some(request));
+        let after = self.dispatch(client, request, peer, &mut entry).await;
+        entry.traffic = client.traffic().since(before);
+        after
+    }
+
+    async fn dispatch(
+        &self,
+        client: &mut Wire,
+        request: &Request,
+        peer: &Peer,
+        entry: &mut Entry<'_>,
+    ) -> After {
         let answered = match self.route(request, peer) {
             Ok(Route::Upstream(target)) => {
+                entry.service = match target.form {
+                    Form::Host => metrics::Service::Host,
+                    Form::Service => {
+                        let prefix = self.root_url.prefix().len();
+                        metrics::Service::of(target.resource.get(prefix..).unwrap_or_default())
+                    }
+                };
                 let lease = self.store.lease().await;
-                return self.forward(client, request, &target, lease, start).await;
+                let after = self.forward(client, request, &target, lease, entry).await;
+                entry.upstream = Some(target.origin);
+                return after;
             }
             Ok(Route::Bewit) => {
+                entry.service = metrics::Service::Bewit;
                 let lease = self.store.lease().await;
-                let answered =
-                    bewit(client, request, &lease, self.upstream.now(Form::Service)).await;
-                return self.answer(client, request, answered, lease, start).await;
+                let now = self.upstream.now(Form::Service);
+                let answered = bewit(client, request, &lease, now).await;
+                return self.answer(client, request, answered, lease, entry).await;
             }
             // An update waits for all leases: it must not hold one itself.
-            Ok(Route::Credentials) => self.update_credentials(client, request, peer).await,
+            Ok(Route::Credentials) => {
+                entry.service = metrics::Service::Credentials;
+                self.update_credentials(client, request, peer).await
+            }
             Err(error) => Err(Failure { error, taken: discard(client, request).await }),
         };
         let lease = self.store.lease().await;
-        self.answer(client, request, answered, lease, start).await
+        self.answer(client, request, answered, lease, entry).await
     }
 
     /// Answers what is no request.
@@ -127,11 +153,15 @@ impl Service {
             BodyError::Head(HeadError::Framing(FramingError::Coding)) => ProxyError::TransferCoding,
             error => ProxyError::Malformed(error.to_string()),
         };
-        tracing::info!("refused: {error}");
+        let mut entry = Entry::begin(&self.metrics, self.ids.next(), None);
         let lease = self.store.lease().await;
-        let reader = Reader { http10: false, keep_alive: false };
-        // A client that has gone away has no need of it.
-        let _ = Reply::error(&error).send(client, &lease, reader, false).await;
+        let reader = Reader { request_id: entry.id(), http10: false, keep_alive: false };
+        let reply = Reply::error(&error);
+        (entry.status, entry.note) = (reply.status.as_u16(), Some(error.to_string()));
+        entry.outcome = match reply.send(client, &lease, reader, false).await {
+            Ok(_) => Outcome::Complete,
+            Err(_) => Outcome::Gone,
+        };
     }
 
     fn route(&self, request: &Request, peer: &Peer) -> Result<Route, ProxyError> {
@@ -174,13 +204,18 @@ impl Service {
             return Err(Failure { error, taken: discard(client, request).await });
         }
         let body = read(client, request, MAX_CREDENTIALS_BODY).await?;
-        let credentials = Credentials::from_json(&body).map_err(ProxyError::from)?;
+        let refused = |error| {
+            self.metrics.update(Update::Refused);
+            ProxyError::Credentials(error)
+        };
+        let credentials = Credentials::from_json(&body).map_err(refused)?;
         let client_id = credentials.client_id.clone();
         let store = Arc::clone(&self.store);
         // What was taken in whole is put in force, even if whoever sent it does not wait for that.
         let left = tokio::spawn(async move { store.replace(credentials).await })
             .await
             .map_err(|_| ProxyError::Internal)?;
+        self.metrics.update(Update::Taken);
         let note = match left {
             0 => format!("client {client_id}"),
             _ => format!("client {client_id}; {left} requests go on with the previous credentials"),
@@ -194,15 +229,17 @@ impl Service {
         request: &Request,
         answered: Result<(Reply, String), Failure>,
         lease: Lease,
-        start: Instant,
+        entry: &mut Entry<'_>,
     ) -> After {
         let (reply, note, taken) = match answered {
             Ok((reply, note)) => (reply, note, Taken::All),
             Err(Failure { error, taken }) => (Reply::error(&error), error.to_string(), taken),
         };
-        log(request, reply.status.as_u16(), start, note);
-        let reader = reader(request, taken);
-        match reply.send(client, &lease, reader, request.method == Method::HEAD).await {
+        (entry.status, entry.note) = (reply.status.as_u16(), Some(note));
+        let reader = self.reader(request, entry, taken);
+        let sent = reply.send(client, &lease, reader, request.method == Method::HEAD).await;
+        entry.outcome = if sent.is_ok() { Outcome::Complete } else { Outcome::Gone };
+        match sent {
             Ok(true) => After::Reuse,
             Ok(false) => After::Close,
             Err(_) => After::Abort,
@@ -215,7 +252,7 @@ impl Service {
         request: &Request,
         target: &Target,
         lease: Lease,
-        start: Instant,
+        entry: &mut Entry<'_>,
     ) -> After {
         let outgoing = Outgoing {
             method: &request.method,
@@ -227,22 +264,26 @@ impl Service {
         };
         let mut body = Body::new(request.framing, &self.replay);
         let mut caller = Caller::Client(&mut *client);
-        let mut exchanged = match self.upstream.exchange(&outgoing, &mut body, &mut caller).await {
+        let exchanging =
+            self.upstream.exchange(&outgoing, &mut body, &mut caller, &mut entry.attempts);
+        let mut exchanged = match exchanging.await {
             Ok(exchanged) => exchanged,
-            Err(SendError::Gone) => return After::Abort,
+            Err(SendError::Gone) => {
+                entry.outcome = Outcome::Gone;
+                return After::Abort;
+            }
             Err(error) => {
                 let error = error.into_proxy_error(target.origin.as_str().to_owned());
                 let failure = Failure { error, taken: body.taken() };
-                return self.answer(client, request, Err(failure), lease, start).await;
+                return self.answer(client, request, Err(failure), lease, entry).await;
             }
         };
-        let note = Origins { target, attempts: exchanged.attempts };
-        log(request, exchanged.answer.status, start, note);
         if let Some(reason) = diagnose(&mut exchanged, target, &lease.terms).await {
             tracing::warn!("{} refused it: {reason}", target.origin.as_str());
             exchanged.answer.fields.push(ReplyHeaders::DIAGNOSIS, reason.as_bytes());
         }
         let answer = &exchanged.answer;
+        entry.answered(answer.status);
         let head = Head {
             status: answer.status,
             reason: &answer.reason,
@@ -250,18 +291,30 @@ impl Service {
             framing: answer.framing,
             endpoint: Some(target),
         };
-        let keep_alive = head.begin(client, &lease, reader(request, exchanged.taken));
-        match self.upstream.deliver(exchanged, client, &mut body).await {
+        let keep_alive = head.begin(client, &lease, self.reader(request, entry, exchanged.taken));
+        let delivered = self.upstream.deliver(exchanged, client, &mut body).await;
+        entry.outcome = match delivered {
+            Ok(()) => Outcome::Complete,
+            Err(DeliveryError::Gone) => Outcome::Gone,
+            Err(DeliveryError::Cut(_)) => Outcome::Cut,
+        };
+        match delivered {
             Ok(()) if keep_alive => After::Reuse,
             Ok(()) => After::Close,
             Err(error) => {
-                tracing::debug!("{} {}: {error}", request.method, target.origin.as_str());
+                entry.note = Some(error.to_string());
                 if let (DeliveryError::Cut(_), true) = (error, request.http10) {
                     client.reset_at_end();
                 }
                 After::Abort
             }
         }
+    }
+
+    /// The client's connection ends with an answer that does not wait for the rest of the request.
+    fn reader(&self, request: &Request, entry: &Entry<'_>, taken: Taken) -> Reader {
+        let keep_alive = request.keep_alive && taken == Taken::All && !self.drain.has_begun();
+        Reader { request_id: entry.id(), http10: request.http10, keep_alive }
     }
 }
 
@@ -380,33 +433,4 @@ async fn discard(client: &mut Wire, request: &Request) -> Taken {
         }),
     );
     discarded.await.unwrap_or(Taken::Part)
-}
-
-/// The client's connection ends with an answer that does not wait for the rest of the request.
-fn reader(request: &Request, taken: Taken) -> Reader {
-    Reader { http10: request.http10, keep_alive: request.keep_alive && taken == Taken::All }
-}
-
-/// The query may hold a signature: the path alone tells what was asked for.
-fn log(request: &Request, status: u16, start: Instant, note: impl fmt::Display) {
-    let Request { method, target, .. } = request;
-    let path = target.split_once('?').map_or(target.as_str(), |(path, _query)| path);
-    tracing::info!("{method} {path} {status} {:.1?} {note}", start.elapsed());
-}
-
-/// Who answered, put into words only if it is logged. Scheme, host and port are enough to tell, and
-/// there is no secret in them.
-struct Origins<'a> {
-    target: &'a Target,
-    attempts: u32,
-}
-
-impl fmt::Display for Origins<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.target.origin.as_str())?;
-        match self.attempts {
-            1 => Ok(()),
-            attempts => write!(f, " after {attempts} attempts"),
-        }
-    }
 }

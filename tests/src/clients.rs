@@ -68,6 +68,16 @@ impl Drop for Oracle {
     }
 }
 
+/// Prometheus' own judge of metrics: of this machine, or fetched by `tests/run`.
+pub fn promtool() -> Option<Command> {
+    let fetched = folder().join(".promtool");
+    let programs = [PathBuf::from("promtool"), fetched];
+    programs.into_iter().find_map(|program| {
+        let found = Command::new(&program).arg("--version").output().is_ok();
+        found.then(|| Command::new(program))
+    })
+}
+
 fn program_of(interpreter: PathBuf, program: &str) -> Command {
     let mut command = Command::new(interpreter);
     command.arg(folder().join(program));

@@ -285,5 +285,5 @@ fn listening_on(line: &str) -> Option<SocketAddr> {
 
 fn word_after(line: &str, text: &str) -> Option<String> {
     let (_, after) = line.split_once(text)?;
-    after.split([' ', ',', '\n', '\r']).next().map(str::to_owned)
+    after.split([' ', ',', '"', '\n', '\r']).next().map(str::to_owned)
 }

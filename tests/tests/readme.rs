@@ -1,20 +1,35 @@
-//! What the README says is so: its options are those of `--help`, its session is what happens.
+//! What the README and its guides say is so: options are those of `--help`, the session is what
+//! happens, metrics and fields of the log are all told.
 
+use serde_json::Value;
 use std::process::Command;
-use stories::Proxy;
+use stories::{Answer, Proxy, Upstream, certificate, request};
 
 const README: &str = include_str!("../../README.md");
+const GUIDE: &str = include_str!("../../docs/operations.md");
 
 #[test]
-fn the_options_are_those_of_help() {
+fn the_guide_to_operations_has_the_options_of_help() {
     let help = Proxy::with_nothing().args(["--help"]).run();
-    assert_eq!(block("text"), help.stdout.trim_end());
+    assert_eq!(block(GUIDE, "text"), help.stdout.trim_end());
+}
+
+#[test]
+fn the_options_that_the_readme_names_are_there() {
+    let help = Proxy::with_nothing().args(["--help"]).run().stdout;
+    let options = README.split('`').filter(|code| code.starts_with("--"));
+    let names: Vec<&str> = options.filter_map(|option| option.split([' ', '=']).next()).collect();
+    assert!(names.len() > 20, "{names:?}");
+    for name in names {
+        let is_there = |line: &str| line.split([' ', ',']).any(|word| word == name);
+        assert!(name == "--cert" || help.lines().any(is_there), "{name}");
+    }
 }
 
 #[test]
 fn the_session_is_what_happens() {
     let proxy = Proxy::sandbox().start();
-    let session = block("console");
+    let session = block(README, "console");
     let commands: Vec<&str> = session.lines().filter_map(|line| line.strip_prefix("$ ")).collect();
     assert!(!commands.is_empty(), "no commands in the session");
     let mut seen = String::new();
@@ -27,17 +42,57 @@ fn the_session_is_what_happens() {
     assert_eq!(lasting(&session), lasting(&seen));
 }
 
-/// The block of the README in this language.
-fn block(language: &str) -> String {
-    let (_, rest) = README.split_once(&format!("```{language}\n")).expect("there is such a block");
+#[test]
+fn the_guide_to_operations_names_every_metric_and_field() {
+    let certificate = certificate(&[]).to_string();
+    let upstream = Upstream::start([Answer::ok("hello")]);
+    let proxy = Proxy::in_front_of(upstream.root_url())
+        .env("TASKCLUSTER_CERTIFICATE", certificate)
+        .args(["--admin", "127.0.0.1:0", "--log-format", "json"])
+        .start();
+    let line = proxy.wait_for_log("admin at http://");
+    let (_, admin) = line.split_once("http://").unwrap();
+    let admin = admin.split('"').next().unwrap().parse().unwrap();
+    let metrics = stories::exchange(admin, request("GET", "/metrics", ""));
+    let types =
+        metrics.text().lines().filter_map(|line| line.strip_prefix("# TYPE taskcluster_proxy_"));
+    let mut found: Vec<String> = types.map(|line| line.replace(' ', " | ")).collect();
+    let rows =
+        GUIDE.lines().filter(|line| line.starts_with("| `") && line.matches('|').count() == 5);
+    let mut told: Vec<String> = rows
+        .map(|row| {
+            row.split('|').skip(1).take(2).map(|cell| cell.trim().replace('`', "")).collect()
+        })
+        .map(|cells: Vec<String>| cells.join(" | "))
+        .collect();
+    found.sort();
+    told.sort();
+    assert_eq!(told, found);
+
+    proxy.get("/api/queue/v1/ping");
+    let line: Value = serde_json::from_str(&proxy.wait_for_log("/v1/ping")).unwrap();
+    for field in line.as_object().unwrap().keys() {
+        let known = ["timestamp", "level", "message"].contains(&field.as_str());
+        assert!(known || GUIDE.contains(&format!("`{field}`")), "{field}");
+    }
+}
+
+/// The first block of a text in this language.
+fn block(text: &str, language: &str) -> String {
+    let (_, rest) = text.split_once(&format!("```{language}\n")).expect("there is such a block");
     rest.split_once("\n```").expect("the block ends").0.to_owned()
 }
 
 /// Without what differs from one run to the next: dates, the sandbox's port, the revision, the
-/// signature.
+/// request's id, the signature.
 fn lasting(session: &str) -> Vec<String> {
-    const DIFFER: [&str; 4] =
-        ["Date: ", "Etag: ", "Last-Modified: ", "X-Taskcluster-Proxy-Revision: "];
+    const DIFFER: [&str; 5] = [
+        "Date: ",
+        "Etag: ",
+        "Last-Modified: ",
+        "X-Taskcluster-Proxy-Revision: ",
+        "X-Taskcluster-Proxy-Request-Id: ",
+    ];
     session
         .lines()
         .map(|line| match DIFFER.iter().find(|header| line.starts_with(**header)) {

@@ -56,7 +56,7 @@ fn after_five_retries_the_last_answer_is_delivered_as_it_is() {
     assert_eq!((response.status(), response.text(), response.complete), (503, "busy", true));
     assert_eq!(response.head.all("x-attempt"), ["5", "2nd"]);
     assert_eq!(upstream.requests().len(), 6);
-    proxy.wait_for_log("after 6 attempts");
+    proxy.wait_for_log("attempts=6");
 }
 
 #[test]

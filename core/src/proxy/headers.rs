@@ -41,6 +41,7 @@ const TEMP_SCOPES: &str = "X-Taskcluster-Proxy-Temp-Scopes";
 const AUTHORIZED_SCOPES: &str = "X-Taskcluster-Authorized-Scopes";
 const ENDPOINT: &str = "X-Taskcluster-Endpoint";
 const DIAGNOSIS: &str = "X-Taskcluster-Proxy-Diagnosis";
+const REQUEST_ID: &str = "X-Taskcluster-Proxy-Request-Id";
 
 impl HeaderRole {
     /// The role of the field with this name, in any case.
@@ -63,6 +64,7 @@ impl HeaderRole {
             27 => &[(VERSION, Self::Reply)],
             28 => &[(REVISION, Self::Reply)],
             29 => &[(DIAGNOSIS, Self::Reply)],
+            30 => &[(REQUEST_ID, Self::Reply)],
             31 => &[(TEMP_SCOPES, Self::Reply), (AUTHORIZED_SCOPES, Self::Reply)],
             33 => &[(PERM_CLIENT_ID, Self::Reply), (TEMP_CLIENT_ID, Self::Reply)],
             _ => &[],
@@ -92,6 +94,8 @@ pub struct ReplyHeaders(Vec<(&'static str, String)>);
 impl ReplyHeaders {
     /// Where an answer came from: the name of the field that holds the URL that was asked for there.
     pub const ENDPOINT: &str = ENDPOINT;
+    /// Which request an answer is to: the name of the field with an id that the log has, too.
+    pub const REQUEST_ID: &str = REQUEST_ID;
 
     /// Why a service refused a call, as far as the proxy can tell: the name of that field.
     pub const DIAGNOSIS: &str = DIAGNOSIS;
@@ -167,6 +171,7 @@ mod tests {
             AUTHORIZED_SCOPES,
             ENDPOINT,
             DIAGNOSIS,
+            REQUEST_ID,
         ] {
             assert_eq!(HeaderRole::of(&name.to_lowercase()), HeaderRole::Reply, "{name}");
         }

@@ -4,6 +4,7 @@ use super::Report;
 use super::deployment::NO_ANSWER;
 use crate::call;
 use crate::clock;
+use crate::log;
 use crate::upstream::{Origin, Target, Upstream};
 use http::StatusCode;
 use serde::Deserialize;
@@ -22,7 +23,7 @@ pub(super) fn check_lifetime(credentials: &Credentials, now: Timestamp, report: 
         return report.ok(WHAT, format!("client {client_id}, permanent: there is no certificate"));
     };
     let (start, expiry) = (certificate.start(), certificate.expiry());
-    let [from, until] = [start, expiry].map(clock::http_date_of);
+    let [from, until] = [start, expiry].map(log::date);
     let left = rounded(expiry.distance(now));
     let renew = "have new ones issued";
     if expiry <= now {

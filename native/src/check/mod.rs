@@ -42,7 +42,7 @@ pub async fn run(config: Config, inherited: Inherited) -> Report {
     };
     let root_host = Origin::of_root_url(&root_url);
     let hosts = Arc::new(HostPolicy::new(config.allowed_hosts, root_host.bare_host()));
-    let upstream = match Upstream::new(&without_retries(config.limits), hosts) {
+    let upstream = match Upstream::new(&without_retries(config.limits), hosts, Arc::default()) {
         Ok(upstream) => upstream,
         Err(error) => {
             report.fail("root url", error);

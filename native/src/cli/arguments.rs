@@ -160,6 +160,12 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "seconds", verbatim_doc_comment, help_heading = LIMITS)]
     pub(super) retry_budget: Option<OsString>,
 
+    /// When told to stop (SIGTERM, SIGINT), wait
+    /// this long for requests in flight; a second
+    /// signal ends the wait. [default 30]
+    #[arg(long, value_name = "seconds", verbatim_doc_comment, help_heading = LIMITS)]
+    pub(super) drain_timeout: Option<OsString>,
+
     /// Keep this much of a request's body to send
     /// it again; what is longer is not tried again
     /// once some of it was sent. [default 1024]
@@ -172,9 +178,22 @@ pub(super) struct Arguments {
     pub(super) replay_total: Option<OsString>,
 
     /// Log this and what is graver: error, warn,
-    /// info, debug or trace. [default info]
-    #[arg(long, value_name = "level", verbatim_doc_comment, help_heading = OTHERS)]
+    /// info, debug or trace. [env RUST_LOG]
+    /// [default info]
+    #[arg(long, value_name = "level", verbatim_doc_comment, help_heading = OPERATION)]
     pub(super) log_level: Option<OsString>,
+
+    /// Log as text, or as json, an object a line.
+    /// [default text]
+    #[arg(long, value_name = "format", verbatim_doc_comment, help_heading = OPERATION)]
+    pub(super) log_format: Option<OsString>,
+
+    /// Serve /healthz, /readyz, /metrics, /status
+    /// at <address>:<port> or unix:<path>, which
+    /// should be out of the task's reach.
+    /// [default nowhere]
+    #[arg(long, value_name = "address", verbatim_doc_comment, help_heading = OPERATION)]
+    pub(super) admin: Option<OsString>,
 
     /// Say what a start with these options would
     /// find, a line each: ok, or what to do. Change
@@ -204,6 +223,7 @@ pub(super) struct Arguments {
 const DEPLOYMENT: &str = "Task, deployment and credentials";
 const CONNECTIONS: &str = "Connections";
 const LIMITS: &str = "Limits (seconds may have fractions)";
+const OPERATION: &str = "Operation";
 const OTHERS: &str = "Others";
 
 const ABOUT: &str =
@@ -225,7 +245,10 @@ URLs, where the proxy is http://taskcluster:
   /<service>/<version>/<path>      the same
   /<host>/<path>                   to https://<host>/<path>
   POST /bewit                      the body is a URL; the answer is it, signed
-  PUT /credentials                 replaces the credentials";
+  PUT /credentials                 replaces the credentials
+
+Exit status: 0 when it has ended as it should, 1 when it cannot start, 3 when
+requests were cut off at the end.";
 
 /// Splits the command line, the program's name first, into options and scopes.
 ///

@@ -18,6 +18,7 @@ pub(crate) use value::printable;
 use crate::config::{Admission, Config, Deployment, Limits, Listen, SocketFile, TlsFiles};
 use crate::credentials_file::CredentialsSource;
 use crate::env::Environment;
+use crate::log::Logging;
 use crate::version::{REVISION, VERSION};
 use arguments::Arguments;
 use setting::{ACCESS_TOKEN, CERTIFICATE, CLIENT_ID, ROOT_URL};
@@ -80,7 +81,8 @@ fn config(arguments: Arguments, env: &impl Environment) -> Result<Config, CliErr
     let drain = value::read("--credentials-drain", &given.credentials_drain, value::drain)?;
     let from = &given.credentials_from;
     let from = value::read("--credentials-from", from, value::credentials_from)?;
-    let log_level = value::read("--log-level", &given.log_level, value::log_level)?;
+    let admin = value::read("--admin", &given.admin, value::admin)?;
+    let logging = logging(given, env)?;
     Ok(Config {
         listen: listen(given)?,
         socket: socket(given)?,
@@ -93,7 +95,8 @@ fn config(arguments: Arguments, env: &impl Environment) -> Result<Config, CliErr
         task_id,
         credentials_drain: drain.unwrap_or(value::DEFAULT_DRAIN),
         limits: limits(given)?,
-        log_level: log_level.unwrap_or(value::DEFAULT_LOG_LEVEL),
+        admin,
+        logging,
         deployment: deployment(arguments, env)?,
     })
 }
@@ -135,11 +138,27 @@ fn tls(given: &Arguments) -> Result<Option<TlsFiles>, CliError> {
     }
 }
 
+/// The option goes before the variable, which many programs read.
+fn logging(given: &Arguments, env: &impl Environment) -> Result<Logging, CliError> {
+    let level = value::read("--log-level", &given.log_level, value::log_level)?;
+    let format = value::read("--log-format", &given.log_format, value::log_format)?;
+    let format = format.unwrap_or_default();
+    let variable = env.get("RUST_LOG").and_then(|text| text.into_string().ok());
+    Ok(match (level, variable) {
+        (Some(level), _) => Logging::new(level.into(), format),
+        (None, Some(text)) => {
+            Logging::from_rust_log(&text, value::DEFAULT_LOG_LEVEL.into(), format)
+        }
+        (None, None) => Logging::new(value::DEFAULT_LOG_LEVEL.into(), format),
+    })
+}
+
 fn limits(given: &Arguments) -> Result<Limits, CliError> {
     let connect = value::read("--connect-timeout", &given.connect_timeout, value::timeout)?;
     let head = value::read("--head-timeout", &given.head_timeout, value::timeout)?;
     let idle = &given.upstream_idle_timeout;
     let idle = value::read("--upstream-idle-timeout", idle, value::idle_timeout)?;
+    let drain = value::read("--drain-timeout", &given.drain_timeout, value::drain)?;
     let budget = value::read("--retry-budget", &given.retry_budget, value::retry_budget)?;
     let each = value::read("--replay-buffer", &given.replay_buffer, value::kib)?;
     let all = value::read("--replay-total", &given.replay_total, value::kib)?;
@@ -148,6 +167,7 @@ fn limits(given: &Arguments) -> Result<Limits, CliError> {
         connect_timeout: connect.unwrap_or(default.connect_timeout),
         head_timeout: head.unwrap_or(default.head_timeout),
         upstream_idle_timeout: idle.unwrap_or(default.upstream_idle_timeout),
+        drain_timeout: drain.unwrap_or(default.drain_timeout),
         replay_each: each.unwrap_or(default.replay_each),
         replay_all: all.unwrap_or(default.replay_all),
         retries: RetryPolicy {

@@ -1,7 +1,8 @@
 //! The values of single options.
 
 use super::CliError;
-use crate::config::CredentialsFrom;
+use crate::config::{AdminAddress, CredentialsFrom};
+use crate::log::LogFormat;
 use ipnet::{IpNet, Ipv4Net};
 use std::ffi::OsString;
 use std::net::IpAddr;
@@ -207,6 +208,34 @@ pub(super) fn log_level(option: &'static str, text: &str) -> Result<Level, CliEr
             Err(CliError::invalid(option, format!("{expected}, found \"{}\"", printable(text))))
         }
     }
+}
+
+/// How lines of the log look.
+pub(super) fn log_format(option: &'static str, text: &str) -> Result<LogFormat, CliError> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => {
+            let expected = "expected text or json";
+            Err(CliError::invalid(option, format!("{expected}, found \"{}\"", printable(text))))
+        }
+    }
+}
+
+/// Where to listen for whoever operates the proxy.
+pub(super) fn admin(option: &'static str, text: &str) -> Result<AdminAddress, CliError> {
+    #[cfg(unix)]
+    if let Some(path) = text.strip_prefix("unix:").filter(|path| !path.is_empty()) {
+        return Ok(AdminAddress::Unix(path.into()));
+    }
+    text.parse().map(AdminAddress::Tcp).map_err(|_| {
+        let expected = "expected an address and a port, such as 127.0.0.1:9090 or [::1]:9090";
+        let expected = match cfg!(unix) {
+            true => format!("{expected}, or unix:<path>"),
+            false => expected.to_owned(),
+        };
+        CliError::invalid(option, format!("{expected}, found \"{}\"", printable(text)))
+    })
 }
 
 /// `text` without what would break the line, or the terminal, that an error is shown on.

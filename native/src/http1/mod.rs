@@ -17,4 +17,4 @@ pub use encode::Encoder;
 pub use framing::{Framing, FramingError};
 pub use head::{Answer, Fields, HeadError, MAX_FIELDS, Request};
 pub use stream::Stream;
-pub use wire::{BodyError, Piece, Wire};
+pub use wire::{BodyError, Piece, Traffic, Wire};

@@ -16,6 +16,23 @@ pub struct Wire {
     /// Writing failed. The system tells of a reset once: to a reader it looks like an orderly end
     /// then, and a body that is cut short like a complete one.
     broken: bool,
+    traffic: Traffic,
+}
+
+/// How much of bodies went over a connection so far, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Read and used.
+    pub received: u64,
+    /// Written.
+    pub sent: u64,
+}
+
+impl Traffic {
+    /// What has come and gone since it was `earlier`.
+    pub fn since(self, earlier: Self) -> Self {
+        Self { received: self.received - earlier.received, sent: self.sent - earlier.sent }
+    }
 }
 
 /// What comes next of a body.
@@ -59,6 +76,7 @@ impl Wire {
             encoder: Encoder::default(),
             looked_at: 0,
             broken: false,
+            traffic: Traffic::default(),
         }
     }
 
@@ -171,12 +189,14 @@ impl Wire {
 
     /// Marks `count` bytes of the data as used.
     pub fn consume(&mut self, count: usize) {
+        self.traffic.received += count as u64;
         self.input.consume(count);
         self.decoder.used(count);
     }
 
     /// As [`consume`](Self::consume), for what must not stay in memory.
     pub fn consume_secret(&mut self, count: usize) {
+        self.traffic.received += count as u64;
         self.input.consume_secret(count);
         self.decoder.used(count);
     }
@@ -189,6 +209,11 @@ impl Wire {
     /// Whether nothing was read that is not yet used.
     pub fn has_nothing_unused(&self) -> bool {
         self.input.bytes().is_empty()
+    }
+
+    /// How much of bodies went over it.
+    pub fn traffic(&self) -> Traffic {
+        self.traffic
     }
 
     /// Whether any byte of the message that is being written has left.
@@ -232,7 +257,10 @@ impl Wire {
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = ready!(self.encoder.poll_data(context, &mut self.stream, data));
-        self.broken |= written.is_err();
+        match &written {
+            Ok(count) => self.traffic.sent += *count as u64,
+            Err(_) => self.broken = true,
+        }
         Poll::Ready(written)
     }
 

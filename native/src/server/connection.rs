@@ -1,17 +1,17 @@
 //! A client's connection: one request after the other.
 
-use super::Peer;
 use super::linger::linger;
+use super::{Open, Peer};
 use crate::http1::{BodyError, Request, Stream, Wire};
 use crate::service::{After, Service};
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep};
 
-/// Serves what comes from `peer`, until one side ends it. `head_timeout`: how long a head may take, and the wait
-/// for it.
+/// Serves what comes from `peer`, until one side ends it, or the proxy ends. `head_timeout`: how long
+/// a head may take, and the wait for it.
 ///
 /// # Errors
 ///
@@ -20,13 +20,23 @@ pub(super) async fn serve(
     stream: Stream,
     peer: &Peer,
     service: &Service,
+    open: &Open,
     head_timeout: Duration,
 ) -> Result<(), Broken> {
     let mut client = Wire::new(stream);
     let mut deadline = Deadline::new(head_timeout);
+    // Asked once, and never again: that is enough for this task to be woken when the proxy is to end,
+    // and a request does not pay for it.
+    let mut told = pin!(open.told_to_end());
+    poll_fn(|context| {
+        // Whether it is to end already is looked up below.
+        let _ = told.as_mut().poll(context);
+        Poll::Ready(())
+    })
+    .await;
     loop {
         deadline.renew();
-        let request = poll_fn(|context| deadline.poll_request(context, &mut client)).await;
+        let request = poll_fn(|context| deadline.poll_request(context, &mut client, open)).await;
         match request {
             Ok(Some(request)) => match service.call(&mut client, &request, peer).await {
                 After::Reuse => {}
@@ -71,14 +81,19 @@ impl Deadline {
         self.until = Instant::now() + self.timeout;
     }
 
-    /// The next request; `None` where the connection, or the time, has ended.
+    /// The next request; `None` where the connection, the time, or the proxy's has ended. A request
+    /// that has begun to come may come.
     fn poll_request(
         &mut self,
         context: &mut Context<'_>,
         client: &mut Wire,
+        open: &Open,
     ) -> Poll<Result<Option<Request>, BodyError>> {
         if let Poll::Ready(request) = client.poll_request(context) {
             return Poll::Ready(request);
+        }
+        if open.is_to_end() && client.has_nothing_unused() {
+            return Poll::Ready(Ok(None));
         }
         loop {
             ready!(self.timer.as_mut().poll(context));

@@ -4,6 +4,7 @@ mod address;
 mod admit;
 mod connection;
 mod credentials_guard;
+mod drain;
 mod linger;
 mod listen;
 mod owner;
@@ -19,6 +20,7 @@ mod windows_api;
 pub use address::{ClientAddr, LocalAddr};
 pub use admit::{AdmitError, Admitter, Verdict};
 pub use credentials_guard::{CredentialsGuard, GuardError};
+pub use drain::{Drain, Open};
 pub use listen::{Inherited, ListenError, Listeners, bind};
 #[cfg(target_os = "linux")]
 pub use owner::find_owner;

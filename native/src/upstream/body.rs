@@ -11,13 +11,19 @@ pub struct ReplayBudget {
     /// For one request, in bytes.
     each: usize,
     /// For all requests together, in bytes.
+    all: usize,
     left: AtomicUsize,
 }
 
 impl ReplayBudget {
     /// At most `each` bytes of one request's body and `all` of all together.
     pub fn new(each: usize, all: usize) -> Self {
-        Self { each, left: AtomicUsize::new(all) }
+        Self { each, all, left: AtomicUsize::new(all) }
+    }
+
+    /// How much is in use, and how much may be, in bytes.
+    pub fn usage(&self) -> (usize, usize) {
+        (self.all - self.left.load(Ordering::Relaxed), self.all)
     }
 
     fn take(&self, amount: usize) -> bool {

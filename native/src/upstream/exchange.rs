@@ -49,8 +49,6 @@ enum End {
 pub struct Exchanged {
     /// Its head.
     pub answer: Answer,
-    /// How often the request was sent for it.
-    pub attempts: u32,
     /// How much of the request's body went into it, so far.
     pub taken: Taken,
     pub(super) link: Link,
@@ -232,9 +230,10 @@ pub(super) async fn answer(
     let mut deadline = deadline.map(|deadline| Box::pin(sleep_until(deadline)));
     poll_fn(|context| {
         loop {
-            let sent = sending.poll(context, body, caller, link)?;
-            // While the client is not asked for the body, nobody else would notice.
-            if (sent.is_ready() || body.is_untouched()) && caller.poll_gone(context).is_ready() {
+            // Whether there is more to send or not shows when the answer comes.
+            let _ = sending.poll(context, body, caller, link)?;
+            // Nobody else would notice while the upstream takes nothing, or has all of it.
+            if caller.poll_gone(context).is_ready() {
                 return Poll::Ready(Err(SendError::Gone));
             }
             match link.poll_answer(context, bodiless)? {
@@ -281,13 +280,13 @@ impl Exchanged {
                 match poll_deliver(context, &mut self.link, client, self.accepts_trailers) {
                     Poll::Ready(Ok(())) => delivered = true,
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                    Poll::Pending if sent && client.poll_gone(context).is_ready() => {
-                        return Poll::Ready(Err(DeliveryError::Gone));
-                    }
                     Poll::Pending => {}
                 }
             }
-            if delivered && sent { Poll::Ready(Ok(())) } else { Poll::Pending }
+            if delivered && sent {
+                return Poll::Ready(Ok(()));
+            }
+            client.poll_gone(context).map(|()| Err(DeliveryError::Gone))
         })
         .await;
         if let Err(DeliveryError::Cut(_)) = &streamed

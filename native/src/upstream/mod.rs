@@ -20,6 +20,7 @@ pub use origin::{Origin, Target};
 use crate::clock::{self, Nonces, ServiceClock, Thought};
 use crate::config::Limits;
 use crate::http1::{Answer, Fields, Wire};
+use crate::metrics::{Metrics, Retry};
 use connect::Connector;
 use exchange::Sending;
 use http::{Method, StatusCode};
@@ -40,6 +41,7 @@ pub struct Upstream {
     policy: RetryPolicy,
     nonces: Nonces,
     clock: ServiceClock,
+    metrics: Arc<Metrics>,
 }
 
 /// Why no request can be sent at all.
@@ -79,24 +81,30 @@ struct Answered {
 }
 
 impl Upstream {
-    /// Nothing is connected or read before the first request. Requests go where `hosts` lets them.
+    /// Nothing is connected or read before the first request. Requests go where `hosts` lets them;
+    /// retries are counted in `metrics`.
     ///
     /// # Errors
     ///
     /// The environment names a proxy that is none, or the system has no randomness to give.
-    pub fn new(limits: &Limits, hosts: Arc<HostPolicy>) -> Result<Self, SetupError> {
+    pub fn new(
+        limits: &Limits,
+        hosts: Arc<HostPolicy>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, SetupError> {
         let connector = Connector::new(limits.connect_timeout, hosts)?;
         Ok(Self {
             pool: Arc::new(Pool::new(connector, limits.upstream_idle_timeout)),
             policy: limits.retries,
             nonces: Nonces::new()?,
             clock: ServiceClock::default(),
+            metrics,
         })
     }
 
     /// Sends a request with the body that comes from `caller`, and returns the head of the answer,
-    /// its body to follow. Tries again as the retry policy says; when that gives up, an answer that
-    /// came is returned as it is.
+    /// its body to follow. Tries again as the retry policy says, and counts in `attempts`; when that
+    /// gives up, an answer that came is returned as it is.
     ///
     /// # Errors
     ///
@@ -106,13 +114,16 @@ impl Upstream {
         outgoing: &Outgoing<'_>,
         body: &mut Body,
         caller: &mut Caller<'_>,
+        attempts: &mut u32,
     ) -> Result<Exchanged, SendError> {
         let Outgoing { method, target, .. } = outgoing;
         let mut first_failure = None;
         let mut last_answer = None;
-        let mut attempt = 1;
         let mut learned = None;
+        *attempts = 0;
         loop {
+            *attempts += 1;
+            let attempt = *attempts;
             let deadline = first_failure.map(|first: Instant| first + self.policy.budget);
             let result = self.attempt(outgoing, body, caller, deadline).await;
             let outcome = match &result {
@@ -126,7 +137,6 @@ impl Upstream {
                 (Ok(Answered { answer, .. }), None) if answer.status == 401 && body.is_kept() => {
                     learned = self.learn_the_time(answer, outgoing);
                     if learned.is_some() {
-                        attempt += 1;
                         continue;
                     }
                 }
@@ -141,10 +151,10 @@ impl Upstream {
             match self.policy.decide(attempt, since, outcome, repeatable, self.nonces.jitter()) {
                 Decision::RetryAfter(delay) if body.is_kept() => {
                     tracing::debug!(attempt, ?outcome, ?delay, "trying again");
+                    self.metrics.retry(Retry::after(outcome));
                     first_failure.get_or_insert_with(Instant::now);
                     last_answer = result.ok().or(last_answer);
                     caller.while_here(tokio::time::sleep(delay)).await?;
-                    attempt += 1;
                 }
                 Decision::RetryAfter(_) | Decision::Deliver => {
                     body.stop_keeping();
@@ -163,7 +173,6 @@ impl Upstream {
                     }
                     return Ok(Exchanged {
                         answer,
-                        attempts: attempt,
                         taken,
                         link,
                         sending,
@@ -231,7 +240,8 @@ impl Upstream {
         let sign = || {
             let sign = |signer: &Signer| {
                 let (nonce, url) = (self.nonces.next(), target.url());
-                signer.authorization_parts(method.as_str(), &url, self.now(target.form), &nonce)
+                let now = self.now(target.form);
+                signer.authorization_parts(method.as_str(), &url, now, nonce.as_str())
             };
             outgoing.signer.map(sign).transpose()
         };

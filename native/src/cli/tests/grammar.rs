@@ -1,4 +1,6 @@
 use super::*;
+use crate::log::{LogFormat, Logging};
+use tracing_subscriber::filter::LevelFilter;
 
 fn scopes(config: &Config) -> Vec<&str> {
     config.scopes.iter().map(Scope::as_str).collect()
@@ -87,7 +89,8 @@ fn prefixes_of_new_options() {
     let empty = Env::new();
     assert!(matches!(config(&["--sa"], &empty).deployment, Deployment::Sandbox));
     assert_eq!(run(&["--credentials-d", "1"]).credentials_drain, Duration::from_secs(1));
-    assert_eq!(run(&["--l", "warn"]).log_level, tracing::Level::WARN);
+    let logging = Logging::new(LevelFilter::WARN, LogFormat::Text);
+    assert_eq!(run(&["--log-l", "warn"]).logging, logging);
 }
 
 #[test]

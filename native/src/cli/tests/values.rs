@@ -1,8 +1,9 @@
 use super::*;
-use crate::config::{CredentialsFrom, Limits, Listen, SocketFile};
+use crate::config::{AdminAddress, CredentialsFrom, Limits, Listen, SocketFile};
+use crate::log::{LogFormat, Logging};
 use std::net::IpAddr;
 use taskcluster_proxy_core::proxy::HostPattern;
-use tracing::Level;
+use tracing_subscriber::filter::LevelFilter;
 
 #[test]
 fn defaults() {
@@ -13,7 +14,8 @@ fn defaults() {
     assert_eq!((config.task_id, config.scopes), (None, vec![]));
     assert_eq!(config.credentials_drain, Duration::from_secs(5));
     assert_eq!(config.limits, Limits::default());
-    assert_eq!(config.log_level, Level::INFO);
+    assert_eq!(config.logging, Logging::new(LevelFilter::INFO, LogFormat::Text));
+    assert_eq!(config.admin, None);
 }
 
 #[test]
@@ -46,6 +48,7 @@ fn good_ones() {
         ["--head-timeout", "3600"],
         ["--upstream-idle-timeout", "0"],
         ["--retry-budget", "2.5"],
+        ["--drain-timeout", "0.5"],
         ["--replay-buffer", "0"],
         ["--replay-total", "1048576"],
     ];
@@ -53,11 +56,25 @@ fn good_ones() {
     assert_eq!(limits.connect_timeout, Duration::from_millis(1));
     assert_eq!(limits.head_timeout, Duration::from_secs(3600));
     assert_eq!(limits.upstream_idle_timeout, Duration::ZERO);
+    assert_eq!(limits.drain_timeout, Duration::from_millis(500));
     assert_eq!(limits.retries.budget, Duration::from_millis(2500));
     assert_eq!((limits.replay_each, limits.replay_all), (0, 1024 * 1024 * 1024));
-    for (text, level) in [("error", Level::ERROR), ("debug", Level::DEBUG), ("trace", Level::TRACE)]
-    {
-        assert_eq!(run(&["--log-level", text]).log_level, level);
+    for (text, level) in [
+        ("error", LevelFilter::ERROR),
+        ("debug", LevelFilter::DEBUG),
+        ("trace", LevelFilter::TRACE),
+    ] {
+        let mut env = complete();
+        env.insert("RUST_LOG", text.into());
+        for config in [run(&["--log-level", text]), config(&[], &env)] {
+            assert_eq!(config.logging, Logging::new(level, LogFormat::Text));
+        }
+        let both = config(&["--log-level", "warn", "--log-format", "json"], &env).logging;
+        assert_eq!(both, Logging::new(LevelFilter::WARN, LogFormat::Json));
+    }
+    for (text, address) in [("127.0.0.1:9", "127.0.0.1:9"), ("[::1]:0", "[::1]:0")] {
+        let address = AdminAddress::Tcp(address.parse().unwrap());
+        assert_eq!(run(&["--admin", text]).admin, Some(address));
     }
     assert_eq!(run(&["--allowed-user", "task_1"]).admission.user.as_deref(), Some("task_1"));
 }
@@ -175,6 +192,7 @@ fn bad_ones() {
             "INFO",
             "--log-level: expected error, warn, info, debug or trace, found \"INFO\"".into(),
         ),
+        ("--log-format", "xml", "--log-format: expected text or json, found \"xml\"".into()),
     ] {
         assert_eq!(error(&[option, text], &complete()), expected);
     }
@@ -187,6 +205,7 @@ fn bad_ones() {
         ("--connect-timeout", "0.001"),
         ("--head-timeout", "0.001"),
         ("--upstream-idle-timeout", "0 (keep none)"),
+        ("--drain-timeout", "0 (do not wait)"),
         ("--retry-budget", "0 (never try again)"),
     ] {
         let seconds = format!("{option}: expected a number of seconds from {least} to 3600");
@@ -209,6 +228,11 @@ fn bad_ones() {
         let message = error(&["--socket", "x", "--socket-mode", text], &complete());
         let octal = "expected permissions in octal, from 0 to 777, such as 660";
         assert_eq!(message, format!("--socket-mode: {octal}, found \"{text}\""));
+    }
+    for text in ["", "9090", "localhost:9090", "::1:9090", "unix:"] {
+        let message = error(&["--admin", text], &complete());
+        assert!(message.starts_with("--admin: expected an address and a port"), "{message}");
+        assert!(message.ends_with(&format!("found \"{text}\"")), "{message}");
     }
     let message = error(&["a\tb"], &complete());
     assert!(message.starts_with("scope: expected a scope of printable ASCII"), "{message}");

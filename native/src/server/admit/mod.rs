@@ -6,6 +6,7 @@ use super::owner::HINT;
 use super::{Owner, OwnerLookup, Peer, UserId};
 use crate::config::Admission;
 use crate::http1::Stream;
+use crate::metrics::Rejection;
 use ipnet::IpNet;
 use std::fmt;
 use std::io;
@@ -26,7 +27,7 @@ pub enum Verdict {
     /// To be served.
     Admitted,
     /// To be closed without an answer; the log says why, where there is a reason to.
-    Rejected,
+    Rejected(Rejection),
 }
 
 /// Why the options that restrict connections cannot be obeyed.
@@ -101,33 +102,40 @@ impl Admitter {
         let Some(rule) = &self.rule else {
             return Verdict::Admitted;
         };
-        let Err(reason) = rule.judge(peer, rule.owners.find(peer).await) else {
+        let Err((why, reason)) = rule.judge(peer, rule.owners.find(peer).await) else {
             return Verdict::Admitted;
         };
         if !is_probe(stream).await {
             tracing::warn!("Rejected connection: from {peer}, {reason}, expected {rule}");
         }
-        Verdict::Rejected
+        Verdict::Rejected(why)
     }
 }
 
 impl Rule {
-    /// Why not.
-    fn judge(&self, peer: &Peer, owner: io::Result<Owner>) -> Result<(), String> {
+    /// Why not, for the metrics and for the log.
+    fn judge(&self, peer: &Peer, owner: io::Result<Owner>) -> Result<(), (Rejection, String)> {
         match owner {
             Ok(Owner::User(id)) if id.is_root() => Ok(()),
             Ok(Owner::User(id)) => match &self.user {
                 Some(user) if user.id == id => Ok(()),
-                _ => Err(format!("of {id}")),
+                _ => Err((Rejection::User, format!("of {id}"))),
             },
             Ok(Owner::NotVisible) => match (&self.network, peer) {
                 (Some(network), Peer::Tcp { client, .. }) if network.contains(&client.ip()) => {
                     Ok(())
                 }
-                _ => Err("which is not of this machine or network namespace".to_owned()),
+                _ => Err((
+                    Rejection::Network,
+                    "which is not of this machine or network namespace".to_owned(),
+                )),
             },
-            Ok(Owner::Gone) => Err("which no process has open any more".to_owned()),
-            Err(error) => Err(format!("whose owner cannot be looked up ({error})")),
+            Ok(Owner::Gone) => {
+                Err((Rejection::Gone, "which no process has open any more".to_owned()))
+            }
+            Err(error) => {
+                Err((Rejection::Unknown, format!("whose owner cannot be looked up ({error})")))
+            }
         }
     }
 }

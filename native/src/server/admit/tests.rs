@@ -167,7 +167,7 @@ mod sockets {
     async fn a_probe_is_rejected_in_silence() {
         let mut listeners = listeners(Some("127.0.0.1")).await;
         drop(TcpStream::connect(listeners.local_addrs()[0]).await.unwrap());
-        let rejected = (Verdict::Rejected, String::new());
+        let rejected = (Verdict::Rejected(Rejection::Gone), String::new());
         assert_eq!(next(&mut listeners, &admitter(None, Some(LOOPBACK))).await, rejected);
     }
 
@@ -178,7 +178,7 @@ mod sockets {
         client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
         drop(client);
         let (verdict, log) = next(&mut listeners, &admitter(None, Some(LOOPBACK))).await;
-        assert_eq!(verdict, Verdict::Rejected);
+        assert_eq!(verdict, Verdict::Rejected(Rejection::Gone));
         assert!(log.contains("which no process has open any more"), "{log}");
     }
 
@@ -191,7 +191,7 @@ mod sockets {
         socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
         drop(client);
         let (verdict, log) = next(&mut listeners, &admitter(None, Some(LOOPBACK))).await;
-        assert_eq!(verdict, Verdict::Rejected);
+        assert_eq!(verdict, Verdict::Rejected(Rejection::Gone));
         assert!(log.contains("which no process has open any more"), "{log}");
     }
 
@@ -206,8 +206,8 @@ mod sockets {
         let port = listeners.local_addrs()[0].port();
         for (admitter, verdict) in [
             (admitter(Some(NOBODY), None), Verdict::Admitted),
-            (admitter(Some(1000), Some(LOOPBACK)), Verdict::Rejected),
-            (admitter(None, Some(LOOPBACK)), Verdict::Rejected),
+            (admitter(Some(1000), Some(LOOPBACK)), Verdict::Rejected(Rejection::User)),
+            (admitter(None, Some(LOOPBACK)), Verdict::Rejected(Rejection::User)),
         ] {
             // Stays until its standard input ends.
             let script = format!("exec 3<>/dev/tcp/127.0.0.1/{port}; echo GET >&3; read");

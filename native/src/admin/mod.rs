@@ -1,0 +1,53 @@
+//! The admin listener: health, metrics and status for whoever operates the proxy, never on the port
+//! that tasks have.
+
+mod listen;
+mod status;
+
+pub use listen::{AdminError, Listener};
+pub use status::Status;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// Answers whoever asks, for ever: while the proxy drains, too.
+pub async fn serve(listener: Listener, status: Status) {
+    tracing::info!("admin at {}", listener.place());
+    let status = Arc::new(status);
+    loop {
+        let accepted = match &listener {
+            Listener::Tcp(listener) => listener.accept().await.map(|(stream, _)| {
+                tokio::spawn(answer(stream, Arc::clone(&status)));
+            }),
+            #[cfg(unix)]
+            Listener::Unix(listener, _) => listener.accept().await.map(|(stream, _)| {
+                tokio::spawn(answer(stream, Arc::clone(&status)));
+            }),
+        };
+        if let Err(error) = accepted {
+            tracing::debug!("the admin listener cannot accept a connection: {error}");
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
+async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin, status: Arc<Status>) {
+    let answer = service_fn(|request| {
+        let response = status.answer(&request);
+        async move { Ok::<_, Infallible>(response) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .serve_connection(TokioIo::new(stream), answer);
+    if let Err(error) = connection.await {
+        tracing::debug!("a connection to the admin listener broke: {error}");
+    }
+}
+
+/// How long to wait when the system has no more sockets to give.
+const PAUSE: Duration = Duration::from_millis(100);

@@ -1,0 +1,284 @@
+//! The admin listener: what whoever operates the proxy can ask it, and that tasks cannot.
+
+use serde_json::{Value, json};
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
+use stories::{
+    Answer, Gate, Proxy, ProxyBuilder, Request, Response, Upstream, certificate, clients, request,
+    skip,
+};
+
+fn with_admin(upstream: &Upstream) -> ProxyBuilder {
+    Proxy::in_front_of(upstream.root_url()).args(["--admin", "127.0.0.1:0"])
+}
+
+fn admin_address(proxy: &Proxy) -> SocketAddr {
+    let line = proxy.wait_for_log("admin at http://");
+    line.trim().rsplit('/').next().unwrap().parse().unwrap()
+}
+
+fn ask(proxy: &Proxy, path: &str) -> Response {
+    stories::exchange(admin_address(proxy), request("GET", path, ""))
+}
+
+fn metrics(proxy: &Proxy) -> String {
+    let response = ask(proxy, "/metrics");
+    assert_eq!(response.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    response.text().to_owned()
+}
+
+/// The value of a sample; what never happened has none.
+fn value(metrics: &str, sample: &str) -> Option<f64> {
+    let line = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("taskcluster_proxy_")?.strip_prefix(sample));
+    Some(line?.strip_prefix(' ')?.parse().unwrap())
+}
+
+#[test]
+fn requests_are_counted_by_what_became_of_them() {
+    let upstream = Upstream::start(|request: &Request| match (request.target(), request.index) {
+        ("/api/queue/v1/stumbles", 0) => Answer::status(503),
+        ("/api/queue/v1/stumbles", 1) => Answer::nothing().before_body().then_reset(),
+        ("/api/index/v1/cut", _) => Answer::cut_short(9, "four"),
+        _ => Answer::ok("hello"),
+    });
+    let proxy = with_admin(&upstream).start();
+    let before = metrics(&proxy);
+    proxy.call("PUT", "/api/queue/v1/stumbles", "abc");
+    proxy.get("/secrets/v1/x");
+    proxy.get("/my-own/v1/x");
+    proxy.call("BREW", "/api/queue/v1/x", "");
+    proxy.get("/api/index/v1/cut");
+    proxy.get("/nowhere");
+    proxy.call("POST", "/bewit", "https://tc.example.com/x");
+    proxy.call("PUT", "/credentials", "{}");
+    proxy.call("PUT", "/credentials", r#"{"clientId":"new","accessToken":"x"}"#);
+    proxy.exchange("nonsense\r\n\r\n");
+    // A line in the log and a count come together, and not before the answer's last byte.
+    proxy.wait_for_log("- - 400");
+    let after = metrics(&proxy);
+    for (service, method, status, outcome) in [
+        ("queue", "PUT", "2xx", "complete"),
+        ("secrets", "GET", "2xx", "complete"),
+        ("other", "GET", "2xx", "complete"),
+        ("queue", "other", "2xx", "complete"),
+        ("index", "GET", "2xx", "cut"),
+        ("none", "GET", "4xx", "complete"),
+        ("bewit", "POST", "3xx", "complete"),
+        ("credentials", "PUT", "4xx", "complete"),
+        ("credentials", "PUT", "2xx", "complete"),
+        ("none", "other", "4xx", "complete"),
+    ] {
+        let sample = format!(
+            "requests_total{{service=\"{service}\",method=\"{method}\",status=\"{status}\",\
+             outcome=\"{outcome}\"}}"
+        );
+        assert_eq!(
+            (value(&before, &sample), value(&after, &sample)),
+            (None, Some(1.0)),
+            "{sample}"
+        );
+    }
+    assert_eq!(after.matches("requests_total{").count(), 10, "{after}");
+    for (sample, expected) in [
+        ("upstream_latency_seconds_count{service=\"queue\"}", 2.0),
+        ("upstream_latency_seconds_bucket{service=\"queue\",le=\"+Inf\"}", 2.0),
+        // Two retries take longer than that.
+        ("upstream_latency_seconds_bucket{service=\"queue\",le=\"0.1\"}", 1.0),
+        ("retries_total{reason=\"status\"}", 1.0),
+        ("retries_total{reason=\"broken\"}", 1.0),
+        ("retries_total{reason=\"connect\"}", 0.0),
+        ("received_bytes_total", f64::from(3 + 24 + 2 + 36)),
+        ("credential_updates_total{result=\"taken\"}", 1.0),
+        ("credential_updates_total{result=\"refused\"}", 1.0),
+        ("connections_total", 10.0),
+        ("requests_in_flight", 0.0),
+        ("replay_buffer_bytes", 0.0),
+        ("replay_buffer_limit_bytes", 4.0 * 1024.0 * 1024.0),
+        ("draining", 0.0),
+    ] {
+        assert_eq!(value(&after, sample), Some(expected), "{sample} in\n{after}");
+    }
+    assert!(after.contains("taskcluster_proxy_build_info{version=\"0."), "{after}");
+    assert_eq!(value(&after, "certificate_expires_in_seconds"), None);
+}
+
+#[test]
+fn what_goes_on_is_seen_while_it_does() {
+    let gate = Gate::new();
+    let upstream = Upstream::start([Answer::nothing().then_wait(&gate).then_close()]);
+    let proxy = with_admin(&upstream).env("TASKCLUSTER_CERTIFICATE", certificate(&[]).to_string());
+    let proxy = proxy.start();
+    let mut client = proxy.connect();
+    client.send(request("PUT", "/api/queue/v1/x", [b'x'; 1000]));
+    upstream.wait_for_requests(1);
+    let page = metrics(&proxy);
+    for (sample, expected) in
+        [("requests_in_flight", 1.0), ("connections", 1.0), ("replay_buffer_bytes", 1000.0)]
+    {
+        assert_eq!(value(&page, sample), Some(expected), "{sample} in\n{page}");
+    }
+    let left = value(&page, "certificate_expires_in_seconds").unwrap();
+    assert!((3500.0..3600.0).contains(&left), "{left}");
+    gate.open();
+}
+
+#[test]
+fn prometheus_has_nothing_to_say_against_the_metrics() {
+    let Some(mut promtool) = clients::promtool() else {
+        return skip("promtool is missing: run tests/run, which fetches it");
+    };
+    let upstream = Upstream::start([Answer::status(503), Answer::ok("hello")]);
+    let proxy = with_admin(&upstream).env("TASKCLUSTER_CERTIFICATE", certificate(&[]).to_string());
+    let proxy = proxy.start();
+    proxy.get("/api/queue/v1/x");
+    proxy.wait_for_log("/api/queue/v1/x");
+    let page = metrics(&proxy);
+    promtool.args(["check", "metrics"]).stdin(Stdio::piped());
+    promtool.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut checking = promtool.spawn().expect("promtool runs");
+    checking.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
+    let checked = checking.wait_with_output().unwrap();
+    let said = [checked.stdout, checked.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(checked.status.success() && said.is_empty(), "{}: {said}\n{page}", checked.status);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_peer_that_is_rejected_is_counted() {
+    let upstream = Upstream::start([Answer::ok("hello")]);
+    let proxy = with_admin(&upstream).args(["--allowed-user", "nobody"]).start();
+    let port = proxy.address().port();
+    // Says something, and waits until it is hung up on.
+    let script = format!("exec 3<>/dev/tcp/127.0.0.1/{port}; echo GET >&3; cat <&3");
+    let daemon = ["--reuid=1", "--clear-groups", "bash", "-c", &script];
+    let status = Command::new("setpriv").args(daemon).status();
+    if !status.is_ok_and(|status| status.success()) {
+        return skip("to be another user takes root and setpriv");
+    }
+    let page = metrics(&proxy);
+    for (sample, expected) in [
+        ("rejected_connections_total{reason=\"user\"}", 1.0),
+        ("rejected_connections_total{reason=\"network\"}", 0.0),
+        ("connections_total", 1.0),
+        ("connections", 0.0),
+    ] {
+        assert_eq!(value(&page, sample), Some(expected), "{sample} in\n{page}");
+    }
+}
+
+#[test]
+fn readiness_ends_when_the_credentials_expire() {
+    let upstream = Upstream::start([Answer::ok("hello")]);
+    let mut expired = certificate(&[]);
+    expired["expiry"] = 1.into();
+    let proxy = with_admin(&upstream).env("TASKCLUSTER_CERTIFICATE", expired.to_string()).start();
+    assert_eq!((ask(&proxy, "/healthz").status(), ask(&proxy, "/healthz").text()), (200, "ok\n"));
+    let ready = ask(&proxy, "/readyz");
+    let expected = "the credentials expired on Thu, 01 Jan 1970 00:00:00 GMT\n";
+    assert_eq!((ready.status(), ready.text()), (503, expected));
+    proxy.call("PUT", "/credentials", r#"{"clientId":"new","accessToken":"x"}"#);
+    assert_eq!((ask(&proxy, "/readyz").status(), ask(&proxy, "/readyz").text()), (200, "ok\n"));
+}
+
+#[test]
+#[cfg(unix)]
+fn it_answers_while_the_proxy_drains() {
+    let gate = Gate::new();
+    let upstream = Upstream::start([Answer::nothing().then_wait(&gate).then_close()]);
+    let proxy = with_admin(&upstream).start();
+    let mut client = proxy.connect();
+    client.send(request("GET", "/api/queue/v1/x", ""));
+    upstream.wait_for_requests(1);
+    proxy.signal("TERM");
+    proxy.wait_for_log("stopped by SIGTERM");
+    let ready = ask(&proxy, "/readyz");
+    assert_eq!((ready.status(), ready.text()), (503, "draining: the proxy was told to stop\n"));
+    assert_eq!(ask(&proxy, "/healthz").status(), 200);
+    assert_eq!(value(&metrics(&proxy), "draining"), Some(1.0));
+    let status = ask(&proxy, "/status").json();
+    assert_eq!((&status["draining"], &status["ready"]), (&true.into(), &false.into()), "{status}");
+}
+
+#[test]
+fn its_status_tells_a_person_whose_the_proxy_is_and_no_secret() {
+    let upstream = Upstream::start([Answer::ok("hello")]);
+    let proxy = with_admin(&upstream)
+        .env("TASKCLUSTER_ACCESS_TOKEN", "canary-token")
+        .env("TASKCLUSTER_CERTIFICATE", certificate(&["a:b"]).to_string())
+        .args(["c:d"])
+        .start();
+    let response = ask(&proxy, "/status");
+    assert!(!response.text().contains("canary"), "{}", response.text());
+    assert!(!metrics(&proxy).contains("canary"));
+    let status = response.json();
+    let credentials = &status["credentials"];
+    for (found, expected) in [
+        (&status["version"], json!(env!("CARGO_PKG_VERSION"))),
+        (&status["rootUrl"], json!(upstream.root_url())),
+        (&status["listening"], json!([proxy.address().to_string()])),
+        (&status["ready"], json!(true)),
+        (&status["notReadyBecause"], Value::Null),
+        (&credentials["clientId"], json!("tester")),
+        (&credentials["temporary"], json!(true)),
+        (&credentials["scopes"], json!(["a:b"])),
+        (&credentials["authorizedScopes"], json!(["c:d"])),
+    ] {
+        assert_eq!(found, &expected, "{status:#}");
+    }
+    assert!((3500..3600).contains(&credentials["expiresInSeconds"].as_i64().unwrap()), "{status}");
+}
+
+#[test]
+fn it_is_not_on_the_proxys_port_and_off_unless_asked_for() {
+    let upstream = Upstream::start([Answer::ok("hello")]);
+    let proxy = with_admin(&upstream).start();
+    for path in ["/healthz", "/readyz", "/metrics", "/status"] {
+        assert_eq!(proxy.get(path).status(), 404, "{path}");
+    }
+    assert_eq!(ask(&proxy, "/api/queue/v1/ping").status(), 404);
+    let refused = stories::exchange(admin_address(&proxy), request("PUT", "/metrics", "x"));
+    assert_eq!((refused.status(), refused.header("allow")), (405, Some("GET, HEAD")));
+    assert_eq!(upstream.requests().len(), 0);
+
+    let taken = proxy.address().to_string();
+    let second = Proxy::in_front_of(upstream.root_url()).args(["--port", "0", "--admin", &taken]);
+    let finished = second.run();
+    assert_eq!(finished.status.code(), Some(1));
+    let expected = format!("--admin: cannot listen on {taken}: ");
+    assert!(finished.stderr.contains(&expected), "{}", finished.stderr);
+
+    let off = Proxy::in_front_of(upstream.root_url()).start();
+    assert!(!off.log().contains("admin"), "{}", off.log());
+}
+
+#[test]
+#[cfg(unix)]
+fn it_can_be_a_unix_socket() {
+    use std::io::Read as _;
+    let folder = std::env::temp_dir().join(format!("stories-admin-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("admin.socket");
+    let upstream = Upstream::start([Answer::ok("hello")]);
+    let address = format!("unix:{}", path.display());
+    let builder = Proxy::in_front_of(upstream.root_url()).args(["--admin", &address]);
+    // The first leaves its socket behind, the second replaces it and takes it away at the end.
+    builder.clone().start().kill();
+    let proxy = builder.start();
+    proxy.wait_for_log(&format!("admin at {address}"));
+    let mut stream = std::os::unix::net::UnixStream::connect(&path).unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(
+        answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nok\n"),
+        "{answer}"
+    );
+    proxy.signal("TERM");
+    assert_eq!(proxy.wait().status.code(), Some(0));
+    assert!(!path.exists(), "the socket is left behind");
+    std::fs::remove_dir_all(&folder).unwrap();
+}

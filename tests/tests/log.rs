@@ -1,0 +1,211 @@
+//! What the log says of requests and of credentials, and to whom.
+
+use serde_json::Value;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use stories::{Answer, Proxy, ProxyBuilder, Request, Response, Upstream, certificate, request};
+
+const REQUEST_ID: &str = "x-taskcluster-proxy-request-id";
+
+fn as_json(upstream: &Upstream) -> ProxyBuilder {
+    Proxy::in_front_of(upstream.root_url()).args(["--log-format", "json"])
+}
+
+/// The line of the request that was answered like this, and no other.
+fn line_of(proxy: &Proxy, response: &Response) -> Value {
+    let id = response.header(REQUEST_ID).expect("each answer has an id");
+    assert!(id.len() == 16 && id.bytes().all(|b| b.is_ascii_hexdigit()), "{id}");
+    let line = proxy.wait_for_log(id);
+    assert_eq!(proxy.log().matches(id).count(), 1, "{}", proxy.log());
+    serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
+}
+
+#[test]
+fn a_line_for_each_request_tells_machines_all_there_is() {
+    let upstream = Upstream::start([Answer::status(503), Answer::new(201, &[], "four")]);
+    let proxy = as_json(&upstream).start();
+    let response = proxy.call("PUT", "/queue/v1/task/x?bewit=canary", "abc");
+    let line = line_of(&proxy, &response);
+    for (field, expected) in [
+        ("level", "INFO".into()),
+        ("message", "PUT /queue/v1/task/x 201".into()),
+        ("method", "PUT".into()),
+        ("path", "/queue/v1/task/x".into()),
+        ("status", 201.into()),
+        ("upstream", Value::from(upstream.root_url())),
+        ("attempts", 2.into()),
+        ("bytes_in", 3.into()),
+        ("bytes_out", 4.into()),
+        ("outcome", "complete".into()),
+        ("note", Value::Null),
+    ] {
+        assert_eq!(line[field], expected, "{field} of {line}");
+    }
+    // The first retry comes after 75 ms at least.
+    assert!((75.0..30_000.0).contains(&line["duration_ms"].as_f64().unwrap()), "{line}");
+    assert!(line["timestamp"].as_str().unwrap().starts_with("20"), "{line}");
+    for line in proxy.log().lines() {
+        serde_json::from_str::<Value>(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    }
+}
+
+#[test]
+fn answers_of_the_proxys_own_have_ids_and_lines_too() {
+    let upstream = Upstream::start([Answer::status(200)]);
+    let proxy = as_json(&upstream).start();
+    let mut ids = Vec::new();
+    for (request, status, path) in [
+        (request("GET", "/queue", ""), 404, "/queue"),
+        (request("PUT", "/credentials", "{}"), 400, "/credentials"),
+        (request("POST", "/bewit", "https://tc.example.com/x"), 303, "/bewit"),
+        (b"nonsense\r\n\r\n".to_vec(), 400, "-"),
+    ] {
+        let response = proxy.exchange(request);
+        let line = line_of(&proxy, &response);
+        assert_eq!((response.status(), &line["status"]), (status, &status.into()), "{line}");
+        assert_eq!((&line["path"], &line["attempts"]), (&path.into(), &Value::Null), "{line}");
+        assert!(line["note"].is_string() && line["upstream"].is_null(), "{line}");
+        ids.push(response.header(REQUEST_ID).unwrap().to_owned());
+    }
+    ids.dedup();
+    assert_eq!(ids.len(), 4);
+}
+
+#[test]
+fn an_upstream_cannot_forge_the_id() {
+    let forged = "HTTP/1.1 200 \r\nX-TASKCLUSTER-PROXY-REQUEST-ID: forged\r\n\r\n";
+    let upstream = Upstream::start([Answer::bytes(forged).then_close()]);
+    let proxy = as_json(&upstream).start();
+    let response = proxy.get("/api/queue/v1/ping");
+    assert_eq!(response.head.all(REQUEST_ID).len(), 1);
+    line_of(&proxy, &response);
+}
+
+#[test]
+fn it_tells_how_a_request_ended() {
+    let upstream = Upstream::start(|request: &Request| match request.target() {
+        "/api/queue/v1/cut" => Answer::cut_short(9, "four"),
+        _ => Answer::nothing().then_stall(),
+    });
+    let proxy = as_json(&upstream).start();
+    assert!(!proxy.get("/api/queue/v1/cut").complete);
+    let line: Value = serde_json::from_str(&proxy.wait_for_log("/v1/cut")).unwrap();
+    assert_eq!((&line["outcome"], &line["status"]), (&"cut".into(), &200.into()), "{line}");
+    assert_eq!(line["bytes_out"], 4, "{line}");
+    assert!(line["note"].as_str().unwrap().contains("cut short"), "{line}");
+
+    let mut client = proxy.connect();
+    client.send(request("GET", "/api/queue/v1/gone", ""));
+    upstream.wait_for_requests(2);
+    drop(client);
+    let line: Value = serde_json::from_str(&proxy.wait_for_log("/v1/gone")).unwrap();
+    assert_eq!((&line["outcome"], &line["status"]), (&"gone".into(), &Value::Null), "{line}");
+    assert_eq!(line["attempts"], 1, "{line}");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_request_that_the_end_of_the_proxy_cuts_off_has_its_line() {
+    let upstream = Upstream::start([Answer::nothing().then_stall()]);
+    let proxy = as_json(&upstream).args(["--drain-timeout", "0"]).start();
+    let mut client = proxy.connect();
+    client.send(request("GET", "/api/queue/v1/x", ""));
+    upstream.wait_for_requests(1);
+    proxy.signal("TERM");
+    let line: Value = serde_json::from_str(&proxy.wait_for_log("/v1/x")).unwrap();
+    assert_eq!(line["outcome"], "cut", "{line}");
+}
+
+#[test]
+fn people_read_each_thing_once() {
+    let upstream = Upstream::start([Answer::ok("hello")]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    let id = proxy.get("/api/queue/v1/ping").header(REQUEST_ID).unwrap().to_owned();
+    let line = proxy.wait_for_log(&id);
+    assert!(line.contains(" INFO GET /api/queue/v1/ping 200 upstream=http://127.0.0.1:"), "{line}");
+    assert!(line.contains(" attempts=1 bytes_in=0 bytes_out=5 outcome=complete request_id="));
+    assert_eq!(line.matches("/api/queue").count(), 1, "{line}");
+}
+
+#[test]
+fn the_option_goes_before_the_variable() {
+    let upstream = Upstream::start([Answer::status(200)]);
+    for (variable, option, debug) in [
+        ("debug", None, true),
+        ("taskcluster_proxy=debug,hyper=trace", None, true),
+        ("debug", Some("info"), false),
+        ("nonsense=", None, false),
+    ] {
+        let builder = Proxy::in_front_of(upstream.root_url()).env("RUST_LOG", variable);
+        let proxy = match option {
+            Some(level) => builder.args(["--log-level", level]).start(),
+            None => builder.start(),
+        };
+        let mut client = proxy.connect();
+        // To end in the middle of a request is worth a line of debug.
+        client.send("GET /api/queue/v1/x HTTP");
+        client.reset();
+        let id = proxy.get("/api/queue/v1/x").header(REQUEST_ID).unwrap().to_owned();
+        proxy.wait_for_log(&id);
+        assert_eq!(proxy.log().contains("DEBUG connection of"), debug, "{variable} {option:?}");
+    }
+}
+
+#[test]
+fn it_warns_before_the_certificate_expires_and_when_it_has() {
+    let upstream = Upstream::start([Answer::status(200)]);
+    let mut short = certificate(&["a:b"]);
+    let long = short.to_string();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    short["expiry"] = ((now + Duration::from_secs(2)).as_millis() as u64).into();
+    let proxy = Proxy::in_front_of(upstream.root_url())
+        .env("TASKCLUSTER_CERTIFICATE", short.to_string())
+        .start();
+    proxy.wait_for_log("WARN the credentials expire in 1 s, on ");
+    proxy.wait_for_log("WARN the credentials expired on ");
+    let update = |certificate: &str| {
+        let credentials = serde_json::json!({
+            "clientId": "new", "accessToken": "no-secret", "certificate": certificate,
+        });
+        assert_eq!(proxy.call("PUT", "/credentials", credentials.to_string()).status(), 200);
+    };
+    update(&long);
+    let before = proxy.log().matches("WARN").count();
+    assert_eq!(before, 2, "once each, and nothing of one that is good for an hour");
+    short["expiry"] = 1.into();
+    update(&short.to_string());
+    proxy.wait_for_log("Thu, 01 Jan 1970");
+    assert_eq!(proxy.log().matches("WARN").count(), 3);
+}
+
+#[test]
+fn a_trace_goes_on_with_its_request() {
+    let upstream = Upstream::start([Answer::new(200, &[("traceresponse", "00-b")], "")]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let response = proxy.exchange(format!(
+        "GET /api/queue/v1/x HTTP/1.1\r\nHost: x\r\ntraceparent: {parent}\r\n\
+         tracestate: congo=t61rcWkgMzE\r\n\r\n"
+    ));
+    let request = upstream.last_request();
+    assert_eq!(request.header("traceparent"), Some(parent));
+    assert_eq!(request.header("tracestate"), Some("congo=t61rcWkgMzE"));
+    assert_eq!(response.header("traceresponse"), Some("00-b"));
+}
+
+#[test]
+fn no_secret_is_said_to_machines_either_whatever_rust_log_asks_for() {
+    let upstream = Upstream::start([Answer::new(200, &[("Set-Cookie", "canary")], "canary")]);
+    let proxy = as_json(&upstream)
+        .env("TASKCLUSTER_ACCESS_TOKEN", "canary-token")
+        .env("TASKCLUSTER_CERTIFICATE", certificate(&["a:b"]).to_string())
+        .env("RUST_LOG", "trace,hyper=trace,hyper_util=trace,rustls=trace,mio=trace")
+        .start();
+    proxy.exchange(
+        "PUT /api/queue/v1/x?canary HTTP/1.1\r\nAuthorization: canary\r\nContent-Length: 6\r\n\r\n\
+         canary",
+    );
+    proxy.call("PUT", "/credentials", r#"{"clientId": "c", "accessToken": ["canary"]}"#);
+    proxy.call("PUT", "/credentials", r#"{"clientId": "c", "accessToken": "canary-new"}"#);
+    proxy.wait_for_log("PUT /credentials 200");
+    assert!(!proxy.log().contains("canary"), "{}", proxy.log());
+}
