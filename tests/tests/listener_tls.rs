@@ -103,6 +103,21 @@ fn a_handshake_keeps_nobody_waiting_and_has_to_end() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn a_stop_does_not_wait_for_handshakes() {
+    let folder = Folder::new();
+    let proxy = with_tls(Proxy::sandbox(), &folder, "127.0.0.1");
+    let proxy = proxy.args(["--drain-timeout", "5"]).start();
+    let mut silent = proxy.connect();
+    // By now that one was accepted, too.
+    assert!(get(&proxy, &folder).starts_with("HTTP/1.1 200 "));
+    proxy.signal("TERM");
+    let ended = proxy.wait();
+    assert!(ended.status.success(), "{ended:?}");
+    assert_eq!(silent.read_to_end(), b"");
+}
+
 #[test]
 fn a_new_certificate_takes_the_place_of_the_old_one() {
     let folder = Folder::new();
