@@ -13,13 +13,15 @@ pub(crate) enum Alphabet {
 /// The bytes that `text` stands for. `None`: it is not base64, or not the one form that encoding
 /// those bytes gives.
 pub(crate) fn decode(text: &str, alphabet: Alphabet) -> Option<Vec<u8>> {
-    let digits = match (alphabet, text.len() % 4) {
-        (Alphabet::Standard, 0) => text.strip_suffix("==").or(text.strip_suffix('=')),
-        // Half of the padding.
-        (Alphabet::Standard, 3) => text.strip_suffix('='),
-        _ => None,
+    let digits = match alphabet {
+        Alphabet::Standard => text.trim_end_matches('='),
+        Alphabet::UrlSafe => text,
+    };
+    // What is missing of four characters, or some of it.
+    let padding = text.len() - digits.len();
+    if padding > 0 && !(2..=4 - padding.min(4)).contains(&(digits.len() % 4)) {
+        return None;
     }
-    .unwrap_or(text);
     let mut bytes = Vec::with_capacity(digits.len() * 3 / 4);
     let (mut bits, mut count) = (0_u32, 0);
     for digit in digits.bytes() {
@@ -55,6 +57,25 @@ mod tests {
         GeneralPurposeConfig::new()
             .with_decode_padding_mode(base64::engine::DecodePaddingMode::Indifferent),
     );
+
+    #[test]
+    fn padding_may_be_short_but_not_long() {
+        for (text, expected) in [
+            ("AA", true),
+            ("AA=", true),
+            ("AA==", true),
+            ("AA===", false),
+            ("AAA=", true),
+            ("AAA==", false),
+            ("AAAA=", false),
+            ("A=", false),
+            ("=", false),
+            ("====", false),
+        ] {
+            assert_eq!(decode(text, Alphabet::Standard).is_some(), expected, "{text}");
+            assert_eq!(LENIENT.decode(text).is_ok(), expected, "{text}");
+        }
+    }
 
     proptest! {
         #[test]

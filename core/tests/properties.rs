@@ -10,6 +10,7 @@ use taskcluster_proxy_core::credentials::{
 use taskcluster_proxy_core::hawk::{
     AuthorizationHeader, HttpUrl, MAX_MATCH_LENGTH, MAX_SKEW, RequestLine, split_bewit,
 };
+use taskcluster_proxy_core::proxy::Destination;
 
 const NOW: Timestamp = Timestamp::from_secs(1_767_225_600);
 
@@ -87,6 +88,28 @@ proptest! {
         let mixed = other.replace(other_mac, one_mac);
         let mixed = check(&issuer, request.line(&mixed), NOW);
         prop_assert_eq!(reason(mixed), "Unauthorized: Bad mac");
+    }
+
+    /// Up to a fragment, which is for the client itself.
+    #[test]
+    fn the_path_goes_on_byte_for_byte(
+        service in "[a-z][a-z0-9-]{0,8}[a-z]",
+        host in "[a-z0-9]{1,9}(\\.[a-z0-9]{1,9}){1,3}",
+        rest in "/v1/[!-\"$-~é]{0,60}(\\?[!-\"$-~é]{0,40})?",
+        form in prop::sample::select(vec!["", "http://taskcluster", "HTTP://x:80"]),
+    ) {
+        prop_assume!(service != "bewit" && service != "credentials");
+        const ROOT_URL: &str = "https://tc.example.com";
+        let service = if service == "api" { "queue".to_owned() } else { service };
+        for (target, expected) in [
+            (format!("/api/{service}{rest}"), format!("{ROOT_URL}/api/{service}{rest}")),
+            (format!("/{service}{rest}"), format!("{ROOT_URL}/api/{service}{rest}")),
+            (format!("/{host}{rest}"), format!("https://{host}{rest}")),
+        ] {
+            let target = format!("{form}{target}");
+            let destination = Destination::of_target(&target)?;
+            prop_assert_eq!(destination.url(ROOT_URL), Some(expected));
+        }
     }
 
     /// Few letters and many stars, so that scopes often satisfy each other.

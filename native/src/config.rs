@@ -40,6 +40,8 @@ pub struct Config {
     pub admin: Option<AdminAddress>,
     /// What is logged, and how.
     pub logging: Logging,
+    /// The accessToken was given on the command line, which every local user can read.
+    pub token_is_visible: bool,
 }
 
 /// Where to listen over TCP.
@@ -137,6 +139,10 @@ pub struct Limits {
     /// How long requests in flight have to finish once the proxy is told to stop. Too short: they are
     /// cut off. Longer than whoever stops the proxy waits: it is killed instead.
     pub drain_timeout: Duration,
+    /// How many connections of clients are served at once; those beyond are answered 503. Too few: a
+    /// task that does much at once is turned away. Too many: descriptors and memory, some 200 KiB for
+    /// each that sends the largest heads, are used up.
+    pub max_connections: usize,
     /// How much of one request's body is kept so that it can be sent again, in bytes.
     pub replay_each: usize,
     /// The same for all requests together, in bytes.
@@ -152,6 +158,7 @@ impl Default for Limits {
             upstream_idle_timeout: Duration::from_secs(45),
             head_timeout: Duration::from_secs(60),
             drain_timeout: Duration::from_secs(30),
+            max_connections: 1000,
             replay_each: 1024 * 1024,
             replay_all: 4 * 1024 * 1024,
             retries: RetryPolicy::default(),

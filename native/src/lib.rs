@@ -21,6 +21,8 @@ pub mod http1;
 pub mod log;
 pub mod metrics;
 pub mod notify;
+mod own_body;
+pub mod process;
 pub mod reply;
 pub mod sandbox;
 pub mod server;

@@ -93,6 +93,14 @@ fn text_field(into: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> f
     }
 }
 
+/// Logs panics by where they happen alone: the message may hold what a request or its answer held.
+pub fn panics() {
+    std::panic::set_hook(Box::new(|panic| match panic.location() {
+        Some(place) => tracing::error!("a fault of this program, at {place}: please report it"),
+        None => tracing::error!("a fault of this program: please report it"),
+    }));
+}
+
 /// Says what is in force, so that a log tells how the proxy was started.
 pub fn announce(
     listeners: &Listeners,

@@ -18,7 +18,7 @@ use taskcluster_proxy::server::{
 use taskcluster_proxy::service::{Gates, Service};
 use taskcluster_proxy::stop::{self, End, Signals};
 use taskcluster_proxy::upstream::{Origin, ReplayBudget, Upstream};
-use taskcluster_proxy::{admin, expiry, health, log, task};
+use taskcluster_proxy::{admin, expiry, health, log, process, task};
 use taskcluster_proxy_core::proxy::HostPolicy;
 
 #[cfg(target_env = "musl")]
@@ -34,6 +34,14 @@ fn main() -> ExitCode {
         Err(error) => return fail(&error),
     };
     config.logging.clone().start();
+    log::panics();
+    process::keep_memory_private();
+    if config.token_is_visible {
+        tracing::warn!(
+            "--access-token shows the accessToken to every local user: give it in \
+             TASKCLUSTER_ACCESS_TOKEN, or by PUT /credentials"
+        );
+    }
     let inherited = Inherited::take();
     // One thread: one proxy serves one task, and what it does is wait (docs/performance.md).
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -50,6 +58,7 @@ fn main() -> ExitCode {
 
 async fn run(config: Config, inherited: Inherited) -> Result<End, Box<dyn std::error::Error>> {
     let limits = config.limits;
+    let most_connections = process::room_for_connections(limits.max_connections);
     let Opened { sandbox, root_url, mut credentials, file } = config.deployment.open().await?;
     let origin = Arc::new(Origin::of_root_url(&root_url));
     let hosts = Arc::new(HostPolicy::new(config.allowed_hosts, origin.bare_host()));
@@ -107,12 +116,11 @@ async fn run(config: Config, inherited: Inherited) -> Result<End, Box<dyn std::e
         upstream,
         replay,
         drain: Arc::clone(&drain),
-        metrics: Arc::clone(&metrics),
+        metrics,
         ids: Nonces::new()?,
     });
     notify::tell(State::Ready, &Process);
-    let serving =
-        server::serve(listeners, tls, admitter, service, Arc::clone(&drain), metrics, &limits);
+    let serving = server::serve(listeners, tls, admitter, service, &limits, most_connections);
     let end = stop::serve_until_told(serving, signals, &drain, limits.drain_timeout).await;
     Ok(end)
 }

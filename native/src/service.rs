@@ -4,16 +4,17 @@ use crate::access::Entry;
 use crate::clock::Nonces;
 use crate::credentials::{Lease, Store};
 use crate::diagnosis::diagnose;
-use crate::http1::{BodyError, Buffer, Framing, FramingError, HeadError, MAX_FIELDS};
-use crate::http1::{Piece, Request, Wire};
+use crate::http1::{BodyError, Buffer, FramingError, HeadError, MAX_FIELDS, Request, Wire};
 use crate::metrics::{self, Metrics, Outcome, Update};
+use crate::own_body::{
+    Failure, MAX_BEWIT_BODY, MAX_CREDENTIALS_BODY, discard, expect_method, read,
+};
 use crate::reply::{Head, Reader, Reply};
 use crate::server::{CredentialsGuard, Drain, Peer};
 use crate::upstream::{
     Body, Caller, DeliveryError, Origin, Outgoing, ReplayBudget, SendError, Taken, Target, Upstream,
 };
 use http::{Method, StatusCode};
-use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 use taskcluster_proxy_core::Timestamp;
@@ -22,17 +23,8 @@ use taskcluster_proxy_core::hawk::{HttpUrl, UrlError};
 use taskcluster_proxy_core::proxy::{
     Destination, Form, HostPolicy, ProxyError, ReplyHeaders, RootUrl, reject_browsers,
 };
-use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-/// The largest body of `POST /bewit`, in bytes.
-const MAX_BEWIT_BODY: usize = 64 * 1024;
-/// The largest body of `PUT /credentials`, in bytes.
-const MAX_CREDENTIALS_BODY: usize = 1024 * 1024;
-/// The largest body that is read although nobody wants it, in bytes.
-const MAX_DISCARDED: usize = 64 * 1024;
-/// How long that may take.
-const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a signed URL is valid.
 const BEWIT_LIFETIME: Duration = Duration::from_secs(60 * 60);
 
@@ -88,12 +80,6 @@ enum Route {
     Upstream(Target),
 }
 
-/// Why there is no answer, and how much of the request's body was taken until then.
-struct Failure {
-    error: ProxyError,
-    taken: Taken,
-}
-
 impl Service {
     /// Answers a request that `client` has sent the head of. There is always an answer, unless nobody
     /// waits for it: errors become one here and nowhere else.
@@ -128,9 +114,11 @@ impl Service {
             }
             Ok(Route::Bewit) => {
                 entry.service = metrics::Service::Bewit;
+                let body = bewit_body(client, request).await;
+                // Not before: a client that is slow to send it must not keep an update waiting.
                 let lease = self.store.lease().await;
                 let now = self.upstream.now(Form::Service);
-                let answered = bewit(client, request, &lease, now).await;
+                let answered = body.and_then(|body| Ok(bewit_of(&body, &lease, now)?));
                 return self.answer(client, request, answered, lease, entry).await;
             }
             // An update waits for all leases: it must not hold one itself.
@@ -153,12 +141,27 @@ impl Service {
             BodyError::Head(HeadError::Framing(FramingError::Coding)) => ProxyError::TransferCoding,
             error => ProxyError::Malformed(error.to_string()),
         };
+        self.dismiss(client, &error, false).await;
+    }
+
+    /// Tells a client that `most` others are served and there is no room for it.
+    pub async fn turn_away(&self, client: &mut Wire, most: usize) {
+        let reason = format!("{most} connections are open (--max-connections)");
+        self.dismiss(client, &ProxyError::Busy(reason), false).await;
+    }
+
+    /// Answers a request whose handling has failed, as far as the client does not know anything of it.
+    pub async fn apologise(&self, client: &mut Wire, request: &Request) {
+        self.dismiss(client, &ProxyError::Internal, request.method == Method::HEAD).await;
+    }
+
+    async fn dismiss(&self, client: &mut Wire, error: &ProxyError, bodiless: bool) {
         let mut entry = Entry::begin(&self.metrics, self.ids.next(), None);
         let lease = self.store.lease().await;
         let reader = Reader { request_id: entry.id(), http10: false, keep_alive: false };
-        let reply = Reply::error(&error);
+        let reply = Reply::error(error);
         (entry.status, entry.note) = (reply.status.as_u16(), Some(error.to_string()));
-        entry.outcome = match reply.send(client, &lease, reader, false).await {
+        entry.outcome = match reply.send(client, &lease, reader, bodiless).await {
             Ok(_) => Outcome::Complete,
             Err(_) => Outcome::Gone,
         };
@@ -324,15 +327,9 @@ fn authority(target: &str) -> Option<&str> {
     rest.split(['/', '?', '#']).next()
 }
 
-async fn bewit(
-    client: &mut Wire,
-    request: &Request,
-    lease: &Lease,
-    now: Timestamp,
-) -> Result<(Reply, String), Failure> {
+async fn bewit_body(client: &mut Wire, request: &Request) -> Result<Zeroizing<Vec<u8>>, Failure> {
     expect_method(client, request, "POST", "/bewit").await?;
-    let body = read(client, request, MAX_BEWIT_BODY).await?;
-    Ok(bewit_of(&body, lease, now)?)
+    read(client, request, MAX_BEWIT_BODY).await
 }
 
 fn bewit_of(body: &[u8], lease: &Lease, now: Timestamp) -> Result<(Reply, String), ProxyError> {
@@ -341,96 +338,4 @@ fn bewit_of(body: &[u8], lease: &Lease, now: Timestamp) -> Result<(Reply, String
     let url = HttpUrl::parse(text)?;
     let signed = lease.signer.bewit(&url, now.plus(BEWIT_LIFETIME))?;
     Ok((Reply::see_other(signed), url.host().to_owned()))
-}
-
-/// Found when all of the request was there.
-impl From<ProxyError> for Failure {
-    fn from(error: ProxyError) -> Self {
-        Self { error, taken: Taken::All }
-    }
-}
-
-async fn expect_method(
-    client: &mut Wire,
-    request: &Request,
-    allow: &'static str,
-    endpoint: &'static str,
-) -> Result<(), Failure> {
-    if request.method == allow {
-        return Ok(());
-    }
-    let method = request.method.to_string();
-    let taken = discard(client, request).await;
-    Err(Failure { error: ProxyError::Method { endpoint, allow, method }, taken })
-}
-
-/// The whole body, if it is no longer than `limit`. Wiped when dropped: it may be credentials.
-async fn read(
-    client: &mut Wire,
-    request: &Request,
-    limit: usize,
-) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let too_large = |taken| Failure { error: ProxyError::TooLarge { limit }, taken };
-    let broken = |error: BodyError| Failure {
-        error: ProxyError::Body(error.to_string()),
-        taken: Taken::Part,
-    };
-    // Room for all of it: a copy that grows leaves others behind.
-    let mut body = Zeroizing::new(Vec::new());
-    if let Framing::Length(length) = request.framing {
-        match usize::try_from(length) {
-            Ok(length) if length <= limit => body.reserve_exact(length),
-            _ if request.expects_continue => return Err(too_large(Taken::Nothing)),
-            _ => return Err(too_large(Taken::Part)),
-        }
-    }
-    if request.expects_continue {
-        client.begin_continue();
-        let told = poll_fn(|context| client.poll_flush(context)).await;
-        told.map_err(|error| broken(error.into()))?;
-    }
-    while let Piece::Data = poll_fn(|context| client.poll_piece(context)).await.map_err(broken)? {
-        let piece = client.piece();
-        if body.len() + piece.len() > limit {
-            return Err(too_large(Taken::Part));
-        }
-        if body.len() + piece.len() > body.capacity() {
-            let mut larger = Zeroizing::new(Vec::with_capacity(2 * (body.len() + piece.len())));
-            larger.extend_from_slice(&body);
-            body = larger;
-        }
-        body.extend_from_slice(piece);
-        let length = piece.len();
-        client.consume_secret(length);
-    }
-    Ok(body)
-}
-
-/// Takes a body that nobody wants, if it is small and comes soon: then the client can go on using
-/// its connection.
-async fn discard(client: &mut Wire, request: &Request) -> Taken {
-    match request.framing {
-        Framing::Empty => return Taken::All,
-        _ if request.expects_continue => return Taken::Nothing,
-        Framing::Length(length) if length > MAX_DISCARDED as u64 => return Taken::Part,
-        _ => {}
-    }
-    let mut left = MAX_DISCARDED;
-    let discarded = timeout(
-        DISCARD_TIMEOUT,
-        poll_fn(|context| {
-            loop {
-                match std::task::ready!(client.poll_piece(context)) {
-                    Ok(Piece::End) => return std::task::Poll::Ready(Taken::All),
-                    Ok(Piece::Data) if client.piece().len() <= left => {
-                        let length = client.piece().len();
-                        left -= length;
-                        client.consume(length);
-                    }
-                    Ok(Piece::Data) | Err(_) => return std::task::Poll::Ready(Taken::Part),
-                }
-            }
-        }),
-    );
-    discarded.await.unwrap_or(Taken::Part)
 }

@@ -120,11 +120,11 @@ impl Proxy {
         kib * 1024
     }
 
-    /// How many descriptors it has open.
+    /// How many descriptors it has open. Only root can tell: the proxy keeps its own to itself.
     #[cfg(target_os = "linux")]
     pub fn descriptors(&self) -> usize {
         let open = std::fs::read_dir(format!("/proc/{}/fd", self.id()));
-        open.expect("the proxy runs").count()
+        open.expect("the proxy runs, and the story is told by root").count()
     }
 
     /// Waits until it has no more descriptors open than so many. Nobody is told when it has closed

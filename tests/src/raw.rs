@@ -76,6 +76,14 @@ impl Connection {
         self.stream.get_mut().write_all(bytes.as_ref())
     }
 
+    /// Sends zeros until nobody has taken any for half a second.
+    pub fn send_until_blocked(&mut self) {
+        let stream = self.stream.get_mut();
+        stream.set_write_timeout(Some(DEADLINE / 60)).expect("sockets have timeouts");
+        while stream.write(&[0; 64 * 1024]).is_ok() {}
+        stream.set_write_timeout(Some(DEADLINE)).expect("sockets have timeouts");
+    }
+
     /// Says that nothing more will be sent.
     pub fn finish_sending(&mut self) {
         self.stream.get_ref().shutdown(Shutdown::Write).expect("a socket can be half closed");

@@ -37,6 +37,8 @@ pub struct TlsBuilder {
     address: SocketAddr,
     behind_proxy: bool,
     http2: bool,
+    /// The years that the certificate is valid from and to.
+    valid: [i32; 2],
 }
 
 /// What one connection needs.
@@ -58,7 +60,8 @@ impl Tls {
     /// With a certificate for this host name or address.
     pub fn for_host(host: &str) -> TlsBuilder {
         let address = (Ipv4Addr::LOCALHOST, 0).into();
-        TlsBuilder { host: host.to_owned(), address, behind_proxy: false, http2: false }
+        let (behind_proxy, http2, valid) = (false, false, [1975, 4096]);
+        TlsBuilder { host: host.to_owned(), address, behind_proxy, http2, valid }
     }
 
     /// Where it listens.
@@ -94,6 +97,12 @@ impl TlsBuilder {
     /// Plays the HTTP proxy, too, that leads there: TLS starts after a CONNECT, to wherever.
     pub fn behind_proxy(mut self) -> Self {
         self.behind_proxy = true;
+        self
+    }
+
+    /// With a certificate that is valid from the beginning of one year to that of another one.
+    pub fn valid(mut self, years: [i32; 2]) -> Self {
+        self.valid = years;
         self
     }
 
@@ -139,22 +148,28 @@ impl TlsBuilder {
     /// A certificate that vouches for itself, and where it lies.
     fn certify(&self) -> (TlsAcceptor, PathBuf) {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let made = rcgen::generate_simple_self_signed([self.host.clone()])
+        let mut params = rcgen::CertificateParams::new([self.host.clone()])
             .expect("there can be a certificate for the host");
-        let key = made.signing_key.serialize_der().try_into().expect("a key is a key");
+        [params.not_before, params.not_after] =
+            self.valid.map(|year| rcgen::date_time_ymd(year, 1, 1));
+        // By which a root is found.
+        params.distinguished_name.push(rcgen::DnType::CommonName, self.host.as_str());
+        let signing_key = rcgen::KeyPair::generate().expect("there are keys");
+        let cert = params.self_signed(&signing_key).expect("a key signs");
+        let key = signing_key.serialize_der().try_into().expect("a key is a key");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .expect("the defaults are possible")
             .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key)
+            .with_single_cert(vec![cert.der().clone()], key)
             .expect("the key fits the certificate");
         config.alpn_protocols =
             vec![if self.http2 { b"h2".to_vec() } else { b"http/1.1".to_vec() }];
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("taskcluster-proxy-tests-{}-{number}.pem", std::process::id());
         let authority = std::env::temp_dir().join(name);
-        std::fs::write(&authority, made.cert.pem()).expect("there is a place for temporary files");
+        std::fs::write(&authority, cert.pem()).expect("there is a place for temporary files");
         (Arc::new(config).into(), authority)
     }
 }

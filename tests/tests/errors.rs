@@ -49,12 +49,25 @@ fn a_certificate_that_does_not_hold() {
     let upstream = Upstream::start([Answer::status(200)]);
     let trusted = Tls::for_host("localhost").start(&upstream);
     let other = Tls::for_host("elsewhere.example.test").start(&upstream);
-    for (tls, authority) in [(&trusted, &other), (&other, &other)] {
+    let old = Tls::for_host("localhost").valid([2001, 2002]).start(&upstream);
+    let young = Tls::for_host("localhost").valid([3001, 3002]).start(&upstream);
+    for (tls, authority, why) in [
+        (&trusted, &other, "nobody who is trusted has issued"),
+        (&other, &other, "is for another name"),
+        (&old, &old, "has expired"),
+        (&young, &young, "is not yet valid"),
+    ] {
         let origin = format!("https://localhost:{}", tls.address().port());
-        let proxy = Proxy::in_front_of(&origin).env("SSL_CERT_FILE", authority.authority()).start();
+        let proxy = Proxy::in_front_of(&origin)
+            .env("SSL_CERT_FILE", authority.authority())
+            .args(["--log-level", "debug"])
+            .start();
         let message = proxy.get("/api/queue/v1/x").refusal(502, "UpstreamUnreachable");
         let expected = format!("no answer from {origin}: cannot connect: TLS: ");
-        assert!(message.starts_with(&expected) && message.contains("certificate"), "{message}");
+        assert!(message.starts_with(&expected) && message.contains(why), "{message}");
+        // It would be the same the next time. What comes of it is logged last.
+        proxy.wait_for_log(" 502 ");
+        assert!(!proxy.log().contains("trying again"), "{}", proxy.log());
     }
     assert_eq!(upstream.connections(), 0);
 }

@@ -2,6 +2,7 @@
 //! happens, metrics and fields of the log are all told.
 
 use serde_json::Value;
+use std::path::Path;
 use std::process::Command;
 use stories::{Answer, Proxy, Upstream, certificate, request};
 
@@ -112,4 +113,24 @@ fn without_after(line: &str, start: &str, end: &str) -> String {
         end => after.find(end).map_or("", |at| &after[at..]),
     };
     format!("{before}{start}{kept}")
+}
+
+/// Of each claim the test is there that is said to show it.
+#[test]
+fn the_tests_that_security_names_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let text = std::fs::read_to_string(root.join("SECURITY.md")).expect("it is there");
+    let mut count = 0;
+    for quoted in text.split('`').skip(1).step_by(2) {
+        if let Some((file, test)) = quoted.split_once("::") {
+            let story = root.join("tests/tests").join(file).with_extension("rs");
+            let story = std::fs::read_to_string(story).expect("a file of stories");
+            assert!(story.contains(&format!("\nfn {test}() {{")), "{quoted}");
+            count += 1;
+        } else if quoted.ends_with(".rs") {
+            assert!(root.join(quoted).is_file(), "{quoted}");
+            count += 1;
+        }
+    }
+    assert!(count > 30, "{count}");
 }

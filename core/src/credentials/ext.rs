@@ -5,14 +5,15 @@ use crate::json::{JsonError, Object, Value, parse_object};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::fmt;
+use zeroize::Zeroizing;
 
 /// What goes along with a signature as application data: base64 of a JSON object with the
 /// certificate and the authorizedScopes, each only where it applies.
 pub(super) struct Ext {
     /// `None`: there is neither.
-    full: Option<String>,
+    full: Option<Zeroizing<String>>,
     /// With the scopes left out that others satisfy; `None` where there are none such.
-    reduced: Option<String>,
+    reduced: Option<Zeroizing<String>>,
 }
 
 impl Ext {
@@ -34,8 +35,8 @@ impl Ext {
         what: &'static str,
         length: impl Fn(Option<&str>) -> usize,
     ) -> Result<Option<&str>, SignError> {
-        let full = self.full.as_deref();
-        let shortest = self.reduced.as_deref().or(full);
+        let full = self.full.as_ref().map(|ext| ext.as_str());
+        let shortest = self.reduced.as_ref().map(|ext| ext.as_str()).or(full);
         match [full, shortest].into_iter().find(|ext| length(*ext) <= MAX_MATCH_LENGTH) {
             Some(ext) => Ok(ext),
             None => Err(SignError::TooLong {
@@ -61,14 +62,19 @@ impl fmt::Debug for Ext {
 fn encode(
     certificate: Option<&Certificate>,
     authorized_scopes: Option<&[Scope]>,
-) -> Option<String> {
-    let mut json = String::new();
+) -> Option<Zeroizing<String>> {
+    // Room for all of it: a copy that grows leaves others behind.
+    let scopes =
+        certificate.map(Certificate::scopes).into_iter().chain(authorized_scopes).flatten();
+    let length: usize = scopes.map(|scope| 3 + 2 * scope.as_str().len()).sum();
+    let mut json = Zeroizing::new(String::with_capacity(LENGTH_WITHOUT_SCOPES + length));
     if let Some(certificate) = certificate {
         json.push_str("{\"certificate\":");
         certificate.push_json(&mut json);
     }
     if let Some(scopes) = authorized_scopes {
-        json.push(if json.is_empty() { '{' } else { ',' });
+        let first = json.is_empty();
+        json.push(if first { '{' } else { ',' });
         json.push_str("\"authorizedScopes\":");
         scope::push_json(&mut json, scopes);
     }
@@ -76,8 +82,11 @@ fn encode(
         return None;
     }
     json.push('}');
-    Some(STANDARD.encode(json))
+    Some(Zeroizing::new(STANDARD.encode(json.as_bytes())))
 }
+
+/// Enough for all that is not a scope in the JSON of a certificate, in bytes.
+const LENGTH_WITHOUT_SCOPES: usize = 1024;
 
 /// What a server finds in `ext`.
 pub(super) struct Received {

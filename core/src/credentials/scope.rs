@@ -215,6 +215,23 @@ mod tests {
     }
 
     proptest! {
+        /// By the definition, written once more: what is asked for is granted before as after.
+        #[test]
+        fn reduction_grants_the_same(
+            texts in prop::collection::vec("[ab*]{0,4}", 0..12),
+            asked in prop::collection::vec("[ab*]{0,5}", 32),
+        ) {
+            let all = scopes(&texts.iter().map(String::as_str).collect::<Vec<_>>());
+            let reduced = reduce_scopes(&all);
+            for asked in asked {
+                let granted = |held: &[Scope]| held.iter().any(|held| match held.0.split_at_checked(held.0.len().wrapping_sub(1)) {
+                    Some((prefix, "*")) => asked.get(..prefix.len()) == Some(prefix),
+                    _ => held.0 == asked,
+                });
+                prop_assert_eq!(granted(&all), granted(&reduced), "{} of {:?}", asked, all);
+            }
+        }
+
         /// Few letters, so that scopes often satisfy each other.
         #[test]
         fn reduction_is_lossless_and_minimal(texts in prop::collection::vec("[ab*]{0,4}", 0..12)) {

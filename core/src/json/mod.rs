@@ -10,6 +10,8 @@ mod write;
 pub(crate) use read::{parse, parse_object};
 pub(crate) use write::{push_array, push_string};
 
+use zeroize::Zeroize as _;
+
 /// Why a JSON text is not what it has to be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -57,6 +59,24 @@ pub(crate) enum Value {
 #[cfg_attr(test, derive(Debug, PartialEq))]
 pub(crate) struct Object(Vec<(String, Value)>);
 
+/// Nobody knows yet which of the members that are left was a secret.
+impl Drop for Object {
+    fn drop(&mut self) {
+        self.0.iter_mut().for_each(|(_, value)| value.wipe());
+    }
+}
+
+impl Value {
+    fn wipe(&mut self) {
+        match self {
+            Self::String(text) => text.zeroize(),
+            Self::Array(items) => items.iter_mut().for_each(Self::wipe),
+            // An object does it when it is dropped.
+            Self::Object(_) | Self::Null | Self::Bool | Self::Number(_) => {}
+        }
+    }
+}
+
 impl Object {
     /// Of members of the same name the last one counts, as for most readers.
     pub(crate) fn get(&self, name: &str) -> Option<&Value> {
@@ -66,7 +86,13 @@ impl Object {
     pub(crate) fn remove(&mut self, name: &str) -> Option<Value> {
         let at = self.0.iter().rposition(|(known, _)| known == name)?;
         let (_, value) = self.0.remove(at);
-        self.0.retain(|(known, _)| known != name);
+        self.0.retain_mut(|(known, value)| {
+            let other = known != name;
+            if !other {
+                value.wipe();
+            }
+            other
+        });
         Some(value)
     }
 }

@@ -2,6 +2,8 @@
 //! no comments, no lone surrogates.
 
 use super::{JsonError, Object, Value, kind};
+use std::mem;
+use zeroize::Zeroizing;
 
 /// How deep arrays and objects may lie in each other. Taskcluster's lie three deep; what is deeper
 /// is an attack on the stack.
@@ -23,6 +25,17 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Value, JsonError> {
         Some(value) if reader.next_token().is_none() => Ok(value),
         _ => Err(position(bytes, reader.at)),
     }
+}
+
+/// How much comes before the quotation mark that ends a string, escapes and all.
+fn length_of_string(text: &str) -> usize {
+    let mut escaped = false;
+    let end = text.bytes().position(|byte| {
+        let ends = byte == b'"' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        ends
+    });
+    end.unwrap_or(0)
 }
 
 fn position(bytes: &[u8], at: usize) -> JsonError {
@@ -54,7 +67,7 @@ impl<'a> Reader<'a> {
     }
 
     fn object(&mut self, depth: usize) -> Option<Object> {
-        let mut members = Vec::new();
+        let mut object = Object::default();
         self.expect("{")?;
         if self.next_token()? != b'}' {
             loop {
@@ -62,7 +75,7 @@ impl<'a> Reader<'a> {
                 let name = self.string()?;
                 self.next_token()?;
                 self.expect(":")?;
-                members.push((name, self.value(depth)?));
+                object.0.push((name, self.value(depth)?));
                 match self.next_token()? {
                     b',' => self.at += 1,
                     _ => break,
@@ -70,7 +83,7 @@ impl<'a> Reader<'a> {
             }
         }
         self.expect("}")?;
-        Some(Object(members))
+        Some(object)
     }
 
     fn array(&mut self, depth: usize) -> Option<Vec<Value>> {
@@ -91,7 +104,9 @@ impl<'a> Reader<'a> {
 
     fn string(&mut self) -> Option<String> {
         self.expect("\"")?;
-        let mut string = String::new();
+        // Room for all of it, as a copy that grows leaves others behind; and wiped if it has no end.
+        let length = self.text.get(self.at..).map_or(0, length_of_string);
+        let mut string = Zeroizing::new(String::with_capacity(length));
         loop {
             let rest = self.text.get(self.at..)?;
             let plain = rest.find(|c| c < ' ' || c == '"' || c == '\\').unwrap_or(rest.len());
@@ -100,7 +115,7 @@ impl<'a> Reader<'a> {
             match self.peek()? {
                 b'"' => {
                     self.at += 1;
-                    return Some(string);
+                    return Some(mem::take(&mut *string));
                 }
                 b'\\' => {
                     self.at += 1;
@@ -264,9 +279,10 @@ mod tests {
     fn sorted(value: Value) -> Value {
         match value {
             Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),
-            Value::Object(Object(members)) => {
+            Value::Object(mut object) => {
+                let members = mem::take(&mut object.0).into_iter();
                 let members: BTreeMap<_, _> =
-                    members.into_iter().map(|(name, value)| (name, sorted(value))).collect();
+                    members.map(|(name, value)| (name, sorted(value))).collect();
                 Value::Object(Object(members.into_iter().collect()))
             }
             other => other,

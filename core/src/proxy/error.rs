@@ -94,6 +94,9 @@ pub enum ProxyError {
         /// What took how long.
         reason: String,
     },
+    /// More is asked of the proxy at once than it takes.
+    #[error("the proxy is busy: {0}: try again later, with fewer requests at once")]
+    Busy(String),
     /// A fault of the proxy's own.
     #[error("the proxy failed to handle this request; its log says more")]
     Internal,
@@ -153,6 +156,7 @@ impl ProxyError {
             | Self::Malformed(_) => (400, "InputError"),
             Self::Unreachable { .. } => (502, "UpstreamUnreachable"),
             Self::TimedOut { .. } => (504, "UpstreamTimedOut"),
+            Self::Busy(_) => (503, "Busy"),
             Self::Internal => (500, "InternalServerError"),
         }
     }

@@ -167,6 +167,34 @@ mod tests {
     }
 
     proptest! {
+        /// Whatever the policy, and however long attempts take.
+        #[test]
+        fn a_series_of_attempts_is_bounded(
+            retries in 0u32..20,
+            base in 0u64..10_000,
+            budget in 0u64..100_000,
+            attempts in prop::collection::vec((0u64..5_000, 0f32..1.0, any::<bool>()), 64),
+        ) {
+            let [base, budget] = [base, budget].map(Duration::from_millis);
+            let policy = RetryPolicy { retries, base, budget };
+            // Since the first failure: the first attempt itself may take as long as it likes.
+            let mut since = Duration::ZERO;
+            let mut count = 0;
+            for (took, jitter, answered) in attempts {
+                count += 1;
+                since += if count == 1 { Duration::ZERO } else { Duration::from_millis(took) };
+                let busy = Outcome::Answered(StatusCode::SERVICE_UNAVAILABLE);
+                let outcome = if answered { busy } else { Outcome::Broken };
+                match policy.decide(count, since, outcome, Repeatable::Yes, jitter) {
+                    Decision::Deliver => break,
+                    Decision::RetryAfter(delay) => since += delay,
+                }
+                // None begins after that.
+                prop_assert!(since < budget);
+            }
+            prop_assert!(count <= 1 + retries);
+        }
+
         #[test]
         fn bounds_hold(attempt in 1u32.., since in 0u64..100_000, jitter: f32) {
             let since = Duration::from_millis(since);

@@ -49,13 +49,7 @@ fn explain(root_url: &RootUrl, error: &CallError, report: &mut Report) {
     match error {
         CallError::Send(SendError::Untrusted(reason)) => {
             report.fail("root url", format!("{root_url} shows a certificate that does not hold"));
-            report.fail(
-                "tls",
-                format!(
-                    "{reason}: if that is right, name a file with the root certificate to trust \
-                     in SSL_CERT_FILE"
-                ),
-            );
+            report.fail("tls", reason);
         }
         error => {
             report.fail(

@@ -150,6 +150,13 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "seconds", verbatim_doc_comment, help_heading = LIMITS)]
     pub(super) head_timeout: Option<OsString>,
 
+    /// Serve this many connections at once; the
+    /// next ones are answered 503. Fewer where the
+    /// limit of open files is lower than twice
+    /// that. [default 1000]
+    #[arg(long, value_name = "number", verbatim_doc_comment, help_heading = LIMITS)]
+    pub(super) max_connections: Option<OsString>,
+
     /// Keep idle connections to upstreams this
     /// long; 0 for not at all. [default 45]
     #[arg(long, value_name = "seconds", verbatim_doc_comment, help_heading = LIMITS)]

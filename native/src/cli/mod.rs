@@ -97,6 +97,7 @@ fn config(arguments: Arguments, env: &impl Environment) -> Result<Config, CliErr
         limits: limits(given)?,
         admin,
         logging,
+        token_is_visible: given.access_token.as_ref().is_some_and(|token| !token.is_empty()),
         deployment: deployment(arguments, env)?,
     })
 }
@@ -162,10 +163,13 @@ fn limits(given: &Arguments) -> Result<Limits, CliError> {
     let budget = value::read("--retry-budget", &given.retry_budget, value::retry_budget)?;
     let each = value::read("--replay-buffer", &given.replay_buffer, value::kib)?;
     let all = value::read("--replay-total", &given.replay_total, value::kib)?;
+    let connections = &given.max_connections;
+    let connections = value::read("--max-connections", connections, value::connections)?;
     let default = Limits::default();
     Ok(Limits {
         connect_timeout: connect.unwrap_or(default.connect_timeout),
         head_timeout: head.unwrap_or(default.head_timeout),
+        max_connections: connections.unwrap_or(default.max_connections),
         upstream_idle_timeout: idle.unwrap_or(default.upstream_idle_timeout),
         drain_timeout: drain.unwrap_or(default.drain_timeout),
         replay_each: each.unwrap_or(default.replay_each),

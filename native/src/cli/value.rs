@@ -31,6 +31,9 @@ const MOST_KIB: usize = 1024 * 1024;
 /// What fits the system's type.
 const MOST_DESCRIPTOR: u32 = i32::MAX as u32;
 
+/// Each has two descriptors: more than any limit of open files allows is a mistake.
+const MOST_CONNECTIONS: usize = 1_000_000;
+
 /// What `parse` makes of the value of `option`, where there is one.
 pub(super) fn read<T>(
     option: &'static str,
@@ -191,6 +194,15 @@ pub(super) fn descriptor(option: &'static str, text: &str) -> Result<u32, CliErr
     let number = text.parse().ok().filter(|number| *number <= MOST_DESCRIPTOR && is_digits(text));
     number.ok_or_else(|| {
         let expected = "expected the number of an open file descriptor, such as 3";
+        CliError::invalid(option, format!("{expected}, found \"{}\"", printable(text)))
+    })
+}
+
+/// How many connections to serve at once.
+pub(super) fn connections(option: &'static str, text: &str) -> Result<usize, CliError> {
+    let number = text.parse().ok().filter(|_| is_digits(text));
+    number.filter(|number| (1..=MOST_CONNECTIONS).contains(number)).ok_or_else(|| {
+        let expected = format!("expected a number of connections from 1 to {MOST_CONNECTIONS}");
         CliError::invalid(option, format!("{expected}, found \"{}\"", printable(text)))
     })
 }

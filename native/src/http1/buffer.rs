@@ -48,9 +48,12 @@ impl Buffer {
 
     /// As [`consume`](Self::consume), for what must not stay in memory.
     pub fn consume_secret(&mut self, count: usize) {
-        let end = self.end.min(self.start + count);
-        if let Some(bytes) = self.block.as_deref_mut().and_then(|b| b.get_mut(self.start..end)) {
-            bytes.zeroize();
+        let used = self.end.min(self.start + count);
+        if let Some(block) = self.block.as_deref_mut() {
+            // All that is not to be used: what was moved to make room is there twice.
+            for range in [0..used, self.end..Self::SIZE] {
+                block.get_mut(range).unwrap_or_default().zeroize();
+            }
         }
         self.consume(count);
     }
@@ -134,5 +137,19 @@ mod tests {
         buffer.consume_secret(9);
         assert_eq!(buffer.bytes(), b", more");
         assert_eq!(buffer.block.as_deref().unwrap()[..9], [0; 9]);
+    }
+
+    #[tokio::test]
+    async fn secrets_that_were_moved_are_wiped_where_they_were() {
+        let mut buffer = Buffer::default();
+        let secret = [vec![1; Buffer::SIZE - 4], vec![7; 4]].concat();
+        fill(&mut buffer, &secret).await;
+        buffer.consume(Buffer::SIZE - 4);
+        fill(&mut buffer, b"more").await;
+        assert_eq!(buffer.bytes(), [7, 7, 7, 7, b'm', b'o', b'r', b'e']);
+        buffer.consume_secret(4);
+        let block = buffer.block.as_deref().unwrap();
+        assert!(!block.contains(&7) && !block.contains(&1));
+        assert_eq!(buffer.bytes(), b"more");
     }
 }

@@ -16,6 +16,8 @@ pub struct Encoder {
     finished: bool,
     /// Whether any byte of the message has left.
     sent: bool,
+    /// Whether another message follows, to the same request.
+    interim: bool,
 }
 
 const LINE_END: &[u8] = b"\r\n";
@@ -36,6 +38,7 @@ impl Default for Encoder {
             chunk: 0,
             finished: true,
             sent: false,
+            interim: false,
         }
     }
 }
@@ -45,7 +48,32 @@ impl Encoder {
     /// hold another message, one without a body, that is not yet written.
     pub fn begin(&mut self, framing: Framing) -> &mut Vec<u8> {
         (self.framing, self.chunk, self.finished, self.sent) = (framing, 0, false, false);
+        self.interim = false;
         &mut self.ahead
+    }
+
+    /// Begins a message that has no body and that another one follows, to the same request.
+    pub fn begin_interim(&mut self) -> &mut Vec<u8> {
+        self.begin(Framing::Empty);
+        self.interim = true;
+        &mut self.ahead
+    }
+
+    /// Says that the message before has ended: what is written next is for another request.
+    pub fn rest(&mut self) {
+        (self.sent, self.interim) = (false, false);
+    }
+
+    /// Takes back the message that was begun since it [rests](Self::rest), if there is one. `false`:
+    /// some of it has left, and it cannot be taken back.
+    pub fn take_back(&mut self) -> bool {
+        let possible = self.written == 0 && (self.interim || !self.sent);
+        if possible {
+            self.ahead.clear();
+            (self.framing, self.chunk, self.finished) = (Framing::Empty, 0, true);
+            self.rest();
+        }
+        possible
     }
 
     /// Whether any byte of the message has left.
@@ -214,6 +242,31 @@ mod tests {
         let expected = [b"head ", chunks.concat().as_slice(), b"0\r\nX-Sum: 1\r\n\r\n"].concat();
         assert_eq!(chunked.len(), expected.len());
         assert!(chunked == expected);
+    }
+
+    #[tokio::test]
+    async fn what_has_left_cannot_be_taken_back() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut peer = listener.accept().await.unwrap().0;
+        let (mut stream, mut encoder) = (Stream::Tcp(client), Encoder::default());
+        assert!(encoder.take_back());
+        encoder.begin(Framing::Length(1)).extend_from_slice(b"never ");
+        assert!(encoder.take_back());
+        encoder.begin_interim().extend_from_slice(b"continue ");
+        poll_fn(|context| encoder.poll_flush(context, &mut stream)).await.unwrap();
+        encoder.begin(Framing::Length(1)).extend_from_slice(b"nor this ");
+        assert!(encoder.take_back());
+        encoder.begin(Framing::Empty).extend_from_slice(b"answer");
+        let none = Fields::default();
+        poll_fn(|context| encoder.poll_finish(context, &mut stream, &none)).await.unwrap();
+        assert!(!encoder.take_back());
+        encoder.rest();
+        assert!(encoder.take_back());
+        drop(stream);
+        let mut all = Vec::new();
+        peer.read_to_end(&mut all).await.unwrap();
+        assert_eq!(all, b"continue answer");
     }
 
     #[tokio::test]

@@ -157,8 +157,15 @@ impl Answer {
             }
         }
         let status = head.code.unwrap_or_default();
+        if status < 100 {
+            // RFC 9110 section 15: nobody could tell what it means, or read it as three digits.
+            return Err(HeadError::Malformed("invalid status line"));
+        }
         let framing = noted.framing()?;
-        fields.push_length(&noted);
+        if status != 204 {
+            // RFC 9110 section 8.6: whoever believes it would wait for a body there.
+            fields.push_length(&noted);
+        }
         let framing = match (bodiless, status) {
             (true, _) | (_, 100..=199 | 204 | 304) => Framing::Empty,
             _ => framing.unwrap_or(Framing::UntilClose),
@@ -170,6 +177,9 @@ impl Answer {
             framing,
             keep_alive: hop.keep_alive(http10)
                 && framing != Framing::UntilClose
+                // HTTP/1.0 knows no chunks: who is behind may take something else for the end (RFC
+                // 9112 section 6.1).
+                && !(http10 && framing == Framing::Chunked)
                 && !noted.is_ambiguous(),
         };
         Ok(Some((answer, length)))
@@ -352,6 +362,8 @@ mod tests {
             let length = answer.fields.get("content-length");
             assert_eq!(length.is_some(), head.contains("Length"), "{head}");
         }
+        let nothing = answer("HTTP/1.1 204 \r\nContent-Length: 3\r\n\r\n");
+        assert_eq!((nothing.fields.as_bytes(), nothing.framing), (&b""[..], Framing::Empty));
     }
 
     #[test]
@@ -370,6 +382,17 @@ mod tests {
         }
         assert_eq!(answer("HTTP/1.1 200 OK\r\n\r\n").framing, Framing::UntilClose);
         assert!(!answer("HTTP/1.1 200 OK\r\n\r\n").keep_alive);
+        let chunks = "Connection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n";
+        assert!(answer(&format!("HTTP/1.1 200 OK\r\n{chunks}")).keep_alive);
+        assert!(!answer(&format!("HTTP/1.0 200 OK\r\n{chunks}")).keep_alive);
+    }
+
+    #[test]
+    fn statuses_that_are_none() {
+        for status in ["000", "042", "099", "20", "1000", "2 0", "-10"] {
+            let head = format!("HTTP/1.1 {status} OK\r\n\r\n");
+            assert!(Answer::parse(head.as_bytes(), false).is_err(), "{status}");
+        }
     }
 
     #[test]

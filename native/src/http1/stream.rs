@@ -3,9 +3,7 @@ use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-#[cfg(unix)]
-use tokio::io::Interest;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
@@ -58,6 +56,21 @@ impl Stream {
             Some(stream) => stream.peek(&mut [0]).await,
             None => Ok(0),
         }
+    }
+
+    /// Waits until there is something to read, and tells whether the other side has ended.
+    ///
+    /// # Errors
+    ///
+    /// The connection broke.
+    pub async fn is_read_closed(&self) -> io::Result<bool> {
+        let ready = match self {
+            Self::Tcp(stream) => stream.ready(Interest::READABLE).await?,
+            Self::Tls(stream) => stream.get_ref().0.ready(Interest::READABLE).await?,
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.ready(Interest::READABLE).await?,
+        };
+        Ok(ready.is_read_closed())
     }
 }
 

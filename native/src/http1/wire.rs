@@ -1,8 +1,11 @@
 use super::{Answer, Buffer, Decoder, Encoder, Fields, Framing, HeadError, MalformedBody, Request};
 use super::{Step, Stream};
 use std::io;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep};
 
 /// A connection: one message is read from it and one written to it at a time.
 #[derive(Debug)]
@@ -17,6 +20,8 @@ pub struct Wire {
     /// then, and a body that is cut short like a complete one.
     broken: bool,
     traffic: Traffic,
+    /// When to look again whether the other side is gone, while nothing is read.
+    probe: Option<Pin<Box<Sleep>>>,
 }
 
 /// How much of bodies went over a connection so far, in bytes.
@@ -34,6 +39,9 @@ impl Traffic {
         Self { received: self.received - earlier.received, sent: self.sent - earlier.sent }
     }
 }
+
+/// So often it is looked whether a connection that is not read from has ended: nothing else tells.
+const PROBE: Duration = Duration::from_secs(2);
 
 /// What comes next of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +85,7 @@ impl Wire {
             looked_at: 0,
             broken: false,
             traffic: Traffic::default(),
+            probe: None,
         }
     }
 
@@ -104,6 +113,7 @@ impl Wire {
                 && let Some((request, length)) = Request::parse(self.input.bytes())?
             {
                 self.begin_body(length, request.framing);
+                self.encoder.rest();
                 return Poll::Ready(Ok(Some(request)));
             }
             if !ready!(self.poll_more_of_head(context))? {
@@ -222,7 +232,7 @@ impl Wire {
     }
 
     /// Reads ahead, as far as there is room, and so notices that the other side is gone: ready only
-    /// then.
+    /// then. Where there is no room, it takes a while.
     pub fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()> {
         while !self.input.is_full() {
             match ready!(self.input.poll_fill(context, &mut self.stream)) {
@@ -230,7 +240,16 @@ impl Wire {
                 Ok(0) | Err(_) => return Poll::Ready(()),
             }
         }
-        Poll::Pending
+        let probe = self.probe.get_or_insert_with(|| Box::pin(sleep(PROBE)));
+        loop {
+            ready!(probe.as_mut().poll(context));
+            // It is readable, so that this is never a wait.
+            if let Poll::Ready(Ok(true) | Err(_)) = pin!(self.stream.is_read_closed()).poll(context)
+            {
+                return Poll::Ready(());
+            }
+            probe.as_mut().reset(Instant::now() + PROBE);
+        }
     }
 
     /// Begins to write a message with a body framed like this: its head goes into what this returns.
@@ -242,8 +261,15 @@ impl Wire {
     /// begun.
     pub fn begin_continue(&mut self) {
         if self.has_nothing_unused() {
-            self.begin(Framing::Empty).extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+            let interim = self.encoder.begin_interim();
+            interim.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
         }
+    }
+
+    /// Takes back the answer that was begun to the request that was read last, if any. `false`: some
+    /// of it has left, and it cannot be taken back.
+    pub fn take_back(&mut self) -> bool {
+        self.encoder.take_back()
     }
 
     /// Writes some of `data`, which is not empty; how much, which may be nothing.

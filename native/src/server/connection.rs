@@ -5,10 +5,11 @@ use super::{Open, Peer};
 use crate::http1::{BodyError, Request, Stream, Wire};
 use crate::service::{After, Service};
 use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, timeout};
 
 /// Serves what comes from `peer`, until one side ends it, or the proxy ends. `head_timeout`: how long
 /// a head may take, and the wait for it.
@@ -38,10 +39,15 @@ pub(super) async fn serve(
         deadline.renew();
         let request = poll_fn(|context| deadline.poll_request(context, &mut client, open)).await;
         match request {
-            Ok(Some(request)) => match service.call(&mut client, &request, peer).await {
-                After::Reuse => {}
-                After::Close => break,
-                After::Abort => return Err(Broken("before all was said".to_owned())),
+            Ok(Some(request)) => match unwound(service.call(&mut client, &request, peer)).await {
+                Ok(After::Reuse) => {}
+                Ok(After::Close) => break,
+                Ok(After::Abort) => return Err(Broken("before all was said".to_owned())),
+                Err(Panicked) if client.take_back() => {
+                    service.apologise(&mut client, &request).await;
+                    break;
+                }
+                Err(Panicked) => return Err(Broken("in the middle of an answer".to_owned())),
             },
             // Of TLS the end has to be said: without that it looks cut off (RFC 8446 section 6.1).
             Ok(None) if matches!(client.stream(), Stream::Tls(_)) => break,
@@ -59,10 +65,42 @@ pub(super) async fn serve(
     Ok(())
 }
 
+/// Tells a client that there is no room for it, since `most` others are served.
+pub(super) async fn turn_away(stream: Stream, service: &Service, most: usize) {
+    let mut client = Wire::new(stream);
+    // Some clients do not notice an answer that comes before they have asked.
+    let asked = timeout(PATIENCE, poll_fn(|context| client.poll_request(context))).await;
+    if let Ok(Ok(Some(_)) | Err(BodyError::Head(_) | BodyError::HeadTooLarge)) = asked {
+        service.turn_away(&mut client, most).await;
+        linger(client.stream()).await;
+    }
+}
+
+/// How long a client that is turned away may take to ask.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// How a connection ended that should not have.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct Broken(String);
+
+/// The handling of a request has panicked. Where, the log says (`log::panics`).
+#[derive(Debug, PartialEq, Eq)]
+struct Panicked;
+
+/// What `future` brings, unless it panics: a fault in the handling of one request must not be the end
+/// of others. What it has borrowed is not to be trusted then.
+async fn unwound<T>(future: impl Future<Output = T>) -> Result<T, Panicked> {
+    let mut future = std::pin::pin!(future);
+    poll_fn(|context| {
+        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)));
+        match polled {
+            Ok(polled) => polled.map(Ok),
+            Err(_) => Poll::Ready(Err(Panicked)),
+        }
+    })
+    .await
+}
 
 /// Until when a head has to be there. The timer is set anew only when it has run out, which with
 /// request after request is seldom.
@@ -102,5 +140,21 @@ impl Deadline {
             }
             self.timer.as_mut().reset(self.until);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::task::yield_now;
+
+    #[tokio::test]
+    async fn a_panic_is_the_end_of_one_future() {
+        assert_eq!(unwound(async { 1 }).await, Ok(1));
+        let panics = async {
+            yield_now().await;
+            std::hint::black_box(None::<i32>).unwrap()
+        };
+        assert_eq!(unwound(panics).await, Err(Panicked));
     }
 }

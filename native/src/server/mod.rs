@@ -2,6 +2,7 @@
 
 mod address;
 mod admit;
+mod capacity;
 mod connection;
 mod credentials_guard;
 mod drain;

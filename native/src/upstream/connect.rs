@@ -139,7 +139,10 @@ impl Connector {
             let reason = format!("TLS: {}", explain(&error));
             // Not by source(), which is that of the error within.
             match error.get_ref().and_then(|error| error.downcast_ref()) {
-                Some(rustls::Error::InvalidCertificate(_)) => SendError::Untrusted(reason),
+                Some(rustls::Error::InvalidCertificate(why)) => {
+                    let reason = tls::in_words(why).map_or(reason, |words| format!("TLS: {words}"));
+                    SendError::Untrusted(reason)
+                }
                 _ => SendError::Connect(reason),
             }
         })?;

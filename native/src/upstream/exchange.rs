@@ -33,6 +33,8 @@ pub(super) struct Sending {
     hold: Option<Pin<Box<Sleep>>>,
     /// Whether the client waits to be told to go on.
     tell: bool,
+    /// Whether what comes next has to come from the client.
+    starved: bool,
     end: Option<End>,
 }
 
@@ -44,7 +46,7 @@ enum End {
     Refused,
 }
 
-/// The answer to a request, its body to follow by [`deliver`](Self::deliver).
+/// The answer to a request, its body to follow by [`deliver`](super::Upstream::deliver).
 #[derive(Debug)]
 pub struct Exchanged {
     /// Its head.
@@ -98,12 +100,19 @@ impl Sending {
     /// the client waits to be told.
     pub(super) fn new(expected: bool) -> Self {
         let hold = expected.then(|| Box::pin(sleep(CONTINUE_TIMEOUT)));
-        Self { position: 0, hold, tell: expected, end: None }
+        Self { position: 0, hold, tell: expected, starved: false, end: None }
     }
 
     /// Sends nothing more.
     pub(super) fn stop(&mut self) {
+        self.starved = false;
         self.end.get_or_insert(End::Refused);
+    }
+
+    /// Whether nothing is read from the client until the upstream does something: nobody else would
+    /// notice that it is gone.
+    fn leaves_client_unread(&self, body: &Body) -> bool {
+        !self.starved || body.is_untouched()
     }
 
     pub(super) fn is_whole(&self) -> bool {
@@ -140,6 +149,7 @@ impl Sending {
         caller: &mut Caller<'_>,
         link: &mut Link,
     ) -> Poll<Result<(), Trouble>> {
+        self.starved = false;
         if self.is_held(context, link) {
             ready!(link.poll_flush(context))?;
             return Poll::Pending;
@@ -164,6 +174,7 @@ impl Sending {
         }
         match client.poll_piece(context).map_err(from_client)? {
             Poll::Pending => {
+                self.starved = true;
                 if let Poll::Ready(Err(_)) = client.poll_flush(context) {
                     return Poll::Ready(Err(Trouble::Client(SendError::Gone)));
                 }
@@ -230,10 +241,8 @@ pub(super) async fn answer(
     let mut deadline = deadline.map(|deadline| Box::pin(sleep_until(deadline)));
     poll_fn(|context| {
         loop {
-            // Whether there is more to send or not shows when the answer comes.
             let _ = sending.poll(context, body, caller, link)?;
-            // Nobody else would notice while the upstream takes nothing, or has all of it.
-            if caller.poll_gone(context).is_ready() {
+            if sending.leaves_client_unread(body) && caller.poll_gone(context).is_ready() {
                 return Poll::Ready(Err(SendError::Gone));
             }
             match link.poll_answer(context, bodiless)? {
@@ -286,7 +295,10 @@ impl Exchanged {
             if delivered && sent {
                 return Poll::Ready(Ok(()));
             }
-            client.poll_gone(context).map(|()| Err(DeliveryError::Gone))
+            if self.sending.leaves_client_unread(body) && client.poll_gone(context).is_ready() {
+                return Poll::Ready(Err(DeliveryError::Gone));
+            }
+            Poll::Pending
         })
         .await;
         if let Err(DeliveryError::Cut(_)) = &streamed

@@ -22,7 +22,13 @@ pub(super) struct Link {
     pub(super) answered: bool,
     /// Whether the upstream has asked for the body (100 Continue).
     asked: bool,
+    /// How many interim answers came to this request.
+    interim: u32,
 }
+
+/// More interim answers than this to one request are an attack: the wait would have no end, and
+/// meanwhile the proxy has no rest. Services send none but 100 (Continue).
+const MAX_INTERIM: u32 = 100;
 
 /// What a plain HTTP proxy on the way needs with each request.
 #[derive(Clone, Debug)]
@@ -50,7 +56,7 @@ pub(super) struct Head<'a> {
 
 impl Link {
     pub(super) fn new(carrier: Carrier, origin: Arc<Origin>, via: Option<Via>) -> Self {
-        Self { carrier, origin, via, reused: false, answered: false, asked: false }
+        Self { carrier, origin, via, reused: false, answered: false, asked: false, interim: 0 }
     }
 
     /// Begins a request.
@@ -147,12 +153,16 @@ impl Link {
                     let reason = "101 (Switching Protocols), which nobody asked for".to_owned();
                     return Poll::Ready(Err(SendError::Unusable(reason)));
                 }
-                100 if !self.asked => {
-                    self.asked = true;
-                    return Poll::Ready(Ok(None));
-                }
                 100..=199 => {}
                 _ => return Poll::Ready(Ok(Some(answer))),
+            }
+            self.interim += 1;
+            if self.interim > MAX_INTERIM {
+                let reason = format!("more than {MAX_INTERIM} interim answers (1xx)");
+                return Poll::Ready(Err(SendError::Unusable(reason)));
+            }
+            if answer.status == 100 && !std::mem::replace(&mut self.asked, true) {
+                return Poll::Ready(Ok(None));
             }
         }
     }
@@ -225,4 +235,114 @@ impl Link {
 
 fn push(into: &mut Vec<u8>, parts: &[&str]) {
     parts.iter().for_each(|part| into.extend_from_slice(part.as_bytes()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http1::{Request, Stream};
+    use proptest::prelude::*;
+    use std::cell::RefCell;
+    use taskcluster_proxy_core::proxy::RootUrl;
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::runtime::{Builder, Runtime};
+
+    /// A link on which nothing is ever sent.
+    fn link(runtime: &Runtime) -> Link {
+        let stream = runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            TcpStream::connect(listener.local_addr().unwrap()).await.unwrap()
+        });
+        let origin = Origin::of_root_url(&RootUrl::parse("http://tc.example.com").unwrap());
+        Link::new(Carrier::Http1(Wire::new(Stream::Tcp(stream))), Arc::new(origin), None)
+    }
+
+    /// The lines of the head that `link` makes of a request with these fields.
+    fn lines(link: &mut Link, fields: &str) -> Vec<String> {
+        let head = format!("PUT /x HTTP/1.1\r\n{fields}\r\n");
+        let (request, _) = Request::parse(head.as_bytes()).unwrap().unwrap();
+        let begun = link.begin(&Head {
+            method: &request.method,
+            resource: "/x",
+            fields: &request.fields,
+            authorization: Some("Hawk id=\"the-proxy\""),
+            accepts_trailers: request.accepts_trailers,
+            framing: request.framing,
+        });
+        begun.unwrap();
+        let Carrier::Http1(wire) = &mut link.carrier else { unreachable!() };
+        let written = std::mem::take(wire.begin(Framing::Empty));
+        String::from_utf8(written).unwrap().split("\r\n").map(str::to_owned).collect()
+    }
+
+    proptest! {
+        /// What is for one hop stays here, the signature never does, and all else goes on in order.
+        #[test]
+        fn hop_by_hop_removal_leaves_the_signature(fields in prop::collection::vec(field(), 0..12)) {
+            thread_local! {
+                static STORY: RefCell<(Runtime, Option<Link>)> =
+                    RefCell::new((Builder::new_current_thread().enable_all().build().unwrap(), None));
+            }
+            let text: String = fields.iter().map(|(n, v)| format!("{n}: {v}\r\n")).collect();
+            let lines = STORY.with_borrow_mut(|(runtime, made)| {
+                let _entered = runtime.enter();
+                lines(made.get_or_insert_with(|| link(runtime)), &text)
+            });
+            let named: Vec<String> = fields
+                .iter()
+                .filter(|(name, _)| name.eq_ignore_ascii_case("connection"))
+                .flat_map(|(_, value)| value.split(',').map(|it| it.trim().to_ascii_lowercase()))
+                .collect();
+            let stays = |name: &str| {
+                let name = name.to_ascii_lowercase();
+                HOP.contains(&name.as_str()) || (named.contains(&name) && name != "expect")
+            };
+            let expected: Vec<String> = fields
+                .iter()
+                .filter(|(name, _)| !stays(name))
+                .map(|(name, value)| format!("{name}: {value}").trim_end().to_owned())
+                .collect();
+            let got: Vec<&str> = lines[1..].iter().map(|line| line.trim_end()).collect();
+            prop_assert_eq!(got[0], "Host: tc.example.com");
+            prop_assert_eq!(&got[1..=expected.len()], &expected);
+            let rest = &got[1 + expected.len()..];
+            prop_assert_eq!(rest[0], "Authorization: Hawk id=\"the-proxy\"");
+            let te = ["TE: trailers", "Connection: TE"];
+            prop_assert!(rest[1..] == ["", ""] || (rest[1..3] == te && rest[3..] == ["", ""]));
+        }
+    }
+
+    /// What never goes on, apart from what `Connection` names.
+    const HOP: [&str; 9] = [
+        "authorization",
+        "host",
+        "connection",
+        "te",
+        "keep-alive",
+        "upgrade",
+        "proxy-authorization",
+        "proxy-connection",
+        "proxy-authenticate",
+    ];
+
+    fn field() -> impl Strategy<Value = (String, String)> {
+        let names = HOP.into_iter().chain(["X-One", "x-two", "Expect", "Accept"]);
+        let name = prop::sample::select(names.map(str::to_owned).collect::<Vec<_>>());
+        let cased = (name, any::<bool>());
+        let cased = cased.prop_map(|(name, upper)| if upper { name.to_uppercase() } else { name });
+        let member = prop::sample::select(vec![
+            "Authorization",
+            "authorization",
+            "X-One",
+            "x-TWO",
+            "close",
+            "host",
+            "TE",
+            "trailers",
+            "",
+            "accept",
+        ]);
+        let list = prop::collection::vec(member, 0..4).prop_map(|members| members.join(", "));
+        (cased, prop_oneof![list, "[!-~]{0,8}"])
+    }
 }

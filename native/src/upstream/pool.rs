@@ -43,6 +43,10 @@ enum Connection {
     Http2(Opener),
 }
 
+/// More idle connections than this are not kept, whatever they lead to: a task that asks one host
+/// after the other would use up the descriptors.
+const MAX_IDLE: usize = 512;
+
 /// Rings when an idle connection is closed by the other side.
 #[derive(Debug, Default)]
 struct Bell(Notify);
@@ -55,6 +59,25 @@ pub(super) enum Reuse {
     /// Only one of HTTP/2, of which an upstream takes leave before it closes it (RFC 9113 section
     /// 6.8): the request cannot be sent twice.
     Http2,
+}
+
+impl IdleConnections {
+    fn forget_oldest(&mut self) {
+        // In each vector the first one is not much younger than the oldest.
+        let oldest =
+            self.by_origin.iter().filter_map(|(origin, same)| Some((same.first()?.since, origin)));
+        let Some(origin) =
+            oldest.min_by_key(|(since, _)| *since).map(|(_, origin)| Arc::clone(origin))
+        else {
+            return;
+        };
+        if let Some(same) = self.by_origin.get_mut(&origin) {
+            same.remove(0);
+            if same.is_empty() {
+                self.by_origin.remove(&origin);
+            }
+        }
+    }
 }
 
 impl Pool {
@@ -113,6 +136,9 @@ impl Pool {
             return;
         }
         let mut connections = self.idle();
+        if connections.by_origin.values().map(Vec::len).sum::<usize>() >= MAX_IDLE {
+            connections.forget_oldest();
+        }
         match connections.by_origin.get_mut(origin) {
             Some(same) => same.push(idle),
             None => {
@@ -168,6 +194,40 @@ async fn sweep(pool: Arc<Pool>) {
         if connections.by_origin.is_empty() {
             connections.swept = false;
             return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http1::Stream;
+    use tokio::net::{TcpListener, TcpStream};
+
+    async fn idle(listener: &TcpListener, since: Instant) -> Idle {
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        Idle { connection: Connection::Http1(Wire::new(Stream::Tcp(stream))), via: None, since }
+    }
+
+    #[tokio::test]
+    async fn the_oldest_makes_room() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let start = Instant::now();
+        let mut connections = IdleConnections::default();
+        for (host, age) in [("a.example", 2), ("b.example", 3), ("b.example", 1)] {
+            let since = start + Duration::from_secs(10 - age);
+            let origin = Arc::new(Origin::of_host(host));
+            let idle = idle(&listener, since).await;
+            connections.by_origin.entry(origin).or_default().push(idle);
+        }
+        for left in
+            [vec![("a.example", 1), ("b.example", 1)], vec![("b.example", 1)], vec![], vec![]]
+        {
+            connections.forget_oldest();
+            let by_origin = connections.by_origin.iter();
+            let mut found: Vec<_> = by_origin.map(|(it, same)| (it.host(), same.len())).collect();
+            found.sort_unstable();
+            assert_eq!(found, left);
         }
     }
 }

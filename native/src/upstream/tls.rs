@@ -1,7 +1,7 @@
 //! TLS to upstreams: rustls with the system's roots, or built-in ones where there are none.
 
 use rustls::pki_types::CertificateDer;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{CertificateError, ClientConfig, RootCertStore};
 use std::sync::Arc;
 
 /// How to speak TLS as a client. Reads the root certificates, which takes some milliseconds.
@@ -29,6 +29,26 @@ pub(super) fn client_config() -> Result<Arc<ClientConfig>, TlsError> {
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("cannot set up TLS: {0}")]
 pub(super) struct TlsError(String);
+
+/// What is wrong with an upstream's certificate, and what to do, where it is something that happens.
+pub(super) fn in_words(error: &CertificateError) -> Option<&'static str> {
+    Some(match error {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "its certificate has expired: renew it there, or set this machine's clock"
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "its certificate is not yet valid: set this machine's clock, or renew it there"
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "its certificate is for another name: use the name that it is for"
+        }
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            "nobody who is trusted has issued its certificate: name its root in SSL_CERT_FILE, or add \
+             it to the system's"
+        }
+        _ => return None,
+    })
+}
 
 fn roots() -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();

@@ -1,0 +1,34 @@
+use taskcluster_proxy_core::Timestamp;
+use taskcluster_proxy_core::credentials::{AccessToken, Client, Scope, authenticate};
+use taskcluster_proxy_core::hawk::{AuthorizationHeader, Bewit, HttpUrl, RequestLine, split_bewit};
+
+/// Whatever somebody without the key presents, as a header or as a bewit, authenticates nobody.
+pub fn authorization(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let _ = (AuthorizationHeader::parse(text), Bewit::decode(text), split_bewit(text));
+    if let Ok(url) = HttpUrl::parse(text) {
+        let again = HttpUrl::parse(&url.as_uri().to_string()).expect("a URL stays one");
+        assert_eq!((again.host(), again.port()), (url.host(), url.port()));
+        assert_eq!(again.resource(), url.resource());
+    }
+    let bewit = format!("/x?bewit={text}");
+    for (resource, authorization) in [("/x", Some(text)), (text, None), (&bewit, None)] {
+        let request = RequestLine {
+            method: "GET",
+            resource,
+            host: "tc.example.com",
+            port: 443,
+            authorization,
+        };
+        let found = authenticate(request, Timestamp::from_secs(1_767_225_600), |_| {
+            Some(Client {
+                access_token: AccessToken::new("nobody-knows-this-one").expect("it is not empty"),
+                scopes: Scope::new("*").into_iter().collect(),
+                expires: None,
+            })
+        });
+        assert!(!matches!(found, Ok(Some(_))), "{text:?} authenticates");
+    }
+}

@@ -1,0 +1,18 @@
+//! What each fuzz target checks of any bytes, as a plain function: it panics where something does not
+//! hold. `fuzz/` runs them under libFuzzer (docs/fuzzing.md), `tests/smoke.rs` over the seeds.
+
+mod authorization;
+mod credentials;
+mod destination;
+mod messages;
+mod owner;
+mod scopes;
+mod service;
+
+pub use authorization::authorization;
+pub use credentials::credentials;
+pub use destination::destination;
+pub use messages::messages;
+pub use owner::owner;
+pub use scopes::scopes;
+pub use service::service;

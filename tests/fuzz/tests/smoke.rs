@@ -1,0 +1,118 @@
+//! Each fuzz target over its seeds, and over as many mutations of them as take a few seconds: the same
+//! ones each time.
+
+use std::path::Path;
+
+#[test]
+fn authorization() {
+    smoke("authorization", 20_000, bodies::authorization);
+}
+
+#[test]
+fn credentials() {
+    smoke("credentials", 20_000, bodies::credentials);
+}
+
+#[test]
+fn destination() {
+    smoke("destination", 20_000, bodies::destination);
+}
+
+#[test]
+fn messages() {
+    smoke("messages", 20_000, bodies::messages);
+}
+
+#[test]
+fn owner() {
+    smoke("owner", 5_000, bodies::owner);
+}
+
+#[test]
+fn scopes() {
+    smoke("scopes", 5_000, bodies::scopes);
+}
+
+#[test]
+fn service() {
+    smoke("service", 300, bodies::service);
+}
+
+fn smoke(target: &str, count: usize, body: fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds").join(target);
+    let files = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{folder:?}: {error}"));
+    let mut files: Vec<_> = files.map(|file| file.expect("it can be listed").path()).collect();
+    files.sort();
+    let seeds: Vec<Vec<u8>> =
+        files.iter().map(|file| std::fs::read(file).expect("it can be read")).collect();
+    assert!(!seeds.is_empty(), "{folder:?} is empty");
+    seeds.iter().for_each(|seed| body(seed));
+    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    for _ in 0..count {
+        let mut input = random.pick(&seeds).clone();
+        for _ in 0..=random.below(3) {
+            mutate(&mut input, &seeds, &mut random);
+        }
+        body(&input);
+    }
+}
+
+/// What parsers look for.
+const TOKENS: [&str; 16] = [
+    "\r\n",
+    "\n",
+    "\r",
+    "\0",
+    " ",
+    ":",
+    ",",
+    ";",
+    "0",
+    "\"",
+    "\\",
+    "{",
+    "%2f",
+    "*",
+    "é",
+    "Transfer-Encoding: chunked\r\n",
+];
+
+fn mutate(input: &mut Vec<u8>, seeds: &[Vec<u8>], random: &mut Random) {
+    let at = random.below(input.len() + 1);
+    let end = at + random.below(input.len() - at + 1).min(random.below(16));
+    match random.below(6) {
+        0 => input.truncate(at),
+        1 => drop(input.drain(at..end)),
+        2 => drop(input.splice(at..end, random.pick(&TOKENS).bytes())),
+        3 => {
+            let copy = input[at..end].to_vec();
+            input.splice(at..at, copy);
+        }
+        4 => {
+            let other = random.pick(seeds);
+            let from = random.below(other.len() + 1);
+            input.splice(at..end, other[from..].iter().copied());
+        }
+        _ => {
+            if let Some(byte) = input.get_mut(at) {
+                *byte = random.below(256) as u8;
+            }
+        }
+    }
+}
+
+/// xorshift64
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % bound as u64) as usize
+    }
+
+    fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+        &from[self.below(from.len())]
+    }
+}

@@ -1,0 +1,337 @@
+//! Too much of everything: connections, requests, chunks, interim answers, heads. What is too much is
+//! refused in so many words, memory stays where it is, and all others are served.
+#![cfg(target_os = "linux")] // Memory and descriptors are read from /proc.
+
+use std::process::Command;
+use std::time::Instant;
+use stories::http1::Body;
+use stories::{Answer, Connection, DEADLINE, Gate, Proxy, Request, Response, Upstream, request};
+
+const GET: &str = "GET /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n";
+const MIB: u64 = 1024 * 1024;
+
+#[test]
+fn connections_beyond_the_cap_are_told_so() {
+    let upstream = Upstream::start([Answer::ok("up")]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).args(["--max-connections", "3"]).start();
+    let mut served = [(); 3].map(|()| proxy.connect());
+    for client in &mut served {
+        client.send(GET);
+        assert_eq!(client.response().text(), "up");
+    }
+    for _ in 0..10 {
+        let mut refused = proxy.connect();
+        refused.send(request("PUT", "/api/queue/v1/x", "body"));
+        let response = refused.response();
+        let message = response.refusal(503, "Busy");
+        assert!(
+            message.contains("3 connections") && message.contains("--max-connections"),
+            "{message}"
+        );
+        assert_eq!(response.header("connection"), Some("close"));
+        assert_eq!(refused.read_to_end(), b"");
+    }
+    for client in &mut served {
+        client.send(GET);
+        assert_eq!(client.response().text(), "up");
+    }
+    // The end of one is room for another one.
+    let [first, ..] = served;
+    first.reset();
+    let response = until("room", || proxy.exchange(GET), |response| response.status() != 503);
+    assert_eq!(response.text(), "up");
+    proxy.wait_for_log("no room for more than 3");
+    let refused = proxy.log().matches("no room for more than 3").count();
+    assert_eq!(refused, 1, "one line for one burst");
+}
+
+#[test]
+fn a_flood_of_connections_leaves_nothing_behind() {
+    let upstream = Upstream::start([Answer::ok("up")]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).args(["--max-connections", "20"]).start();
+    let before = proxy.descriptors();
+    let mut served = proxy.connect();
+    served.send(GET);
+    assert_eq!(served.response().text(), "up");
+    let mut flood: Vec<Connection> = (0..300).map(|_| proxy.connect()).collect();
+    for client in &mut flood {
+        // Those that were turned away may be closed already.
+        let _ = client.try_send(GET);
+    }
+    served.send(GET);
+    assert_eq!(served.response().text(), "up");
+    // A descriptor of its own each for those served and those told, and what went upstream.
+    assert!(proxy.descriptors() < before + 2 * 20 + 40, "{}", proxy.descriptors());
+    drop((flood, served));
+    proxy.wait_for_descriptors(before + 20);
+    assert_eq!(proxy.exchange(GET).text(), "up");
+}
+
+#[test]
+fn descriptors_that_are_used_up_come_back() {
+    let gate = Gate::new();
+    let upstream = Upstream::start({
+        let gate = gate.clone();
+        move |request: &Request| match request.target() {
+            "/api/queue/v1/slow" => {
+                Answer::nothing().then_wait(&gate).then("HTTP/1.1 204 \r\n\r\n")
+            }
+            _ => Answer::ok("up"),
+        }
+    });
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    let mut first = proxy.connect();
+    first.send(GET);
+    assert_eq!(first.response().text(), "up");
+    limit_descriptors(&proxy, proxy.descriptors() + 9);
+    let mut slow: Vec<Connection> = (0..30).map(|_| proxy.connect()).collect();
+    for client in &mut slow {
+        client.send("GET /queue/v1/slow HTTP/1.1\r\nHost: x\r\n\r\n");
+    }
+    proxy.wait_for_log("Too many open files");
+    // Those that are accepted already are served: this one has its connection upstream, too.
+    first.send("GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(first.response().status(), 404);
+    limit_descriptors(&proxy, 1024);
+    gate.open();
+    for client in &mut slow {
+        // One for which there was no connection upstream was told so.
+        let status = client.response().status();
+        assert!(matches!(status, 204 | 502), "{status}");
+    }
+    assert_eq!(proxy.exchange(GET).text(), "up");
+}
+
+/// Each is a head that is not there yet; together they are no reason not to serve others.
+#[test]
+fn slow_heads() {
+    let upstream = Upstream::start([Answer::ok("up")]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).args(["--head-timeout", "2"]).start();
+    let mut slow: Vec<Connection> = (0..200).map(|_| proxy.connect()).collect();
+    for (number, client) in slow.iter_mut().enumerate() {
+        client.send(&GET[..1 + number % (GET.len() - 1)]);
+    }
+    assert_eq!(proxy.exchange(GET).text(), "up");
+    // However they trickle, the time for a head is for the whole of it.
+    for client in &mut slow {
+        let _ = client.try_send("X");
+    }
+    for client in &mut slow {
+        let came = client.read_to_end();
+        assert!(came.is_empty() || came.starts_with(b"HTTP/1.1 4"), "{came:?}");
+    }
+    assert_eq!(upstream.requests().len(), 1);
+}
+
+#[test]
+fn slow_bodies() {
+    let upstream = Upstream::start([Answer::ok("up")]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    let mut slow: Vec<Connection> = (0..100).map(|_| proxy.connect()).collect();
+    for (number, client) in slow.iter_mut().enumerate() {
+        let target = ["/api/queue/v1/x", "/bewit", "/credentials"][number % 3];
+        let method = ["PUT", "POST", "PUT"][number % 3];
+        client.send(format!("{method} {target} HTTP/1.1\r\nContent-Length: 60000\r\n\r\n{{"));
+    }
+    upstream.wait_for("half of each", |requests| (requests.len() == 34).then_some(()));
+    // Neither requests nor an update wait for them; those to /api hold credentials, and are waited for
+    // no longer than --credentials-drain.
+    assert_eq!(proxy.exchange(GET).text(), "up");
+    assert!(proxy.memory() < 32 * MIB, "{}", proxy.memory());
+    drop(slow);
+    upstream.wait_for_ends(34);
+}
+
+/// A URL to sign that does not come must not keep an update of the credentials waiting.
+#[test]
+fn half_a_url_to_sign_holds_no_credentials() {
+    let proxy =
+        Proxy::in_front_of("http://127.0.0.1:1").args(["--credentials-drain", "3600"]).start();
+    let mut half = proxy.connect();
+    half.send("POST /bewit HTTP/1.1\r\nContent-Length: 100\r\n\r\nhttps://");
+    // In time for it to have been read: the next one on the same thread is answered after it.
+    assert_eq!(proxy.call("GET", "/nowhere", "").status(), 404);
+    let new = r#"{"clientId":"new","accessToken":"t"}"#;
+    assert_eq!(proxy.call("PUT", "/credentials", new).status(), 200);
+    half.send([b'x'; 92]);
+    let response = half.response();
+    assert_eq!(response.header("x-taskcluster-proxy-perm-clientid"), Some("new"));
+}
+
+#[test]
+fn large_bodies_to_the_proxy_itself_are_few_at_a_time() {
+    let proxy = Proxy::in_front_of("http://127.0.0.1:1").start();
+    let mut large: Vec<Connection> = (0..64).map(|_| proxy.connect()).collect();
+    for client in &mut large {
+        client.send("PUT /credentials HTTP/1.1\r\nContent-Length: 1048576\r\n\r\n");
+        // Most are refused before it is all there.
+        let _ = client.try_send(vec![b' '; 1_000_000]);
+    }
+    // As soon as enough of four is there, a whole one is refused.
+    let padding = " ".repeat(100_000);
+    let whole = format!(r#"{{"clientId":"large","accessToken":"t"}}{padding}"#);
+    let put = || proxy.call("PUT", "/credentials", &whole);
+    let answered = until("a 503", put, |response| response.status() == 503);
+    assert!(answered.refusal(503, "Busy").contains("64 KiB"));
+    assert!(proxy.peak_memory() < 48 * MIB, "{}", proxy.peak_memory());
+    // Those of the usual size are taken meanwhile.
+    let new = r#"{"clientId":"new","accessToken":"t"}"#;
+    assert_eq!(proxy.call("PUT", "/credentials", new).status(), 200);
+    drop(large);
+    until("a 200", put, |response| response.status() == 200);
+}
+
+#[test]
+fn chunks_of_one_byte() {
+    const COUNT: usize = 200_000;
+    let upstream = Upstream::start([Answer::ok("up"), Answer::chunked(vec!["x"; 20_000])]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    let mut client = proxy.connect();
+    client.send("PUT /a/v1/b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+    client.send("1\r\nx\r\n".repeat(COUNT));
+    client.send("0\r\n\r\n");
+    assert_eq!(client.response().text(), "up");
+    assert_eq!(upstream.requests()[0].body_length, COUNT as u64);
+    client.send(GET);
+    let response = client.response();
+    assert_eq!((response.body.len(), response.complete), (20_000, true));
+    assert!(proxy.peak_memory() < 48 * MIB, "{}", proxy.peak_memory());
+}
+
+#[test]
+fn chunk_lines_and_trailers_without_an_end() {
+    let upstream = Upstream::start([Answer::ok("up")]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    let start = "PUT /a/v1/b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let (line, field) = ("1;x=".to_owned() + &"y".repeat(1 << 20), "X: y\r\n".repeat(1 << 18));
+    for endless in
+        [line, "0".repeat(1 << 20), format!("0\r\n{field}"), format!("0\r\nX: {field:?}")]
+    {
+        let mut client = proxy.connect();
+        // It is refused before it is all there.
+        let _ = client.try_send([start, &endless].concat());
+        if let Some(head) = client.head_or_end() {
+            assert!(head.start_line().starts_with("HTTP/1.1 400"), "{head:?}");
+        }
+    }
+    assert!(upstream.requests().iter().all(|request| !request.complete));
+    assert!(proxy.peak_memory() < 48 * MIB, "{}", proxy.peak_memory());
+    assert_eq!(proxy.exchange(GET).text(), "up");
+}
+
+#[test]
+fn interim_answers_without_an_end() {
+    for interim in
+        ["HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"]
+    {
+        let upstream = Upstream::start(move |request: &Request| match request.target() {
+            "/api/queue/v1/other" => Answer::ok("up"),
+            _ => Answer::bytes(interim.repeat(1_000_000 / interim.len())).then_stall(),
+        });
+        let proxy = Proxy::in_front_of(upstream.root_url()).start();
+        let message = proxy.exchange(GET).refusal(502, "UpstreamUnreachable");
+        assert!(message.contains("interim answers"), "{message}");
+        // Nor is it asked again and again.
+        assert_eq!(upstream.requests().len(), 1);
+        assert_eq!(proxy.get("/api/queue/v1/other").text(), "up");
+    }
+}
+
+#[test]
+fn a_few_interim_answers_are_none_of_the_clients_business() {
+    let interim = "HTTP/1.1 102 Processing\r\n\r\n".repeat(50);
+    let answer = Answer::bytes(interim).then("HTTP/1.1 200 \r\nContent-Length: 2\r\n\r\nup");
+    let upstream = Upstream::start([answer]);
+    assert_eq!(Proxy::in_front_of(upstream.root_url()).start().exchange(GET).text(), "up");
+}
+
+#[test]
+fn the_largest_heads_of_many_at_once() {
+    let upstream = Upstream::start([Answer::ok("up")]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    let head = format!("GET /a/v1/b HTTP/1.1\r\nX: {}\r\n", "y".repeat(70 * 1024));
+    let mut clients: Vec<Connection> = (0..100).map(|_| proxy.connect()).collect();
+    clients.iter_mut().for_each(|client| client.send(&head));
+    assert_eq!(proxy.exchange(GET).text(), "up");
+    clients.iter_mut().for_each(|client| client.send("\r\n"));
+    assert!(clients.iter_mut().all(|client| client.response().status() == 200));
+    assert!(proxy.peak_memory() < 64 * MIB, "{}", proxy.peak_memory());
+}
+
+#[test]
+fn empty_lines_without_an_end() {
+    let proxy = Proxy::in_front_of("http://127.0.0.1:1").start();
+    let mut client = proxy.connect();
+    let _ = client.try_send("\r\n".repeat(1 << 20));
+    assert!(client.head_or_end().is_none_or(|head| head.start_line().starts_with("HTTP/1.1 4")));
+    assert_eq!(proxy.get("/nowhere").status(), 404);
+}
+
+#[test]
+fn whoever_asks_for_more_and_more_and_goes_away_cancels_it() {
+    let upstream = Upstream::start([Answer::nothing().then_stall()]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    for go_away in [drop, Connection::reset] {
+        let before = upstream.requests().len();
+        let mut client = proxy.connect();
+        client.send(GET.repeat(20));
+        upstream.wait_for("the first", |requests| (requests.len() > before).then_some(()));
+        go_away(client);
+        upstream.wait_for_ends(before + 1);
+        assert_eq!(upstream.requests().len(), before + 1);
+    }
+}
+
+#[test]
+fn whoever_goes_away_while_the_upstream_reads_nothing_cancels_it() {
+    for answer in [
+        Answer::nothing().before_body().then_wait(&Gate::new()),
+        Answer::ok("early").before_body().then_wait(&Gate::new()),
+    ] {
+        let upstream = Upstream::start([answer]);
+        let proxy = Proxy::in_front_of(upstream.root_url()).args(["--replay-buffer", "0"]).start();
+        let before = proxy.descriptors();
+        let mut client = proxy.connect();
+        client.send("PUT /a/v1/b HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n");
+        upstream.wait_for("the head", |requests| (requests.len() == 1).then_some(()));
+        // Until nobody takes any more.
+        client.send_until_blocked();
+        let start = Instant::now();
+        client.reset();
+        proxy.wait_for_descriptors(before);
+        // And not because the upstream has given up.
+        assert!(start.elapsed() < DEADLINE / 2, "{:?}", start.elapsed());
+    }
+}
+
+/// Requests without an end over one connection, the answers not read: the proxy waits, and holds no
+/// more than a few of them.
+#[test]
+fn a_client_that_asks_and_does_not_read() {
+    let upstream = Upstream::start([Answer::large(4 * MIB)]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    let mut client = proxy.connect();
+    client.send(GET.repeat(100));
+    let mut body = Body::of_response(&client.head(), "GET");
+    client.body_until(&mut body, "");
+    assert!(upstream.requests().len() <= 2);
+    assert!(proxy.peak_memory() < 32 * MIB, "{}", proxy.peak_memory());
+}
+
+/// Asks until the answer is as it should be.
+fn until(what: &str, ask: impl Fn() -> Response, good: impl Fn(&Response) -> bool) -> Response {
+    let start = Instant::now();
+    loop {
+        let response = ask();
+        if good(&response) {
+            return response;
+        }
+        assert!(start.elapsed() < DEADLINE, "{what} does not come, but {response:?}");
+    }
+}
+
+fn limit_descriptors(proxy: &Proxy, count: usize) {
+    let limit = format!("--nofile={count}:");
+    let status = Command::new("prlimit").args(["--pid", &proxy.id().to_string(), &limit]).status();
+    assert!(status.expect("util-linux has prlimit").success(), "prlimit {limit}");
+}

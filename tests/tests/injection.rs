@@ -1,0 +1,200 @@
+//! Nothing that a client or an upstream says becomes a header line of its own, in either direction, or
+//! a line of the log.
+
+use stories::{Answer, Connection, Proxy, Response, Upstream, certificate, request};
+
+/// What would be a header of its own, in every way that a line may end for somebody.
+const INJECTED: [&str; 6] = [
+    "a\r\nX-Injected: 1",
+    "a\nX-Injected: 1",
+    "a\rX-Injected: 1",
+    "a\r\n\r\nHTTP/1.1 200 OK\r\nX-Injected: 1",
+    "a\0X-Injected: 1",
+    "a\u{2028}\u{85}X-Injected: 1",
+];
+
+#[test]
+fn a_client_id_by_update() {
+    let upstream = Upstream::start([Answer::ok("up")]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    for client_id in INJECTED {
+        let credentials = serde_json::json!({ "clientId": client_id, "accessToken": "t" });
+        let refused = proxy.call("PUT", "/credentials", credentials.to_string());
+        refused.refusal(400, "InputError");
+        let response = proxy.get("/api/queue/v1/x");
+        assert_clean(&response);
+        assert_eq!(response.header("x-taskcluster-proxy-perm-clientid"), Some("tester"));
+    }
+    assert!(upstream.requests().iter().all(|seen| seen.header("x-injected").is_none()));
+}
+
+#[test]
+fn scopes_of_a_certificate_by_update() {
+    let upstream = Upstream::start([Answer::ok("up")]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    for scope in INJECTED {
+        let certificate = certificate(&[scope]).to_string();
+        let credentials = serde_json::json!({
+            "clientId": "c",
+            "accessToken": "t",
+            "certificate": certificate,
+        });
+        let refused = proxy.call("PUT", "/credentials", credentials.to_string());
+        refused.refusal(400, "InputError");
+        assert_clean(&proxy.get("/api/queue/v1/x"));
+    }
+}
+
+#[test]
+fn client_ids_and_scopes_of_the_command_line() {
+    for bad in INJECTED.into_iter().filter(|text| !text.contains('\0')) {
+        let restricted = Proxy::in_front_of("http://127.0.0.1:1").args([bad]).run();
+        let named = Proxy::with_nothing()
+            .env("TASKCLUSTER_ROOT_URL", "http://127.0.0.1:1")
+            .env("TASKCLUSTER_ACCESS_TOKEN", "t")
+            .args(["--client-id", bad])
+            .run();
+        for finished in [restricted, named] {
+            assert!(!finished.status.success(), "{bad:?}");
+            assert_eq!(finished.stderr.lines().count(), 1, "{:?}", finished.stderr);
+        }
+    }
+}
+
+#[test]
+fn targets() {
+    let upstream = Upstream::start([Answer::ok("up")]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    for text in INJECTED {
+        for target in [format!("/api/queue/v1/{text}"), format!("/api/queue/v1/x?{text}")] {
+            let mut connection = proxy.connect();
+            connection.send(format!("GET {target} HTTP/1.1\r\nConnection: close\r\n\r\n"));
+            assert_all_clean(&mut connection);
+        }
+    }
+    // Escaped they are a path like any other, and stay escaped.
+    let escaped = "/api/queue/v1/%0d%0aX-Injected:%201%00";
+    let response = proxy.get(escaped);
+    assert_clean(&response);
+    let endpoint = format!("{}{escaped}", upstream.root_url());
+    assert_eq!(response.header("x-taskcluster-endpoint"), Some(endpoint.as_str()));
+    assert_eq!(upstream.last_request().target(), escaped);
+}
+
+#[test]
+fn urls_to_sign() {
+    let proxy = Proxy::in_front_of("http://127.0.0.1:1").start();
+    for text in INJECTED {
+        let url = format!("https://tc.example.com/{text}");
+        let mut connection = proxy.connect();
+        connection.send(request("POST", "/bewit", &url));
+        let response = connection.response();
+        assert_clean(&response);
+        match response.header("location") {
+            None => drop(response.refusal(400, "InputError")),
+            Some(location) => assert!(location.is_ascii() && !location.contains(' '), "{location}"),
+        }
+        // And nothing else comes.
+        connection.finish_sending();
+        assert_eq!(connection.read_to_end(), b"");
+    }
+}
+
+#[test]
+fn methods_and_paths_in_error_bodies() {
+    let proxy = Proxy::in_front_of("http://127.0.0.1:1").start();
+    for (method, target) in [("G\"T", "/bewit"), ("GET", "/\"}{\"<script>"), ("PUT", "/é\u{85}/x")]
+    {
+        let response = proxy.call(method, target, "");
+        assert_clean(&response);
+        assert_eq!(response.header("content-type"), Some("application/json"));
+        // It is one object, whatever was asked for.
+        assert!(response.status() >= 400 && response.json()["message"].is_string());
+    }
+}
+
+/// What an upstream says of itself is its own, but never what the proxy says of itself.
+#[test]
+fn an_upstreams_headers() {
+    let forged = [
+        ("X-Taskcluster-Endpoint", "https://evil.example"),
+        ("X-Taskcluster-Proxy-Version", "0"),
+        ("X-Taskcluster-Proxy-Revision", "0"),
+        ("X-Taskcluster-Proxy-Perm-ClientId", "root"),
+        ("x-taskcluster-proxy-temp-clientid", "root"),
+        ("X-Taskcluster-Proxy-Temp-Scopes", "[\"*\"]"),
+        ("X-TASKCLUSTER-AUTHORIZED-SCOPES", "[\"*\"]"),
+        ("Connection", "X-Taskcluster-Endpoint, Content-Length, X-Hop"),
+        ("X-Hop", "1"),
+    ];
+    let upstream = Upstream::start([Answer::new(200, &forged, "up")]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).args(["only:this"]).start();
+    let mut client = proxy.connect();
+    for _ in 0..2 {
+        client.send(request("GET", "/api/queue/v1/x", ""));
+        let response = client.response();
+        assert_eq!((response.text(), response.complete), ("up", true));
+        let endpoint = format!("{}/api/queue/v1/x", upstream.root_url());
+        for (name, values) in [
+            ("x-taskcluster-endpoint", vec![endpoint.as_str()]),
+            ("x-taskcluster-proxy-perm-clientid", vec!["tester"]),
+            ("x-taskcluster-proxy-temp-clientid", vec![]),
+            ("x-taskcluster-proxy-temp-scopes", vec![]),
+            ("x-taskcluster-authorized-scopes", vec!["[\"only:this\"]"]),
+            ("content-length", vec!["2"]),
+            ("x-hop", vec![]),
+        ] {
+            assert_eq!(response.head.all(name), values, "{name}");
+        }
+        assert_ne!(response.header("x-taskcluster-proxy-version"), Some("0"));
+    }
+}
+
+/// Whatever a client claims to be, what goes on is signed by the proxy alone.
+#[test]
+fn a_clients_own_authorization() {
+    let upstream = Upstream::start([Answer::ok("up")]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    for connection in ["Authorization", "close, authorization", "AUTHORIZATION,X", "keep-alive"] {
+        let fields = format!(
+            "Authorization: Hawk id=\"root\"\r\nConnection: {connection}\r\nauthorization: Bearer x\r\n"
+        );
+        let asked = format!("GET /api/queue/v1/x HTTP/1.1\r\nHost: x\r\n{fields}\r\n");
+        assert_eq!(proxy.exchange(asked).status(), 200);
+        let seen = upstream.last_request();
+        let [authorization] = seen.head.all("authorization")[..] else {
+            panic!("not one signature: {seen:?}");
+        };
+        assert!(authorization.starts_with("Hawk id=\"tester\", "), "{authorization}");
+    }
+}
+
+#[test]
+fn nothing_becomes_a_line_of_the_log() {
+    let upstream = Upstream::start([Answer::ok("up")]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).args(["--log-level", "trace"]).start();
+    let escape = "\u{1b}[2J\u{9b}2J";
+    for target in
+        [format!("/{escape}/x"), format!("/api/queue/v1/{escape}"), "/é\u{85}INFO".to_owned()]
+    {
+        let _ = proxy.connect().try_send(request("GET", &target, ""));
+        proxy.call("GET", &target.replace('\u{1b}', ""), "");
+    }
+    assert_eq!(proxy.get("/api/queue/v1/last").status(), 200);
+    proxy.wait_for_log("/api/queue/v1/last");
+    let log = proxy.log();
+    assert!(!log.contains(['\u{1b}', '\u{9b}']), "{log:?}");
+}
+
+fn assert_clean(response: &Response) {
+    assert_eq!(response.header("x-injected"), None, "{response:?}");
+    assert!(response.complete);
+}
+
+/// Of all that comes until the connection ends.
+fn assert_all_clean(connection: &mut Connection) {
+    let came = String::from_utf8_lossy(&connection.read_to_end()).into_owned();
+    let heads = came.split("\r\n\r\n").next().unwrap_or_default();
+    assert!(!heads.contains("\nX-Injected") && !heads.contains("\rX-Injected"), "{came:?}");
+    assert_eq!(came.matches("HTTP/1.1 4").count(), 1, "{came:?}");
+}

@@ -1,0 +1,216 @@
+//! Secrets stay where they are: no answer, no line of the log at its finest level and no command line
+//! tells them, whatever is asked for and however it fails (requirements.md, S8).
+
+use serde_json::{Value, json};
+use std::any::Any;
+use stories::{Answer, ClosedPort, Connection, Proxy, Tls, Upstream, certificate, request};
+
+/// Stands in every secret below, and in nothing else.
+const CANARY: &str = "cAnArY";
+
+#[test]
+fn nothing_tells_a_secret() {
+    let mut told = Vec::new();
+    for start in [before_services(), before_a_closed_port(), before_a_host_that_nobody_trusts()] {
+        let (proxy, _kept) = start;
+        let cmdline = std::fs::read(format!("/proc/{}/cmdline", proxy.id()));
+        told.push(("the command line".to_owned(), cmdline.unwrap_or_default()));
+        for asked in every_request() {
+            let mut connection = proxy.connect();
+            // It may be refused before it is all there.
+            let _ = connection.try_send(&asked);
+            let shown = String::from_utf8_lossy(&asked[..asked.len().min(60)]).into_owned();
+            told.push((shown, end_of(connection)));
+        }
+        let finished = proxy.kill();
+        assert!(finished.stderr.contains("PUT /credentials 400"), "{}", finished.stderr);
+        told.push(("stdout".to_owned(), finished.stdout.into_bytes()));
+        // A signature is as good as a secret while it is fresh.
+        for signature in ["Hawk id", "mac=\"", "bewit="] {
+            assert!(!finished.stderr.contains(signature), "{signature}: {}", finished.stderr);
+        }
+        told.push(("stderr".to_owned(), finished.stderr.into_bytes()));
+    }
+    let answered = told.iter().filter(|(_, text)| text.starts_with(b"HTTP/1.1 ")).count();
+    assert!(answered > 60, "{answered}");
+    for (where_, text) in told {
+        let text = String::from_utf8_lossy(&text).into_owned();
+        assert!(!text.to_lowercase().contains(&CANARY.to_lowercase()), "{where_}: {text}");
+    }
+}
+
+#[test]
+fn a_start_that_fails_tells_none() {
+    let bad = [
+        ("TASKCLUSTER_CERTIFICATE", format!("{{\"version\":1,\"signature\":\"{CANARY}\"")),
+        ("TASKCLUSTER_CERTIFICATE", json!({ "version": CANARY, "seed": CANARY }).to_string()),
+        ("TASKCLUSTER_CERTIFICATE", CANARY.to_owned()),
+        ("TASKCLUSTER_ROOT_URL", "ftp://x".to_owned()),
+        ("TASKCLUSTER_CLIENT_ID", "\"".to_owned()),
+    ];
+    for (name, value) in bad {
+        let proxy = Proxy::in_front_of("http://127.0.0.1:1")
+            .env("TASKCLUSTER_ACCESS_TOKEN", format!("token-{CANARY}"))
+            .env(name, value)
+            .args(["--log-level", "trace"]);
+        let finished = proxy.run();
+        assert!(!finished.status.success());
+        assert!(!finished.stderr.contains(CANARY), "{}", finished.stderr);
+        assert!(!finished.stdout.contains(CANARY), "{}", finished.stdout);
+    }
+}
+
+#[test]
+fn a_token_on_the_command_line_is_warned_of() {
+    let given = Proxy::with_nothing()
+        .args(["--root-url", "http://127.0.0.1:1", "--client-id", "tester"])
+        .args(["--access-token", &format!("token-{CANARY}")])
+        .start();
+    let warning = given.wait_for_log("--access-token");
+    assert!(warning.contains("WARN") && warning.contains("TASKCLUSTER_ACCESS_TOKEN"), "{warning}");
+    assert!(!given.log().contains(CANARY), "{}", given.log());
+    let kept = Proxy::in_front_of("http://127.0.0.1:1").start();
+    assert!(!kept.log().contains("WARN"), "{}", kept.log());
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn memory_is_nobody_elses() {
+    let proxy = Proxy::in_front_of("http://127.0.0.1:1").start();
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", proxy.id())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    let words: Vec<&str> = core.split_whitespace().collect();
+    assert_eq!(words[4..6], ["0", "0"], "{core}");
+}
+
+/// What the system then gives to root alone is the process's memory, and its environment.
+#[test]
+#[cfg(target_os = "linux")]
+fn not_even_the_same_users() {
+    use std::io::{BufRead as _, BufReader};
+    use std::os::unix::fs::MetadataExt as _;
+    use std::process::{Command, Stdio};
+    const NOBODY: &str = "65534";
+    let copy =
+        std::env::temp_dir().join(format!("taskcluster-proxy-secrets-{}", std::process::id()));
+    std::fs::copy(stories::binary(), &copy).unwrap();
+    let start = Command::new("setpriv")
+        .args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"])
+        .arg(&copy)
+        .args(["--sandbox", "--port", "0", "--ip-address", "127.0.0.1"])
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut proxy = start.expect("util-linux has setpriv");
+    let mut lines = BufReader::new(proxy.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let listens = lines.any(|line| line.contains("listening on"));
+    let owner =
+        |file: &str| std::fs::metadata(format!("/proc/{}/{file}", proxy.id())).map(|it| it.uid());
+    let owners = [owner("mem"), owner("environ")].map(Result::ok);
+    proxy.kill().unwrap();
+    proxy.wait().unwrap();
+    std::fs::remove_file(copy).unwrap();
+    if !listens {
+        return stories::skip("only root can start the proxy as another user");
+    }
+    assert_eq!(owners, [Some(0), Some(0)]);
+}
+
+/// With temporary credentials, and restricted.
+fn with_secrets(root_url: &str) -> stories::ProxyBuilder {
+    Proxy::in_front_of(root_url)
+        .env("TASKCLUSTER_ACCESS_TOKEN", format!("token-{CANARY}"))
+        .env("TASKCLUSTER_CERTIFICATE", canary_certificate().to_string())
+        .args(["--log-level", "trace", "--retry-budget", "0.1", "--credentials-drain", "0", "a:b"])
+}
+
+/// The proxy, and what has to live as long as the story.
+fn before_services() -> (Proxy, Box<dyn Any>) {
+    let mut answers = [
+        Answer::ok("up"),
+        Answer::status(503),
+        Answer::nothing().then_reset(),
+        Answer::bytes("not HTTP\r\n\r\n").then_close(),
+        Answer::cut_short(100, "four"),
+        Answer::bytes("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n").then_close(),
+        Answer::bytes("HTTP/1.1 101 \r\n\r\n").then_close(),
+    ]
+    .into_iter()
+    .cycle();
+    let upstream = Upstream::start(move |_: &stories::Request| answers.next().unwrap());
+    (with_secrets(&upstream.root_url()).start(), Box::new(upstream))
+}
+
+fn before_a_closed_port() -> (Proxy, Box<dyn Any>) {
+    let port = ClosedPort::take();
+    let proxy = with_secrets(&port.root_url()).start();
+    (proxy, Box::new(port))
+}
+
+fn before_a_host_that_nobody_trusts() -> (Proxy, Box<dyn Any>) {
+    let upstream = Upstream::start([Answer::ok("up")]);
+    let tls = Tls::for_host("elsewhere.example.test").start(&upstream);
+    let proxy = with_secrets(&format!("https://localhost:{}", tls.address().port()))
+        .env("SSL_CERT_FILE", tls.authority())
+        .start();
+    (proxy, Box::new((upstream, tls)))
+}
+
+fn canary_certificate() -> Value {
+    let mut certificate = certificate(&["a:*"]);
+    certificate["signature"] = format!("signature-{CANARY}").into();
+    certificate["seed"] = format!("seed-{CANARY}-{}", "s".repeat(44 - 12)).into();
+    certificate
+}
+
+/// Every endpoint, taken and refused, and every way of not being a request.
+fn every_request() -> Vec<Vec<u8>> {
+    let token = format!("put-token-{CANARY}");
+    let certificate = canary_certificate();
+    let credentials = |certificate: Value| {
+        let body = json!({ "clientId": "c", "accessToken": token, "certificate": certificate });
+        request("PUT", "/credentials", body.to_string())
+    };
+    let put = |body: String| request("PUT", "/credentials", body);
+    let mut all = vec![
+        credentials(Value::Null),
+        credentials(certificate.to_string().into()),
+        // An object where a string should be, a certificate that is cut off, one with a wrong version.
+        credentials(certificate.clone()),
+        credentials(certificate.to_string()[..100].into()),
+        credentials(certificate.to_string().replace("\"version\":1", "\"version\":2").into()),
+        put(json!({ "clientId": token, "accessToken": 1 }).to_string()),
+        put(json!({ "clientId": "\"", "accessToken": token }).to_string()),
+        put(json!({ "clientId": "c", "accessToken": [token] }).to_string()),
+        put(json!({ "accessToken": token }).to_string()),
+        put(format!("{{\"accessToken\":\"{token}\"")),
+        put(format!("{token}\0")),
+        put(format!("{token}{}", " ".repeat(1 << 20))),
+        format!("PUT /credentials HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{token}")
+            .into(),
+        format!("PUT /credentials HTTP/1.1\r\nContent-Length: x\r\n\r\n{token}").into(),
+        format!("POST /credentials HTTP/1.1\r\nContent-Length: 16\r\n\r\n{token}").into(),
+        request("GET", "/credentials", ""),
+        request("POST", "/bewit", "https://tc.example.com/x"),
+        request("POST", "/bewit", "nonsense"),
+        request("POST", "/bewit", format!("https://h/{}", "x".repeat(4000))),
+        request("PUT", "/bewit", "x"),
+        request("GET", "/nowhere", ""),
+        request("GET", "/api/queue", ""),
+        request("GET", "/h.example.invalid/x", ""),
+        request("CONNECT", "h:443", ""),
+        "GET / HTTP/1.1\r\nno colon\r\n\r\n".into(),
+        format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "y".repeat(100_000)).into(),
+    ];
+    for method in ["GET", "PUT", "POST", "HEAD", "TRACE", "DELETE", "OPTIONS"] {
+        all.push(request(method, "/api/queue/v1/x?y=z", ""));
+        all.push(request(method, "/queue/v1/x", "body"));
+    }
+    all
+}
+
+/// All that comes, after the client has said that nothing more will.
+fn end_of(mut connection: Connection) -> Vec<u8> {
+    // What is answered and leaves the connection open ends with the second one.
+    let _ = connection.try_send("GET /nowhere HTTP/1.0\r\n\r\n");
+    connection.read_to_end()
+}

@@ -1,0 +1,373 @@
+//! Request smuggling and response splitting: where one message ends and the next one begins is the
+//! same for the proxy, for the upstream behind it and for the client before it, or the connection ends
+//! (RFC 9112 section 11).
+
+use stories::{Answer, Connection, Proxy, Request, Upstream, request};
+
+const SMUGGLED: &str = "GET /api/queue/v1/smuggled HTTP/1.1\r\nHost: x\r\n\r\n";
+
+#[test]
+fn codings_in_disguise_are_refused() {
+    let story = Story::start();
+    for field in [
+        "Transfer-Encoding : chunked",
+        "Transfer-Encoding\t: chunked",
+        "Transfer-Encoding\r\n: chunked",
+        "Transfer-Encoding\0: chunked",
+        " Transfer-Encoding: chunked",
+        "X: y\r\n Transfer-Encoding: chunked",
+        "X: y\rTransfer-Encoding: chunked",
+        "Transfer-Encoding:\r\n chunked",
+        "Transfer-Encoding:\x0bchunked",
+        "Transfer-Encoding:\x0cchunked",
+        "Transfer-Encoding: chunked\0",
+        "Transfer-Encoding: chunked\r",
+        "Transfer-Encoding: \"chunked\"",
+        "Transfer-Encoding: chunked;q=1",
+        "Transfer-Encoding: chunked,",
+        "Transfer-Encoding: ,chunked",
+        "Transfer-Encoding: chunk",
+        "Transfer-Encoding: x, chunked",
+        "Transfer-Encoding: chunked, x",
+        "Transfer-Encoding: identity, chunked",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: x",
+        "Transfer-Encoding: x\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding:",
+    ] {
+        for length in ["", "Content-Length: 4\r\n"] {
+            for fields in [format!("{field}\r\n{length}"), format!("{length}{field}\r\n")] {
+                story.refuses(&format!("{PUT}{fields}\r\n0\r\n\r\n{SMUGGLED}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn lengths_in_disguise_are_refused() {
+    let story = Story::start();
+    for field in [
+        "Content-Length : 4",
+        "Content-Length\t: 4",
+        "Content-Length: 4\r\n 4",
+        "Content-Length:\r\n 4",
+        "Content-Length: 4\r\nContent-Length: 0",
+        "Content-Length: 0\r\nContent-Length: 4",
+        "Content-Length: 4, 4",
+        "Content-Length: 4,",
+        "Content-Length: 4;",
+        "Content-Length: 4.0",
+        "Content-Length: 4e0",
+        "Content-Length: +4",
+        "Content-Length: -0",
+        "Content-Length: \x0b4",
+        "Content-Length: 4\0",
+        "Content-Length: \u{0664}",
+        "Content-Length: 18446744073709551620",
+    ] {
+        story.refuses(&format!("{PUT}{field}\r\n\r\n{SMUGGLED}"));
+    }
+}
+
+/// The whole of the body goes on, as a body, and nothing of it is taken for a request: with any
+/// method, and whether the upstream expects a body there or not.
+#[test]
+fn bodies_where_nobody_expects_one_are_bodies() {
+    let story = Story::start();
+    let length = SMUGGLED.len();
+    for method in ["GET", "DELETE", "OPTIONS", "PATCH", "PUT", "POST", "PURGE"] {
+        let start = format!("{method} /api/queue/v1/outer HTTP/1.1\r\n");
+        let seen = story.answered(&format!("{start}Content-Length: {length}\r\n\r\n{SMUGGLED}"));
+        assert_eq!(seen.body, SMUGGLED.as_bytes(), "{method}");
+        let coded =
+            format!("Transfer-Encoding: chunked\r\n\r\n{length:x}\r\n{SMUGGLED}\r\n0\r\n\r\n");
+        let seen = story.answered(&format!("{start}{coded}"));
+        assert_eq!(seen.body, SMUGGLED.as_bytes(), "{method}");
+    }
+}
+
+#[test]
+fn what_is_said_of_a_body_in_other_words_counts_for_nothing() {
+    let story = Story::start();
+    for field in [
+        "Transfer_Encoding: chunked",
+        "Transfer-Encodin: chunked",
+        "X-Transfer-Encoding: chunked",
+        "TE: chunked",
+        "Content_Length: 0",
+        "Content-Lengt: 0",
+        "Connection: Content-Length",
+        "Connection: Transfer-Encoding, close, keep-alive",
+        "Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABk",
+        "Host: a\r\nHost: b",
+    ] {
+        let length = SMUGGLED.len();
+        for fields in [
+            format!("{field}\r\nContent-Length: {length}\r\n"),
+            format!("Content-Length: {length}\r\n{field}\r\n"),
+        ] {
+            let seen = story.answered(&format!("{PUT}{fields}\r\n{SMUGGLED}"));
+            assert_eq!(seen.body, SMUGGLED.as_bytes(), "{field}");
+            assert_eq!(seen.head.all("content-length"), [length.to_string()], "{field}");
+            assert_eq!(seen.head.all("host").len(), 1, "{field}");
+            for gone in ["transfer-encoding", "connection", "upgrade"] {
+                assert_eq!(seen.header(gone), None, "{field}");
+            }
+        }
+    }
+}
+
+#[test]
+fn white_space_and_case_are_no_disguise() {
+    let story = Story::start();
+    for field in [
+        "Transfer-Encoding:chunked",
+        "Transfer-Encoding:\tchunked",
+        "Transfer-Encoding: \t chunked \t",
+        "tRANSFER-eNCODING: CHUNKED",
+    ] {
+        let seen = story.answered(&format!("{PUT}{field}\r\n\r\n4\r\nbody\r\n0\r\n\r\n"));
+        assert_eq!(
+            (seen.body.as_slice(), seen.head.all("transfer-encoding").len()),
+            (&b"body"[..], 1)
+        );
+    }
+}
+
+/// The last of two framings counts, and what follows is nobody's: the connection ends.
+#[test]
+fn after_two_framings_the_connection_ends() {
+    let story = Story::start();
+    for fields in [
+        "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: chunked\r\nContent-Length: 500\r\n",
+        "Content-Length: 0\r\nTransfer-Encoding: chunked\r\n",
+    ] {
+        let seen = story.answered(&format!("{PUT}{fields}\r\n1\r\nx\r\n0\r\n\r\n{SMUGGLED}"));
+        assert_eq!((seen.body.as_slice(), seen.header("content-length")), (&b"x"[..], None));
+    }
+}
+
+#[test]
+fn chunks_that_some_read_otherwise_are_refused() {
+    let story = Story::start();
+    for chunks in [
+        "2\nab\r\n0\r\n\r\n",
+        "2;x\nab\r\n0\r\n\r\n",
+        "2;x=\n\r\nab\r\n0\r\n\r\n",
+        "2;\rx\r\nab\r\n0\r\n\r\n",
+        "2\r;\r\nab\r\n0\r\n\r\n",
+        "2\rab\r\n0\r\n\r\n",
+        "2\r\r\nab\r\n0\r\n\r\n",
+        "2;\0\r\nab\r\n0\r\n\r\n",
+        "2\x0b\r\nab\r\n0\r\n\r\n",
+        "2 x\r\nab\r\n0\r\n\r\n",
+        "\t2\r\nab\r\n0\r\n\r\n",
+        "2,2\r\nab\r\n0\r\n\r\n",
+        "0_2\r\nab\r\n0\r\n\r\n",
+        "+2\r\nab\r\n0\r\n\r\n",
+        "2\r\nab\n0\r\n\r\n",
+        "2\r\nab\r0\r\n\r\n",
+        "2\r\nabX\r\n0\r\n\r\n",
+        "2\r\nab\r\n\r\n0\r\n\r\n",
+        "10000000000000002\r\nab\r\n0\r\n\r\n",
+        "0000000000000002\r\nab\r\n0\r\n\r\n",
+        "0\r\n X: folded\r\n\r\n",
+        "0\r\nX: a\rb\r\n\r\n",
+        "0\r\nX : y\r\n\r\n",
+    ] {
+        let text = format!("{PUT}Transfer-Encoding: chunked\r\n\r\n{chunks}{SMUGGLED}");
+        story.refuses(&text);
+    }
+}
+
+#[test]
+fn chunk_extensions_go_no_further() {
+    let story = Story::start();
+    let chunks = "2;a=\"GET / HTTP/1.1\";b\r\nab\r\n1 ;x\r\nc\r\n000;last\r\n\r\n";
+    let seen = story.answered(&format!("{PUT}Transfer-Encoding: chunked\r\n\r\n{chunks}"));
+    assert_eq!((seen.body.as_slice(), seen.complete), (&b"abc"[..], true));
+}
+
+#[test]
+fn trailers_say_nothing_of_framing_routing_or_identity() {
+    let story = Story::start();
+    let trailers = "Content-Length: 40\r\nTransfer-Encoding: chunked\r\nHost: evil\r\n\
+                    Authorization: Hawk id=\"root\"\r\nConnection: close\r\nTE: gzip\r\nX-Sum: 1\r\n";
+    let text = format!("{PUT}Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n{trailers}\r\n");
+    let seen = story.answered(&text);
+    assert_eq!(String::from_utf8_lossy(&seen.trailers), "X-Sum: 1\r\n");
+}
+
+#[test]
+fn http_1_0_has_no_chunks() {
+    let story = Story::start();
+    let start = "PUT /api/queue/v1/outer HTTP/1.0\r\nConnection: keep-alive\r\n";
+    for fields in ["", "Content-Length: 5\r\n"] {
+        let coded = format!("{start}{fields}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n{SMUGGLED}");
+        story.refuses(&coded);
+    }
+    let length = SMUGGLED.len();
+    let seen = story.answered(&format!("{start}Content-Length: {length}\r\n\r\n{SMUGGLED}"));
+    assert_eq!(seen.body, SMUGGLED.as_bytes());
+}
+
+/// Told to continue or not: what follows a body that was refused unread is not taken for a request.
+#[test]
+fn a_body_that_waits_to_be_asked_for_is_no_request() {
+    for (expect, target) in [
+        ("100-continue", "/nowhere"),
+        ("100-continue", "/bewit"),
+        (" 100-CONTINUE", "/credentials"),
+        ("x, 100-continue", "/nowhere"),
+    ] {
+        let upstream = Upstream::start([Answer::status(200)]);
+        let proxy = Proxy::in_front_of(upstream.root_url()).start();
+        let mut connection = proxy.connect();
+        let length = SMUGGLED.len();
+        let fields = format!("Expect: {expect}\r\nContent-Length: {length}\r\n");
+        connection.send(format!("GET {target} HTTP/1.1\r\n{fields}\r\n{SMUGGLED}"));
+        connection.finish_sending();
+        connection.read_to_end();
+        assert_eq!(proxy.get("/api/queue/v1/after").status(), 200);
+        assert_eq!(targets(&upstream), ["/api/queue/v1/after"], "{expect} {target}");
+    }
+}
+
+/// What is more than the answer is nobody's, whether it comes along or later.
+#[test]
+fn of_two_answers_the_second_is_nobodys() {
+    const SECOND: &str = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged";
+    for first in [
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nup",
+        "HTTP/1.1 204 No Content\r\nContent-Length: 6\r\n\r\n",
+        "HTTP/1.1 304 Not Modified\r\nContent-Length: 6\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nup\r\n0\r\n\r\n",
+        "HTTP/1.1 103 Early Hints\r\nContent-Length: 6\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ] {
+        let upstream = Upstream::start(move |request: &Request| match request.index % 2 {
+            0 => Answer::bytes([first, SECOND].concat()),
+            _ => Answer::ok(request.target()),
+        });
+        let proxy = Proxy::in_front_of(upstream.root_url()).start();
+        let mut client = proxy.connect();
+        for method in ["GET", "HEAD"] {
+            client.send(request(method, "/api/queue/v1/one", ""));
+            let answered = client.response_to(method);
+            assert!(!answered.text().contains("forged"), "{first:?}: {answered:?}");
+            client.send(request("GET", "/api/queue/v1/two", ""));
+            assert_eq!(client.response().text(), "/api/queue/v1/two", "{first:?}");
+        }
+    }
+}
+
+#[test]
+fn answers_that_some_read_otherwise_are_a_502() {
+    for answer in [
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nX: y\r\n Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\nup",
+        "HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\nup",
+        "HTTP/1.1 200 OK\r\nX: a\rSet-Cookie: b\r\nContent-Length: 2\r\n\r\nup",
+        "HTTP/1.1 200 OK\r\nX: a\0b\r\nContent-Length: 2\r\n\r\nup",
+        "HTTP/1.1 200 O\rK\r\nContent-Length: 2\r\n\r\nup",
+        "HTTP/1.1 042 What\r\nContent-Length: 2\r\n\r\nup",
+        "HTTP/1.1 000 What\r\nContent-Length: 2\r\n\r\nup",
+        "HTTP/1.1 99 What\r\nContent-Length: 2\r\n\r\nup",
+    ] {
+        let upstream = Upstream::start([Answer::bytes(answer)]);
+        let once = ["--retry-budget", "0"];
+        let proxy = Proxy::in_front_of(upstream.root_url()).args(once).start();
+        let message = proxy.get("/api/queue/v1/x").refusal(502, "UpstreamUnreachable");
+        assert!(!message.contains("Set-Cookie"), "{message}");
+    }
+}
+
+const PUT: &str = "PUT /api/queue/v1/outer HTTP/1.1\r\n";
+
+/// One proxy and one upstream for many attacks, each over a connection of its own.
+struct Story {
+    upstream: Upstream,
+    proxy: Proxy,
+}
+
+impl Story {
+    fn start() -> Self {
+        let upstream = Upstream::start([Answer::status(200)]);
+        let proxy = Proxy::in_front_of(upstream.root_url()).start();
+        Self { upstream, proxy }
+    }
+
+    /// Nothing of it is complete upstream; the client gets a 4xx, or the end of the connection, and
+    /// nothing else.
+    fn refuses(&self, text: &str) {
+        let before = self.upstream.requests().len();
+        let came = self.say(text);
+        let statuses = statuses(&came);
+        assert!(
+            statuses.len() <= 1 && statuses.iter().all(|status| status.starts_with('4')),
+            "{text:?}: {statuses:?}"
+        );
+        self.assert_served();
+        for seen in &self.upstream.requests()[before..] {
+            assert!(!seen.complete || seen.target() == AFTER, "{text:?}: {seen:?}");
+        }
+    }
+
+    /// It is one request, which comes whole; the one in its body or behind it does not.
+    fn answered(&self, text: &str) -> Request {
+        let before = self.upstream.requests().len();
+        let came = self.say(text);
+        assert_eq!(statuses(&came), ["200"], "{text:?}");
+        self.assert_served();
+        let [seen, _after] = self
+            .upstream
+            .requests()
+            .split_off(before)
+            .try_into()
+            .expect("one request, and the next");
+        assert!(seen.complete, "{text:?}");
+        seen
+    }
+
+    fn say(&self, text: &str) -> Vec<u8> {
+        let mut connection: Connection = self.proxy.connect();
+        // It may be refused before it is all there.
+        let _ = connection.try_send(text);
+        // Ends the connection after an answer, and is nothing where it has ended.
+        let _ = connection.try_send("GET /nowhere HTTP/1.1\r\nConnection: close\r\n\r\n");
+        let mut came = connection.read_to_end();
+        // The answer to the line above is no answer to the attack.
+        if let Some(at) = position(&came, b"HTTP/1.1 404") {
+            came.truncate(at);
+        }
+        came
+    }
+
+    /// And nobody else's connection upstream was made use of.
+    fn assert_served(&self) {
+        assert_eq!(self.proxy.get(AFTER).status(), 200);
+        let requests = self.upstream.requests();
+        assert!(requests.iter().all(|seen| !seen.target().contains("smuggled")), "{requests:?}");
+    }
+}
+
+const AFTER: &str = "/api/queue/v1/after";
+
+fn targets(upstream: &Upstream) -> Vec<String> {
+    upstream.requests().iter().map(|seen| seen.target().to_owned()).collect()
+}
+
+/// Of the answers in what came.
+fn statuses(came: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(came);
+    let words = text.split("HTTP/1.").skip(1).filter_map(|line| line.split(' ').nth(1));
+    words.filter(|word| word.parse::<u16>().is_ok()).map(str::to_owned).collect()
+}
+
+fn position(text: &[u8], part: &[u8]) -> Option<usize> {
+    text.windows(part.len()).position(|window| window == part)
+}
