@@ -1,11 +1,12 @@
 //! What a start is told, parsed: nothing after this can find it wrong.
 
+use crate::credentials_file::CredentialsSource;
 use crate::log::Logging;
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
-use taskcluster_proxy_core::credentials::{Credentials, Scope};
+use taskcluster_proxy_core::credentials::Scope;
 use taskcluster_proxy_core::proxy::{HostPattern, RetryPolicy, RootUrl};
 
 /// Everything that the command line and the environment say.
@@ -15,6 +16,8 @@ pub struct Config {
     pub listen: Option<Listen>,
     /// The Unix socket to listen on.
     pub socket: Option<SocketFile>,
+    /// What TLS over TCP needs. `None`: plain HTTP.
+    pub tls: Option<TlsFiles>,
     /// Who may connect.
     pub admission: Admission,
     /// Who may change the credentials.
@@ -55,6 +58,15 @@ impl Default for Listen {
     fn default() -> Self {
         Self { address: None, port: 8080 }
     }
+}
+
+/// What TLS with clients needs, in PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The chain of certificates, the server's own first.
+    pub certificate: PathBuf,
+    /// The private key of the first one.
+    pub key: PathBuf,
 }
 
 /// A Unix socket to listen on.
@@ -107,8 +119,8 @@ pub enum Deployment {
     Taskcluster {
         /// Where it is.
         root_url: RootUrl,
-        /// What to sign with; not yet restricted.
-        credentials: Credentials,
+        /// Where to find what to sign with.
+        credentials: CredentialsSource,
     },
 }
 

@@ -4,13 +4,18 @@
 
 pub mod access;
 pub mod admin;
+pub mod call;
+pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod credentials;
+pub mod credentials_file;
+pub mod deployment;
 mod diagnosis;
 pub mod env;
 pub mod expiry;
+pub mod file;
 pub mod health;
 pub mod http1;
 pub mod log;

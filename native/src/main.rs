@@ -3,29 +3,32 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
+use taskcluster_proxy::check::{self, Report};
 use taskcluster_proxy::cli::{self, Command};
 use taskcluster_proxy::clock::{self, Nonces};
-use taskcluster_proxy::config::{Config, Deployment, Listen};
+use taskcluster_proxy::config::{Config, Listen};
 use taskcluster_proxy::credentials::Store;
+use taskcluster_proxy::deployment::Opened;
 use taskcluster_proxy::env::Process;
 use taskcluster_proxy::metrics::Metrics;
 use taskcluster_proxy::notify::{self, State};
-use taskcluster_proxy::sandbox::Sandbox;
-use taskcluster_proxy::server::{self, Admitter, CredentialsGuard, Drain, Inherited, Listeners};
+use taskcluster_proxy::server::{
+    self, Admitter, CredentialsGuard, Drain, Inherited, Listeners, Tls,
+};
 use taskcluster_proxy::service::{Gates, Service};
 use taskcluster_proxy::stop::{self, End, Signals};
 use taskcluster_proxy::upstream::{Origin, ReplayBudget, Upstream};
 use taskcluster_proxy::{admin, expiry, health, log, process, task};
-use taskcluster_proxy_core::credentials::Credentials;
-use taskcluster_proxy_core::proxy::{HostPolicy, RootUrl};
+use taskcluster_proxy_core::proxy::HostPolicy;
 
 #[cfg(target_env = "musl")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let config = match cli::parse(std::env::args_os(), &Process) {
-        Ok(Command::Run(config)) => *config,
+    let (config, checking) = match cli::parse(std::env::args_os(), &Process) {
+        Ok(Command::Run(config)) => (*config, false),
+        Ok(Command::Check(config)) => (*config, true),
         Ok(Command::Health(listen)) => return health(&listen),
         Ok(Command::Print(text)) => return print(&text),
         Err(error) => return fail(&error),
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
     let inherited = Inherited::take();
     // One thread: one proxy serves one task, and what it does is wait (docs/performance.md).
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) if checking => report(&runtime.block_on(check::run(config, inherited))),
         Ok(runtime) => {
             let ended = runtime.block_on(run(config, inherited));
             // A name that is still being looked up would hold up the end.
@@ -55,12 +59,13 @@ fn main() -> ExitCode {
 async fn run(config: Config, inherited: Inherited) -> Result<End, Box<dyn std::error::Error>> {
     let limits = config.limits;
     let most_connections = process::room_for_connections(limits.max_connections);
-    let (sandbox, root_url, mut credentials) = deployment(config.deployment).await?;
+    let Opened { sandbox, root_url, mut credentials, file } = config.deployment.open().await?;
     let origin = Arc::new(Origin::of_root_url(&root_url));
     let hosts = Arc::new(HostPolicy::new(config.allowed_hosts, origin.bare_host()));
     let metrics = Arc::new(Metrics::default());
     let upstream = Upstream::new(&limits, Arc::clone(&hosts), Arc::clone(&metrics))?;
     let admitter = Admitter::new(&config.admission)?;
+    let tls = config.tls.map(Tls::load).transpose()?;
     let credentials_guard = CredentialsGuard::new(config.credentials_from)?;
 
     let mut scopes = config.scopes;
@@ -81,6 +86,9 @@ async fn run(config: Config, inherited: Inherited) -> Result<End, Box<dyn std::e
     log::announce(&listeners, &root_url, &credentials, sandbox.as_ref());
     let store = Arc::new(Store::new(&credentials, config.credentials_drain));
     drop(credentials);
+    if let Some(file) = file {
+        tokio::spawn(file.follow(Arc::clone(&store)));
+    }
     let replay = Arc::new(ReplayBudget::new(limits.replay_each, limits.replay_all));
     let drain = Arc::new(Drain::default());
     tokio::spawn(expiry::warn(store.watch()));
@@ -112,20 +120,9 @@ async fn run(config: Config, inherited: Inherited) -> Result<End, Box<dyn std::e
         ids: Nonces::new()?,
     });
     notify::tell(State::Ready, &Process);
-    let serving = server::serve(listeners, admitter, service, &limits, most_connections);
+    let serving = server::serve(listeners, tls, admitter, service, &limits, most_connections);
     let end = stop::serve_until_told(serving, signals, &drain, limits.drain_timeout).await;
     Ok(end)
-}
-
-async fn deployment(deployment: Deployment) -> io::Result<(Option<Sandbox>, RootUrl, Credentials)> {
-    match deployment {
-        Deployment::Taskcluster { root_url, credentials } => Ok((None, root_url, credentials)),
-        Deployment::Sandbox => {
-            let sandbox = Sandbox::start().await?;
-            let (root_url, credentials) = (sandbox.root_url(), sandbox.credentials());
-            Ok((Some(sandbox), root_url, credentials))
-        }
-    }
 }
 
 fn health(listen: &Listen) -> ExitCode {
@@ -140,6 +137,13 @@ fn print(text: &str) -> ExitCode {
     match writeln!(io::stdout(), "{text}") {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => fail(&error),
         _ => ExitCode::SUCCESS,
+    }
+}
+
+fn report(report: &Report) -> ExitCode {
+    match print(&report.to_string()) {
+        ExitCode::SUCCESS if report.is_ok() => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
     }
 }
 

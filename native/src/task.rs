@@ -1,16 +1,14 @@
 //! The scopes of a task, which `--task-id` asks the queue for.
 
+use crate::call::{self, CallError};
 use crate::cli::printable;
-use crate::http1::{BodyError, Fields, Framing};
-use crate::upstream::{Body, Caller, Origin, Outgoing, ReplayBudget, SendError, Target, Upstream};
-use http::{Method, StatusCode};
+use crate::upstream::Upstream;
+use http::StatusCode;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::Deserialize;
 use serde_json::{Map, Value};
-use std::sync::Arc;
 use std::time::Duration;
 use taskcluster_proxy_core::credentials::{InvalidScope, Scope};
-use taskcluster_proxy_core::proxy::{Form, RootUrl};
+use taskcluster_proxy_core::proxy::RootUrl;
 use tokio::time::timeout;
 
 /// The largest task definition that is read, in bytes: the queue takes none that is larger.
@@ -35,25 +33,15 @@ pub struct TaskError {
 #[derive(Debug, thiserror::Error)]
 enum Why {
     #[error(transparent)]
-    Send(#[from] SendError),
+    Call(#[from] CallError),
     #[error("the queue answered {0}{1}")]
     Status(StatusCode, String),
-    #[error("its definition is longer than {MAX_TASK} bytes")]
-    TooLarge,
     #[error("no answer from the queue within {} seconds", TIMEOUT.as_secs())]
     Timeout,
-    #[error("its definition was cut short: {0}")]
-    Cut(BodyError),
     #[error("the queue's answer is no task definition with an array of scopes")]
     NoTask,
     #[error(transparent)]
     Scope(#[from] InvalidScope),
-}
-
-/// An error as the services shape it.
-#[derive(Deserialize)]
-struct Refusal {
-    message: String,
 }
 
 /// Asks the queue, unauthenticated, with retries.
@@ -76,27 +64,11 @@ pub async fn fetch_scopes(
 
 async fn fetch(upstream: &Upstream, root_url: &RootUrl, task_id: &str) -> Result<Vec<String>, Why> {
     let segment = utf8_percent_encode(task_id, SEGMENT);
-    let target = Target {
-        origin: Arc::new(Origin::of_root_url(root_url)),
-        resource: format!("{}/api/queue/v1/task/{segment}", root_url.prefix()),
-        form: Form::Service,
-    };
-    let outgoing = Outgoing {
-        method: &Method::GET,
-        target: &target,
-        fields: &Fields::default(),
-        expects_continue: false,
-        accepts_trailers: false,
-        signer: None,
-    };
-    let mut nothing = Body::new(Framing::Empty, &Arc::new(ReplayBudget::new(0, 0)));
-    let (mut caller, mut attempts) = (Caller::Proxy, 0);
-    let exchanged = upstream.exchange(&outgoing, &mut nothing, &mut caller, &mut attempts);
-    let mut exchanged = exchanged.await?;
-    let status = StatusCode::from_u16(exchanged.answer.status).unwrap_or_default();
-    let body = exchanged.read(MAX_TASK).await.map_err(Why::Cut)?.ok_or(Why::TooLarge)?;
+    let path = format!("/api/queue/v1/task/{segment}");
+    let call::Answer { status, body, .. } =
+        call::get(upstream, root_url, &path, None, MAX_TASK).await?;
     if status != StatusCode::OK {
-        return Err(Why::Status(status, message(&body)));
+        return Err(Why::Status(status, call::message(&body)));
     }
     scopes(&body).ok_or(Why::NoTask)
 }
@@ -108,15 +80,5 @@ fn scopes(definition: &[u8]) -> Option<Vec<String>> {
     match definition.remove("scopes") {
         None => Some(Vec::new()),
         Some(scopes) => serde_json::from_value(scopes).ok(),
-    }
-}
-
-/// The first line of what the service says of it.
-fn message(body: &[u8]) -> String {
-    match serde_json::from_slice::<Refusal>(body) {
-        Ok(refusal) => {
-            format!(": {}", printable(refusal.message.lines().next().unwrap_or_default()))
-        }
-        Err(_) => String::new(),
     }
 }

@@ -49,6 +49,13 @@ struct Front {
     connects: Arc<Watched<Vec<Head>>>,
 }
 
+/// A certificate for this host name or address that vouches for itself, and its key, both in PEM.
+pub fn self_signed(host: &str) -> [String; 2] {
+    let made = rcgen::generate_simple_self_signed([host.to_owned()]);
+    let made = made.expect("there can be a certificate for the host");
+    [made.cert.pem(), made.signing_key.serialize_pem()]
+}
+
 impl Tls {
     /// With a certificate for this host name or address.
     pub fn for_host(host: &str) -> TlsBuilder {

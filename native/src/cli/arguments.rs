@@ -50,9 +50,21 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "json", verbatim_doc_comment, help_heading = DEPLOYMENT)]
     pub(super) certificate: Option<OsString>,
 
+    /// Read them from this file, instead of the
+    /// three above: a JSON object with clientId,
+    /// accessToken and certificate. When it
+    /// changes, what it holds takes effect.
+    #[arg(long, value_name = "path", verbatim_doc_comment, help_heading = DEPLOYMENT)]
+    pub(super) credentials_file: Option<OsString>,
+
+    /// Read the same from this inherited file
+    /// descriptor, once, to its end.
+    #[arg(long, value_name = "number", verbatim_doc_comment, help_heading = DEPLOYMENT)]
+    pub(super) credentials_fd: Option<OsString>,
+
     /// Sign for a small deployment within this
     /// program, to try things out. Instead of the
-    /// four above; ignores their variables.
+    /// six above; ignores their variables.
     #[arg(long, verbatim_doc_comment, help_heading = DEPLOYMENT)]
     pub(super) sandbox: bool,
 
@@ -89,6 +101,17 @@ pub(super) struct Arguments {
     /// [default 600]
     #[arg(long, value_name = "octal", verbatim_doc_comment, help_heading = CONNECTIONS)]
     pub(super) socket_mode: Option<OsString>,
+
+    /// Speak TLS over TCP, with this certificate;
+    /// those of its issuers may follow it.
+    /// [default plain HTTP]
+    #[arg(long, value_name = "pem", verbatim_doc_comment, help_heading = CONNECTIONS)]
+    pub(super) tls_cert: Option<OsString>,
+
+    /// Its private key. When the files change, new
+    /// connections get what they hold.
+    #[arg(long, value_name = "pem", verbatim_doc_comment, help_heading = CONNECTIONS)]
+    pub(super) tls_key: Option<OsString>,
 
     /// Accept connections of this user and of
     /// root alone. [default of everyone]
@@ -178,6 +201,12 @@ pub(super) struct Arguments {
     /// [default nowhere]
     #[arg(long, value_name = "address", verbatim_doc_comment, help_heading = OPERATION)]
     pub(super) admin: Option<OsString>,
+
+    /// Say what a start with these options would
+    /// find, a line each: ok, or what to do. Change
+    /// nothing; exit with 1 if it could not work.
+    #[arg(long, verbatim_doc_comment, help_heading = OTHERS)]
+    pub(super) check: bool,
 
     /// Ask a running proxy with the same --port
     /// and --ip-address for a sign of life; exit

@@ -53,6 +53,12 @@ pub enum CliError {
     /// An option that contradicts `--sandbox`.
     #[error("--sandbox brings its own root URL and credentials: leave out {0}, or --sandbox")]
     BesideSandbox(&'static str),
+    /// An option without the one that goes with it.
+    #[error("{0}: expected {1} with it, found none: give both, or neither")]
+    Alone(&'static str, &'static str),
+    /// Credentials from two places.
+    #[error("credentials from {0} and from {1}: leave one of them out")]
+    TwoCredentials(&'static str, &'static str),
     /// Another value that is not what it has to be.
     #[error("{name}: {reason}")]
     Invalid {

@@ -15,7 +15,8 @@ pub use arguments::command;
 pub use error::CliError;
 pub(crate) use value::printable;
 
-use crate::config::{Admission, Config, Deployment, Limits, Listen, SocketFile};
+use crate::config::{Admission, Config, Deployment, Limits, Listen, SocketFile, TlsFiles};
+use crate::credentials_file::CredentialsSource;
 use crate::env::Environment;
 use crate::log::Logging;
 use crate::version::{REVISION, VERSION};
@@ -30,6 +31,8 @@ use taskcluster_proxy_core::proxy::{HostPattern, RetryPolicy, RootUrl};
 pub enum Command {
     /// To serve.
     Run(Box<Config>),
+    /// To say what serving would find, and to exit with status 0 if it would work, 1 if not.
+    Check(Box<Config>),
     /// To ask the proxy that listens like this for a sign of life.
     Health(Listen),
     /// To print this, and a line feed, on stdout and to exit with status 0.
@@ -59,7 +62,8 @@ pub fn parse(
     if arguments.health {
         return listen(&arguments).map(|listen| Command::Health(listen.unwrap_or_default()));
     }
-    config(arguments, env).map(|config| Command::Run(Box::new(config)))
+    let command = if arguments.check { Command::Check } else { Command::Run };
+    config(arguments, env).map(|config| command(Box::new(config)))
 }
 
 fn version() -> String {
@@ -82,6 +86,7 @@ fn config(arguments: Arguments, env: &impl Environment) -> Result<Config, CliErr
     Ok(Config {
         listen: listen(given)?,
         socket: socket(given)?,
+        tls: tls(given)?,
         admission: Admission { user, network },
         credentials_from: from.unwrap_or_default(),
         reject_browsers: given.reject_browsers,
@@ -121,6 +126,16 @@ fn socket(given: &Arguments) -> Result<Option<SocketFile>, CliError> {
             path: path.into(),
             mode: mode.unwrap_or(value::DEFAULT_SOCKET_MODE),
         })),
+    }
+}
+
+fn tls(given: &Arguments) -> Result<Option<TlsFiles>, CliError> {
+    let certificate = value::path("--tls-cert", given.tls_cert.clone())?;
+    match (certificate, value::path("--tls-key", given.tls_key.clone())?) {
+        (None, None) => Ok(None),
+        (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key })),
+        (Some(_), None) => Err(CliError::Alone("--tls-cert", "--tls-key")),
+        (None, Some(_)) => Err(CliError::Alone("--tls-key", "--tls-cert")),
     }
 }
 
@@ -196,25 +211,51 @@ fn deployment(given: Arguments, env: &impl Environment) -> Result<Deployment, Cl
             (&given.access_token, ACCESS_TOKEN),
             (&given.certificate, CERTIFICATE),
         ];
-        return match flags.into_iter().find(|(flag, _)| flag.is_some()) {
-            Some((_, setting)) => Err(CliError::BesideSandbox(setting.option)),
+        let flags = flags.into_iter().map(|(flag, setting)| (flag, setting.option));
+        let files = [(&given.credentials_file, FILE), (&given.credentials_fd, DESCRIPTOR)];
+        return match flags.chain(files).find(|(flag, _)| flag.is_some()) {
+            Some((_, option)) => Err(CliError::BesideSandbox(option)),
             None => Ok(Deployment::Sandbox),
         };
     }
-    Ok(Deployment::Taskcluster {
-        root_url: ROOT_URL.required(given.root_url, env)?.parse(RootUrl::parse)?,
-        credentials: Credentials {
-            client_id: CLIENT_ID
-                .required(given.client_id, env)?
-                .parse(|text| ClientId::new(text))?,
-            access_token: ACCESS_TOKEN
-                .required(given.access_token, env)?
-                .parse(|text| AccessToken::new(text))?,
-            certificate: match CERTIFICATE.find(given.certificate, env)? {
-                Some(certificate) => certificate.parse(Credentials::parse_certificate)?,
-                None => None,
-            },
-            authorized_scopes: None,
-        },
-    })
+    let root_url = ROOT_URL.required(given.root_url.clone(), env)?.parse(RootUrl::parse)?;
+    Ok(Deployment::Taskcluster { root_url, credentials: credentials(given, env)? })
 }
+
+fn credentials(given: Arguments, env: &impl Environment) -> Result<CredentialsSource, CliError> {
+    let descriptor = value::read(DESCRIPTOR, &given.credentials_fd, value::descriptor)?;
+    let (source, option) = match (value::path(FILE, given.credentials_file)?, descriptor) {
+        (Some(_), Some(_)) => return Err(CliError::TwoCredentials(FILE, DESCRIPTOR)),
+        (Some(path), None) => (CredentialsSource::File(path), FILE),
+        (None, Some(number)) => (CredentialsSource::Descriptor(number), DESCRIPTOR),
+        (None, None) => {
+            return Ok(CredentialsSource::Given(Credentials {
+                client_id: CLIENT_ID
+                    .required(given.client_id, env)?
+                    .parse(|text| ClientId::new(text))?,
+                access_token: ACCESS_TOKEN
+                    .required(given.access_token, env)?
+                    .parse(|text| AccessToken::new(text))?,
+                certificate: match CERTIFICATE.find(given.certificate, env)? {
+                    Some(certificate) => certificate.parse(Credentials::parse_certificate)?,
+                    None => None,
+                },
+                authorized_scopes: None,
+            }));
+        }
+    };
+    // Which of the two was meant nobody can tell.
+    for (flag, setting) in [
+        (given.client_id, CLIENT_ID),
+        (given.access_token, ACCESS_TOKEN),
+        (given.certificate, CERTIFICATE),
+    ] {
+        if let Some(found) = setting.find(flag, env)? {
+            return Err(CliError::TwoCredentials(option, found.at));
+        }
+    }
+    Ok(source)
+}
+
+const FILE: &str = "--credentials-file";
+const DESCRIPTOR: &str = "--credentials-fd";

@@ -47,7 +47,7 @@ pub(super) struct Setting {
 /// A value that is not empty, and where it was found.
 pub(super) struct Found {
     text: Zeroizing<String>,
-    at: &'static str,
+    pub(super) at: &'static str,
     instead: &'static str,
 }
 

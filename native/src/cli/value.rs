@@ -6,6 +6,7 @@ use crate::log::LogFormat;
 use ipnet::{IpNet, Ipv4Net};
 use std::ffi::OsString;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 use tracing::Level;
 
@@ -26,6 +27,9 @@ const LEAST_SECONDS: Duration = Duration::from_millis(1);
 
 /// 1 GiB: a size beyond it is a mistake, or a machine that needs no limit.
 const MOST_KIB: usize = 1024 * 1024;
+
+/// What fits the system's type.
+const MOST_DESCRIPTOR: u32 = i32::MAX as u32;
 
 /// Each has two descriptors: more than any limit of open files allows is a mistake.
 const MOST_CONNECTIONS: usize = 1_000_000;
@@ -170,6 +174,26 @@ pub(super) fn kib(option: &'static str, text: &str) -> Result<usize, CliError> {
     number.filter(|kib| *kib <= MOST_KIB).map(|kib: usize| kib * 1024).ok_or_else(|| {
         let expected =
             format!("expected a whole number of KiB from 0 (keep nothing) to {MOST_KIB}");
+        CliError::invalid(option, format!("{expected}, found \"{}\"", printable(text)))
+    })
+}
+
+/// A file. Its name may be any that the system allows.
+pub(super) fn path(
+    option: &'static str,
+    value: Option<OsString>,
+) -> Result<Option<PathBuf>, CliError> {
+    if value.as_ref().is_some_and(|value| value.is_empty()) {
+        not_empty(option, "")?;
+    }
+    Ok(value.map(PathBuf::from))
+}
+
+/// An open file of this process.
+pub(super) fn descriptor(option: &'static str, text: &str) -> Result<u32, CliError> {
+    let number = text.parse().ok().filter(|number| *number <= MOST_DESCRIPTOR && is_digits(text));
+    number.ok_or_else(|| {
+        let expected = "expected the number of an open file descriptor, such as 3";
         CliError::invalid(option, format!("{expected}, found \"{}\"", printable(text)))
     })
 }

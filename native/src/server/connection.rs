@@ -49,6 +49,8 @@ pub(super) async fn serve(
                 }
                 Err(Panicked) => return Err(Broken("in the middle of an answer".to_owned())),
             },
+            // Of TLS the end has to be said: without that it looks cut off (RFC 8446 section 6.1).
+            Ok(None) if matches!(client.stream(), Stream::Tls(_)) => break,
             Ok(None) => return Ok(()),
             Err(error @ (BodyError::Cut | BodyError::Broken(_))) => {
                 return Err(Broken(error.to_string()));

@@ -13,6 +13,7 @@ mod peer;
 mod serve;
 #[cfg(any(windows, test))]
 mod sid;
+mod tls;
 mod user;
 #[cfg(windows)]
 mod windows_api;
@@ -27,4 +28,5 @@ pub use owner::find_owner;
 pub use owner::{Owner, OwnerLookup};
 pub use peer::Peer;
 pub use serve::serve;
+pub use tls::{Tls, TlsError};
 pub use user::UserId;

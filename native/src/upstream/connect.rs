@@ -137,11 +137,11 @@ impl Connector {
         let connector = TlsConnector::from(Arc::clone(config));
         let stream = connector.connect(name, tcp).await.map_err(|error| {
             let reason = format!("TLS: {}", explain(&error));
-            // A certificate that does not hold will not hold the next time either.
+            // Not by source(), which is that of the error within.
             match error.get_ref().and_then(|error| error.downcast_ref()) {
                 Some(rustls::Error::InvalidCertificate(why)) => {
                     let reason = tls::in_words(why).map_or(reason, |words| format!("TLS: {words}"));
-                    SendError::Refused(reason)
+                    SendError::Untrusted(reason)
                 }
                 _ => SendError::Connect(reason),
             }

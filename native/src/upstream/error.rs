@@ -14,6 +14,10 @@ pub enum SendError {
     /// There is no connection, for a reason that will stay.
     #[error("cannot connect: {0}")]
     Refused(String),
+    /// There is no connection: the certificate that was shown does not hold, and will not hold the
+    /// next time either.
+    #[error("cannot connect: {0}")]
+    Untrusted(String),
     /// There must be no connection.
     #[error(transparent)]
     Host(HostError),
@@ -47,6 +51,7 @@ impl SendError {
             Self::Connect(_) | Self::ConnectTimeout(_) => Outcome::NothingSent,
             Self::Broken(_) => Outcome::Broken,
             Self::Refused(_)
+            | Self::Untrusted(_)
             | Self::Host(_)
             | Self::Unusable(_)
             | Self::Client(_)
@@ -66,9 +71,11 @@ impl SendError {
             Self::ConnectTimeout(_) | Self::Budget(_) => {
                 ProxyError::TimedOut { upstream, reason: self.to_string() }
             }
-            Self::Connect(_) | Self::Refused(_) | Self::Broken(_) | Self::Unusable(_) => {
-                ProxyError::Unreachable { upstream, reason: self.to_string() }
-            }
+            Self::Connect(_)
+            | Self::Refused(_)
+            | Self::Untrusted(_)
+            | Self::Broken(_)
+            | Self::Unusable(_) => ProxyError::Unreachable { upstream, reason: self.to_string() },
         }
     }
 }

@@ -109,8 +109,9 @@ fn mistakes() {
         ),
         (
             &["--c=x"],
-            "option --c could be any of --client-id, --certificate, --credentials-drain, \
-             --credentials-from, --connect-timeout: write it out (see --help)",
+            "option --c could be any of --client-id, --certificate, --credentials-file, \
+             --credentials-fd, --credentials-drain, --credentials-from, --connect-timeout, --check: \
+             write it out (see --help)",
         ),
         (&["--port", "1", "-p2"], "option --port given more than once (see --help)"),
         (&["--sandbox", "--sandbox"], "option --sandbox given more than once (see --help)"),

@@ -6,6 +6,7 @@ mod values;
 
 use super::{CliError, Command, parse};
 use crate::config::{Config, Deployment};
+use crate::credentials_file::CredentialsSource;
 use crate::version::{REVISION, VERSION};
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -64,7 +65,9 @@ fn error(args: &[&str], env: &Env) -> String {
 
 fn credentials(config: &Config) -> &Credentials {
     match &config.deployment {
-        Deployment::Taskcluster { credentials, .. } => credentials,
-        Deployment::Sandbox => panic!("expected credentials, found the sandbox"),
+        Deployment::Taskcluster { credentials: CredentialsSource::Given(credentials), .. } => {
+            credentials
+        }
+        other => panic!("expected credentials, found {other:?}"),
     }
 }

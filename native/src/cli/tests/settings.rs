@@ -99,6 +99,60 @@ fn malformed_ones_name_where_they_were_found() {
 }
 
 #[test]
+fn credentials_from_a_file_or_a_descriptor() {
+    let env = env(&[("TASKCLUSTER_ROOT_URL", ROOT_URL), ("TASKCLUSTER_CERTIFICATE", "")]);
+    let source = |args| match config(args, &env).deployment {
+        Deployment::Taskcluster { credentials, .. } => credentials,
+        other => panic!("{other:?}"),
+    };
+    assert!(matches!(
+        source(&["--credentials-file", "/a b"]),
+        CredentialsSource::File(path) if path.as_os_str() == "/a b"
+    ));
+    assert!(matches!(source(&["--credentials-fd=3"]), CredentialsSource::Descriptor(3)));
+    for text in ["", "-1", "+3", "x", "2147483648"] {
+        let message = error(&["--credentials-fd", text], &env);
+        let expected = "--credentials-fd: expected the number of an open file descriptor";
+        assert!(message.starts_with(expected), "{message}");
+    }
+    let message = error(&["--credentials-file", ""], &env);
+    assert!(message.starts_with("--credentials-file: expected a value"), "{message}");
+}
+
+#[test]
+fn certificate_and_key_go_together() {
+    assert_eq!(run(&[]).tls, None);
+    let tls = run(&["--tls-cert", "c", "--tls-key", "k"]).tls.unwrap();
+    assert_eq!([tls.certificate, tls.key], ["c", "k"].map(std::path::PathBuf::from));
+    for [one, other] in [["--tls-cert", "--tls-key"], ["--tls-key", "--tls-cert"]] {
+        let expected =
+            format!("{one}: expected {other} with it, found none: give both, or neither");
+        assert_eq!(error(&[one, "x"], &complete()), expected);
+    }
+}
+
+#[test]
+fn credentials_from_two_places() {
+    let root_url = env(&[("TASKCLUSTER_ROOT_URL", ROOT_URL)]);
+    for (args, env, [one, other]) in [
+        (
+            &["--credentials-file", "f", "--credentials-fd", "3"][..],
+            &root_url,
+            ["--credentials-file", "--credentials-fd"],
+        ),
+        (
+            &["--credentials-file", "f", "--client-id", "c"],
+            &root_url,
+            ["--credentials-file", "--client-id"],
+        ),
+        (&["--credentials-fd", "3"], &complete(), ["--credentials-fd", "TASKCLUSTER_CLIENT_ID"]),
+    ] {
+        let expected = format!("credentials from {one} and from {other}: leave one of them out");
+        assert_eq!(error(args, env), expected);
+    }
+}
+
+#[test]
 fn sandbox_needs_nothing_and_ignores_the_environment() {
     let env = env(&[("TASKCLUSTER_ROOT_URL", "nonsense"), ("TASKCLUSTER_CERTIFICATE", "{")]);
     let config = config(&["--sandbox"], &env);
@@ -107,7 +161,14 @@ fn sandbox_needs_nothing_and_ignores_the_environment() {
 
 #[test]
 fn sandbox_refuses_flags_for_another_deployment() {
-    for option in ["--root-url", "--client-id", "--access-token", "--certificate"] {
+    for option in [
+        "--root-url",
+        "--client-id",
+        "--access-token",
+        "--certificate",
+        "--credentials-file",
+        "--credentials-fd",
+    ] {
         assert_eq!(
             error(&["--sandbox", option, "x"], &Env::new()),
             format!(

@@ -1,0 +1,144 @@
+//! What the proxy would sign with: for how long, whether it fits, whether the deployment takes it.
+
+use super::Report;
+use super::deployment::NO_ANSWER;
+use crate::call;
+use crate::clock;
+use crate::log;
+use crate::upstream::{Origin, Target, Upstream};
+use http::StatusCode;
+use serde::Deserialize;
+use std::sync::Arc;
+use std::time::Duration;
+use taskcluster_proxy_core::Timestamp;
+use taskcluster_proxy_core::credentials::{Credentials, SignError, Signer};
+use taskcluster_proxy_core::hawk::MAX_MATCH_LENGTH;
+use taskcluster_proxy_core::proxy::{Form, RootUrl};
+
+/// By the clock of the deployment, where `now` was learned there.
+pub(super) fn check_lifetime(credentials: &Credentials, now: Timestamp, report: &mut Report) {
+    const WHAT: &str = "credentials";
+    let client_id = &credentials.client_id;
+    let Some(certificate) = &credentials.certificate else {
+        return report.ok(WHAT, format!("client {client_id}, permanent: there is no certificate"));
+    };
+    let (start, expiry) = (certificate.start(), certificate.expiry());
+    let [from, until] = [start, expiry].map(log::date);
+    let left = rounded(expiry.distance(now));
+    let renew = "have new ones issued";
+    if expiry <= now {
+        let text = format!("client {client_id}, expired on {until}, {left} ago: {renew}");
+        report.fail(WHAT, text);
+    } else if start > now {
+        let wait = rounded(start.distance(now));
+        let text = format!(
+            "client {client_id}, not valid before {from}, in {wait}: wait, or see to the clock"
+        );
+        report.fail(WHAT, text);
+    } else {
+        let text = format!("client {client_id}, temporary, until {until}, {left} from now");
+        match expiry.distance(now) < SOON {
+            true => report.warn(WHAT, format!("{text}: {renew}")),
+            false => report.ok(WHAT, text),
+        }
+    }
+}
+
+/// Signs a call as a task's would be signed, and sends it, where `upstream` leads to somebody who
+/// answers.
+pub(super) async fn check_signature(
+    credentials: &Credentials,
+    root_url: &RootUrl,
+    upstream: Option<&Upstream>,
+    report: &mut Report,
+) {
+    let signer = Signer::new(credentials);
+    match authorization(&signer, root_url) {
+        Err(error) => {
+            report.fail("signature", error);
+            return report.unknown("accepted", "not known: nothing can be signed");
+        }
+        Ok(length) => {
+            let text =
+                format!("the Authorization header has {length} of {MAX_MATCH_LENGTH} characters");
+            report.ok("signature", text);
+        }
+    }
+    let Some(upstream) = upstream else {
+        return report.unknown("accepted", NO_ANSWER);
+    };
+    let answer =
+        match call::get(upstream, root_url, CURRENT_SCOPES, Some(&signer), MAX_SCOPES).await {
+            Ok(answer) => answer,
+            Err(error) => return report.fail("accepted", format!("{CURRENT_SCOPES}: {error}")),
+        };
+    let message = call::message(&answer.body);
+    match (answer.status, serde_json::from_slice(&answer.body)) {
+        (StatusCode::OK, Ok(CurrentScopes { scopes })) => {
+            report.ok("accepted", format!("they may do: {}", in_short(&scopes)));
+        }
+        (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _) => report.fail(
+            "accepted",
+            format!(
+                "refused with {}{message}: see the lines above, else have new ones issued",
+                answer.status
+            ),
+        ),
+        (status, _) => report.warn(
+            "accepted",
+            format!(
+                "not known: {CURRENT_SCOPES} answered {status}{message}, expected 200 and scopes"
+            ),
+        ),
+    }
+}
+
+/// The length of the header. It differs from call to call only where the clientId does.
+fn authorization(signer: &Signer, root_url: &RootUrl) -> Result<usize, SignError> {
+    let target = Target {
+        origin: Arc::new(Origin::of_root_url(root_url)),
+        resource: [root_url.prefix(), CURRENT_SCOPES].concat(),
+        form: Form::Service,
+    };
+    // As long as those of requests.
+    let nonce = "0123456789abcdef";
+    let header = signer.authorization_parts("GET", &target.url(), clock::now(), nonce)?;
+    Ok(header.len())
+}
+
+/// What the auth service says of the scopes that are in force.
+#[derive(Deserialize)]
+struct CurrentScopes {
+    scopes: Vec<String>,
+}
+
+fn in_short(scopes: &[String]) -> String {
+    let shown: Vec<_> = scopes.iter().take(SHOWN).map(|scope| format!("{scope:?}")).collect();
+    match scopes.len() {
+        0 => "nothing, they have no scopes".to_owned(),
+        count if count > SHOWN => format!("{}, and {} more", shown.join(", "), count - SHOWN),
+        _ => shown.join(", "),
+    }
+}
+
+/// In the largest unit of which there are at least two.
+fn rounded(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+const CURRENT_SCOPES: &str = "/api/auth/v1/scopes/current";
+
+/// The longest list of scopes that is read, in bytes.
+const MAX_SCOPES: usize = 10 * 1024 * 1024;
+
+/// How many scopes are shown.
+const SHOWN: usize = 10;
+
+/// Less than this is too little to begin anything with.
+const SOON: Duration = Duration::from_secs(5 * 60);

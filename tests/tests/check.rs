@@ -1,0 +1,222 @@
+//! `--check`: what a start would find, a line each.
+
+use serde_json::json;
+use std::net::{Ipv4Addr, TcpListener};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use stories::{Answer, ClosedPort, Finished, Proxy, ProxyBuilder, Tls, Upstream, certificate};
+
+#[test]
+fn all_is_well_with_the_sandbox() {
+    let report = Report::of(Proxy::sandbox().args(["--port", "0", "a:b"]), 0);
+    report.says("ok", "port", "free: [::]:");
+    report.says("ok", "root url", "/api/auth/v1/ping answered 200 OK in ");
+    report.says("ok", "tls", "not used: the root URL is http");
+    report.says("ok", "clock", "the deployment");
+    report.says("ok", "scopes", "restricted to [\"a:b\"]");
+    report.says("ok", "credentials", "client tester, permanent: there is no certificate");
+    report.says("ok", "signature", "characters");
+    report.says("ok", "accepted", "they may do: \"a:b\"");
+    assert_eq!(report.lines.len(), 8, "{report:?}");
+    // Aligned.
+    let texts = report.lines.iter().map(|line| line.rfind("  ").unwrap());
+    assert!(texts.clone().min() == texts.max(), "{report:?}");
+}
+
+#[test]
+fn it_takes_no_port_and_serves_nobody() {
+    let port = ClosedPort::take().root_url().rsplit_once(':').unwrap().1.to_owned();
+    let report = Report::of(Proxy::sandbox().args(["--port", &port]), 0);
+    report.says("ok", "port", &format!("free: [::]:{port}"));
+    TcpListener::bind(format!("127.0.0.1:{port}")).expect("the port is free again");
+}
+
+#[test]
+fn a_port_that_is_taken() {
+    let other = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = other.local_addr().unwrap().port().to_string();
+    let builder = Proxy::sandbox().args(["--ip-address", "127.0.0.1", "--port", &port]);
+    let report = Report::of(builder, 1);
+    report.says("fail", "port", "in use by another program: choose another with --port");
+    report.says("ok", "accepted", "they may do: \"*\"");
+}
+
+#[test]
+fn nobody_at_the_root_url() {
+    let port = ClosedPort::take();
+    let report = checked(&port.root_url(), |builder| builder, 1);
+    report.says("fail", "root url", &format!("{}: cannot connect: ", port.root_url()));
+    for what in ["tls", "clock", "accepted"] {
+        report.says("?", what, "not known: there is no answer from the root URL");
+    }
+    report.says("ok", "credentials", "client tester");
+}
+
+#[test]
+fn something_else_at_the_root_url() {
+    let upstream = Upstream::start([Answer::new(404, &[("Date", &date(0))], "canary")]);
+    let report = checked(&upstream.root_url(), |builder| builder, 0);
+    report.says("warn", "root url", "answered 404 Not Found in ");
+    report.says("warn", "accepted", "/api/auth/v1/scopes/current answered 404 Not Found, expected");
+}
+
+#[test]
+fn a_certificate_by_an_unknown_issuer_and_a_known_one() {
+    let upstream = Upstream::start(|request: &stories::Request| auth(request, 0));
+    let tls = Tls::for_host("127.0.0.1").start(&upstream);
+    let root_url = format!("https://{}", tls.address());
+    let report = checked(&root_url, |builder| builder, 1);
+    report.says("fail", "root url", "shows a certificate that does not hold");
+    report.says("fail", "tls", "nobody who is trusted has issued its certificate");
+    report.says("fail", "tls", "SSL_CERT_FILE");
+    let known = |builder: ProxyBuilder| builder.env("SSL_CERT_FILE", tls.authority());
+    checked(&root_url, known, 0).says("ok", "tls", "the certificate is valid");
+}
+
+#[test]
+fn a_clock_that_is_off() {
+    for (offset, finding, expected) in [
+        (300, "fail", "behind the deployment's: set it"),
+        (-300, "fail", "ahead of the deployment's: set it"),
+        (45, "warn", "behind the deployment's: set it"),
+        (0, "ok", "that of the deployment"),
+    ] {
+        let upstream = Upstream::start(move |request: &stories::Request| auth(request, offset));
+        let status = i32::from(finding == "fail");
+        let report = checked(&upstream.root_url(), |builder| builder, status);
+        report.says(finding, "clock", expected);
+    }
+}
+
+#[test]
+fn credentials_in_time_too_early_and_too_late() {
+    let upstream = Upstream::start(|request: &stories::Request| auth(request, 0));
+    const HOUR: i64 = 60 * 60;
+    for (start, expiry, finding, expected) in [
+        (-HOUR, 5 * HOUR + 60, "ok", "client tester, temporary, until "),
+        (-HOUR, 5 * HOUR + 60, "ok", "GMT, 5 h from now"),
+        (-HOUR, 200, "warn", "have new ones issued"),
+        (-5 * HOUR, -3 * HOUR - 60, "fail", "GMT, 3 h ago: have new ones issued"),
+        (3 * HOUR + 60, 5 * HOUR, "fail", "GMT, in 3 h: wait, or see to the clock"),
+    ] {
+        let mut certificate = certificate(&["a:b"]);
+        certificate["start"] = json!((now() + start) * 1000);
+        certificate["expiry"] = json!((now() + expiry) * 1000);
+        let temporary = |b: ProxyBuilder| b.env("TASKCLUSTER_CERTIFICATE", certificate.to_string());
+        let report = checked(&upstream.root_url(), temporary, i32::from(finding == "fail"));
+        report.says(finding, "credentials", expected);
+        assert!(!format!("{report:?}").contains("canary"), "{report:?}");
+    }
+}
+
+/// A deployment whose clock goes otherwise decides when certificates end.
+#[test]
+fn the_deployments_clock_counts() {
+    let upstream = Upstream::start(|request: &stories::Request| auth(request, 2 * 60 * 60));
+    let certificate = certificate(&["a:b"]).to_string();
+    let temporary = |builder: ProxyBuilder| builder.env("TASKCLUSTER_CERTIFICATE", certificate);
+    let report = checked(&upstream.root_url(), temporary, 1);
+    report.says("fail", "credentials", "expired on");
+}
+
+#[test]
+fn more_scopes_than_fit() {
+    let upstream = Upstream::start(|request: &stories::Request| auth(request, 0));
+    let scopes: Vec<_> = (0..500).map(|number| format!("some:scope:{number}")).collect();
+    let report = checked(&upstream.root_url(), |builder| builder.args(scopes), 1);
+    report.says("fail", "signature", "read at most 4096");
+    report.says("fail", "signature", "use fewer scopes");
+    report.says("?", "accepted", "not known: nothing can be signed");
+}
+
+#[test]
+fn credentials_that_are_refused() {
+    let wrong = |builder: ProxyBuilder| builder.env("TASKCLUSTER_ACCESS_TOKEN", "canary");
+    let sandbox = Proxy::sandbox().start();
+    let report = checked(sandbox.sandbox_root_url(), wrong, 1);
+    report.says("fail", "accepted", "refused with 401 Unauthorized: ");
+    report.says("fail", "accepted", "Bad mac");
+    assert!(!format!("{report:?}").contains("canary"), "{report:?}");
+}
+
+#[test]
+fn a_task_that_is_not_there() {
+    let report = Report::of(Proxy::sandbox().args(["--port", "0", "--task-id", "none"]), 1);
+    report.says("fail", "scopes", "could not fetch taskcluster task 'none'");
+}
+
+#[test]
+fn a_file_without_credentials() {
+    let folder = stories::Folder::new();
+    let file = folder.put("c.json", "canary");
+    let upstream = Upstream::start(|request: &stories::Request| auth(request, 0));
+    let builder = Proxy::with_nothing().env("TASKCLUSTER_ROOT_URL", upstream.root_url()).args([
+        "--check",
+        "--port",
+        "0",
+        "--credentials-file",
+        file.to_str().unwrap(),
+    ]);
+    let report = Report::of_run(builder.run(), 1);
+    report.says("fail", "credentials", "expected JSON, found a syntax error");
+    report.says("ok", "root url", "answered 200 OK");
+    assert!(!format!("{report:?}").contains("canary"), "{report:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn whose_connections_are() {
+    let sandbox = || Proxy::sandbox().args(["--port", "0", "--allowed-user"]);
+    Report::of(sandbox().args(["root"]), 0).says("ok", "peers", "can be looked up");
+    let report = Report::of(sandbox().args(["no-such-user"]), 1);
+    report.says("fail", "peers", "found none named \"no-such-user\"");
+}
+
+/// What `--check` says.
+#[derive(Debug)]
+struct Report {
+    lines: Vec<String>,
+}
+
+impl Report {
+    fn of(builder: ProxyBuilder, status: i32) -> Self {
+        Self::of_run(builder.args(["--check"]).run(), status)
+    }
+
+    fn of_run(ended: Finished, status: i32) -> Self {
+        assert_eq!(ended.status.code(), Some(status), "{ended:?}");
+        Self { lines: ended.stdout.lines().map(str::to_owned).collect() }
+    }
+
+    /// There is one line about `what`, with this finding and this text.
+    #[track_caller]
+    fn says(&self, finding: &str, what: &str, text: &str) {
+        let start = format!("{finding:<4}  {what} ");
+        let found: Vec<_> = self.lines.iter().filter(|line| line.starts_with(&start)).collect();
+        assert!(found.len() == 1 && found[0].contains(text), "{start}{text}: {:#?}", self.lines);
+    }
+}
+
+fn checked(root_url: &str, with: impl FnOnce(ProxyBuilder) -> ProxyBuilder, status: i32) -> Report {
+    Report::of(with(Proxy::in_front_of(root_url).args(["--port", "0"])), status)
+}
+
+/// The auth service, with a clock that goes ahead by so many seconds.
+fn auth(request: &stories::Request, ahead: i64) -> Answer {
+    let body = match request.target() {
+        "/api/auth/v1/ping" => "{\"alive\":true}",
+        "/api/auth/v1/scopes/current" => "{\"scopes\":[\"a:b\"]}",
+        other => panic!("{other}"),
+    };
+    Answer::new(200, &[("Date", &date(ahead))], body)
+}
+
+/// The time, so many seconds ahead, as HTTP writes it.
+fn date(ahead: i64) -> String {
+    let moment = UNIX_EPOCH + Duration::from_secs((now() + ahead) as u64);
+    httpdate::fmt_http_date(moment)
+}
+
+/// Seconds since 1970.
+fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64
+}

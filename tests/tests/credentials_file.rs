@@ -1,0 +1,173 @@
+//! `--credentials-file` and `--credentials-fd`: credentials without a launcher that hands them over.
+
+use serde_json::{Value, json};
+use std::path::Path;
+use stories::hawk::Claim;
+use stories::{Answer, Folder, Proxy, ProxyBuilder, Upstream, certificate};
+
+#[test]
+fn a_file_signs_and_so_does_what_takes_its_place() {
+    let (upstream, folder) = (Upstream::start([Answer::status(200)]), Folder::new());
+    let file = folder.put("c.json", credentials("first", "secret-1"));
+    let proxy = with_file(&upstream, &file).args(["a:b"]).start();
+    signs(&proxy, &upstream, "first", "secret-1");
+    assert!(!proxy.log().contains("can get at it"), "{}", proxy.log());
+
+    folder.put("c.json", credentials("second", "secret-2"));
+    proxy.wait_for_log("client second");
+    signs(&proxy, &upstream, "second", "secret-2");
+
+    let certificate = certificate(&["a:*"]);
+    let temporary = json!({
+        "clientId": "third", "accessToken": "secret-3", "certificate": certificate.to_string(),
+    });
+    // In place, longer than before.
+    std::fs::write(&file, temporary.to_string()).unwrap();
+    proxy.wait_for_log("client third");
+    let claim = signs(&proxy, &upstream, "third", "secret-3");
+    assert_eq!(claim.ext(), json!({ "certificate": certificate, "authorizedScopes": ["a:b"] }));
+    assert!(!proxy.log().contains("secret-"), "{}", proxy.log());
+}
+
+#[test]
+fn what_is_no_credentials_changes_nothing_and_is_not_repeated() {
+    let (upstream, folder) = (Upstream::start([Answer::status(200)]), Folder::new());
+    let file = folder.put("c.json", credentials("first", "secret-1"));
+    let proxy = with_file(&upstream, &file).start();
+    folder.put("c.json", r#"{"clientId": "canary", "accessToken": ["canary"]}"#);
+    let warning = proxy.wait_for_log("the credentials stay as they are");
+    assert!(warning.contains("WARN") && warning.contains("c.json"), "{warning}");
+    assert!(warning.contains("`accessToken`: expected a string, found an array"), "{warning}");
+    signs(&proxy, &upstream, "first", "secret-1");
+
+    std::fs::remove_file(&file).unwrap();
+    proxy.wait_for_log("cannot be read: No such file");
+    signs(&proxy, &upstream, "first", "secret-1");
+
+    folder.put("c.json", credentials("second", "secret-2"));
+    proxy.wait_for_log("client second");
+    signs(&proxy, &upstream, "second", "secret-2");
+    assert!(!proxy.log().contains("canary"), "{}", proxy.log());
+}
+
+#[test]
+fn it_waits_for_requests_in_flight_but_not_for_ever() {
+    let gate = stories::Gate::new();
+    let answers = [Answer::nothing().then_wait(&gate).then(OK), Answer::status(200)];
+    let (upstream, folder) = (Upstream::start(answers), Folder::new());
+    let file = folder.put("c.json", credentials("first", "secret-1"));
+    let proxy = with_file(&upstream, &file).args(["--credentials-drain", "0.2"]).start();
+    let mut slow = proxy.connect();
+    slow.send("GET /api/queue/v1/slow HTTP/1.1\r\nHost: x\r\n\r\n");
+    upstream.wait_for_requests(1);
+    folder.put("c.json", credentials("second", "secret-2"));
+    proxy.wait_for_log("1 requests go on with the previous credentials");
+    signs(&proxy, &upstream, "second", "secret-2");
+    gate.open();
+    assert_eq!(slow.response().header("x-taskcluster-proxy-perm-clientid"), Some("first"));
+}
+
+/// As Kubernetes mounts secrets.
+#[cfg(unix)]
+#[test]
+fn a_link_may_lead_elsewhere() {
+    use std::os::unix::fs::symlink;
+    let (upstream, folder) = (Upstream::start([Answer::status(200)]), Folder::new());
+    for (version, client_id) in [("1", "first"), ("2", "other")] {
+        std::fs::create_dir(folder.path(version)).unwrap();
+        let file = folder.path(version).join("c.json");
+        std::fs::write(file, credentials(client_id, "secret")).unwrap();
+    }
+    symlink("1", folder.path("data")).unwrap();
+    symlink("data/c.json", folder.path("c.json")).unwrap();
+    let proxy = with_file(&upstream, &folder.path("c.json")).start();
+    // It was made by an ordinary write.
+    proxy.wait_for_log("others than its owner can get at it (mode 0");
+    signs(&proxy, &upstream, "first", "secret");
+    symlink("2", folder.path("next")).unwrap();
+    std::fs::rename(folder.path("next"), folder.path("data")).unwrap();
+    proxy.wait_for_log("client other");
+    signs(&proxy, &upstream, "other", "secret");
+}
+
+#[test]
+fn there_is_no_start_without_credentials() {
+    let folder = Folder::new();
+    for (contents, expected) in [
+        (
+            "canary",
+            "expected a JSON object with clientId, accessToken and certificate: expected JSON",
+        ),
+        ("", "found a syntax error"),
+        (r#"{"clientId": "c"}"#, "`accessToken`: expected a string, found nothing"),
+        (&" ".repeat(1024 * 1024 + 1), "expected at most 1048576 bytes, found more"),
+    ] {
+        refused(&folder.put("c.json", contents), expected);
+    }
+    refused(&folder.path("none.json"), "cannot be read: No such file");
+    refused(&folder.path(""), "cannot be read: Is a directory");
+}
+
+#[test]
+fn not_beside_others() {
+    let proxy = Proxy::in_front_of("http://127.0.0.1:1").args(["--credentials-file", "x"]).run();
+    let expected = "credentials from --credentials-file and from TASKCLUSTER_CLIENT_ID";
+    assert!(proxy.stderr.contains(expected), "{}", proxy.stderr);
+    assert!(!proxy.status.success());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_descriptor_is_read_to_its_end() {
+    let upstream = Upstream::start([Answer::status(200)]);
+    let credentials = credentials("first", "secret");
+    let here = format!("exec \"$0\" \"$@\" 3<<'END'\n{credentials}\nEND");
+    let proxy = Proxy::with_nothing()
+        .env("TASKCLUSTER_ROOT_URL", upstream.root_url())
+        .args(["--credentials-fd", "3"])
+        // What a child inherits otherwise is stdin, stdout and stderr alone.
+        .under(["sh", "-c", &here])
+        .start();
+    signs(&proxy, &upstream, "first", "secret");
+    assert!(!proxy.log().contains("secret"), "{}", proxy.log());
+
+    let closed = Proxy::with_nothing()
+        .env("TASKCLUSTER_ROOT_URL", upstream.root_url())
+        .args(["--credentials-fd", "77"])
+        .run();
+    assert!(closed.stderr.contains("--credentials-fd 77: cannot be read"), "{}", closed.stderr);
+    assert!(!closed.status.success());
+}
+
+const OK: &str = "HTTP/1.1 200 \r\nContent-Length: 0\r\n\r\n";
+
+fn credentials(client_id: &str, access_token: &str) -> String {
+    json!({ "clientId": client_id, "accessToken": access_token, "certificate": Value::Null })
+        .to_string()
+}
+
+fn with_file(upstream: &Upstream, file: &Path) -> ProxyBuilder {
+    Proxy::with_nothing()
+        .env("TASKCLUSTER_ROOT_URL", upstream.root_url())
+        .args(["--credentials-file".as_ref(), file.as_os_str()])
+}
+
+/// The next request is signed with these credentials.
+fn signs(proxy: &Proxy, upstream: &Upstream, client_id: &str, access_token: &str) -> Claim {
+    assert_eq!(proxy.get("/api/queue/v1/x").status(), 200);
+    let claim = Claim::of(&upstream.last_request()).assert_signed_with(access_token);
+    assert_eq!(claim.id, client_id);
+    claim
+}
+
+fn refused(file: &Path, expected: &str) {
+    let ended = Proxy::with_nothing()
+        .env("TASKCLUSTER_ROOT_URL", "http://127.0.0.1:1")
+        .args(["--credentials-file".as_ref(), file.as_os_str()])
+        .run();
+    assert_eq!(ended.status.code(), Some(1), "{file:?}");
+    let line = ended.stderr.lines().last().unwrap_or_default();
+    let expected_start = format!("taskcluster-proxy: --credentials-file {file:?}: ");
+    assert!(line.starts_with(&expected_start) && line.contains(expected), "{line}");
+    assert!(!ended.stderr.contains("canary"), "{}", ended.stderr);
+}

@@ -1,0 +1,222 @@
+//! `--tls-cert` and `--tls-key`: TLS between client and proxy.
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::Command;
+use std::sync::Arc;
+use stories::{Answer, DEADLINE, Folder, Proxy, ProxyBuilder, Upstream, self_signed};
+
+#[test]
+fn clients_call_and_sign_over_it() {
+    let folder = Folder::new();
+    let proxy = with_tls(Proxy::sandbox(), &folder, "127.0.0.1").start();
+    let url = format!("https://{}", proxy.address());
+    let curl = |rest: &[&str]| {
+        let trusted = folder.path("cert.pem");
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--show-error", "--fail", "--noproxy", "*", "--cacert"]);
+        let output = curl.arg(trusted).args(rest).output().expect("curl runs");
+        assert!(output.status.success(), "{rest:?}: {output:?}");
+        String::from_utf8(output.stdout).expect("answers are text")
+    };
+    let ping = format!("{url}/api/queue/v1/ping");
+    // Two on one connection, of a client that would rather speak HTTP/2.
+    let told = " %{http_version} %{num_connects}\n";
+    let answers = curl(&["--http2", "--write-out", told, &ping, &ping]);
+    let told: Vec<_> = answers.lines().filter_map(|line| line.split_once("} ")).collect();
+    assert_eq!([told[0].1, told[1].1], ["1.1 1", "1.1 0"], "{answers}");
+    let signed = curl(&["--data", "https://tc.example.com/x", &format!("{url}/bewit")]);
+    assert!(signed.starts_with("https://tc.example.com/x?bewit="), "{signed}");
+    let new = r#"{"clientId": "c/1", "accessToken": "new"}"#;
+    let put =
+        curl(&["--include", "--request", "PUT", "--data", new, &format!("{url}/credentials")]);
+    assert!(put.contains("Perm-Clientid: c/1"), "{put}");
+}
+
+#[test]
+fn http_1_1_is_all_that_is_spoken() {
+    let folder = Folder::new();
+    let proxy = with_tls(Proxy::sandbox(), &folder, "127.0.0.1").start();
+    let mut both = client_of(&proxy, &folder, &["h2", "http/1.1"]);
+    assert!(exchange(&mut both).starts_with("HTTP/1.1 200 "));
+    assert_eq!(both.conn.alpn_protocol(), Some(&b"http/1.1"[..]));
+    let error = client_of(&proxy, &folder, &["h2"]).write_all(b"x").unwrap_err();
+    assert!(error.to_string().contains("NoApplicationProtocol"), "{error}");
+}
+
+#[test]
+fn bodies_stream_and_a_cut_is_not_an_end() {
+    const LENGTH: usize = 16 * 1024 * 1024;
+    let answers = [Answer::large(LENGTH as u64), Answer::cut_short(10, "four")];
+    let (upstream, folder) = (Upstream::start(answers), Folder::new());
+    let proxy = with_tls(Proxy::in_front_of(upstream.root_url()), &folder, "127.0.0.1").start();
+    let body = "x".repeat(LENGTH);
+    let mut client = client(&proxy, &folder);
+    client.write_all(&stories::request("PUT", "/api/queue/v1/x", &body)).unwrap();
+    let mut answer = vec![0; LENGTH];
+    client.read_exact(&mut answer).unwrap();
+    assert_eq!(upstream.wait_for_requests(1)[0].body_length, LENGTH as u64);
+
+    let mut client = self::client(&proxy, &folder);
+    client.write_all(&stories::request("GET", "/api/queue/v1/x", "")).unwrap();
+    let error = client.read_to_end(&mut answer).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof, "{error}");
+}
+
+#[test]
+fn plain_http_gets_an_alert() {
+    let folder = Folder::new();
+    let proxy = with_tls(Proxy::sandbox(), &folder, "127.0.0.1").start();
+    let mut plain = proxy.connect();
+    // So much that a connection that is closed at once would be reset.
+    plain.send(stories::request("PUT", "/credentials", "x".repeat(8 * 1024 * 1024)));
+    plain.finish_sending();
+    // Of type alert (RFC 8446 section 5.1), fatal.
+    let alert = plain.read_to_end();
+    assert_eq!((alert[0], alert.len(), alert[5]), (21, 7, 2), "{alert:?}");
+}
+
+#[test]
+fn the_end_is_said() {
+    let folder = Folder::new();
+    let builder = with_tls(Proxy::sandbox(), &folder, "127.0.0.1");
+    let proxy = builder.args(["--head-timeout", "0.3"]).start();
+    let mut idle = client(&proxy, &folder);
+    // Without close_notify this would be an error.
+    assert_eq!(idle.read_to_end(&mut Vec::new()).unwrap(), 0);
+}
+
+#[test]
+fn a_handshake_keeps_nobody_waiting_and_has_to_end() {
+    let folder = Folder::new();
+    let proxy = with_tls(Proxy::sandbox(), &folder, "127.0.0.1");
+    let proxy = proxy.args(["--head-timeout", "2"]).start();
+    let mut silent: Vec<_> = (0..10).map(|_| proxy.connect()).collect();
+    // The beginning of a handshake.
+    silent[0].send([22, 3, 1]);
+    assert!(get(&proxy, &folder).starts_with("HTTP/1.1 200 "));
+    for connection in &mut silent {
+        assert_eq!(connection.read_to_end(), b"");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_stop_does_not_wait_for_handshakes() {
+    let folder = Folder::new();
+    let proxy = with_tls(Proxy::sandbox(), &folder, "127.0.0.1");
+    let proxy = proxy.args(["--drain-timeout", "5"]).start();
+    let mut silent = proxy.connect();
+    // By now that one was accepted, too.
+    assert!(get(&proxy, &folder).starts_with("HTTP/1.1 200 "));
+    proxy.signal("TERM");
+    let ended = proxy.wait();
+    assert!(ended.status.success(), "{ended:?}");
+    assert_eq!(silent.read_to_end(), b"");
+}
+
+#[test]
+fn a_new_certificate_takes_the_place_of_the_old_one() {
+    let folder = Folder::new();
+    let proxy = with_tls(Proxy::sandbox(), &folder, "127.0.0.1").start();
+    let mut old = client(&proxy, &folder);
+    assert!(exchange(&mut old).starts_with("HTTP/1.1 200 "));
+
+    let [_, key] = self_signed("127.0.0.1");
+    folder.put("key.pem", key);
+    let warning = proxy.wait_for_log("the TLS certificate stays as it is");
+    assert!(warning.contains("cannot be used together"), "{warning}");
+    assert!(get(&proxy, &folder).starts_with("HTTP/1.1 200 "));
+
+    let first = std::fs::read(folder.path("cert.pem")).unwrap();
+    let [certificate, key] = self_signed("127.0.0.1");
+    folder.put("key.pem", key);
+    folder.put("cert.pem", certificate);
+    proxy.wait_for_log("new TLS certificate from");
+    assert!(get(&proxy, &folder).starts_with("HTTP/1.1 200 "));
+    // Who is connected stays so.
+    assert!(exchange(&mut old).starts_with("HTTP/1.1 200 "));
+    folder.put("cert.pem", first);
+    let error = client(&proxy, &folder).write_all(b"x").unwrap_err();
+    assert!(error.to_string().contains("invalid peer certificate"), "{error}");
+}
+
+#[test]
+fn there_is_no_start_with_files_that_do_not_do() {
+    let folder = Folder::new();
+    let [certificate, key] = self_signed("127.0.0.1");
+    let [_, other] = self_signed("127.0.0.1");
+    let canary = "-----BEGIN PRIVATE KEY-----\nY2FuYXJ5\n-----END PRIVATE KEY-----\n";
+    for (certificate, key, expected) in [
+        ("", key.as_str(), "expected certificates in PEM, the server's own first, found none"),
+        (&key, &key, "expected certificates in PEM, the server's own first, found none"),
+        (&certificate, "", "expected a private key in PEM (PKCS #8, PKCS #1 or SEC 1), found none"),
+        (&certificate, canary, "--tls-cert and --tls-key cannot be used together: "),
+        (&certificate, &other, "--tls-cert and --tls-key cannot be used together: "),
+    ] {
+        let (cert, key) = (folder.put("cert.pem", certificate), folder.put("key.pem", key));
+        let pair = ["--tls-cert".as_ref(), cert.as_os_str(), "--tls-key".as_ref(), key.as_os_str()];
+        for (checks, status) in [(false, 1), (true, 1)] {
+            let builder = Proxy::sandbox().args(["--port", "0"]).args(pair);
+            let ended = builder.args(checks.then_some("--check")).run();
+            assert_eq!(ended.status.code(), Some(status));
+            let said = if checks { &ended.stdout } else { &ended.stderr };
+            assert!(said.contains(expected), "{said}");
+            assert!(!said.contains("canary") && !said.contains("Y2Fu"), "{said}");
+        }
+    }
+    let missing =
+        Proxy::sandbox().args(["--tls-cert", "/none.pem", "--tls-key", "/none.pem"]).run();
+    let expected = "--tls-cert \"/none.pem\": cannot be read: No such file";
+    assert!(missing.stderr.contains(expected), "{}", missing.stderr);
+}
+
+/// With a new certificate for `host` in `folder`.
+fn with_tls(builder: ProxyBuilder, folder: &Folder, host: &str) -> ProxyBuilder {
+    let [certificate, key] = self_signed(host);
+    let (cert, key) = (folder.put("cert.pem", certificate), folder.put("key.pem", key));
+    builder.args(["--tls-cert".as_ref(), cert.as_os_str(), "--tls-key".as_ref(), key.as_os_str()])
+}
+
+type Client = StreamOwned<ClientConnection, TcpStream>;
+
+/// A connection, on which nothing was said yet, of a client that trusts what is in `folder`.
+fn client(proxy: &Proxy, folder: &Folder) -> Client {
+    client_of(proxy, folder, &[])
+}
+
+/// The same, which would speak these protocols.
+fn client_of(proxy: &Proxy, folder: &Folder, protocols: &[&str]) -> Client {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(folder.path("cert.pem")).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+    let tls = ClientConnection::new(Arc::new(config), "127.0.0.1".try_into().unwrap()).unwrap();
+    let tcp = TcpStream::connect(proxy.address()).unwrap();
+    tcp.set_read_timeout(Some(DEADLINE)).unwrap();
+    StreamOwned::new(tls, tcp)
+}
+
+fn get(proxy: &Proxy, folder: &Folder) -> String {
+    exchange(&mut client(proxy, folder))
+}
+
+/// The beginning of an answer.
+fn exchange(client: &mut Client) -> String {
+    client.write_all(&stories::request("GET", "/api/queue/v1/ping", "")).unwrap();
+    let mut answer = String::new();
+    while !answer.ends_with('}') {
+        let mut byte = [0];
+        client.read_exact(&mut byte).unwrap();
+        answer.push(byte[0].into());
+    }
+    answer
+}
