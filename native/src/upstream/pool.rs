@@ -38,6 +38,7 @@ struct Idle {
 
 /// One of HTTP/1.1 that nobody else uses, or a handle on one of HTTP/2 that many share.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are of HTTP/1.1")]
 enum Connection {
     Http1(Wire),
     Http2(Opener),

@@ -114,7 +114,9 @@ async fn start(upstream_is_well: Arc<AtomicBool>) -> SocketAddr {
     let listeners = bind(&listen, &admission).await.expect("a port is free");
     let address = listeners.local_addrs()[0];
     let admitter = Admitter::new(&admission).expect("everyone may connect");
-    tokio::spawn(async move { serve(listeners, admitter, Arc::new(service), &limits, 100).await });
+    tokio::spawn(
+        async move { serve(listeners, None, admitter, Arc::new(service), &limits, 100).await },
+    );
     address
 }
 
