@@ -1,5 +1,6 @@
 //! The log: lines on stderr.
 
+use crate::config::Config;
 use crate::sandbox::Sandbox;
 use crate::server::Listeners;
 use crate::version::{REVISION, VERSION};
@@ -99,6 +100,16 @@ pub fn panics() {
         Some(place) => tracing::error!("a fault of this program, at {place}: please report it"),
         None => tracing::error!("a fault of this program: please report it"),
     }));
+}
+
+/// Warns of what the command line gives away.
+pub fn warn_of_command_line(config: &Config) {
+    if config.token_is_visible {
+        tracing::warn!(
+            "--access-token shows the accessToken to every local user: give it in \
+             TASKCLUSTER_ACCESS_TOKEN, by --credentials-file, or by PUT /credentials"
+        );
+    }
 }
 
 /// Says what is in force, so that a log tells how the proxy was started.

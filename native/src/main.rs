@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use taskcluster_proxy::check::{self, Report};
 use taskcluster_proxy::cli::{self, Command};
-use taskcluster_proxy::clock::{self, Nonces};
+use taskcluster_proxy::clock::Nonces;
 use taskcluster_proxy::config::{Config, Listen};
 use taskcluster_proxy::credentials::Store;
 use taskcluster_proxy::deployment::Opened;
@@ -35,13 +35,8 @@ fn main() -> ExitCode {
     };
     config.logging.clone().start();
     log::panics();
+    log::warn_of_command_line(&config);
     process::keep_memory_private();
-    if config.token_is_visible {
-        tracing::warn!(
-            "--access-token shows the accessToken to every local user: give it in \
-             TASKCLUSTER_ACCESS_TOKEN, or by PUT /credentials"
-        );
-    }
     let inherited = Inherited::take();
     // One thread: one proxy serves one task, and what it does is wait (docs/performance.md).
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -66,15 +61,14 @@ async fn run(config: Config, inherited: Inherited) -> Result<End, Box<dyn std::e
     let upstream = Upstream::new(&limits, Arc::clone(&hosts), Arc::clone(&metrics))?;
     let admitter = Admitter::new(&config.admission)?;
     let tls = config.tls.map(Tls::load).transpose()?;
-    let credentials_guard = CredentialsGuard::new(config.credentials_from)?;
+    let gates = Gates {
+        credentials: CredentialsGuard::new(config.credentials_from)?,
+        hosts,
+        reject_browsers: config.reject_browsers,
+    };
 
-    let mut scopes = config.scopes;
-    if let Some(task_id) = &config.task_id {
-        scopes.extend(task::fetch_scopes(&upstream, &root_url, task_id).await?);
-    }
-    // Neither scopes nor a task: no restriction. A task without scopes: none at all.
     credentials.authorized_scopes =
-        (config.task_id.is_some() || !scopes.is_empty()).then_some(scopes);
+        task::restriction(config.scopes, config.task_id.as_deref(), &upstream, &root_url).await?;
 
     // Before anybody hears that it listens: whoever does may want it to stop at once, and its sockets
     // are to be removed again.
@@ -92,33 +86,20 @@ async fn run(config: Config, inherited: Inherited) -> Result<End, Box<dyn std::e
     let replay = Arc::new(ReplayBudget::new(limits.replay_each, limits.replay_all));
     let drain = Arc::new(Drain::default());
     tokio::spawn(expiry::warn(store.watch()));
-    if let Some(listener) = admin {
-        let status = admin::Status {
-            root_url: root_url.to_string(),
-            addresses,
-            in_force: store.watch(),
-            metrics: Arc::clone(&metrics),
-            drain: Arc::clone(&drain),
-            replay: Arc::clone(&replay),
-            started: clock::now(),
-        };
-        tokio::spawn(admin::serve(listener, status));
-    }
     let service = Arc::new(Service {
         root_url,
         origin,
         store,
-        gates: Gates {
-            credentials: credentials_guard,
-            hosts,
-            reject_browsers: config.reject_browsers,
-        },
+        gates,
         upstream,
         replay,
         drain: Arc::clone(&drain),
         metrics,
         ids: Nonces::new()?,
     });
+    if let Some(listener) = admin {
+        tokio::spawn(admin::serve(listener, admin::Status::of(&service, addresses)));
+    }
     notify::tell(State::Ready, &Process);
     let serving = server::serve(listeners, tls, admitter, service, &limits, most_connections);
     let end = stop::serve_until_told(serving, signals, &drain, limits.drain_timeout).await;

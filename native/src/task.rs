@@ -44,12 +44,26 @@ enum Why {
     Scope(#[from] InvalidScope),
 }
 
-/// Asks the queue, unauthenticated, with retries.
+/// What requests are restricted to: these scopes, and those of the task. Neither scopes nor a task: no
+/// restriction. A task without scopes: none at all.
 ///
 /// # Errors
 ///
 /// The queue cannot be reached, does not know the task, or answers with something else.
-pub async fn fetch_scopes(
+pub async fn restriction(
+    mut scopes: Vec<Scope>,
+    task_id: Option<&str>,
+    upstream: &Upstream,
+    root_url: &RootUrl,
+) -> Result<Option<Vec<Scope>>, TaskError> {
+    if let Some(task_id) = task_id {
+        scopes.extend(fetch_scopes(upstream, root_url, task_id).await?);
+    }
+    Ok((task_id.is_some() || !scopes.is_empty()).then_some(scopes))
+}
+
+/// Asks the queue, unauthenticated, with retries.
+async fn fetch_scopes(
     upstream: &Upstream,
     root_url: &RootUrl,
     task_id: &str,

@@ -6,6 +6,7 @@ use crate::http1::Fields;
 use crate::log;
 use crate::metrics::{self, Gauges, Metrics};
 use crate::server::Drain;
+use crate::service::Service;
 use crate::upstream::ReplayBudget;
 use crate::version::{REVISION, VERSION};
 use bytes::Bytes;
@@ -22,19 +23,19 @@ use tokio::sync::watch::Receiver;
 #[derive(Debug)]
 pub struct Status {
     /// Where the deployment is.
-    pub root_url: String,
+    root_url: String,
     /// Where the proxy listens.
-    pub addresses: Vec<SocketAddr>,
+    addresses: Vec<SocketAddr>,
     /// The credentials.
-    pub in_force: Receiver<Arc<Snapshot>>,
+    in_force: Receiver<Arc<Snapshot>>,
     /// The counters.
-    pub metrics: Arc<Metrics>,
+    metrics: Arc<Metrics>,
     /// Whether the proxy is to end.
-    pub drain: Arc<Drain>,
+    drain: Arc<Drain>,
     /// How much is kept of request bodies.
-    pub replay: Arc<ReplayBudget>,
+    replay: Arc<ReplayBudget>,
     /// When the proxy started.
-    pub started: Timestamp,
+    started: Timestamp,
 }
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -42,6 +43,19 @@ const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 const JSON: &str = "application/json";
 
 impl Status {
+    /// Of a proxy that listens at `addresses`, and starts now.
+    pub fn of(service: &Service, addresses: Vec<SocketAddr>) -> Self {
+        Self {
+            root_url: service.root_url.to_string(),
+            addresses,
+            in_force: service.store.watch(),
+            metrics: Arc::clone(&service.metrics),
+            drain: Arc::clone(&service.drain),
+            replay: Arc::clone(&service.replay),
+            started: clock::now(),
+        }
+    }
+
     pub(super) fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
         if ![Method::GET, Method::HEAD].contains(request.method()) {
             let mut refused =

@@ -70,19 +70,17 @@ async fn authorized_scopes(
     upstream: &Upstream,
     root_url: &RootUrl,
     task_id: Option<&str>,
-    mut scopes: Vec<Scope>,
+    scopes: Vec<Scope>,
     report: &mut Report,
 ) -> Option<Vec<Scope>> {
-    if let Some(task_id) = task_id {
-        match task::fetch_scopes(upstream, root_url, task_id).await {
-            Ok(of_task) => scopes.extend(of_task),
-            Err(error) => {
-                report.fail("scopes", error);
-                return Some(scopes);
-            }
+    let given = scopes.clone();
+    let scopes = match task::restriction(scopes, task_id, upstream, root_url).await {
+        Ok(scopes) => scopes,
+        Err(error) => {
+            report.fail("scopes", error);
+            return Some(given);
         }
-    }
-    let scopes = (task_id.is_some() || !scopes.is_empty()).then_some(scopes);
+    };
     match &scopes {
         None => report.ok("scopes", "all of the credentials: no restriction"),
         Some(scopes) => report.ok("scopes", format!("restricted to {}", scopes_to_json(scopes))),
