@@ -57,6 +57,14 @@ fn missing_scopes_are_named_with_who_lacks_them() {
 }
 
 #[test]
+fn what_a_deployment_says_is_understood() {
+    let proxy = Proxy::sandbox().args(["queue:*"]).start();
+    let response = proxy.get("/api/secrets/v1/secret/a");
+    assert_eq!(response.status(), 403);
+    assert!(said(&response).ends_with("lack [\"secrets:get:a\"]"), "{response:?}");
+}
+
+#[test]
 fn over_http2_too() {
     let body = json!({ "message": "```\nsecrets:get:b\n```" }).to_string();
     let upstream = Upstream::start([Answer::new(403, &[], body.as_str())]);

@@ -105,13 +105,15 @@ impl Caller {
         if missing.is_empty() {
             return Ok(());
         }
+        // In blocks of their own, as real services list them.
         let list = |scopes: &mut dyn Iterator<Item = &Scope>| {
-            scopes.map(|scope| format!("\n- {scope}")).collect::<String>()
+            let lines: String = scopes.map(|scope| format!("{scope}\n")).collect();
+            format!("\n\n```\n{lines}```\n\n")
         };
         Err(Failure::new(
             Code::InsufficientScopes,
             format!(
-                "{} lacks scopes that this request needs:{}\nIt has:{}",
+                "{} lacks scopes that this request needs:{}It has:{}",
                 match &self.client_id {
                     Some(client_id) => format!("client ID {client_id}"),
                     None => "a request without credentials".to_owned(),

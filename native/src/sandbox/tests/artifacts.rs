@@ -33,13 +33,13 @@ async fn where_the_content_is_can_be_asked() {
         assert_eq!(story.get(path).await.text(), "test artifact\n");
     }
     let answer = story.unsigned().get(&SAMPLE.replace("/artifacts/", "/artifact-content/")).await;
-    answer.refused(403, "InsufficientScopes", "- queue:get-artifact:SampleArtifacts/_/X.txt");
+    answer.refused(403, "InsufficientScopes", "```\nqueue:get-artifact:SampleArtifacts/_/X.txt");
 }
 
 #[tokio::test]
 async fn a_private_artifact_needs_its_scope() {
     let story = Story::begin().await.restricted_to(&["queue:get-artifact:public/*"]);
-    let scope = "- queue:get-artifact:SampleArtifacts/_/X.txt";
+    let scope = "```\nqueue:get-artifact:SampleArtifacts/_/X.txt";
     story.get(SAMPLE).await.refused(403, "InsufficientScopes", scope);
     let story = story.restricted_to(&["queue:get-artifact:SampleArtifacts/*"]);
     assert_eq!(story.get(SAMPLE).await.status, 200);
@@ -149,5 +149,9 @@ async fn artifacts_are_for_running_runs_and_fit_their_task() {
     story.get(&format!("{ARTIFACTS}/b")).await.refused(404, "ResourceNotFound", "no artifact b");
     let story = story.restricted_to(&["queue:get-artifact:*"]);
     let answer = story.call("POST", &path, order).await;
-    answer.refused(403, "InsufficientScopes", "- queue:create-artifact:fN1SbArXTPSVFNUvaOlinQ/0");
+    answer.refused(
+        403,
+        "InsufficientScopes",
+        "```\nqueue:create-artifact:fN1SbArXTPSVFNUvaOlinQ/0",
+    );
 }

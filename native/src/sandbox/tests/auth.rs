@@ -24,11 +24,16 @@ async fn missing_scopes_are_named() {
     let payload = json!({"clientScopes": ["a:b"], "requiredScopes": ["a:b", "a:c"]});
     let error = story.call("POST", POST, payload).await;
     let error = error.refused(403, "InsufficientScopes", "client ID tester lacks");
-    assert!(error["message"].as_str().unwrap().contains("needs:\n- a:c\nIt has:\n- a:b\n"));
+    assert!(
+        error["message"]
+            .as_str()
+            .unwrap()
+            .contains("needs:\n\n```\na:c\n```\n\nIt has:\n\n```\na:b\n")
+    );
     assert_eq!(error["requestInfo"]["method"], "testAuthenticate");
     assert_eq!(error["requestInfo"]["payload"]["requiredScopes"], json!(["a:b", "a:c"]));
     let story = story.restricted_to(&["test:other"]);
-    story.get(GET).await.refused(403, "InsufficientScopes", "- test:authenticate-get");
+    story.get(GET).await.refused(403, "InsufficientScopes", "```\ntest:authenticate-get");
     let story = story.unsigned();
     story.get(GET).await.refused(403, "InsufficientScopes", "a request without credentials");
 }

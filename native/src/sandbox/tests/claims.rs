@@ -90,10 +90,10 @@ async fn a_claim_needs_scopes_and_a_worker() {
     }
     let story = story.restricted_to(&["queue:worker-id:g/w"]);
     let answer = story.call_raw("POST", path, WORKER).await;
-    answer.refused(403, "InsufficientScopes", "- queue:claim-work:proj/ci");
+    answer.refused(403, "InsufficientScopes", "```\nqueue:claim-work:proj/ci");
     let story = story.restricted_to(&["queue:claim-work:proj/ci"]);
     let answer = story.call_raw("POST", path, WORKER).await;
-    answer.refused(403, "InsufficientScopes", "- queue:worker-id:g/w");
+    answer.refused(403, "InsufficientScopes", "```\nqueue:worker-id:g/w");
 }
 
 #[tokio::test]

@@ -58,8 +58,8 @@ async fn both_need_scopes_and_a_length_that_is_one() {
     }
     let story = story.restricted_to(&["object:*:bytes"]);
     let answer = story.get("/api/object/v1/download/bytes/1").await;
-    answer.refused(403, "InsufficientScopes", "- object:download:bytes");
+    answer.refused(403, "InsufficientScopes", "```\nobject:download:bytes");
     // Refused before the body is read, and answered all the same.
     let answer = story.call_raw("PUT", "/api/object/v1/upload/sink", vec![7; 20_000_000]).await;
-    answer.refused(403, "InsufficientScopes", "- object:upload:sink");
+    answer.refused(403, "InsufficientScopes", "```\nobject:upload:sink");
 }

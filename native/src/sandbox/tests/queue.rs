@@ -69,10 +69,14 @@ async fn a_task_can_have_no_scopes_that_its_creator_lacks() {
     let create = "queue:create-task:lowest:proj/ci";
     let story = Story::begin().await.restricted_to(&[create]);
     let answer = story.call("PUT", &path, definition()).await;
-    answer.refused(403, "InsufficientScopes", "needs:\n- secrets:get:a/*\nIt has");
+    answer.refused(403, "InsufficientScopes", "needs:\n\n```\nsecrets:get:a/*\n```");
     let story = story.restricted_to(&["secrets:get:*"]);
     let answer = story.call("PUT", &path, definition()).await;
-    answer.refused(403, "InsufficientScopes", "needs:\n- queue:create-task:lowest:proj/ci\nIt has");
+    answer.refused(
+        403,
+        "InsufficientScopes",
+        "needs:\n\n```\nqueue:create-task:lowest:proj/ci\n```",
+    );
     let story = story.restricted_to(&[create, "secrets:get:*"]);
     story.call("PUT", &path, definition()).await.ok();
 }
@@ -112,5 +116,5 @@ async fn a_task_is_found_by_its_name() {
     answer.refused(400, "InputError", "`rank`: expected a number, found a string");
     let story = story.restricted_to(&["index:insert-task:other"]);
     let answer = story.call("PUT", path, entry(1, hours(1))).await;
-    answer.refused(403, "InsufficientScopes", "- index:insert-task:project.sandbox.latest");
+    answer.refused(403, "InsufficientScopes", "```\nindex:insert-task:project.sandbox.latest");
 }

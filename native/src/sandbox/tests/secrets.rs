@@ -48,13 +48,13 @@ async fn an_error_repeats_no_secret() {
 async fn a_secret_needs_its_scope() {
     let story = Story::begin().await.restricted_to(&["secrets:get:a/*", "secrets:set:b"]);
     let path = "/api/secrets/v1/secret/b";
-    story.get(path).await.refused(403, "InsufficientScopes", "- secrets:get:b");
+    story.get(path).await.refused(403, "InsufficientScopes", "```\nsecrets:get:b");
     let answer = story.get("/api/secrets/v1/secrets").await;
-    answer.refused(403, "InsufficientScopes", "- secrets:list-secrets");
+    answer.refused(403, "InsufficientScopes", "```\nsecrets:list-secrets");
     let payload = json!({"secret": {}, "expires": hours(1)});
     story.call("PUT", path, payload.clone()).await.ok();
     let answer = story.call("PUT", "/api/secrets/v1/secret/a/b", payload).await;
-    answer.refused(403, "InsufficientScopes", "- secrets:set:a/b");
+    answer.refused(403, "InsufficientScopes", "```\nsecrets:set:a/b");
     let answer = story.call_raw("DELETE", "/api/secrets/v1/secret/a/b", "").await;
-    answer.refused(403, "InsufficientScopes", "- secrets:set:a/b");
+    answer.refused(403, "InsufficientScopes", "```\nsecrets:set:a/b");
 }
