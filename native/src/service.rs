@@ -114,7 +114,7 @@ impl Service {
             }
             Ok(Route::Bewit) => {
                 entry.service = metrics::Service::Bewit;
-                let body = bewit_body(client, request).await;
+                let body = Box::pin(bewit_body(client, request)).await;
                 // Not before: a client that is slow to send it must not keep an update waiting.
                 let lease = self.store.lease().await;
                 let now = self.upstream.now(Form::Service);
@@ -124,9 +124,9 @@ impl Service {
             // An update waits for all leases: it must not hold one itself.
             Ok(Route::Credentials) => {
                 entry.service = metrics::Service::Credentials;
-                self.update_credentials(client, request, peer).await
+                Box::pin(self.update_credentials(client, request, peer)).await
             }
-            Err(error) => Err(Failure { error, taken: discard(client, request).await }),
+            Err(error) => Err(Failure { error, taken: Box::pin(discard(client, request)).await }),
         };
         let lease = self.store.lease().await;
         self.answer(client, request, answered, lease, entry).await
@@ -283,7 +283,9 @@ impl Service {
                 return self.answer(client, request, Err(failure), lease, entry).await;
             }
         };
-        if let Some(reason) = diagnose(&mut exchanged, target, &lease.terms).await {
+        if matches!(exchanged.answer.status, 401 | 403)
+            && let Some(reason) = Box::pin(diagnose(&mut exchanged, target, &lease.terms)).await
+        {
             tracing::warn!("{} refused it: {reason}", target.origin.as_str());
             exchanged.answer.fields.push(ReplyHeaders::DIAGNOSIS, reason.as_bytes());
         }

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
+use stories::users::{DAEMON, as_user, can_be_others};
 use stories::{
     Answer, Gate, Proxy, ProxyBuilder, Request, Response, Upstream, certificate, clients, request,
     skip,
@@ -149,16 +150,16 @@ fn prometheus_has_nothing_to_say_against_the_metrics() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_peer_that_is_rejected_is_counted() {
+    if !can_be_others(&[]) {
+        return;
+    }
     let upstream = Upstream::start([Answer::ok("hello")]);
     let proxy = with_admin(&upstream).args(["--allowed-user", "nobody"]).start();
     let port = proxy.address().port();
-    // Says something, and waits until it is hung up on.
-    let script = format!("exec 3<>/dev/tcp/127.0.0.1/{port}; echo GET >&3; cat <&3");
-    let daemon = ["--reuid=1", "--clear-groups", "bash", "-c", &script];
-    let status = Command::new("setpriv").args(daemon).status();
-    if !status.is_ok_and(|status| status.success()) {
-        return skip("to be another user takes root and setpriv");
-    }
+    // Says something, and waits until it is hung up on, be it by a reset.
+    let script = format!("exec 3<>/dev/tcp/127.0.0.1/{port}; echo GET >&3; cat <&3; true");
+    let output = as_user(DAEMON, "bash").args(["-c", &script]).output().expect("setpriv runs");
+    assert!(output.stdout.is_empty(), "{output:?}");
     let page = metrics(&proxy);
     for (sample, expected) in [
         ("rejected_connections_total{reason=\"user\"}", 1.0),

@@ -44,7 +44,7 @@ pub(super) async fn serve(
                 Ok(After::Close) => break,
                 Ok(After::Abort) => return Err(Broken("before all was said".to_owned())),
                 Err(Panicked) if client.take_back() => {
-                    service.apologise(&mut client, &request).await;
+                    Box::pin(service.apologise(&mut client, &request)).await;
                     break;
                 }
                 Err(Panicked) => return Err(Broken("in the middle of an answer".to_owned())),
@@ -56,12 +56,12 @@ pub(super) async fn serve(
                 return Err(Broken(error.to_string()));
             }
             Err(error) => {
-                service.refuse(&mut client, error).await;
+                Box::pin(service.refuse(&mut client, error)).await;
                 break;
             }
         }
     }
-    linger(client.stream()).await;
+    Box::pin(linger(client.stream())).await;
     Ok(())
 }
 

@@ -42,7 +42,8 @@ pub async fn serve(
             }
             if let Some(handshake) = handshake {
                 let shaken = tokio::select! {
-                    shaken = handshake.shake(stream, head_timeout) => shaken,
+                    // In a box, as all that is rare: a task is as large as its largest step.
+                    shaken = Box::pin(handshake.shake(stream, head_timeout)) => shaken,
                     // Nothing was asked yet.
                     () = open.told_to_end() => return,
                 };
@@ -55,7 +56,8 @@ pub async fn serve(
             let _permit = match room {
                 Room::Here(permit) => permit,
                 Room::None(_permit) => {
-                    return connection::turn_away(stream, &service, most_connections).await;
+                    let turned = connection::turn_away(stream, &service, most_connections);
+                    return Box::pin(turned).await;
                 }
                 Room::NotEvenForThat => return,
             };

@@ -252,7 +252,8 @@ impl Upstream {
             let mut link = match kept.take() {
                 Some(link) => link,
                 None => {
-                    let connecting = self.pool.connect(&target.origin);
+                    // In a box: it is rare, and large enough to make every waiting request so.
+                    let connecting = Box::pin(self.pool.connect(&target.origin));
                     let link = match deadline {
                         None => caller.while_here(connecting).await?,
                         Some(deadline) => {
