@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use stories::users::{DAEMON, as_user, can_be_others};
 use stories::{
     Answer, Gate, Proxy, ProxyBuilder, Request, Response, Upstream, certificate, clients, request,
