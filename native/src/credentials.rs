@@ -1,16 +1,16 @@
 //! The store of the credentials in force: a snapshot for each request, and an update that waits
 //! for the requests in flight, but not for ever.
 
+use crate::count::Count;
 use crate::http1::Fields;
 use crate::version::{REVISION, VERSION};
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::{Certificate, Credentials, Scope, Signer};
 use taskcluster_proxy_core::proxy::{ReplyHeaders, Terms};
-use tokio::sync::{Notify, RwLock, watch};
+use tokio::sync::{RwLock, watch};
 
 /// One set of credentials, made ready for use.
 #[derive(Debug)]
@@ -23,8 +23,7 @@ pub struct Snapshot {
     pub terms: Terms,
     /// When the certificate expires; `None`: the credentials are permanent.
     pub expiry: Option<Timestamp>,
-    in_flight: AtomicUsize,
-    drained: Notify,
+    in_flight: Count,
 }
 
 /// The credentials that a request began with; it counts as in flight until this is dropped.
@@ -59,7 +58,7 @@ impl Store {
     /// The credentials in force, or those of the update that is under way once it is through.
     pub async fn lease(&self) -> Lease {
         let current = self.current.read().await;
-        current.in_flight.fetch_add(1, Ordering::Relaxed);
+        current.in_flight.begin();
         Lease(Arc::clone(&current))
     }
 
@@ -76,13 +75,13 @@ impl Store {
         let next = Arc::new(Snapshot::new(&credentials));
         let mut current = self.current.write().await;
         // Whoever wonders why an update takes so long finds this.
-        match current.in_flight.load(Ordering::Acquire) {
+        match current.in_flight.get() {
             0 => {}
             left => tracing::info!("new credentials wait for {left} requests in flight"),
         }
         // Whether it ran out or not is told by what is still in flight.
-        let _ = tokio::time::timeout(self.drain, current.drained()).await;
-        let left = current.in_flight.load(Ordering::Acquire);
+        let _ = tokio::time::timeout(self.drain, current.in_flight.none()).await;
+        let left = current.in_flight.get();
         self.shown.send_replace(Arc::clone(&next));
         *current = next;
         left
@@ -99,19 +98,7 @@ impl Snapshot {
             reply_fields,
             terms: Terms::new(credentials),
             expiry: credentials.certificate.as_ref().map(Certificate::expiry),
-            in_flight: AtomicUsize::new(0),
-            drained: Notify::new(),
-        }
-    }
-
-    async fn drained(&self) {
-        loop {
-            // Listening begins before looking, so that no wake-up falls in between.
-            let drained = self.drained.notified();
-            if self.in_flight.load(Ordering::Acquire) == 0 {
-                return;
-            }
-            drained.await;
+            in_flight: Count::default(),
         }
     }
 }
@@ -126,9 +113,7 @@ impl Deref for Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if self.0.in_flight.fetch_sub(1, Ordering::Release) == 1 {
-            self.0.drained.notify_waiters();
-        }
+        self.0.in_flight.end();
     }
 }
 

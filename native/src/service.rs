@@ -21,7 +21,8 @@ use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::Credentials;
 use taskcluster_proxy_core::hawk::{HttpUrl, UrlError};
 use taskcluster_proxy_core::proxy::{
-    Destination, Form, HostPolicy, ProxyError, ReplyHeaders, RootUrl, reject_browsers,
+    Destination, Form, HostPolicy, ProxyError, ReplyHeaders, RootUrl, authority_of_target,
+    reject_browsers,
 };
 use zeroize::Zeroizing;
 
@@ -171,7 +172,7 @@ impl Service {
 
     fn route(&self, request: &Request, peer: &Peer) -> Result<Route, ProxyError> {
         if self.gates.reject_browsers {
-            reject_browsers(authority(&request.target), peer.bound(), |name| {
+            reject_browsers(authority_of_target(&request.target), peer.bound(), |name| {
                 let fields = request.host.iter().chain(request.fields.iter());
                 fields.filter(move |(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, v)| v)
             })?;
@@ -323,12 +324,6 @@ impl Service {
         let keep_alive = request.keep_alive && taken == Taken::All && !self.drain.has_begun();
         Reader { request_id: entry.id(), http10: request.http10, keep_alive }
     }
-}
-
-/// Of a target in absolute form (`http://taskcluster/api/..`).
-fn authority(target: &str) -> Option<&str> {
-    let (_, rest) = target.split_once("://").filter(|_| !target.starts_with('/'))?;
-    rest.split(['/', '?', '#']).next()
 }
 
 async fn bewit_body(client: &mut Wire, request: &Request) -> Result<Zeroizing<Vec<u8>>, Failure> {

@@ -69,18 +69,9 @@ fn a_network_gets_in_where_its_sockets_are_not_visible() {
     let Some(container) = Container::new() else {
         return;
     };
-    let proxy = Proxy::sandbox()
-        .ip_address(Some(&container.gateway().to_string()))
-        .args(["--allowed-user", "nobody", "--allowed-network", &container.network()])
-        .start();
-    let address = proxy.address();
-    assert!(is_served(&mut container.client(address)), "the container");
-    assert!(is_served(&mut as_user(NOBODY, address)), "nobody");
-    // Its address is the gateway's, which is in the network, too.
-    assert_eq!(output(&mut as_user(DAEMON, address)), "", "daemon");
-    assert!(proxy.wait_for_log("Rejected connection: ").contains("of uid 1, expected"));
-
-    let loopback = (Ipv4Addr::LOCALHOST, address.port()).into();
+    let proxy =
+        lets_a_network_in(&container, &container.gateway().to_string(), &container.network());
+    let loopback = (Ipv4Addr::LOCALHOST, proxy.address().port()).into();
     assert!(is_served(&mut client(loopback)), "root at {loopback}");
     assert!(is_served(&mut as_user(NOBODY, loopback)), "nobody at {loopback}");
     assert_eq!(output(&mut as_user(DAEMON, loopback)), "", "daemon at {loopback}");
@@ -91,15 +82,22 @@ fn a_network_of_ipv6_gets_in_likewise() {
     let Some(container) = Container::new() else {
         return;
     };
+    lets_a_network_in(&container, &container.gateway6().to_string(), &container.network6());
+}
+
+/// A proxy at the gateway that admits nobody and the network: it does, and no other user.
+fn lets_a_network_in(container: &Container, gateway: &str, network: &str) -> Proxy {
     let proxy = Proxy::sandbox()
-        .ip_address(Some(&container.gateway6().to_string()))
-        .args(["--allowed-user", "nobody", "--allowed-network", &container.network6()])
+        .ip_address(Some(gateway))
+        .args(["--allowed-user", "nobody", "--allowed-network", network])
         .start();
     let address = proxy.address();
     assert!(is_served(&mut container.client(address)), "the container");
     assert!(is_served(&mut as_user(NOBODY, address)), "nobody");
+    // Its address is the gateway's, which is in the network, too.
     assert_eq!(output(&mut as_user(DAEMON, address)), "", "daemon");
     assert!(proxy.wait_for_log("Rejected connection: ").contains("of uid 1, expected"));
+    proxy
 }
 
 #[test]

@@ -81,8 +81,7 @@ impl<'a> Destination<'a> {
     /// As [`of`](Self::of), or the target has blanks or control characters.
     pub fn of_target(target: &'a str) -> Result<Self, RouteError> {
         let target = target.split_once('#').map_or(target, |(before, _fragment)| before);
-        let absolute = target.split_once(':').and_then(|(_, rest)| rest.strip_prefix("//"));
-        let absolute = absolute.filter(|_| !target.starts_with('/'));
+        let absolute = after_scheme(target);
         if absolute.is_some_and(|rest| rest.starts_with('/'))
             || target.bytes().any(|b| b == b' ' || b.is_ascii_control())
         {
@@ -149,6 +148,24 @@ impl<'a> Destination<'a> {
             Self::Host { host, resource } => Some(format!("https://{host}{resource}")),
         }
     }
+}
+
+/// The host, and port where one is given, that a request target in absolute form names.
+///
+/// ```
+/// use taskcluster_proxy_core::proxy::authority_of_target;
+///
+/// assert_eq!(authority_of_target("http://taskcluster:80/bewit"), Some("taskcluster:80"));
+/// assert_eq!(authority_of_target("/bewit"), None);
+/// ```
+pub fn authority_of_target(target: &str) -> Option<&str> {
+    after_scheme(target)?.split(['/', '?', '#']).next()
+}
+
+/// What follows `http://` in a request target in absolute form.
+fn after_scheme(target: &str) -> Option<&str> {
+    let (_, rest) = target.split_once(':').filter(|_| !target.starts_with('/'))?;
+    rest.strip_prefix("//")
 }
 
 /// One less than there are segments.

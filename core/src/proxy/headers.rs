@@ -72,6 +72,12 @@ impl HeaderRole {
         let found = candidates.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
         found.map_or(Self::EndToEnd, |(_, role)| *role)
     }
+
+    /// Whether an answer's field of this role passes as it is. What requests replace is nothing
+    /// special there.
+    pub fn passes_with_answers(self) -> bool {
+        matches!(self, Self::EndToEnd | Self::Expect | Self::Authorization)
+    }
 }
 
 /// The members of a field value that is a list: what `Connection` names, the codings in `TE` (RFC

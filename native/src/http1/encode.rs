@@ -94,20 +94,18 @@ impl Encoder {
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
         let chunked = self.framing == Framing::Chunked;
-        if self.chunk == 0 && data.len() <= SMALL && self.ahead.len() <= MAX_AHEAD {
-            if chunked {
-                // Writing to a Vec cannot fail.
-                let _ = write!(self.ahead, "{:x}\r\n", data.len());
-            }
+        let small = self.chunk == 0 && data.len() <= SMALL && self.ahead.len() <= MAX_AHEAD;
+        if chunked && self.chunk == 0 {
+            // Writing to a Vec cannot fail.
+            let _ = write!(self.ahead, "{:x}\r\n", data.len());
+        }
+        if small {
             self.ahead.extend_from_slice(data);
-            if chunked {
-                self.ahead.extend_from_slice(LINE_END);
-            }
+            self.ahead.extend_from_slice(if chunked { LINE_END } else { b"" });
             return Poll::Ready(Ok(data.len()));
         }
         if chunked && self.chunk == 0 {
             self.chunk = data.len();
-            let _ = write!(self.ahead, "{:x}\r\n", data.len());
         }
         let data = match chunked {
             true => data.get(..self.chunk).unwrap_or(data),

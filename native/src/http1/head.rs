@@ -148,9 +148,7 @@ impl Answer {
         let mut noted = FramingFields::default();
         for Header { name, value } in &*head.headers {
             match HeaderRole::of(name) {
-                HeaderRole::EndToEnd | HeaderRole::Expect | HeaderRole::Authorization
-                    if !hop.keeps(name) =>
-                {
+                role if role.passes_with_answers() && !hop.keeps(name) => {
                     fields.push_canonical(name, value);
                 }
                 role => noted.note(role, value),

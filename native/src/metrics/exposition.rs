@@ -33,29 +33,22 @@ pub fn write(metrics: &Metrics, gauges: &Gauges<'_>) -> String {
     let mut page = Page(String::with_capacity(8 * 1024));
     requests(&mut page, metrics);
     latency(&mut page, metrics);
-    page.family("retries_total", "counter", "Attempts after the first, by why there was another.");
-    for why in Retry::ALL {
-        page.labelled("retries_total", "reason", why.as_str(), metrics.retries.get(*why as usize));
-    }
+    let help = "Attempts after the first, by why there was another.";
+    let labels = Retry::ALL.iter().map(|why| why.as_str());
+    page.counters("retries_total", help, "reason", labels.zip(&metrics.retries));
     page.single("connections", "gauge", "Open connections of clients.", gauges.connections);
     let help = "Connections of clients that were accepted.";
     page.single("connections_total", "counter", help, load(Some(&metrics.accepted)));
     let help = "Connections that were closed without an answer, by why.";
-    page.family("rejected_connections_total", "counter", help);
-    for why in Rejection::ALL {
-        let count = metrics.rejected.get(*why as usize);
-        page.labelled("rejected_connections_total", "reason", why.as_str(), count);
-    }
+    let labels = Rejection::ALL.iter().map(|why| why.as_str());
+    page.counters("rejected_connections_total", help, "reason", labels.zip(&metrics.rejected));
     let help = "Bytes of request bodies taken from clients; counted when a request ends.";
     page.single("received_bytes_total", "counter", help, load(Some(&metrics.received)));
     let help = "Bytes of answers' bodies given to clients; counted when a request ends.";
     page.single("sent_bytes_total", "counter", help, load(Some(&metrics.sent)));
     let help = "PUT /credentials, by what became of it.";
-    page.family("credential_updates_total", "counter", help);
-    for update in Update::ALL {
-        let count = metrics.updates.get(*update as usize);
-        page.labelled("credential_updates_total", "result", update.as_str(), count);
-    }
+    let labels = Update::ALL.iter().map(|update| update.as_str());
+    page.counters("credential_updates_total", help, "result", labels.zip(&metrics.updates));
     if let Some(seconds) = gauges.certificate_expires_in {
         let help = "Until the certificate in force expires; negative once it has.";
         page.single("certificate_expires_in_seconds", "gauge", help, seconds);
@@ -141,8 +134,18 @@ impl Page {
         let _ = writeln!(self.0, "{PREFIX}{name} {value}");
     }
 
-    fn labelled(&mut self, name: &str, label: &str, value: &str, count: Option<&AtomicU64>) {
-        self.sample(name, &[(label, value)], load(count));
+    /// A counter for each value of one label.
+    fn counters<'a>(
+        &mut self,
+        name: &str,
+        help: &str,
+        label: &str,
+        counts: impl Iterator<Item = (&'a str, &'a AtomicU64)>,
+    ) {
+        self.family(name, "counter", help);
+        for (value, count) in counts {
+            self.sample(name, &[(label, value)], load(Some(count)));
+        }
     }
 
     fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {

@@ -1,7 +1,8 @@
 //! The end of serving: connections are told of it, and are waited for.
 
+use crate::count::Count;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Notify;
 
 /// Whether the proxy is to end, and how many connections are open.
@@ -9,8 +10,7 @@ use tokio::sync::Notify;
 pub struct Drain {
     begun: AtomicBool,
     bell: Notify,
-    open: AtomicUsize,
-    empty: Notify,
+    open: Count,
 }
 
 /// A connection that is waited for until this is dropped.
@@ -40,24 +40,18 @@ impl Drain {
 
     /// Counts one more connection.
     pub fn open(self: &Arc<Self>) -> Open {
-        self.open.fetch_add(1, Ordering::Relaxed);
+        self.open.begin();
         Open(Arc::clone(self))
     }
 
     /// How many connections are open.
     pub fn connections(&self) -> usize {
-        self.open.load(Ordering::Acquire)
+        self.open.get()
     }
 
     /// Waits until none is open.
     pub async fn drained(&self) {
-        loop {
-            let empty = self.empty.notified();
-            if self.connections() == 0 {
-                return;
-            }
-            empty.await;
-        }
+        self.open.none().await;
     }
 }
 
@@ -75,9 +69,7 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        if self.0.open.fetch_sub(1, Ordering::Release) == 1 {
-            self.0.empty.notify_waiters();
-        }
+        self.0.open.end();
     }
 }
 

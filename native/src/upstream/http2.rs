@@ -149,7 +149,7 @@ impl Stream2 {
                     length = value.to_str().ok().and_then(|value| value.parse().ok());
                     fields.push_canonical(name.as_str(), value.as_bytes());
                 }
-                HeaderRole::EndToEnd | HeaderRole::Expect | HeaderRole::Authorization => {
+                role if role.passes_with_answers() => {
                     fields.push_canonical(name.as_str(), value.as_bytes());
                 }
                 _ => {}
