@@ -32,3 +32,5 @@ pub mod stop;
 pub mod task;
 pub mod upstream;
 pub mod version;
+#[cfg(windows)]
+pub mod windows_service;

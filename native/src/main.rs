@@ -25,7 +25,17 @@ use taskcluster_proxy_core::proxy::HostPolicy;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+#[cfg(windows)]
 fn main() -> ExitCode {
+    taskcluster_proxy::windows_service::run(start)
+}
+
+#[cfg(not(windows))]
+fn main() -> ExitCode {
+    start()
+}
+
+fn start() -> ExitCode {
     let (config, checking) = match cli::parse(std::env::args_os(), &Process) {
         Ok(Command::Run(config)) => (*config, false),
         Ok(Command::Check(config)) => (*config, true),

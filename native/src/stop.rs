@@ -3,6 +3,8 @@
 use crate::env::Process;
 use crate::notify::{self, State};
 use crate::server::Drain;
+#[cfg(windows)]
+use crate::windows_service;
 use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -16,7 +18,8 @@ pub struct Signals {
     interrupt: tokio::signal::unix::Signal,
 }
 
-/// Ways to be told to stop: the console's, which service wrappers use as well, and the system's.
+/// Ways to be told to stop: the console's, which service wrappers use as well, and the system's;
+/// besides, there may be a service control manager.
 #[cfg(windows)]
 #[derive(Debug)]
 pub struct Signals {
@@ -87,6 +90,7 @@ impl Signals {
             _ = self.ctrl_break.recv() => "Ctrl-Break",
             _ = self.ctrl_close.recv() => "the end of its console",
             _ = self.ctrl_shutdown.recv() => "the system's shutdown",
+            () = windows_service::told_to_stop() => "the service control manager",
         }
     }
 }
