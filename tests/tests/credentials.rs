@@ -163,9 +163,7 @@ fn an_update_waits_for_what_is_in_flight_and_later_requests_wait_for_it() {
     let upstream = Upstream::start(first_waits(&gate));
     let proxy = draining(&upstream, "60").start();
     let mut first = in_flight(&proxy, &upstream);
-    let mut put = proxy.connect();
-    put.send(request("PUT", "/credentials", NEW));
-    proxy.wait_for_log("new credentials wait for 1 requests in flight");
+    let mut put = waiting_update(&proxy);
     let mut later = proxy.connect();
     later.send(request("GET", "/api/queue/v1/x", ""));
     gate.open();
@@ -188,9 +186,7 @@ fn a_request_is_in_flight_until_its_answer_has_ended() {
     first.send(request("GET", "/api/queue/v1/x", ""));
     let mut body = Body::of_response(&first.head(), "GET");
     first.body_until(&mut body, "some");
-    let mut put = proxy.connect();
-    put.send(request("PUT", "/credentials", NEW));
-    proxy.wait_for_log("new credentials wait for 1 requests in flight");
+    let mut put = waiting_update(&proxy);
     gate.open();
     first.body_until(&mut body, "more");
     assert_eq!(put.response().status(), 200);
@@ -203,9 +199,7 @@ fn the_wait_is_bounded() {
     let proxy = draining(&upstream, "0.3").start();
     let mut first = in_flight(&proxy, &upstream);
     let start = Instant::now();
-    let mut put = proxy.connect();
-    put.send(request("PUT", "/credentials", NEW));
-    proxy.wait_for_log("new credentials wait for 1 requests in flight");
+    let mut put = waiting_update(&proxy);
     // Were it not held back until the update is through, it would have the old ones.
     assert_eq!(clients(&proxy.get("/api/queue/v1/x")), "new");
     assert_eq!(put.response().status(), 200);
@@ -235,9 +229,7 @@ fn an_update_is_taken_even_if_nobody_waits_for_it() {
     let upstream = Upstream::start(first_waits(&gate));
     let proxy = draining(&upstream, "60").start();
     let mut first = in_flight(&proxy, &upstream);
-    let mut put = proxy.connect();
-    put.send(request("PUT", "/credentials", NEW));
-    proxy.wait_for_log("new credentials wait for 1 requests in flight");
+    let mut put = waiting_update(&proxy);
     put.reset();
     gate.open();
     assert_eq!(clients(&first.response()), "tester");
@@ -328,6 +320,14 @@ fn in_flight(proxy: &Proxy, upstream: &Upstream) -> Connection {
     connection.send(request("GET", "/api/queue/v1/x", ""));
     upstream.wait_for_requests(1);
     connection
+}
+
+/// An update that waits for the request in flight.
+fn waiting_update(proxy: &Proxy) -> Connection {
+    let mut put = proxy.connect();
+    put.send(request("PUT", "/credentials", NEW));
+    proxy.wait_for_log("new credentials wait for 1 requests in flight");
+    put
 }
 
 /// Whose credentials an answer speaks of.
