@@ -41,6 +41,17 @@ fn a_port_that_is_taken() {
 }
 
 #[test]
+fn an_admin_address_that_is_taken() {
+    let other = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = other.local_addr().unwrap().to_string();
+    let with = |admin: &str| Proxy::sandbox().args(["--port", "0", "--admin", admin]);
+    let report = Report::of(with(&address), 1);
+    report.says("fail", "admin", &format!("--admin: cannot listen on {address}: "));
+    drop(other);
+    Report::of(with(&address), 0).says("ok", "admin", &format!("free: http://{address}"));
+}
+
+#[test]
 fn nobody_at_the_root_url() {
     let port = ClosedPort::take();
     let report = checked(&port.root_url(), |builder| builder, 1);
@@ -165,9 +176,11 @@ fn a_file_without_credentials() {
 #[cfg(target_os = "linux")]
 #[test]
 fn whose_connections_are() {
-    let sandbox = || Proxy::sandbox().args(["--port", "0", "--allowed-user"]);
-    Report::of(sandbox().args(["root"]), 0).says("ok", "peers", "can be looked up");
-    let report = Report::of(sandbox().args(["no-such-user"]), 1);
+    let sandbox = || Proxy::sandbox().args(["--port", "0"]);
+    for asking in [["--allowed-user", "root"], ["--credentials-from", "root"]] {
+        Report::of(sandbox().args(asking), 0).says("ok", "peers", "can be looked up");
+    }
+    let report = Report::of(sandbox().args(["--allowed-user", "no-such-user"]), 1);
     report.says("fail", "peers", "found none named \"no-such-user\"");
 }
 

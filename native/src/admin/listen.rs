@@ -54,7 +54,7 @@ impl Listener {
     }
 
     /// Where it is, as it is said in the log.
-    pub(super) fn place(&self) -> String {
+    pub fn place(&self) -> String {
         match self {
             Self::Tcp(listener) => match listener.local_addr() {
                 Ok(address) => format!("http://{address}"),

@@ -1,8 +1,10 @@
 //! This side: where the proxy would listen, and for whom.
 
 use super::Report;
-use crate::config::Config;
-use crate::server::{Admitter, Inherited, Listeners, Tls};
+use crate::admin;
+use crate::config::{Admission, Config, CredentialsFrom};
+use crate::server::{Admitter, CredentialsGuard, Inherited, Listeners, Tls};
+use std::error::Error;
 
 pub(super) async fn check(config: &Config, inherited: Inherited, report: &mut Report) {
     let Config { listen, socket, admission, .. } = config;
@@ -22,11 +24,22 @@ pub(super) async fn check(config: &Config, inherited: Inherited, report: &mut Re
         Some(Ok(_)) => report.ok("listener tls", "certificate and key belong together"),
         Some(Err(error)) => report.fail("listener tls", error),
     }
-    if admission.user.is_none() && admission.network.is_none() {
-        return;
+    if let Some(admin) = &config.admin {
+        match admin::Listener::bind(admin) {
+            Ok(listener) => report.ok("admin", format!("free: {}", listener.place())),
+            Err(error) => report.fail("admin", error),
+        }
     }
-    match Admitter::new(admission) {
-        Ok(_) => report.ok("peers", "whose a connection is can be looked up"),
-        Err(error) => report.fail("peers", error),
+    if *admission != Admission::default() || config.credentials_from != CredentialsFrom::Any {
+        match look_up_owners(config) {
+            Ok(()) => report.ok("peers", "whose a connection is can be looked up"),
+            Err(error) => report.fail("peers", error),
+        }
     }
+}
+
+fn look_up_owners(config: &Config) -> Result<(), Box<dyn Error>> {
+    Admitter::new(&config.admission)?;
+    CredentialsGuard::new(config.credentials_from)?;
+    Ok(())
 }
