@@ -229,7 +229,7 @@ fn an_update_is_taken_even_if_nobody_waits_for_it() {
     let upstream = Upstream::start(first_waits(&gate));
     let proxy = draining(&upstream, "60").start();
     let mut first = in_flight(&proxy, &upstream);
-    let mut put = waiting_update(&proxy);
+    let put = waiting_update(&proxy);
     put.reset();
     gate.open();
     assert_eq!(clients(&first.response()), "tester");
