@@ -50,16 +50,19 @@ impl CredentialsSource {
     /// # Errors
     ///
     /// The file or descriptor cannot be read, or holds something else.
-    pub fn read(self) -> Result<(Credentials, Option<CredentialsFile>), CredentialsFileError> {
+    pub async fn read(
+        self,
+    ) -> Result<(Credentials, Option<CredentialsFile>), CredentialsFileError> {
         match self {
             Self::Given(credentials) => Ok((credentials, None)),
             Self::File(path) => {
                 let changes = Changes::of([path.clone()]);
-                Ok((read(&path)?, Some(CredentialsFile { path, changes })))
+                Ok((read(&path).await?, Some(CredentialsFile { path, changes })))
             }
             Self::Descriptor(number) => {
-                let contents = open(number).and_then(file::read_all);
                 let from = format!("--credentials-fd {number}");
+                tracing::debug!("reading {from} to its end");
+                let contents = aside(move || open(number).and_then(file::read_all)).await;
                 Ok((credentials(from, contents)?, None))
             }
         }
@@ -72,11 +75,7 @@ impl CredentialsFile {
     pub async fn follow(mut self, store: Arc<Store>) {
         loop {
             self.changes.next().await;
-            let path = self.path.clone();
-            let Ok(read) = tokio::task::spawn_blocking(move || read(&path)).await else {
-                continue;
-            };
-            match read {
+            match read(&self.path).await {
                 Ok(credentials) => {
                     let client_id = credentials.client_id.clone();
                     let left = store.replace(credentials).await;
@@ -92,9 +91,21 @@ impl CredentialsFile {
     }
 }
 
-fn read(path: &Path) -> Result<Credentials, CredentialsFileError> {
-    file::warn_if_exposed("--credentials-file", path);
-    credentials(format!("--credentials-file {path:?}"), file::read(path))
+async fn read(path: &Path) -> Result<Credentials, CredentialsFileError> {
+    let there = path.to_owned();
+    let contents = aside(move || {
+        file::warn_if_exposed("--credentials-file", &there);
+        file::read(&there)
+    });
+    credentials(format!("--credentials-file {path:?}"), contents.await)
+}
+
+/// In a thread of its own: a pipe that is not written to, or a file system that hangs, must keep
+/// neither requests nor signals waiting.
+async fn aside(
+    read: impl FnOnce() -> io::Result<Zeroizing<Vec<u8>>> + Send + 'static,
+) -> io::Result<Zeroizing<Vec<u8>>> {
+    tokio::task::spawn_blocking(read).await?
 }
 
 fn credentials(

@@ -41,7 +41,7 @@ impl Deployment {
     pub async fn open(self) -> Result<Opened, OpenError> {
         match self {
             Self::Taskcluster { root_url, credentials } => {
-                let (credentials, file) = credentials.read()?;
+                let (credentials, file) = credentials.read().await?;
                 Ok(Opened { sandbox: None, root_url, credentials, file })
             }
             Self::Sandbox => {

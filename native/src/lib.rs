@@ -15,6 +15,7 @@ pub mod credentials_file;
 pub mod deployment;
 mod diagnosis;
 pub mod env;
+pub mod exit;
 pub mod expiry;
 pub mod file;
 pub mod health;

@@ -1,19 +1,21 @@
-//! The end of the program: it is told to stop, lets what is in flight finish, and says how that went.
+//! The end of the program: it is told to stop, at any time from its start on, lets what is in flight
+//! finish, and says how that went.
 
 use crate::env::Process;
 use crate::notify::{self, State};
+use crate::sandbox::Sandbox;
 use crate::server::Drain;
 #[cfg(windows)]
 use crate::windows_service;
 use std::io;
-use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
 
 /// Ways to be told to stop. As the first process of a container, nobody else would listen to them.
 #[cfg(unix)]
 #[derive(Debug)]
-pub struct Signals {
+struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
 }
@@ -22,24 +24,21 @@ pub struct Signals {
 /// besides, there may be a service control manager.
 #[cfg(windows)]
 #[derive(Debug)]
-pub struct Signals {
+struct Signals {
     ctrl_c: tokio::signal::windows::CtrlC,
     ctrl_break: tokio::signal::windows::CtrlBreak,
     ctrl_close: tokio::signal::windows::CtrlClose,
     ctrl_shutdown: tokio::signal::windows::CtrlShutdown,
 }
 
-/// How serving ended.
+/// How it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// Everything that was in flight was finished.
+    /// Everything that was in flight was finished, or nothing ever was.
     Drained,
     /// Something was cut off: the time for it ran out, or a second signal came.
     Cut,
 }
-
-/// The exit code for [`End::Cut`]. 0 is a clean end, 1 a start that failed.
-const CUT: u8 = 3;
 
 /// Connections without a request take this long to close, however little time others have.
 const LEAST: Duration = Duration::from_millis(50);
@@ -51,14 +50,14 @@ impl Signals {
     /// # Errors
     ///
     /// The system has no handlers to give.
-    pub fn new() -> io::Result<Self> {
+    fn new() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         let terminate = signal(SignalKind::terminate())?;
         Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())? })
     }
 
     /// The name of the next one.
-    pub async fn next(&mut self) -> &'static str {
+    async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
@@ -73,7 +72,7 @@ impl Signals {
     /// # Errors
     ///
     /// The system has no handlers to give.
-    pub fn new() -> io::Result<Self> {
+    fn new() -> io::Result<Self> {
         use tokio::signal::windows;
         Ok(Self {
             ctrl_c: windows::ctrl_c()?,
@@ -84,7 +83,7 @@ impl Signals {
     }
 
     /// The name of the next one.
-    pub async fn next(&mut self) -> &'static str {
+    async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.ctrl_c.recv() => "Ctrl-C",
             _ = self.ctrl_break.recv() => "Ctrl-Break",
@@ -95,9 +94,46 @@ impl Signals {
     }
 }
 
+/// A proxy that listens.
+#[derive(Debug)]
+pub struct Started<Serving> {
+    /// Accepts connections; nobody gets in any more when it is dropped.
+    pub serving: Serving,
+    /// Tells those that there are to end.
+    pub drain: Arc<Drain>,
+    /// How long they have for that.
+    pub patience: Duration,
+    /// Answers until they have ended.
+    pub sandbox: Option<Sandbox>,
+}
+
+/// Lets a proxy start and serve until a signal comes.
+///
+/// # Errors
+///
+/// It does not start.
+pub async fn run<Serving: Future<Output = ()>, Error: From<io::Error>>(
+    start: impl Future<Output = Result<Started<Serving>, Error>>,
+) -> Result<End, Error> {
+    // First of all: a start can take a minute, and whoever hears that it listens may want it to stop
+    // at once.
+    let mut signals = Signals::new()?;
+    let started = tokio::select! {
+        biased;
+        signal = signals.next() => {
+            notify::tell(State::Stopping, &Process);
+            tracing::info!("stopped by {signal} during the start");
+            return Ok(End::Drained);
+        }
+        started = start => started?,
+    };
+    let Started { serving, drain, patience, sandbox: _sandbox } = started;
+    Ok(serve_until_told(serving, signals, &drain, patience).await)
+}
+
 /// Runs `serving`, which owns the listening sockets, until a signal comes. Then they are closed, and
 /// connections end with the requests that they are at, within `patience` or until the next signal.
-pub async fn serve_until_told(
+async fn serve_until_told(
     serving: impl Future<Output = ()>,
     mut signals: Signals,
     drain: &Drain,
@@ -120,13 +156,4 @@ pub async fn serve_until_told(
     };
     tracing::warn!("{} connections are cut off {why}", drain.connections());
     End::Cut
-}
-
-impl From<End> for ExitCode {
-    fn from(end: End) -> Self {
-        match end {
-            End::Drained => Self::SUCCESS,
-            End::Cut => Self::from(CUT),
-        }
-    }
 }

@@ -16,6 +16,7 @@
 //! assert_eq!(upstream.requests().len(), 2);
 //! ```
 
+pub mod admin;
 mod answer;
 mod binary;
 mod certificate;

@@ -222,32 +222,32 @@ impl ProxyBuilder {
 
     /// Starts it, and waits until it listens.
     pub fn start(self) -> Proxy {
-        let mut listening = self.command();
-        if self.tcp {
-            listening.args(["--port", &self.port.to_string()]);
-            listening.args(self.ip_address.iter().flat_map(|address| ["--ip-address", address]));
-        }
-        let (mut child, output) = spawn(listening);
-        let told = (|| {
-            let address = match self.tcp {
-                true => Some(output.wait_for(listening_on)?),
-                false => {
-                    output.wait_for(|line| word_after(line, "listening on "))?;
-                    None
-                }
-            };
-            let sandbox = match self.sandbox {
-                true => Some(output.wait_for(|line| word_after(line, "sandbox at "))?),
-                false => None,
-            };
-            Some((address, sandbox))
-        })();
-        let Some((address, sandbox)) = told else {
-            // Whether it hangs or has ended: there is no Proxy yet that would do this.
-            let _ = child.kill();
-            panic!("the proxy does not start; it said:\n{}", output.text());
+        let (tcp, sandbox) = (self.tcp, self.sandbox);
+        let mut proxy = self.begin();
+        let word = |text| proxy.output.wait_for(|line| word_after(line, text));
+        let (address, listens) = match tcp {
+            true => {
+                let address = proxy.output.wait_for(listening_on);
+                (address, address.is_some())
+            }
+            false => (None, word("listening on ").is_some()),
         };
-        Proxy { child, output, address, sandbox }
+        let root_url = sandbox.then(|| word("sandbox at ")).flatten();
+        // Whether it hangs or has ended: what it said is printed with this.
+        assert!(listens && root_url.is_some() == sandbox, "the proxy does not start");
+        (proxy.address, proxy.sandbox) = (address, root_url);
+        proxy
+    }
+
+    /// Starts it, and waits for nothing.
+    pub fn begin(self) -> Proxy {
+        let mut command = self.command();
+        if self.tcp {
+            command.args(["--port", &self.port.to_string()]);
+            command.args(self.ip_address.iter().flat_map(|address| ["--ip-address", address]));
+        }
+        let (child, output) = spawn(command);
+        Proxy { child, output, address: None, sandbox: None }
     }
 
     /// Runs it with the arguments and variables given and no others, and waits until it ends.

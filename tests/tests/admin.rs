@@ -2,39 +2,15 @@
 
 use serde_json::{Value, json};
 use std::io::Write as _;
-use std::net::SocketAddr;
 use std::process::Stdio;
+use stories::admin::value;
 use stories::users::{DAEMON, as_user, can_be_others};
 use stories::{
-    Answer, Gate, Proxy, ProxyBuilder, Request, Response, Upstream, certificate, clients, request,
-    skip,
+    Answer, Gate, Proxy, ProxyBuilder, Request, Upstream, certificate, clients, request, skip,
 };
 
 fn with_admin(upstream: &Upstream) -> ProxyBuilder {
     Proxy::in_front_of(upstream.root_url()).args(["--admin", "127.0.0.1:0"])
-}
-
-fn admin_address(proxy: &Proxy) -> SocketAddr {
-    let line = proxy.wait_for_log("admin at http://");
-    line.trim().rsplit('/').next().unwrap().parse().unwrap()
-}
-
-fn ask(proxy: &Proxy, path: &str) -> Response {
-    stories::exchange(admin_address(proxy), request("GET", path, ""))
-}
-
-fn metrics(proxy: &Proxy) -> String {
-    let response = ask(proxy, "/metrics");
-    assert_eq!(response.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
-    response.text().to_owned()
-}
-
-/// The value of a sample; what never happened has none.
-fn value(metrics: &str, sample: &str) -> Option<f64> {
-    let line = metrics
-        .lines()
-        .find_map(|line| line.strip_prefix("taskcluster_proxy_")?.strip_prefix(sample));
-    Some(line?.strip_prefix(' ')?.parse().unwrap())
 }
 
 #[test]
@@ -46,7 +22,7 @@ fn requests_are_counted_by_what_became_of_them() {
         _ => Answer::ok("hello"),
     });
     let proxy = with_admin(&upstream).start();
-    let before = metrics(&proxy);
+    let before = proxy.metrics();
     proxy.call("PUT", "/api/queue/v1/stumbles", "abc");
     proxy.get("/secrets/v1/x");
     proxy.get("/my-own/v1/x");
@@ -59,7 +35,7 @@ fn requests_are_counted_by_what_became_of_them() {
     proxy.exchange("nonsense\r\n\r\n");
     // A line in the log and a count come together, and not before the answer's last byte.
     proxy.wait_for_log("- - 400");
-    let after = metrics(&proxy);
+    let after = proxy.metrics();
     for (service, method, status, outcome) in [
         ("queue", "PUT", "2xx", "complete"),
         ("secrets", "GET", "2xx", "complete"),
@@ -115,7 +91,7 @@ fn what_goes_on_is_seen_while_it_does() {
     let mut client = proxy.connect();
     client.send(request("PUT", "/api/queue/v1/x", [b'x'; 1000]));
     upstream.wait_for_requests(1);
-    let page = metrics(&proxy);
+    let page = proxy.metrics();
     for (sample, expected) in
         [("requests_in_flight", 1.0), ("connections", 1.0), ("replay_buffer_bytes", 1000.0)]
     {
@@ -136,7 +112,7 @@ fn prometheus_has_nothing_to_say_against_the_metrics() {
     let proxy = proxy.start();
     proxy.get("/api/queue/v1/x");
     proxy.wait_for_log("/api/queue/v1/x");
-    let page = metrics(&proxy);
+    let page = proxy.metrics();
     promtool.args(["check", "metrics"]).stdin(Stdio::piped());
     promtool.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut checking = promtool.spawn().expect("promtool runs");
@@ -160,7 +136,7 @@ fn a_peer_that_is_rejected_is_counted() {
     let script = format!("exec 3<>/dev/tcp/127.0.0.1/{port}; echo GET >&3; cat <&3; true");
     let output = as_user(DAEMON, "bash").args(["-c", &script]).output().expect("setpriv runs");
     assert!(output.stdout.is_empty(), "{output:?}");
-    let page = metrics(&proxy);
+    let page = proxy.metrics();
     for (sample, expected) in [
         ("rejected_connections_total{reason=\"user\"}", 1.0),
         ("rejected_connections_total{reason=\"network\"}", 0.0),
@@ -177,12 +153,18 @@ fn readiness_ends_when_the_credentials_expire() {
     let mut expired = certificate(&[]);
     expired["expiry"] = 1.into();
     let proxy = with_admin(&upstream).env("TASKCLUSTER_CERTIFICATE", expired.to_string()).start();
-    assert_eq!((ask(&proxy, "/healthz").status(), ask(&proxy, "/healthz").text()), (200, "ok\n"));
-    let ready = ask(&proxy, "/readyz");
+    assert_eq!(
+        (proxy.ask_admin("/healthz").status(), proxy.ask_admin("/healthz").text()),
+        (200, "ok\n")
+    );
+    let ready = proxy.ask_admin("/readyz");
     let expected = "the credentials expired on Thu, 01 Jan 1970 00:00:00 GMT\n";
     assert_eq!((ready.status(), ready.text()), (503, expected));
     proxy.call("PUT", "/credentials", r#"{"clientId":"new","accessToken":"x"}"#);
-    assert_eq!((ask(&proxy, "/readyz").status(), ask(&proxy, "/readyz").text()), (200, "ok\n"));
+    assert_eq!(
+        (proxy.ask_admin("/readyz").status(), proxy.ask_admin("/readyz").text()),
+        (200, "ok\n")
+    );
 }
 
 #[test]
@@ -196,11 +178,11 @@ fn it_answers_while_the_proxy_drains() {
     upstream.wait_for_requests(1);
     proxy.signal("TERM");
     proxy.wait_for_log("stopped by SIGTERM");
-    let ready = ask(&proxy, "/readyz");
+    let ready = proxy.ask_admin("/readyz");
     assert_eq!((ready.status(), ready.text()), (503, "draining: the proxy was told to stop\n"));
-    assert_eq!(ask(&proxy, "/healthz").status(), 200);
-    assert_eq!(value(&metrics(&proxy), "draining"), Some(1.0));
-    let status = ask(&proxy, "/status").json();
+    assert_eq!(proxy.ask_admin("/healthz").status(), 200);
+    assert_eq!(value(&proxy.metrics(), "draining"), Some(1.0));
+    let status = proxy.ask_admin("/status").json();
     assert_eq!((&status["draining"], &status["ready"]), (&true.into(), &false.into()), "{status}");
 }
 
@@ -212,9 +194,9 @@ fn its_status_tells_a_person_whose_the_proxy_is_and_no_secret() {
         .env("TASKCLUSTER_CERTIFICATE", certificate(&["a:b"]).to_string())
         .args(["c:d"])
         .start();
-    let response = ask(&proxy, "/status");
+    let response = proxy.ask_admin("/status");
     assert!(!response.text().contains("canary"), "{}", response.text());
-    assert!(!metrics(&proxy).contains("canary"));
+    assert!(!proxy.metrics().contains("canary"));
     let status = response.json();
     let credentials = &status["credentials"];
     for (found, expected) in [
@@ -240,8 +222,8 @@ fn it_is_not_on_the_proxys_port_and_off_unless_asked_for() {
     for path in ["/healthz", "/readyz", "/metrics", "/status"] {
         assert_eq!(proxy.get(path).status(), 404, "{path}");
     }
-    assert_eq!(ask(&proxy, "/api/queue/v1/ping").status(), 404);
-    let refused = stories::exchange(admin_address(&proxy), request("PUT", "/metrics", "x"));
+    assert_eq!(proxy.ask_admin("/api/queue/v1/ping").status(), 404);
+    let refused = stories::exchange(proxy.admin_address(), request("PUT", "/metrics", "x"));
     assert_eq!((refused.status(), refused.header("allow")), (405, Some("GET, HEAD")));
     assert_eq!(upstream.requests().len(), 0);
 

@@ -4,7 +4,7 @@
 use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
-use stories::{Answer, Proxy, Upstream, certificate, request};
+use stories::{Answer, Proxy, Upstream, certificate};
 
 const README: &str = include_str!("../../README.md");
 const GUIDE: &str = include_str!("../../docs/operations.md");
@@ -51,12 +51,8 @@ fn the_guide_to_operations_names_every_metric_and_field() {
         .env("TASKCLUSTER_CERTIFICATE", certificate)
         .args(["--admin", "127.0.0.1:0", "--log-format", "json"])
         .start();
-    let line = proxy.wait_for_log("admin at http://");
-    let (_, admin) = line.split_once("http://").unwrap();
-    let admin = admin.split('"').next().unwrap().parse().unwrap();
-    let metrics = stories::exchange(admin, request("GET", "/metrics", ""));
-    let types =
-        metrics.text().lines().filter_map(|line| line.strip_prefix("# TYPE taskcluster_proxy_"));
+    let metrics = proxy.metrics();
+    let types = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE taskcluster_proxy_"));
     let mut found: Vec<String> = types.map(|line| line.replace(' ', " | ")).collect();
     let rows =
         GUIDE.lines().filter(|line| line.starts_with("| `") && line.matches('|').count() == 5);

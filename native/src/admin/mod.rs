@@ -15,10 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-/// Answers whoever asks, for ever: while the proxy drains, too.
-pub async fn serve(listener: Listener, status: Status) {
+/// Answers whoever asks, for ever: while the proxy starts and while it drains, too.
+pub async fn serve(listener: Listener, status: Arc<Status>) {
     tracing::info!("admin at {}", listener.place());
-    let status = Arc::new(status);
     loop {
         let accepted = match &listener {
             Listener::Tcp(listener) => listener.accept().await.map(|(stream, _)| {

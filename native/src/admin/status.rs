@@ -1,12 +1,12 @@
 //! What can be asked for.
 
+use crate::cli::printable;
 use crate::clock;
-use crate::credentials::Snapshot;
+use crate::credentials::{Snapshot, Store};
 use crate::http1::Fields;
 use crate::log;
 use crate::metrics::{self, Gauges, Metrics};
 use crate::server::Drain;
-use crate::service::Service;
 use crate::upstream::ReplayBudget;
 use crate::version::{REVISION, VERSION};
 use bytes::Bytes;
@@ -15,8 +15,9 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use taskcluster_proxy_core::Timestamp;
+use taskcluster_proxy_core::proxy::RootUrl;
 use tokio::sync::watch::Receiver;
 
 /// What is looked at for an answer. There is no secret in it that an answer repeats.
@@ -24,10 +25,10 @@ use tokio::sync::watch::Receiver;
 pub struct Status {
     /// Where the deployment is.
     root_url: String,
-    /// Where the proxy listens.
-    addresses: Vec<SocketAddr>,
-    /// The credentials.
-    in_force: Receiver<Arc<Snapshot>>,
+    /// The task whose scopes are fetched at the start.
+    task_id: Option<String>,
+    /// `None` during the start.
+    serving: OnceLock<Serving>,
     /// The counters.
     metrics: Arc<Metrics>,
     /// Whether the proxy is to end.
@@ -38,22 +39,42 @@ pub struct Status {
     started: Timestamp,
 }
 
+/// What is known once the proxy listens.
+#[derive(Debug)]
+struct Serving {
+    /// Where it does.
+    addresses: Vec<SocketAddr>,
+    /// The credentials.
+    in_force: Receiver<Arc<Snapshot>>,
+}
+
 const TEXT: &str = "text/plain; charset=utf-8";
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 const JSON: &str = "application/json";
 
 impl Status {
-    /// Of a proxy that listens at `addresses`, and starts now.
-    pub fn of(service: &Service, addresses: Vec<SocketAddr>) -> Self {
+    /// Of a proxy that starts now, and does not listen yet.
+    pub fn starting(
+        root_url: &RootUrl,
+        task_id: Option<&str>,
+        metrics: &Arc<Metrics>,
+        drain: &Arc<Drain>,
+        replay: &Arc<ReplayBudget>,
+    ) -> Self {
         Self {
-            root_url: service.root_url.to_string(),
-            addresses,
-            in_force: service.store.watch(),
-            metrics: Arc::clone(&service.metrics),
-            drain: Arc::clone(&service.drain),
-            replay: Arc::clone(&service.replay),
+            root_url: root_url.to_string(),
+            task_id: task_id.map(printable),
+            serving: OnceLock::new(),
+            metrics: Arc::clone(metrics),
+            drain: Arc::clone(drain),
+            replay: Arc::clone(replay),
             started: clock::now(),
         }
+    }
+
+    /// From now on it listens, at `addresses`, with the credentials of `store`. To be called once.
+    pub fn serves(&self, addresses: Vec<SocketAddr>, store: &Store) {
+        self.serving.get_or_init(|| Serving { addresses, in_force: store.watch() });
     }
 
     pub(super) fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
@@ -78,13 +99,23 @@ impl Status {
         }
     }
 
-    /// Why requests should go elsewhere. It listens: there is no answer before it does.
+    /// Why requests should go elsewhere.
     fn obstacle(&self) -> Option<String> {
         if self.drain.has_begun() {
             return Some("draining: the proxy was told to stop".to_owned());
         }
-        let expiry = self.in_force.borrow().expiry.filter(|expiry| *expiry <= clock::now())?;
+        let Some(serving) = self.serving.get() else {
+            return Some(match &self.task_id {
+                Some(id) => format!("starting: the task's scopes are being fetched (task {id})"),
+                None => "starting: the proxy does not listen yet".to_owned(),
+            });
+        };
+        let expiry = serving.in_force.borrow().expiry.filter(|expiry| *expiry <= clock::now())?;
         Some(format!("the credentials expired on {}", log::date(expiry)))
+    }
+
+    fn in_force(&self) -> Option<Arc<Snapshot>> {
+        self.serving.get().map(|serving| Arc::clone(&serving.in_force.borrow()))
     }
 
     fn metrics(&self) -> String {
@@ -95,7 +126,10 @@ impl Status {
             started: self.started.secs(),
             connections: self.drain.connections(),
             draining: self.drain.has_begun(),
-            certificate_expires_in: self.in_force.borrow().expiry.map(seconds_until),
+            certificate_expires_in: self
+                .in_force()
+                .and_then(|snapshot| snapshot.expiry)
+                .map(seconds_until),
             replay_used,
             replay_limit,
         };
@@ -103,7 +137,8 @@ impl Status {
     }
 
     fn status(&self) -> Value {
-        let snapshot = Arc::clone(&self.in_force.borrow());
+        let addresses = self.serving.get().map(|serving| &serving.addresses);
+        let addresses = addresses.into_iter().flatten().map(SocketAddr::to_string);
         let (used, limit) = self.replay.usage();
         json!({
             "version": VERSION,
@@ -111,23 +146,27 @@ impl Status {
             "started": log::date(self.started),
             "uptimeSeconds": clock::now().distance(self.started).as_secs(),
             "rootUrl": self.root_url,
-            "listening": self.addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>(),
+            "listening": addresses.collect::<Vec<_>>(),
             "ready": self.obstacle().is_none(),
             "notReadyBecause": self.obstacle(),
             "draining": self.drain.has_begun(),
             "connections": self.drain.connections(),
             "requestsInFlight": self.metrics.in_flight(),
             "replayBuffer": { "bytes": used, "limit": limit },
-            "credentials": {
-                "clientId": snapshot.signer.client_id().as_str(),
-                "temporary": snapshot.expiry.is_some(),
-                "expiry": snapshot.expiry.map(log::date),
-                "expiresInSeconds": snapshot.expiry.map(|expiry| seconds_until(expiry) as i64),
-                "scopes": scopes(&snapshot.reply_fields, "X-Taskcluster-Proxy-Temp-Scopes"),
-                "authorizedScopes": scopes(&snapshot.reply_fields, "X-Taskcluster-Authorized-Scopes"),
-            },
+            "credentials": self.in_force().as_deref().map(credentials),
         })
     }
+}
+
+fn credentials(in_force: &Snapshot) -> Value {
+    json!({
+        "clientId": in_force.signer.client_id().as_str(),
+        "temporary": in_force.expiry.is_some(),
+        "expiry": in_force.expiry.map(log::date),
+        "expiresInSeconds": in_force.expiry.map(|expiry| seconds_until(expiry) as i64),
+        "scopes": scopes(&in_force.reply_fields, "X-Taskcluster-Proxy-Temp-Scopes"),
+        "authorizedScopes": scopes(&in_force.reply_fields, "X-Taskcluster-Authorized-Scopes"),
+    })
 }
 
 fn revision() -> &'static str {

@@ -28,7 +28,7 @@ pub async fn run(config: Config, inherited: Inherited) -> Report {
     // Until the end of the check.
     let mut sandbox = None;
     let (root_url, credentials) = match config.deployment {
-        Deployment::Taskcluster { root_url, credentials } => (root_url, credentials.read()),
+        Deployment::Taskcluster { root_url, credentials } => (root_url, credentials.read().await),
         Deployment::Sandbox => match Sandbox::start().await {
             Ok(started) => {
                 let started = sandbox.insert(started);

@@ -15,7 +15,7 @@ pub async fn serve(
     tls: Option<Tls>,
     admitter: Admitter,
     service: Arc<Service>,
-    limits: &Limits,
+    limits: Limits,
     most_connections: usize,
 ) {
     let head_timeout = limits.head_timeout;

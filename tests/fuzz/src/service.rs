@@ -114,9 +114,7 @@ async fn start(upstream_is_well: Arc<AtomicBool>) -> SocketAddr {
     let listeners = bind(&listen, &admission).await.expect("a port is free");
     let address = listeners.local_addrs()[0];
     let admitter = Admitter::new(&admission).expect("everyone may connect");
-    tokio::spawn(
-        async move { serve(listeners, None, admitter, Arc::new(service), &limits, 100).await },
-    );
+    tokio::spawn(serve(listeners, None, admitter, Arc::new(service), limits, 100));
     address
 }
 

@@ -1,0 +1,35 @@
+//! What a proxy with `--admin 127.0.0.1:0` tells whoever operates it.
+
+use crate::{Proxy, Response, request};
+use std::net::SocketAddr;
+
+impl Proxy {
+    /// Where its admin listener is, as soon as it is there.
+    pub fn admin_address(&self) -> SocketAddr {
+        let line = self.wait_for_log("admin at http://");
+        let (_, address) = line.split_once("http://").expect("the line was looked for");
+        let address = address.split(['"', '\n']).next().and_then(|text| text.parse().ok());
+        address.expect("it names an address")
+    }
+
+    /// Gets this from there.
+    pub fn ask_admin(&self, path: &str) -> Response {
+        crate::exchange(self.admin_address(), request("GET", path, ""))
+    }
+
+    /// All metrics.
+    pub fn metrics(&self) -> String {
+        let response = self.ask_admin("/metrics");
+        let content_type = response.header("content-type");
+        assert_eq!(content_type, Some("text/plain; version=0.0.4; charset=utf-8"));
+        response.text().to_owned()
+    }
+}
+
+/// The value of a sample among these metrics; what never happened has none.
+pub fn value(metrics: &str, sample: &str) -> Option<f64> {
+    let line = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("taskcluster_proxy_")?.strip_prefix(sample));
+    Some(line?.strip_prefix(' ')?.parse().expect("samples are numbers"))
+}
