@@ -59,9 +59,10 @@ fn program() -> ExitCode {
         Command::Check(config) => {
             Ok(exit::report(&runtime.block_on(check::run(*config, inherited))))
         }
-        Command::Health(listen) => {
-            health::ask(&listen).map(|text| exit::print(&text)).map_err(Into::into)
-        }
+        Command::Health(listening) => runtime
+            .block_on(health::ask(&listening))
+            .map(|text| exit::print(&text))
+            .map_err(Into::into),
         Command::Print(text) => Ok(exit::print(&text)),
     };
     // A name that is still being looked up would hold up the end.
@@ -83,9 +84,8 @@ async fn start(
     let upstream = Upstream::new(&limits, Arc::clone(&hosts), Arc::clone(&metrics))?;
     let admitter = Admitter::new(&config.admission)?;
     let tls = config.tls.map(Tls::load).transpose()?;
-    let credentials_guard = CredentialsGuard::new(config.credentials_from)?;
-    let gates =
-        Gates { credentials: credentials_guard, hosts, reject_browsers: config.reject_browsers };
+    let guard = CredentialsGuard::new(config.credentials_from)?;
+    let gates = Gates { credentials: guard, hosts, reject_browsers: config.reject_browsers };
 
     // It answers while all that follows is still on its way.
     let task_id = config.task_id.as_deref();

@@ -1,6 +1,6 @@
-use crate::Upstream;
 use crate::http1::Head;
 use crate::signal::Watched;
+use crate::{Folder, ProxyBuilder, Upstream};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::header::{HOST, HeaderValue};
@@ -54,6 +54,15 @@ pub fn self_signed(host: &str) -> [String; 2] {
     let made = rcgen::generate_simple_self_signed([host.to_owned()]);
     let made = made.expect("there can be a certificate for the host");
     [made.cert.pem(), made.signing_key.serialize_pem()]
+}
+
+impl ProxyBuilder {
+    /// Speaks TLS with clients, by a new certificate for `host`: `cert.pem` and `key.pem` in `folder`.
+    pub fn with_tls(self, folder: &Folder, host: &str) -> Self {
+        let [certificate, key] = self_signed(host);
+        let (cert, key) = (folder.put("cert.pem", certificate), folder.put("key.pem", key));
+        self.args(["--tls-cert".as_ref(), cert.as_os_str(), "--tls-key".as_ref(), key.as_os_str()])
+    }
 }
 
 impl Tls {

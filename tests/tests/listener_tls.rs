@@ -7,12 +7,12 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::Command;
 use std::sync::Arc;
-use stories::{Answer, DEADLINE, Folder, Proxy, ProxyBuilder, Upstream, self_signed};
+use stories::{Answer, DEADLINE, Folder, Proxy, Upstream, self_signed};
 
 #[test]
 fn clients_call_and_sign_over_it() {
     let folder = Folder::new();
-    let proxy = with_tls(Proxy::sandbox(), &folder, "127.0.0.1").start();
+    let proxy = Proxy::sandbox().with_tls(&folder, "127.0.0.1").start();
     let url = format!("https://{}", proxy.address());
     let curl = |rest: &[&str]| {
         let trusted = folder.path("cert.pem");
@@ -39,7 +39,7 @@ fn clients_call_and_sign_over_it() {
 #[test]
 fn http_1_1_is_all_that_is_spoken() {
     let folder = Folder::new();
-    let proxy = with_tls(Proxy::sandbox(), &folder, "127.0.0.1").start();
+    let proxy = Proxy::sandbox().with_tls(&folder, "127.0.0.1").start();
     let mut both = client_of(&proxy, &folder, &["h2", "http/1.1"]);
     assert!(exchange(&mut both).starts_with("HTTP/1.1 200 "));
     assert_eq!(both.conn.alpn_protocol(), Some(&b"http/1.1"[..]));
@@ -52,7 +52,7 @@ fn bodies_stream_and_a_cut_is_not_an_end() {
     const LENGTH: usize = 16 * 1024 * 1024;
     let answers = [Answer::large(LENGTH as u64), Answer::cut_short(10, "four")];
     let (upstream, folder) = (Upstream::start(answers), Folder::new());
-    let proxy = with_tls(Proxy::in_front_of(upstream.root_url()), &folder, "127.0.0.1").start();
+    let proxy = Proxy::in_front_of(upstream.root_url()).with_tls(&folder, "127.0.0.1").start();
     let body = "x".repeat(LENGTH);
     let mut client = client(&proxy, &folder);
     client.write_all(&stories::request("PUT", "/api/queue/v1/x", &body)).unwrap();
@@ -69,7 +69,7 @@ fn bodies_stream_and_a_cut_is_not_an_end() {
 #[test]
 fn plain_http_gets_an_alert() {
     let folder = Folder::new();
-    let proxy = with_tls(Proxy::sandbox(), &folder, "127.0.0.1").start();
+    let proxy = Proxy::sandbox().with_tls(&folder, "127.0.0.1").start();
     let mut plain = proxy.connect();
     // So much that a connection that is closed at once would be reset.
     plain.send(stories::request("PUT", "/credentials", "x".repeat(8 * 1024 * 1024)));
@@ -82,7 +82,7 @@ fn plain_http_gets_an_alert() {
 #[test]
 fn the_end_is_said() {
     let folder = Folder::new();
-    let builder = with_tls(Proxy::sandbox(), &folder, "127.0.0.1");
+    let builder = Proxy::sandbox().with_tls(&folder, "127.0.0.1");
     let proxy = builder.args(["--head-timeout", "0.3"]).start();
     let mut idle = client(&proxy, &folder);
     // Without close_notify this would be an error.
@@ -92,7 +92,7 @@ fn the_end_is_said() {
 #[test]
 fn a_handshake_keeps_nobody_waiting_and_has_to_end() {
     let folder = Folder::new();
-    let proxy = with_tls(Proxy::sandbox(), &folder, "127.0.0.1");
+    let proxy = Proxy::sandbox().with_tls(&folder, "127.0.0.1");
     let proxy = proxy.args(["--head-timeout", "2"]).start();
     let mut silent: Vec<_> = (0..10).map(|_| proxy.connect()).collect();
     // The beginning of a handshake.
@@ -107,7 +107,7 @@ fn a_handshake_keeps_nobody_waiting_and_has_to_end() {
 #[test]
 fn a_stop_does_not_wait_for_handshakes() {
     let folder = Folder::new();
-    let proxy = with_tls(Proxy::sandbox(), &folder, "127.0.0.1");
+    let proxy = Proxy::sandbox().with_tls(&folder, "127.0.0.1");
     let proxy = proxy.args(["--drain-timeout", "5"]).start();
     let mut silent = proxy.connect();
     // By now that one was accepted, too.
@@ -121,7 +121,7 @@ fn a_stop_does_not_wait_for_handshakes() {
 #[test]
 fn a_new_certificate_takes_the_place_of_the_old_one() {
     let folder = Folder::new();
-    let proxy = with_tls(Proxy::sandbox(), &folder, "127.0.0.1").start();
+    let proxy = Proxy::sandbox().with_tls(&folder, "127.0.0.1").start();
     let mut old = client(&proxy, &folder);
     assert!(exchange(&mut old).starts_with("HTTP/1.1 200 "));
 
@@ -172,13 +172,6 @@ fn there_is_no_start_with_files_that_do_not_do() {
         Proxy::sandbox().args(["--tls-cert", "/none.pem", "--tls-key", "/none.pem"]).run();
     let expected = "--tls-cert \"/none.pem\": cannot be read: No such file";
     assert!(missing.stderr.contains(expected), "{}", missing.stderr);
-}
-
-/// With a new certificate for `host` in `folder`.
-fn with_tls(builder: ProxyBuilder, folder: &Folder, host: &str) -> ProxyBuilder {
-    let [certificate, key] = self_signed(host);
-    let (cert, key) = (folder.put("cert.pem", certificate), folder.put("key.pem", key));
-    builder.args(["--tls-cert".as_ref(), cert.as_os_str(), "--tls-key".as_ref(), key.as_os_str()])
 }
 
 type Client = StreamOwned<ClientConnection, TcpStream>;

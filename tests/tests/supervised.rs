@@ -1,13 +1,11 @@
-//! What supervises the proxy: a service manager that is told when it is ready, a container's health
-//! check.
+//! What supervises the proxy: a service manager that is told when it is ready.
 
 #![cfg(unix)]
 
-use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::Command;
-use stories::{ClosedPort, Proxy};
+use stories::Proxy;
 
 #[test]
 fn a_service_manager_is_told_when_requests_can_come_and_when_the_end_begins() {
@@ -30,32 +28,6 @@ fn a_service_manager_that_is_not_there_is_no_reason_to_fail() {
     let proxy = Proxy::sandbox().env("NOTIFY_SOCKET", "/nonexistent/notify").start();
     proxy.wait_for_log("cannot tell the service manager READY=1");
     assert_eq!(proxy.get("/api/queue/v1/ping").status(), 200);
-}
-
-#[test]
-fn health_is_an_answer_of_the_proxys_own() {
-    let proxy = Proxy::sandbox().start();
-    let health = |port: u16| {
-        Proxy::with_nothing().args(["--health", "-i127.0.0.1", "-p", &port.to_string()]).run()
-    };
-    let finished = health(proxy.address().port());
-    assert!(finished.status.success(), "{finished:?}");
-    let expected = concat!("healthy: taskcluster-proxy ", env!("CARGO_PKG_VERSION"), " at ");
-    assert_eq!(finished.stdout, format!("{expected}{}\n", proxy.address()));
-    assert_eq!(finished.stderr, "");
-
-    // One that listens and never accepts.
-    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let closed = ClosedPort::take();
-    for (address, expected) in
-        [(closed.address(), "no connection to"), (silent.local_addr().unwrap(), "no answer from")]
-    {
-        let finished = health(address.port());
-        assert_eq!(finished.status.code(), Some(1), "{finished:?}");
-        let expected = format!("taskcluster-proxy: {expected} {address}");
-        assert!(finished.stderr.starts_with(&expected), "{finished:?}");
-        assert_eq!((finished.stderr.lines().count(), finished.stdout.as_str()), (1, ""));
-    }
 }
 
 fn message(manager: &UnixDatagram) -> String {

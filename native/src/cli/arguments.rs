@@ -208,9 +208,10 @@ pub(super) struct Arguments {
     #[arg(long, verbatim_doc_comment, help_heading = OTHERS)]
     pub(super) check: bool,
 
-    /// Ask a running proxy with the same --port
-    /// and --ip-address for a sign of life; exit
-    /// with 0 if it gives one within 3 s, else 1.
+    /// Ask a running proxy with the same --port,
+    /// --ip-address, --socket and --tls-cert for a
+    /// sign of life; exit with 0 if it gives one
+    /// within 3 s, else 1.
     #[arg(long, verbatim_doc_comment, help_heading = OTHERS)]
     pub(super) health: bool,
 

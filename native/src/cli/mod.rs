@@ -18,6 +18,7 @@ pub(crate) use value::printable;
 use crate::config::{Admission, Config, Deployment, Limits, Listen, SocketFile, TlsFiles};
 use crate::credentials_file::CredentialsSource;
 use crate::env::Environment;
+use crate::health::Listening;
 use crate::log::Logging;
 use crate::version::{REVISION, VERSION};
 use arguments::Arguments;
@@ -34,7 +35,7 @@ pub enum Command {
     /// To say what serving would find, and to exit with status 0 if it would work, 1 if not.
     Check(Box<Config>),
     /// To ask the proxy that listens like this for a sign of life.
-    Health(Listen),
+    Health(Listening),
     /// To print this, and a line feed, on stdout and to exit with status 0.
     Print(String),
 }
@@ -60,7 +61,7 @@ pub fn parse(
         return Ok(Command::Print(VERSION.to_owned()));
     }
     if arguments.health {
-        return listen(&arguments).map(|listen| Command::Health(listen.unwrap_or_default()));
+        return health(&arguments).map(Command::Health);
     }
     let command = if arguments.check { Command::Check } else { Command::Run };
     config(arguments, env).map(|config| command(Box::new(config)))
@@ -100,6 +101,16 @@ fn config(arguments: Arguments, env: &impl Environment) -> Result<Config, CliErr
         token_is_visible: given.access_token.as_ref().is_some_and(|token| !token.is_empty()),
         deployment: deployment(arguments, env)?,
     })
+}
+
+/// Its certificate alone tells the proxy: whoever asks need not be able to read the key.
+fn health(given: &Arguments) -> Result<Listening, CliError> {
+    let certificate = value::path("--tls-cert", given.tls_cert.clone())?;
+    if certificate.is_none() {
+        tls(given)?;
+    }
+    let socket = socket(given)?.map(|file| file.path);
+    Ok(Listening { listen: listen(given)?, certificate, socket })
 }
 
 /// `None` where neither address nor port is given.

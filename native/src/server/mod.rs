@@ -28,5 +28,5 @@ pub use owner::find_owner;
 pub use owner::{Owner, OwnerLookup};
 pub use peer::Peer;
 pub use serve::serve;
-pub use tls::{Tls, TlsError};
+pub use tls::{Tls, TlsError, own_certificate};
 pub use user::UserId;

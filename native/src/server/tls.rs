@@ -69,6 +69,16 @@ pub(super) enum HandshakeError {
     Failed(io::Error),
 }
 
+/// The certificate that a proxy with this `--tls-cert` shows.
+///
+/// # Errors
+///
+/// It cannot be read, or holds something else.
+pub fn own_certificate(path: &Path) -> Result<CertificateDer<'static>, TlsError> {
+    let own = chain(path)?.into_iter().next();
+    own.ok_or_else(|| invalid(CERTIFICATE, path, &pem::Error::NoItemsFound))
+}
+
 impl Tls {
     /// Reads certificate and key.
     ///
@@ -129,12 +139,7 @@ impl Handshake {
 fn read(files: &TlsFiles) -> Result<Arc<ServerConfig>, TlsError> {
     let TlsFiles { certificate, key } = files;
     file::warn_if_exposed(KEY, key);
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(&contents(CERTIFICATE, certificate)?)
-        .collect::<Result<_, _>>()
-        .map_err(|error| invalid(CERTIFICATE, certificate, &error))?;
-    if chain.is_empty() {
-        return Err(invalid(CERTIFICATE, certificate, &pem::Error::NoItemsFound));
-    }
+    let chain = chain(certificate)?;
     let private = PrivateKeyDer::from_pem_slice(&contents(KEY, key)?)
         .map_err(|error| invalid(KEY, key, &error))?;
     let mut config =
@@ -147,6 +152,17 @@ fn read(files: &TlsFiles) -> Result<Arc<ServerConfig>, TlsError> {
     // What is spoken with clients; one that wants nothing but HTTP/2 is told so.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
+}
+
+/// At least one.
+fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(&contents(CERTIFICATE, path)?)
+        .collect::<Result<_, _>>()
+        .map_err(|error| invalid(CERTIFICATE, path, &error))?;
+    match chain.as_slice() {
+        [] => Err(invalid(CERTIFICATE, path, &pem::Error::NoItemsFound)),
+        _ => Ok(chain),
+    }
 }
 
 fn contents(option: &'static str, path: &Path) -> Result<zeroize::Zeroizing<Vec<u8>>, TlsError> {

@@ -1,0 +1,162 @@
+//! `--health`: what a container's health check asks, wherever the proxy listens.
+
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::Arc;
+use stories::{ClosedPort, Finished, Folder, Proxy, ProxyBuilder, self_signed};
+
+#[test]
+fn it_is_an_answer_of_the_proxys_own() {
+    let proxy = Proxy::sandbox().start();
+    healthy(of(proxy.address()), &proxy.address().to_string());
+
+    // One that listens and never accepts.
+    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let (closed, silent) = (ClosedPort::take(), silent.local_addr().unwrap());
+    ill(of(closed.address()), &format!("no connection to {}: ", closed.address()));
+    ill(of(silent), &format!("no answer from {silent} within 3 s: "));
+}
+
+#[cfg(unix)]
+#[test]
+fn of_a_unix_socket() {
+    let folder = Folder::new();
+    let path = folder.path("proxy.sock");
+    let at = format!("unix:{}", path.display());
+    let socket = |builder: ProxyBuilder| builder.args(["--socket".as_ref(), path.as_os_str()]);
+    let said = ill(socket(asking()), &format!("no connection to {at}: "));
+    assert!(said.contains("is this its --socket?"), "{said}");
+    let alone = socket(Proxy::sandbox()).without_tcp().start();
+    healthy(socket(asking()), &at);
+    drop(alone);
+
+    let both = socket(Proxy::sandbox()).start();
+    healthy(socket(of(both.address())), &format!("{} and {at}", both.address()));
+    // One that does not answer is enough.
+    std::fs::remove_file(&path).unwrap();
+    ill(socket(of(both.address())), &format!("no connection to {at}: "));
+}
+
+#[test]
+fn of_one_that_speaks_tls() {
+    let folder = Folder::new();
+    // Nobody whom this machine trusts has issued it, and it is for another name.
+    let proxy = Proxy::sandbox().with_tls(&folder, "proxy.example").start();
+    let address = proxy.address();
+    healthy(of(address).with_certificate(&folder.path("cert.pem")), &address.to_string());
+    let log = proxy.wait_for_log("GET / 404");
+    assert!(!log.contains("WARN"), "{log}");
+
+    let said = ill(of(address), &format!("expected plain HTTP from {address}, found TLS"));
+    assert!(said.contains("--tls-cert"), "{said}");
+    let other = folder.put("other.pem", &self_signed("proxy.example")[0]);
+    let expected = format!("expected the certificate of --tls-cert from {address}, found another");
+    ill(of(address).with_certificate(&other), &expected);
+    let none = folder.path("none.pem");
+    let expected = format!("--tls-cert {none:?}: cannot be read: ");
+    ill(of(address).with_certificate(&none), &expected);
+    let plain = Proxy::sandbox().start();
+    let expected = format!("expected TLS from {}, found none", plain.address());
+    ill(of(plain.address()).with_certificate(&other), &expected);
+}
+
+/// The files have changed, and it takes the proxy a moment to notice.
+#[test]
+fn of_one_that_is_about_to_take_over_a_certificate() {
+    let folder = Folder::new();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let (old, new) = (self_signed("old.example"), self_signed("new.example"));
+    let file = folder.put("cert.pem", &new[0]);
+    let server = std::thread::spawn(move || {
+        for pair in [old, new] {
+            let (tcp, _) = listener.accept().unwrap();
+            let mut tls = StreamOwned::new(ServerConnection::new(showing(&pair)).unwrap(), tcp);
+            // Whoever does not take the certificate sends nothing but an alert.
+            if tls.read(&mut [0; 1024]).is_ok_and(|length| length > 0) {
+                tls.write_all(b"HTTP/1.1 404 \r\nX-Taskcluster-Proxy-Version: 0\r\n\r\n").unwrap();
+            }
+        }
+    });
+    let finished = of(address).with_certificate(&file).run();
+    let expected = format!("healthy: taskcluster-proxy 0 at {address}\n");
+    assert_eq!(finished.stdout, expected, "{finished:?}");
+    server.join().unwrap();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn of_one_that_keeps_the_user_out() {
+    use std::os::unix::fs::PermissionsExt as _;
+    use stories::users::{DAEMON, can_be_others};
+    if !can_be_others(&[]) {
+        return;
+    }
+    let folder = Folder::new();
+    let daemon = |builder: ProxyBuilder| {
+        builder.under(["setpriv", "--reuid", DAEMON, "--clear-groups", "--"])
+    };
+    let plain = Proxy::sandbox().args(["--allowed-user", "nobody"]).start();
+    let said = ill(daemon(of(plain.address())), &format!("no answer from {}", plain.address()));
+    assert!(said.contains("does --allowed-user keep this user out?"), "{said}");
+    healthy(of(plain.address()), &plain.address().to_string());
+
+    let tls = Proxy::sandbox().args(["--allowed-user", "nobody"]).with_tls(&folder, "x.example");
+    let (tls, certificate) = (tls.start(), folder.path("cert.pem"));
+    std::fs::set_permissions(&certificate, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let asked = of(tls.address()).with_certificate(&certificate);
+    let said = ill(daemon(asked), &format!("no answer from {}", tls.address()));
+    assert!(said.contains("does --allowed-user keep this user out?"), "{said}");
+}
+
+fn asking() -> ProxyBuilder {
+    Proxy::with_nothing().args(["--health"])
+}
+
+/// Asks the proxy that was told to listen here.
+fn of(address: SocketAddr) -> ProxyBuilder {
+    let (ip, port) = (address.ip().to_string(), address.port().to_string());
+    asking().args(["--ip-address", &ip, "--port", &port])
+}
+
+trait Asking {
+    fn with_certificate(self, file: &Path) -> Self;
+}
+
+impl Asking for ProxyBuilder {
+    fn with_certificate(self, file: &Path) -> Self {
+        self.args(["--tls-cert".as_ref(), file.as_os_str()])
+    }
+}
+
+fn healthy(asked: ProxyBuilder, at: &str) {
+    let Finished { status, stdout, stderr } = asked.run();
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(stdout, format!("healthy: taskcluster-proxy {version} at {at}\n"), "{stderr}");
+    assert_eq!((status.code(), stderr.as_str()), (Some(0), ""));
+}
+
+/// One line that begins like this, and status 1.
+fn ill(asked: ProxyBuilder, expected: &str) -> String {
+    let Finished { status, stdout, stderr } = asked.run();
+    assert_eq!((status.code(), stdout.as_str()), (Some(1), ""), "{stderr}");
+    assert!(stderr.starts_with(&format!("taskcluster-proxy: {expected}")), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    stderr
+}
+
+/// This certificate, with its key.
+fn showing([certificate, key]: &[String; 2]) -> Arc<ServerConfig> {
+    let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth();
+    Arc::new(config.with_single_cert(vec![certificate], key).unwrap())
+}
