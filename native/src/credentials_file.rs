@@ -3,6 +3,7 @@
 
 use crate::credentials::Store;
 use crate::file::{self, Changes};
+use crate::metrics::{Metrics, Source, Update};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -71,21 +72,25 @@ impl CredentialsSource {
 
 impl CredentialsFile {
     /// Puts in force in `store` what the file holds, whenever that changes, as `PUT /credentials`
-    /// does. What is no credentials leaves the old ones in force. Never ends.
-    pub async fn follow(mut self, store: Arc<Store>) {
+    /// does, and counts it. What is no credentials leaves the old ones in force. Never ends.
+    pub async fn follow(mut self, store: Arc<Store>, metrics: Arc<Metrics>) {
         loop {
             self.changes.next().await;
             match read(&self.path).await {
                 Ok(credentials) => {
                     let client_id = credentials.client_id.clone();
                     let left = store.replace(credentials).await;
+                    metrics.update(Source::File, Update::Taken);
                     let path = &self.path;
                     tracing::info!("new credentials from {path:?}: client {client_id}");
                     if left > 0 {
                         tracing::info!("{left} requests go on with the previous credentials");
                     }
                 }
-                Err(error) => tracing::warn!("the credentials stay as they are: {error}"),
+                Err(error) => {
+                    metrics.update(Source::File, Update::Refused);
+                    tracing::warn!("the credentials stay as they are: {error}");
+                }
             }
         }
     }

@@ -103,7 +103,7 @@ async fn start(
     let store = Arc::new(Store::new(&credentials, config.credentials_drain));
     drop(credentials);
     if let Some(file) = file {
-        tokio::spawn(file.follow(Arc::clone(&store)));
+        tokio::spawn(file.follow(Arc::clone(&store), Arc::clone(&metrics)));
     }
     tokio::spawn(expiry::warn(store.watch()));
     status.serves(listeners.local_addrs(), &store);

@@ -5,7 +5,7 @@ use crate::clock::Nonces;
 use crate::credentials::{Lease, Store};
 use crate::diagnosis::diagnose;
 use crate::http1::{BodyError, Buffer, FramingError, HeadError, MAX_FIELDS, Request, Wire};
-use crate::metrics::{self, Metrics, Outcome, Update};
+use crate::metrics::{self, Metrics, Outcome, Source, Update};
 use crate::own_body::{
     Failure, MAX_BEWIT_BODY, MAX_CREDENTIALS_BODY, discard, expect_method, read,
 };
@@ -211,7 +211,7 @@ impl Service {
         }
         let body = read(client, request, MAX_CREDENTIALS_BODY).await?;
         let refused = |error| {
-            self.metrics.update(Update::Refused);
+            self.metrics.update(Source::Put, Update::Refused);
             ProxyError::Credentials(error)
         };
         let credentials = Credentials::from_json(&body).map_err(refused)?;
@@ -221,7 +221,7 @@ impl Service {
         let left = tokio::spawn(async move { store.replace(credentials).await })
             .await
             .map_err(|_| ProxyError::Internal)?;
-        self.metrics.update(Update::Taken);
+        self.metrics.update(Source::Put, Update::Taken);
         let note = match left {
             0 => format!("client {client_id}"),
             _ => format!("client {client_id}; {left} requests go on with the previous credentials"),

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use std::path::Path;
+use stories::admin::value;
 use stories::hawk::Claim;
 use stories::{Answer, Folder, Proxy, ProxyBuilder, Upstream, certificate};
 
@@ -48,6 +49,33 @@ fn what_is_no_credentials_changes_nothing_and_is_not_repeated() {
     proxy.wait_for_log("client second");
     signs(&proxy, &upstream, "second", "secret-2");
     assert!(!proxy.log().contains("canary"), "{}", proxy.log());
+}
+
+#[test]
+fn what_becomes_of_it_is_counted() {
+    let (upstream, folder) = (Upstream::start([Answer::status(200)]), Folder::new());
+    let file = folder.put("c.json", credentials("first", "secret-1"));
+    let proxy = with_file(&upstream, &file).args(["--admin", "127.0.0.1:0"]).start();
+    let counted = || {
+        let metrics = proxy.metrics();
+        let count = |labels: &[&str; 2]| {
+            let [source, result] = labels;
+            let labels = format!("{{source=\"{source}\",result=\"{result}\"}}");
+            value(&metrics, &format!("credential_updates_total{labels}")).unwrap()
+        };
+        [["file", "taken"], ["file", "refused"], ["put", "taken"], ["put", "refused"]]
+            .each_ref()
+            .map(count)
+    };
+    assert_eq!(counted(), [0.0; 4], "those of the start are no update");
+    folder.put("c.json", "{}");
+    proxy.wait_for_log("the credentials stay as they are");
+    assert_eq!(counted(), [0.0, 1.0, 0.0, 0.0]);
+    folder.put("c.json", credentials("second", "secret-2"));
+    proxy.wait_for_log("client second");
+    assert_eq!(counted(), [1.0, 1.0, 0.0, 0.0]);
+    assert_eq!(proxy.call("PUT", "/credentials", credentials("third", "x")).status(), 200);
+    assert_eq!(counted(), [1.0, 1.0, 1.0, 0.0]);
 }
 
 #[test]

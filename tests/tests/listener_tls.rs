@@ -7,6 +7,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::Command;
 use std::sync::Arc;
+use stories::admin::value;
 use stories::{Answer, DEADLINE, Folder, Proxy, Upstream, self_signed};
 
 #[test]
@@ -100,6 +101,76 @@ fn a_handshake_keeps_nobody_waiting_and_has_to_end() {
     assert!(get(&proxy, &folder).starts_with("HTTP/1.1 200 "));
     for connection in &mut silent {
         assert_eq!(connection.read_to_end(), b"");
+    }
+}
+
+#[test]
+fn a_handshake_that_fails_is_logged_and_counted() {
+    let folder = Folder::new();
+    let proxy = Proxy::sandbox().with_tls(&folder, "127.0.0.1");
+    let proxy = proxy.args(["--head-timeout", "1", "--admin", "127.0.0.1:0"]).start();
+    // A worker that looks whether the port is open: nobody wants to hear of that.
+    drop(TcpStream::connect(proxy.address()).unwrap());
+    let mut slow = proxy.connect();
+    slow.send([22]);
+    let mut plain = proxy.connect();
+    plain.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    plain.finish_sending();
+    plain.read_to_end();
+    let distrust = Folder::new();
+    distrust.put("cert.pem", &self_signed("127.0.0.1")[0]);
+    client(&proxy, &distrust).write_all(b"x").unwrap_err();
+    for (what, expected) in [
+        ("plain HTTP", "no TLS handshake: received corrupt message of type InvalidContentType"),
+        ("a client that does not trust the certificate", "no TLS handshake: received fatal alert"),
+        ("a slow one", "no TLS handshake within 1 s"),
+    ] {
+        let line = proxy.wait_for_log(expected);
+        assert!(line.contains("WARN Rejected connection: from 127.0.0.1:"), "{what}: {line}");
+    }
+    assert_eq!(slow.read_to_end(), b"");
+    assert_eq!(proxy.log().matches("Rejected connection").count(), 3, "{}", proxy.log());
+    let metrics = proxy.metrics();
+    for (sample, expected) in [
+        ("rejected_connections_total{reason=\"tls\"}", 3.0),
+        ("rejected_connections_total{reason=\"gone\"}", 1.0),
+        ("connections_total", 4.0),
+        ("connections", 0.0),
+    ] {
+        assert_eq!(value(&metrics, sample), Some(expected), "{sample} in\n{metrics}");
+    }
+}
+
+/// Before a word of TLS: whoever is turned away does not even learn that it is spoken.
+#[cfg(target_os = "linux")]
+#[test]
+fn whom_admission_turns_away_gets_no_answer() {
+    use stories::users::{DAEMON, NOBODY, as_user, can_be_others, status_for};
+    if !can_be_others(&[["curl", "--version"]]) {
+        return;
+    }
+    let folder = Folder::new();
+    let proxy = Proxy::sandbox().with_tls(&folder, "127.0.0.1");
+    let proxy = proxy.args(["--allowed-user", "nobody", "--admin", "127.0.0.1:0"]).start();
+    let url = format!("https://{}/api/queue/v1/ping", proxy.address());
+    assert_eq!(status_for(NOBODY, &["--insecure", &url]), 200);
+    assert_eq!(status_for(DAEMON, &["--insecure", &url]), 0);
+    // An admitted one would get an alert for this.
+    let port = proxy.address().port();
+    let script = format!("exec 3<>/dev/tcp/127.0.0.1/{port}; echo GET >&3; cat <&3; true");
+    let output = as_user(DAEMON, "bash").args(["-c", &script]).output().expect("setpriv runs");
+    assert!(output.stdout.is_empty(), "{output:?}");
+    let expected = "of uid 1, expected user nobody (uid 65534) or root (uid 0)";
+    let log = proxy.log();
+    let rejected: Vec<_> = log.lines().filter(|line| line.contains("Rejected conn")).collect();
+    assert!(rejected.len() == 2 && rejected.iter().all(|line| line.contains(expected)), "{log}");
+    let metrics = proxy.metrics();
+    for (sample, expected) in [
+        ("rejected_connections_total{reason=\"user\"}", 2.0),
+        ("rejected_connections_total{reason=\"tls\"}", 0.0),
+        ("connections_total", 3.0),
+    ] {
+        assert_eq!(value(&metrics, sample), Some(expected), "{sample} in\n{metrics}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! The counters as Prometheus reads them (text format 0.0.4).
 
 use super::histogram::BOUNDS;
-use super::{Class, Metrics, Outcome, Rejection, Retry, Service, Update, Verb, place};
+use super::{Class, Metrics, Outcome, Rejection, Retry, Service, Source, Update, Verb, place};
 use std::fmt::{Display, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -46,9 +46,7 @@ pub fn write(metrics: &Metrics, gauges: &Gauges<'_>) -> String {
     page.single("received_bytes_total", "counter", help, load(Some(&metrics.received)));
     let help = "Bytes of answers' bodies given to clients; counted when a request ends.";
     page.single("sent_bytes_total", "counter", help, load(Some(&metrics.sent)));
-    let help = "PUT /credentials, by what became of it.";
-    let labels = Update::ALL.iter().map(|update| update.as_str());
-    page.counters("credential_updates_total", help, "result", labels.zip(&metrics.updates));
+    updates(&mut page, metrics);
     if let Some(seconds) = gauges.certificate_expires_in {
         let help = "Until the certificate in force expires; negative once it has.";
         page.single("certificate_expires_in_seconds", "gauge", help, seconds);
@@ -110,6 +108,18 @@ fn latency(page: &mut Page, metrics: &Metrics) {
         let labels = [("service", service)];
         page.sample("upstream_latency_seconds_sum", &labels, histogram.sum());
         page.sample("upstream_latency_seconds_count", &labels, total);
+    }
+}
+
+fn updates(page: &mut Page, metrics: &Metrics) {
+    const NAME: &str = "credential_updates_total";
+    let help = "New credentials, by where they came from and what became of them.";
+    page.family(NAME, "counter", help);
+    for (source, counts) in Source::ALL.iter().zip(&metrics.updates) {
+        for (update, count) in Update::ALL.iter().zip(counts) {
+            let labels = [("source", source.as_str()), ("result", update.as_str())];
+            page.sample(NAME, &labels, load(Some(count)));
+        }
     }
 }
 

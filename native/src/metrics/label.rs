@@ -135,6 +135,18 @@ label! {
         Gone = "gone",
         /// Whose it is cannot be found out.
         Unknown = "unknown",
+        /// There was no TLS handshake, where TLS is spoken.
+        Tls = "tls",
+    }
+}
+
+label! {
+    /// Where an update of the credentials comes from.
+    Source {
+        /// `PUT /credentials`.
+        Put = "put",
+        /// `--credentials-file`.
+        File = "file",
     }
 }
 

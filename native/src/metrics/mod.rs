@@ -7,7 +7,7 @@ mod histogram;
 mod label;
 
 pub use exposition::{Gauges, write};
-pub use label::{Class, Outcome, Rejection, Retry, Service, Update, Verb};
+pub use label::{Class, Outcome, Rejection, Retry, Service, Source, Update, Verb};
 
 use crate::http1::Traffic;
 use histogram::Histogram;
@@ -25,7 +25,7 @@ pub struct Metrics {
     rejected: [AtomicU64; Rejection::ALL.len()],
     received: AtomicU64,
     sent: AtomicU64,
-    updates: [AtomicU64; Update::ALL.len()],
+    updates: [[AtomicU64; Update::ALL.len()]; Source::ALL.len()],
 }
 
 const SERVICES: usize = Service::ALL.len();
@@ -107,9 +107,10 @@ impl Metrics {
         add(self.rejected.get(why as usize), 1);
     }
 
-    /// Somebody sent new credentials.
-    pub fn update(&self, update: Update) {
-        add(self.updates.get(update as usize), 1);
+    /// New credentials came.
+    pub fn update(&self, source: Source, update: Update) {
+        let updates = self.updates.get(source as usize);
+        add(updates.and_then(|updates| updates.get(update as usize)), 1);
     }
 }
 

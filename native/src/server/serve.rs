@@ -2,8 +2,10 @@
 
 use super::capacity::{Capacity, Room};
 use super::connection;
+use super::tls::HandshakeError;
 use super::{Admitter, Listeners, Tls, Verdict};
 use crate::config::Limits;
+use crate::metrics::Rejection;
 use crate::service::Service;
 use std::sync::Arc;
 
@@ -49,7 +51,11 @@ pub async fn serve(
                 };
                 stream = match shaken {
                     Ok(stream) => stream,
-                    Err(error) => return tracing::debug!("connection of {peer} ended: {error}"),
+                    Err(HandshakeError::Gone) => return service.metrics.reject(Rejection::Gone),
+                    Err(error) => {
+                        tracing::warn!("Rejected connection: from {peer}, {error}");
+                        return service.metrics.reject(Rejection::Tls);
+                    }
                 };
             }
             // It is held until the connection ends.

@@ -63,6 +63,9 @@ pub enum TlsError {
 /// Why there is no TLS on a connection.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum HandshakeError {
+    /// Somebody looked whether the port is open, as workers do every 100 ms (requirements.md, S7).
+    #[error("closed before a TLS handshake")]
+    Gone,
     #[error("no TLS handshake within {} s", .0.as_secs_f32())]
     Timeout(Duration),
     #[error("no TLS handshake: {0}")]
@@ -124,13 +127,20 @@ impl Handshake {
             return Ok(stream);
         };
         let acceptor = TlsAcceptor::from(Arc::clone(&self.0.borrow()));
-        match timeout(limit, acceptor.accept(tcp).into_fallible()).await {
-            Ok(Ok(stream)) => Ok(Stream::Tls(Box::new(TlsStream::Server(stream)))),
-            Ok(Err((error, mut tcp))) => {
+        let shaking = async {
+            match tcp.peek(&mut [0]).await {
+                Ok(0) | Err(_) => None,
+                Ok(_) => Some(acceptor.accept(tcp).into_fallible().await),
+            }
+        };
+        match timeout(limit, shaking).await {
+            Ok(Some(Ok(stream))) => Ok(Stream::Tls(Box::new(TlsStream::Server(stream)))),
+            Ok(Some(Err((error, mut tcp)))) => {
                 // Who spoke plain HTTP gets to see the alert that was sent.
                 linger(&mut tcp).await;
                 Err(HandshakeError::Failed(error))
             }
+            Ok(None) => Err(HandshakeError::Gone),
             Err(_) => Err(HandshakeError::Timeout(limit)),
         }
     }
