@@ -7,35 +7,29 @@ mod status;
 pub use listen::{AdminError, Listener};
 pub use status::Status;
 
+use crate::http1::Stream;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
 
 /// Answers whoever asks, for ever: while the proxy starts and while it drains, too.
 pub async fn serve(listener: Listener, status: Arc<Status>) {
     tracing::info!("admin at {}", listener.place());
     loop {
-        let accepted = match &listener {
-            Listener::Tcp(listener) => listener.accept().await.map(|(stream, _)| {
-                tokio::spawn(answer(stream, Arc::clone(&status)));
-            }),
-            #[cfg(unix)]
-            Listener::Unix(listener, _) => listener.accept().await.map(|(stream, _)| {
-                tokio::spawn(answer(stream, Arc::clone(&status)));
-            }),
-        };
-        if let Err(error) = accepted {
-            tracing::debug!("the admin listener cannot accept a connection: {error}");
-            tokio::time::sleep(PAUSE).await;
+        match listener.accept().await {
+            Ok(stream) => drop(tokio::spawn(answer(stream, Arc::clone(&status)))),
+            Err(error) => {
+                tracing::debug!("the admin listener cannot accept a connection: {error}");
+                tokio::time::sleep(PAUSE).await;
+            }
         }
     }
 }
 
-async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin, status: Arc<Status>) {
+async fn answer(stream: Stream, status: Arc<Status>) {
     let answer = service_fn(|request| {
         let response = status.answer(&request);
         async move { Ok::<_, Infallible>(response) }

@@ -22,6 +22,8 @@ pub use address::{ClientAddr, LocalAddr};
 pub use admit::{AdmitError, Admitter, Verdict};
 pub use credentials_guard::{CredentialsGuard, GuardError};
 pub use drain::{Drain, Open};
+#[cfg(unix)]
+pub(crate) use listen::UnixSocket;
 pub use listen::{Inherited, ListenError, Listeners, bind};
 #[cfg(target_os = "linux")]
 pub use owner::find_owner;

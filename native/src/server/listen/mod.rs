@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
 #[cfg(unix)]
-use unix::UnixSocket;
+pub(crate) use unix::UnixSocket;
 
 /// The sockets that the proxy listens on.
 #[derive(Debug)]
@@ -56,26 +56,14 @@ pub enum ListenError {
          --ip-address"
     )]
     NotLocal(SocketAddr),
-    /// Somebody else listens there.
-    #[error(
-        "cannot listen on {}: another program does: stop it, or choose another path with --socket",
-        .0.display()
-    )]
-    SocketInUse(PathBuf),
-    /// There is something that is not to be replaced.
-    #[error(
-        "cannot listen on {}: expected nothing or a socket there, found something else: remove it, \
-         or choose another path with --socket",
-        .0.display()
-    )]
-    NotASocket(PathBuf),
-    /// Anything else about a socket in the file system.
+    /// A socket in the file system: somebody else listens there, or there is something that is not to
+    /// be replaced, or the system does not let it.
     #[error("cannot listen on {}: {reason}: choose another path with --socket", .path.display())]
     Socket {
         /// Where.
         path: PathBuf,
-        /// What the system says.
-        reason: io::Error,
+        /// What is in the way.
+        reason: String,
     },
     /// The platform has none.
     #[error("cannot listen on {}: this platform has no Unix sockets: leave --socket out", .0.display())]
@@ -122,7 +110,7 @@ impl Listeners {
         let mut all = inherited.listeners()?;
         if let Some(file) = socket {
             #[cfg(unix)]
-            all.push(Listener::Unix(UnixSocket::open(file)?));
+            all.push(Listener::Unix(open_unix(file)?));
             #[cfg(not(unix))]
             return Err(ListenError::NoUnixSockets(file.path.clone()));
         }
@@ -194,6 +182,12 @@ impl Listeners {
         self.last_failure = Some(now);
         sleep(BACKOFF).await;
     }
+}
+
+#[cfg(unix)]
+fn open_unix(SocketFile { path, mode }: &SocketFile) -> Result<UnixSocket, ListenError> {
+    UnixSocket::open(path, Some(*mode))
+        .map_err(|reason| ListenError::Socket { path: path.clone(), reason: reason.to_string() })
 }
 
 impl Listener {

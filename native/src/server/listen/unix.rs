@@ -1,8 +1,6 @@
 //! A Unix socket to listen on.
 
-use super::ListenError;
 use super::tcp::BACKLOG;
-use crate::config::SocketFile;
 use crate::http1::Stream;
 use crate::server::{Owner, Peer, UserId};
 use nix::sys::stat::{Mode, umask};
@@ -16,7 +14,7 @@ use tokio::net::{UnixListener, UnixStream};
 
 /// A Unix socket that listens. Where this process made its file, it removes it again when dropped.
 #[derive(Debug)]
-pub(super) struct UnixSocket {
+pub(crate) struct UnixSocket {
     listener: UnixListener,
     file: Option<File>,
 }
@@ -29,27 +27,33 @@ struct File {
     inode: u64,
 }
 
+/// Why no Unix socket can be opened at a path.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Obstacle {
+    #[error("another program does")]
+    InUse,
+    #[error("expected nothing or a socket there, found something else")]
+    NotASocket,
+    #[error("{0}")]
+    System(#[from] io::Error),
+}
+
 impl UnixSocket {
-    /// Makes the file, in place of one that a process left behind.
+    /// Makes the file, in place of one that a process left behind. `mode`: its permissions; those that
+    /// the umask leaves if there are none.
     ///
     /// # Errors
     ///
     /// Somebody listens there, there is something else, or it cannot be made.
-    pub(super) fn open(file: &SocketFile) -> Result<Self, ListenError> {
-        let path = file.path.as_path();
-        let failed = |reason| ListenError::Socket { path: path.to_owned(), reason };
-        let listener = match bind(file) {
+    pub(crate) fn open(path: &Path, mode: Option<u16>) -> Result<Self, Obstacle> {
+        let socket = match bind(path, mode) {
             Err(error) if error.kind() == ErrorKind::AddrInUse => {
                 remove_stale(path)?;
-                bind(file)
+                bind(path, mode)?
             }
-            bound => bound,
+            bound => bound?,
         };
-        let listener = listener.and_then(|socket| UnixListener::from_std(socket.into()));
-        Ok(Self {
-            listener: listener.map_err(failed)?,
-            file: Some(File::at(path).map_err(failed)?),
-        })
+        Ok(Self { listener: UnixListener::from_std(socket.into())?, file: Some(File::at(path)?) })
     }
 
     /// One that another process opened and looks after.
@@ -63,12 +67,12 @@ impl UnixSocket {
     }
 
     /// Where it is; empty if it has no name.
-    pub(super) fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         let address = self.listener.local_addr().ok();
         address.and_then(|address| address.as_pathname().map(Path::to_owned)).unwrap_or_default()
     }
 
-    pub(super) fn poll_accept(
+    pub(crate) fn poll_accept(
         &self,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<(Stream, Peer)>> {
@@ -100,19 +104,19 @@ impl File {
     }
 }
 
-/// The mode is that of `file` from the first: the file is made with it. A path could by then lead to
-/// something else, and before `listen` nobody can connect.
+/// The file is made with its mode: a path could by then lead to something else, and before `listen`
+/// nobody can connect.
 #[cfg_attr(
     any(target_os = "freebsd", target_vendor = "apple"),
     expect(clippy::useless_conversion, reason = "a mode has 16 bits here, and 32 on Linux")
 )]
-fn bind(file: &SocketFile) -> io::Result<Socket> {
+fn bind(path: &Path, mode: Option<u16>) -> io::Result<Socket> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    let address = SockAddr::unix(&file.path)?;
-    let forbidden = Mode::from_bits_truncate((!file.mode & 0o777).into());
-    let before = umask(forbidden);
+    let address = SockAddr::unix(path)?;
+    let forbidden = |mode: u16| Mode::from_bits_truncate((!mode & 0o777).into());
+    let before = mode.map(|mode| umask(forbidden(mode)));
     let bound = socket.bind(&address);
-    umask(before);
+    before.map(umask);
     bound?;
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
@@ -120,10 +124,9 @@ fn bind(file: &SocketFile) -> io::Result<Socket> {
 }
 
 /// Removes the socket that a process left behind when it was killed: nobody listens there.
-fn remove_stale(path: &Path) -> Result<(), ListenError> {
-    let failed = |reason| ListenError::Socket { path: path.to_owned(), reason };
-    if !fs::symlink_metadata(path).map_err(failed)?.file_type().is_socket() {
-        return Err(ListenError::NotASocket(path.to_owned()));
+fn remove_stale(path: &Path) -> Result<(), Obstacle> {
+    if !fs::symlink_metadata(path)?.file_type().is_socket() {
+        return Err(Obstacle::NotASocket);
     }
     let probe = || {
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
@@ -132,15 +135,11 @@ fn remove_stale(path: &Path) -> Result<(), ListenError> {
         socket.connect(&SockAddr::unix(path)?)
     };
     match probe() {
-        Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
-            fs::remove_file(path).map_err(failed)
-        }
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => Ok(fs::remove_file(path)?),
         // Its queue is full.
-        Err(error) if error.kind() == ErrorKind::WouldBlock => {
-            Err(ListenError::SocketInUse(path.to_owned()))
-        }
-        Err(error) => Err(failed(error)),
-        Ok(()) => Err(ListenError::SocketInUse(path.to_owned())),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Err(Obstacle::InUse),
+        Err(error) => Err(error.into()),
+        Ok(()) => Err(Obstacle::InUse),
     }
 }
 
@@ -154,63 +153,59 @@ mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt as _;
 
-    fn file(name: &str, mode: u16) -> SocketFile {
-        let path = std::env::temp_dir().join(format!("{name}-{}.sock", std::process::id()));
-        SocketFile { path, mode }
+    fn path(name: &str) -> PathBuf {
+        std::env::temp_dir().join(format!("{name}-{}.sock", std::process::id()))
     }
 
-    fn open(file: &SocketFile) -> Result<UnixSocket, String> {
-        UnixSocket::open(file).map_err(|error| error.to_string())
+    fn open(path: &Path) -> Result<UnixSocket, Obstacle> {
+        UnixSocket::open(path, Some(0o600))
     }
 
     #[tokio::test]
     async fn it_has_the_mode_given_and_goes_with_the_listener() {
+        let path = path("mode");
         for mode in [0o600, 0o660, 0o666] {
-            let file = file("mode", mode);
-            let socket = open(&file).unwrap();
-            let metadata = fs::symlink_metadata(&file.path).unwrap();
+            let socket = UnixSocket::open(&path, Some(mode)).unwrap();
+            let metadata = fs::symlink_metadata(&path).unwrap();
             assert_eq!(metadata.permissions().mode() & 0o777, u32::from(mode), "{mode:o}");
-            assert_eq!(socket.path(), file.path);
+            assert_eq!(socket.path(), path);
             drop(socket);
-            assert!(!file.path.exists(), "{mode:o}");
+            assert!(!path.exists(), "{mode:o}");
         }
     }
 
     #[tokio::test]
     async fn one_that_was_left_behind_is_replaced_and_a_live_one_is_not() {
-        let file = file("stale", 0o600);
-        drop(std::os::unix::net::UnixListener::bind(&file.path).unwrap());
-        let first = open(&file).unwrap();
-        let error = open(&file).unwrap_err();
-        let expected = format!("cannot listen on {}: another program does", file.path.display());
-        assert!(error.starts_with(&expected), "{error}");
+        let path = path("stale");
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        let first = open(&path).unwrap();
+        assert!(matches!(open(&path), Err(Obstacle::InUse)));
         // Another one in its place is not its to remove.
-        fs::remove_file(&file.path).unwrap();
-        let second = open(&file).unwrap();
+        fs::remove_file(&path).unwrap();
+        let second = open(&path).unwrap();
         drop(first);
-        assert!(file.path.exists());
+        assert!(path.exists());
         drop(second);
-        assert!(!file.path.exists());
+        assert!(!path.exists());
     }
 
     #[tokio::test]
     async fn what_is_no_socket_stays() {
-        let file = file("file", 0o600);
-        fs::write(&file.path, "precious").unwrap();
-        let error = open(&file).unwrap_err();
-        assert!(error.contains("expected nothing or a socket there"), "{error}");
-        assert_eq!(fs::read_to_string(&file.path).unwrap(), "precious");
-        fs::remove_file(&file.path).unwrap();
-        let long = SocketFile { path: format!("/tmp/{}", "x".repeat(200)).into(), mode: 0o600 };
-        assert!(open(&long).unwrap_err().ends_with("choose another path with --socket"));
+        let path = path("file");
+        fs::write(&path, "precious").unwrap();
+        assert!(matches!(open(&path), Err(Obstacle::NotASocket)));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+        fs::remove_file(&path).unwrap();
+        let long = format!("/tmp/{}", "x".repeat(200));
+        assert!(matches!(open(long.as_ref()), Err(Obstacle::System(_))));
     }
 
     #[tokio::test]
     async fn peers_are_known() {
-        let file = file("peers", 0o600);
-        let socket = open(&file).unwrap();
+        let path = path("peers");
+        let socket = open(&path).unwrap();
         let (client, accepted) = tokio::join!(
-            UnixStream::connect(&file.path),
+            UnixStream::connect(&path),
             std::future::poll_fn(|context| socket.poll_accept(context))
         );
         client.unwrap();
