@@ -142,7 +142,12 @@ impl Body {
                 State::Length(left) | State::Chunk(left) => left,
                 State::UntilClose => u64::MAX,
             };
-            let available = from.fill_buf()?;
+            let available = match from.fill_buf() {
+                // A child that ends may do that to a read with a time limit. The other readers of the
+                // standard library go on by themselves.
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                available => available?,
+            };
             let length = available.len().min(usize::try_from(limit).unwrap_or(usize::MAX));
             let piece = available[..length].to_vec();
             from.consume(length);
