@@ -29,6 +29,8 @@ mod output;
 mod proxy;
 mod raw;
 mod signal;
+#[cfg(target_os = "linux")]
+mod socks;
 mod tls;
 mod upstream;
 #[cfg(unix)]
@@ -42,6 +44,8 @@ pub use output::Finished;
 pub use proxy::{Proxy, ProxyBuilder};
 pub use raw::{Connection, Response, exchange, request};
 pub use signal::Gate;
+#[cfg(target_os = "linux")]
+pub use socks::Socks;
 pub use tls::{Tls, TlsBuilder, self_signed};
 pub use upstream::{ClosedPort, Request, Script, Upstream};
 

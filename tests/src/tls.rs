@@ -123,8 +123,13 @@ impl TlsBuilder {
 
     /// Starts it.
     pub fn start(self, upstream: &Upstream) -> Tls {
+        self.start_before(upstream.address())
+    }
+
+    /// Starts it in front of whatever is at `address`.
+    pub fn start_before(self, address: SocketAddr) -> Tls {
         let at = self.address;
-        self.try_start(upstream).unwrap_or_else(|error| panic!("cannot listen on {at}: {error}"))
+        self.try_before(address).unwrap_or_else(|error| panic!("cannot listen on {at}: {error}"))
     }
 
     /// Starts it, on an address or port that may not be for everyone.
@@ -133,16 +138,16 @@ impl TlsBuilder {
     ///
     /// The system does not let it listen there.
     pub fn try_start(self, upstream: &Upstream) -> io::Result<Tls> {
+        self.try_before(upstream.address())
+    }
+
+    fn try_before(self, upstream: SocketAddr) -> io::Result<Tls> {
         let runtime = Runtime::new()?;
         let listener = runtime.block_on(TcpListener::bind(self.address))?;
         let (acceptor, authority) = self.certify();
         let connects = Arc::new(Watched::default());
-        let front = Arc::new(Front {
-            acceptor,
-            upstream: upstream.address(),
-            builder: self,
-            connects: Arc::clone(&connects),
-        });
+        let front =
+            Arc::new(Front { acceptor, upstream, builder: self, connects: Arc::clone(&connects) });
         let address = listener.local_addr()?;
         runtime.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {

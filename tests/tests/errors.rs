@@ -88,10 +88,8 @@ fn a_proxy_on_the_way_refuses() {
     let proxy =
         Proxy::in_front_of("https://tc.example.test").env("HTTPS_PROXY", way.root_url()).start();
     let message = proxy.get("/api/queue/v1/x").refusal(502, "UpstreamUnreachable");
-    assert!(
-        message.contains("the proxy answered CONNECT tc.example.test:443 with 407"),
-        "{message}"
-    );
+    let expected = "it answered CONNECT tc.example.test:443 with 407";
+    assert!(message.contains(&format!("proxy {}: {expected}", way.root_url())), "{message}");
 }
 
 /// Takes the 30 seconds that all retries together have.

@@ -1,12 +1,17 @@
-//! HTTP proxies on the way to the upstream, named by the environment as for the Go program.
+//! Proxies on the way to the upstream, named by the environment as for the Go program: those that
+//! speak HTTP, in TLS or not. The others are in `socks.rs`.
 
+use std::fs;
 use stories::hawk::Claim;
-use stories::{Answer, Proxy, ProxyBuilder, Tls, Upstream};
+use stories::{Answer, ClosedPort, Folder, Proxy, ProxyBuilder, Tls, Upstream};
 
 #[test]
 fn a_variable_that_names_no_proxy_ends_the_start() {
-    for variable in ["HTTP_PROXY", "https_proxy", "ALL_PROXY"] {
-        let value = "http://user:cAnArY@[bad";
+    for (variable, value) in [
+        ("HTTP_PROXY", "http://user:cAnArY@[bad"),
+        ("https_proxy", "socks4://user:cAnArY@proxy.example.test"),
+        ("ALL_PROXY", "ftp://user:cAnArY@proxy.example.test"),
+    ] {
         let finished = Proxy::in_front_of("http://tc.example.test").env(variable, value).run();
         assert!(!finished.status.success());
         assert!(finished.stderr.contains(&format!("{variable}: expected the URL of a proxy")));
@@ -122,14 +127,103 @@ fn loopback_is_always_reached_directly() {
 }
 
 #[test]
-fn a_proxy_that_speaks_something_else_is_refused() {
-    let upstream = Upstream::start([Answer::ok("")]);
-    for way in ["socks5", "https"] {
-        let proxy = tc("http").env("HTTP_PROXY", format!("{way}://{}", upstream.address())).start();
-        let message = proxy.get("/api/queue/v1/x").refusal(502, "UpstreamUnreachable");
-        assert!(message.contains("expected a proxy with an http URL"), "{message}");
+fn an_https_proxy_sees_http_in_absolute_form_within_tls() {
+    let way = Upstream::start([Answer::ok("by the way")]);
+    let tls = Tls::for_host("127.0.0.1").start(&way);
+    let proxy = tc("http")
+        .env("HTTP_PROXY", format!("https://user:p%40ss@{}", tls.address()))
+        .env("SSL_CERT_FILE", tls.authority())
+        .start();
+    for _ in 0..2 {
+        assert_eq!(proxy.get("/api/queue/v1/a//b?c").text(), "by the way");
+        let request = way.last_request();
+        assert_eq!(request.target(), "http://tc.example.test:81/api/queue/v1/a//b?c");
+        assert_eq!(request.head.all("proxy-authorization"), ["Basic dXNlcjpwQHNz"]);
+        Claim::of(&request).assert_signed_with("no-secret");
     }
-    assert_eq!(upstream.connections(), 0);
+    // The second request used the same connection.
+    assert_eq!(way.connections(), 1);
+}
+
+#[test]
+fn https_goes_through_a_tunnel_within_tls() {
+    for http2 in [false, true] {
+        let upstream = Upstream::start([Answer::ok("through")]);
+        let inner = Tls::for_host("tc.example.test").behind_proxy();
+        let inner = if http2 { inner.http2() } else { inner }.start(&upstream);
+        let outer = Tls::for_host("127.0.0.1").start_before(inner.address());
+        let roots = [&inner, &outer].map(|tls| fs::read_to_string(tls.authority()).unwrap());
+        let (folder, roots) = (Folder::new(), roots.concat());
+        let proxy = tc("https")
+            .env("HTTPS_PROXY", format!("https://user:p%40ss@{}", outer.address()))
+            .env("SSL_CERT_FILE", folder.put("roots.pem", roots))
+            .start();
+        // More than fits any buffer on the way.
+        let body = vec![b'x'; 5_000_000];
+        for body in [&b"small"[..], &body] {
+            assert_eq!(proxy.call("PUT", "/api/queue/v1/a//b", body).text(), "through");
+            let request = upstream.last_request();
+            assert_eq!((request.target(), request.body == body), ("/api/queue/v1/a//b", true));
+            assert_eq!(request.header("proxy-authorization"), None);
+            Claim::of_tls(&request).assert_signed_with("no-secret");
+        }
+        // What cannot be sent twice has a connection of HTTP/1.1 to itself.
+        assert_eq!(inner.connects().len(), if http2 { 1 } else { 2 });
+        for connect in inner.connects() {
+            assert_eq!(connect.start_line(), "CONNECT tc.example.test:81 HTTP/1.1");
+            assert_eq!(connect.all("proxy-authorization"), ["Basic dXNlcjpwQHNz"]);
+        }
+    }
+}
+
+/// Its login does not go to somebody else, and it is not taken for the upstream.
+#[test]
+fn an_https_proxys_certificate_has_to_hold() {
+    let way = Upstream::start([Answer::ok("by the way")]);
+    let unknown = Tls::for_host("127.0.0.1").start(&way);
+    let other = Tls::for_host("elsewhere.example.test").start(&way);
+    let old = Tls::for_host("127.0.0.1").valid([2001, 2002]).start(&way);
+    for (tls, trusted, why) in [
+        (&unknown, &other, "nobody who is trusted has issued"),
+        (&other, &other, "is for another name"),
+        (&old, &old, "has expired"),
+    ] {
+        for (scheme, variable) in [("http", "HTTP_PROXY"), ("https", "HTTPS_PROXY")] {
+            let url = format!("https://{}", tls.address());
+            let proxy = tc(scheme)
+                .env(variable, url.replace("//", "//user:cAnArY@"))
+                .env("SSL_CERT_FILE", trusted.authority())
+                .start();
+            let message = proxy.get("/api/queue/v1/x").refusal(502, "UpstreamUnreachable");
+            let expected = format!("cannot connect: proxy {url}: TLS: its certificate");
+            assert!(message.contains(why) && message.contains("proxy https://"), "{message}");
+            assert!(message.contains(&expected) || why.starts_with("nobody"), "{message}");
+            assert!(!proxy.kill().stderr.contains("cAnArY"));
+        }
+    }
+    assert_eq!(way.connections(), 0);
+}
+
+#[test]
+fn a_proxy_that_cannot_be_reached_is_named() {
+    for scheme in ["http", "https", "socks5"] {
+        let closed = ClosedPort::take();
+        let url = format!("{scheme}://user:cAnArY@{}", closed.address());
+        let proxy = tc("http").env("HTTP_PROXY", url).args(["--retry-budget", "0"]).start();
+        let message = proxy.get("/api/queue/v1/x").refusal(502, "UpstreamUnreachable");
+        let expected = format!("cannot connect: proxy {scheme}://{}: ", closed.address());
+        assert!(message.contains(&expected) && message.contains("refused"), "{message}");
+        assert!(!proxy.kill().stderr.contains("cAnArY"));
+    }
+}
+
+#[test]
+fn the_check_tells_the_proxy_on_the_way() {
+    let way = Upstream::start([Answer::ok("{}")]);
+    let url = with_user(&way);
+    let finished = tc("http").env("HTTP_PROXY", url).args(["--check", "--port", "0"]).run();
+    let expected = format!("through the proxy http://{}", way.address());
+    assert!(finished.stdout.contains(&expected), "{finished:?}");
 }
 
 /// In front of a deployment that only a proxy can reach, as its name has no address.

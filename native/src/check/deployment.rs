@@ -3,7 +3,7 @@
 use super::Report;
 use crate::call::{self, CallError};
 use crate::clock;
-use crate::upstream::{SendError, Upstream};
+use crate::upstream::{Origin, SendError, Upstream};
 use http::StatusCode;
 use std::time::{Duration, Instant};
 use taskcluster_proxy_core::Timestamp;
@@ -33,7 +33,12 @@ pub(super) async fn check(
         }
     };
     let answered = clock::now();
-    let text = format!("{root_url}{PING} answered {} in {:.1?}", answer.status, start.elapsed());
+    let way = match upstream.proxy_on_the_way_to(&Origin::of_root_url(root_url)) {
+        Some(proxy) => format!(", through the proxy {proxy}"),
+        None => String::new(),
+    };
+    let (status, took) = (answer.status, start.elapsed());
+    let text = format!("{root_url}{PING} answered {status} in {took:.1?}{way}");
     match answer.status {
         StatusCode::OK => report.ok("root url", text),
         _ => report.warn("root url", format!("{text}, expected 200: is it a deployment's?")),

@@ -16,6 +16,9 @@ pub enum Stream {
     Tcp(TcpStream),
     /// TLS over TCP.
     Tls(Box<TlsStream<TcpStream>>),
+    /// TLS within another one: to an upstream behind a proxy that is spoken to in TLS. On its own, so
+    /// that all others pay nothing for it.
+    TlsWithin(Box<TlsStream<Stream>>),
     /// A Unix socket.
     #[cfg(unix)]
     Unix(UnixStream),
@@ -27,6 +30,7 @@ impl Stream {
         match self {
             Self::Tcp(stream) => Some(stream),
             Self::Tls(stream) => Some(stream.get_ref().0),
+            Self::TlsWithin(stream) => stream.get_ref().0.tcp(),
             #[cfg(unix)]
             Self::Unix(_) => None,
         }
@@ -64,13 +68,14 @@ impl Stream {
     ///
     /// The connection broke.
     pub async fn is_read_closed(&self) -> io::Result<bool> {
-        let ready = match self {
-            Self::Tcp(stream) => stream.ready(Interest::READABLE).await?,
-            Self::Tls(stream) => stream.get_ref().0.ready(Interest::READABLE).await?,
-            #[cfg(unix)]
-            Self::Unix(stream) => stream.ready(Interest::READABLE).await?,
-        };
-        Ok(ready.is_read_closed())
+        #[cfg(unix)]
+        if let Self::Unix(stream) = self {
+            return Ok(stream.ready(Interest::READABLE).await?.is_read_closed());
+        }
+        match self.tcp() {
+            Some(stream) => Ok(stream.ready(Interest::READABLE).await?.is_read_closed()),
+            None => Ok(false),
+        }
     }
 }
 
@@ -83,6 +88,7 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(context, into),
             Self::Tls(stream) => Pin::new(stream).poll_read(context, into),
+            Self::TlsWithin(stream) => Pin::new(stream).poll_read(context, into),
             #[cfg(unix)]
             Self::Unix(stream) => Pin::new(stream).poll_read(context, into),
         }
@@ -98,6 +104,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
             Self::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::TlsWithin(stream) => Pin::new(stream).poll_write(context, bytes),
             #[cfg(unix)]
             Self::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
         }
@@ -111,6 +118,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(context, slices),
             Self::Tls(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            Self::TlsWithin(stream) => Pin::new(stream).poll_write_vectored(context, slices),
             #[cfg(unix)]
             Self::Unix(stream) => Pin::new(stream).poll_write_vectored(context, slices),
         }
@@ -124,6 +132,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_flush(context),
             Self::Tls(stream) => Pin::new(stream).poll_flush(context),
+            Self::TlsWithin(stream) => Pin::new(stream).poll_flush(context),
             #[cfg(unix)]
             Self::Unix(stream) => Pin::new(stream).poll_flush(context),
         }
@@ -133,6 +142,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::TlsWithin(stream) => Pin::new(stream).poll_shutdown(context),
             #[cfg(unix)]
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(context),
         }

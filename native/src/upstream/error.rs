@@ -1,3 +1,4 @@
+use super::proxies::ForwardProxy;
 use crate::http1::{BodyError, FramingError, HeadError};
 use std::error::Error;
 use std::time::Duration;
@@ -58,6 +59,18 @@ impl SendError {
             | Self::Gone
             | Self::Budget(_)
             | Self::Sign(_) => Outcome::Hopeless,
+        }
+    }
+
+    /// The same, said of a proxy on the way. A certificate that does not hold is not the upstream's then,
+    /// which [`Untrusted`](Self::Untrusted) means.
+    pub(super) fn of_proxy(self, proxy: &ForwardProxy) -> Self {
+        match self {
+            Self::Connect(reason) => Self::Connect(format!("proxy {proxy}: {reason}")),
+            Self::Refused(reason) | Self::Untrusted(reason) => {
+                Self::Refused(format!("proxy {proxy}: {reason}"))
+            }
+            error => error,
         }
     }
 

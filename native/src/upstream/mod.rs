@@ -8,14 +8,15 @@ mod http2;
 mod link;
 mod origin;
 mod pool;
+mod proxies;
 mod resolve;
 mod tls;
 
 pub use body::{Body, ReplayBudget, Taken};
-pub use connect::ProxyVariable;
 pub use error::SendError;
 pub use exchange::{Caller, DeliveryError, Exchanged};
 pub use origin::{Origin, Target};
+pub use proxies::ProxyVariable;
 
 use crate::clock::{self, Nonces, ServiceClock, Thought};
 use crate::config::Limits;
@@ -191,6 +192,11 @@ impl Upstream {
             Form::Service => self.clock.now(),
             Form::Host => clock::now(),
         }
+    }
+
+    /// The proxy on the way to `origin`, without its login.
+    pub fn proxy_on_the_way_to(&self, origin: &Origin) -> Option<impl std::fmt::Display> {
+        self.pool.proxy_on_the_way_to(origin)
     }
 
     /// From the answer of a service that may have refused a request for the time that its signature

@@ -5,6 +5,7 @@ use super::error::SendError;
 use super::http2::{Opener, Stream2};
 use super::link::{Carrier, Link, Via};
 use super::origin::Origin;
+use super::proxies::ForwardProxy;
 use crate::http1::Wire;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -88,6 +89,11 @@ impl Pool {
     /// Connections made by `connector` are kept for `idle_timeout` when nobody uses them.
     pub(super) fn new(connector: Connector, idle_timeout: Duration) -> Self {
         Self { connector, idle_timeout, idle: Mutex::default(), bell: Arc::default() }
+    }
+
+    /// The proxy that new connections to `origin` lead through.
+    pub(super) fn proxy_on_the_way_to(&self, origin: &Origin) -> Option<ForwardProxy> {
+        self.connector.proxy_on_the_way_to(origin)
     }
 
     /// A connection to `origin` that was used before.

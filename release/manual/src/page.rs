@@ -85,7 +85,8 @@ const ENVIRONMENT: &[(&str, &str)] = &[
     ),
     (
         "HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY",
-        "The HTTP proxy on the way to upstreams, and those that are reached without.",
+        "The proxies on the way to upstreams, of URLs that begin with http, https, socks5 or socks5h; \
+         and the upstreams that are reached without.",
     ),
     (
         "NOTIFY_SOCKET",

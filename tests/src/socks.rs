@@ -1,0 +1,68 @@
+use crate::users::can_be_others;
+use crate::{ClosedPort, DEADLINE, Folder, skip};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// microsocks, a SOCKS5 proxy, with a table of hosts of its own.
+#[derive(Debug)]
+pub struct Socks {
+    child: Child,
+    address: SocketAddr,
+    _hosts: Folder,
+}
+
+impl Socks {
+    /// Starts one that knows `host` to be at 127.0.0.1, and wants this user and password if there are
+    /// any. Where it cannot be, `None`, and that is said.
+    pub fn start(host: &str, login: Option<[&str; 2]>) -> Option<Self> {
+        if !can_be_others(&[["unshare", "--version"]]) {
+            return None;
+        }
+        // It has no option that ends well.
+        if Command::new("microsocks").arg("-h").output().is_err() {
+            skip("microsocks is not installed: run tests/run, which does that");
+            return None;
+        }
+        let folder = Folder::new();
+        let hosts = folder.put("hosts", format!("127.0.0.1 {host}\n"));
+        let address = ClosedPort::take().address();
+        let script = format!("mount --bind {} /etc/hosts && exec \"$0\" \"$@\"", hosts.display());
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "bash", "-c", &script, "microsocks", "-i", "127.0.0.1"]);
+        command.args(["-p", &address.port().to_string()]);
+        if let Some([user, password]) = login {
+            command.args(["-u", user, "-P", password]);
+        }
+        let child = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn();
+        let mut socks =
+            Self { child: child.expect("it was there just now"), address, _hosts: folder };
+        socks.wait_until_it_listens();
+        Some(socks)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// It does not say when it does, hence the polling.
+    fn wait_until_it_listens(&mut self) {
+        let start = Instant::now();
+        while TcpStream::connect(self.address).is_err() {
+            let ended = self.child.try_wait().expect("a child can be asked");
+            assert_eq!(ended, None, "microsocks ended");
+            assert!(start.elapsed() < DEADLINE, "microsocks does not listen");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Socks {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,100 @@
+//! SOCKS5 proxies on the way to the upstream (RFC 1928, RFC 1929), as the Go program goes through
+//! them: they look names up, whether the URL says socks5 or socks5h.
+
+#![cfg(target_os = "linux")]
+
+use stories::hawk::Claim;
+use stories::{Answer, ClosedPort, Proxy, ProxyBuilder, Socks, Tls, Upstream};
+
+/// Only the SOCKS proxy knows where it is.
+const HOST: &str = "tc.example.test";
+const LOGIN: Option<[&str; 2]> = Some(["user", "p@ss"]);
+
+#[test]
+fn http_and_https_go_through_it() {
+    let Some(socks) = Socks::start(HOST, None) else { return };
+    let upstream = Upstream::start([Answer::ok("through")]);
+    let tls = Tls::for_host(HOST).start(&upstream);
+    let http2 = Tls::for_host(HOST).http2().start(&upstream);
+    for scheme in ["socks5", "socks5h"] {
+        let url = format!("{scheme}://{}", socks.address());
+        let proxy = tc("http", upstream.address().port()).env("ALL_PROXY", &url).start();
+        assert_eq!(proxy.get("/api/queue/v1/a//b").text(), "through");
+        let request = upstream.last_request();
+        // There is no HTTP proxy that would want the whole URL.
+        assert_eq!(request.target(), "/api/queue/v1/a//b");
+        Claim::of(&request).assert_signed_with("no-secret");
+        for tls in [&tls, &http2] {
+            let proxy = tc("https", tls.address().port())
+                .env("HTTPS_PROXY", &url)
+                .env("SSL_CERT_FILE", tls.authority())
+                .start();
+            assert_eq!(proxy.get("/api/queue/v1/a//b").text(), "through");
+            Claim::of_tls(&upstream.last_request()).assert_signed_with("no-secret");
+        }
+    }
+}
+
+#[test]
+fn connections_through_it_are_kept() {
+    let Some(socks) = Socks::start(HOST, None) else { return };
+    let upstream = Upstream::start([Answer::ok("through")]);
+    let url = format!("socks5://{}", socks.address());
+    let proxy = tc("http", upstream.address().port()).env("HTTP_PROXY", url).start();
+    for _ in 0..3 {
+        assert_eq!(proxy.get("/api/queue/v1/x").text(), "through");
+    }
+    assert_eq!((upstream.requests().len(), upstream.connections()), (3, 1));
+}
+
+#[test]
+fn it_gets_its_login_and_nobody_else_does() {
+    let Some(socks) = Socks::start(HOST, LOGIN) else { return };
+    let upstream = Upstream::start([Answer::ok("through")]);
+    let with = |login: &str| {
+        let url = format!("socks5://{login}{}", socks.address());
+        tc("http", upstream.address().port()).env("HTTP_PROXY", url).start()
+    };
+    assert_eq!(with("user:p%40ss@").get("/api/queue/v1/x").text(), "through");
+    assert_eq!(upstream.last_request().header("proxy-authorization"), None);
+    for (login, why) in [
+        ("user:cAnArY@", "it does not accept the user and password of its URL"),
+        ("", "it wants another login than none"),
+    ] {
+        let proxy = with(login);
+        let message = proxy.get("/api/queue/v1/x").refusal(502, "UpstreamUnreachable");
+        let expected = format!("cannot connect: proxy socks5://{}: {why}", socks.address());
+        assert!(message.contains(&expected), "{message}");
+        assert!(!message.contains("cAnArY") && !proxy.kill().stderr.contains("cAnArY"));
+    }
+    assert_eq!(upstream.requests().len(), 1);
+}
+
+#[test]
+fn one_that_wants_no_login_gets_none() {
+    let Some(socks) = Socks::start(HOST, None) else { return };
+    let upstream = Upstream::start([Answer::ok("through")]);
+    let url = format!("socks5://user:p%40ss@{}", socks.address());
+    let proxy = tc("http", upstream.address().port()).env("HTTP_PROXY", url).start();
+    assert_eq!(proxy.get("/api/queue/v1/x").text(), "through");
+}
+
+#[test]
+fn what_it_cannot_reach_is_told() {
+    let Some(socks) = Socks::start(HOST, None) else { return };
+    let closed = ClosedPort::take().address().port();
+    let url = format!("socks5://{}", socks.address());
+    for (host, why) in [(HOST, "connection refused"), ("other.example.test", "")] {
+        let proxy = Proxy::in_front_of(format!("http://{host}:{closed}"))
+            .env("HTTP_PROXY", &url)
+            .args(["--retry-budget", "0"])
+            .start();
+        let message = proxy.get("/api/queue/v1/x").refusal(502, "UpstreamUnreachable");
+        let expected = format!("proxy {url}: it has no connection to {host}:{closed}: {why}");
+        assert!(message.contains(&expected), "{message}");
+    }
+}
+
+fn tc(scheme: &str, port: u16) -> ProxyBuilder {
+    Proxy::in_front_of(format!("{scheme}://{HOST}:{port}"))
+}
