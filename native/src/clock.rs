@@ -42,27 +42,42 @@ impl ServiceClock {
         if ahead < 0 { now().minus(by) } else { now().plus(by) }
     }
 
-    /// Takes over what a service said the time is, if that is so far from what was thought that
-    /// a signature may have been refused for it. What was thought before, for
-    /// [`forget`](Self::forget).
-    pub fn learn(&self, date: Timestamp) -> Option<Thought> {
-        if self.now().distance(date) <= TOLERANCE {
+    /// Takes over what a service said the time is when it refused a request that was signed at
+    /// `signed_at`, if that is so far off that it may have refused it for that. `None` where it is not.
+    pub fn learn(&self, signed_at: Timestamp, date: Timestamp) -> Option<Lesson> {
+        if signed_at.distance(date) <= TOLERANCE {
             return None;
         }
+        let before = self.ahead.load(Ordering::Relaxed);
+        if self.now().distance(date) <= TOLERANCE {
+            // Learned by another request meanwhile, or this one took very long.
+            return Some(Lesson { before, after: before });
+        }
         let millis = |moment: Timestamp| i64::try_from(moment.millis()).unwrap_or(i64::MAX);
-        let ahead = millis(date).saturating_sub(millis(now()));
-        Some(Thought(self.ahead.swap(ahead, Ordering::Relaxed)))
+        let after = millis(date).saturating_sub(millis(now()));
+        self.ahead.store(after, Ordering::Relaxed);
+        Some(Lesson { before, after })
     }
 
-    /// It was not that.
-    pub fn forget(&self, Thought(before): Thought) {
-        self.ahead.store(before, Ordering::Relaxed);
+    /// It was not that. What other requests have learned since stays.
+    pub fn forget(&self, Lesson { before, after }: Lesson) {
+        let _ = self.ahead.compare_exchange(after, before, Ordering::Relaxed, Ordering::Relaxed);
     }
 }
 
-/// What was thought of the services' clock.
+/// What was thought of the services' clock before, and after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Thought(i64);
+pub struct Lesson {
+    before: i64,
+    after: i64,
+}
+
+impl Lesson {
+    /// Whether something else was thought before.
+    pub fn is_new(self) -> bool {
+        self.before != self.after
+    }
+}
 
 /// Nonces, of signatures as of requests: each differs from all others of this process, and most
 /// likely from those of any other. They need not be hard to guess, only distinct, so one random
@@ -126,17 +141,32 @@ mod tests {
     #[test]
     fn the_services_clock_is_learned_and_forgotten() {
         let clock = ServiceClock::default();
-        assert_eq!(clock.learn(now().plus(TOLERANCE / 2)), None);
+        assert_eq!(clock.learn(now(), now().plus(TOLERANCE / 2)), None);
         assert!(clock.now().distance(now()) < TOLERANCE / 2);
         let day = Duration::from_secs(86_400);
         for date in [now().plus(day), now().minus(day), now()] {
-            let before = clock.learn(date).unwrap();
+            let signed_at = clock.now();
+            let lesson = clock.learn(signed_at, date).unwrap();
+            assert!(lesson.is_new() && clock.now().distance(date) < TOLERANCE);
+            assert_eq!(clock.learn(clock.now(), date), None);
+            // Of one that was signed before, which is not to undo what it has not done.
+            let late = clock.learn(signed_at, date).unwrap();
+            assert!(!late.is_new());
+            clock.forget(late);
             assert!(clock.now().distance(date) < TOLERANCE);
-            assert_eq!(clock.learn(date), None);
-            clock.forget(before);
+            clock.forget(lesson);
             assert!(clock.now().distance(date) > TOLERANCE);
-            clock.learn(date);
+            clock.learn(signed_at, date);
         }
+    }
+
+    #[test]
+    fn what_was_learned_since_is_not_forgotten() {
+        let (clock, day) = (ServiceClock::default(), Duration::from_secs(86_400));
+        let first = clock.learn(clock.now(), now().plus(day)).unwrap();
+        clock.learn(clock.now(), now().minus(day)).unwrap();
+        clock.forget(first);
+        assert!(clock.now().distance(now().minus(day)) < TOLERANCE);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use serde_json::json;
 use std::time::{Duration, SystemTime};
 use stories::hawk::Claim;
-use stories::{Answer, Proxy, Request, Response, Tls, Upstream, certificate};
+use stories::{Answer, Gate, Proxy, Request, Response, Tls, Upstream, certificate};
 
 const HEADER: &str = "x-taskcluster-proxy-diagnosis";
 const HOUR: Duration = Duration::from_secs(3600);
@@ -111,6 +111,37 @@ fn with_a_wrong_clock_the_services_time_is_learned() {
         assert!(requests.iter().all(|request| request.body == b"body"));
     }
     proxy.wait_for_log("this machine's clock is wrong");
+}
+
+/// The first one that is refused teaches the proxy the time; the others were signed before that.
+#[test]
+fn all_that_are_on_their_way_when_the_time_is_learned_are_signed_again() {
+    const AT_ONCE: usize = 8;
+    let came = Gate::new();
+    let gate = came.clone();
+    let upstream = Upstream::start(move |request: &Request| {
+        let date = date(HOUR);
+        let told = Claim::of(request).assert_signed_with("no-secret").ts;
+        match unix(SystemTime::now() + HOUR).abs_diff(told) {
+            0..60 => Answer::new(200, &[("Date", date.as_str())], "right"),
+            _ => {
+                let stale = format!("HTTP/1.1 401 \r\nDate: {date}\r\nContent-Length: 0\r\n\r\n");
+                Answer::nothing().then_wait(&gate).then(stale)
+            }
+        }
+    });
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    let mut clients = [(); AT_ONCE].map(|()| proxy.connect());
+    for client in &mut clients {
+        client.send("GET /a/v1/b HTTP/1.1\r\nHost: x\r\n\r\n");
+    }
+    upstream.wait_for_requests(AT_ONCE);
+    came.open();
+    for mut client in clients {
+        assert_eq!(client.response().text(), "right");
+    }
+    assert_eq!(upstream.requests().len(), 2 * AT_ONCE);
+    assert_eq!(proxy.log().matches("this machine's clock is wrong").count(), 1);
 }
 
 #[test]

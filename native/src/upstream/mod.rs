@@ -18,7 +18,7 @@ pub use exchange::{Caller, DeliveryError, Exchanged};
 pub use origin::{Origin, Target};
 pub use proxies::ProxyVariable;
 
-use crate::clock::{self, Nonces, ServiceClock, Thought};
+use crate::clock::{self, Lesson, Nonces, ServiceClock};
 use crate::config::Limits;
 use crate::http1::{Answer, Fields, Wire};
 use crate::metrics::{Metrics, Retry};
@@ -79,6 +79,8 @@ struct Answered {
     answer: Answer,
     link: Link,
     sending: Sending,
+    /// The time that its signature told, if it had one.
+    signed_at: Timestamp,
 }
 
 impl Upstream {
@@ -135,15 +137,15 @@ impl Upstream {
                 Err(error) => error.outcome(),
             };
             match (&result, learned) {
-                (Ok(Answered { answer, .. }), None) if answer.status == 401 && body.is_kept() => {
-                    learned = self.learn_the_time(answer, outgoing);
+                (Ok(answered), None) if answered.answer.status == 401 && body.is_kept() => {
+                    learned = self.learn_the_time(answered, outgoing);
                     if learned.is_some() {
                         continue;
                     }
                 }
                 // What is refused with the right time, too, is refused for another reason.
-                (Ok(Answered { answer, .. }), Some(before)) if answer.status == 401 => {
-                    self.clock.forget(before);
+                (Ok(Answered { answer, .. }), Some(lesson)) if answer.status == 401 => {
+                    self.clock.forget(lesson);
                 }
                 _ => {}
             }
@@ -165,7 +167,7 @@ impl Upstream {
                         (Err(_), Some(answered)) => (answered, false),
                         (Err(error), None) => return Err(error),
                     };
-                    let Answered { answer, link, mut sending } = answered;
+                    let Answered { answer, link, mut sending, .. } = answered;
                     // A body that nobody has asked for yet will never be asked for; one that was
                     // sent again has gone elsewhere.
                     let reusable = is_last && taken != Taken::Nothing;
@@ -201,14 +203,19 @@ impl Upstream {
 
     /// From the answer of a service that may have refused a request for the time that its signature
     /// tells.
-    fn learn_the_time(&self, answer: &Answer, outgoing: &Outgoing<'_>) -> Option<Thought> {
+    fn learn_the_time(&self, refused: &Answered, outgoing: &Outgoing<'_>) -> Option<Lesson> {
         if outgoing.target.form != Form::Service || outgoing.signer.is_none() {
             return None;
         }
-        let before = self.clock.learn(clock::date_of(&answer.fields)?)?;
-        let date = self.clock.now().to_rfc3339();
-        tracing::warn!("this machine's clock is wrong: for the services it is {date}; signing so");
-        Some(before)
+        let date = clock::date_of(&refused.answer.fields)?;
+        let lesson = self.clock.learn(refused.signed_at, date)?;
+        if lesson.is_new() {
+            let date = self.clock.now().to_rfc3339();
+            tracing::warn!(
+                "this machine's clock is wrong: for the services it is {date}; signing so"
+            );
+        }
+        Some(lesson)
     }
 
     /// Streams the rest of an answer to `client`, to whom its head was begun, and what is left of the
@@ -243,10 +250,9 @@ impl Upstream {
         // enough; that more of the body may come than fits counts as no.
         let repeatable = Repeatable::new(target.form, method, body.will_fit());
         let reuse = if repeatable == Repeatable::Yes { Reuse::Yes } else { Reuse::Http2 };
-        let sign = || {
+        let sign = |now| {
             let sign = |signer: &Signer| {
                 let (nonce, url) = (self.nonces.next(), target.url());
-                let now = self.now(target.form);
                 signer.authorization_parts(method.as_str(), &url, now, nonce.as_str())
             };
             outgoing.signer.map(sign).transpose()
@@ -254,7 +260,8 @@ impl Upstream {
         let mut kept = self.pool.take(&target.origin, reuse);
         loop {
             // Before there is a connection: what cannot be signed needs none.
-            let mut authorization = sign()?;
+            let mut signed_at = self.now(target.form);
+            let mut authorization = sign(signed_at)?;
             let mut link = match kept.take() {
                 Some(link) => link,
                 None => {
@@ -269,7 +276,8 @@ impl Upstream {
                         }
                     }?;
                     // That may have taken a while, and a signature is good for the time it tells.
-                    authorization = sign()?;
+                    signed_at = self.now(target.form);
+                    authorization = sign(signed_at)?;
                     link
                 }
             };
@@ -287,7 +295,7 @@ impl Upstream {
                 exchange::answer(&mut link, &mut sending, body, caller, bodiless, deadline);
             match answer.await {
                 Ok(None) => return Err(late),
-                Ok(Some(answer)) => return Ok(Answered { answer, link, sending }),
+                Ok(Some(answer)) => return Ok(Answered { answer, link, sending, signed_at }),
                 // The upstream closed it while it was idle.
                 Err(SendError::Broken(_)) if link.was_stale() && reuse == Reuse::Yes => {}
                 Err(SendError::Broken(reason)) if link.is_unused() => {
