@@ -16,3 +16,9 @@ pub(crate) fn neutralise(command: &mut Command) {
         }
     }
 }
+
+/// The number that a variable of the stories' own environment gives, if it is set.
+pub fn number(name: &str) -> Option<u64> {
+    let value = std::env::var(name).ok()?;
+    Some(value.parse().unwrap_or_else(|_| panic!("{name}: expected a number, found {value:?}")))
+}

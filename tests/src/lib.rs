@@ -27,6 +27,7 @@ pub mod hawk;
 pub mod http1;
 mod output;
 mod proxy;
+mod random;
 mod raw;
 mod signal;
 #[cfg(target_os = "linux")]
@@ -39,9 +40,11 @@ pub mod users;
 pub use answer::Answer;
 pub use binary::binary;
 pub use certificate::certificate;
+pub use environment::number;
 pub use folder::Folder;
 pub use output::Finished;
 pub use proxy::{Proxy, ProxyBuilder};
+pub use random::{Random, seed};
 pub use raw::{Connection, Response, exchange, request};
 pub use signal::Gate;
 #[cfg(target_os = "linux")]

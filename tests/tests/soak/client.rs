@@ -3,13 +3,13 @@
 use crate::deed::chunk;
 use crate::deployment::{Attempt, Deployment, Ticket};
 use crate::identity::Identity;
-use crate::plan::{Deed, Leaving, Load, PIECE, Plan, Random, UPLOAD, content};
+use crate::plan::{Deed, Leaving, Load, PIECE, Plan, UPLOAD, content};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 use stories::http1::Body;
-use stories::{Connection, Response};
+use stories::{Connection, Random, Response};
 
 /// One client after the other, each with a connection that lasts as long as both sides let it.
 #[derive(Debug)]

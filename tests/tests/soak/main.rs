@@ -15,13 +15,12 @@ mod plan;
 use client::{Client, Tally};
 use deployment::Deployment;
 use identity::Identity;
-use plan::Random;
 use std::io::{Write as _, stderr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use stories::Proxy;
+use std::time::{Duration, Instant};
+use stories::{Proxy, Random, number, seed};
 
 /// So many clients at once.
 const CLIENTS: usize = 24;
@@ -40,8 +39,8 @@ struct Soak {
 
 #[test]
 fn every_answer_is_right_and_nothing_is_left_behind() {
-    let length = SECOND * from_environment("SOAK_SECONDS").map_or(10, |seconds| seconds as u32);
-    let seed = from_environment("SOAK_SEED").unwrap_or_else(seed_from_the_clock);
+    let length = SECOND * number("SOAK_SECONDS").map_or(10, |seconds| seconds as u32);
+    let seed = seed("SOAK_SEED");
     say(&format!("SOAK_SECONDS={} SOAK_SEED={seed}", length.as_secs()));
     let mut soak = Soak::start(seed);
     let descriptors = soak.proxy.descriptors();
@@ -134,13 +133,4 @@ impl Soak {
 fn say(text: &str) {
     // Whether anyone reads it or not.
     let _ = writeln!(stderr(), "soak: {text}");
-}
-
-fn from_environment(name: &str) -> Option<u64> {
-    let value = std::env::var(name).ok()?;
-    Some(value.parse().unwrap_or_else(|_| panic!("{name}: expected a number, found {value:?}")))
-}
-
-fn seed_from_the_clock() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970").as_millis() as u64
 }

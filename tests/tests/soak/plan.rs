@@ -1,6 +1,7 @@
 //! What each request of the soak is, and what its upstream does on it.
 
 use std::sync::OnceLock;
+use stories::Random;
 
 /// One request.
 #[derive(Clone, Debug)]
@@ -191,30 +192,4 @@ pub(crate) fn content(id: u64, length: usize) -> Vec<u8> {
 pub(crate) fn digest(bytes: &[u8]) -> Vec<u8> {
     use sha2::{Digest as _, Sha256};
     Sha256::digest(bytes).to_vec()
-}
-
-/// Numbers that look random and follow from a seed (SplitMix64).
-#[derive(Debug)]
-pub(crate) struct Random(u64);
-
-impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    pub(crate) fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit
-    }
-
-    pub(crate) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[self.below(from.len() as u64) as usize]
-    }
 }

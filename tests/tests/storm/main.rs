@@ -1,0 +1,160 @@
+//! All that can go wrong with upstreams at once, from several clients: names without an address,
+//! refused connections, certificates that do not hold, answers that break off anywhere, plain, in TLS
+//! and over HTTP/2, bursts of 5xx, clients that leave while an upstream stalls. Meanwhile the
+//! credentials change and the services' clock is set.
+//!
+//! `STORM_SEED` repeats the requests of another run, in which only their timing differs.
+
+#![cfg(target_os = "linux")]
+
+mod client;
+mod plan;
+mod roads;
+mod services;
+
+use client::Client;
+use roads::Roads;
+use services::{Deed, Services, credentials, verify};
+use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+use stories::{Proxy, Random, Request, Upstream, seed, skip};
+
+/// So many clients at once.
+const CLIENTS: usize = 16;
+/// How many requests each of them sends, first to warm up and then in earnest.
+const REQUESTS: [usize; 2] = [20, 40];
+/// How much more memory the proxy may have at the end than after the warm-up, both times at rest.
+/// Its allocator does not give back everything at once.
+const MARGIN: u64 = 4 * 1024 * 1024;
+/// By how much the services' clock is ahead of the proxy's, in seconds, one after the other.
+const AHEAD: [i64; 5] = [3600, 0, -3600, 40 * 86_400, -86_400];
+const STEP: Duration = Duration::from_millis(1500);
+const BURST: Duration = Duration::from_millis(100);
+
+#[test]
+fn everything_at_once() {
+    let seed = seed("STORM_SEED");
+    let services = Services::new();
+    let shared = Arc::clone(&services);
+    let upstream = Upstream::start(move |seen: &Request| shared.answer(seen));
+    let roads = match Roads::to(&upstream) {
+        Ok(roads) => roads,
+        Err(error) => return skip(&format!("cannot listen on port 443: {error}")),
+    };
+    let proxy = Proxy::with_nothing()
+        .env("TASKCLUSTER_ROOT_URL", upstream.root_url())
+        .env("TASKCLUSTER_CLIENT_ID", "client-0")
+        .env("TASKCLUSTER_ACCESS_TOKEN", "token-0")
+        .env("SSL_CERT_FILE", roads.roots())
+        .args(roads.hosts().iter().flat_map(|host| ["--allow-host", host]))
+        .args(["--retry-budget", "0.6", "--connect-timeout", "5"])
+        .args(["--credentials-drain", "0.05", "--upstream-idle-timeout", "0.5"])
+        .start();
+    let start = Instant::now();
+    let descriptors = proxy.descriptors();
+    let random = &mut Random::new(seed);
+    let tally = Mutex::new(BTreeMap::new());
+    let mut memory = Vec::new();
+    for requests in REQUESTS {
+        let over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let clients: Vec<_> = (0..CLIENTS)
+                .map(|first| {
+                    let client = Client {
+                        proxy: proxy.address(),
+                        services: &services,
+                        roads: &roads,
+                        random: Random::new(random.next()),
+                        tally: &tally,
+                    };
+                    scope.spawn(move || client.run(first..first + requests))
+                })
+                .collect();
+            scope.spawn(|| make_weather(&services, &over));
+            scope.spawn(|| change_credentials(&proxy, &over));
+            let ended: Vec<_> = clients.into_iter().map(|client| client.join()).collect();
+            over.store(true, Ordering::Relaxed);
+            assert!(ended.iter().all(Result::is_ok), "STORM_SEED={seed}: a client failed");
+        });
+        proxy.wait_for_descriptors(descriptors);
+        memory.push(proxy.memory());
+    }
+    let tally = tally.into_inner().unwrap();
+    let attempts = services.all_attempts();
+    let stale = attempts.iter().filter(|attempt| attempt.deed == Deed::Stale).count();
+    println!(
+        "storm: STORM_SEED={seed}: {} attempts, {stale} of them with a wrong clock; {tally:?}; \
+         {memory:?} bytes; {:.1?}",
+        attempts.len(),
+        start.elapsed()
+    );
+    for what in EXPECTED {
+        assert!(tally.contains_key(what), "STORM_SEED={seed}: none was {what}");
+    }
+    // What succeeds in the end is passed on, unless the end comes too late.
+    let given_up = tally.get("given up").copied().unwrap_or_default();
+    assert!(given_up * 10 < tally["whole"], "STORM_SEED={seed}: {given_up} given up");
+    assert!(stale > 0, "STORM_SEED={seed}: no request noticed that the clock was set");
+    assert!(memory[1] <= memory[0] + MARGIN, "STORM_SEED={seed}: {memory:?}");
+    check_signatures(&upstream.requests());
+    proxy.signal("TERM");
+    assert!(proxy.wait().status.success());
+}
+
+/// What becomes of some requests, whatever the seed.
+const EXPECTED: [&str; 9] = [
+    "whole",
+    "cut",
+    "broken",
+    "left by their clients",
+    "refused",
+    "no such name",
+    "certificate expired",
+    "certificate of another",
+    "certificate of nobody",
+];
+
+/// Bursts of 503, and a clock that is set.
+fn make_weather(services: &Services, over: &AtomicBool) {
+    for ahead in AHEAD.iter().cycle() {
+        services.set_ahead(*ahead);
+        services.set_burst(true);
+        thread::sleep(BURST);
+        services.set_burst(false);
+        thread::sleep(STEP - BURST);
+        if over.load(Ordering::Relaxed) {
+            return;
+        }
+    }
+}
+
+fn change_credentials(proxy: &Proxy, over: &AtomicBool) {
+    for number in 1.. {
+        let response = proxy.call("PUT", "/credentials", credentials(number));
+        assert_eq!(response.status(), 200, "{}", response.text());
+        thread::sleep(BURST / 2);
+        if over.load(Ordering::Relaxed) {
+            return;
+        }
+    }
+}
+
+/// Each attempt is signed with one whole set of credentials and a nonce of its own; to hosts, whose
+/// clocks nobody has asked for, with this machine's time.
+fn check_signatures(requests: &[Request]) {
+    let mut nonces = HashSet::new();
+    for seen in requests {
+        let claim = verify(seen);
+        assert!(nonces.insert(claim.nonce), "{seen:?}");
+        if !seen.target().starts_with("/api/") {
+            assert!(claim.ts.abs_diff(services::now()) < 300, "{seen:?}");
+        }
+        let plan = plan::Plan::of(seen.target().rsplit('/').next().unwrap().parse().unwrap());
+        if seen.complete && plan.put {
+            assert_eq!(seen.body, plan.content().as_bytes());
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! What each request of the storm is, and what becomes of it on its way. All of it follows from the
+//! number that stands in its target, which no other request has.
+
+use stories::Random;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) id: u64,
+    pub(crate) road: Road,
+    /// What goes wrong at one attempt after the other, before one that succeeds.
+    pub(crate) faults: Vec<Fault>,
+    /// Whether the answer comes in chunks.
+    pub(crate) chunked: bool,
+    /// A PUT with [`content`](Self::content) rather than a GET.
+    pub(crate) put: bool,
+    /// The client does not wait for an answer, and there is none.
+    pub(crate) leaves: bool,
+}
+
+/// Whom a request goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Road {
+    /// A service, at the root URL, which is plain http.
+    Service,
+    /// A host, over TLS.
+    Tls,
+    /// The same with HTTP/2.
+    Http2,
+    /// A host whose name has no address.
+    Nameless,
+    /// A host that refuses connections.
+    Closed,
+    /// A host whose certificate has expired.
+    Expired,
+    /// A host whose certificate is for another one.
+    WrongName,
+    /// A host whose certificate is from someone whom nobody trusts.
+    UnknownIssuer,
+}
+
+/// What an upstream does wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Sends so many bytes of its answer and resets the connection.
+    Reset(usize),
+    /// Sends so many bytes of its answer and closes the connection.
+    Close(usize),
+    Status(u16),
+}
+
+/// In this order, again and again, so that none is left out.
+const ROADS: [Road; 20] = [
+    Road::Service,
+    Road::Tls,
+    Road::Expired,
+    Road::Service,
+    Road::Http2,
+    Road::Service,
+    Road::Tls,
+    Road::WrongName,
+    Road::Service,
+    Road::Closed,
+    Road::Service,
+    Road::Http2,
+    Road::Service,
+    Road::UnknownIssuer,
+    Road::Tls,
+    Road::Service,
+    Road::Service,
+    Road::Nameless,
+    Road::Service,
+    Road::Tls,
+];
+
+impl Plan {
+    /// The one with this number, whose lowest bits say where in the order of roads it stands.
+    pub(crate) fn of(id: u64) -> Self {
+        let random = &mut Random::new(id);
+        let mut plan = Self {
+            id,
+            road: ROADS[(id % ROADS.len() as u64) as usize],
+            faults: Vec::new(),
+            chunked: random.below(2) == 0,
+            put: random.below(3) == 0,
+            leaves: false,
+        };
+        if plan.road.leads_somewhere() {
+            // Mostly none. One that stays is more than the proxy puts up with.
+            plan.faults = match random.below(20) {
+                0..12 => Vec::new(),
+                12..16 => vec![plan.fault(random)],
+                16..18 => vec![plan.fault(random), plan.fault(random)],
+                _ => vec![plan.fault(random); 9],
+            };
+            plan.leaves = random.below(16) == 0;
+        }
+        plan
+    }
+
+    /// Any byte may be the first that does not come, of the head as often as of all.
+    fn fault(&self, random: &mut Random) -> Fault {
+        let within = random.pick(&[self.head("").len(), self.answer("").len()]) as u64;
+        let at = random.below(within) as usize;
+        match random.below(3) {
+            0 => Fault::Reset(at),
+            1 => Fault::Close(at),
+            _ => Fault::Status(random.pick(&[500, 502, 503, 504])),
+        }
+    }
+
+    /// The next number of a request, for the place in the order of roads.
+    pub(crate) fn id(random: &mut Random, place: usize) -> u64 {
+        let count = ROADS.len() as u64;
+        random.next() / count / 2 * count + place as u64 % count
+    }
+
+    /// What goes both ways.
+    pub(crate) fn content(&self) -> String {
+        format!("{:016x}.", self.id).repeat(1 + (self.id >> 8) as usize % 200)
+    }
+
+    /// All of an answer as it should be, with these lines in its head.
+    pub(crate) fn answer(&self, lines: &str) -> Vec<u8> {
+        let content = self.content();
+        let head = self.head(lines);
+        match self.chunked {
+            false => head + &content,
+            true => {
+                let (one, two) = content.split_at(content.len() / 3);
+                let chunk = |text: &str| format!("{:x}\r\n{text}\r\n", text.len());
+                head + &chunk(one) + &chunk(two) + "0\r\n\r\n"
+            }
+        }
+        .into_bytes()
+    }
+
+    /// The head of it.
+    pub(crate) fn head(&self, lines: &str) -> String {
+        let framing = match self.chunked {
+            false => format!("Content-Length: {}", self.content().len()),
+            true => "Transfer-Encoding: chunked".to_owned(),
+        };
+        format!("HTTP/1.1 200 OK\r\n{lines}{framing}\r\n\r\n")
+    }
+}
+
+impl Road {
+    /// Whether there are answers at its end.
+    pub(crate) fn leads_somewhere(self) -> bool {
+        matches!(self, Self::Service | Self::Tls | Self::Http2)
+    }
+}

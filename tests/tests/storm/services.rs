@@ -1,0 +1,143 @@
+//! The upstreams of the storm: they do what the plans say, and what the weather makes of it.
+
+use crate::plan::{Fault, Plan, Road};
+use serde_json::json;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+use stories::hawk::Claim;
+use stories::{Answer, Request};
+
+/// What all upstreams share.
+#[derive(Debug)]
+pub(crate) struct Services {
+    weather: Mutex<Weather>,
+    attempts: Mutex<HashMap<u64, Vec<Attempt>>>,
+}
+
+#[derive(Debug)]
+struct Weather {
+    /// All answer 503.
+    burst: bool,
+    /// By how many seconds the services' clock is ahead of the proxy's.
+    ahead: i64,
+    stepped: Instant,
+}
+
+/// A request that arrived, and what it got.
+#[derive(Clone, Debug)]
+pub(crate) struct Attempt {
+    pub(crate) deed: Deed,
+    pub(crate) client_id: String,
+    /// When the services' clock was set the last time before it.
+    pub(crate) since_step: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Deed {
+    Served,
+    Failed(Fault),
+    /// 401: its signature tells another time than the services' clock.
+    Stale,
+    Stalled,
+}
+
+/// Services allow so many seconds (Hawk leaves it to them; Taskcluster's have 15 minutes).
+const MAX_SKEW: u64 = 15 * 60;
+
+impl Services {
+    pub(crate) fn new() -> Arc<Self> {
+        let weather = Weather { burst: false, ahead: 0, stepped: Instant::now() };
+        Arc::new(Self { weather: Mutex::new(weather), attempts: Mutex::default() })
+    }
+
+    pub(crate) fn set_burst(&self, burst: bool) {
+        self.weather.lock().unwrap().burst = burst;
+    }
+
+    /// The clock jumps.
+    pub(crate) fn set_ahead(&self, ahead: i64) {
+        let mut weather = self.weather.lock().unwrap();
+        (weather.ahead, weather.stepped) = (ahead, Instant::now());
+    }
+
+    /// What there were of this request so far.
+    pub(crate) fn attempts(&self, id: u64) -> Vec<Attempt> {
+        self.attempts.lock().unwrap().get(&id).cloned().unwrap_or_default()
+    }
+
+    /// What there were of all.
+    pub(crate) fn all_attempts(&self) -> Vec<Attempt> {
+        self.attempts.lock().unwrap().values().flatten().cloned().collect()
+    }
+
+    /// The answer to a request, whose signature is verified when the storm is over.
+    pub(crate) fn answer(&self, seen: &Request) -> Answer {
+        let id = seen.target().rsplit('/').next().and_then(|id| id.parse().ok());
+        let plan = Plan::of(id.expect("the target ends in a number"));
+        let claim = Claim::of(seen);
+        let weather = self.weather.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = now().saturating_add_signed(weather.ahead);
+        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        let attempts = attempts.entry(plan.id).or_default();
+        let planned = |attempt: &&Attempt| matches!(attempt.deed, Deed::Failed(_));
+        let failed = attempts.iter().filter(planned).count();
+        let deed = match plan.faults.get(failed) {
+            _ if plan.leaves => Deed::Stalled,
+            _ if plan.road == Road::Service && claim.ts.abs_diff(now) > MAX_SKEW => Deed::Stale,
+            _ if weather.burst => Deed::Failed(Fault::Status(503)),
+            Some(fault) => Deed::Failed(*fault),
+            None => Deed::Served,
+        };
+        let since_step = weather.stepped.elapsed();
+        attempts.push(Attempt { deed, client_id: claim.id, since_step });
+        let date = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(now));
+        let status = |status, body| Answer::new(status, &[("Date", date.as_str())], body);
+        let bytes = plan.answer(&format!("Date: {date}\r\n"));
+        match deed {
+            Deed::Served => Answer::bytes(bytes),
+            Deed::Stalled => Answer::nothing().then_stall(),
+            Deed::Stale => status(401, "stale"),
+            Deed::Failed(Fault::Status(code)) => status(code, "busy"),
+            Deed::Failed(Fault::Reset(at)) => Answer::bytes(&bytes[..at]).then_reset(),
+            Deed::Failed(Fault::Close(at)) => Answer::bytes(&bytes[..at]).then_close(),
+        }
+    }
+}
+
+/// The set of credentials with this number, as `PUT /credentials` takes it. Every other one is
+/// temporary.
+pub(crate) fn credentials(number: usize) -> String {
+    let certificate =
+        (number % 2 == 1).then(|| stories::certificate(&[&scope(number)]).to_string());
+    json!({
+        "clientId": format!("client-{number}"),
+        "accessToken": format!("token-{number}"),
+        "certificate": certificate,
+    })
+    .to_string()
+}
+
+/// Fails unless the request is signed with one of them, as a whole.
+pub(crate) fn verify(seen: &Request) -> Claim {
+    let claim =
+        if seen.target().starts_with("/api/") { Claim::of(seen) } else { Claim::of_tls(seen) };
+    let number: usize = claim.id["client-".len()..].parse().expect("clients have numbers");
+    let claim = claim.assert_signed_with(&format!("token-{number}"));
+    let certificate = claim.ext()["certificate"].clone();
+    match number % 2 {
+        0 => assert!(certificate.is_null(), "{certificate}"),
+        _ => assert_eq!(certificate["scopes"], json!([scope(number)])),
+    }
+    claim
+}
+
+fn scope(number: usize) -> String {
+    format!("only:{number}")
+}
+
+/// In seconds since 1970.
+pub(crate) fn now() -> u64 {
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since_epoch.expect("it is after 1970").as_secs()
+}
