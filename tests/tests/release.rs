@@ -1,0 +1,161 @@
+//! release/release in a repository of its own: what it refuses, and what it commits and tags.
+
+#![cfg(target_os = "linux")]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use stories::Folder;
+
+#[test]
+fn what_cannot_be_released_is_refused_before_anything_changes() {
+    let tree = Tree::new();
+    let usage = "usage: release/release [--no-test] <version>";
+    for (arguments, expected) in [
+        (&[][..], usage),
+        (&["--no-tests", "9.0.0"], usage),
+        (&["--help"], usage),
+        (&["9.0"], "expected a version such as 1.2.3 or 1.2.3-rc.1, found 9.0"),
+        (&["9.0.0+build"], "found 9.0.0+build"),
+        (&["09.0.0"], "found 09.0.0"),
+        (&["9.0.0-rc.01"], "found 9.0.0-rc.01"),
+        (&["0.0.1"], "expected a version after"),
+    ] {
+        tree.refuses(arguments, expected);
+    }
+    tree.git(&["tag", "v9.0.0"]);
+    tree.refuses(&["v9.0.0"], "the tag v9.0.0 is there already");
+    // There is a release now: the version of the tree is taken.
+    tree.refuses(&[env!("CARGO_PKG_VERSION")], "expected a version after");
+
+    tree.git(&["config", "user.useConfigOnly", "true"]);
+    tree.git(&["config", "--unset", "user.email"]);
+    tree.refuses(&["9.0.1"], "git does not know who commits");
+    tree.git(&["config", "user.email", "somebody@example.com"]);
+
+    tree.put("new-file", "");
+    tree.refuses(&["9.0.1"], "the tree has changes: commit or stash them first");
+    tree.put("CHANGELOG.md", "# Changelog\n\n## Unreleased\n\n## 0.0.1\n\n- Something.\n");
+    tree.commit();
+    tree.refuses(&["9.0.1"], "CHANGELOG.md tells nothing under \"## Unreleased\"");
+}
+
+#[test]
+fn a_release_is_a_commit_with_its_version_everywhere_a_tag_and_a_build_of_it() {
+    let tree = Tree::new();
+    let before = env!("CARGO_PKG_VERSION");
+    tree.puts_a_build_in_place("git describe");
+    let output = tree.release(&["--no-test", "v9.8.7-rc.1"]);
+    assert!(output.status.success(), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("\nv9.8.7-rc.1\nv9.8.7-rc.1 is committed, tagged"), "{said}");
+
+    assert_eq!(tree.git(&["status", "--porcelain"]), "");
+    assert_eq!(tree.git(&["log", "-1", "--format=%s"]), "Release 9.8.7-rc.1\n");
+    assert_eq!(tree.git(&["cat-file", "-t", "v9.8.7-rc.1"]), "tag\n");
+    let changes = tree.git(&["diff", "--text", "HEAD~"]);
+    let is_version = |line: &&str| line.starts_with('-') && line.contains(before);
+    let gone = changes.lines().filter(is_version).count();
+    let come = changes.lines().filter(|line| line.starts_with('+') && line.contains("9.8.7-rc.1"));
+    // One more: the heading of the changelog.
+    assert_eq!(come.count(), gone + 1, "{changes}");
+    let log = fs::read_to_string(tree.path().join("CHANGELOG.md")).unwrap();
+    assert!(log.contains("\n## Unreleased\n\n## 9.8.7-rc.1 - 20"), "{log}");
+
+    // All that knows the version and is not told is found by asking cargo and npm.
+    let cargo = ["metadata", "--locked", "--offline", "--no-deps", "--format-version=1"];
+    let metadata = tree.run(Command::new("cargo").args(cargo));
+    assert!(metadata.status.success(), "{metadata:?}");
+    let packages: serde_json::Value = serde_json::from_slice(&metadata.stdout).unwrap();
+    let packages = packages["packages"].as_array().unwrap();
+    assert!(packages.iter().all(|package| package["version"] == "9.8.7-rc.1"), "{packages:?}");
+    for lock in ["Cargo.lock", "fuzz/Cargo.lock"] {
+        let lock = fs::read_to_string(tree.path().join(lock)).unwrap();
+        assert!(lock.contains("name = \"taskcluster-proxy\"\nversion = \"9.8.7-rc.1\""));
+    }
+}
+
+#[test]
+fn a_build_that_fails_is_said_to_have_left_commit_and_tag() {
+    let tree = Tree::new();
+    tree.puts_a_build_in_place("exit 7");
+    let output = tree.release(&["--no-test", "9.0.0"]);
+    assert!(!output.status.success(), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.ends_with(
+            "v9.0.0 is committed and tagged, but not built: release/build tries again\n"
+        )
+    );
+    assert_eq!(tree.git(&["describe"]), "v9.0.0\n");
+}
+
+/// A repository of its own with one commit: this one's files as they are now.
+struct Tree(Folder);
+
+impl Tree {
+    fn new() -> Self {
+        let tree = Self(Folder::new());
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+        let files = "git ls-files -z --cached --others --exclude-standard";
+        let copy = format!("{files} | xargs --null cp --parents --target-directory \"$1\"");
+        let mut shell = Command::new("bash");
+        shell.args(["-c", &copy, "bash"]).arg(tree.path()).current_dir(root);
+        assert!(shell.status().unwrap().success());
+        tree.git(&["init", "--quiet"]);
+        tree.git(&["config", "user.name", "Somebody"]);
+        tree.git(&["config", "user.email", "somebody@example.com"]);
+        tree.put("CHANGELOG.md", "# Changelog\n\n## Unreleased\n\n- All of it.\n");
+        tree.commit();
+        tree
+    }
+
+    fn path(&self) -> std::path::PathBuf {
+        self.0.path("")
+    }
+
+    fn put(&self, name: &str, contents: &str) {
+        fs::write(self.path().join(name), contents).unwrap();
+    }
+
+    fn commit(&self) {
+        self.git(&["add", "--all"]);
+        self.git(&["commit", "--quiet", "--message", "As it is"]);
+    }
+
+    /// The real one takes minutes and a network, and `release/reproduce` tries it.
+    fn puts_a_build_in_place(&self, command: &str) {
+        self.put("release/build", &format!("#!/bin/sh\n{command}\n"));
+        self.commit();
+    }
+
+    fn release(&self, arguments: &[&str]) -> Output {
+        self.run(Command::new(self.path().join("release/release")).args(arguments))
+    }
+
+    fn refuses(&self, arguments: &[&str], expected: &str) {
+        let before = self.git(&["status", "--porcelain"]);
+        let output = self.release(arguments);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {output:?}");
+        let last = said.lines().last().unwrap_or_default();
+        assert!(last.starts_with("release/release: ") && last.contains(expected), "{said}");
+        assert_eq!(self.git(&["status", "--porcelain"]), before, "{arguments:?}");
+    }
+
+    fn git(&self, arguments: &[&str]) -> String {
+        let output = self.run(Command::new("git").args(arguments));
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn run(&self, command: &mut Command) -> Output {
+        // What the machine says of who commits, and of hooks, is not of interest.
+        let clean = command.current_dir(self.path()).stdin(Stdio::null());
+        let nothing = Path::new("/dev/null");
+        let clean = clean.env("GIT_CONFIG_GLOBAL", nothing).env("GIT_CONFIG_SYSTEM", nothing);
+        let names = ["GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL", "EMAIL"];
+        let clean = names.into_iter().fold(clean, |command, name| command.env_remove(name));
+        clean.output().expect("bash, git and cargo are there")
+    }
+}
