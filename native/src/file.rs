@@ -40,9 +40,9 @@ pub fn read_all(from: impl io::Read) -> io::Result<Zeroizing<Vec<u8>>> {
     Ok(contents)
 }
 
-/// Warns of a file with secrets in it that others than its owner can get at.
+/// Warns of a file with secrets in it that others than this process's user can get at.
 pub fn warn_if_exposed(option: &str, path: &Path) {
-    if let Some(mode) = mode(path).filter(|mode| mode & OTHERS != 0) {
+    if let Some(mode) = exposed_mode(path) {
         let path = path.display();
         tracing::warn!(
             "{option} {path:?}: others than its owner can get at it (mode {mode:04o}): chmod 600"
@@ -115,18 +115,26 @@ fn identity(_: &Metadata) -> Option<(u64, u64)> {
 }
 
 #[cfg(unix)]
-fn mode(path: &Path) -> Option<u32> {
-    use std::os::unix::fs::PermissionsExt as _;
-    Some(path.metadata().ok()?.permissions().mode() & 0o7777)
+fn exposed_mode(path: &Path) -> Option<u32> {
+    use std::os::unix::fs::MetadataExt as _;
+    let metadata = path.metadata().ok()?;
+    let is_own = metadata.uid() == nix::unistd::geteuid().as_raw();
+    let mode = metadata.mode() & 0o7777;
+    is_exposed(mode, is_own).then_some(mode)
 }
 
 #[cfg(not(unix))]
-fn mode(_: &Path) -> Option<u32> {
+fn exposed_mode(_: &Path) -> Option<u32> {
     None
 }
 
-/// The bits for everyone but the owner.
-const OTHERS: u32 = 0o077;
+/// What is another user's can only be read by way of its group, or of an access control list, whose
+/// rights stand in the group's place: so systemd (`LoadCredential=`) and Kubernetes (`fsGroup`) hand
+/// secrets over.
+#[cfg(unix)]
+fn is_exposed(mode: u32, is_own: bool) -> bool {
+    mode & if is_own { 0o077 } else { 0o007 } != 0
+}
 
 #[cfg(test)]
 mod tests {
@@ -137,6 +145,25 @@ mod tests {
         assert_eq!(read_all(io::repeat(1).take(MAX_FILE as u64)).unwrap().len(), MAX_FILE);
         let error = read_all(io::repeat(1)).unwrap_err();
         assert_eq!(error.to_string(), "expected at most 1048576 bytes, found more");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_another_user_hands_over_may_be_read_by_its_group() {
+        for (mode, own, anothers) in [
+            (0o400, false, false),
+            (0o600, false, false),
+            (0o440, true, false),
+            (0o640, true, false),
+            (0o444, true, true),
+            (0o602, true, true),
+        ] {
+            assert_eq!(
+                (is_exposed(mode, true), is_exposed(mode, false)),
+                (own, anothers),
+                "{mode:o}"
+            );
+        }
     }
 
     #[tokio::test(start_paused = true)]
