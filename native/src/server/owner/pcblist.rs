@@ -1,6 +1,7 @@
 //! macOS' table of all TCP sockets: `struct xinpcb_n` and `xsocket_n` of its netinet/in_pcb.h and
-//! sys/socketvar.h, which are packed to 4 bytes. Not run on macOS yet: its layouts are tested here,
-//! and that it compiles.
+//! sys/socketvar.h, which are packed to 4 bytes, as in_pcblist.c and ntstat.c write them (read at
+//! commits 0f4c859e951f and 1031c584a5e3 of apple-oss-distributions/xnu). Not run on macOS yet: its
+//! layouts are tested here, and that it compiles.
 
 use super::{Owner, UserId, same_end};
 use std::net::{IpAddr, SocketAddr};
@@ -19,8 +20,7 @@ pub(super) fn find(table: &[u8], peer: SocketAddr, local: SocketAddr) -> Owner {
             }
             // Follows the end points that it is about.
             XSO_SOCKET if is_the_peers => {
-                let found =
-                    word(record, 64).map_or(Owner::Gone, |uid| Owner::User(UserId::Uid(uid)));
+                let found = read_socket(record);
                 owner = match owner {
                     Some(other) if other != found => Some(Owner::Gone),
                     _ => Some(found),
@@ -44,6 +44,15 @@ fn records(table: &[u8]) -> impl Iterator<Item = (u32, &[u8])> {
         at += length.next_multiple_of(8);
         Some((word(record, 4)?, record))
     })
+}
+
+/// Without a socket of the kernel's own the uid is 0 whosever the connection is: its socket is gone,
+/// or its process does TCP by itself (sotoxsocket_n, nstat_userland_to_xsocket_n).
+fn read_socket(record: &[u8]) -> Owner {
+    match (record.get(8..16), word(record, 64)) {
+        (Some(handle), Some(uid)) if handle != [0; 8] => Owner::User(UserId::Uid(uid)),
+        _ => Owner::Gone,
+    }
 }
 
 fn ends(record: &[u8]) -> Option<(SocketAddr, SocketAddr)> {
@@ -106,8 +115,12 @@ mod tests {
         }
     }
 
-    /// A socket as the kernel lists it: six records.
     fn socket(source: &str, target: &str, uid: u32) -> Vec<u8> {
+        listed(source, target, &[(8, &[7; 8]), (64, &uid.to_ne_bytes())])
+    }
+
+    /// A connection as the kernel lists it: six records.
+    fn listed(source: &str, target: &str, socket: &[(usize, &[u8])]) -> Vec<u8> {
         let (source, target): (SocketAddr, SocketAddr) =
             (source.parse().unwrap(), target.parse().unwrap());
         let ((flag, source_ip), (_, target_ip)) = (padded(source.ip()), padded(target.ip()));
@@ -123,7 +136,7 @@ mod tests {
                     (64, &source_ip),
                 ],
             ),
-            record(104, XSO_SOCKET, &[(64, &uid.to_ne_bytes())]),
+            record(104, XSO_SOCKET, socket),
             record(32, 0x002, &[]),
             record(32, 0x004, &[]),
             record(132, 0x008, &[]),
@@ -166,6 +179,19 @@ mod tests {
         ] {
             assert_eq!(found(&table(), peer, local), expected, "{peer} {local}");
         }
+    }
+
+    #[test]
+    fn what_has_no_socket_is_not_roots() {
+        let (peer, local) = ("127.0.0.1:1", "127.0.0.1:2");
+        // One that is gone; one of a process that does TCP by itself, whose number is told instead.
+        let userland: [(usize, &[u8]); 3] = [(36, &[6]), (68, &[77]), (72, &[77])];
+        for socket in [[].as_slice(), &userland] {
+            let table = [generation(), listed(peer, local, socket), generation()].concat();
+            assert_eq!(found(&table, peer, local), Owner::Gone, "{socket:?}");
+        }
+        let table = [generation(), socket(peer, local, 0), generation()].concat();
+        assert_eq!(found(&table, peer, local), Owner::User(UserId::Uid(0)));
     }
 
     #[test]
