@@ -1,5 +1,5 @@
-//! What has to be asked of Windows by its own functions, and all unsafe code that takes. Not run on
-//! Windows yet: that it compiles is all that is known.
+//! What has to be asked of Windows by its own functions, and all unsafe code that takes. Run under
+//! wine, and not on Windows yet.
 
 #![expect(unsafe_code, reason = "functions of C; safe crates for them bring far more along")]
 

@@ -1,5 +1,6 @@
-//! FreeBSD's answer about one connection (tcp_getcred of its sys/netinet/tcp_subr.c). Not run on
-//! FreeBSD yet: its layouts are tested here, and that it compiles.
+//! FreeBSD's answer about one connection: tcp_getcred of its sys/netinet/tcp_subr.c, and `struct
+//! xucred` of sys/ucred.h (as of commit 00036dad647f of freebsd/freebsd-src). Not run on FreeBSD yet:
+//! its layouts are tested here, and that it compiles.
 
 use super::{Owner, UserId};
 use std::ffi::CStr;

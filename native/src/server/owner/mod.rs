@@ -1,6 +1,8 @@
 //! Whose a connection is: asked of the system anew for each, as ports are reused.
 
 // What reads the answers of other systems is tested on all.
+#[cfg(test)]
+mod captured;
 #[cfg(target_os = "freebsd")]
 mod freebsd;
 #[cfg(any(target_os = "freebsd", test))]

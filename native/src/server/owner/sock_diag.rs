@@ -137,6 +137,7 @@ const CONNECTED: [u8; 6] = [1, 4, 5, 8, 9, 11];
 
 #[cfg(test)]
 mod tests {
+    use super::super::captured::{bytes, captured, ends};
     use super::*;
 
     /// What the kernel says of an established connection from 127.0.0.1:4660 to 127.0.0.1:80.
@@ -222,6 +223,23 @@ mod tests {
         }
         for length in 0..20 {
             assert!(told(&error(ENOENT)[..length]).is_err(), "{length} bytes");
+        }
+    }
+
+    /// What a kernel said: fixtures/README.md.
+    #[test]
+    #[cfg(target_endian = "little")]
+    fn captured_answers() {
+        let answers = captured(include_str!("../../../../fixtures/sock-diag.json"));
+        for case in answers.as_array().unwrap() {
+            let expected = match &case["owner"] {
+                owner if owner == "gone" => Owner::Gone,
+                owner if owner == "not visible" => Owner::NotVisible,
+                owner => Owner::User(UserId::Uid(owner.as_u64().unwrap() as u32)),
+            };
+            let (peer, local) = ends(case);
+            let found = read(&bytes(&case["answer"]), peer, local).unwrap();
+            assert_eq!(found, expected, "{}", case["note"]);
         }
     }
 }

@@ -36,3 +36,24 @@ fn process_of(peer: SocketAddr, local: SocketAddr) -> io::Result<Option<u32>> {
     let [ipv4, ipv6] = tcp_tables()?;
     Ok(tcp_table::find(&ipv4, &ipv6, peer, local))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::windows_api::current_user;
+    use std::net::{TcpListener, TcpStream};
+
+    /// IPv4 alone: wine does not tell which processes have IPv6 sockets.
+    #[test]
+    fn finds_who_this_is() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let local = listener.local_addr().unwrap();
+        let stream = TcpStream::connect(local).unwrap();
+        let peer = stream.local_addr().unwrap();
+        assert_eq!(find(peer, local).unwrap(), Owner::User(current_user().unwrap()));
+        let other = SocketAddr::new(peer.ip(), 1);
+        assert_eq!(find(other, local).unwrap(), Owner::NotVisible);
+        drop(stream);
+        assert_eq!(find(peer, local).unwrap(), Owner::Gone);
+    }
+}
