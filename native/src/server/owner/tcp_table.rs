@@ -1,6 +1,5 @@
 //! Windows' tables of all TCP sockets and the processes that have them: `MIB_TCPTABLE_OWNER_PID` and
-//! `MIB_TCP6TABLE_OWNER_PID`. Run under wine, which tells no processes of IPv6 sockets, and not on
-//! Windows yet.
+//! `MIB_TCP6TABLE_OWNER_PID`. Run under wine, and not on Windows yet.
 
 use super::same_end;
 use std::net::{IpAddr, SocketAddr};

@@ -41,14 +41,16 @@ fn process_of(peer: SocketAddr, local: SocketAddr) -> io::Result<Option<u32>> {
 mod tests {
     use super::*;
     use crate::server::windows_api::current_user;
+    use std::io::Write as _;
     use std::net::{TcpListener, TcpStream};
 
-    /// IPv4 alone: wine does not tell which processes have IPv6 sockets.
+    /// IPv4 alone, and after something was sent: of others wine does not tell whose they are.
     #[test]
     fn finds_who_this_is() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let local = listener.local_addr().unwrap();
-        let stream = TcpStream::connect(local).unwrap();
+        let mut stream = TcpStream::connect(local).unwrap();
+        stream.write_all(b"x").unwrap();
         let peer = stream.local_addr().unwrap();
         assert_eq!(find(peer, local).unwrap(), Owner::User(current_user().unwrap()));
         let other = SocketAddr::new(peer.ip(), 1);
