@@ -1,26 +1,32 @@
 //! Calls of the proxy's own to the services of a deployment.
 
 use crate::cli::printable;
-use crate::http1::{BodyError, Fields, Framing};
-use crate::upstream::{Body, Caller, Origin, Outgoing, ReplayBudget, SendError, Target, Upstream};
-use http::{Method, StatusCode};
+use crate::outbound::{
+    Origin, Outbound, OutboundRequest, ReplayBudget, RequestBody, ResponseBodyError, SendError,
+    Target,
+};
+use bytes::Bytes;
+use http::uri::{InvalidUri, PathAndQuery};
+use http::{HeaderMap, Method, StatusCode};
+use http_body_util::{BodyExt as _, Limited};
 use serde::Deserialize;
+use std::cell::Cell;
 use std::sync::Arc;
 use taskcluster_proxy_core::credentials::Signer;
 use taskcluster_proxy_core::proxy::{Form, RootUrl};
 
-/// What a service answered.
+/// What a service responded.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Response {
     /// The status.
     pub status: StatusCode,
     /// The header fields.
-    pub fields: Fields,
+    pub headers: HeaderMap,
     /// All of the body.
-    pub body: Vec<u8>,
+    pub body: Bytes,
 }
 
-/// Why there is no answer.
+/// Why there is no response.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallError {
@@ -28,11 +34,14 @@ pub enum CallError {
     #[error(transparent)]
     Send(#[from] SendError),
     /// Its body did not come to the end.
-    #[error("the answer was cut short: {0}")]
-    Cut(BodyError),
+    #[error(transparent)]
+    Truncated(#[from] ResponseBodyError),
     /// Its body is longer than anything that it should be.
-    #[error("the answer is longer than {0} bytes")]
+    #[error("the response is longer than {0} bytes")]
     TooLarge(usize),
+    /// The URL cannot be requested.
+    #[error("not a URL that can be requested: {0}")]
+    Uri(#[from] InvalidUri),
 }
 
 /// Gets `path`, which is percent-encoded and starts with `/api`; the same way as requests of tasks,
@@ -40,35 +49,34 @@ pub enum CallError {
 ///
 /// # Errors
 ///
-/// No answer comes, or not all of it, or more than that.
+/// No response comes, or not all of it, or more than that.
 pub async fn get(
-    upstream: &Upstream,
+    outbound: &Outbound,
     root_url: &RootUrl,
     path: &str,
     signer: Option<&Signer>,
     limit: usize,
-) -> Result<Answer, CallError> {
-    let target = Target {
-        origin: Arc::new(Origin::of_root_url(root_url)),
-        resource: [root_url.prefix(), path].concat(),
-        form: Form::Service,
-    };
-    let outgoing = Outgoing {
+) -> Result<Response, CallError> {
+    let origin = Arc::new(Origin::of_root_url(root_url)?);
+    let path_and_query = PathAndQuery::try_from([root_url.prefix(), path].concat())?;
+    let request = OutboundRequest {
         method: &Method::GET,
-        target: &target,
-        fields: &Fields::default(),
-        expects_continue: false,
+        target: &Target::new(origin, path_and_query, Form::Service),
+        headers: &HeaderMap::new(),
         accepts_trailers: false,
         signer,
     };
-    let mut nothing = Body::new(Framing::Empty, &Arc::new(ReplayBudget::new(0, 0)));
-    let (mut caller, mut attempts) = (Caller::Proxy, 0);
-    let exchanged = upstream.exchange(&outgoing, &mut nothing, &mut caller, &mut attempts);
-    let mut exchanged = exchanged.await?;
-    let status = StatusCode::from_u16(exchanged.answer.status).unwrap_or_default();
-    let fields = std::mem::take(&mut exchanged.answer.fields);
-    let body = exchanged.read(limit).await.map_err(CallError::Cut)?;
-    Ok(Answer { status, fields, body: body.ok_or(CallError::TooLarge(limit))? })
+    let nothing = RequestBody::empty(&Arc::new(ReplayBudget::new(0, 0)));
+    let response = outbound.send(&request, &nothing, &Cell::new(0)).await?;
+    let body = Limited::new(response.body, limit).collect().await.map_err(|error| {
+        match error.downcast::<ResponseBodyError>() {
+            Ok(error) => CallError::Truncated(*error),
+            // The limit is the one other error that there is.
+            Err(_) => CallError::TooLarge(limit),
+        }
+    })?;
+    let http::response::Parts { status, headers, .. } = response.head;
+    Ok(Response { status, headers, body: body.to_bytes() })
 }
 
 /// An error as the services shape it.

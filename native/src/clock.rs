@@ -1,6 +1,7 @@
 //! The one place that reads the time of day and makes nonces.
 
-use crate::http1::Fields;
+use http::HeaderMap;
+use http::header::DATE;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use taskcluster_proxy_core::Timestamp;
@@ -11,14 +12,9 @@ pub fn now() -> Timestamp {
     Timestamp::from_millis(since_epoch.as_millis().try_into().unwrap_or(u64::MAX))
 }
 
-/// The time of day as HTTP writes it (RFC 9110 section 5.6.7).
-pub fn http_date() -> String {
-    httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(now().secs()))
-}
-
-/// What the `Date` of an answer says.
-pub fn date_of(fields: &Fields) -> Option<Timestamp> {
-    let date = std::str::from_utf8(fields.get("date")?).ok()?;
+/// What the `Date` of a response says.
+pub fn date_of(headers: &HeaderMap) -> Option<Timestamp> {
+    let date = headers.get(DATE)?.to_str().ok()?;
     let since_epoch = httpdate::parse_http_date(date).ok()?.duration_since(UNIX_EPOCH).ok()?;
     Some(Timestamp::from_secs(since_epoch.as_secs()))
 }
@@ -44,35 +40,35 @@ impl ServiceClock {
 
     /// Takes over what a service said the time is when it refused a request that was signed at
     /// `signed_at`, if that is so far off that it may have refused it for that. `None` where it is not.
-    pub fn learn(&self, signed_at: Timestamp, date: Timestamp) -> Option<Lesson> {
+    pub fn correct(&self, signed_at: Timestamp, date: Timestamp) -> Option<SkewCorrection> {
         if signed_at.distance(date) <= TOLERANCE {
             return None;
         }
         let before = self.ahead.load(Ordering::Relaxed);
         if self.now().distance(date) <= TOLERANCE {
             // Learned by another request meanwhile, or this one took very long.
-            return Some(Lesson { before, after: before });
+            return Some(SkewCorrection { before, after: before });
         }
         let millis = |moment: Timestamp| i64::try_from(moment.millis()).unwrap_or(i64::MAX);
         let after = millis(date).saturating_sub(millis(now()));
         self.ahead.store(after, Ordering::Relaxed);
-        Some(Lesson { before, after })
+        Some(SkewCorrection { before, after })
     }
 
     /// It was not that. What other requests have learned since stays.
-    pub fn forget(&self, Lesson { before, after }: Lesson) {
+    pub fn undo(&self, SkewCorrection { before, after }: SkewCorrection) {
         let _ = self.ahead.compare_exchange(after, before, Ordering::Relaxed, Ordering::Relaxed);
     }
 }
 
 /// What was thought of the services' clock before, and after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lesson {
+pub struct SkewCorrection {
     before: i64,
     after: i64,
 }
 
-impl Lesson {
+impl SkewCorrection {
     /// Whether something else was thought before.
     pub fn is_new(self) -> bool {
         self.before != self.after
@@ -141,31 +137,31 @@ mod tests {
     #[test]
     fn the_services_clock_is_learned_and_forgotten() {
         let clock = ServiceClock::default();
-        assert_eq!(clock.learn(now(), now().plus(TOLERANCE / 2)), None);
+        assert_eq!(clock.correct(now(), now().plus(TOLERANCE / 2)), None);
         assert!(clock.now().distance(now()) < TOLERANCE / 2);
         let day = Duration::from_secs(86_400);
         for date in [now().plus(day), now().minus(day), now()] {
             let signed_at = clock.now();
-            let lesson = clock.learn(signed_at, date).unwrap();
-            assert!(lesson.is_new() && clock.now().distance(date) < TOLERANCE);
-            assert_eq!(clock.learn(clock.now(), date), None);
+            let correction = clock.correct(signed_at, date).unwrap();
+            assert!(correction.is_new() && clock.now().distance(date) < TOLERANCE);
+            assert_eq!(clock.correct(clock.now(), date), None);
             // Of one that was signed before, which is not to undo what it has not done.
-            let late = clock.learn(signed_at, date).unwrap();
+            let late = clock.correct(signed_at, date).unwrap();
             assert!(!late.is_new());
-            clock.forget(late);
+            clock.undo(late);
             assert!(clock.now().distance(date) < TOLERANCE);
-            clock.forget(lesson);
+            clock.undo(correction);
             assert!(clock.now().distance(date) > TOLERANCE);
-            clock.learn(signed_at, date);
+            clock.correct(signed_at, date);
         }
     }
 
     #[test]
     fn what_was_learned_since_is_not_forgotten() {
         let (clock, day) = (ServiceClock::default(), Duration::from_secs(86_400));
-        let first = clock.learn(clock.now(), now().plus(day)).unwrap();
-        clock.learn(clock.now(), now().minus(day)).unwrap();
-        clock.forget(first);
+        let first = clock.correct(clock.now(), now().plus(day)).unwrap();
+        clock.correct(clock.now(), now().minus(day)).unwrap();
+        clock.undo(first);
         assert!(clock.now().distance(now().minus(day)) < TOLERANCE);
     }
 

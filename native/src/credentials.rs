@@ -2,8 +2,8 @@
 //! for the requests in flight, but not for ever.
 
 use crate::count::Count;
-use crate::http1::Fields;
 use crate::version::{REVISION, VERSION};
+use http::{HeaderName, HeaderValue};
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,8 +17,8 @@ use tokio::sync::{RwLock, watch};
 pub struct Snapshot {
     /// Signs with them.
     pub signer: Signer,
-    /// What answers say of them.
-    pub reply_fields: Fields,
+    /// What responses say of them.
+    pub response_fields: Vec<(HeaderName, HeaderValue)>,
     /// Why a service may refuse them.
     pub terms: Terms,
     /// When the certificate expires; `None`: the credentials are permanent.
@@ -90,12 +90,13 @@ impl Store {
 
 impl Snapshot {
     fn new(credentials: &Credentials) -> Self {
-        let mut reply_fields = Fields::default();
         let headers = ReplyHeaders::new(VERSION, REVISION.unwrap_or("unknown"), credentials);
-        headers.fields().for_each(|(name, value)| reply_fields.push(name, value.as_bytes()));
+        let response_fields = headers.fields().filter_map(|(name, value)| {
+            Some((HeaderName::from_static(name), HeaderValue::from_str(value).ok()?))
+        });
         Self {
             signer: Signer::new(credentials),
-            reply_fields,
+            response_fields: response_fields.collect(),
             terms: Terms::new(credentials),
             expiry: credentials.certificate.as_ref().map(Certificate::expiry),
             in_flight: Count::default(),
@@ -167,8 +168,8 @@ mod tests {
         first.authorized_scopes = Some(vec![Scope::new("a:b").unwrap()]);
         let store = Store::new(&first, Duration::ZERO);
         store.replace(credentials("new")).await;
-        let fields = store.lease().await.reply_fields.clone();
-        assert_eq!(fields.get("x-taskcluster-authorized-scopes"), Some(&br#"["a:b"]"#[..]));
-        assert_eq!(fields.get("x-taskcluster-proxy-perm-clientid"), Some(&b"new"[..]));
+        let fields: http::HeaderMap = store.lease().await.response_fields.iter().cloned().collect();
+        assert_eq!(fields["x-taskcluster-authorized-scopes"], r#"["a:b"]"#);
+        assert_eq!(fields["x-taskcluster-proxy-perm-clientid"], "new");
     }
 }

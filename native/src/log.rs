@@ -1,8 +1,8 @@
 //! The log: lines on stderr.
 
 use crate::config::Config;
+use crate::inbound::Listeners;
 use crate::sandbox::Sandbox;
-use crate::server::Listeners;
 use crate::version::{REVISION, VERSION};
 use std::fmt;
 use std::io::{self, IsTerminal as _, Write as _};

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::sync::Arc;
 use taskcluster_proxy::admin::Status;
 use taskcluster_proxy::cli::{self, Command};
@@ -10,16 +11,17 @@ use taskcluster_proxy::config::Config;
 use taskcluster_proxy::credentials::Store;
 use taskcluster_proxy::deployment::Opened;
 use taskcluster_proxy::env::Process;
+use taskcluster_proxy::inbound::{
+    Admitter, CredentialsGuard, Drain, Inbound, Inherited, Listeners, Tls,
+};
 use taskcluster_proxy::metrics::Metrics;
 use taskcluster_proxy::notify::{self, State};
-use taskcluster_proxy::server::{
-    self, Admitter, CredentialsGuard, Drain, Inherited, Listeners, Tls,
-};
-use taskcluster_proxy::service::{Gates, Service};
+use taskcluster_proxy::outbound::{Origin, Outbound, ReplayBudget};
+use taskcluster_proxy::proxy::{AccessPolicy, CatchPanic, Proxy};
 use taskcluster_proxy::stop::{self, Started};
-use taskcluster_proxy::upstream::{Origin, ReplayBudget, Upstream};
 use taskcluster_proxy::{admin, check, exit, expiry, health, log, process, task};
 use taskcluster_proxy_core::proxy::HostPolicy;
+use tokio::runtime::LocalOptions;
 
 #[cfg(target_env = "musl")]
 #[global_allocator]
@@ -48,7 +50,8 @@ fn program() -> ExitCode {
     }
     let inherited = Inherited::take();
     // One thread: one proxy serves one task, and what it does is wait (docs/performance.md).
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = match runtime.enable_all().build_local(LocalOptions::default()) {
         Ok(runtime) => runtime,
         Err(error) => return exit::fail(&error),
     };
@@ -77,15 +80,16 @@ async fn start(
     let (limits, ids) = (config.limits, Nonces::new()?);
     let most_connections = process::room_for_connections(limits.max_connections);
     let Opened { sandbox, root_url, mut credentials, file } = config.deployment.open().await?;
-    let origin = Arc::new(Origin::of_root_url(&root_url));
+    let origin = Arc::new(Origin::of_root_url(&root_url)?);
     let hosts = Arc::new(HostPolicy::new(config.allowed_hosts, origin.bare_host()));
     let (metrics, drain) = (Arc::new(Metrics::default()), Arc::new(Drain::default()));
     let replay = Arc::new(ReplayBudget::new(limits.replay_each, limits.replay_all));
-    let upstream = Upstream::new(&limits, Arc::clone(&hosts), Arc::clone(&metrics))?;
+    let outbound = Outbound::new(&limits, Arc::clone(&hosts), Arc::clone(&metrics))?;
     let admitter = Admitter::new(&config.admission)?;
     let tls = config.tls.map(Tls::load).transpose()?;
     let guard = CredentialsGuard::new(config.credentials_from)?;
-    let gates = Gates { credentials: guard, hosts, reject_browsers: config.reject_browsers };
+    let policy =
+        AccessPolicy { credentials: guard, hosts, reject_browsers: config.reject_browsers };
 
     // It answers while all that follows is still on its way.
     let task_id = config.task_id.as_deref();
@@ -95,7 +99,7 @@ async fn start(
         tokio::spawn(admin::serve(admin::Listener::bind(address)?, Arc::clone(&status)));
     }
     credentials.authorized_scopes =
-        task::restriction(config.scopes, task_id, &upstream, &root_url).await?;
+        task::restriction(config.scopes, task_id, &outbound, &root_url).await?;
 
     let (listen, socket) = (config.listen.as_ref(), config.socket.as_ref());
     let listeners = Listeners::open(listen, socket, inherited, &config.admission).await?;
@@ -108,10 +112,26 @@ async fn start(
     tokio::spawn(expiry::warn(store.watch()));
     status.serves(listeners.local_addrs(), &store);
     notify::tell(State::Ready, &Process);
-    let drained = Arc::clone(&drain);
-    let service =
-        Service { root_url, origin, store, gates, upstream, replay, drain: drained, metrics, ids };
-    let service = Arc::new(service);
-    let serving = server::serve(listeners, tls, admitter, service, limits, most_connections);
+    let inbound = Inbound {
+        listeners,
+        tls,
+        admitter,
+        drain: Arc::clone(&drain),
+        metrics: Arc::clone(&metrics),
+        limits,
+        max_connections: most_connections,
+    };
+    let proxy = Proxy {
+        root_url,
+        origin,
+        store,
+        policy,
+        outbound,
+        replay,
+        drain: Arc::clone(&drain),
+        metrics,
+        ids,
+    };
+    let serving = inbound.serve(Rc::new(CatchPanic(proxy)));
     Ok(Started { serving, drain, patience: limits.drain_timeout, sandbox })
 }

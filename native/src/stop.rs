@@ -2,9 +2,9 @@
 //! finish, and says how that went.
 
 use crate::env::Process;
+use crate::inbound::Drain;
 use crate::notify::{self, State};
 use crate::sandbox::Sandbox;
-use crate::server::Drain;
 #[cfg(windows)]
 use crate::windows_service;
 use std::io;
@@ -155,5 +155,6 @@ async fn serve_until_told(
         signal = signals.next() => format!("by a second signal, {signal}"),
     };
     tracing::warn!("{} connections are cut off {why}", drain.connections());
+    drain.cut_off();
     End::Cut
 }

@@ -2,7 +2,7 @@
 
 use crate::call::{self, CallError};
 use crate::cli::printable;
-use crate::upstream::Upstream;
+use crate::outbound::Outbound;
 use http::StatusCode;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
@@ -53,34 +53,34 @@ enum Why {
 pub async fn restriction(
     mut scopes: Vec<Scope>,
     task_id: Option<&str>,
-    upstream: &Upstream,
+    outbound: &Outbound,
     root_url: &RootUrl,
 ) -> Result<Option<Vec<Scope>>, TaskError> {
     if let Some(task_id) = task_id {
-        scopes.extend(fetch_scopes(upstream, root_url, task_id).await?);
+        scopes.extend(fetch_scopes(outbound, root_url, task_id).await?);
     }
     Ok((task_id.is_some() || !scopes.is_empty()).then_some(scopes))
 }
 
 /// Asks the queue, unauthenticated, with retries.
 async fn fetch_scopes(
-    upstream: &Upstream,
+    outbound: &Outbound,
     root_url: &RootUrl,
     task_id: &str,
 ) -> Result<Vec<Scope>, TaskError> {
     let fail = |why| TaskError { task_id: printable(task_id), why };
     tracing::debug!("asking the queue for the scopes of task {task_id:?}");
-    let fetched = timeout(TIMEOUT, fetch(upstream, root_url, task_id)).await;
+    let fetched = timeout(TIMEOUT, fetch(outbound, root_url, task_id)).await;
     let scopes = fetched.unwrap_or(Err(Why::Timeout)).map_err(fail)?;
     let scopes = scopes.into_iter().map(Scope::new).collect::<Result<_, _>>();
     scopes.map_err(|error| fail(error.into()))
 }
 
-async fn fetch(upstream: &Upstream, root_url: &RootUrl, task_id: &str) -> Result<Vec<String>, Why> {
+async fn fetch(outbound: &Outbound, root_url: &RootUrl, task_id: &str) -> Result<Vec<String>, Why> {
     let segment = utf8_percent_encode(task_id, SEGMENT);
     let path = format!("/api/queue/v1/task/{segment}");
-    let call::Answer { status, body, .. } =
-        call::get(upstream, root_url, &path, None, MAX_TASK).await?;
+    let call::Response { status, body, .. } =
+        call::get(outbound, root_url, &path, None, MAX_TASK).await?;
     if status != StatusCode::OK {
         return Err(Why::Status(status, call::message(&body)));
     }

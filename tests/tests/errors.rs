@@ -88,7 +88,7 @@ fn a_proxy_on_the_way_refuses() {
     let proxy =
         Proxy::in_front_of("https://tc.example.test").env("HTTPS_PROXY", way.root_url()).start();
     let message = proxy.get("/api/queue/v1/x").refusal(502, "UpstreamUnreachable");
-    let expected = "it answered CONNECT tc.example.test:443 with 407";
+    let expected = "it responded to CONNECT tc.example.test:443 with 407";
     assert!(message.contains(&format!("proxy {}: {expected}", way.root_url())), "{message}");
 }
 

@@ -141,7 +141,7 @@ fn the_budget_does_not_cut_off_an_upload_that_cannot_be_sent_again_anyway() {
     let mut client = proxy.connect();
     client.send("POST /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\nContent-Length: 2000\r\n\r\n");
     client.send([b'x'; 2000]);
-    proxy.wait_for_log("trying again");
+    proxy.wait_for_log("retrying");
     let slow = Answer::nothing().then_trickle("HTTP/1.1 204 \r\n\r\n", 2 * TENTH);
     let _upstream = Upstream::start_at(port, [slow]);
     assert_eq!(client.response().status(), 204);

@@ -57,7 +57,6 @@ fn answers_of_the_proxys_own_have_ids_and_lines_too() {
         (request("GET", "/queue", ""), 404, "/queue"),
         (request("PUT", "/credentials", "{}"), 400, "/credentials"),
         (request("POST", "/bewit", "https://tc.example.com/x"), 303, "/bewit"),
-        (b"nonsense\r\n\r\n".to_vec(), 400, "-"),
     ] {
         let response = proxy.exchange(request);
         let line = line_of(&proxy, &response);
@@ -67,7 +66,10 @@ fn answers_of_the_proxys_own_have_ids_and_lines_too() {
         ids.push(response.header(REQUEST_ID).unwrap().to_owned());
     }
     ids.dedup();
-    assert_eq!(ids.len(), 4);
+    assert_eq!(ids.len(), 3);
+    // hyper responds to what is not a request.
+    assert_eq!(proxy.exchange("nonsense\r\n\r\n").status(), 400);
+    proxy.wait_for_log("malformed request from");
 }
 
 #[test]
@@ -91,7 +93,7 @@ fn it_tells_how_a_request_ended() {
     let line: Value = serde_json::from_str(&proxy.wait_for_log("/v1/cut")).unwrap();
     assert_eq!((&line["outcome"], &line["status"]), (&"cut".into(), &200.into()), "{line}");
     assert_eq!(line["bytes_out"], 4, "{line}");
-    assert!(line["note"].as_str().unwrap().contains("cut short"), "{line}");
+    assert!(line["note"].as_str().unwrap().contains("truncated"), "{line}");
 
     let mut client = proxy.connect();
     client.send(request("GET", "/api/queue/v1/gone", ""));
@@ -201,7 +203,7 @@ fn no_secret_is_said_to_machines_either_whatever_rust_log_asks_for() {
         .env("RUST_LOG", "trace,hyper=trace,hyper_util=trace,rustls=trace,mio=trace")
         .start();
     proxy.exchange(
-        "PUT /api/queue/v1/x?canary HTTP/1.1\r\nAuthorization: canary\r\nContent-Length: 6\r\n\r\n\
+        "PUT /api/queue/v1/x?canary HTTP/1.1\r\nHost: x\r\nAuthorization: canary\r\nContent-Length: 6\r\n\r\n\
          canary",
     );
     proxy.call("PUT", "/credentials", r#"{"clientId": "c", "accessToken": ["canary"]}"#);

@@ -40,7 +40,7 @@ fn an_upstream_that_is_not_up_yet_is_tried_again() {
     let proxy = Proxy::in_front_of(port.root_url()).args(debug).start();
     let mut client = proxy.connect();
     client.send(GET);
-    proxy.wait_for_log("trying again");
+    proxy.wait_for_log("retrying");
     let upstream = Upstream::start_at(port, [Answer::ok("up")]);
     assert_eq!(client.response().text(), "up");
     assert_eq!(upstream.requests().len(), 1);
@@ -149,7 +149,7 @@ fn a_body_of_any_size_is_sent_again_if_nothing_of_it_was_sent() {
     let request = put(5 * REPLAY_BUFFER);
     let (begin, rest) = request.split_at(100);
     client.send(begin);
-    proxy.wait_for_log("trying again");
+    proxy.wait_for_log("retrying");
     let upstream = Upstream::start_at(port, [Answer::ok("up")]);
     client.send(rest);
     assert_eq!(client.response().text(), "up");
@@ -184,7 +184,7 @@ fn what_is_sent_between_two_attempts_is_not_lost() {
     let request = put(2 * REPLAY_BUFFER);
     let (begin, rest) = request.split_at(1000);
     client.send(begin);
-    proxy.wait_for_log("trying again");
+    proxy.wait_for_log("retrying");
     client.send(rest);
     assert_eq!(client.response().text(), "up");
     assert_eq!(upstream.requests()[1].body_length, 2 * REPLAY_BUFFER as u64);

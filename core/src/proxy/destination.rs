@@ -57,6 +57,11 @@ pub enum RouteError {
         "expected /<service>/<version>/<path> or /<host.name>/<path>, found \"{}\": a service needs \
          a version and a path, and a host name has a dot", Escaped(.0))]
     Service(String),
+    /// Two slashes at the start: a proxy URL that ends in one, before a path that begins with one.
+    #[error(
+        "expected a path that begins with one slash, found \"{}\": does the proxy's URL \
+         (TASKCLUSTER_PROXY_URL) end with a slash? Leave that one out", Escaped(.0))]
+    DoubleSlash(String),
     /// The first segment is neither a service nor a host.
     #[error(
         "\"{}\" is not the name of a service or host: expected /api/<service>/<version>/<path>, \
@@ -110,6 +115,7 @@ impl<'a> Destination<'a> {
                 0..=2 => Err(RouteError::Api(shortened(path))),
                 _ => Ok(Self::Service { api: "", resource }),
             },
+            "" if segments.starts_with('/') => Err(RouteError::DoubleSlash(shortened(path))),
             _ if !is_host_name(segment) => Err(RouteError::Segment(shortened(segment))),
             _ if segment.contains('.') => Ok(Self::host(segment, resource)),
             _ => match slashes(segments) {
@@ -148,18 +154,6 @@ impl<'a> Destination<'a> {
             Self::Host { host, resource } => Some(format!("https://{host}{resource}")),
         }
     }
-}
-
-/// The host, and port where one is given, that a request target in absolute form names.
-///
-/// ```
-/// use taskcluster_proxy_core::proxy::authority_of_target;
-///
-/// assert_eq!(authority_of_target("http://taskcluster:80/bewit"), Some("taskcluster:80"));
-/// assert_eq!(authority_of_target("/bewit"), None);
-/// ```
-pub fn authority_of_target(target: &str) -> Option<&str> {
-    after_scheme(target)?.split(['/', '?', '#']).next()
 }
 
 /// What follows `http://` in a request target in absolute form.

@@ -9,19 +9,9 @@ use crate::json::push_string;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProxyError {
-    /// What came is no request.
-    #[error("expected a request of HTTP/1.1 or HTTP/1.0, found something else: {0}")]
+    /// The message is not as RFC 9112 has it.
+    #[error("malformed request: {0}")]
     Malformed(String),
-    /// More comes before the body than any request needs.
-    #[error(
-        "expected a request with at most {fields} header fields and {bytes} bytes before its body, found a larger one"
-    )]
-    HeadTooLarge {
-        /// How many fields are read.
-        fields: usize,
-        /// How many bytes are read, fields and request line together.
-        bytes: usize,
-    },
     /// The request goes nowhere.
     #[error(transparent)]
     Route(#[from] RouteError),
@@ -35,11 +25,11 @@ pub enum ProxyError {
         /// The method that came.
         method: String,
     },
-    /// CONNECT, which asks for a tunnel.
+    /// CONNECT, which asks for a tunnel, or TRACE, which would show what was signed.
     #[error(
-        "CONNECT is not for this proxy: send it requests such as GET /api/<service>/<version>/<path>"
+        "{0} is not for this proxy: send it requests such as GET /api/<service>/<version>/<path>"
     )]
-    Connect,
+    UnsupportedMethod(&'static str),
     /// A body that is coded for this hop.
     #[error("expected a body without a transfer coding, or in chunks alone, found another coding")]
     TransferCoding,
@@ -73,7 +63,7 @@ pub enum ProxyError {
         limit: usize,
     },
     /// The client's body could not be read to its end.
-    #[error("the request's body ended before its time: {0}")]
+    #[error("the request body could not be read: {0}")]
     Body(String),
     /// The request cannot be signed.
     #[error(transparent)]
@@ -125,7 +115,7 @@ impl ProxyError {
         match self {
             Self::Method { allow, .. } => Some(allow),
             // RFC 9110 section 15.5.6 wants one with each 405.
-            Self::Connect => Some("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
+            Self::UnsupportedMethod(_) => Some("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
             _ => None,
         }
     }
@@ -144,11 +134,10 @@ impl ProxyError {
     fn answer(&self) -> (u16, &'static str) {
         match self {
             Self::Route(_) => (404, RouteError::CODE),
-            Self::Method { .. } | Self::Connect => (405, "MethodNotAllowed"),
+            Self::Method { .. } | Self::UnsupportedMethod(_) => (405, "MethodNotAllowed"),
             Self::CredentialsFrom { .. } | Self::Browser(_) | Self::Host(_) => (403, "Forbidden"),
             Self::TooLarge { .. } => (413, "InputTooLarge"),
             Self::Sign(error) => (400, error.code()),
-            Self::HeadTooLarge { .. } => (431, "InputTooLarge"),
             Self::BewitUrl(_)
             | Self::Credentials(_)
             | Self::TransferCoding

@@ -33,15 +33,15 @@ pub enum HeaderRole {
     Reply,
 }
 
-const VERSION: &str = "X-Taskcluster-Proxy-Version";
-const REVISION: &str = "X-Taskcluster-Proxy-Revision";
-const PERM_CLIENT_ID: &str = "X-Taskcluster-Proxy-Perm-Clientid";
-const TEMP_CLIENT_ID: &str = "X-Taskcluster-Proxy-Temp-Clientid";
-const TEMP_SCOPES: &str = "X-Taskcluster-Proxy-Temp-Scopes";
-const AUTHORIZED_SCOPES: &str = "X-Taskcluster-Authorized-Scopes";
-const ENDPOINT: &str = "X-Taskcluster-Endpoint";
-const DIAGNOSIS: &str = "X-Taskcluster-Proxy-Diagnosis";
-const REQUEST_ID: &str = "X-Taskcluster-Proxy-Request-Id";
+const VERSION: &str = "x-taskcluster-proxy-version";
+const REVISION: &str = "x-taskcluster-proxy-revision";
+const PERM_CLIENT_ID: &str = "x-taskcluster-proxy-perm-clientid";
+const TEMP_CLIENT_ID: &str = "x-taskcluster-proxy-temp-clientid";
+const TEMP_SCOPES: &str = "x-taskcluster-proxy-temp-scopes";
+const AUTHORIZED_SCOPES: &str = "x-taskcluster-authorized-scopes";
+const ENDPOINT: &str = "x-taskcluster-endpoint";
+const DIAGNOSIS: &str = "x-taskcluster-proxy-diagnosis";
+const REQUEST_ID: &str = "x-taskcluster-proxy-request-id";
 
 impl HeaderRole {
     /// The role of the field with this name, in any case.
@@ -189,10 +189,10 @@ mod tests {
         credentials.authorized_scopes = Some(vec![Scope::new("a:\"b\"").unwrap()]);
         let headers = ReplyHeaders::new("1.2.3", "a\nb", &credentials);
         let expected = [
-            ("X-Taskcluster-Proxy-Version", "1.2.3"),
-            ("X-Taskcluster-Proxy-Revision", ""),
-            ("X-Taskcluster-Proxy-Perm-Clientid", "tester"),
-            ("X-Taskcluster-Authorized-Scopes", r#"["a:\"b\""]"#),
+            ("x-taskcluster-proxy-version", "1.2.3"),
+            ("x-taskcluster-proxy-revision", ""),
+            ("x-taskcluster-proxy-perm-clientid", "tester"),
+            ("x-taskcluster-authorized-scopes", r#"["a:\"b\""]"#),
         ];
         assert!(headers.fields().eq(expected), "{headers:?}");
     }

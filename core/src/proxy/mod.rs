@@ -12,7 +12,7 @@ mod retry;
 mod root_url;
 
 pub use browser::{BrowserError, reject_browsers};
-pub use destination::{Destination, Form, RouteError, authority_of_target};
+pub use destination::{Destination, Form, RouteError};
 pub use diagnosis::{Finding, Refusal, Terms};
 pub use error::ProxyError;
 pub use headers::{HeaderRole, ReplyHeaders, list_members};

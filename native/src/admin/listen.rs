@@ -1,7 +1,7 @@
 use crate::config::AdminAddress;
-use crate::http1::Stream;
 #[cfg(unix)]
-use crate::server::UnixSocket;
+use crate::inbound::UnixSocket;
+use crate::os::stream::Stream;
 use std::fmt::Display;
 #[cfg(unix)]
 use std::future::poll_fn;

@@ -7,7 +7,7 @@ mod status;
 pub use listen::{AdminError, Listener};
 pub use status::Status;
 
-use crate::http1::Stream;
+use crate::os::stream::Stream;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};

@@ -3,14 +3,13 @@
 use crate::cli::printable;
 use crate::clock;
 use crate::credentials::{Snapshot, Store};
-use crate::http1::Fields;
+use crate::inbound::Drain;
 use crate::log;
 use crate::metrics::{self, Gauges, Metrics};
-use crate::server::Drain;
-use crate::upstream::ReplayBudget;
+use crate::outbound::ReplayBudget;
 use crate::version::{REVISION, VERSION};
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use serde_json::{Value, json};
@@ -164,8 +163,8 @@ fn credentials(in_force: &Snapshot) -> Value {
         "temporary": in_force.expiry.is_some(),
         "expiry": in_force.expiry.map(log::date),
         "expiresInSeconds": in_force.expiry.map(|expiry| seconds_until(expiry) as i64),
-        "scopes": scopes(&in_force.reply_fields, "X-Taskcluster-Proxy-Temp-Scopes"),
-        "authorizedScopes": scopes(&in_force.reply_fields, "X-Taskcluster-Authorized-Scopes"),
+        "scopes": scopes(&in_force.response_fields, "x-taskcluster-proxy-temp-scopes"),
+        "authorizedScopes": scopes(&in_force.response_fields, "x-taskcluster-authorized-scopes"),
     })
 }
 
@@ -181,8 +180,9 @@ fn seconds_until(moment: Timestamp) -> f64 {
 }
 
 /// As each answer to a task tells them, too.
-fn scopes(fields: &Fields, name: &str) -> Option<Value> {
-    serde_json::from_slice(fields.get(name)?).ok()
+fn scopes(fields: &[(HeaderName, HeaderValue)], name: &str) -> Option<Value> {
+    let (_, value) = fields.iter().find(|(found, _)| found == name)?;
+    serde_json::from_slice(value.as_bytes()).ok()
 }
 
 fn page(status: StatusCode, content_type: &'static str, body: String) -> Response<Full<Bytes>> {

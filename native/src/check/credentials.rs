@@ -5,15 +5,14 @@ use super::deployment::NO_ANSWER;
 use crate::call;
 use crate::clock;
 use crate::log;
-use crate::upstream::{Origin, Target, Upstream};
+use crate::outbound::Outbound;
 use http::StatusCode;
 use serde::Deserialize;
-use std::sync::Arc;
 use std::time::Duration;
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::{Credentials, SignError, Signer};
 use taskcluster_proxy_core::hawk::MAX_MATCH_LENGTH;
-use taskcluster_proxy_core::proxy::{Form, RootUrl};
+use taskcluster_proxy_core::proxy::RootUrl;
 
 /// By the clock of the deployment, where `now` was learned there.
 pub(super) fn check_lifetime(credentials: &Credentials, now: Timestamp, report: &mut Report) {
@@ -49,7 +48,7 @@ pub(super) fn check_lifetime(credentials: &Credentials, now: Timestamp, report: 
 pub(super) async fn check_signature(
     credentials: &Credentials,
     root_url: &RootUrl,
-    upstream: Option<&Upstream>,
+    outbound: Option<&Outbound>,
     report: &mut Report,
 ) {
     let signer = Signer::new(credentials);
@@ -64,11 +63,11 @@ pub(super) async fn check_signature(
             report.ok("signature", text);
         }
     }
-    let Some(upstream) = upstream else {
+    let Some(outbound) = outbound else {
         return report.unknown("accepted", NO_ANSWER);
     };
     let answer =
-        match call::get(upstream, root_url, CURRENT_SCOPES, Some(&signer), MAX_SCOPES).await {
+        match call::get(outbound, root_url, CURRENT_SCOPES, Some(&signer), MAX_SCOPES).await {
             Ok(answer) => answer,
             Err(error) => return report.fail("accepted", format!("{CURRENT_SCOPES}: {error}")),
         };
@@ -95,14 +94,11 @@ pub(super) async fn check_signature(
 
 /// The length of the header. It differs from call to call only where the clientId does.
 fn authorization(signer: &Signer, root_url: &RootUrl) -> Result<usize, SignError> {
-    let target = Target {
-        origin: Arc::new(Origin::of_root_url(root_url)),
-        resource: [root_url.prefix(), CURRENT_SCOPES].concat(),
-        form: Form::Service,
-    };
+    let url = [root_url.as_str(), CURRENT_SCOPES].concat();
+    let uri = url.parse().map_err(|_| SignError::NotAbsolute(url))?;
     // As long as those of requests.
     let nonce = "0123456789abcdef";
-    let header = signer.authorization_parts("GET", &target.url(), clock::now(), nonce)?;
+    let header = signer.authorization("GET", &uri, clock::now(), nonce)?;
     Ok(header.len())
 }
 

@@ -3,7 +3,7 @@
 use super::Report;
 use crate::call::{self, CallError};
 use crate::clock;
-use crate::upstream::{Origin, SendError, Upstream};
+use crate::outbound::{Origin, Outbound, SendError};
 use http::StatusCode;
 use std::time::{Duration, Instant};
 use taskcluster_proxy_core::Timestamp;
@@ -19,12 +19,13 @@ pub(super) struct Reached {
 
 /// `None` where there is no answer at all.
 pub(super) async fn check(
-    upstream: &Upstream,
+    outbound: &Outbound,
     root_url: &RootUrl,
+    origin: &Origin,
     report: &mut Report,
 ) -> Option<Reached> {
     let (asked, start) = (clock::now(), Instant::now());
-    let answer = call::get(upstream, root_url, PING, None, MAX_PING).await;
+    let answer = call::get(outbound, root_url, PING, None, MAX_PING).await;
     let answer = match answer {
         Ok(answer) => answer,
         Err(error) => {
@@ -33,7 +34,7 @@ pub(super) async fn check(
         }
     };
     let answered = clock::now();
-    let way = match upstream.proxy_on_the_way_to(&Origin::of_root_url(root_url)) {
+    let way = match outbound.forward_proxy(origin) {
         Some(proxy) => format!(", through the proxy {proxy}"),
         None => String::new(),
     };
@@ -47,7 +48,7 @@ pub(super) async fn check(
         true => report.ok("tls", "the certificate is valid, up to a root that is trusted"),
         false => report.ok("tls", "not used: the root URL is http"),
     }
-    Some(Reached { now: check_clock(clock::date_of(&answer.fields), [asked, answered], report) })
+    Some(Reached { now: check_clock(clock::date_of(&answer.headers), [asked, answered], report) })
 }
 
 fn explain(root_url: &RootUrl, error: &CallError, report: &mut Report) {

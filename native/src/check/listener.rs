@@ -3,7 +3,7 @@
 use super::Report;
 use crate::admin;
 use crate::config::{Admission, Config, CredentialsFrom};
-use crate::server::{Admitter, CredentialsGuard, Inherited, Listeners, Tls};
+use crate::inbound::{Admitter, CredentialsGuard, Inherited, Listeners, Tls};
 use std::error::Error;
 
 pub(super) async fn check(config: &Config, inherited: Inherited, report: &mut Report) {

@@ -12,10 +12,10 @@ pub use report::Report;
 
 use crate::clock;
 use crate::config::{Config, Deployment, Limits};
+use crate::inbound::Inherited;
+use crate::outbound::{Origin, Outbound};
 use crate::sandbox::Sandbox;
-use crate::server::Inherited;
 use crate::task;
-use crate::upstream::{Origin, Upstream};
 use std::sync::Arc;
 use std::time::Duration;
 use taskcluster_proxy_core::credentials::{Credentials, Scope, scopes_to_json};
@@ -40,25 +40,31 @@ pub async fn run(config: Config, inherited: Inherited) -> Report {
             }
         },
     };
-    let root_host = Origin::of_root_url(&root_url);
-    let hosts = Arc::new(HostPolicy::new(config.allowed_hosts, root_host.bare_host()));
-    let upstream = match Upstream::new(&without_retries(config.limits), hosts, Arc::default()) {
-        Ok(upstream) => upstream,
+    let origin = match Origin::of_root_url(&root_url) {
+        Ok(origin) => origin,
         Err(error) => {
             report.fail("root url", error);
             return report;
         }
     };
-    let reached = deployment::check(&upstream, &root_url, &mut report).await;
+    let hosts = Arc::new(HostPolicy::new(config.allowed_hosts, origin.bare_host()));
+    let outbound = match Outbound::new(&without_retries(config.limits), hosts, Arc::default()) {
+        Ok(outbound) => outbound,
+        Err(error) => {
+            report.fail("root url", error);
+            return report;
+        }
+    };
+    let reached = deployment::check(&outbound, &root_url, &origin, &mut report).await;
     let task = config.task_id.as_deref();
-    let scopes = authorized_scopes(&upstream, &root_url, task, config.scopes, &mut report).await;
+    let scopes = authorized_scopes(&outbound, &root_url, task, config.scopes, &mut report).await;
     match credentials {
         Err(error) => report.fail("credentials", error),
         Ok((credentials, _)) => {
             let credentials = Credentials { authorized_scopes: scopes, ..credentials };
             let now = reached.map_or_else(clock::now, |reached| reached.now);
             credentials::check_lifetime(&credentials, now, &mut report);
-            let asked = reached.map(|_| &upstream);
+            let asked = reached.map(|_| &outbound);
             credentials::check_signature(&credentials, &root_url, asked, &mut report).await;
         }
     }
@@ -67,14 +73,14 @@ pub async fn run(config: Config, inherited: Inherited) -> Report {
 
 /// As a start puts them together; those of a task that cannot be had are left out.
 async fn authorized_scopes(
-    upstream: &Upstream,
+    outbound: &Outbound,
     root_url: &RootUrl,
     task_id: Option<&str>,
     scopes: Vec<Scope>,
     report: &mut Report,
 ) -> Option<Vec<Scope>> {
     let given = scopes.clone();
-    let scopes = match task::restriction(scopes, task_id, upstream, root_url).await {
+    let scopes = match task::restriction(scopes, task_id, outbound, root_url).await {
         Ok(scopes) => scopes,
         Err(error) => {
             report.fail("scopes", error);

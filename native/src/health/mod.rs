@@ -6,8 +6,8 @@ mod tls;
 
 pub use place::Listening;
 
-use crate::http1::Stream;
-use crate::server::TlsError;
+use crate::inbound::TlsError;
+use crate::os::stream::Stream;
 use place::Place;
 use std::io;
 use std::time::Duration;

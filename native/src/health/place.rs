@@ -1,5 +1,5 @@
 use crate::config::Listen;
-use crate::http1::Stream;
+use crate::os::stream::Stream;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

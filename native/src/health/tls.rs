@@ -1,8 +1,8 @@
 //! TLS with a proxy that is known by its certificate.
 
 use super::{Place, Unhealthy};
-use crate::http1::Stream;
-use crate::server;
+use crate::inbound;
+use crate::os::stream::Stream;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -21,7 +21,7 @@ pub(super) async fn secured(stream: Stream, place: &Place) -> Result<Stream, Unh
         (stream, _) => return Ok(stream),
     };
     let no_tls = |reason| Unhealthy::NoTls { place: place.to_string(), reason };
-    let connector = TlsConnector::from(config(server::own_certificate(path)?).map_err(no_tls)?);
+    let connector = TlsConnector::from(config(inbound::own_certificate(path)?).map_err(no_tls)?);
     match connector.connect(ServerName::from(address.ip()), tcp).await {
         Ok(stream) => Ok(Stream::Tls(Box::new(TlsStream::Client(stream)))),
         Err(reason) => Err(explain(reason, place)),

@@ -9,7 +9,6 @@ mod label;
 pub use exposition::{Gauges, write};
 pub use label::{Class, Outcome, Rejection, Retry, Service, Source, Update, Verb};
 
-use crate::http1::Traffic;
 use histogram::Histogram;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -46,6 +45,15 @@ pub struct Ended {
     pub outcome: Outcome,
     /// How much of bodies went to and fro.
     pub traffic: Traffic,
+}
+
+/// How much of bodies a request has moved, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Of its own body.
+    pub received: u64,
+    /// Of the response's.
+    pub sent: u64,
 }
 
 impl Default for Metrics {

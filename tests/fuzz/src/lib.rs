@@ -4,7 +4,6 @@
 mod authorization;
 mod credentials;
 mod destination;
-mod messages;
 mod owner;
 mod scopes;
 mod service;
@@ -12,7 +11,6 @@ mod service;
 pub use authorization::authorization;
 pub use credentials::credentials;
 pub use destination::destination;
-pub use messages::messages;
 pub use owner::owner;
 pub use scopes::scopes;
 pub use service::service;

@@ -1,19 +1,22 @@
+//! The whole proxy before an upstream on loopback.
+
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use taskcluster_proxy::clock::Nonces;
 use taskcluster_proxy::config::{Admission, CredentialsFrom, Limits, Listen};
 use taskcluster_proxy::credentials::Store;
+use taskcluster_proxy::inbound::{Admitter, CredentialsGuard, Inbound, bind};
 use taskcluster_proxy::metrics::Metrics;
-use taskcluster_proxy::server::{Admitter, CredentialsGuard, bind, serve};
-use taskcluster_proxy::service::{Gates, Service};
-use taskcluster_proxy::upstream::{Origin, ReplayBudget, Upstream};
+use taskcluster_proxy::outbound::{Origin, Outbound, ReplayBudget};
+use taskcluster_proxy::proxy::{AccessPolicy, Proxy};
 use taskcluster_proxy_core::credentials::Credentials;
 use taskcluster_proxy_core::proxy::{HostPolicy, RetryPolicy, RootUrl};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::time::timeout;
 
 /// The whole service before an upstream on loopback: whatever a client sends, it is answered in HTTP
@@ -26,7 +29,7 @@ pub fn service(data: &[u8]) {
 }
 
 struct Story {
-    runtime: Runtime,
+    runtime: LocalRuntime,
     proxy: SocketAddr,
     upstream_is_well: Arc<AtomicBool>,
 }
@@ -38,8 +41,9 @@ const LONG: Duration = Duration::from_secs(30);
 
 impl Story {
     fn start() -> Self {
-        let runtime =
-            Builder::new_current_thread().enable_all().build().expect("there is a runtime");
+        let mut runtime = Builder::new_current_thread();
+        let runtime = runtime.enable_all().build_local(LocalOptions::default());
+        let runtime = runtime.expect("there is a runtime");
         let upstream_is_well = Arc::new(AtomicBool::new(true));
         let proxy = runtime.block_on(start(Arc::clone(&upstream_is_well)));
         Self { runtime, proxy, upstream_is_well }
@@ -93,20 +97,20 @@ async fn start(upstream_is_well: Arc<AtomicBool>) -> SocketAddr {
     let metrics = Arc::new(Metrics::default());
     // What is sent here goes to no other host.
     let hosts = Arc::new(HostPolicy::new(Vec::new(), "127.0.0.1"));
-    let service = Service {
-        origin: Arc::new(Origin::of_root_url(&root_url)),
+    let proxy = Proxy {
+        origin: Arc::new(Origin::of_root_url(&root_url).expect("it is an origin")),
         root_url,
         store,
-        gates: Gates {
+        policy: AccessPolicy {
             credentials: CredentialsGuard::new(CredentialsFrom::Any).expect("anybody may"),
             hosts: Arc::clone(&hosts),
             reject_browsers: false,
         },
-        upstream: Upstream::new(&limits, hosts, Arc::clone(&metrics))
+        outbound: Outbound::new(&limits, hosts, Arc::clone(&metrics))
             .expect("the environment names no proxy"),
         replay: Arc::new(ReplayBudget::new(limits.replay_each, limits.replay_all)),
         drain: Arc::default(),
-        metrics,
+        metrics: Arc::clone(&metrics),
         ids: Nonces::new().expect("there is randomness"),
     };
     let admission = Admission::default();
@@ -114,7 +118,10 @@ async fn start(upstream_is_well: Arc<AtomicBool>) -> SocketAddr {
     let listeners = bind(&listen, &admission).await.expect("a port is free");
     let address = listeners.local_addrs()[0];
     let admitter = Admitter::new(&admission).expect("everyone may connect");
-    tokio::spawn(serve(listeners, None, admitter, Arc::new(service), limits, 100));
+    let (tls, drain) = (None, Arc::default());
+    let inbound =
+        Inbound { listeners, tls, admitter, drain, metrics, limits, max_connections: 100 };
+    tokio::task::spawn_local(inbound.serve(Rc::new(proxy)));
     address
 }
 

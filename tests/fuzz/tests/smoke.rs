@@ -19,11 +19,6 @@ fn destination() {
 }
 
 #[test]
-fn messages() {
-    smoke("messages", 20_000, bodies::messages);
-}
-
-#[test]
 fn owner() {
     smoke("owner", 5_000, bodies::owner);
 }

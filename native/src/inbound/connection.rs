@@ -1,0 +1,140 @@
+//! A client's connection: hyper's server of HTTP/1.1, its limits, and its end.
+
+use super::Open;
+use super::client_stream::ClientStream;
+use crate::os::stream::Stream;
+use crate::proxy::{Client, Handler};
+use http::header::CONNECTION;
+use http::{HeaderMap, Request, Version};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+use taskcluster_proxy_core::proxy::{ProxyError, list_members};
+
+/// The longest header section of a request, in bytes, and the most that is read of a body before it is
+/// forwarded. 64 KiB and room for a header section.
+const MAX_HEADER_SECTION: usize = 72 * 1024;
+
+/// How long a client that is turned away may take to send its request.
+const REJECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How a connection ended that should not have.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(super) enum ConnectionError {
+    /// The client closed it during a request.
+    #[error("closed by the client")]
+    ClosedByClient,
+    /// The client sent something else than HTTP, was too slow, or a response could not be completed.
+    #[error("{0}")]
+    Http(#[from] hyper::Error),
+}
+
+impl ConnectionError {
+    /// Whether the client sent something that is not a request of HTTP/1.1 or HTTP/1.0, to which hyper
+    /// has responded 400, 414 or 431.
+    pub(super) fn is_malformed(&self) -> bool {
+        matches!(self, Self::Http(error) if error.is_parse())
+    }
+}
+
+/// Serves what `client` sends, until one side closes the connection or the proxy ends.
+/// `header_timeout`: how long a header section may take, and the wait for it.
+///
+/// # Errors
+///
+/// The connection ended within a request or a response.
+pub(super) async fn serve<H: Handler>(
+    stream: Stream,
+    client: &Client,
+    handler: &H,
+    open: &Open,
+    header_timeout: Duration,
+) -> Result<(), ConnectionError> {
+    let stream = ClientStream::new(stream);
+    let http10 = Cell::new(false);
+    let service = service_fn(|request: Request<Incoming>| {
+        http10.set(request.version() == Version::HTTP_10);
+        stream.expect_more(!is_the_last(&request));
+        // In a box: a connection that waits for a request does not hold room for its handling.
+        let response = Box::pin(handler.handle(request, client));
+        async { Ok::<_, Infallible>(response.await) }
+    });
+    let mut connection =
+        pin!(builder(header_timeout).serve_connection(TokioIo::new(stream.clone()), service));
+    let mut draining = pin!(open.told_to_end());
+    let mut told = false;
+    let served = poll_fn(|context| {
+        if !told && draining.as_mut().poll(context).is_ready() {
+            told = true;
+            connection.as_mut().graceful_shutdown();
+            // It ends now if no request is in flight, and there is nothing to wait for.
+            stream.expect_more(false);
+        }
+        if let Poll::Ready(served) = connection.as_mut().poll(context) {
+            return Poll::Ready(served.map_err(ConnectionError::from));
+        }
+        if told {
+            stream.expect_more(true);
+        }
+        stream.poll_gone(context).map(|()| Err(ConnectionError::ClosedByClient))
+    });
+    let served = served.await;
+    match &served {
+        // A response that was truncated.
+        Err(ConnectionError::Http(error)) if error.is_user() && http10.get() => {
+            stream.reset_at_end();
+        }
+        // hyper does not say the end of TLS where it has waited in vain.
+        Err(ConnectionError::Http(error)) if error.is_timeout() => stream.end().await,
+        _ => {}
+    }
+    served
+}
+
+/// Tells a client that `limit` others are served and there is no room for it.
+pub(super) async fn reject<H: Handler>(stream: Stream, handler: &H, limit: usize) {
+    // Some clients do not notice a response that comes before they have sent their request.
+    let service = service_fn(|request: Request<Incoming>| async move {
+        let connections = if limit == 1 { "connection is" } else { "connections are" };
+        let reason = format!("{limit} {connections} open (--max-connections)");
+        let (method, uri) = (request.method(), request.uri());
+        Ok::<_, Infallible>(handler.reject(method, uri, ProxyError::Busy(reason)).await)
+    });
+    let stream = TokioIo::new(ClientStream::new(stream));
+    // However it ends, there is nothing more to do for it.
+    drop(builder(REJECT_TIMEOUT).keep_alive(false).serve_connection(stream, service).await);
+}
+
+fn builder(header_timeout: Duration) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(header_timeout)
+        .max_buf_size(MAX_HEADER_SECTION)
+        // As the Go program writes them: scripts look for `Location:`.
+        .title_case_headers(true);
+    builder
+}
+
+/// Whether the client has announced that nothing comes after this request, which has no body.
+fn is_the_last(request: &Request<Incoming>) -> bool {
+    let closes = match request.version() {
+        Version::HTTP_10 => !names(request.headers(), b"keep-alive"),
+        _ => names(request.headers(), b"close"),
+    };
+    closes && request.body().is_end_stream()
+}
+
+fn names(headers: &HeaderMap, option: &[u8]) -> bool {
+    let connection = headers.get_all(CONNECTION).iter();
+    connection.flat_map(|it| list_members(it.as_bytes())).any(|it| it.eq_ignore_ascii_case(option))
+}

@@ -1,0 +1,215 @@
+//! A Unix socket to listen on.
+
+use super::tcp::BACKLOG;
+use crate::inbound::{Owner, Peer, UserId};
+use crate::os::stream::Stream;
+use nix::sys::stat::{Mode, umask};
+use socket2::{Domain, SockAddr, Socket, Type};
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+use std::task::{Context, Poll, ready};
+use tokio::net::{UnixListener, UnixStream};
+
+/// A Unix socket that listens. Where this process made its file, it removes it again when dropped.
+#[derive(Debug)]
+pub(crate) struct UnixSocket {
+    listener: UnixListener,
+    file: Option<File>,
+}
+
+/// A file by its path, and by what tells it apart from one that takes its place.
+#[derive(Debug)]
+struct File {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+/// Why no Unix socket can be opened at a path.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Obstacle {
+    #[error("another program does")]
+    InUse,
+    #[error("expected nothing or a socket there, found something else")]
+    NotASocket,
+    #[error("{0}")]
+    System(#[from] io::Error),
+}
+
+impl UnixSocket {
+    /// Makes the file, in place of one that a process left behind. `mode`: its permissions; those that
+    /// the umask leaves if there are none.
+    ///
+    /// # Errors
+    ///
+    /// Somebody listens there, there is something else, or it cannot be made.
+    pub(crate) fn open(path: &Path, mode: Option<u16>) -> Result<Self, Obstacle> {
+        let socket = match bind(path, mode) {
+            Err(error) if error.kind() == ErrorKind::AddrInUse => {
+                remove_stale(path)?;
+                bind(path, mode)?
+            }
+            bound => bound?,
+        };
+        Ok(Self { listener: UnixListener::from_std(socket.into())?, file: Some(File::at(path)?) })
+    }
+
+    /// One that another process opened and looks after.
+    ///
+    /// # Errors
+    ///
+    /// The runtime does not take it.
+    pub(super) fn of_others(listener: std::os::unix::net::UnixListener) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        Ok(Self { listener: UnixListener::from_std(listener)?, file: None })
+    }
+
+    /// Where it is; empty if it has no name.
+    pub(crate) fn path(&self) -> PathBuf {
+        let address = self.listener.local_addr().ok();
+        address.and_then(|address| address.as_pathname().map(Path::to_owned)).unwrap_or_default()
+    }
+
+    pub(crate) fn poll_accept(
+        &self,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<(Stream, Peer)>> {
+        let (stream, _) = ready!(self.listener.poll_accept(context))?;
+        let owner = owner(&stream);
+        Poll::Ready(Ok((Stream::Unix(stream), Peer::Unix(owner))))
+    }
+}
+
+impl Drop for UnixSocket {
+    fn drop(&mut self) {
+        if let Some(file) = &self.file
+            && File::at(&file.path).is_ok_and(|there| there.is(file))
+        {
+            // What stays behind is replaced by the next start.
+            let _ = fs::remove_file(&file.path);
+        }
+    }
+}
+
+impl File {
+    fn at(path: &Path) -> io::Result<Self> {
+        let metadata = fs::symlink_metadata(path)?;
+        Ok(Self { path: path.to_owned(), device: metadata.dev(), inode: metadata.ino() })
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
+}
+
+/// The file is made with its mode: a path could by then lead to something else, and before `listen`
+/// nobody can connect.
+#[cfg_attr(
+    any(target_os = "freebsd", target_vendor = "apple"),
+    expect(clippy::useless_conversion, reason = "a mode has 16 bits here, and 32 on Linux")
+)]
+fn bind(path: &Path, mode: Option<u16>) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    let address = SockAddr::unix(path)?;
+    let forbidden = |mode: u16| Mode::from_bits_truncate((!mode & 0o777).into());
+    let before = mode.map(|mode| umask(forbidden(mode)));
+    let bound = socket.bind(&address);
+    before.map(umask);
+    bound?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+/// Removes the socket that a process left behind when it was killed: nobody listens there.
+fn remove_stale(path: &Path) -> Result<(), Obstacle> {
+    if !fs::symlink_metadata(path)?.file_type().is_socket() {
+        return Err(Obstacle::NotASocket);
+    }
+    let probe = || {
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        // One that is busy must not keep the start waiting.
+        socket.set_nonblocking(true)?;
+        socket.connect(&SockAddr::unix(path)?)
+    };
+    match probe() {
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => Ok(fs::remove_file(path)?),
+        // Its queue is full.
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Err(Obstacle::InUse),
+        Err(error) => Err(error.into()),
+        Ok(()) => Err(Obstacle::InUse),
+    }
+}
+
+/// Who connected (SO_PEERCRED, or what the platform has for it).
+fn owner(stream: &UnixStream) -> Owner {
+    stream.peer_cred().map_or(Owner::Gone, |peer| Owner::User(UserId::Uid(peer.uid())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    fn path(name: &str) -> PathBuf {
+        std::env::temp_dir().join(format!("{name}-{}.sock", std::process::id()))
+    }
+
+    fn open(path: &Path) -> Result<UnixSocket, Obstacle> {
+        UnixSocket::open(path, Some(0o600))
+    }
+
+    #[tokio::test]
+    async fn it_has_the_mode_given_and_goes_with_the_listener() {
+        let path = path("mode");
+        for mode in [0o600, 0o660, 0o666] {
+            let socket = UnixSocket::open(&path, Some(mode)).unwrap();
+            let metadata = fs::symlink_metadata(&path).unwrap();
+            assert_eq!(metadata.permissions().mode() & 0o777, u32::from(mode), "{mode:o}");
+            assert_eq!(socket.path(), path);
+            drop(socket);
+            assert!(!path.exists(), "{mode:o}");
+        }
+    }
+
+    #[tokio::test]
+    async fn one_that_was_left_behind_is_replaced_and_a_live_one_is_not() {
+        let path = path("stale");
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        let first = open(&path).unwrap();
+        assert!(matches!(open(&path), Err(Obstacle::InUse)));
+        // Another one in its place is not its to remove.
+        fs::remove_file(&path).unwrap();
+        let second = open(&path).unwrap();
+        drop(first);
+        assert!(path.exists());
+        drop(second);
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn what_is_no_socket_stays() {
+        let path = path("file");
+        fs::write(&path, "precious").unwrap();
+        assert!(matches!(open(&path), Err(Obstacle::NotASocket)));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+        fs::remove_file(&path).unwrap();
+        let long = format!("/tmp/{}", "x".repeat(200));
+        assert!(matches!(open(long.as_ref()), Err(Obstacle::System(_))));
+    }
+
+    #[tokio::test]
+    async fn peers_are_known() {
+        let path = path("peers");
+        let socket = open(&path).unwrap();
+        let (client, accepted) = tokio::join!(
+            UnixStream::connect(&path),
+            std::future::poll_fn(|context| socket.poll_accept(context))
+        );
+        client.unwrap();
+        let me = UserId::Uid(nix::unistd::geteuid().as_raw());
+        assert_eq!(accepted.unwrap().1, Peer::Unix(Owner::User(me)));
+    }
+}

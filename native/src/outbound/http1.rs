@@ -1,0 +1,170 @@
+//! Connections to upstreams over HTTP/1.1, by hyper.
+
+use super::error::{SendError, explain};
+use super::replay::AttemptBody;
+use super::stream::{Traffic, UpstreamStream};
+use crate::os::stream::Stream;
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{HeaderValue, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{Builder, SendRequest};
+use hyper_util::rt::TokioIo;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use tokio::sync::Notify;
+use tokio::task::spawn_local;
+use tokio_util::task::AbortOnDropHandle;
+
+/// The longest header section of a response that is forwarded, in bytes, and the most that is read of a
+/// response before it is used. 64 KiB and room for a header section, so that a response of that size
+/// is read at once.
+pub(super) const MAX_HEADER_SECTION: usize = 72 * 1024;
+
+/// How many header fields of a response are forwarded. hyper's default.
+pub(super) const MAX_HEADER_FIELDS: usize = 100;
+
+/// More interim responses than this to one request are an attack: the wait would have no end.
+/// Services send none but 100 (Continue).
+const MAX_INTERIM: u32 = 100;
+
+/// A connection that carries one request at a time. It is closed when this is dropped.
+#[derive(Debug)]
+pub(super) struct Http1Connection {
+    sender: SendRequest<AttemptBody>,
+    traffic: Rc<Traffic>,
+    task: AbortOnDropHandle<()>,
+    /// Where it leads to a plain HTTP proxy.
+    via: Option<Via>,
+    /// Whether it carried another request before.
+    reused: bool,
+}
+
+/// What a plain HTTP proxy needs with each request, which has to name the whole URL.
+#[derive(Clone, Debug)]
+pub(super) struct Via {
+    /// Its login.
+    pub(super) authorization: Option<HeaderValue>,
+}
+
+/// The interim responses (1xx) to one request.
+#[derive(Debug, Default)]
+pub(super) struct Interim {
+    count: AtomicU32,
+    continued: Notify,
+    too_many: Notify,
+}
+
+impl Http1Connection {
+    /// Begins HTTP/1.1 on `stream`.
+    pub(super) async fn start(stream: Stream, via: Option<Via>) -> Result<Self, SendError> {
+        let (stream, traffic) = UpstreamStream::new(stream);
+        let (sender, connection) = Builder::new()
+            .max_buf_size(MAX_HEADER_SECTION)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| SendError::Connect(explain(&error)))?;
+        // Its errors reach whoever waits for a response.
+        let task = AbortOnDropHandle::new(spawn_local(async { drop(connection.await) }));
+        Ok(Self { sender, traffic, task, via, reused: false })
+    }
+
+    /// Whether it leads to a plain HTTP proxy, and how.
+    pub(super) fn via(&self) -> Option<&Via> {
+        self.via.as_ref()
+    }
+
+    /// Sends a request.
+    pub(super) async fn send(
+        &mut self,
+        mut request: Request<AttemptBody>,
+        interim: Arc<Interim>,
+    ) -> Result<Response<Incoming>, SendError> {
+        let (reads, writes) = (self.traffic.reads(), self.traffic.writes());
+        let counter = Arc::clone(&interim);
+        hyper::ext::on_informational(&mut request, move |response| counter.add(response.status()));
+        let sending = self.sender.try_send_request(request);
+        let sent = tokio::select! {
+            sent = sending => sent,
+            () = interim.too_many.notified() => {
+                return Err(SendError::Unusable(format!("more than {MAX_INTERIM} interim responses (1xx)")));
+            }
+        };
+        let failed = match sent {
+            Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                let reason = "101 (Switching Protocols), which nobody asked for".to_owned();
+                return Err(SendError::Unusable(reason));
+            }
+            Ok(response) => return check_framing(response),
+            Err(failed) => failed.into_error(),
+        };
+        let unsent = self.traffic.writes() == writes;
+        let unanswered = self.traffic.reads() == reads;
+        Err(match SendError::of_http1(&failed) {
+            // The upstream closed it while it was idle.
+            SendError::Broken(reason) if self.reused && unanswered => SendError::Stale(reason),
+            SendError::Broken(reason) if unsent => SendError::Connect(reason),
+            error => error,
+        })
+    }
+
+    /// Whether it can carry another request; each that it carries after the first knows.
+    pub(super) fn is_usable(&self) -> bool {
+        self.sender.is_ready()
+    }
+
+    /// It is going to be used again.
+    pub(super) fn reuse(mut self) -> Self {
+        self.reused = true;
+        self
+    }
+
+    /// What sends the request; no further one is sent.
+    pub(super) fn into_task(self) -> AbortOnDropHandle<()> {
+        self.task
+    }
+
+    /// Whether it was closed.
+    pub(super) fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+}
+
+/// What hyper takes of a response and a client may read otherwise (RFC 9112 section 6).
+fn check_framing(mut response: Response<Incoming>) -> Result<Response<Incoming>, SendError> {
+    let headers = response.headers_mut();
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let chunked =
+        |coding: &HeaderValue| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
+    if !codings.next().is_none_or(chunked) || codings.next().is_some() {
+        // The body would be forwarded without a word of its coding.
+        let reason = "expected no transfer coding or chunked, found another one";
+        return Err(SendError::Unusable(reason.to_owned()));
+    }
+    if let Some(length) = headers.get(CONTENT_LENGTH) {
+        if !length.as_bytes().iter().all(u8::is_ascii_digit) {
+            let reason = "expected a Content-Length of one number, found something else";
+            return Err(SendError::Unusable(reason.to_owned()));
+        }
+        // Should there be several, they are the same.
+        let length = length.clone();
+        headers.insert(CONTENT_LENGTH, length);
+    }
+    Ok(response)
+}
+
+impl Interim {
+    fn add(&self, status: StatusCode) {
+        if status == StatusCode::CONTINUE {
+            self.continued.notify_one();
+        }
+        if self.count.fetch_add(1, Ordering::Relaxed) >= MAX_INTERIM {
+            self.too_many.notify_one();
+        }
+    }
+
+    /// Waits until the upstream asks for the request's body.
+    pub(super) async fn continued(self: Arc<Self>) {
+        self.continued.notified().await;
+    }
+}

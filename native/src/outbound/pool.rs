@@ -1,0 +1,242 @@
+//! Connections to upstreams, kept between requests, and shared where HTTP/2 allows it.
+
+use super::connect::{Connector, Protocol};
+use super::error::SendError;
+use super::forward_proxy::ForwardProxy;
+use super::http1::Http1Connection;
+use super::http2::{Http2Connection, Http2Stream};
+use super::origin::Origin;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::task::spawn_local;
+use tokio::time::{Instant, sleep, timeout_at};
+
+/// Makes connections and keeps them while no request uses them.
+#[derive(Debug)]
+pub(super) struct Pool {
+    connector: Connector,
+    idle_timeout: Duration,
+    origins: RefCell<HashMap<Arc<Origin>, Connections>>,
+    /// A task closes idle connections from time to time, as long as there are any.
+    sweeping: Cell<bool>,
+    this: Weak<Self>,
+}
+
+/// The connections to one upstream.
+#[derive(Debug, Default)]
+struct Connections {
+    /// Idle ones over HTTP/1.1; the one used last comes last.
+    http1: Vec<Idle>,
+    http2: Vec<Rc<Http2Connection>>,
+    /// The last connection was one of HTTP/2.
+    speaks_http2: bool,
+    /// How many connections are being made.
+    connecting: usize,
+    /// Told when a request may find room on a connection of HTTP/2.
+    changed: Rc<Notify>,
+}
+
+#[derive(Debug)]
+struct Idle {
+    connection: Http1Connection,
+    since: Instant,
+}
+
+/// A connection, or a place on one, for one request.
+#[derive(Debug)]
+pub(super) enum Connection {
+    Http1(Http1Connection),
+    Http2(Http2Stream),
+}
+
+/// Which connections will do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reuse {
+    /// Any: should the upstream be closing it this very moment, the request can be sent again.
+    Any,
+    /// A new one, or one of HTTP/2, where an upstream says which requests it has not processed before
+    /// it closes (RFC 9113 section 6.8): the request must not be sent twice.
+    Http2,
+}
+
+/// More idle connections than this are not kept, whatever they lead to: a task that asks one host
+/// after the other would use up the descriptors.
+const MAX_IDLE: usize = 512;
+
+/// More connections of HTTP/2 than this are not made to one upstream, for an upstream may take one
+/// request at a time on each.
+const MAX_HTTP2_CONNECTIONS: usize = 32;
+
+impl Pool {
+    /// Connections made by `connector` are kept for `idle_timeout` when no request uses them.
+    pub(super) fn new(connector: Connector, idle_timeout: Duration) -> Rc<Self> {
+        Rc::new_cyclic(|this| Self {
+            connector,
+            idle_timeout,
+            origins: RefCell::default(),
+            sweeping: Cell::new(false),
+            this: this.clone(),
+        })
+    }
+
+    /// The forward proxy that new connections to `origin` lead through.
+    pub(super) fn forward_proxy(&self, origin: &Origin) -> Option<ForwardProxy> {
+        self.connector.forward_proxy(origin)
+    }
+
+    /// A connection to `origin`: one that there is, or a new one.
+    pub(super) async fn acquire(
+        &self,
+        origin: &Arc<Origin>,
+        reuse: Reuse,
+    ) -> Result<Connection, SendError> {
+        let deadline = Instant::now() + self.connector.timeout();
+        loop {
+            if let Some(connection) = self.take(origin, reuse) {
+                return Ok(connection);
+            }
+            let Some(changed) = self.room_to_wait_for(origin) else {
+                return self.connect(origin).await;
+            };
+            let waited = timeout_at(deadline, changed.notified()).await;
+            waited.map_err(|_| SendError::Busy(self.connector.timeout()))?;
+        }
+    }
+
+    /// Tells of room on a connection that there is, or that is being made, where a request finds it
+    /// sooner than on one of its own.
+    fn room_to_wait_for(&self, origin: &Arc<Origin>) -> Option<Rc<Notify>> {
+        let mut origins = self.origins.borrow_mut();
+        let connections = origins.get_mut(origin)?;
+        connections.http2.retain(|connection| connection.is_usable());
+        let full = connections.http2.len() >= MAX_HTTP2_CONNECTIONS;
+        let waits = connections.speaks_http2 && (full || connections.connecting > 0);
+        waits.then(|| Rc::clone(&connections.changed))
+    }
+
+    fn take(&self, origin: &Arc<Origin>, reuse: Reuse) -> Option<Connection> {
+        let mut origins = self.origins.borrow_mut();
+        let connections = origins.get_mut(origin)?;
+        while let Some(idle) = connections.http1.pop_if(|_| reuse == Reuse::Any) {
+            if idle.connection.is_usable() && idle.since.elapsed() < self.idle_timeout {
+                return Some(Connection::Http1(idle.connection.reuse()));
+            }
+        }
+        connections.http2.iter().find_map(Http2Connection::stream).map(Connection::Http2)
+    }
+
+    async fn connect(&self, origin: &Arc<Origin>) -> Result<Connection, SendError> {
+        let connecting = Connecting::begin(self, origin);
+        let protocol = self.connector.connect(origin, &connecting.changed).await?;
+        let mut origins = self.origins.borrow_mut();
+        let connections = origins.entry(Arc::clone(origin)).or_default();
+        let connection = match protocol {
+            Protocol::Http1(connection) => {
+                connections.speaks_http2 = false;
+                Connection::Http1(connection)
+            }
+            Protocol::Http2(connection) => {
+                let stream = connection.stream().ok_or_else(|| {
+                    SendError::Connect("the upstream closed the new connection".to_owned())
+                })?;
+                connections.speaks_http2 = true;
+                connections.http2.push(connection);
+                Connection::Http2(stream)
+            }
+        };
+        drop(origins);
+        self.sweep();
+        Ok(connection)
+    }
+
+    /// Takes back a connection of HTTP/1.1 whose request and response have ended.
+    pub(super) fn put(&self, origin: &Arc<Origin>, connection: Http1Connection) {
+        if connection.is_closed() {
+            return;
+        }
+        let mut origins = self.origins.borrow_mut();
+        if origins.values().map(|connections| connections.http1.len()).sum::<usize>() >= MAX_IDLE {
+            forget_oldest(&mut origins);
+        }
+        let idle = Idle { connection, since: Instant::now() };
+        match origins.get_mut(origin) {
+            Some(connections) => connections.http1.push(idle),
+            None => origins.entry(Arc::clone(origin)).or_default().http1.push(idle),
+        }
+        drop(origins);
+        self.sweep();
+    }
+
+    /// Closes idle connections from time to time; ends when there is none.
+    fn sweep(&self) {
+        if self.sweeping.replace(true) {
+            return;
+        }
+        let (pool, period) = (self.this.clone(), self.idle_timeout / 4);
+        spawn_local(async move {
+            loop {
+                sleep(period).await;
+                let Some(pool) = pool.upgrade() else { return };
+                let mut origins = pool.origins.borrow_mut();
+                origins.retain(|_, connections| connections.close_idle(pool.idle_timeout));
+                if origins.is_empty() {
+                    pool.sweeping.set(false);
+                    return;
+                }
+            }
+        });
+    }
+}
+
+impl Connections {
+    /// Closes those that were not used for `timeout`; whether any is left.
+    fn close_idle(&mut self, timeout: Duration) -> bool {
+        self.http1.retain(|idle| !idle.connection.is_closed() && idle.since.elapsed() < timeout);
+        self.http2.retain(|connection| {
+            connection.is_usable()
+                && connection.idle_since().is_none_or(|since| since.elapsed() < timeout)
+        });
+        !(self.http1.is_empty() && self.http2.is_empty() && self.connecting == 0)
+    }
+}
+
+/// A connection that is being made: others that would make one wait for it.
+struct Connecting<'a> {
+    pool: &'a Pool,
+    origin: &'a Arc<Origin>,
+    changed: Rc<Notify>,
+}
+
+impl<'a> Connecting<'a> {
+    fn begin(pool: &'a Pool, origin: &'a Arc<Origin>) -> Self {
+        let mut origins = pool.origins.borrow_mut();
+        let connections = origins.entry(Arc::clone(origin)).or_default();
+        connections.connecting += 1;
+        Self { pool, origin, changed: Rc::clone(&connections.changed) }
+    }
+}
+
+impl Drop for Connecting<'_> {
+    fn drop(&mut self) {
+        if let Some(connections) = self.pool.origins.borrow_mut().get_mut(self.origin) {
+            connections.connecting = connections.connecting.saturating_sub(1);
+        }
+        self.changed.notify_waiters();
+    }
+}
+
+fn forget_oldest(origins: &mut HashMap<Arc<Origin>, Connections>) {
+    // Those of an origin are in the order of their last use.
+    let oldest = origins
+        .iter()
+        .filter_map(|(origin, connections)| Some((connections.http1.first()?.since, origin)))
+        .min_by_key(|(since, _)| *since)
+        .map(|(_, origin)| Arc::clone(origin));
+    if let Some(connections) = oldest.and_then(|origin| origins.get_mut(&origin)) {
+        connections.http1.remove(0);
+    }
+}

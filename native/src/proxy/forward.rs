@@ -1,0 +1,57 @@
+//! A request that is forwarded to an upstream, and the response that comes back.
+
+use super::access_log::AccessLog;
+use super::diagnosis::diagnose;
+use super::handle::Refusal;
+use super::headers::ForwardedHeaders;
+use super::response::{self, OwnResponse};
+use super::{Proxy, ResponseBody};
+use crate::outbound::{OutboundRequest, RequestBody, Target};
+use http::request::Parts;
+use http::{Response, StatusCode, Version};
+use std::rc::Rc;
+use std::sync::Arc;
+
+impl Proxy {
+    /// Forwards a request to `target`, signed with the current credentials.
+    pub(super) async fn forward(
+        &self,
+        head: Parts,
+        body: &RequestBody,
+        target: &Target,
+        log: &Rc<AccessLog>,
+    ) -> Response<ResponseBody> {
+        let lease = self.store.lease().await;
+        // It is the only place that sets it.
+        let _ = log.upstream.set(Arc::clone(&target.origin));
+        let ForwardedHeaders { headers, accepts_trailers } =
+            ForwardedHeaders::of_request(head.headers);
+        let request = OutboundRequest {
+            method: &head.method,
+            target,
+            headers: &headers,
+            accepts_trailers: accepts_trailers && head.version == Version::HTTP_11,
+            signer: Some(&lease.signer),
+        };
+        match self.outbound.send(&request, body, &log.attempts).await {
+            Ok(mut response) => {
+                let refused = response.head.status == StatusCode::UNAUTHORIZED
+                    || response.head.status == StatusCode::FORBIDDEN;
+                let diagnosis = match refused {
+                    true => Box::pin(diagnose(&mut response, target, &lease.terms)).await,
+                    false => None,
+                };
+                if let Some(diagnosis) = &diagnosis {
+                    tracing::warn!("{} refused it: {diagnosis}", target.origin.as_str());
+                }
+                response::forward(response, target, diagnosis.as_deref(), lease, log, body)
+            }
+            Err(error) => {
+                let error = error.into_proxy_error(target.origin.as_str().to_owned());
+                let Refusal { error, close } = Refusal { error, close: !body.is_complete() };
+                log.note.replace(Some(error.to_string()));
+                OwnResponse::error(&error).respond(lease, log, close)
+            }
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! A request's way: what is wrong with it, where it leads, and who responds.
+
+use super::access_log::AccessLog;
+use super::own_body::discard;
+use super::response::OwnResponse;
+use super::{Client, Handler, Proxy, ResponseBody};
+use crate::inbound::Peer;
+use crate::metrics;
+use crate::outbound::{Origin, RequestBody, Target};
+use http::header::{EXPECT, HOST, TRANSFER_ENCODING};
+use http::request::Parts;
+use http::uri::{Authority, PathAndQuery};
+use http::{HeaderMap, Method, Request, Response, Uri, Version};
+use hyper::body::Incoming;
+use std::rc::Rc;
+use std::sync::Arc;
+use taskcluster_proxy_core::proxy::{Destination, Form, ProxyError, reject_browsers};
+
+/// What a request is for.
+enum Route {
+    Bewit,
+    Credentials,
+    Forward(Target),
+}
+
+/// Why the proxy responds itself, and whether the client's connection ends with that.
+pub(super) struct Refusal {
+    pub(super) error: ProxyError,
+    pub(super) close: bool,
+}
+
+impl Handler for Proxy {
+    async fn handle(&self, request: Request<Incoming>, client: &Client) -> Response<ResponseBody> {
+        let (head, incoming) = request.into_parts();
+        let body =
+            RequestBody::new(incoming, expects_continue(&head), &self.replay, &client.upload);
+        let log = AccessLog::begin(self, &head.method, &head.uri);
+        let log = Rc::new(log);
+        // It was just made, and has no body yet.
+        let _ = log.body.set(body.clone());
+        let route = match check_message(&head) {
+            // Where its body ends is not certain: nothing is read of it.
+            Err(error) => Err(Refusal { error, close: true }),
+            Ok(()) => match self.route(&head, &client.peer) {
+                Err(error) => Err(Refusal { error, close: !discard(&body).await }),
+                Ok(route) => Ok(route),
+            },
+        };
+        match route {
+            Ok(Route::Forward(target)) => {
+                log.service.set(match target.form {
+                    Form::Host => metrics::Service::Host,
+                    Form::Service => {
+                        let prefix = self.root_url.prefix().len();
+                        metrics::Service::of(target.resource().get(prefix..).unwrap_or_default())
+                    }
+                });
+                self.forward(head, &body, &target, &log).await
+            }
+            Ok(Route::Bewit) => {
+                log.service.set(metrics::Service::Bewit);
+                Box::pin(self.bewit(&head, &body, &log)).await
+            }
+            Ok(Route::Credentials) => {
+                log.service.set(metrics::Service::Credentials);
+                let put = Box::pin(self.put_credentials(&head, &body, &client.peer)).await;
+                self.respond(put, &log).await
+            }
+            Err(refusal) => self.respond(Err(refusal), &log).await,
+        }
+    }
+
+    async fn reject(
+        &self,
+        method: &Method,
+        uri: &Uri,
+        error: ProxyError,
+    ) -> Response<ResponseBody> {
+        let log = Rc::new(AccessLog::begin(self, method, uri));
+        self.respond(Err(Refusal { error, close: true }), &log).await
+    }
+}
+
+impl Proxy {
+    fn route(&self, head: &Parts, peer: &Peer) -> Result<Route, ProxyError> {
+        if self.policy.reject_browsers {
+            reject_browsers(head.uri.authority().map(Authority::as_str), peer.bound(), |name| {
+                head.headers.get_all(name).iter().map(http::HeaderValue::as_bytes)
+            })?;
+        }
+        match head.method {
+            Method::CONNECT => return Err(ProxyError::UnsupportedMethod("CONNECT")),
+            // A service that echoes it would show the task what the proxy has signed.
+            Method::TRACE => return Err(ProxyError::UnsupportedMethod("TRACE")),
+            _ => {}
+        }
+        let resource = head.uri.path_and_query();
+        Ok(match Destination::of(resource.map_or("*", PathAndQuery::as_str))? {
+            Destination::Bewit => Route::Bewit,
+            Destination::Credentials => Route::Credentials,
+            Destination::Service { api, resource: path } => {
+                let prefix = self.root_url.prefix();
+                let path_and_query = match resource {
+                    Some(same) if prefix.is_empty() && api.is_empty() => same.clone(),
+                    _ => path_and_query([prefix, api, path].concat())?,
+                };
+                let origin = Arc::clone(&self.origin);
+                Route::Forward(Target::new(origin, path_and_query, Form::Service))
+            }
+            Destination::Host { host, resource } => {
+                self.policy.hosts.admits_name(&host)?;
+                let origin = Origin::of_host(&host)
+                    .map_err(|error| ProxyError::Malformed(format!("{host}: {error}")))?;
+                let path_and_query = path_and_query(resource.into_owned())?;
+                Route::Forward(Target::new(Arc::new(origin), path_and_query, Form::Host))
+            }
+        })
+    }
+
+    /// Responds to a request that is not forwarded, with the current credentials.
+    pub(super) async fn respond(
+        &self,
+        result: Result<(OwnResponse, String), Refusal>,
+        log: &Rc<AccessLog>,
+    ) -> Response<ResponseBody> {
+        let (response, note, close) = match result {
+            Ok((response, note)) => (response, note, false),
+            Err(Refusal { error, close }) => (OwnResponse::error(&error), error.to_string(), close),
+        };
+        log.note.replace(Some(note));
+        response.respond(self.store.lease().await, log, close)
+    }
+}
+
+/// Found when all of the request was there.
+impl From<ProxyError> for Refusal {
+    fn from(error: ProxyError) -> Self {
+        Self { error, close: false }
+    }
+}
+
+fn path_and_query(text: String) -> Result<PathAndQuery, ProxyError> {
+    PathAndQuery::try_from(text).map_err(|error| ProxyError::Malformed(error.to_string()))
+}
+
+/// Whether the client waits to be told to send the body (RFC 9110 section 10.1.1).
+fn expects_continue(head: &Parts) -> bool {
+    let expected = head.headers.get(EXPECT).map(http::HeaderValue::as_bytes);
+    head.version == Version::HTTP_11
+        && expected.is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"))
+}
+
+/// What hyper lets pass and RFC 9112 does not.
+fn check_message(head: &Parts) -> Result<(), ProxyError> {
+    check_host(head)?;
+    check_framing(&head.headers)
+}
+
+/// RFC 9112 section 3.2: a request of HTTP/1.1 has one `Host`, and a second one or an invalid one is an
+/// error in any version.
+fn check_host(head: &Parts) -> Result<(), ProxyError> {
+    let malformed = |found: &str| {
+        Err(ProxyError::Malformed(format!(
+            "expected one Host header field, host[:port], found {found}"
+        )))
+    };
+    let mut hosts = head.headers.get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (None, _) if head.version == Version::HTTP_11 => malformed("none"),
+        (None, _) => Ok(()),
+        (Some(_), Some(_)) => malformed("more than one"),
+        (Some(host), None) if host.is_empty() => Ok(()),
+        (Some(host), None) => match Authority::try_from(host.as_bytes()) {
+            Ok(authority) if !authority.as_str().contains('@') && has_valid_port(&authority) => {
+                Ok(())
+            }
+            _ => malformed("something else"),
+        },
+    }
+}
+
+fn has_valid_port(authority: &Authority) -> bool {
+    let port = authority.as_str().get(authority.host().len()..).unwrap_or_default();
+    let port = port.strip_prefix(':').unwrap_or(port);
+    port.is_empty() || authority.port_u16().is_some()
+}
+
+/// RFC 9112 section 6.1: of a body that is coded otherwise two recipients may find the end in different
+/// places. Where there is a Content-Length, too, hyper leaves it out and closes the connection afterwards.
+fn check_framing(headers: &HeaderMap) -> Result<(), ProxyError> {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let Some(coding) = codings.next() else {
+        return Ok(());
+    };
+    if codings.next().is_some() || !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked")
+    {
+        return Err(ProxyError::TransferCoding);
+    }
+    Ok(())
+}

@@ -1,0 +1,52 @@
+//! Which header fields of a message are forwarded.
+
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, TE, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderName};
+use taskcluster_proxy_core::proxy::{HeaderRole, list_members};
+
+/// What of a request is forwarded.
+#[derive(Debug)]
+pub(super) struct ForwardedHeaders {
+    pub(super) headers: HeaderMap,
+    /// Whether the client can make use of trailers.
+    pub(super) accepts_trailers: bool,
+}
+
+impl ForwardedHeaders {
+    /// Leaves out what is meant for this hop, and what the proxy replaces.
+    pub(super) fn of_request(mut headers: HeaderMap) -> Self {
+        let te = headers.get_all(TE).iter();
+        let accepts_trailers = te
+            .flat_map(|value| list_members(value.as_bytes()))
+            .any(|member| member.eq_ignore_ascii_case(b"trailers"));
+        remove_hop_by_hop(&mut headers, |role| {
+            !matches!(role, HeaderRole::EndToEnd | HeaderRole::Expect | HeaderRole::Reply)
+        });
+        Self { headers, accepts_trailers }
+    }
+}
+
+/// Removes what `Connection` names (RFC 9110 section 7.6.1), and each field whose role says so. What a
+/// message is framed by stays if it is the length that frames it.
+pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap, is_removed: impl Fn(HeaderRole) -> bool) {
+    let chunked = headers.contains_key(TRANSFER_ENCODING);
+    let named: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(|value| list_members(value.as_bytes()))
+        .filter_map(|name| HeaderName::from_bytes(name).ok())
+        // Neither is an option of this hop: both say something of the body.
+        .filter(|name| *name != EXPECT && *name != CONTENT_LENGTH)
+        .collect();
+    let removed: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| match HeaderRole::of(name.as_str()) {
+            HeaderRole::ContentLength => chunked,
+            role => is_removed(role),
+        })
+        .cloned()
+        .collect();
+    for name in named.iter().chain(&removed) {
+        headers.remove(name);
+    }
+}

@@ -1,0 +1,198 @@
+//! Responses to clients: those of upstreams, forwarded, and those of the proxy's own.
+
+use super::access_log::AccessLog;
+use super::headers::remove_hop_by_hop;
+use crate::credentials::Lease;
+use crate::metrics::Outcome;
+use crate::outbound::{self, RequestBody, ResponseBodyError, Target, UpstreamResponse};
+use bytes::Bytes;
+use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
+use http::{HeaderName, HeaderValue, Response, StatusCode, response};
+use http_body::{Body, Frame, SizeHint};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use taskcluster_proxy_core::proxy::{ProxyError, ReplyHeaders};
+
+/// The body of a response to a client.
+#[derive(Debug)]
+pub struct ResponseBody {
+    source: Source,
+    log: Rc<AccessLog>,
+    /// The credentials that the request began with: it is in flight until the response has ended.
+    _lease: Lease,
+}
+
+#[derive(Debug)]
+enum Source {
+    /// Of the proxy's own; `None` when it was sent.
+    Own(Option<Bytes>),
+    Upstream(outbound::ResponseBody),
+    /// Of an upstream, and cut short. What came before is written before the client's connection is
+    /// closed for it.
+    Truncated(ResponseBodyError),
+}
+
+/// A response of the proxy's own.
+#[derive(Debug)]
+pub(super) struct OwnResponse {
+    pub(super) status: StatusCode,
+    fields: [Option<(HeaderName, HeaderValue)>; 2],
+    body: String,
+}
+
+impl OwnResponse {
+    /// An empty one.
+    pub(super) fn empty(status: StatusCode) -> Self {
+        Self { status, fields: [None, None], body: String::new() }
+    }
+
+    /// The response to `POST /bewit`.
+    pub(super) fn see_other(url: String) -> Self {
+        let content_type = HeaderValue::from_static("text/plain; charset=utf-8");
+        // A URL that was parsed and percent-encoded can stand in a header field.
+        let location = HeaderValue::try_from(&url).ok().map(|url| (LOCATION, url));
+        let fields = [Some((CONTENT_TYPE, content_type)), location];
+        Self { status: StatusCode::SEE_OTHER, fields, body: url }
+    }
+
+    /// An error in the shape of Taskcluster's services.
+    pub(super) fn error(error: &ProxyError) -> Self {
+        let content_type = HeaderValue::from_static("application/json");
+        let allow = error.allow().map(|allow| (ALLOW, HeaderValue::from_static(allow)));
+        let fields = [Some((CONTENT_TYPE, content_type)), allow];
+        Self { status: error.status(), fields, body: error.to_json() }
+    }
+
+    /// The response to the request that `log` is about. `close`: the client's connection ends with it.
+    pub(super) fn respond(
+        self,
+        lease: Lease,
+        log: &Rc<AccessLog>,
+        close: bool,
+    ) -> Response<ResponseBody> {
+        let Self { status, fields, body } = self;
+        log.status.set(status.as_u16());
+        let mut response = Response::new(());
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.extend(fields.into_iter().flatten());
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        let (mut head, ()) = response.into_parts();
+        add_own_fields(&mut head, &lease, log, close);
+        let body = Some(Bytes::from(body)).filter(|body| !body.is_empty());
+        if body.is_none() {
+            log.outcome.set(Outcome::Complete);
+        }
+        let body = ResponseBody { source: Source::Own(body), log: Rc::clone(log), _lease: lease };
+        Response::from_parts(head, body)
+    }
+}
+
+/// The response to the request that `log` is about, from `target`. `diagnosis`: why the service
+/// refused it.
+pub(super) fn forward(
+    response: UpstreamResponse,
+    target: &Target,
+    diagnosis: Option<&str>,
+    lease: Lease,
+    log: &Rc<AccessLog>,
+    request_body: &RequestBody,
+) -> Response<ResponseBody> {
+    let UpstreamResponse { mut head, body } = response;
+    log.status.set(head.status.as_u16());
+    log.responded();
+    head.version = http::Version::HTTP_11;
+    remove_hop_by_hop(&mut head.headers, |role| !role.passes_with_answers());
+    if head.status == StatusCode::NO_CONTENT {
+        // RFC 9110 section 8.6.
+        head.headers.remove(CONTENT_LENGTH);
+    }
+    let endpoint = HeaderValue::try_from(target.uri.to_string());
+    let diagnosis = diagnosis.map(HeaderValue::from_str);
+    if let Some(Ok(diagnosis)) = diagnosis {
+        head.headers.insert(DIAGNOSIS, diagnosis);
+    }
+    // A client that still has to send some of its body sends its next request after that, if it was
+    // not told otherwise (RFC 9112 section 9.6, RFC 9110 section 10.1.1).
+    add_own_fields(&mut head, &lease, log, !request_body.is_complete());
+    if let Ok(endpoint) = endpoint {
+        head.headers.insert(ENDPOINT, endpoint);
+    }
+    if body.is_end_stream() {
+        log.outcome.set(Outcome::Complete);
+    }
+    let body = ResponseBody { source: Source::Upstream(body), log: Rc::clone(log), _lease: lease };
+    Response::from_parts(head, body)
+}
+
+fn add_own_fields(head: &mut response::Parts, lease: &Lease, log: &AccessLog, close: bool) {
+    for (name, value) in &lease.response_fields {
+        head.headers.insert(name, value.clone());
+    }
+    if let Ok(id) = HeaderValue::from_str(log.id().as_str()) {
+        head.headers.insert(REQUEST_ID, id);
+    }
+    if close {
+        head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+}
+
+const DIAGNOSIS: HeaderName = HeaderName::from_static(ReplyHeaders::DIAGNOSIS);
+const ENDPOINT: HeaderName = HeaderName::from_static(ReplyHeaders::ENDPOINT);
+const REQUEST_ID: HeaderName = HeaderName::from_static(ReplyHeaders::REQUEST_ID);
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = ResponseBodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, ResponseBodyError>>> {
+        let this = self.get_mut();
+        let polled = match &mut this.source {
+            Source::Own(body) => body.take().map(|body| Ok(Frame::data(body))),
+            Source::Upstream(body) => ready!(Pin::new(body).poll_frame(context)),
+            Source::Truncated(_) => {
+                let sent = Source::Own(None);
+                let Source::Truncated(error) = std::mem::replace(&mut this.source, sent) else {
+                    return Poll::Ready(None);
+                };
+                return Poll::Ready(Some(Err(error)));
+            }
+        };
+        if let Some(Err(error)) = polled {
+            this.log.outcome.set(Outcome::Cut);
+            this.log.note.replace(Some(error.to_string()));
+            this.source = Source::Truncated(error);
+            // hyper drops what it has not yet written as soon as it hears of an error.
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        if let Some(Ok(frame)) = &polled {
+            let length = frame.data_ref().map_or(0, Bytes::len) as u64;
+            this.log.sent.set(this.log.sent.get() + length);
+        }
+        if polled.is_none() || this.is_end_stream() {
+            this.log.outcome.set(Outcome::Complete);
+        }
+        Poll::Ready(polled)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Own(body) => body.is_none(),
+            Source::Upstream(body) => body.is_end_stream(),
+            Source::Truncated(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Own(body) => SizeHint::with_exact(body.as_ref().map_or(0, Bytes::len) as u64),
+            Source::Upstream(body) => body.size_hint(),
+            Source::Truncated(_) => SizeHint::new(),
+        }
+    }
+}
