@@ -185,13 +185,13 @@ mod tests {
             ("[span]=trace, nonsense ,debug", 4),
             ("taskcluster_proxy_of_another=trace", 3),
         ] {
-            assert_eq!(enabled(variable, "taskcluster_proxy::service").len(), count, "{variable}");
+            assert_eq!(enabled(variable, "taskcluster_proxy::proxy").len(), count, "{variable}");
             for other in ["hyper", "h2::codec", "rustls"] {
                 assert!(enabled(variable, other).is_empty(), "{variable} {other}");
             }
         }
-        let one_part = "taskcluster_proxy::upstream=trace";
-        assert_eq!(enabled(one_part, "taskcluster_proxy::upstream").len(), 5);
-        assert_eq!(enabled(one_part, "taskcluster_proxy::service").len(), 3);
+        let one_part = "taskcluster_proxy::outbound=trace";
+        assert_eq!(enabled(one_part, "taskcluster_proxy::outbound").len(), 5);
+        assert_eq!(enabled(one_part, "taskcluster_proxy::proxy").len(), 3);
     }
 }
