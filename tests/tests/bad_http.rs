@@ -5,25 +5,28 @@ use stories::{Answer, Connection, Proxy, Request, Upstream, request};
 
 #[test]
 fn request_lines_that_are_none() {
-    assert_refused([
-        b"\0\0\0\0\r\n\r\n".to_vec(),
-        b"GET\r\n\r\n".to_vec(),
-        b"GET /api/queue/v1/x\r\n\r\n".to_vec(),
-        b"GET  /api/queue/v1/x HTTP/1.1\r\n\r\n".to_vec(),
-        b"GET /api/queue/v1/x y HTTP/1.1\r\n\r\n".to_vec(),
-        b"GET /api/queue/v1/\0 HTTP/1.1\r\n\r\n".to_vec(),
-        b"GET /api/queue/v1/\x7f HTTP/1.1\r\n\r\n".to_vec(),
-        b"GET /api/queue/v1/\xff HTTP/1.1\r\n\r\n".to_vec(),
-        b"GET api/queue/v1/x HTTP/1.1\r\n\r\n".to_vec(),
-        b"GET http:///api/queue/v1/x HTTP/1.1\r\n\r\n".to_vec(),
-        b"GET /api/queue/v1/x HTTP/1.2\r\n\r\n".to_vec(),
-        b"GET /api/queue/v1/x HTTP/2.0\r\n\r\n".to_vec(),
-        b"GET /api/queue/v1/x HTTP/0.9\r\n\r\n".to_vec(),
-        b"GET /api/queue/v1/x http/1.1\r\n\r\n".to_vec(),
-        b"G(T /api/queue/v1/x HTTP/1.1\r\n\r\n".to_vec(),
-        b"\rGET /api/queue/v1/x HTTP/1.1\r\n\r\n".to_vec(),
-        b"EHLO mail.example.com\r\n\r\n".to_vec(),
-    ]);
+    assert_refused(
+        [
+            &b"\0\0\0\0"[..],
+            b"GET",
+            b"GET /api/queue/v1/x",
+            b"GET  /api/queue/v1/x HTTP/1.1",
+            b"GET /api/queue/v1/x y HTTP/1.1",
+            b"GET /api/queue/v1/\0 HTTP/1.1",
+            b"GET /api/queue/v1/\x7f HTTP/1.1",
+            b"GET /api/queue/v1/\xff HTTP/1.1",
+            b"GET api/queue/v1/x HTTP/1.1",
+            b"GET http:///api/queue/v1/x HTTP/1.1",
+            b"GET /api/queue/v1/x HTTP/1.2",
+            b"GET /api/queue/v1/x HTTP/2.0",
+            b"GET /api/queue/v1/x HTTP/0.9",
+            b"GET /api/queue/v1/x http/1.1",
+            b"G(T /api/queue/v1/x HTTP/1.1",
+            b"\rGET /api/queue/v1/x HTTP/1.1",
+            b"EHLO mail.example.com",
+        ]
+        .map(|line| [line, b"\r\nHost: x\r\n\r\n"].concat()),
+    );
 }
 
 #[test]
@@ -53,15 +56,16 @@ fn headers_that_are_none() {
             b"X: a\r\n folded: b\r\n",
             b"X: a\r\n\tb\r\n",
         ]
-        .map(|headers| [b"GET /api/queue/v1/x HTTP/1.1\r\n", headers, b"\r\n"].concat()),
+        .map(|headers| [b"GET /api/queue/v1/x HTTP/1.1\r\nHost: x\r\n", headers, b"\r\n"].concat()),
     );
 }
 
 #[test]
 fn heads_that_are_too_large() {
-    let start = "GET /api/queue/v1/x HTTP/1.1\r\n";
+    let start = "GET /api/queue/v1/x HTTP/1.1\r\nHost: x\r\n";
     assert_refused([
-        format!("GET /api/queue/v1/{} HTTP/1.1\r\n\r\n", "x".repeat(300_000)).into_bytes(),
+        format!("GET /api/queue/v1/{} HTTP/1.1\r\nHost: x\r\n\r\n", "x".repeat(300_000))
+            .into_bytes(),
         format!("GET /{}", "x".repeat(300_000)).into_bytes(),
         "x".repeat(300_000).into_bytes(),
         format!("{start}X: {}\r\n\r\n", "y".repeat(300_000)).into_bytes(),
@@ -129,7 +133,7 @@ fn chunks_that_are_none_are_never_passed_off_as_complete() {
         let proxy = Proxy::in_front_of(upstream.root_url()).start();
         let mut connection = proxy.connect();
         connection.send(format!(
-            "PUT /api/queue/v1/x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}"
+            "PUT /api/queue/v1/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}"
         ));
         assert_is_refusal(&mut connection, chunks.as_bytes());
         assert!(upstream.requests().iter().all(|request| !request.complete), "{chunks:?}");
@@ -138,7 +142,7 @@ fn chunks_that_are_none_are_never_passed_off_as_complete() {
 
 #[test]
 fn nobody_smuggles_a_second_request() {
-    const SECOND: &str = "GET /api/queue/v1/smuggled HTTP/1.1\r\n\r\n";
+    const SECOND: &str = "GET /api/queue/v1/smuggled HTTP/1.1\r\nHost: x\r\n\r\n";
     for framing in [
         "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
         "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
@@ -149,7 +153,9 @@ fn nobody_smuggles_a_second_request() {
         let upstream = Upstream::start([Answer::status(200)]);
         let proxy = Proxy::in_front_of(upstream.root_url()).start();
         let mut connection = proxy.connect();
-        connection.send(format!("PUT /api/queue/v1/x HTTP/1.1\r\n{framing}\r\n0\r\n\r\n{SECOND}"));
+        connection.send(format!(
+            "PUT /api/queue/v1/x HTTP/1.1\r\nHost: x\r\n{framing}\r\n0\r\n\r\n{SECOND}"
+        ));
         // Were the second one taken for a request, it would be answered before the end.
         connection.read_to_end();
         assert_served(&proxy);
@@ -175,7 +181,7 @@ fn the_same_length_twice_is_one() {
 fn bare_line_feeds_end_lines_or_are_refused() {
     let upstream = Upstream::start([Answer::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
-    let response = proxy.exchange("GET /api/queue/v1/x HTTP/1.1\nX: a\nY: b\r\n\n");
+    let response = proxy.exchange("GET /api/queue/v1/x HTTP/1.1\nHost: x\nX: a\nY: b\r\n\n");
     match response.status() {
         200 => {
             let request = upstream.last_request();
@@ -245,7 +251,8 @@ fn clients_that_close_in_the_middle_of_a_head_harm_nobody() {
 }
 
 fn put(framing: &str) -> Vec<u8> {
-    format!("PUT /api/queue/v1/x HTTP/1.1\r\n{framing}\r\n4\r\nbody\r\n0\r\n\r\n").into_bytes()
+    let start = "PUT /api/queue/v1/x HTTP/1.1\r\nHost: x\r\n";
+    format!("{start}{framing}\r\n4\r\nbody\r\n0\r\n\r\n").into_bytes()
 }
 
 /// Each gets a 4xx, or the end of its connection; none goes upstream; a connection that was open

