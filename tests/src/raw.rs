@@ -1,7 +1,8 @@
 use crate::DEADLINE;
 use crate::http1::{Body, Head};
-use std::io::{self, BufReader, ErrorKind, Write};
+use std::io::{self, BufReader, ErrorKind, Read as _, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 /// A client's end of a connection, which sends exact bytes.
@@ -76,12 +77,27 @@ impl Connection {
         self.stream.get_mut().write_all(bytes.as_ref())
     }
 
-    /// Sends zeros until nobody has taken any for half a second.
-    pub fn send_until_blocked(&mut self) {
+    /// Sends zeros until nobody has taken any for half a second, and returns how many were taken.
+    pub fn send_until_blocked(&mut self) -> u64 {
         let stream = self.stream.get_mut();
         stream.set_write_timeout(Some(DEADLINE / 60)).expect("sockets have timeouts");
-        while stream.write(&[0; 64 * 1024]).is_ok() {}
+        let mut taken = 0;
+        while let Ok(length) = stream.write(&[0; 64 * 1024]) {
+            taken += length as u64;
+        }
         stream.set_write_timeout(Some(DEADLINE)).expect("sockets have timeouts");
+        taken
+    }
+
+    /// Sends so many zeros.
+    pub fn send_zeros(&mut self, length: u64) {
+        send_zeros(self.stream.get_mut(), length);
+    }
+
+    /// Sends so many zeros from a thread of its own, while this one reads.
+    pub fn send_zeros_meanwhile(&self, length: u64) -> JoinHandle<()> {
+        let mut stream = self.stream.get_ref().try_clone().expect("a socket can be shared");
+        thread::spawn(move || send_zeros(&mut stream, length))
     }
 
     /// Says that nothing more will be sent.
@@ -165,7 +181,7 @@ impl Connection {
     /// Reads to the end: what still came before the peer closed or reset the connection.
     pub fn read_to_end(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
-        match io::Read::read_to_end(&mut self.stream, &mut rest) {
+        match self.stream.read_to_end(&mut rest) {
             Err(error) if timed_out(&error) => panic!("the connection stays open"),
             _ => rest,
         }
@@ -214,6 +230,11 @@ impl Response {
         assert_eq!(self.header("content-type"), Some("application/json"));
         error["message"].as_str().expect("a message is text").to_owned()
     }
+}
+
+fn send_zeros(stream: &mut TcpStream, length: u64) {
+    let sent = io::copy(&mut io::repeat(0).take(length), stream);
+    assert_eq!(sent.expect("the proxy takes the body"), length);
 }
 
 fn timed_out(error: &io::Error) -> bool {

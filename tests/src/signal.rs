@@ -1,5 +1,6 @@
 use crate::DEADLINE;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// State that threads watch: whoever changes it wakes whoever waits for it.
 #[derive(Debug, Default)]
@@ -24,13 +25,22 @@ impl<T> Watched<T> {
     }
 
     /// Waits until `read` finds something; `None` if it does not within [`DEADLINE`].
-    pub(crate) fn wait_for<R>(&self, mut read: impl FnMut(&T) -> Option<R>) -> Option<R> {
+    pub(crate) fn wait_for<R>(&self, read: impl FnMut(&T) -> Option<R>) -> Option<R> {
+        self.wait_for_within(DEADLINE, read)
+    }
+
+    /// The same within `timeout`.
+    pub(crate) fn wait_for_within<R>(
+        &self,
+        timeout: Duration,
+        mut read: impl FnMut(&T) -> Option<R>,
+    ) -> Option<R> {
         let mut found = None;
         let waiting = |state: &mut T| {
             found = read(state);
             found.is_none()
         };
-        let guard = self.changed.wait_timeout_while(self.lock(), DEADLINE, waiting);
+        let guard = self.changed.wait_timeout_while(self.lock(), timeout, waiting);
         drop(guard);
         found
     }

@@ -1,4 +1,5 @@
 use crate::http1::Head;
+use crate::server_tls::{Authority, accept_connect, acceptor};
 use crate::signal::Watched;
 use crate::{Folder, ProxyBuilder, Upstream};
 use hyper::body::Incoming;
@@ -8,14 +9,11 @@ use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper::{Request, Response, Uri, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rustls::ServerConfig;
 use std::error::Error;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio_rustls::TlsAcceptor;
@@ -24,7 +22,7 @@ use tokio_rustls::TlsAcceptor;
 #[derive(Debug)]
 pub struct Tls {
     address: SocketAddr,
-    authority: PathBuf,
+    authority: Authority,
     connects: Arc<Watched<Vec<Head>>>,
     /// Ends what runs in it when the story is over.
     _runtime: Runtime,
@@ -80,19 +78,12 @@ impl Tls {
 
     /// A file with the certificate to trust, for `SSL_CERT_FILE`.
     pub fn authority(&self) -> &Path {
-        &self.authority
+        self.authority.path()
     }
 
     /// The CONNECT requests so far.
     pub fn connects(&self) -> Vec<Head> {
         self.connects.read(Clone::clone)
-    }
-}
-
-impl Drop for Tls {
-    fn drop(&mut self) {
-        // The system clears its folder of temporary files some day.
-        let _ = std::fs::remove_file(&self.authority);
     }
 }
 
@@ -144,7 +135,8 @@ impl TlsBuilder {
     fn try_before(self, upstream: SocketAddr) -> io::Result<Tls> {
         let runtime = Runtime::new()?;
         let listener = runtime.block_on(TcpListener::bind(self.address))?;
-        let (acceptor, authority) = self.certify();
+        let alpn = if self.http2 { "h2" } else { "http/1.1" };
+        let (acceptor, authority) = acceptor(&self.host, self.valid, alpn);
         let connects = Arc::new(Watched::default());
         let front =
             Arc::new(Front { acceptor, upstream, builder: self, connects: Arc::clone(&connects) });
@@ -158,41 +150,14 @@ impl TlsBuilder {
         });
         Ok(Tls { address, authority, connects, _runtime: runtime })
     }
-
-    /// A certificate that vouches for itself, and where it lies.
-    fn certify(&self) -> (TlsAcceptor, PathBuf) {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let mut params = rcgen::CertificateParams::new([self.host.clone()])
-            .expect("there can be a certificate for the host");
-        [params.not_before, params.not_after] =
-            self.valid.map(|year| rcgen::date_time_ymd(year, 1, 1));
-        // By which a root is found.
-        params.distinguished_name.push(rcgen::DnType::CommonName, self.host.as_str());
-        let signing_key = rcgen::KeyPair::generate().expect("there are keys");
-        let cert = params.self_signed(&signing_key).expect("a key signs");
-        let key = signing_key.serialize_der().try_into().expect("a key is a key");
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("the defaults are possible")
-            .with_no_client_auth()
-            .with_single_cert(vec![cert.der().clone()], key)
-            .expect("the key fits the certificate");
-        config.alpn_protocols =
-            vec![if self.http2 { b"h2".to_vec() } else { b"http/1.1".to_vec() }];
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("taskcluster-proxy-tests-{}-{number}.pem", std::process::id());
-        let authority = std::env::temp_dir().join(name);
-        std::fs::write(&authority, cert.pem()).expect("there is a place for temporary files");
-        (Arc::new(config).into(), authority)
-    }
 }
 
 impl Front {
     async fn serve(&self, mut stream: TcpStream) -> Result<(), Box<dyn Error + Send + Sync>> {
         stream.set_nodelay(true)?;
         if self.builder.behind_proxy {
-            self.tunnel(&mut stream).await?;
+            let connect = accept_connect(&mut stream).await?;
+            self.connects.change(|connects| connects.push(connect));
         }
         let mut stream = self.acceptor.accept(stream).await?;
         if self.builder.http2 {
@@ -206,16 +171,6 @@ impl Front {
             tokio::io::copy_bidirectional(&mut stream, &mut upstream).await?;
         }
         Ok(())
-    }
-
-    async fn tunnel(&self, stream: &mut TcpStream) -> io::Result<()> {
-        let mut bytes = Vec::new();
-        while !bytes.ends_with(b"\r\n\r\n") {
-            bytes.push(stream.read_u8().await?);
-        }
-        let head = Head::read(&mut bytes.as_slice())?.expect("it is not empty");
-        self.connects.change(|connects| connects.push(head));
-        stream.write_all(b"HTTP/1.1 200 \r\n\r\n").await
     }
 }
 

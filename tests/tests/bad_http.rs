@@ -5,25 +5,28 @@ use stories::{Answer, Connection, Proxy, Request, Upstream, request};
 
 #[test]
 fn request_lines_that_are_none() {
-    assert_refused([
-        b"\0\0\0\0\r\n\r\n".to_vec(),
-        b"GET\r\n\r\n".to_vec(),
-        b"GET /api/queue/v1/x\r\n\r\n".to_vec(),
-        b"GET  /api/queue/v1/x HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(),
-        b"GET /api/queue/v1/x y HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(),
-        b"GET /api/queue/v1/\0 HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(),
-        b"GET /api/queue/v1/\x7f HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(),
-        b"GET /api/queue/v1/\xff HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(),
-        b"GET api/queue/v1/x HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(),
-        b"GET http:///api/queue/v1/x HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(),
-        b"GET /api/queue/v1/x HTTP/1.2\r\n\r\n".to_vec(),
-        b"GET /api/queue/v1/x HTTP/2.0\r\n\r\n".to_vec(),
-        b"GET /api/queue/v1/x HTTP/0.9\r\n\r\n".to_vec(),
-        b"GET /api/queue/v1/x http/1.1\r\n\r\n".to_vec(),
-        b"G(T /api/queue/v1/x HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(),
-        b"\rGET /api/queue/v1/x HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(),
-        b"EHLO mail.example.com\r\n\r\n".to_vec(),
-    ]);
+    assert_refused(
+        [
+            &b"\0\0\0\0"[..],
+            b"GET",
+            b"GET /api/queue/v1/x",
+            b"GET  /api/queue/v1/x HTTP/1.1",
+            b"GET /api/queue/v1/x y HTTP/1.1",
+            b"GET /api/queue/v1/\0 HTTP/1.1",
+            b"GET /api/queue/v1/\x7f HTTP/1.1",
+            b"GET /api/queue/v1/\xff HTTP/1.1",
+            b"GET api/queue/v1/x HTTP/1.1",
+            b"GET http:///api/queue/v1/x HTTP/1.1",
+            b"GET /api/queue/v1/x HTTP/1.2",
+            b"GET /api/queue/v1/x HTTP/2.0",
+            b"GET /api/queue/v1/x HTTP/0.9",
+            b"GET /api/queue/v1/x http/1.1",
+            b"G(T /api/queue/v1/x HTTP/1.1",
+            b"\rGET /api/queue/v1/x HTTP/1.1",
+            b"EHLO mail.example.com",
+        ]
+        .map(|line| [line, b"\r\nHost: x\r\n\r\n"].concat()),
+    );
 }
 
 #[test]
@@ -178,7 +181,7 @@ fn the_same_length_twice_is_one() {
 fn bare_line_feeds_end_lines_or_are_refused() {
     let upstream = Upstream::start([Answer::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
-    let response = proxy.exchange("GET /api/queue/v1/x HTTP/1.1\nX: a\nY: b\r\n\n");
+    let response = proxy.exchange("GET /api/queue/v1/x HTTP/1.1\nHost: x\nX: a\nY: b\r\n\n");
     match response.status() {
         200 => {
             let request = upstream.last_request();
@@ -248,8 +251,8 @@ fn clients_that_close_in_the_middle_of_a_head_harm_nobody() {
 }
 
 fn put(framing: &str) -> Vec<u8> {
-    format!("PUT /api/queue/v1/x HTTP/1.1\r\nHost: x\r\n{framing}\r\n4\r\nbody\r\n0\r\n\r\n")
-        .into_bytes()
+    let start = "PUT /api/queue/v1/x HTTP/1.1\r\nHost: x\r\n";
+    format!("{start}{framing}\r\n4\r\nbody\r\n0\r\n\r\n").into_bytes()
 }
 
 /// Each gets a 4xx, or the end of its connection; none goes upstream; a connection that was open

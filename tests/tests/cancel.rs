@@ -5,13 +5,15 @@ use stories::{Answer, Connection, Proxy, Upstream};
 
 const GET: &str = "GET /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n";
 
+const POST: &str = "POST /a/v1/b HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc";
+
 /// How a client goes away.
 const WAYS: [fn(Connection); 2] = [drop, Connection::reset];
 
 #[test]
 fn while_it_waits_for_an_answer() {
     for go_away in WAYS {
-        for request in [GET, "POST /a/v1/b HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"] {
+        for request in [GET, POST] {
             let upstream = Upstream::start([Answer::nothing().then_stall()]);
             let proxy = Proxy::in_front_of(upstream.root_url()).start();
             let mut client = proxy.connect();
@@ -35,7 +37,9 @@ fn between_two_attempts() {
         // The wait after the third attempt is at least 300 ms: long enough to go away in it.
         proxy.wait_for_log("attempt=3");
         go_away(client);
-        proxy.wait_for_log("outcome=gone");
+        // The line of the request, which is over then.
+        proxy.wait_for_log("GET /api/queue/v1/ping");
+        upstream.wait_for_ends(3);
         assert_eq!(upstream.requests().len(), 3);
     }
 }

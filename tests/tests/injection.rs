@@ -104,12 +104,20 @@ fn urls_to_sign() {
 #[test]
 fn methods_and_paths_in_error_bodies() {
     let proxy = Proxy::in_front_of("http://127.0.0.1:1").start();
-    for (method, target) in [("G'T", "/bewit"), ("GET", "/\"}{\"script"), ("PUT", "/a\"/x")] {
+    for (method, target) in [("G'T|", "/bewit"), ("GET", "/\"}{\"script"), ("PUT", "/é\u{85}/x")] {
         let response = proxy.call(method, target, "");
         assert_clean(&response);
         assert_eq!(response.header("content-type"), Some("application/json"));
         // It is one object, whatever was asked for.
         assert!(response.status() >= 400 && response.json()["message"].is_string());
+    }
+    // These are no request, and nothing of them is repeated.
+    for (method, target) in [("G\"T", "/bewit"), ("GET", "/<script>\u{7f}")] {
+        let response = proxy.call(method, target, "");
+        assert_clean(&response);
+        assert_eq!(response.status(), 400);
+        let body = String::from_utf8_lossy(&response.body);
+        assert!(!body.contains("G\"T") && !body.contains("<script>"), "{body}");
     }
 }
 

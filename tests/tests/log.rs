@@ -67,9 +67,6 @@ fn answers_of_the_proxys_own_have_ids_and_lines_too() {
     }
     ids.dedup();
     assert_eq!(ids.len(), 3);
-    // hyper responds to what is not a request.
-    assert_eq!(proxy.exchange("nonsense\r\n\r\n").status(), 400);
-    proxy.wait_for_log("malformed request from");
 }
 
 #[test]
@@ -148,7 +145,7 @@ fn the_option_goes_before_the_variable() {
         client.reset();
         let id = proxy.get("/api/queue/v1/x").header(REQUEST_ID).unwrap().to_owned();
         proxy.wait_for_log(&id);
-        assert_eq!(proxy.log().contains("DEBUG connection of"), debug, "{variable} {option:?}");
+        assert_eq!(proxy.log().contains(" DEBUG "), debug, "{variable} {option:?}");
     }
 }
 
@@ -203,8 +200,8 @@ fn no_secret_is_said_to_machines_either_whatever_rust_log_asks_for() {
         .env("RUST_LOG", "trace,hyper=trace,hyper_util=trace,rustls=trace,mio=trace")
         .start();
     proxy.exchange(
-        "PUT /api/queue/v1/x?canary HTTP/1.1\r\nHost: x\r\nAuthorization: canary\r\nContent-Length: 6\r\n\r\n\
-         canary",
+        "PUT /api/queue/v1/x?canary HTTP/1.1\r\nHost: x\r\nAuthorization: canary\r\n\
+         Content-Length: 6\r\n\r\ncanary",
     );
     proxy.call("PUT", "/credentials", r#"{"clientId": "c", "accessToken": ["canary"]}"#);
     proxy.call("PUT", "/credentials", r#"{"clientId": "c", "accessToken": "canary-new"}"#);

@@ -108,8 +108,6 @@ fn what_goes_nowhere_is_told_why() {
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     for (target, expected) in [
         ("/", "\"\" is not the name of a service or host"),
-        ("//x", "does the proxy's URL (TASKCLUSTER_PROXY_URL) end with a slash?"),
-        ("//api/queue/v1/x", "expected a path that begins with one slash"),
         ("/api", "invalid /api path"),
         ("/api/", "invalid /api path"),
         ("/api/queue", "invalid /api path"),
@@ -148,9 +146,9 @@ fn absolute_form_routes_like_origin_form() {
 fn any_host_will_do() {
     let upstream = Upstream::start([Answer::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
-    for host in ["", "a", "a.example:8080", "[::1]:80", "x_y", "a:"] {
-        let response =
-            proxy.exchange(format!("GET /api/queue/v1/x HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+    for host in ["", "a", "a_b.c-d", "A.B:80", "a:", "127.0.0.1:65535", "[::1]", "[::1]:8080"] {
+        let head = format!("GET /api/queue/v1/x HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        let response = proxy.exchange(head);
         assert_eq!(response.status(), 200, "{host:?}");
         let request = upstream.last_request();
         assert_eq!(request.head.all("host"), [upstream.address().to_string()]);

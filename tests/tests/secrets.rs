@@ -171,6 +171,7 @@ fn every_request() -> Vec<Vec<u8>> {
         request("PUT", "/credentials", body.to_string())
     };
     let put = |body: String| request("PUT", "/credentials", body);
+    let put_head = "PUT /credentials HTTP/1.1\r\nHost: x\r\n";
     let mut all = vec![
         credentials(Value::Null),
         credentials(certificate.to_string().into()),
@@ -185,11 +186,8 @@ fn every_request() -> Vec<Vec<u8>> {
         put(format!("{{\"accessToken\":\"{token}\"")),
         put(format!("{token}\0")),
         put(format!("{token}{}", " ".repeat(1 << 20))),
-        format!(
-            "PUT /credentials HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{token}"
-        )
-        .into(),
-        format!("PUT /credentials HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n{token}").into(),
+        format!("{put_head}Transfer-Encoding: chunked\r\n\r\n5\r\n{token}").into(),
+        format!("{put_head}Content-Length: x\r\n\r\n{token}").into(),
         format!("POST /credentials HTTP/1.1\r\nHost: x\r\nContent-Length: 16\r\n\r\n{token}")
             .into(),
         request("GET", "/credentials", ""),
@@ -202,6 +200,7 @@ fn every_request() -> Vec<Vec<u8>> {
         request("GET", "/h.example.invalid/x", ""),
         request("CONNECT", "h:443", ""),
         "GET / HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n".into(),
+        format!("{put_head}{token}\r\n\r\n").into(),
         format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "y".repeat(100_000)).into(),
     ];
     for method in ["GET", "PUT", "POST", "HEAD", "TRACE", "DELETE", "OPTIONS"] {

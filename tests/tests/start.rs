@@ -332,16 +332,17 @@ fn no_secret_is_ever_said() {
     ] {
         proxy.call(method, target, body);
     }
-    let head = "GET /api/queue/v1/x HTTP/1.1\r\nHost: x\r\nCookie: canary\r\nAuthorization: Bearer canary\r\n";
+    let head = "GET /api/queue/v1/x HTTP/1.1\r\nHost: x\r\nCookie: canary\r\n\
+                Authorization: Bearer canary\r\n";
     proxy.exchange(format!("{head}\r\n"));
     proxy.exchange(format!("{head}canary\r\n\r\n"));
     let mut cut = proxy.connect();
-    cut.send("PUT /api/queue/v1/x HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\ncanary");
+    cut.send("PUT /api/queue/v1/cut HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\ncanary");
     upstream.wait_for("the cut request", |requests| {
         requests.iter().any(|request| request.header("content-length") == Some("100")).then_some(())
     });
     cut.reset();
-    proxy.wait_for_log("400");
+    proxy.wait_for_log("PUT /api/queue/v1/cut");
     let Finished { stdout, stderr, .. } = proxy.kill();
     assert!(stderr.contains("PUT /credentials 200"), "{stderr}");
     assert!(!format!("{stdout}{stderr}").contains("canary"), "{stdout}{stderr}");

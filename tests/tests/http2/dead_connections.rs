@@ -1,0 +1,165 @@
+//! A pooled connection that died without a word: a NAT forgot it, a load balancer was replaced.
+
+use crate::{HOST, error, get};
+use std::sync::LazyLock;
+use std::thread;
+use std::time::{Duration, Instant};
+use stories::http1::Body;
+use stories::{Frame, Http2Response, Http2Upstream, Proxy, Request, Response};
+
+#[test]
+fn a_dead_connection_is_found_by_pings_within_20_seconds() {
+    assert!(OUTCOME.pings > 0, "no PING was sent");
+    // And some time for a busy machine.
+    assert!(OUTCOME.took < Duration::from_secs(25), "it took {:?}", OUTCOME.took);
+}
+
+#[test]
+fn requests_on_a_dead_connection_that_are_safe_to_retry_fail_over() {
+    for response in [&OUTCOME.idempotent, &OUTCOME.service] {
+        assert_eq!(came(response).text(), "up");
+    }
+}
+
+#[test]
+fn a_request_on_a_dead_connection_that_is_not_safe_to_retry_is_not_sent_twice() {
+    let message = error(came(&OUTCOME.unsafe_to_retry), &[502, 504]);
+    assert!(message.contains("https://files.example.test"), "{message}");
+    assert_eq!(OUTCOME.sent_unsafe, 1);
+}
+
+#[test]
+fn a_download_on_a_dead_connection_is_not_passed_off_as_complete() {
+    let download = came(&OUTCOME.download);
+    assert_eq!((download.text(), download.complete), ("first", false));
+}
+
+#[test]
+fn an_idle_connection_is_not_pinged() {
+    assert_eq!(OUTCOME.idle_pings, 0);
+}
+
+/// The client does not wait until the connection is known to be dead.
+#[test]
+fn a_connection_is_not_used_again_if_a_client_gave_up_on_it_without_a_sign_of_life() {
+    let upstream = upstream();
+    let proxy = upstream.proxy().start();
+    assert_eq!(proxy.get("/queue/v1/x").text(), "up");
+    upstream.fall_silent();
+    let client = get(&proxy, "/queue/v1/given-up");
+    upstream.wait_for_requests(2);
+    drop(client);
+    upstream.wait_for_frames(0, Frame::RST_STREAM, 1);
+    assert_eq!(proxy.get("/queue/v1/x").text(), "up");
+    assert_eq!(upstream.requests().last().map(|request| request.connection), Some(1));
+}
+
+#[test]
+fn a_connection_is_not_used_again_if_a_retry_ended_without_a_sign_of_life() {
+    let upstream = upstream();
+    let proxy = upstream.proxy().args(["--retry-budget", "1"]).start();
+    let mut client = get(&proxy, "/queue/v1/busy-once");
+    // The retry is on its way, and gets no response.
+    upstream.wait_for_requests(2);
+    upstream.fall_silent();
+    assert_eq!(client.response().status(), 503);
+    assert_eq!(proxy.get("/queue/v1/x").text(), "up");
+    assert_eq!(upstream.requests().last().map(|request| request.connection), Some(1));
+}
+
+#[test]
+fn a_connection_that_shows_signs_of_life_is_used_again_when_a_client_gives_up() {
+    let upstream = upstream();
+    let proxy = upstream.proxy().start();
+    let client = get(&proxy, "/queue/v1/stall");
+    upstream.wait_for_requests(1);
+    assert_eq!(proxy.get("/queue/v1/x").text(), "up");
+    drop(client);
+    upstream.wait_for_frames(0, Frame::RST_STREAM, 1);
+    assert_eq!(proxy.get("/queue/v1/x").text(), "up");
+    assert_eq!(upstream.connections(), 1);
+}
+
+/// What became of requests on a connection that fell silent. It takes 20 seconds to find out; all
+/// tests that need it share one run.
+static OUTCOME: LazyLock<Outcome> = LazyLock::new(Outcome::find);
+
+struct Outcome {
+    /// Each `None` if it did not come within a minute.
+    idempotent: Option<Response>,
+    service: Option<Response>,
+    unsafe_to_retry: Option<Response>,
+    download: Option<Response>,
+    /// How often that was sent.
+    sent_unsafe: usize,
+    /// Until each of them had its response.
+    took: Duration,
+    /// On the connection that fell silent.
+    pings: usize,
+    /// Meanwhile, on a connection of which nobody wants anything.
+    idle_pings: usize,
+}
+
+impl Outcome {
+    fn find() -> Self {
+        let idle = upstream();
+        let idle_proxy = idle.proxy().start();
+        assert_eq!(idle_proxy.get("/queue/v1/x").text(), "up");
+        let idle_before = idle.frames(0, Frame::PING);
+
+        let upstream = upstream();
+        let proxy = upstream.proxy().start();
+        assert_eq!(proxy.get("/queue/v1/x").text(), "up");
+        let mut downloading = get(&proxy, "/queue/v1/download").patient();
+        let head = downloading.head();
+        let mut body = Body::of_response(&head, "GET");
+        let first = downloading.body_until(&mut body, "first");
+        upstream.fall_silent();
+        let start = Instant::now();
+        let [idempotent, service, unsafe_to_retry, download] = thread::scope(|scope| {
+            let threads = [
+                scope.spawn(|| exchange(&proxy, "GET", &format!("/{HOST}/get"))),
+                scope.spawn(|| exchange(&proxy, "POST", "/queue/v1/post")),
+                scope.spawn(|| exchange(&proxy, "POST", &format!("/{HOST}/post"))),
+                scope.spawn(|| {
+                    let complete = downloading.body_piece(&mut body).is_ok();
+                    Response { head, body: first, complete, trailers: Vec::new() }
+                }),
+            ];
+            // One that waits for too long panics.
+            threads.map(|thread| thread.join().ok())
+        });
+        Self {
+            idempotent,
+            service,
+            unsafe_to_retry,
+            download,
+            sent_unsafe: upstream.count("/post"),
+            took: start.elapsed(),
+            pings: upstream.frames(0, Frame::PING),
+            idle_pings: idle.frames(0, Frame::PING) - idle_before,
+        }
+    }
+}
+
+fn came(response: &Option<Response>) -> &Response {
+    response.as_ref().expect("there was no response within a minute")
+}
+
+fn exchange(proxy: &Proxy, method: &str, target: &str) -> Response {
+    let mut client = proxy.connect().patient();
+    client.send(stories::request(method, target, if method == "GET" { "" } else { "body" }));
+    client.response()
+}
+
+fn upstream() -> Http2Upstream {
+    Http2Upstream::for_host(HOST).start(|request: &Request| match request.target() {
+        "/api/queue/v1/busy-once" if request.index == 0 => Http2Response::status(503),
+        "/api/queue/v1/busy-once" => Http2Response::nothing().then_stall(),
+        "/api/queue/v1/stall" => Http2Response::nothing().then_stall(),
+        "/api/queue/v1/download" => {
+            Http2Response::head(200, &[("content-length", "9")]).then("first").then_stall()
+        }
+        _ => Http2Response::ok("up"),
+    })
+}

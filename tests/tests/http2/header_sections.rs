@@ -1,0 +1,238 @@
+//! Large header sections and trailers pass over HTTP/2 as over HTTP/1.1; what is too large costs its own
+//! request and no other one.
+
+use crate::{HOST, error, get};
+use stories::Upstream;
+use stories::http1::Body;
+use stories::{Answer, Connection, Gate, Http2Response, Http2Upstream, Proxy, Request, Response};
+
+const KB: usize = 1000;
+
+/// How a header section gets large: by one field, and by many.
+#[derive(Clone, Copy, Debug)]
+enum Shape {
+    One,
+    Many,
+}
+
+const SHAPES: [Shape; 2] = [Shape::One, Shape::Many];
+
+#[test]
+fn response_header_sections_of_17_40_and_71_kb_pass_over_both_versions() {
+    for shape in SHAPES {
+        for size in [17 * KB, 40 * KB, 71 * KB] {
+            let fields = fields(shape, size);
+            let upstream = Upstream::start([Answer::new(200, &borrowed(&fields), "up")]);
+            let response = Proxy::in_front_of(upstream.root_url()).start().get("/queue/v1/x");
+            assert_passes(&response, shape, size);
+
+            let head = Http2Response::head(200, &borrowed(&fields));
+            let response = head.then("up").then_end();
+            let upstream = Http2Upstream::for_host(HOST).start(move |_| response.clone());
+            let response = upstream.proxy().start().get("/queue/v1/x");
+            assert_passes(&response, shape, size);
+            assert_eq!(upstream.requests().len(), 1, "{shape:?} {size}");
+        }
+    }
+}
+
+#[test]
+fn a_response_header_section_that_is_too_large_is_a_502_and_harms_no_other_stream() {
+    for shape in SHAPES {
+        let others = Others::start(move |request: &Request| {
+            let size = size_of(request.target())?;
+            let head = Http2Response::head(200, &borrowed(&fields(shape, size)));
+            Some(head.then("up").then_end())
+        });
+        let too_large = first_refused(|size| {
+            let response = others.proxy.get(&format!("/{HOST}/{size}"));
+            if response.status() == 200 {
+                assert_passes(&response, shape, size);
+                return true;
+            }
+            let message = error(&response, &[502]);
+            assert!(message.contains("header"), "{message}");
+            assert!(message.contains("too large") || message.contains("larger"), "{message}");
+            false
+        });
+        assert_eq!(others.upstream.count(&format!("/{too_large}")), 1, "it is not tried again");
+        others.assert_unharmed();
+    }
+}
+
+#[test]
+fn trailers_of_17_40_and_71_kb_pass_over_both_versions() {
+    for shape in SHAPES {
+        for size in [17 * KB, 40 * KB, 71 * KB] {
+            let fields = fields(shape, size);
+            let lines: String =
+                fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+            let head = "HTTP/1.1 200 \r\nTransfer-Encoding: chunked\r\n";
+            let answer = Answer::bytes(format!("{head}Trailer: {}\r\n\r\n", names(&fields)));
+            let answer = answer.then_chunk("up").then(format!("0\r\n{lines}\r\n"));
+            let upstream = Upstream::start([answer]);
+            let proxy = Proxy::in_front_of(upstream.root_url()).start();
+            let response = get_with_trailers(&proxy, "/queue/v1/x");
+            assert_trailers_pass(&response, shape, size);
+
+            let response = with_trailers(&fields);
+            let upstream = Http2Upstream::for_host(HOST).start(move |_| response.clone());
+            let response = get_with_trailers(&upstream.proxy().start(), "/queue/v1/x");
+            assert_trailers_pass(&response, shape, size);
+        }
+    }
+}
+
+/// The response has begun by then: it must not look complete.
+#[test]
+fn trailers_that_are_too_large_never_pass_in_part_and_harm_no_other_stream() {
+    for shape in SHAPES {
+        let others = Others::start(move |request: &Request| {
+            let size = size_of(request.target())?;
+            Some(with_trailers(&fields(shape, size)))
+        });
+        first_refused(|size| {
+            let response = get_with_trailers(&others.proxy, &format!("/{HOST}/{size}"));
+            if response.complete {
+                assert_trailers_pass(&response, shape, size);
+            }
+            response.complete
+        });
+        others.assert_unharmed();
+    }
+}
+
+#[test]
+fn a_204_loses_its_content_length() {
+    let upstream = Http2Upstream::for_host(HOST).start(|request: &Request| {
+        let length = request.target().strip_prefix("/").unwrap_or_default();
+        Http2Response::head_alone(204, &[("content-length", length), ("x-kept", "1")])
+    });
+    let proxy = upstream.proxy().start();
+    let mut client = proxy.connect();
+    for length in ["0", "5"] {
+        client.send(stories::request("GET", &format!("/{HOST}/{length}"), ""));
+        let response = client.response();
+        let headers = ["content-length", "transfer-encoding", "x-kept"];
+        let found = headers.map(|name| response.header(name));
+        assert_eq!((response.status(), found), (204, [None, None, Some("1")]), "{length}");
+    }
+}
+
+#[test]
+fn responses_to_head_and_304_keep_their_content_length() {
+    let upstream = Http2Upstream::for_host(HOST).start(|request: &Request| {
+        let status = if request.method() == "HEAD" { 200 } else { 304 };
+        Http2Response::head_alone(status, &[("content-length", "5")])
+    });
+    let proxy = upstream.proxy().start();
+    let mut client = proxy.connect();
+    for (method, status) in [("HEAD", 200), ("GET", 304), ("HEAD", 200)] {
+        client.send(stories::request(method, "/queue/v1/x", ""));
+        let response = client.response_to(method);
+        assert_eq!((response.status(), response.complete), (status, true));
+        assert_eq!(response.header("content-length"), Some("5"), "{method}");
+    }
+}
+
+/// A download and an upload that are half-way while something else happens on their connection.
+struct Others {
+    upstream: Http2Upstream,
+    proxy: Proxy,
+    gate: Gate,
+    download: Connection,
+    download_body: Body,
+    upload: Connection,
+}
+
+impl Others {
+    fn start(respond: impl Fn(&Request) -> Option<Http2Response> + Send + 'static) -> Self {
+        let gate = Gate::new();
+        let at_gate = gate.clone();
+        let upstream = Http2Upstream::for_host(HOST).start(move |request: &Request| {
+            respond(request).unwrap_or_else(|| match request.method() {
+                "POST" => Http2Response::ok("uploaded"),
+                _ => Http2Response::head(200, &[("content-length", "9")])
+                    .then("first")
+                    .then_wait(&at_gate)
+                    .then("last")
+                    .then_end(),
+            })
+        });
+        let proxy = upstream.proxy().start();
+        let mut download = get(&proxy, &format!("/{HOST}/download"));
+        let mut download_body = Body::of_response(&download.head(), "GET");
+        download.body_until(&mut download_body, "first");
+        let mut upload = proxy.connect();
+        let head = format!("POST /{HOST}/upload HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n");
+        upload.send(head + "first");
+        upstream.wait_for("half an upload", |requests| {
+            requests.iter().any(|request| request.body == b"first").then_some(())
+        });
+        Self { upstream, proxy, gate, download, download_body, upload }
+    }
+
+    fn assert_unharmed(mut self) {
+        self.gate.open();
+        assert_eq!(self.download.body_length(&mut self.download_body), 4);
+        self.upload.send("last");
+        assert_eq!(self.upload.response().text(), "uploaded");
+        assert_eq!(self.upstream.connections(), 1);
+    }
+}
+
+/// Doubles the size of something that passes at 71 kB until it does not pass any more.
+fn first_refused(passes: impl Fn(usize) -> bool) -> usize {
+    let sizes = (1..8).map(|power| (71 * KB) << power);
+    let refused = sizes.into_iter().find(|size| !passes(*size));
+    refused.expect("there is a limit below 10 MB")
+}
+
+fn fields(shape: Shape, size: usize) -> Vec<(String, String)> {
+    match shape {
+        Shape::One => vec![("x-large".to_owned(), "y".repeat(size))],
+        Shape::Many => {
+            let count = 60;
+            let field = |at| (format!("x-{at}"), "y".repeat(size / count));
+            (0..count).map(field).collect()
+        }
+    }
+}
+
+fn borrowed(fields: &[(String, String)]) -> Vec<(&str, &str)> {
+    fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+}
+
+fn names(fields: &[(String, String)]) -> String {
+    fields.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+fn with_trailers(fields: &[(String, String)]) -> Http2Response {
+    let head = Http2Response::head(200, &[("trailer", &names(fields))]);
+    head.then("up").then_trailers(&borrowed(fields))
+}
+
+/// That a target `/<size>` asks for.
+fn size_of(target: &str) -> Option<usize> {
+    target.strip_prefix('/')?.parse().ok()
+}
+
+fn get_with_trailers(proxy: &Proxy, target: &str) -> Response {
+    let request = format!("GET {target} HTTP/1.1\r\nHost: x\r\nConnection: TE\r\nTE: trailers\r\n");
+    proxy.exchange(request + "\r\n")
+}
+
+fn assert_passes(response: &Response, shape: Shape, size: usize) {
+    assert_eq!((response.status(), response.text()), (200, "up"), "{shape:?} {size}");
+    for (name, value) in fields(shape, size) {
+        assert!(response.header(&name) == Some(&value), "{shape:?} {size}: {name}");
+    }
+}
+
+fn assert_trailers_pass(response: &Response, shape: Shape, size: usize) {
+    assert_eq!((response.text(), response.complete), ("up", true), "{shape:?} {size}");
+    let trailers = String::from_utf8_lossy(&response.trailers).to_ascii_lowercase();
+    for (name, value) in fields(shape, size) {
+        assert!(trailers.contains(&format!("{name}: {value}\r\n")), "{shape:?} {size}: {name}");
+    }
+}

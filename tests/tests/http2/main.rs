@@ -1,0 +1,31 @@
+//! HTTP/2 upstreams as they behave in the field: clients that stop reading, connections that are full,
+//! dead or given up, streams that are refused, large header sections.
+
+mod dead_connections;
+mod flow_control;
+mod header_sections;
+mod retries;
+mod stream_limits;
+mod targets;
+
+use stories::{Connection, Proxy, Response};
+
+/// The named host that each upstream here is: `/<HOST>/<path>` leads there, and so does
+/// `/<service>/<version>/<path>`, as it is the deployment, too.
+const HOST: &str = "files.example.test";
+
+const MIB: u64 = 1024 * 1024;
+
+/// A client that has sent a request with this target, and not read the response.
+fn get(proxy: &Proxy, target: &str) -> Connection {
+    let mut client = proxy.connect();
+    client.send(stories::request("GET", target, ""));
+    client
+}
+
+/// An error of the proxy's own, with this status: its message.
+fn error(response: &Response, statuses: &[u16]) -> String {
+    assert!(statuses.contains(&response.status()), "{response:?}");
+    let message = response.json()["message"].as_str().map(str::to_owned);
+    message.unwrap_or_else(|| panic!("no message: {response:?}"))
+}

@@ -1,0 +1,89 @@
+//! SETTINGS_MAX_CONCURRENT_STREAMS is reached: there is another connection, up to a limit of
+//! connections, and then an error in so many words.
+
+use crate::{error, get};
+use std::sync::mpsc::channel;
+use std::thread;
+use stories::{Connection, Gate, Http2Response, Http2Upstream, Request};
+
+#[test]
+fn a_connection_whose_streams_are_all_in_use_gets_another_one_beside_it() {
+    let gate = Gate::new();
+    let upstream = long_polls(2, &gate);
+    let proxy = upstream.proxy().start();
+    // The proxy knows the limit then.
+    assert_eq!(proxy.get("/queue/v1/other").text(), "up");
+    let mut polls: Vec<Connection> = (0..5).map(|_| get(&proxy, "/queue/v1/poll")).collect();
+    upstream.wait_for("five long polls at once", |requests| {
+        let polls = requests.iter().filter(|request| request.target() == "/api/queue/v1/poll");
+        (polls.count() == 5).then_some(())
+    });
+    assert_eq!(proxy.get("/queue/v1/other").text(), "up");
+    let most = upstream.most_open_streams();
+    assert!(most.len() > 2 && most.iter().all(|most| *most <= 2), "{most:?}");
+    gate.open();
+    for poll in &mut polls {
+        assert_eq!(poll.response().text(), "polled");
+    }
+}
+
+#[test]
+fn uploads_go_to_another_connection_likewise() {
+    let gate = Gate::new();
+    let upstream = long_polls(1, &gate);
+    let proxy = upstream.proxy().start();
+    assert_eq!(proxy.get("/queue/v1/other").text(), "up");
+    let mut poll = get(&proxy, "/queue/v1/poll");
+    upstream.wait_for_requests(2);
+    for target in ["/queue/v1/upload", "/files.example.test/upload"] {
+        let response = proxy.call("POST", target, vec![b'x'; 1_000_000]);
+        assert_eq!(response.text(), "up", "{target}");
+    }
+    assert!(upstream.most_open_streams().iter().all(|most| *most <= 1));
+    assert_eq!(upstream.count("/api/queue/v1/poll"), 1);
+    gate.open();
+    assert_eq!(poll.response().text(), "polled");
+}
+
+#[test]
+fn beyond_the_limit_of_connections_a_request_gets_an_error_that_says_so_in_bounded_time() {
+    const CLIENTS: usize = 200;
+    let gate = Gate::new();
+    let upstream = long_polls(1, &gate);
+    let limits = ["--connect-timeout", "0.5", "--retry-budget", "0"];
+    let proxy = upstream.proxy().args(limits).start();
+    assert_eq!(proxy.get("/queue/v1/other").text(), "up");
+    let (sender, responses) = channel();
+    thread::scope(|scope| {
+        for _ in 0..CLIENTS {
+            let mut poll = get(&proxy, "/queue/v1/poll");
+            let sender = sender.clone();
+            scope.spawn(move || sender.send(poll.response()));
+        }
+        drop(sender);
+        // While the long polls last, no response but an error can come.
+        let first = responses.recv().expect("each client gets a response");
+        let message = error(&first, &[503, 504]);
+        assert!(message.contains("stream") || message.contains("connections"), "{message}");
+        assert!(message.contains("https://files.example.test"), "{message}");
+        gate.open();
+    });
+    let polled = responses.iter().filter(|response| response.status() == 200).count();
+    assert!(polled > 1, "{polled} of {CLIENTS} were served");
+    assert!(upstream.connections() < CLIENTS, "no limit of connections");
+    assert_eq!(proxy.get("/queue/v1/other").text(), "up");
+}
+
+/// Takes no more than so many requests at a time on a connection; `/queue/v1/poll` waits for the gate.
+fn long_polls(streams: u32, gate: &Gate) -> Http2Upstream {
+    let gate = gate.clone();
+    Http2Upstream::for_host(crate::HOST).max_concurrent_streams(streams).start(
+        move |request: &Request| match request.target() {
+            "/api/queue/v1/poll" => {
+                let poll = Http2Response::nothing().then_wait(&gate);
+                poll.then_head(200, &[]).then("polled").then_end()
+            }
+            _ => Http2Response::ok("up"),
+        },
+    )
+}

@@ -1,0 +1,63 @@
+//! What `http::Uri` takes for a target goes through byte for byte over both versions of HTTP; what it
+//! does not take is a 400, before any connection is made.
+
+use crate::{HOST, error};
+use stories::hawk::Claim;
+use stories::{Answer, Http2Response, Http2Upstream, Proxy, Request, Response, Upstream};
+
+/// The printable characters of ASCII that a path, and those that a query cannot have.
+const NOT_IN_PATH: &str = "<>`";
+const NOT_IN_QUERY: &str = "\"<>";
+
+#[test]
+fn each_character_that_a_uri_takes_arrives_as_it_is_and_as_it_is_signed() {
+    let plain = Upstream::start([Answer::ok("up")]);
+    let over_http1 = Proxy::in_front_of(plain.root_url()).start();
+    let upstream = http2();
+    let over_http2 = upstream.proxy().start();
+    let printable = || ('!'..='~').filter(|character| !"#?".contains(*character));
+    let in_path = printable().filter(|it| !NOT_IN_PATH.contains(*it)).map(|it| format!("/a{it}b"));
+    let in_query =
+        printable().filter(|it| !NOT_IN_QUERY.contains(*it)).map(|it| format!("/a?b{it}c"));
+    let others = ["/é?ü", "//a//", "/./../a", "/?", "/??", "/?a=1&&=;b"].map(str::to_owned);
+    for target in in_path.chain(in_query).chain(others) {
+        assert_eq!(over_http1.get(&format!("/queue/v1{target}")).text(), "up", "{target}");
+        let request = plain.last_request();
+        assert_eq!(request.target(), format!("/api/queue/v1{target}"));
+        Claim::of(&request).assert_signed_with("no-secret");
+
+        assert_eq!(over_http2.get(&format!("/{HOST}{target}")).text(), "up", "{target}");
+        let request = upstream.requests().pop().unwrap();
+        assert_eq!(request.target(), target);
+        Claim::of_tls(&request).assert_signed_with("no-secret");
+    }
+}
+
+#[test]
+fn a_character_that_a_uri_does_not_take_is_a_400_before_any_connection_is_made() {
+    let plain = Upstream::start([Answer::ok("up")]);
+    let over_http1 = Proxy::in_front_of(plain.root_url()).start();
+    let upstream = http2();
+    let over_http2 = upstream.proxy().start();
+    let in_path = NOT_IN_PATH.chars().map(|it| (it, format!("/a{it}b")));
+    let in_query = NOT_IN_QUERY.chars().map(|it| (it, format!("/a?b{it}c")));
+    for (character, target) in in_path.chain(in_query) {
+        assert_is_refused(&over_http1.get(&format!("/queue/v1{target}")), character);
+        assert_is_refused(&over_http2.get(&format!("/queue/v1{target}")), character);
+        assert_is_refused(&over_http2.get(&format!("/{HOST}{target}")), character);
+    }
+    assert_eq!((plain.connections(), upstream.connections()), (0, 0));
+}
+
+/// hyper's own response to it is bare; one with a body names the character.
+fn assert_is_refused(response: &Response, character: char) {
+    assert_eq!(response.status(), 400, "{character}: {response:?}");
+    if !response.body.is_empty() {
+        let message = error(response, &[400]);
+        assert!(message.contains(character), "{message}");
+    }
+}
+
+fn http2() -> Http2Upstream {
+    Http2Upstream::for_host(HOST).start(|_: &Request| Http2Response::ok("up"))
+}

@@ -1,0 +1,276 @@
+//! What RFC 9110 and RFC 9112 ask of a server and of an intermediary, to the letter. Nothing of what is
+//! refused here reaches an upstream.
+
+use std::time::{Duration, SystemTime};
+use stories::{Answer, Proxy, ProxyBuilder, Request, Response, Tls, Upstream, request};
+
+/// RFC 9112 section 3.2.
+#[test]
+fn a_request_without_a_host_is_a_400() {
+    let test = Test::start();
+    assert_eq!(test.refused("GET /api/queue/v1/x HTTP/1.1\r\n\r\n"), 400);
+    assert_eq!(test.refused("GET /api/queue/v1/x HTTP/1.1\r\nX-Host: x\r\n\r\n"), 400);
+    assert_eq!(test.refused("GET http://x/api/queue/v1/x HTTP/1.1\r\n\r\n"), 400);
+    assert_eq!(
+        test.refused("POST /bewit HTTP/1.1\r\nContent-Length: 16\r\n\r\nhttps://x.test/y"),
+        400
+    );
+}
+
+#[test]
+fn a_request_with_two_hosts_is_a_400() {
+    let test = Test::start();
+    for hosts in [
+        "Host: a\r\nHost: b",
+        "Host: a\r\nHost: a",
+        "Host: a\r\nX: y\r\nhost: a",
+        "Host:\r\nHost: a",
+    ] {
+        for version in ["1.0", "1.1"] {
+            let start = format!("GET /api/queue/v1/x HTTP/{version}");
+            assert_eq!(test.refused(&format!("{start}\r\n{hosts}\r\n\r\n")), 400, "{hosts:?}");
+        }
+    }
+}
+
+#[test]
+fn a_request_with_a_malformed_host_is_a_400() {
+    let test = Test::start();
+    for host in [
+        "no host at all",
+        "a b",
+        "a, b",
+        "a/b",
+        "a?b",
+        "a#b",
+        "a@b",
+        "http://a",
+        "a:b",
+        "a:1:2",
+        "a:-1",
+        "[::1",
+        "::1",
+        "[::1]a",
+        "[a b]",
+        "a\"b",
+        "<a>",
+        "a\\b",
+        "a^b",
+        "{a}",
+        "a|b",
+        "a`b",
+        "%",
+        "%zz",
+        "\u{e9}",
+    ] {
+        let text = format!("GET /api/queue/v1/x HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        assert_eq!(test.refused(&text), 400, "{host:?}");
+    }
+}
+
+/// RFC 9110 section 6.6.1.
+#[test]
+fn a_response_without_a_date_gets_one() {
+    let upstream =
+        Upstream::start([Answer::ok("up"), Answer::chunked(["up"]), Answer::status(404)]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    let responses = [
+        proxy.get("/queue/v1/x"),
+        proxy.get("/queue/v1/x"),
+        proxy.get("/queue/v1/x"),
+        proxy.get("/nowhere"),
+        proxy.call("POST", "/bewit", "https://tc.example.com/x"),
+        proxy.call("PUT", "/credentials", "{}"),
+    ];
+    for response in responses {
+        let [date] = response.head.all("date")[..] else {
+            panic!("not one Date: {:?}", response.head);
+        };
+        let date = httpdate::parse_http_date(date).expect("a Date is a date");
+        let age = SystemTime::now().duration_since(date).unwrap_or_default();
+        assert!(age < Duration::from_secs(60), "{age:?}");
+    }
+}
+
+#[test]
+fn a_date_of_the_upstreams_stays_as_it_is() {
+    const DATE: &str = "Thu, 01 Jan 1970 00:00:00 GMT";
+    let upstream = Upstream::start([Answer::new(200, &[("Date", DATE)], "up")]);
+    let response = Proxy::in_front_of(upstream.root_url()).start().get("/queue/v1/x");
+    assert_eq!(response.head.all("date"), [DATE]);
+}
+
+/// An upstream that sends back what it gets would show the signature to the task.
+#[test]
+fn trace_is_a_405_and_is_never_forwarded() {
+    let test = Test::start();
+    for target in [
+        "/api/queue/v1/x",
+        "/queue/v1/x",
+        "/files.example.test/x",
+        "http://taskcluster/api/queue/v1/x",
+        "/bewit",
+        "/credentials",
+    ] {
+        let text = format!("TRACE {target} HTTP/1.1\r\nHost: x\r\nMax-Forwards: 5\r\n\r\n");
+        assert_eq!(test.refused(&text), 405, "{target}");
+    }
+}
+
+#[test]
+fn a_refused_connect_closes_the_connection() {
+    let test = Test::start();
+    for target in ["tc.example.com:443", "/api/queue/v1/x"] {
+        for framing in ["", "Content-Length: 4\r\n", "Connection: keep-alive\r\n"] {
+            let text = format!("CONNECT {target} HTTP/1.1\r\nHost: x\r\n{framing}\r\n");
+            assert_eq!(test.refused_and_closed(&text), 405, "{text:?}");
+        }
+    }
+}
+
+/// Its end cannot be found for certain: whatever follows is no request (RFC 9112 section 6.3).
+#[test]
+fn after_a_transfer_encoding_other_than_chunked_alone_no_further_request_is_read() {
+    let test = Test::start();
+    for fields in [
+        "Transfer-Encoding: identity",
+        "Transfer-Encoding: gzip",
+        "Transfer-Encoding: chunked, chunked",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: gzip, chunked",
+        "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: identity, chunked",
+        "Transfer-Encoding: chunked, identity",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity",
+        "Transfer-Encoding: chunked;q=1",
+        "Transfer-Encoding: chunked,",
+        "Transfer-Encoding: \"chunked\"",
+        "Transfer-Encoding: x",
+        "Transfer-Encoding:",
+        "Transfer-Encoding: identity\r\nContent-Length: 0",
+        "Content-Length: 0\r\nTransfer-Encoding: identity",
+    ] {
+        for method in ["GET", "POST"] {
+            for target in ["/api/queue/v1/x", "/files.example.test/x", "/bewit", "/nowhere"] {
+                let text = format!("{method} {target} HTTP/1.1\r\nHost: x\r\n{fields}\r\n\r\n");
+                assert_eq!(test.refused_and_closed(&text), 400, "{text:?}");
+            }
+        }
+    }
+}
+
+/// What `TASKCLUSTER_PROXY_URL` with a slash at its end makes of `/queue/v1/x`.
+#[test]
+fn a_path_that_begins_with_two_slashes_is_a_404_that_says_so() {
+    let test = Test::start();
+    for target in [
+        "//",
+        "//x",
+        "//api/queue/v1/x",
+        "//queue/v1/x",
+        "//files.example.test/x",
+        "//bewit",
+        "///api/queue/v1/x",
+        "http://taskcluster//api/queue/v1/x",
+    ] {
+        let message = test.proxy.get(target).refusal(404, "ResourceNotFound");
+        assert!(message.contains("two slashes"), "{target}: {message}");
+    }
+    assert_eq!(test.upstream.connections(), 0);
+}
+
+/// Also on a connection that was used before, where it cannot be known whether the upstream has closed
+/// it before or after it read the request.
+#[test]
+fn with_a_retry_budget_of_0_nothing_is_sent_twice() {
+    for method in ["GET", "POST", "PUT", "DELETE"] {
+        for end in [Answer::then_close, Answer::then_reset] {
+            let upstream = Upstream::start(move |request: &Request| match request.index {
+                0 => Answer::ok("up"),
+                _ => end(Answer::nothing()),
+            });
+            let (_tls, proxy) = over_tls(&upstream);
+            let over_tls = proxy.args(["--retry-budget", "0"]).start();
+            assert_sent_once(&over_tls, &upstream, method, "/files.example.test/x");
+
+            let upstream = Upstream::start(move |request: &Request| match request.index {
+                0 => Answer::ok("up"),
+                _ => end(Answer::nothing()),
+            });
+            let once = ["--retry-budget", "0"];
+            let plain = Proxy::in_front_of(upstream.root_url()).args(once).start();
+            assert_sent_once(&plain, &upstream, method, "/queue/v1/x");
+        }
+    }
+}
+
+#[test]
+fn with_a_retry_budget_of_0_a_connection_that_was_closed_while_idle_costs_no_request() {
+    let upstream = Upstream::start([Answer::ok("up").then_close()]);
+    let once = ["--retry-budget", "0"];
+    let proxy = Proxy::in_front_of(upstream.root_url()).args(once).start();
+    for count in 1..=20 {
+        assert_eq!(proxy.call("POST", "/queue/v1/x", "body").text(), "up");
+        upstream.wait_for_ends(count);
+    }
+    assert_eq!(upstream.requests().len(), 20);
+}
+
+fn assert_sent_once(proxy: &Proxy, upstream: &Upstream, method: &str, target: &str) {
+    assert_eq!(proxy.get(target).text(), "up");
+    let body = if method == "GET" { "" } else { "body" };
+    let response = proxy.call(method, target, body);
+    response.refusal(502, "UpstreamUnreachable");
+    let sent: Vec<_> = upstream.requests().iter().map(|it| (it.connection, it.complete)).collect();
+    assert_eq!(sent, [(0, true); 2], "{method} {target}");
+}
+
+/// One proxy and one upstream for many requests that are refused, each over a connection of its own.
+struct Test {
+    upstream: Upstream,
+    proxy: Proxy,
+    /// Through which hosts by name would be reached.
+    _tls: Tls,
+}
+
+impl Test {
+    fn start() -> Self {
+        let upstream = Upstream::start([Answer::ok("forwarded")]);
+        let (tls, proxy) = over_tls(&upstream);
+        let proxy = proxy.env("TASKCLUSTER_ROOT_URL", upstream.root_url()).start();
+        Self { upstream, proxy, _tls: tls }
+    }
+
+    /// The status of the response to this. Nothing of it was forwarded.
+    fn refused(&self, text: &str) -> u16 {
+        let mut client = self.proxy.connect();
+        client.send(text);
+        self.status(text, &client.response())
+    }
+
+    /// The same; what comes after it on the connection is not taken for a request, and the connection
+    /// is closed.
+    fn refused_and_closed(&self, text: &str) -> u16 {
+        let mut client = self.proxy.connect();
+        // It may be closed before all of that is there.
+        let _ = client.try_send([text.as_bytes(), &request("GET", "/queue/v1/next", "")].concat());
+        let response = client.response();
+        let rest = client.read_to_end();
+        assert!(rest.is_empty(), "{text:?}: then {:?}", String::from_utf8_lossy(&rest));
+        self.status(text, &response)
+    }
+
+    fn status(&self, text: &str, response: &Response) -> u16 {
+        assert_eq!(self.upstream.connections(), 0, "{text:?}: {:?}", self.upstream.requests());
+        response.status()
+    }
+}
+
+/// With hosts by name before the same upstream.
+fn over_tls(upstream: &Upstream) -> (Tls, ProxyBuilder) {
+    let tls = Tls::for_host("files.example.test").behind_proxy().start(upstream);
+    let proxy = Proxy::in_front_of("https://tc.example.test")
+        .env("HTTPS_PROXY", format!("http://{}", tls.address()))
+        .env("SSL_CERT_FILE", tls.authority());
+    (tls, proxy)
+}
