@@ -16,7 +16,7 @@ fn with_admin(upstream: &Upstream) -> ProxyBuilder {
 #[test]
 fn requests_are_counted_by_what_became_of_them() {
     let upstream = Upstream::start(|request: &Request| match (request.target(), request.index) {
-        ("/api/queue/v1/stumbles", 0) => Answer::status(503),
+        ("/api/queue/v1/stumbles", 0) => Answer::status(503).then_close(),
         ("/api/queue/v1/stumbles", 1) => Answer::nothing().before_body().then_reset(),
         ("/api/index/v1/cut", _) => Answer::cut_short(9, "four"),
         _ => Answer::ok("hello"),

@@ -39,7 +39,6 @@ fn between_two_attempts() {
         go_away(client);
         // The line of the request, which is over then.
         proxy.wait_for_log("GET /api/queue/v1/ping");
-        upstream.wait_for_ends(3);
         assert_eq!(upstream.requests().len(), 3);
     }
 }

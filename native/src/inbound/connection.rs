@@ -120,6 +120,8 @@ fn builder(header_timeout: Duration) -> http1::Builder {
         .timer(TokioTimer::new())
         .header_read_timeout(header_timeout)
         .max_buf_size(MAX_HEADER_SECTION)
+        // Of trailers, too.
+        .max_header_size(MAX_HEADER_SECTION)
         // As the Go program writes them: scripts look for `Location:`.
         .title_case_headers(true);
     builder

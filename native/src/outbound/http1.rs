@@ -61,6 +61,7 @@ impl Http1Connection {
         let (stream, traffic) = UpstreamStream::new(stream);
         let (sender, connection) = Builder::new()
             .max_buf_size(MAX_HEADER_SECTION)
+            .max_header_size(MAX_HEADER_SECTION)
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| SendError::Connect(explain(&error)))?;

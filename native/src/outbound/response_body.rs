@@ -52,10 +52,16 @@ impl ResponseBody {
     pub(super) fn new(incoming: Incoming, exchange: Exchange) -> Self {
         let mut body =
             Self { incoming, peeked: VecDeque::new(), error: None, exchange: Some(exchange) };
-        if body.incoming.is_end_stream() {
+        if body.is_received() {
             body.end();
         }
         body
+    }
+
+    /// Whether nothing more comes from the upstream. Over HTTP/2 the frame that says so may come later
+    /// than the last byte that was announced.
+    fn is_received(&self) -> bool {
+        self.incoming.is_end_stream() || self.incoming.size_hint().exact() == Some(0)
     }
 
     /// All of the body, if it is not longer than `limit` bytes; it stays to be read.
@@ -76,7 +82,7 @@ impl ResponseBody {
                     if whole.len() > limit {
                         return None;
                     }
-                    if self.incoming.is_end_stream() {
+                    if self.is_received() {
                         return Some(whole);
                     }
                 }
@@ -98,7 +104,7 @@ impl ResponseBody {
                 if frame.trailers_ref().is_some_and(|it| section_size(it) > MAX_HEADER_SECTION) {
                     return Poll::Ready(Some(Err(ResponseBodyError::TrailersTooLarge)));
                 }
-                if frame.is_trailers() || self.incoming.is_end_stream() {
+                if frame.is_trailers() || self.is_received() {
                     self.end();
                 }
                 Some(Ok(frame))
@@ -147,14 +153,14 @@ impl Body for ResponseBody {
         if let Some(error) = this.error.take() {
             return Poll::Ready(Some(Err(error)));
         }
-        if this.incoming.is_end_stream() {
+        if this.is_received() {
             return Poll::Ready(None);
         }
         this.poll_incoming(context)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.peeked.is_empty() && self.error.is_none() && self.incoming.is_end_stream()
+        self.peeked.is_empty() && self.error.is_none() && self.is_received()
     }
 
     fn size_hint(&self) -> SizeHint {

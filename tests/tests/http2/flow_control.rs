@@ -22,11 +22,12 @@ fn a_hundred_stalled_downloads_do_not_starve_another_request_in_bounded_memory()
     let proxy = upstream.proxy().start();
     let mut stalled = stall(&proxy, &upstream, 100);
     assert_serves_others(&proxy);
-    assert_below(proxy.peak_memory(), 64 * MIB);
+    // As many windows of 512 KiB, and what is on its way to the clients.
+    assert_below(proxy.peak_memory(), 96 * MIB);
     // What was kept for a client is delivered when it reads on.
     stalled[0].resume();
     stalled[99].resume();
-    assert_below(proxy.peak_memory(), 64 * MIB);
+    assert_below(proxy.peak_memory(), 96 * MIB);
 }
 
 #[test]
