@@ -100,7 +100,7 @@ fn a_client_that_goes_away_cancels_its_own_stream_and_no_other_one() {
                 let poll = Http2Response::nothing().then_wait(&gate);
                 poll.then_head(200, &[]).then("up").then_end()
             }
-            "/api/queue/v1/download" => Http2Response::large(1 << 40),
+            "/api/queue/v1/download" => Http2Response::head(200, &[]).then("four").then_stall(),
             _ => Http2Response::nothing().then_stall(),
         }
     });
