@@ -67,7 +67,7 @@ impl Gate {
     }
 
     /// Waits until the gate is open; `false` if it stays shut.
-    pub(crate) fn pass(&self) -> bool {
+    pub fn pass(&self) -> bool {
         self.0.wait_for(|open| open.then_some(())).is_some()
     }
 }

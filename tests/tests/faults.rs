@@ -63,6 +63,17 @@ fn lengths_that_contradict_each_other_are_a_502() {
     }
 }
 
+/// RFC 9110 section 8.6 leaves it to the reader whether that is one length or none.
+#[test]
+fn a_length_that_is_repeated_in_a_list_is_one_or_a_502() {
+    let response = answered(Answer::bytes("HTTP/1.1 200 \r\nContent-Length: 2, 2\r\n\r\nup"));
+    let length = response.head.all("content-length");
+    match response.status() {
+        200 => assert_eq!((response.text(), length), ("up", vec!["2"])),
+        status => assert_eq!(status, 502),
+    }
+}
+
 /// Of which the length counts for nothing (RFC 9112 section 6.3).
 const TWO_FRAMINGS: [&str; 2] = [
     "Content-Length: 3\r\nTransfer-Encoding: chunked",

@@ -300,22 +300,6 @@ fn answers_that_some_read_otherwise_are_a_502() {
     }
 }
 
-/// RFC 9110 section 8.6 leaves it to the reader whether that is one length or none.
-#[test]
-fn a_length_that_is_repeated_in_a_list_is_one_or_a_502() {
-    let answer = "HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\nup";
-    let upstream = Upstream::start([Answer::bytes(answer)]);
-    let once = ["--retry-budget", "0"];
-    let proxy = Proxy::in_front_of(upstream.root_url()).args(once).start();
-    let response = proxy.get("/api/queue/v1/x");
-    match response.status() {
-        200 => {
-            assert_eq!((response.text(), response.head.all("content-length")), ("up", vec!["2"]))
-        }
-        _ => drop(response.refusal(502, "UpstreamUnreachable")),
-    }
-}
-
 const PUT: &str = "PUT /api/queue/v1/outer HTTP/1.1\r\nHost: x\r\n";
 
 /// One proxy and one upstream for many attacks, each over a connection of its own.

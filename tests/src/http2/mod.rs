@@ -73,10 +73,13 @@ struct Shared {
 /// How requests are responded to.
 enum Behaviour {
     /// By the `h2` crate's server.
-    Server(Mutex<Box<dyn FnMut(&Request) -> Http2Response + Send>>),
+    Server(Mutex<Respond>),
     /// Frame by frame; a connection is over when its function has returned.
-    Frames(Box<dyn Fn(usize, &mut Frames) -> std::io::Result<()> + Send + Sync>),
+    Frames(Serve),
 }
+
+type Respond = Box<dyn FnMut(&Request) -> Http2Response + Send>;
+type Serve = Box<dyn Fn(usize, &mut Frames) -> std::io::Result<()> + Send + Sync>;
 
 impl Http2Upstream {
     /// With a certificate for this host name.

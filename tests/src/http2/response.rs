@@ -31,6 +31,7 @@ pub(super) enum Reading {
 
 #[derive(Clone, Debug)]
 pub(super) enum Step {
+    Interim(u16),
     Headers { status: u16, headers: HeaderMap, end: bool },
     Data { bytes: Vec<u8>, end: bool },
     Large(u64),
@@ -96,6 +97,11 @@ impl Http2Response {
         self.and(Step::ReadBody)
     }
 
+    /// Then sends an interim response (1xx).
+    pub fn then_interim(self, status: u16) -> Self {
+        self.and(Step::Interim(status))
+    }
+
     /// Then sends a header section.
     pub fn then_head(self, status: u16, headers: &[(&str, &str)]) -> Self {
         self.and(Step::Headers { status, headers: header_map(headers), end: false })
@@ -126,7 +132,8 @@ impl Http2Response {
         self.and(Step::Wait(gate.clone()))
     }
 
-    /// Then resets the stream.
+    /// Then resets the stream. What was sent before may be lost with it; see
+    /// [`Frames`](crate::Frames) for where it must not be.
     pub fn then_reset(self, reason: Reason) -> Self {
         self.and(Step::Reset(reason))
     }

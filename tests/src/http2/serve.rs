@@ -140,6 +140,11 @@ struct Sending<'a> {
 impl Sending<'_> {
     async fn take(&mut self, step: Step) -> Ended {
         match step {
+            Step::Interim(status) => {
+                let mut response = hyper::Response::new(());
+                *response.status_mut() = StatusCode::from_u16(status)?;
+                self.respond.send_informational(response)?;
+            }
             Step::Headers { status, headers, end } => {
                 let mut response = hyper::Response::new(());
                 *response.status_mut() = StatusCode::from_u16(status)?;

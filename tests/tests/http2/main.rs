@@ -6,6 +6,7 @@ mod flow_control;
 mod header_sections;
 mod retries;
 mod stream_limits;
+mod streaming;
 mod targets;
 
 use stories::{Connection, Proxy, Response};

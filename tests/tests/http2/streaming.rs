@@ -1,0 +1,226 @@
+//! Bodies pass as they come over HTTP/2, too; early responses, interim responses, clients that go away
+//! and bodies that break off are what they are over HTTP/1.1.
+
+use crate::{HOST, error, get};
+use h2::Reason;
+use std::io;
+use stories::http1::Body;
+use stories::{Connection, Frame, Frames, Gate, Http2Response, Http2Upstream, Proxy, Request};
+
+#[test]
+fn the_first_bytes_of_a_download_come_before_its_last() {
+    let gate = Gate::new();
+    let response = Http2Response::head(200, &[]).then("first").then_wait(&gate);
+    let response = response.then("last").then_end();
+    let upstream = Http2Upstream::for_host(HOST).start(move |_| response.clone());
+    let proxy = upstream.proxy().start();
+    let mut client = get(&proxy, "/queue/v1/x");
+    let mut body = Body::of_response(&client.head(), "GET");
+    assert_eq!(client.body_until(&mut body, "first"), b"first");
+    gate.open();
+    assert_eq!(client.body_until(&mut body, "last"), b"last");
+    assert_eq!(client.body_length(&mut body), 0);
+}
+
+#[test]
+fn the_first_bytes_of_an_upload_arrive_before_the_last_are_sent() {
+    for (framing, first, last) in [
+        ("Content-Length: 9", "first", "last"),
+        ("Transfer-Encoding: chunked", "5\r\nfirst\r\n", "4\r\nlast\r\n0\r\n\r\n"),
+    ] {
+        let upstream = Http2Upstream::for_host(HOST).start(|_| Http2Response::ok("up"));
+        let proxy = upstream.proxy().start();
+        let mut client = post(&proxy, framing, first);
+        let came = |request: &Request| (request.body == b"first").then_some(());
+        upstream.wait_for("the first bytes", |requests| came(requests.first()?));
+        client.send(last);
+        assert_eq!(client.response().text(), "up");
+        assert_eq!(upstream.requests()[0].body, b"firstlast");
+    }
+}
+
+/// With RST_STREAM and NO_ERROR after it, by which the upstream says that it wants no more of the body
+/// (RFC 9113 section 8.1).
+#[test]
+fn a_response_that_comes_before_the_whole_body_is_delivered() {
+    let early = Http2Response::head(413, &[("content-length", "9")]).before_body();
+    let early = early.then("too large").then_end();
+    for length in [100_000, 64 << 20] {
+        let upstream = Http2Upstream::for_host(HOST).start({
+            let early = early.clone();
+            move |_| early.clone()
+        });
+        let proxy = upstream.proxy().start();
+        for _ in 0..5 {
+            let mut client = post(&proxy, &format!("Content-Length: {length}"), "");
+            // How much of it is taken is another matter.
+            let _ = client.try_send(vec![0; length]);
+            let response = client.response();
+            assert_eq!((response.text(), response.complete), ("too large", true), "{length}");
+        }
+        assert_eq!(upstream.requests().len(), 5);
+    }
+}
+
+#[test]
+fn interim_responses_do_not_confuse_it() {
+    let upstream = Http2Upstream::for_host(HOST).start(|_| {
+        let interim = Http2Response::nothing().then_interim(103).then_interim(102);
+        interim.then_head(201, &[]).then("up").then_end()
+    });
+    let proxy = upstream.proxy().start();
+    let mut client = proxy.connect();
+    for _ in 0..2 {
+        client.send(stories::request("PUT", "/queue/v1/x", "body"));
+        let response = client.response();
+        assert_eq!((response.status(), response.text()), (201, "up"));
+    }
+}
+
+#[test]
+fn a_client_may_wait_for_a_100() {
+    let wanted = Http2Response::nothing().before_body().then_interim(100).then_read_body();
+    let wanted = wanted.then_head(200, &[]).then("up").then_end();
+    let upstream = Http2Upstream::for_host(HOST).start(move |_| wanted.clone());
+    let proxy = upstream.proxy().start();
+    let mut client = post(&proxy, "Expect: 100-continue\r\nContent-Length: 4", "");
+    assert_eq!(client.response().status(), 100);
+    client.send("body");
+    assert_eq!(client.response().text(), "up");
+    assert_eq!(upstream.requests()[0].body, b"body");
+}
+
+#[test]
+fn a_client_that_goes_away_cancels_its_own_stream_and_no_other_one() {
+    let gate = Gate::new();
+    let upstream = Http2Upstream::for_host(HOST).start({
+        let gate = gate.clone();
+        move |request: &Request| match request.target() {
+            "/api/queue/v1/other" => {
+                let poll = Http2Response::nothing().then_wait(&gate);
+                poll.then_head(200, &[]).then("up").then_end()
+            }
+            "/api/queue/v1/download" => Http2Response::head(200, &[]).then("four").then_stall(),
+            _ => Http2Response::nothing().then_stall(),
+        }
+    });
+    let proxy = upstream.proxy().start();
+    let mut other = get(&proxy, "/queue/v1/other");
+    upstream.wait_for_requests(1);
+    let mut given_up = 0;
+    for go_away in [drop, Connection::reset] {
+        let waiting = get(&proxy, "/queue/v1/poll");
+        let mut downloading = get(&proxy, "/queue/v1/download");
+        downloading.head();
+        let uploading = post(&proxy, "Content-Length: 9", "first");
+        upstream.wait_for_requests(given_up + 4);
+        for client in [waiting, downloading, uploading] {
+            go_away(client);
+            given_up += 1;
+            upstream.wait_for_frames(0, Frame::RST_STREAM, given_up);
+        }
+    }
+    gate.open();
+    assert_eq!(other.response().text(), "up");
+    assert_eq!((upstream.connections(), upstream.requests().len()), (1, 7));
+}
+
+#[test]
+fn a_body_whose_stream_is_reset_is_never_passed_off_as_complete() {
+    for reason in [Reason::INTERNAL_ERROR, Reason::CANCEL, Reason::REFUSED_STREAM, Reason::NO_ERROR]
+    {
+        assert_breaks_off(reason, move |frames, stream| {
+            let reason = u32::from(reason).to_be_bytes();
+            frames.write(Frame::RST_STREAM, 0, stream, &reason)?;
+            frames.read_to_end();
+            Ok(())
+        });
+    }
+}
+
+#[test]
+fn a_body_whose_connection_ends_is_never_passed_off_as_complete() {
+    assert_breaks_off("without a word", |_, _| Ok(()));
+    // As of an upstream that is told to stop, and does not wait for its responses.
+    for reason in [Reason::NO_ERROR, Reason::INTERNAL_ERROR] {
+        assert_breaks_off(reason, move |frames, stream| frames.go_away(stream, reason));
+        assert_breaks_off(reason, move |frames, _| frames.go_away(0, reason));
+    }
+}
+
+#[test]
+fn a_body_shorter_than_its_length_is_never_passed_off_as_complete() {
+    let short = Http2Response::head(200, &[("content-length", "9")]).then("four").then_end();
+    let upstream = Http2Upstream::for_host(HOST).start(move |_| short.clone());
+    let response = upstream.proxy().start().get("/queue/v1/x");
+    let came = (response.status(), response.text(), response.complete);
+    assert_eq!(came, (200, "four", false));
+}
+
+/// It is not known then whether the upstream saw all of it.
+#[test]
+fn an_upload_that_a_client_breaks_off_does_not_look_complete() {
+    for (framing, part) in
+        [("Content-Length: 9", "four"), ("Transfer-Encoding: chunked", "4\r\nfour\r\n")]
+    {
+        let upstream = Http2Upstream::for_host(HOST).start(|_| Http2Response::ok("up"));
+        let proxy = upstream.proxy().start();
+        let client = post(&proxy, framing, part);
+        let came = |request: &Request| (request.body == b"four").then_some(());
+        upstream.wait_for("a part", |requests| came(requests.first()?));
+        drop(client);
+        upstream.wait_for_frames(0, Frame::RST_STREAM, 1);
+        assert!(!upstream.requests()[0].complete);
+    }
+}
+
+#[test]
+fn what_is_no_http2_is_a_502() {
+    let upstream = Http2Upstream::for_host(HOST).start_frames(|_, frames| {
+        let stream = frames.read_request()?;
+        // A header section in the middle of another one (RFC 9113 section 6.2).
+        frames.write(Frame::HEADERS, 0, stream, &[STATUS_200])?;
+        frames.write(Frame::DATA, Frame::END_STREAM, stream, b"up")?;
+        frames.read_to_end();
+        Ok(())
+    });
+    let response = upstream.proxy().start().call("POST", "/files.example.test/x", "body");
+    let message = error(&response, &[502]);
+    assert!(message.contains("https://files.example.test"), "{message}");
+    assert_eq!(upstream.connections(), 1);
+}
+
+/// A client that has sent the header section of a POST and this much of its body.
+fn post(proxy: &Proxy, fields: &str, body: &str) -> Connection {
+    let mut client = proxy.connect();
+    client.send(format!("POST /queue/v1/x HTTP/1.1\r\nHost: x\r\n{fields}\r\n\r\n{body}"));
+    client
+}
+
+/// Entry 8 of HPACK's static table: `:status: 200`.
+const STATUS_200: u8 = 0x80 | 8;
+
+/// The upstream begins a response of unknown length, and breaks it off.
+fn assert_breaks_off(
+    how: impl std::fmt::Display,
+    break_off: impl Fn(&mut Frames, u32) -> io::Result<()> + Send + Sync + 'static,
+) {
+    let gate = Gate::new();
+    let upstream = Http2Upstream::for_host(HOST).start_frames({
+        let gate = gate.clone();
+        move |_, frames| {
+            let stream = frames.read_request()?;
+            frames.write(Frame::HEADERS, Frame::END_HEADERS, stream, &[STATUS_200])?;
+            frames.write(Frame::DATA, 0, stream, b"four")?;
+            gate.pass();
+            break_off(frames, stream)
+        }
+    });
+    let proxy = upstream.proxy().start();
+    let mut client = get(&proxy, "/queue/v1/x");
+    let mut body = Body::of_response(&client.head(), "GET");
+    assert_eq!(client.body_until(&mut body, "four"), b"four");
+    gate.open();
+    let rest = client.body_piece(&mut body);
+    assert!(rest.is_err(), "{how}: the body looks complete");
+}
