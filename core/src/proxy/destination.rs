@@ -59,7 +59,7 @@ pub enum RouteError {
     Service(String),
     /// Two slashes at the start: a proxy URL that ends in one, before a path that begins with one.
     #[error(
-        "expected a path that begins with one slash, found \"{}\": does the proxy's URL \
+        "expected a path that begins with one slash, found two slashes in \"{}\": does the proxy's URL \
          (TASKCLUSTER_PROXY_URL) end with a slash? Leave that one out", Escaped(.0))]
     DoubleSlash(String),
     /// The first segment is neither a service nor a host.

@@ -228,9 +228,8 @@ impl Outbound {
         // Whether another attempt could take this one's place decides which connection will do; that
         // more of the body may come than fits counts as no.
         let repeatable = Repeatable::new(target.form, method, body.will_fit());
-        let any = repeatable == Repeatable::Yes && self.policy.retries > 0;
-        let any = any && !self.policy.budget.is_zero();
-        let reuse = if any { Reuse::Any } else { Reuse::Http2 };
+        let reuse = if repeatable == Repeatable::Yes { Reuse::Any } else { Reuse::Http2 };
+        let retries = self.policy.retries > 0 && !self.policy.budget.is_zero();
         let mut unsent = 0;
         loop {
             // Before there is a connection: what cannot be signed needs none.
@@ -246,7 +245,7 @@ impl Outbound {
             match self.exchange(request, authorization, body, connection, deadline).await {
                 Ok(response) => return Ok(Responded { response, signed_at }),
                 Err(SendError::Unsent(_)) if unsent < MAX_UNSENT && body.is_kept() => unsent += 1,
-                Err(SendError::Stale(_)) if body.is_kept() => {}
+                Err(SendError::Stale(_)) if retries && body.is_kept() => {}
                 Err(error) => return Err(body.failure().map_or(error, SendError::Client)),
             }
         }

@@ -349,7 +349,7 @@ impl Drop for ReplayBuffer {
 }
 
 /// Trailer fields that may be forwarded.
-fn end_to_end(trailers: &HeaderMap) -> HeaderMap {
+pub(super) fn end_to_end(trailers: &HeaderMap) -> HeaderMap {
     let role = |name: &http::HeaderName| HeaderRole::of(name.as_str());
     let fields = trailers.iter().filter(|(name, _)| role(name) == HeaderRole::EndToEnd);
     fields.map(|(name, value)| (name.clone(), value.clone())).collect()

@@ -5,7 +5,7 @@ use super::http1::MAX_HEADER_SECTION;
 use super::http2::section_size;
 use super::origin::Origin;
 use super::pool::{Connection, Pool};
-use super::replay::AttemptGuard;
+use super::replay::{AttemptGuard, end_to_end};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -96,21 +96,38 @@ impl ResponseBody {
     ) -> Poll<Option<Result<Frame<Bytes>, ResponseBodyError>>> {
         let polled = ready!(Pin::new(&mut self.incoming).poll_frame(context));
         Poll::Ready(match polled {
+            // hyper ends a body in an orderly way where the upstream resets the stream or closes the
+            // connection without an error code.
+            None if self.is_http2() && !self.incoming.is_end_stream() => {
+                let reason = "the stream was reset before its end (NO_ERROR)".to_owned();
+                Some(Err(ResponseBodyError::Truncated(reason)))
+            }
             None => {
                 self.end();
                 None
             }
-            Some(Ok(frame)) => {
-                if frame.trailers_ref().is_some_and(|it| section_size(it) > MAX_HEADER_SECTION) {
-                    return Poll::Ready(Some(Err(ResponseBodyError::TrailersTooLarge)));
+            Some(Ok(frame)) => match frame.into_trailers() {
+                Ok(trailers) if section_size(&trailers) > MAX_HEADER_SECTION => {
+                    Some(Err(ResponseBodyError::TrailersTooLarge))
                 }
-                if frame.is_trailers() || self.is_received() {
+                Ok(trailers) => {
                     self.end();
+                    Some(Ok(Frame::trailers(end_to_end(&trailers))))
                 }
-                Some(Ok(frame))
-            }
+                Err(data) => {
+                    if self.is_received() {
+                        self.end();
+                    }
+                    Some(Ok(data))
+                }
+            },
             Some(Err(error)) => Some(Err(ResponseBodyError::Truncated(explain(&error)))),
         })
+    }
+
+    fn is_http2(&self) -> bool {
+        let connection = self.exchange.as_ref().map(|exchange| &exchange.connection);
+        matches!(connection, Some(Connection::Http2(_)))
     }
 
     /// The response has ended: its connection is for others.

@@ -42,7 +42,11 @@ impl Handler for Proxy {
             // Where its body ends is not certain: nothing is read of it.
             Err(error) => Err(Refusal { error, close: true }),
             Ok(()) => match self.route(&head, &client.peer) {
-                Err(error) => Err(Refusal { error, close: !discard(&body).await }),
+                Err(error) => {
+                    // What follows a CONNECT is for a tunnel that there is not.
+                    let close = head.method == Method::CONNECT || !discard(&body).await;
+                    Err(Refusal { error, close })
+                }
                 Ok(route) => Ok(route),
             },
         };
