@@ -10,9 +10,6 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use tokio::sync::Notify;
 use tokio::task::spawn_local;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -24,9 +21,9 @@ pub(super) const MAX_HEADER_SECTION: usize = 72 * 1024;
 /// How many header fields of a response are forwarded. hyper's default.
 pub(super) const MAX_HEADER_FIELDS: usize = 100;
 
-/// More interim responses than this to one request are an attack: the wait would have no end.
-/// Services send none but 100 (Continue).
-const MAX_INTERIM: u32 = 100;
+/// More than this before the header section of a response is complete, in bytes, are interim responses
+/// (1xx) without an end. Services send none but 100 (Continue).
+const MAX_BEFORE_RESPONSE: usize = 4 * MAX_HEADER_SECTION;
 
 /// A connection that carries one request at a time. It is closed when this is dropped.
 #[derive(Debug)]
@@ -45,14 +42,6 @@ pub(super) struct Http1Connection {
 pub(super) struct Via {
     /// Its login.
     pub(super) authorization: Option<HeaderValue>,
-}
-
-/// The interim responses (1xx) to one request.
-#[derive(Debug, Default)]
-pub(super) struct Interim {
-    count: AtomicU32,
-    continued: Notify,
-    too_many: Notify,
 }
 
 impl Http1Connection {
@@ -78,19 +67,12 @@ impl Http1Connection {
     /// Sends a request.
     pub(super) async fn send(
         &mut self,
-        mut request: Request<AttemptBody>,
-        interim: Arc<Interim>,
+        request: Request<AttemptBody>,
     ) -> Result<Response<Incoming>, SendError> {
         let (reads, writes) = (self.traffic.reads(), self.traffic.writes());
-        let counter = Arc::clone(&interim);
-        hyper::ext::on_informational(&mut request, move |response| counter.add(response.status()));
-        let sending = self.sender.try_send_request(request);
-        let sent = tokio::select! {
-            sent = sending => sent,
-            () = interim.too_many.notified() => {
-                return Err(SendError::Unusable(format!("more than {MAX_INTERIM} interim responses (1xx)")));
-            }
-        };
+        self.traffic.expect_response(MAX_BEFORE_RESPONSE);
+        let sent = self.sender.try_send_request(request).await;
+        self.traffic.has_response();
         let failed = match sent {
             Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                 let reason = "101 (Switching Protocols), which nobody asked for".to_owned();
@@ -99,6 +81,13 @@ impl Http1Connection {
             Ok(response) => return check_framing(response),
             Err(failed) => failed.into_error(),
         };
+        if self.traffic.is_exceeded() {
+            let reason = format!(
+                "more than {} KiB of header section and interim responses (1xx)",
+                MAX_BEFORE_RESPONSE / 1024
+            );
+            return Err(SendError::Unusable(reason));
+        }
         let unsent = self.traffic.writes() == writes;
         let unanswered = self.traffic.reads() == reads;
         Err(match SendError::of_http1(&failed) {
@@ -152,20 +141,4 @@ fn check_framing(mut response: Response<Incoming>) -> Result<Response<Incoming>,
         headers.insert(CONTENT_LENGTH, length);
     }
     Ok(response)
-}
-
-impl Interim {
-    fn add(&self, status: StatusCode) {
-        if status == StatusCode::CONTINUE {
-            self.continued.notify_one();
-        }
-        if self.count.fetch_add(1, Ordering::Relaxed) >= MAX_INTERIM {
-            self.too_many.notify_one();
-        }
-    }
-
-    /// Waits until the upstream asks for the request's body.
-    pub(super) async fn continued(self: Arc<Self>) {
-        self.continued.notified().await;
-    }
 }

@@ -25,7 +25,7 @@ use crate::metrics::{Metrics, Retry};
 use ::http::header::{AUTHORIZATION, CONNECTION, HOST, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING};
 use ::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, response};
 use connect::Connector;
-use http1::{Interim, Via};
+use http1::Via;
 use hyper::body::Incoming;
 use pool::{Connection, Pool, Reuse};
 use replay::AttemptBody;
@@ -36,6 +36,7 @@ use std::sync::Arc;
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::Signer;
 use taskcluster_proxy_core::proxy::{Decision, Form, HostPolicy, Outcome, Repeatable, RetryPolicy};
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 pub(crate) use connect::KEEPALIVE;
@@ -283,18 +284,23 @@ impl Outbound {
                 std::future::pending().await
             }
         };
-        let interim = Arc::new(Interim::default());
-        let (attempt_body, attempt) = match connection {
-            Connection::Http1(_) => body.attempt(Some(Arc::clone(&interim).continued())),
-            // hyper does not tell of 100 (Continue) there.
-            Connection::Http2(_) => body.attempt(None::<std::future::Ready<()>>),
-        };
+        // hyper does not tell of 100 (Continue) over HTTP/2.
+        let waits = matches!(connection, Connection::Http1(_)) && body.awaits_continue();
+        let continued = waits.then(Arc::<Notify>::default);
+        let (attempt_body, attempt) = body.attempt(continued.clone());
         let sending = async {
             match &mut connection {
                 Connection::Http1(connection) => {
-                    let outgoing =
-                        request.for_http1(authorization, attempt_body, body, connection.via());
-                    connection.send(outgoing, interim).await
+                    let via = connection.via();
+                    let mut outgoing = request.for_http1(authorization, attempt_body, body, via);
+                    if let Some(continued) = continued {
+                        hyper::ext::on_informational(&mut outgoing, move |response| {
+                            if response.status() == StatusCode::CONTINUE {
+                                continued.notify_one();
+                            }
+                        });
+                    }
+                    connection.send(outgoing).await
                 }
                 Connection::Http2(stream) => {
                     stream.send(request.for_http2(authorization, attempt_body)).await

@@ -8,6 +8,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 use taskcluster_proxy_core::proxy::HeaderRole;
+use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -236,6 +238,41 @@ impl RequestBody {
         state.upload.abort();
     }
 
+    /// Reads what has come already, if all of it can be kept: a body that is there is sent in one piece
+    /// with the header section.
+    pub async fn read_ahead(&self) {
+        let mut polls = 0;
+        poll_fn(|context| {
+            let state = &mut *self.0.borrow_mut();
+            loop {
+                let keeps = state.replay.keeping
+                    && state.length.is_some_and(|length| length <= state.replay.charged as u64);
+                if !keeps
+                    || state.expects_continue
+                    || matches!(state.progress, Progress::Complete(_))
+                {
+                    return Poll::Ready(());
+                }
+                match state.poll_incoming(context) {
+                    Poll::Ready(Some(Ok(frame))) => {
+                        if let Some(data) = frame.data_ref() {
+                            state.replay.keep(data);
+                        }
+                    }
+                    Poll::Ready(_) => return Poll::Ready(()),
+                    // hyper looks for the body when it is asked for for the first time.
+                    Poll::Pending if polls == 0 => {
+                        polls = 1;
+                        context.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                    Poll::Pending => return Poll::Ready(()),
+                }
+            }
+        })
+        .await;
+    }
+
     /// The next frame of it, for the proxy itself.
     pub fn poll_next(
         &self,
@@ -244,19 +281,15 @@ impl RequestBody {
         self.0.borrow_mut().poll_incoming(context)
     }
 
-    /// Begins a further attempt; the one before sends nothing more. Where the client waits to be told to
-    /// continue, the body is kept back until `continued` (100 Continue) is ready, but not for long.
-    pub(super) fn attempt(
-        &self,
-        continued: Option<impl Future<Output = ()> + 'static>,
-    ) -> (AttemptBody, AttemptGuard) {
+    /// Begins a further attempt; the one before sends nothing more. The body is kept back until
+    /// `continued` is told of 100 (Continue), but not for long.
+    pub(super) fn attempt(&self, continued: Option<Arc<Notify>>) -> (AttemptBody, AttemptGuard) {
         let mut state = self.0.borrow_mut();
         state.attempt += 1;
         state.sent = matches!(state.progress, Progress::Complete(_)) && state.length == Some(0);
         let number = state.attempt;
-        let waits = state.expects_continue && matches!(state.progress, Progress::Untouched);
-        let hold = continued.filter(|_| waits).map(|continued| -> Hold {
-            Box::pin(async { drop(timeout(CONTINUE_TIMEOUT, continued).await) })
+        let hold = continued.map(|continued| -> Hold {
+            Box::pin(async move { drop(timeout(CONTINUE_TIMEOUT, continued.notified()).await) })
         });
         drop(state);
         let end = Rc::<AttemptEnd>::default();

@@ -17,6 +17,10 @@ pub(super) struct Traffic {
     reads: Cell<u64>,
     /// How often something was written.
     writes: Cell<u64>,
+    /// How many bytes may still be read before the header section of a response is complete.
+    before_response: Cell<usize>,
+    /// More came than that.
+    exceeded: Cell<bool>,
     /// Told of the first read.
     first_read: Notify,
 }
@@ -34,6 +38,7 @@ pub(super) struct UpstreamStream {
 impl UpstreamStream {
     pub(super) fn new(stream: Stream) -> (Self, Rc<Traffic>) {
         let traffic = Rc::<Traffic>::default();
+        traffic.has_response();
         (Self { stream, traffic: Rc::clone(&traffic), write_failed: false }, traffic)
     }
 
@@ -62,6 +67,22 @@ impl Traffic {
         self.writes.get()
     }
 
+    /// A request is sent: at most `limit` bytes may come before the header section of its response is
+    /// complete.
+    pub(super) fn expect_response(&self, limit: usize) {
+        self.before_response.set(limit);
+    }
+
+    /// The header section of the response has come: what follows has no limit.
+    pub(super) fn has_response(&self) {
+        self.before_response.set(usize::MAX);
+    }
+
+    /// Whether more than the limit came, and so nothing of use.
+    pub(super) fn is_exceeded(&self) -> bool {
+        self.exceeded.get()
+    }
+
     /// Waits until something was read.
     pub(super) async fn first_read(&self) {
         let notified = self.first_read.notified();
@@ -79,7 +100,15 @@ impl AsyncRead for UpstreamStream {
     ) -> Poll<io::Result<()>> {
         let before = into.filled().len();
         let read = ready!(Pin::new(&mut self.stream).poll_read(context, into));
-        if into.filled().len() > before {
+        let count = into.filled().len() - before;
+        if count > 0 {
+            if self.traffic.before_response.get() < count {
+                self.traffic.exceeded.set(true);
+                return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+            }
+            if self.traffic.before_response.get() != usize::MAX {
+                self.traffic.before_response.update(|left| left - count);
+            }
             let reads = self.traffic.reads.get();
             self.traffic.reads.set(reads + 1);
             if reads == 0 {

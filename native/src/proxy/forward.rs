@@ -26,6 +26,7 @@ impl Proxy {
         let _ = log.upstream.set(Arc::clone(&target.origin));
         let ForwardedHeaders { headers, accepts_trailers } =
             ForwardedHeaders::of_request(head.headers);
+        body.read_ahead().await;
         let request = OutboundRequest {
             method: &head.method,
             target,

@@ -108,7 +108,8 @@ pub(super) fn forward(
         // RFC 9110 section 8.6.
         head.headers.remove(CONTENT_LENGTH);
     }
-    let endpoint = HeaderValue::try_from(target.uri.to_string());
+    let endpoint = [target.origin.as_str(), target.resource()].concat();
+    let endpoint = HeaderValue::from_maybe_shared(Bytes::from(endpoint));
     let diagnosis = diagnosis.map(HeaderValue::from_str);
     if let Some(Ok(diagnosis)) = diagnosis {
         head.headers.insert(DIAGNOSIS, diagnosis);
