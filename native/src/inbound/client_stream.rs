@@ -3,6 +3,7 @@
 
 use super::lingering_close::LingeringClose;
 use crate::os::stream::Stream;
+use crate::outbound::ClientConnection;
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
@@ -22,9 +23,9 @@ struct State {
     stream: Stream,
     /// Whether hyper waits for something to read, and so notices that the client has closed.
     reading: bool,
-    /// Whether something may still come that the proxy will not read: the connection must not be
-    /// closed at once then.
-    expects_more: bool,
+    connection: Rc<ClientConnection>,
+    /// The client has closed its side, or there is nothing that it could miss.
+    close_at_once: bool,
     closing: Option<LingeringClose>,
     /// When to look again whether the client is gone, while nothing is read.
     probe: Option<Pin<Box<Sleep>>>,
@@ -34,20 +35,20 @@ struct State {
 const PROBE: Duration = Duration::from_secs(2);
 
 impl ClientStream {
-    pub(super) fn new(stream: Stream) -> Self {
-        let (reading, expects_more) = (false, true);
+    pub(super) fn new(stream: Stream, connection: Rc<ClientConnection>) -> Self {
         Self(Rc::new(RefCell::new(State {
             stream,
-            reading,
-            expects_more,
+            reading: false,
+            connection,
+            close_at_once: false,
             closing: None,
             probe: None,
         })))
     }
 
-    /// The client has said that nothing more comes on the connection, or has not.
-    pub(super) fn expect_more(&self, more: bool) {
-        self.0.borrow_mut().expects_more = more;
+    /// Whether the connection is closed without waiting for what the client still sends.
+    pub(super) fn close_at_once(&self, at_once: bool) {
+        self.0.borrow_mut().close_at_once = at_once;
     }
 
     /// Ready when the client has gone and hyper cannot notice, as it has no reason to read.
@@ -69,7 +70,7 @@ impl ClientStream {
 
     /// Says that nothing more comes.
     pub(super) async fn end(mut self) {
-        self.expect_more(false);
+        self.close_at_once(true);
         // Whether the client hears of it or not, there is nothing more to do.
         let _ = self.shutdown().await;
     }
@@ -93,7 +94,7 @@ impl AsyncRead for ClientStream {
         let read = Pin::new(&mut state.stream).poll_read(context, into);
         state.reading = read.is_pending();
         if read.is_ready() && into.filled().len() == before {
-            state.expects_more = false;
+            state.close_at_once = true;
         }
         read
     }
@@ -125,8 +126,8 @@ impl AsyncWrite for ClientStream {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let State { stream, expects_more, closing, .. } = &mut *self.0.borrow_mut();
-        if *expects_more {
+        let State { stream, connection, close_at_once, closing, .. } = &mut *self.0.borrow_mut();
+        if !*close_at_once && connection.expects_more() {
             return closing.get_or_insert_default().poll(context, stream).map(Ok);
         }
         // Of TLS the end has to be said: without that it looks truncated (RFC 8446 section 6.1).

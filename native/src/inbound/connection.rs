@@ -6,7 +6,6 @@ use crate::os::stream::Stream;
 use crate::proxy::{Client, Handler};
 use http::header::CONNECTION;
 use http::{HeaderMap, Request, Version};
-use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -15,6 +14,7 @@ use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::pin;
+use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 use taskcluster_proxy_core::proxy::{ProxyError, list_members};
@@ -59,11 +59,11 @@ pub(super) async fn serve<H: Handler>(
     open: &Open,
     header_timeout: Duration,
 ) -> Result<(), ConnectionError> {
-    let stream = ClientStream::new(stream);
+    let stream = ClientStream::new(stream, Rc::clone(&client.connection));
     let http10 = Cell::new(false);
     let service = service_fn(|request: Request<Incoming>| {
         http10.set(request.version() == Version::HTTP_10);
-        stream.expect_more(!is_the_last(&request));
+        client.connection.begin(is_last(&request));
         // In a box: a connection that waits for a request does not hold room for its handling.
         let response = Box::pin(handler.handle(request, client));
         async { Ok::<_, Infallible>(response.await) }
@@ -77,13 +77,13 @@ pub(super) async fn serve<H: Handler>(
             told = true;
             connection.as_mut().graceful_shutdown();
             // It ends now if no request is in flight, and there is nothing to wait for.
-            stream.expect_more(false);
+            stream.close_at_once(true);
         }
         if let Poll::Ready(served) = connection.as_mut().poll(context) {
             return Poll::Ready(served.map_err(ConnectionError::from));
         }
         if told {
-            stream.expect_more(true);
+            stream.close_at_once(false);
         }
         stream.poll_gone(context).map(|()| Err(ConnectionError::ClosedByClient))
     });
@@ -109,7 +109,7 @@ pub(super) async fn reject<H: Handler>(stream: Stream, handler: &H, limit: usize
         let (method, uri) = (request.method(), request.uri());
         Ok::<_, Infallible>(handler.reject(method, uri, ProxyError::Busy(reason)).await)
     });
-    let stream = TokioIo::new(ClientStream::new(stream));
+    let stream = TokioIo::new(ClientStream::new(stream, Rc::default()));
     // However it ends, there is nothing more to do for it.
     drop(builder(REJECT_TIMEOUT).keep_alive(false).serve_connection(stream, service).await);
 }
@@ -127,13 +127,12 @@ fn builder(header_timeout: Duration) -> http1::Builder {
     builder
 }
 
-/// Whether the client has announced that nothing comes after this request, which has no body.
-fn is_the_last(request: &Request<Incoming>) -> bool {
-    let closes = match request.version() {
+/// Whether the client has announced that nothing comes after this request.
+fn is_last(request: &Request<Incoming>) -> bool {
+    match request.version() {
         Version::HTTP_10 => !names(request.headers(), b"keep-alive"),
         _ => names(request.headers(), b"close"),
-    };
-    closes && request.body().is_end_stream()
+    }
 }
 
 fn names(headers: &HeaderMap, option: &[u8]) -> bool {

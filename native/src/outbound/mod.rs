@@ -1,5 +1,6 @@
 //! Requests to upstreams: connect, sign, send, retry, and the response as it comes.
 
+mod client_connection;
 mod connect;
 mod error;
 mod forward_proxy;
@@ -13,10 +14,11 @@ mod response_body;
 mod stream;
 mod tls;
 
+pub use client_connection::ClientConnection;
 pub use error::SendError;
 pub use forward_proxy::ProxyVariable;
 pub use origin::{Origin, Target};
-pub use replay::{ReplayBudget, RequestBody, UnfinishedUpload};
+pub use replay::{ReplayBudget, RequestBody};
 pub use response_body::{ResponseBody, ResponseBodyError};
 
 use crate::clock::{self, Nonces, ServiceClock, SkewCorrection};

@@ -1,6 +1,7 @@
 //! The body of a client's request: streamed to the upstream, and kept meanwhile, as far as it fits the
 //! replay buffer, so that another attempt can send it again.
 
+use super::client_connection::ClientConnection;
 use super::error::explain;
 use bytes::Bytes;
 use http::HeaderMap;
@@ -51,18 +52,6 @@ impl ReplayBudget {
     }
 }
 
-/// The sending of a body that goes on after its response has ended. Of one connection, which carries no
-/// further request then.
-#[derive(Debug, Default)]
-pub struct UnfinishedUpload(RefCell<Option<AbortOnDropHandle<()>>>);
-
-impl UnfinishedUpload {
-    /// Ends it: the client has gone, which nobody notices while the upstream reads nothing.
-    pub fn abort(&self) {
-        self.0.take();
-    }
-}
-
 /// The body of one request, shared by the attempts to send it.
 #[derive(Clone)]
 pub struct RequestBody(Rc<RefCell<State>>);
@@ -77,7 +66,7 @@ struct State {
     expects_continue: bool,
     received: u64,
     replay: ReplayBuffer,
-    upload: Rc<UnfinishedUpload>,
+    client: Rc<ClientConnection>,
     /// The number of the attempt that may send; those before it are over.
     attempt: u32,
     /// Whether the current attempt has sent all of it.
@@ -150,14 +139,15 @@ const CONTINUE_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl RequestBody {
     /// What a client sends. `expects_continue`: after it was told to. As much is kept as `budget`
-    /// allows. `upload`: of the client's connection.
+    /// allows. `client`: the connection that it comes over.
     pub fn new(
         incoming: Incoming,
         expects_continue: bool,
         budget: &Arc<ReplayBudget>,
-        upload: &Rc<UnfinishedUpload>,
+        client: &Rc<ClientConnection>,
     ) -> Self {
         if incoming.is_end_stream() {
+            client.received();
             return Self::empty(budget);
         }
         let length = incoming.size_hint().exact();
@@ -171,7 +161,7 @@ impl RequestBody {
             progress: Progress::Untouched,
             length,
             expects_continue,
-            upload: Rc::clone(upload),
+            client: Rc::clone(client),
             ..State::empty(replay)
         })
     }
@@ -235,7 +225,7 @@ impl RequestBody {
     pub(super) fn suspend(&self) {
         let mut state = self.0.borrow_mut();
         state.attempt += 1;
-        state.upload.abort();
+        state.client.abort_upload();
     }
 
     /// Reads what has come already, if all of it can be kept: a body that is there is sent in one piece
@@ -307,7 +297,7 @@ impl State {
             expects_continue: false,
             received: 0,
             replay,
-            upload: Rc::default(),
+            client: Rc::default(),
             attempt: 0,
             sent: false,
         }
@@ -327,20 +317,27 @@ impl State {
         }
         let polled = ready!(Pin::new(incoming).poll_frame(context));
         match &polled {
-            None => self.progress = Progress::Complete(None),
+            None => self.complete(None),
             Some(Err(error)) => self.progress = Progress::Failed(explain(error)),
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
                     self.received += data.len() as u64;
                     if self.length == Some(self.received) {
-                        self.progress = Progress::Complete(None);
+                        self.complete(None);
                     }
                 } else if let Some(trailers) = frame.trailers_ref() {
-                    self.progress = Progress::Complete(Some(end_to_end(trailers)));
+                    self.complete(Some(end_to_end(trailers)));
                 }
             }
         }
         Poll::Ready(polled)
+    }
+}
+
+impl State {
+    fn complete(&mut self, trailers: Option<HeaderMap>) {
+        self.progress = Progress::Complete(trailers);
+        self.client.received();
     }
 }
 
@@ -488,7 +485,7 @@ impl AttemptGuard {
     pub(super) fn release(mut self, task: Option<AbortOnDropHandle<()>>) {
         self.end = Rc::default();
         if let Some(task) = task {
-            self.body.0.borrow().upload.0.replace(Some(task));
+            self.body.0.borrow().client.keep(task);
         }
     }
 }

@@ -33,7 +33,7 @@ impl Handler for Proxy {
     async fn handle(&self, request: Request<Incoming>, client: &Client) -> Response<ResponseBody> {
         let (head, incoming) = request.into_parts();
         let body =
-            RequestBody::new(incoming, expects_continue(&head), &self.replay, &client.upload);
+            RequestBody::new(incoming, expects_continue(&head), &self.replay, &client.connection);
         let log = AccessLog::begin(self, &head.method, &head.uri);
         let log = Rc::new(log);
         // It was just made, and has no body yet.

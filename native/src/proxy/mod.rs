@@ -18,7 +18,7 @@ use crate::clock::Nonces;
 use crate::credentials::Store;
 use crate::inbound::{CredentialsGuard, Drain, Peer};
 use crate::metrics::Metrics;
-use crate::outbound::{Origin, Outbound, ReplayBudget, UnfinishedUpload};
+use crate::outbound::{ClientConnection, Origin, Outbound, ReplayBudget};
 use http::{Method, Request, Response, Uri};
 use hyper::body::Incoming;
 use std::rc::Rc;
@@ -64,19 +64,19 @@ pub struct AccessPolicy {
 pub struct Client {
     /// Who it is.
     pub peer: Peer,
-    pub(crate) upload: Rc<UnfinishedUpload>,
+    pub(crate) connection: Rc<ClientConnection>,
 }
 
 impl Client {
     /// Of a new connection.
     pub fn new(peer: Peer) -> Self {
-        Self { peer, upload: Rc::default() }
+        Self { peer, connection: Rc::default() }
     }
 }
 
 impl Drop for Client {
     fn drop(&mut self) {
-        self.upload.abort();
+        self.connection.abort_upload();
     }
 }
 

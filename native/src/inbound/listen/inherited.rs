@@ -50,7 +50,9 @@ impl Inherited {
 fn tcp(listener: std::net::TcpListener) -> std::io::Result<tokio::net::TcpListener> {
     expect_listening(&listener)?;
     // As for sockets of its own; whoever opened this one may have had no reason to.
-    socket2::SockRef::from(&listener).set_tcp_keepalive(&super::tcp::keepalive())?;
+    let socket = socket2::SockRef::from(&listener);
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_keepalive(&super::tcp::keepalive())?;
     listener.set_nonblocking(true)?;
     tokio::net::TcpListener::from_std(listener)
 }

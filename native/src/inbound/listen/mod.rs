@@ -195,8 +195,8 @@ impl Listener {
         match self {
             Self::Tcp(listener) => listener.poll_accept(context).map(|accepted| {
                 let (stream, peer) = accepted?;
-                // Answers are written whole, heads and chunks: waiting to fill a segment only delays
-                // them.
+                // Elsewhere it is inherited.
+                #[cfg(windows)]
                 stream.set_nodelay(true)?;
                 let local = stream.local_addr()?.into();
                 Ok((Stream::Tcp(stream), Peer::Tcp { client: peer.into(), local }))

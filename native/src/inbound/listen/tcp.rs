@@ -70,7 +70,9 @@ fn try_open(address: SocketAddr) -> io::Result<TcpListener> {
     #[cfg(not(windows))]
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
-    // Connections inherit it.
+    // Connections inherit both. Responses are written whole, header sections and chunks: waiting to fill
+    // a segment only delays them.
+    socket.set_tcp_nodelay(true)?;
     socket.set_tcp_keepalive(&keepalive())?;
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
