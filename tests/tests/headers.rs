@@ -69,7 +69,8 @@ fn what_is_for_this_hop_stays_here() {
         "PUT /api/queue/v1/x HTTP/1.1\r\nHost: x\r\nConnection: Authorization, X-Foo,Host\r\n\
          Connection: content-length\r\nX-Foo: 1\r\nKeep-Alive: timeout=5\r\nTE: gzip\r\n\
          Upgrade: websocket\r\nProxy-Authorization: Basic x\r\nProxy-Connection: close\r\n\
-         Authorization: Bearer x\r\nX-Kept: 1\r\nContent-Length: 4\r\n\r\nbody",
+         Authorization: Bearer x\r\nX-Forwarded-Port: 80\r\nX-Forwarded-Proto: http\r\n\
+         X-Forwarded-Host: evil\r\nX-Kept: 1\r\nContent-Length: 4\r\n\r\nbody",
     );
     let request = upstream.wait_for_requests(1).pop().unwrap();
     let expected = [("content-length", vec!["4"]), ("x-kept", vec!["1"])];

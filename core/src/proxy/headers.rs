@@ -29,6 +29,9 @@ pub enum HeaderRole {
     /// Any other that is meant for this hop alone (RFC 9110 section 7.6.1, and section 11.7 for those
     /// that authenticate to a proxy).
     HopByHop,
+    /// `X-Forwarded-Host`, `-Port` and `-Proto`: of a request, they stop here. Services take the scheme and
+    /// the port that they check a signature for from them.
+    Forwarded,
     /// One of those that the proxy puts on its answers: no upstream says that of it.
     Reply,
 }
@@ -55,8 +58,15 @@ impl HeaderRole {
             10 => &[("connection", Self::Connection), ("keep-alive", Self::HopByHop)],
             13 => &[("authorization", Self::Authorization)],
             14 => &[("content-length", Self::ContentLength)],
-            16 => &[("proxy-connection", Self::HopByHop)],
-            17 => &[("transfer-encoding", Self::TransferEncoding)],
+            16 => &[
+                ("proxy-connection", Self::HopByHop),
+                ("x-forwarded-host", Self::Forwarded),
+                ("x-forwarded-port", Self::Forwarded),
+            ],
+            17 => &[
+                ("transfer-encoding", Self::TransferEncoding),
+                ("x-forwarded-proto", Self::Forwarded),
+            ],
             18 => &[("proxy-authenticate", Self::HopByHop)],
             19 => &[("proxy-authorization", Self::HopByHop)],
             22 => &[(ENDPOINT, Self::Reply)],
@@ -76,7 +86,7 @@ impl HeaderRole {
     /// Whether an answer's field of this role passes as it is. What requests replace is nothing
     /// special there.
     pub fn passes_with_answers(self) -> bool {
-        matches!(self, Self::EndToEnd | Self::Expect | Self::Authorization)
+        matches!(self, Self::EndToEnd | Self::Expect | Self::Authorization | Self::Forwarded)
     }
 }
 
@@ -161,6 +171,10 @@ mod tests {
             ("expect", HeaderRole::Expect),
             ("x-taskcluster-proxy-revision", HeaderRole::Reply),
             ("X-Taskcluster-Skip-Cache", HeaderRole::EndToEnd),
+            ("X-Forwarded-Port", HeaderRole::Forwarded),
+            ("x-forwarded-proto", HeaderRole::Forwarded),
+            ("X-FORWARDED-HOST", HeaderRole::Forwarded),
+            ("X-Forwarded-For", HeaderRole::EndToEnd),
             ("trailer", HeaderRole::EndToEnd),
             ("via", HeaderRole::EndToEnd),
             ("x-authorizatio", HeaderRole::EndToEnd),

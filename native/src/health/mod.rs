@@ -8,10 +8,17 @@ pub use place::Listening;
 
 use crate::inbound::TlsError;
 use crate::os::stream::Stream;
+use bytes::Bytes;
+use http::header::{CONNECTION, HOST};
+use http::{HeaderMap, HeaderValue, Request};
+use http_body_util::Empty;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
 use place::Place;
+use std::future::poll_fn;
 use std::io;
+use std::pin::{Pin, pin};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, sleep, timeout_at};
 
 /// Why the proxy is taken for ill.
@@ -101,39 +108,51 @@ async fn version_at(place: &Place, deadline: Instant) -> Result<String, Unhealth
         Unhealthy::NoConnection { place: place.to_string(), reason, option: place.option() }
     })?;
     let silent = |reason| Unhealthy::NoAnswer { place: place.to_string(), reason };
-    let answering = async {
-        let mut stream = tls::secured(stream, place).await?;
-        head_of_answer(&mut stream, &place.host()).await.map_err(silent)
+    let asking = async {
+        let stream = tls::secured(stream, place).await?;
+        version_of(stream, place).await
     };
-    let answered = timeout_at(deadline, answering).await;
-    let head = answered.unwrap_or_else(|elapsed| Err(silent(elapsed.into())))?;
-    if head.first() == Some(&tls::ALERT) {
-        return Err(Unhealthy::SpeaksTls(place.to_string()));
-    }
-    let head = String::from_utf8_lossy(&head);
-    version(&head).map(str::to_owned).ok_or_else(|| Unhealthy::Stranger(place.to_string()))
+    timeout_at(deadline, asking).await.unwrap_or_else(|elapsed| Err(silent(elapsed.into())))
 }
 
-async fn head_of_answer(stream: &mut Stream, host: &str) -> io::Result<Vec<u8>> {
-    let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await?;
-    stream.flush().await?;
-    let mut head = Vec::new();
-    while head.len() < LONGEST_HEAD && !head.windows(4).any(|end| end == b"\r\n\r\n") {
-        match stream.read_buf(&mut head).await? {
-            0 if head.is_empty() => return Err(io::ErrorKind::UnexpectedEof.into()),
-            0 => break,
-            _ => {}
+/// The version that a proxy at the other end of `stream` says it has.
+async fn version_of(stream: Stream, place: &Place) -> Result<String, Unhealthy> {
+    let silent = |error: hyper::Error| Unhealthy::NoAnswer {
+        place: place.to_string(),
+        reason: io::Error::other(error),
+    };
+    let mut request = Request::new(Empty::<Bytes>::new());
+    let host = HeaderValue::try_from(place.host()).unwrap_or(HeaderValue::from_static(""));
+    request.headers_mut().insert(HOST, host);
+    request.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    let mut builder = http1::Builder::new();
+    builder.max_buf_size(MAX_HEADER_SECTION);
+    let (mut sender, mut connection) =
+        builder.handshake(TokioIo::new(stream)).await.map_err(silent)?;
+    let mut sending = pin!(sender.send_request(request));
+    let response = poll_fn(|context| {
+        // Its errors come with the response.
+        let _ = Pin::new(&mut connection).poll(context);
+        sending.as_mut().poll(context)
+    })
+    .await;
+    match response {
+        Ok(response) => {
+            version(response.headers()).ok_or_else(|| Unhealthy::Stranger(place.to_string()))
         }
+        Err(error) if error.is_parse() => {
+            let received = connection.into_parts().read_buf;
+            Err(match received.first() {
+                Some(&tls::ALERT) => Unhealthy::SpeaksTls(place.to_string()),
+                _ => Unhealthy::Stranger(place.to_string()),
+            })
+        }
+        Err(error) => Err(silent(error)),
     }
-    Ok(head)
 }
 
-fn version(head: &str) -> Option<&str> {
-    let headers = head.lines().skip(1).take_while(|line| !line.is_empty());
-    let mut fields = headers.filter_map(|line| line.split_once(':'));
-    let (_, version) = fields.find(|(name, _)| name.eq_ignore_ascii_case(VERSION_HEADER))?;
-    Some(version.trim())
+fn version(headers: &HeaderMap) -> Option<String> {
+    Some(headers.get(VERSION_HEADER)?.to_str().ok()?.to_owned())
 }
 
 const VERSION_HEADER: &str = "X-Taskcluster-Proxy-Version";
@@ -144,13 +163,15 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Between two looks at a certificate that is not the one expected.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// The proxy's own are shorter, unless the credentials have very many scopes.
-const LONGEST_HEAD: usize = 64 * 1024;
+/// The largest header section that is read, in bytes. The proxy's own are smaller, unless the credentials
+/// have very many scopes.
+const MAX_HEADER_SECTION: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::Listen;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 
     /// Asks a server that answers `answer`, whatever it is asked, and hangs up.
