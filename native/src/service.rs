@@ -109,6 +109,12 @@ impl Service {
                     }
                 };
                 let lease = self.store.lease().await;
+                if let Err(error) = lease.signer() {
+                    let taken = Box::pin(discard(client, request)).await;
+                    return self
+                        .answer(client, request, Err(Failure { error, taken }), lease, entry)
+                        .await;
+                }
                 let after = self.forward(client, request, &target, lease, entry).await;
                 entry.upstream = Some(target.origin);
                 return after;
@@ -260,13 +266,21 @@ impl Service {
         lease: Lease,
         entry: &mut Entry<'_>,
     ) -> After {
+        let signer = match lease.signer() {
+            Ok(signer) => signer,
+            Err(error) => {
+                let taken = Box::pin(discard(client, request)).await;
+                let failure = Failure { error, taken };
+                return self.answer(client, request, Err(failure), lease, entry).await;
+            }
+        };
         let outgoing = Outgoing {
             method: &request.method,
             target,
             fields: &request.fields,
             expects_continue: request.expects_continue,
             accepts_trailers: request.accepts_trailers,
-            signer: Some(&lease.signer),
+            signer: Some(signer),
         };
         let mut body = Body::new(request.framing, &self.replay);
         let mut caller = Caller::Client(&mut *client);
@@ -335,6 +349,6 @@ fn bewit_of(body: &[u8], lease: &Lease, now: Timestamp) -> Result<(Reply, String
     let text =
         std::str::from_utf8(body).map_err(|error| UrlError::Encoding(error.valid_up_to()))?;
     let url = HttpUrl::parse(text)?;
-    let signed = lease.signer.bewit(&url, now.plus(BEWIT_LIFETIME))?;
+    let signed = lease.signer()?.bewit(&url, now.plus(BEWIT_LIFETIME))?;
     Ok((Reply::see_other(signed), url.host().to_owned()))
 }

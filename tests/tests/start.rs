@@ -136,10 +136,6 @@ fn what_is_missing_or_wrong_ends_it_at_once() {
              http:// or https://, found no scheme",
         ),
         (
-            complete.clone().env("TASKCLUSTER_CERTIFICATE", "{}"),
-            "TASKCLUSTER_CERTIFICATE (or --certificate): `version`: expected 1, found nothing",
-        ),
-        (
             complete.clone().args(["-i", "localhost"]),
             "invalid IPv4/IPv6 address specified - cannot parse: localhost",
         ),

@@ -55,7 +55,7 @@ pub(crate) fn cases(urls: &[&[&str]]) -> Vec<(HttpUrl, Credentials)> {
 }
 
 pub(crate) fn our_header(credentials: &Credentials, url: &HttpUrl) -> String {
-    let signer = Signer::new(credentials);
+    let signer = Signer::new(credentials).unwrap();
     let header = signer.authorization("PUT", url.as_uri(), NOW, "n0nce").unwrap();
     header.to_str().unwrap().to_owned()
 }
