@@ -108,7 +108,7 @@ fn credentials_in_time_too_early_and_too_late() {
         (-HOUR, 200, "warn", "have new ones issued"),
         (-5 * HOUR, -3 * HOUR - 90, "fail", "the certificate expired 3h 1min ago, at "),
         (
-            3 * HOUR + 60,
+            3 * HOUR + 90,
             5 * HOUR,
             "fail",
             ", in 3h 1min: requests are signed with it, and the services refuse them until then",

@@ -346,8 +346,8 @@ fn no_secret_is_ever_said() {
 #[test]
 fn no_secret_is_said_of_a_start_that_fails() {
     for args in [
-        &["--certificate", "canary"][..],
-        &["--certificate", r#"{"version": "canary"}"#],
+        &["--certificate", "canary", "--port", "x"][..],
+        &["--certificate", r#"{"version": "canary"}"#, "--port", "x"],
         &["--access-tokencanary"],
         &["--access-token", "canary", "--access-token", "canary"],
         &["--access-token=canary", "--port", "x"],
