@@ -92,7 +92,7 @@ pub(crate) fn verified(credentials: &Credentials) -> Verified {
     Verified {
         client_id: credentials.client_id.to_string(),
         scopes: granted,
-        expires: certificate.map(|certificate| certificate.expiry()),
+        expires: certificate.and_then(|certificate| certificate.expiry()),
         hash: None,
     }
 }
