@@ -47,8 +47,9 @@ impl Credentials {
                 .map(|json| scopes::parse("authorizedScopes", &json))
                 .transpose()?,
         };
+        // What was read strictly can sign; the text of why others cannot would make the module larger.
         let signer =
-            Signer::new(&credentials).map_err(|finding| input(finding.credential(), &finding))?;
+            Signer::new(&credentials).map_err(|_| input("certificate", "cannot be signed with"))?;
         Ok(Self { signer, credentials })
     }
 

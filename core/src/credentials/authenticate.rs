@@ -106,15 +106,14 @@ fn load(
     now: Timestamp,
     clients: impl FnOnce(&str) -> Option<Client>,
 ) -> Result<Holder, HawkError> {
-    let json = ext.map(ext::decoded).transpose()?;
-    let ext = json.as_deref().map(|json| Received::parse(json)).transpose()?;
+    let object = ext.map(ext::decoded).transpose()?;
+    let ext = object.as_ref().map(Received::of).transpose()?;
     let (certificate, authorized_scopes) =
         ext.map_or((None, None), |ext| (ext.certificate, ext.authorized_scopes));
-    let issuer = certificate.as_ref().and_then(|certificate| certificate.get("issuer"));
+    let issuer = certificate.and_then(|certificate| certificate.given("issuer"));
     let issuer = issuer.map(string).transpose();
     let issuer =
         issuer.map_err(|_| HawkError::credentials("ext.certificate.issuer must be a string"))?;
-    let issuer = issuer.as_ref().map(|issuer| issuer.as_str());
     if issuer == Some(id) {
         let reason = "ext.certificate.issuer must differ from the supplied clientId";
         return Err(HawkError::credentials(reason));
@@ -132,7 +131,7 @@ fn load(
         expires: client.expires,
     };
     if let Some(certificate) = certificate {
-        let certificate = Certificate::from_members(&certificate)
+        let certificate = Certificate::from_object(certificate)
             .map_err(|error| HawkError::credentials(format!("ext.certificate: {error}")))?;
         check_certificate(&certificate, id, looked_up, &holder, now)?;
         let expiry = certificate.expiry();

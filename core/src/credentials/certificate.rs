@@ -3,8 +3,7 @@
 use super::{AccessToken, ClientId, JsonError, Scope, scope as scopes_json};
 use crate::Timestamp;
 use crate::hawk::{Key, Mac};
-use crate::json::{Members, items, number, push_string, string};
-use serde_json::value::RawValue;
+use crate::json::{Object, Value, items, number, parse_object, push_string, string};
 use std::fmt;
 use zeroize::Zeroizing;
 
@@ -34,18 +33,18 @@ impl Certificate {
     /// (44 characters), `signature` and, where present, `issuer` is not what it has to be. No value
     /// is repeated in the error.
     pub fn parse(text: &str) -> Result<Self, JsonError> {
-        Self::from_members(&Members::parse(text.as_bytes())?)
+        Self::from_object(&parse_object(text.as_bytes())?)
     }
 
-    pub(super) fn from_members(members: &Members<'_>) -> Result<Self, JsonError> {
-        version(members)?;
+    pub(super) fn from_object(object: &Object) -> Result<Self, JsonError> {
+        version(object)?;
         Ok(Self {
-            scopes: scopes(members)?,
-            start: start(members)?,
-            expiry: expiry(members)?,
-            seed: seed(members)?,
-            issuer: issuer(members)?,
-            signature: signature(members)?,
+            scopes: scopes(object)?,
+            start: start(object)?,
+            expiry: expiry(object)?,
+            seed: seed(object)?,
+            issuer: issuer(object)?,
+            signature: signature(object)?,
         })
     }
 
@@ -155,66 +154,65 @@ impl fmt::Debug for Certificate {
 }
 
 /// What is not as the services expect it, member by member.
-pub(super) fn errors(members: &Members<'_>) -> Vec<JsonError> {
+pub(super) fn errors(object: &Object) -> Vec<JsonError> {
     let errors = [
-        version(members).err(),
-        scopes(members).err(),
-        start(members).err(),
-        expiry(members).err(),
-        seed(members).err(),
-        issuer(members).err(),
-        signature(members).err(),
+        version(object).err(),
+        scopes(object).err(),
+        start(object).err(),
+        expiry(object).err(),
+        seed(object).err(),
+        issuer(object).err(),
+        signature(object).err(),
     ];
     errors.into_iter().flatten().collect()
 }
 
-fn version(members: &Members<'_>) -> Result<(), JsonError> {
-    members.read("version", "1", |value| match number(value)? {
+fn version(object: &Object) -> Result<(), JsonError> {
+    object.read("version", "1", |value| match number(value)? {
         1 => Ok(()),
         _ => Err("another number"),
     })
 }
 
-fn scopes(members: &Members<'_>) -> Result<Vec<Scope>, JsonError> {
-    members.read("scopes", "an array of scopes", |value| {
-        items(value)?.into_iter().map(scope).collect()
-    })
+fn scopes(object: &Object) -> Result<Vec<Scope>, JsonError> {
+    object.read("scopes", "an array of scopes", |value| items(value)?.iter().map(scope).collect())
 }
 
 /// One item of `scopes`.
-pub(super) fn scope(item: &RawValue) -> Result<Scope, &'static str> {
+pub(super) fn scope(item: &Value) -> Result<Scope, &'static str> {
     let text = string(item).map_err(|_| "an array with something else")?;
-    Scope::new(text.as_str()).map_err(|_| "a scope with characters outside of printable ASCII")
+    Scope::new(text).map_err(|_| "a scope with characters outside of printable ASCII")
 }
 
-pub(super) fn start(members: &Members<'_>) -> Result<Timestamp, JsonError> {
-    members.read("start", MILLIS, number).map(Timestamp::from_millis)
+pub(super) fn start(object: &Object) -> Result<Timestamp, JsonError> {
+    object.read("start", MILLIS, number).map(Timestamp::from_millis)
 }
 
-pub(super) fn expiry(members: &Members<'_>) -> Result<Timestamp, JsonError> {
-    members.read("expiry", MILLIS, number).map(Timestamp::from_millis)
+pub(super) fn expiry(object: &Object) -> Result<Timestamp, JsonError> {
+    object.read("expiry", MILLIS, number).map(Timestamp::from_millis)
 }
 
-fn seed(members: &Members<'_>) -> Result<Zeroizing<String>, JsonError> {
-    members.read("seed", "a string of 44 characters", |value| {
+fn seed(object: &Object) -> Result<Zeroizing<String>, JsonError> {
+    object.read("seed", "a string of 44 characters", |value| {
         let seed = string(value)?;
         // The seed is a line of its own in the text that is signed.
         let valid = seed.len() == SEED_LENGTH && seed.bytes().all(|b| b.is_ascii_graphic());
-        if valid { Ok(seed) } else { Err("another string") }
+        if valid { Ok(Zeroizing::new(seed.to_owned())) } else { Err("another string") }
     })
 }
 
-fn issuer(members: &Members<'_>) -> Result<Option<ClientId>, JsonError> {
-    if members.get("issuer").is_none() {
+fn issuer(object: &Object) -> Result<Option<ClientId>, JsonError> {
+    if object.given("issuer").is_none() {
         return Ok(None);
     }
-    members.read("issuer", "a clientId", |value| {
-        ClientId::new(string(value)?.as_str()).map(Some).map_err(|_| "another string")
+    object.read("issuer", "a clientId", |value| {
+        ClientId::new(string(value)?).map(Some).map_err(|_| "another string")
     })
 }
 
-fn signature(members: &Members<'_>) -> Result<Zeroizing<String>, JsonError> {
-    members.read("signature", "a string", string)
+fn signature(object: &Object) -> Result<Zeroizing<String>, JsonError> {
+    let signature = object.read("signature", "a string", string)?;
+    Ok(Zeroizing::new(signature.to_owned()))
 }
 
 const MILLIS: &str = "a number of milliseconds since 1970";

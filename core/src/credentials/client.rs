@@ -4,7 +4,7 @@ use super::{CredentialsFinding, GivenCertificate, JsonError, Scope};
 use crate::Timestamp;
 use crate::escaped::Escaped;
 use crate::hawk::{Key, is_attribute_value};
-use crate::json::{Members, string};
+use crate::json::{parse_object, string};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::fmt;
@@ -39,11 +39,11 @@ impl ClientId {
         &self.0
     }
 
-    fn finding(&self) -> Option<CredentialsFinding> {
+    fn finding(&self) -> Option<&'static CredentialsFinding> {
         match self.as_str() {
-            "" => Some(CredentialsFinding::EmptyClientId),
+            "" => Some(&CredentialsFinding::EmptyClientId),
             text if is_attribute_value(text) => None,
-            _ => Some(CredentialsFinding::ClientIdCharacters),
+            _ => Some(&CredentialsFinding::ClientIdCharacters),
         }
     }
 }
@@ -81,11 +81,11 @@ impl AccessToken {
         Self(Zeroizing::new(access_token.into()))
     }
 
-    fn finding(&self) -> Option<CredentialsFinding> {
+    fn finding(&self) -> Option<&'static CredentialsFinding> {
         if self.0.is_empty() {
-            Some(CredentialsFinding::EmptyAccessToken)
+            Some(&CredentialsFinding::EmptyAccessToken)
         } else if !self.0.bytes().all(|byte| byte.is_ascii_graphic()) {
-            Some(CredentialsFinding::AccessTokenCharacters)
+            Some(&CredentialsFinding::AccessTokenCharacters)
         } else {
             None
         }
@@ -234,11 +234,22 @@ impl Credentials {
         self.form_findings().chain(dates).collect()
     }
 
-    /// The same without what depends on the time.
+    /// The finding that [prevents signing](CredentialsFinding::prevents_signing), if there is one.
+    pub(super) fn obstacle(&self) -> Option<CredentialsFinding> {
+        use CredentialsFinding::{CertificateNotAnObject, ClientIdCharacters};
+        let certificate = self.certificate.as_ref().and_then(GivenCertificate::finding);
+        match (self.client_id.finding(), certificate) {
+            (Some(ClientIdCharacters), _) => Some(ClientIdCharacters),
+            (_, Some(CertificateNotAnObject(error))) => Some(CertificateNotAnObject(error.clone())),
+            _ => None,
+        }
+    }
+
+    /// [`findings`](Self::findings) without what depends on the time.
     pub(crate) fn form_findings(&self) -> impl Iterator<Item = CredentialsFinding> {
-        let certificate = self.certificate.as_ref().and_then(GivenCertificate::finding).cloned();
+        let certificate = self.certificate.as_ref().and_then(GivenCertificate::finding);
         let findings = [self.client_id.finding(), self.access_token.finding(), certificate];
-        findings.into_iter().flatten()
+        findings.into_iter().flatten().cloned()
     }
 }
 
@@ -247,10 +258,13 @@ struct Texts([Option<Zeroizing<String>>; 3]);
 
 impl Texts {
     fn parse(json: &[u8]) -> Result<Self, JsonError> {
-        let members = Members::parse(json)?;
-        let text = |member, expected| match members.get(member) {
+        let object = parse_object(json)?;
+        let text = |member, expected| match object.given(member) {
             None => Ok(None),
-            Some(_) => members.read(member, expected, string).map(Some),
+            Some(_) => {
+                let text = object.read(member, expected, string)?;
+                Ok(Some(Zeroizing::new(text.to_owned())))
+            }
         };
         Ok(Self([
             text("clientId", "a clientId")?,

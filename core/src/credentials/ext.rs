@@ -3,10 +3,9 @@
 use super::{Credentials, GivenCertificate, JsonError, Scope, SignError, reduce_scopes, scope};
 use crate::base64::{Alphabet, decode};
 use crate::hawk::{HawkError, MAX_MATCH_LENGTH};
-use crate::json::{Members, items, string};
+use crate::json::{Object, Value, items, parse_object, string};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::value::RawValue;
 use std::fmt;
 use zeroize::Zeroizing;
 
@@ -92,37 +91,41 @@ fn encode(
 /// Enough for the names of the two members and what stands between them, in bytes.
 const LENGTH_OF_THE_REST: usize = 64;
 
-/// The JSON text in an `ext` that a server got.
-pub(super) fn decoded(ext: &str) -> Result<Zeroizing<Vec<u8>>, HawkError> {
-    let json = decode(ext, Alphabet::Standard).map(Zeroizing::new);
-    json.ok_or_else(|| HawkError::credentials("Failed to parse ext"))
+/// The JSON object in an `ext` that a server got.
+pub(super) fn decoded(ext: &str) -> Result<Object, HawkError> {
+    let json = decode(ext, Alphabet::Standard)
+        .ok_or_else(|| HawkError::credentials("Failed to parse ext"))?;
+    parse_object(&json).map_err(|error| match error {
+        JsonError::NotAnObject(_) => HawkError::credentials("ext must be a JSON object"),
+        _ => HawkError::credentials("Failed to parse ext"),
+    })
 }
 
 /// What a server finds in it.
 pub(super) struct Received<'a> {
-    pub(super) certificate: Option<Members<'a>>,
+    pub(super) certificate: Option<&'a Object>,
     pub(super) authorized_scopes: Option<Vec<Scope>>,
 }
 
 impl<'a> Received<'a> {
-    pub(super) fn parse(json: &'a [u8]) -> Result<Self, HawkError> {
-        let members = Members::parse(json).map_err(|error| match error {
-            JsonError::NotAnObject(_) => HawkError::credentials("ext must be a JSON object"),
-            _ => HawkError::credentials("Failed to parse ext"),
-        })?;
-        let certificate = members.get("certificate").map(Members::of).transpose();
-        let certificate = certificate
-            .map_err(|_| HawkError::credentials("ext.certificate must be a JSON object"))?;
-        let authorized_scopes = members.get("authorizedScopes").map(scopes).transpose()?;
+    pub(super) fn of(object: &'a Object) -> Result<Self, HawkError> {
+        let certificate = match object.given("certificate") {
+            None => None,
+            Some(Value::Object(certificate)) => Some(certificate),
+            Some(_) => {
+                return Err(HawkError::credentials("ext.certificate must be a JSON object"));
+            }
+        };
+        let authorized_scopes = object.given("authorizedScopes").map(scopes).transpose()?;
         Ok(Self { certificate, authorized_scopes })
     }
 }
 
-fn scopes(value: &RawValue) -> Result<Vec<Scope>, HawkError> {
+fn scopes(value: &Value) -> Result<Vec<Scope>, HawkError> {
     let items = items(value)
         .map_err(|_| HawkError::credentials("ext.authorizedScopes must be an array"))?;
-    let scope = |item| Scope::new(string(item).ok()?.as_str()).ok();
-    items.into_iter().map(scope).collect::<Option<_>>().ok_or_else(|| {
+    let scope = |item| Scope::new(string(item).ok()?).ok();
+    items.iter().map(scope).collect::<Option<_>>().ok_or_else(|| {
         HawkError::credentials("ext.authorizedScopes must be an array of valid scopes")
     })
 }

@@ -3,7 +3,7 @@
 use super::certificate::{self, Certificate};
 use super::{CredentialsFinding, JsonError, Scope};
 use crate::Timestamp;
-use crate::json::{Members, items};
+use crate::json::{Object, items, parse_object};
 use std::fmt;
 use zeroize::Zeroizing;
 
@@ -34,15 +34,15 @@ impl GivenCertificate {
     pub fn new(text: impl Into<String>) -> Self {
         let text = Zeroizing::new(text.into());
         let none = (Vec::new(), None, None);
-        let ((scopes, start, expiry), finding) = match Members::parse(text.as_bytes()) {
+        let ((scopes, start, expiry), finding) = match parse_object(text.as_bytes()) {
             Err(error) => (none, Some(CredentialsFinding::CertificateNotAnObject(error))),
-            Ok(members) => {
-                let errors = certificate::errors(&members);
+            Ok(object) => {
+                let errors = certificate::errors(&object);
                 let finding =
                     (!errors.is_empty()).then_some(CredentialsFinding::CertificateMembers(errors));
-                let start = certificate::start(&members).ok();
-                let expiry = certificate::expiry(&members).ok();
-                ((readable_scopes(&members), start, expiry), finding)
+                let start = certificate::start(&object).ok();
+                let expiry = certificate::expiry(&object).ok();
+                ((readable_scopes(&object), start, expiry), finding)
             }
         };
         Self { text, scopes, start, expiry, finding }
@@ -54,8 +54,19 @@ impl GivenCertificate {
     ///
     /// As [`Certificate::parse`].
     pub fn strict(text: &str) -> Result<Self, JsonError> {
-        Certificate::parse(text)?;
-        Ok(Self::new(text))
+        Ok(Self::of(Certificate::parse(text)?, text.to_owned()))
+    }
+
+    /// Takes one that was issued here.
+    pub(super) fn issued(certificate: Certificate) -> Self {
+        let text = certificate.to_json();
+        Self::of(certificate, text)
+    }
+
+    fn of(certificate: Certificate, text: String) -> Self {
+        let Certificate { scopes, start, expiry, .. } = certificate;
+        let text = Zeroizing::new(text);
+        Self { text, scopes, start: Some(start), expiry: Some(expiry), finding: None }
     }
 
     /// The text that came.
@@ -98,8 +109,8 @@ impl fmt::Debug for GivenCertificate {
     }
 }
 
-fn readable_scopes(members: &Members<'_>) -> Vec<Scope> {
-    let items = members.get("scopes").and_then(|value| items(value).ok());
+fn readable_scopes(object: &Object) -> Vec<Scope> {
+    let items = object.get("scopes").and_then(|value| items(value).ok());
     items.into_iter().flatten().filter_map(|item| certificate::scope(item).ok()).collect()
 }
 

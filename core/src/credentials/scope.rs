@@ -108,12 +108,10 @@ pub fn scopes_to_json(scopes: &[Scope]) -> String {
 ///
 /// The text is something else, or a string is not a scope.
 pub fn scopes_from_json(json: &str) -> Result<Vec<Scope>, ScopesError> {
-    let items = items(parse(json.as_bytes())?).map_err(|_| ScopesError::NotStrings)?;
-    let scope = |item| {
-        let text = string(item).map_err(|_| ScopesError::NotStrings)?;
-        Ok(Scope::new(text.as_str())?)
-    };
-    items.into_iter().map(scope).collect()
+    let array = parse(json.as_bytes())?;
+    let items = items(&array).map_err(|_| ScopesError::NotStrings)?;
+    let scope = |item| Ok(Scope::new(string(item).map_err(|_| ScopesError::NotStrings)?)?);
+    items.iter().map(scope).collect()
 }
 
 /// Why a text is not a JSON array of scopes.

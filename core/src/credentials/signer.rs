@@ -65,14 +65,14 @@ impl Signer {
     /// Nothing can be signed with them: the certificate is not a JSON object, or the clientId cannot
     /// stand in a header.
     pub fn new(credentials: &Credentials) -> Result<Self, CredentialsFinding> {
-        match credentials.form_findings().find(CredentialsFinding::prevents_signing) {
-            Some(finding) => Err(finding),
-            None => Ok(Self {
-                client_id: credentials.client_id.clone(),
-                key: credentials.access_token.key(),
-                ext: Ext::new(credentials),
-            }),
+        if let Some(finding) = credentials.obstacle() {
+            return Err(finding);
         }
+        Ok(Self {
+            client_id: credentials.client_id.clone(),
+            key: credentials.access_token.key(),
+            ext: Ext::new(credentials),
+        })
     }
 
     /// Who signs.

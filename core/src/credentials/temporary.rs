@@ -97,7 +97,7 @@ impl TemporaryCredentials {
         Ok(Credentials {
             client_id,
             access_token: certificate.access_token(&key),
-            certificate: Some(GivenCertificate::new(certificate.to_json())),
+            certificate: Some(GivenCertificate::issued(certificate)),
             authorized_scopes: issuer.authorized_scopes.clone(),
         })
     }
