@@ -18,7 +18,7 @@ const NONCE: &str = "0123456789abcdef";
 
 fn signing(criterion: &mut Criterion) {
     let credentials = Credentials::permanent("tester", "no-secret").expect("they are credentials");
-    let signer = Signer::new(&credentials);
+    let signer = Signer::new(&credentials).expect("they can sign");
     let key = Key::new("no-secret");
     let url = HttpUrl::parse(URL).expect("it is a URL");
     let text = Artifacts {

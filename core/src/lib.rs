@@ -15,7 +15,7 @@
 //! ```
 //! use taskcluster_proxy_core::{Timestamp, credentials::{Credentials, Signer}};
 //!
-//! let signer = Signer::new(&Credentials::permanent("tester", "no-secret")?);
+//! let signer = Signer::new(&Credentials::permanent("tester", "no-secret")?)?;
 //! let mut request = http::Request::get("https://tc.example.com/api/queue/v1/ping").body(())?;
 //! signer.sign(&mut request, Timestamp::from_secs(1_767_225_600), "j4h3g2")?;
 //! assert_eq!(

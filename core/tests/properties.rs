@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use std::time::Duration;
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::{
-    AuthenticateError, Client, ClientId, Credentials, Scope, SignError, Signer,
+    AuthenticateError, Client, ClientId, Credentials, GivenCertificate, Scope, SignError, Signer,
     TemporaryCredentials, Verified, authenticate, satisfies,
 };
 use taskcluster_proxy_core::hawk::{
@@ -37,7 +37,7 @@ proptest! {
         method in prop::sample::select(vec!["GET", "HEAD"]),
     ) {
         let expires = NOW.plus(Duration::from_secs(seconds));
-        let signed = Signer::new(&credentials).bewit(&request.url, expires)?;
+        let signed = Signer::new(&credentials)?.bewit(&request.url, expires)?;
         let signed = Request { method: method.to_owned(), url: HttpUrl::parse(&signed)? };
         let line = RequestLine { authorization: None, ..signed.line("") };
         let without = split_bewit(line.resource).map(|(resource, _)| resource);
@@ -122,7 +122,7 @@ proptest! {
         let issuer = credentials.clone();
         credentials.authorized_scopes = Some(scopes);
         let url = request.url.as_uri();
-        match Signer::new(&credentials).authorization(&request.method, url, NOW, "nonce") {
+        match Signer::new(&credentials)?.authorization(&request.method, url, NOW, "nonce") {
             Ok(header) => {
                 prop_assert!(header.len() <= MAX_MATCH_LENGTH);
                 let verified = check(&issuer, request.line(header.to_str()?), NOW)?;
@@ -203,7 +203,7 @@ fn request() -> impl Strategy<Value = Request> {
 
 impl Request {
     fn sign(&self, credentials: &Credentials, nonce: &str) -> Result<String, TestCaseError> {
-        let signer = Signer::new(credentials);
+        let signer = Signer::new(credentials)?;
         let header = signer.authorization(&self.method, self.url.as_uri(), NOW, nonce)?;
         Ok(header.to_str()?.to_owned())
     }
@@ -239,7 +239,7 @@ fn verified(
     credentials: &Credentials,
     expires: Option<Timestamp>,
 ) -> Result<Verified, TestCaseError> {
-    let certificate = credentials.certificate.as_ref().map(|certificate| certificate.expiry());
+    let certificate = credentials.certificate.as_ref().and_then(GivenCertificate::expiry);
     Ok(Verified {
         client_id: credentials.client_id.to_string(),
         scopes: granted(credentials)?,

@@ -8,7 +8,7 @@ use std::error::Error;
 use std::fmt::{Debug, Write as _};
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::{
-    Certificate, Credentials, Scope, Signer, TemporaryCredentials,
+    Certificate, Credentials, GivenCertificate, Scope, Signer, TemporaryCredentials,
 };
 use taskcluster_proxy_core::hawk::{
     AuthorizationHeader, Bewit, HttpUrl, RequestLine, present, split_bewit,
@@ -36,7 +36,7 @@ proptest! {
         }
         .issue(&issuer)?;
         credentials.authorized_scopes = Some(vec![Scope::new("a:b")?]);
-        let signer = Signer::new(&credentials);
+        let signer = Signer::new(&credentials)?;
         let mut request = http::Request::get("https://tc.example.com/x").body(())?;
         signer.sign(&mut request, START, "nonce")?;
 
@@ -65,8 +65,8 @@ proptest! {
         let bewit = Bewit::decode(split_bewit(&signed).map_or("", |(_, bewit)| bewit))?;
         show(&mut shown, &bewit);
 
-        let certificate = credentials.certificate.as_ref().map(Certificate::to_json);
-        let json: Value = serde_json::from_str(&certificate.unwrap_or_default())?;
+        let certificate = credentials.certificate.as_ref().map(GivenCertificate::as_str);
+        let json: Value = serde_json::from_str(certificate.unwrap_or_default())?;
         let signature = json["signature"].as_str().unwrap_or_default();
         let ext = format!("{{\"certificate\":{{\"version\":1,\"scopes\":[\"a:*\"],\"start\":{START}");
         for secret in [
@@ -105,13 +105,24 @@ proptest! {
         ),
     ) {
         prop_assert!(!told(Certificate::parse(&certificate)).contains(CANARY));
-        prop_assert!(!told(Credentials::from_json(credentials.as_bytes())).contains(CANARY));
         let nested = json!({
-            "clientId": CANARY,
+            "clientId": "c",
             "accessToken": CANARY,
             "certificate": certificate,
         });
-        prop_assert!(!told(Credentials::from_json(nested.to_string().as_bytes())).contains(CANARY));
+        for json in [credentials, nested.to_string()] {
+            for read in [Credentials::from_json, Credentials::from_json_strict] {
+                prop_assert!(!told(read(json.as_bytes())).contains(CANARY));
+            }
+        }
+        let mut shown = String::new();
+        let given = Credentials::given("c", CANARY, certificate);
+        for finding in given.findings(EXPIRY) {
+            shown.push_str(&finding.to_string());
+            show(&mut shown, &finding);
+        }
+        show(&mut shown, &Signer::new(&given));
+        prop_assert!(!shown.contains(CANARY), "{}", shown);
     }
 }
 

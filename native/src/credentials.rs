@@ -1,6 +1,7 @@
-//! The store of the credentials in force: a snapshot for each request, and an update that waits
-//! for the requests in flight, but not for ever.
+//! The store of the current credentials: a snapshot for each request, and an update that waits for
+//! the requests in flight, but not for ever.
 
+use crate::clock;
 use crate::count::Count;
 use crate::version::{REVISION, VERSION};
 use http::{HeaderName, HeaderValue};
@@ -8,20 +9,28 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 use taskcluster_proxy_core::Timestamp;
-use taskcluster_proxy_core::credentials::{Certificate, Credentials, Scope, Signer};
-use taskcluster_proxy_core::proxy::{ReplyHeaders, Terms};
+use taskcluster_proxy_core::credentials::{
+    ClientId, Credentials, CredentialsFinding, GivenCertificate, Scope, Signer,
+};
+use taskcluster_proxy_core::proxy::{ProxyError, ReplyHeaders, Terms};
 use tokio::sync::{RwLock, watch};
 
 /// One set of credentials, made ready for use.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// Signs with them.
-    pub signer: Signer,
+    /// Whose they are.
+    pub client_id: ClientId,
+    /// Whether there is a certificate.
+    pub temporary: bool,
+    /// Signs with them, if anything can.
+    signer: Result<Signer, ProxyError>,
+    /// What looked wrong about them when they were put in force.
+    pub findings: Vec<CredentialsFinding>,
     /// What responses say of them.
     pub response_fields: Vec<(HeaderName, HeaderValue)>,
     /// Why a service may refuse them.
     pub terms: Terms,
-    /// When the certificate expires; `None`: the credentials are permanent.
+    /// When the certificate expires; `None`: there is none, or it does not say.
     pub expiry: Option<Timestamp>,
     in_flight: Count,
 }
@@ -47,6 +56,7 @@ impl Store {
     /// update waits for at most `drain`.
     pub fn new(credentials: &Credentials, drain: Duration) -> Self {
         let first = Arc::new(Snapshot::new(credentials));
+        first.warn_of_findings();
         Self {
             authorized_scopes: credentials.authorized_scopes.clone(),
             shown: watch::Sender::new(Arc::clone(&first)),
@@ -72,7 +82,6 @@ impl Store {
     /// many these are.
     pub async fn replace(&self, mut credentials: Credentials) -> usize {
         credentials.authorized_scopes.clone_from(&self.authorized_scopes);
-        let next = Arc::new(Snapshot::new(&credentials));
         let mut current = self.current.write().await;
         // Whoever wonders why an update takes so long finds this.
         match current.in_flight.get() {
@@ -82,6 +91,8 @@ impl Store {
         // Whether it ran out or not is told by what is still in flight.
         let _ = tokio::time::timeout(self.drain, current.in_flight.none()).await;
         let left = current.in_flight.get();
+        let next = Arc::new(Snapshot::new(&credentials));
+        next.warn_of_findings();
         self.shown.send_replace(Arc::clone(&next));
         *current = next;
         left
@@ -94,12 +105,38 @@ impl Snapshot {
         let response_fields = headers.fields().filter_map(|(name, value)| {
             Some((HeaderName::from_static(name), HeaderValue::from_str(value).ok()?))
         });
+        let certificate = credentials.certificate.as_ref();
+        let now = clock::now();
         Self {
-            signer: Signer::new(credentials),
+            client_id: credentials.client_id.clone(),
+            temporary: certificate.is_some(),
+            signer: Signer::new(credentials)
+                .map_err(|finding| ProxyError::UnusableCredentials { finding, since: now }),
+            findings: credentials.findings(now),
             response_fields: response_fields.collect(),
             terms: Terms::new(credentials),
-            expiry: credentials.certificate.as_ref().map(Certificate::expiry),
+            expiry: certificate.and_then(GivenCertificate::expiry),
             in_flight: Count::default(),
+        }
+    }
+
+    /// What signs with these credentials.
+    ///
+    /// # Errors
+    ///
+    /// Nothing can be signed with them: the response to whoever asks for it.
+    pub fn signer(&self) -> Result<&Signer, ProxyError> {
+        self.signer.as_ref().map_err(ProxyError::clone)
+    }
+
+    fn warn_of_findings(&self) {
+        let findings: Vec<String> = self.findings.iter().map(ToString::to_string).collect();
+        if !findings.is_empty() {
+            let client_id = &self.client_id;
+            tracing::warn!(
+                "the credentials of client \"{client_id}\" look wrong: {}",
+                findings.join("; ")
+            );
         }
     }
 }
@@ -127,7 +164,7 @@ mod tests {
     }
 
     fn client_id(lease: &Lease) -> &str {
-        lease.signer.client_id().as_str()
+        lease.client_id.as_str()
     }
 
     #[tokio::test(start_paused = true)]

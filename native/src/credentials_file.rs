@@ -118,7 +118,7 @@ fn credentials(
     contents: io::Result<Zeroizing<Vec<u8>>>,
 ) -> Result<Credentials, CredentialsFileError> {
     let read = contents.map_err(Reason::Unreadable);
-    read.and_then(|json| Credentials::from_json(&json).map_err(Reason::Invalid))
+    read.and_then(|json| Credentials::from_json_strict(&json).map_err(Reason::Invalid))
         .map_err(|reason| CredentialsFileError { from, reason })
 }
 

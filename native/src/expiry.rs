@@ -8,6 +8,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use taskcluster_proxy_core::Timestamp;
+use taskcluster_proxy_core::credentials::CredentialsFinding;
 use tokio::sync::watch::Receiver;
 
 /// So long before the certificate expires there is the first warning. Workers renew credentials
@@ -28,19 +29,27 @@ enum Stage {
 /// Warns of the certificate in force, and of each that follows, for ever.
 pub async fn warn(mut in_force: Receiver<Arc<Snapshot>>) {
     loop {
-        let expiry = in_force.borrow_and_update().expiry;
+        let (expiry, said) = stage_said(&in_force.borrow_and_update());
         tokio::select! {
-            never = warn_of(expiry) => match never {},
+            never = warn_of(expiry, said) => match never {},
             changed = in_force.changed() => if changed.is_err() { return },
         }
     }
 }
 
-async fn warn_of(expiry: Option<Timestamp>) -> Infallible {
+/// When the certificate expires, and what the log said of that when it was put in force.
+fn stage_said(snapshot: &Snapshot) -> (Option<Timestamp>, Stage) {
+    let expired = |finding: &_| matches!(finding, CredentialsFinding::Expired { .. });
+    match snapshot.findings.iter().any(expired) {
+        true => (snapshot.expiry, Stage::Expired),
+        false => (snapshot.expiry, Stage::Valid),
+    }
+}
+
+async fn warn_of(expiry: Option<Timestamp>, mut said: Stage) -> Infallible {
     let Some(expiry) = expiry else {
         return std::future::pending().await;
     };
-    let mut said = Stage::Valid;
     loop {
         let now = clock::now();
         let (stage, next) = stage(now, expiry);

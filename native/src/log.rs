@@ -124,9 +124,10 @@ pub fn announce(
     tracing::info!("root url {root_url}, client {}", credentials.client_id);
     match &credentials.certificate {
         None => tracing::info!("no certificate: the credentials are taken for permanent ones"),
-        Some(certificate) => {
-            tracing::info!("temporary credentials until {}", date(certificate.expiry()));
-        }
+        Some(certificate) => match certificate.expiry() {
+            Some(expiry) => tracing::info!("temporary credentials until {}", date(expiry)),
+            None => tracing::info!("temporary credentials: the certificate says no expiry"),
+        },
     }
     match &credentials.authorized_scopes {
         None => tracing::info!("all scopes of the credentials: no restriction"),

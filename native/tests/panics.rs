@@ -4,7 +4,6 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
-    clippy::panic,
     clippy::unwrap_used,
     reason = "that is how a test fails"
 )]

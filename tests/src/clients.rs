@@ -1,4 +1,4 @@
-//! The clients and verifiers that others wrote, in Node and Python. `tests/run` installs them.
+//! The clients and verifiers that others wrote, in Node, Python and Rust. `tests/run` installs them.
 
 use crate::environment;
 use serde_json::Value;
@@ -16,6 +16,16 @@ pub fn node(program: &str) -> Command {
 pub fn python(program: &str) -> Command {
     require(&folder().join(".venv/installed"));
     program_of(folder().join(".venv/bin/python"), program)
+}
+
+/// The Rust program of `tests/clients`.
+pub fn rust() -> Command {
+    let program = folder().join("rust/target/debug/taskcluster-proxy-client-scenario");
+    let program = program.with_extension(std::env::consts::EXE_EXTENSION);
+    require(&program);
+    let mut command = Command::new(program);
+    environment::neutralise(&mut command);
+    command
 }
 
 /// Runs a program to its end and returns the JSON that it prints.

@@ -30,7 +30,7 @@ fn requests_are_counted_by_what_became_of_them() {
     proxy.get("/api/index/v1/cut");
     proxy.get("/nowhere");
     proxy.call("POST", "/bewit", "https://tc.example.com/x");
-    proxy.call("PUT", "/credentials", "{}");
+    proxy.call("PUT", "/credentials", "[]");
     proxy.call("PUT", "/credentials", r#"{"clientId":"new","accessToken":"x"}"#);
     // What is no request is no more than a connection.
     assert_eq!(proxy.exchange("nonsense\r\n\r\n").status(), 400);
@@ -212,12 +212,35 @@ fn its_status_tells_a_person_whose_the_proxy_is_and_no_secret() {
         (&status["notReadyBecause"], Value::Null),
         (&credentials["clientId"], json!("tester")),
         (&credentials["temporary"], json!(true)),
+        (&credentials["findings"], json!([])),
         (&credentials["scopes"], json!(["a:b"])),
         (&credentials["authorizedScopes"], json!(["c:d"])),
     ] {
         assert_eq!(found, &expected, "{status:#}");
     }
     assert!((3500..3600).contains(&credentials["expiresInSeconds"].as_i64().unwrap()), "{status}");
+}
+
+#[test]
+fn what_looks_wrong_about_the_credentials_is_there() {
+    let upstream = Upstream::start([Answer::ok("hello")]);
+    let proxy = with_admin(&upstream).env("TASKCLUSTER_CERTIFICATE", r#"{"version":2}"#).start();
+    let credentials = || proxy.ask_admin("/status").json()["credentials"].clone();
+    let found = credentials();
+    let [finding] = found["findings"].as_array().unwrap().as_slice() else { panic!("{found}") };
+    let finding = finding.as_str().unwrap();
+    assert!(finding.contains("`version`: expected 1, found another number"), "{finding}");
+    assert_eq!((&found["temporary"], &found["expiry"]), (&json!(true), &Value::Null));
+    assert_eq!(found["scopes"], json!([]));
+    proxy.wait_for_log(finding);
+    // The services judge; where there is nothing for them to judge, the proxy is not ready.
+    assert_eq!(proxy.ask_admin("/readyz").status(), 200);
+    let unusable = r#"{"clientId":"c","accessToken":"t","certificate":"canary"}"#;
+    assert_eq!(proxy.call("PUT", "/credentials", unusable).status(), 200);
+    let ready = proxy.ask_admin("/readyz");
+    assert_eq!(ready.status(), 503);
+    assert!(ready.text().starts_with("the certificate is not a JSON object"), "{ready:?}");
+    assert_eq!(credentials()["clientId"], json!("c"));
 }
 
 #[test]

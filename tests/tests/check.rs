@@ -106,8 +106,13 @@ fn credentials_in_time_too_early_and_too_late() {
         (-HOUR, 5 * HOUR + 60, "ok", "client tester, temporary, until "),
         (-HOUR, 5 * HOUR + 60, "ok", "GMT, 5 h from now"),
         (-HOUR, 200, "warn", "have new ones issued"),
-        (-5 * HOUR, -3 * HOUR - 60, "fail", "GMT, 3 h ago: have new ones issued"),
-        (3 * HOUR + 60, 5 * HOUR, "fail", "GMT, in 3 h: wait, or see to the clock"),
+        (-5 * HOUR, -3 * HOUR - 90, "fail", "the certificate expired 3h 1min ago, at "),
+        (
+            3 * HOUR + 90,
+            5 * HOUR,
+            "fail",
+            ", in 3h 1min: requests are signed with it, and the services refuse them until then",
+        ),
     ] {
         let mut certificate = certificate(&["a:b"]);
         certificate["start"] = json!((now() + start) * 1000);
@@ -119,6 +124,39 @@ fn credentials_in_time_too_early_and_too_late() {
     }
 }
 
+/// A start works with them; what the services make of them is another line.
+#[test]
+fn credentials_that_look_wrong() {
+    let upstream = Upstream::start(|request: &stories::Request| auth(request, 0));
+    for (certificate, finding, expected, status) in [
+        (
+            r#"{"version":1,"scopes":["scope1"]}"#,
+            "warn",
+            "the certificate is not as the services expect it (`start`: expected a number of \
+             milliseconds since 1970, found nothing; `expiry`: ",
+            0,
+        ),
+        (r#"{"scopes":null,"seed":"canary"}"#, "warn", "`scopes`: expected an array of scopes", 0),
+        (r#"{"scopes":null,"seed":"canary"}"#, "warn", "`seed`: expected a string of 44", 0),
+        (
+            "canary",
+            "fail",
+            "the certificate is not a JSON object (expected JSON, found a syntax",
+            1,
+        ),
+    ] {
+        let given = |builder: ProxyBuilder| builder.args(["--certificate", certificate]);
+        let report = checked(&upstream.root_url(), given, status);
+        report.says(finding, "credentials", "client \"tester\": ");
+        report.says(finding, "credentials", expected);
+        match status {
+            0 => report.says("ok", "accepted", "they may do: \"a:b\""),
+            _ => report.says("?", "accepted", "not known: nothing can be signed"),
+        }
+        assert!(!format!("{report:?}").contains("canary"), "{report:?}");
+    }
+}
+
 /// A deployment whose clock goes otherwise decides when certificates end.
 #[test]
 fn the_deployments_clock_counts() {
@@ -126,7 +164,7 @@ fn the_deployments_clock_counts() {
     let certificate = certificate(&["a:b"]).to_string();
     let temporary = |builder: ProxyBuilder| builder.env("TASKCLUSTER_CERTIFICATE", certificate);
     let report = checked(&upstream.root_url(), temporary, 1);
-    report.says("fail", "credentials", "expired on");
+    report.says("fail", "credentials", "the certificate expired ");
 }
 
 #[test]

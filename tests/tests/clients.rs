@@ -1,28 +1,90 @@
 //! The official clients work behind the proxy as they are: they have its URL for a root URL and no
 //! credentials.
 
-use serde_json::json;
+use reqwest::blocking::{Body, Client};
+use serde_json::{Value, json};
 use std::process::Command;
-use stories::Proxy;
-use stories::clients::{self, node, python};
+use stories::clients::{self, node, python, rust};
+use stories::{Answer, Proxy, Upstream};
 
 #[test]
 fn the_python_client() {
-    does_what_a_task_does(python("story.py"));
+    let saw = what_it_saw(python("story.py"));
+    assert_eq!(saw, what_a_task_sees(&saw["taskId"]));
 }
 
 #[test]
 fn the_javascript_client() {
-    does_what_a_task_does(node("story.mjs"));
+    let saw = what_it_saw(node("story.mjs"));
+    assert_eq!(saw, what_a_task_sees(&saw["taskId"]));
 }
 
-fn does_what_a_task_does(mut story: Command) {
+/// It shows the message of an error and not its code.
+#[test]
+fn the_rust_client() {
+    let saw = what_it_saw(rust());
+    let mut expected = what_a_task_sees(&saw["taskId"]);
+    let refused = saw["insufficientScopes"][1].as_str().unwrap_or_default();
+    assert!(refused.starts_with("client ID tester lacks scopes"), "{saw:#}");
+    expected["insufficientScopes"] = json!([403, refused]);
+    expected["removed"] = json!([404, "there is no such secret, or it has expired"]);
+    expected["notFound"] = json!([404, "there is no task A-task-that-is-not-there"]);
+    expected["pages"] = json!([2, 1]);
+    assert_eq!(saw, expected);
+}
+
+/// reqwest, which Rust programs of tasks use where they do not use that client.
+#[test]
+fn a_stock_http_client() {
+    let upstream = Upstream::start(vec![
+        Answer::ok("hello"),
+        Answer::new(201, &[("X-Answer", "1")], "made"),
+        Answer::new(303, &[("Location", "/api/queue/v1/elsewhere")], ""),
+        Answer::ok("elsewhere"),
+        Answer::new(404, &[], r#"{"code":"ResourceNotFound","message":"no task"}"#),
+    ]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    let client = Client::new();
+    let url = |path: &str| format!("{}/api/queue/v1/{path}", proxy.url());
+
+    let response = client.get(url("a%2Fb?c=%20d")).send().expect("an answer");
+    assert_eq!((response.status().as_u16(), response.text().unwrap().as_str()), (200, "hello"));
+    assert_eq!(upstream.last_request().target(), "/api/queue/v1/a%2Fb?c=%20d");
+
+    // In chunks, as its length is not told.
+    let content = "upload ".repeat(100_000);
+    let body = Body::new(std::io::Cursor::new(content.clone()));
+    let response = client.put(url("upload")).body(body).send().expect("an answer");
+    assert_eq!(
+        (response.status().as_u16(), response.headers()["x-answer"].as_bytes()),
+        (201, &b"1"[..])
+    );
+    assert_eq!(response.text().unwrap(), "made");
+    let request = upstream.last_request();
+    assert_eq!(request.header("transfer-encoding"), Some("chunked"));
+    assert!(request.body == content.as_bytes(), "{} bytes", request.body.len());
+
+    let response = client.get(url("latest")).send().expect("an answer");
+    assert_eq!(response.url().path(), "/api/queue/v1/elsewhere");
+    assert_eq!(response.text().unwrap(), "elsewhere");
+
+    let response = client.get(url("none")).send().expect("an answer");
+    assert_eq!(response.status().as_u16(), 404);
+    let error: Value = serde_json::from_str(&response.text().unwrap()).unwrap();
+    assert_eq!(error["message"], "no task");
+}
+
+fn what_it_saw(mut scenario: Command) -> Value {
     let proxy = Proxy::sandbox().start();
-    story.args([&proxy.url(), proxy.sandbox_root_url()]);
-    let saw = clients::run(story);
-    let task_id = &saw["taskId"];
+    scenario.args([&proxy.url(), proxy.sandbox_root_url()]);
+    let saw = clients::run(scenario);
+    assert!(!proxy.log().contains("no-secret"), "the accessToken is in the log");
+    saw
+}
+
+fn what_a_task_sees(task_id: &Value) -> Value {
     let content = "The crane has moved.\n";
-    let expected = json!({
+    json!({
         "currentScopes": ["*", "assume:anonymous"],
         "testAuthenticateGet": "tester",
         "testAuthenticate": ["test:*", "assume:anonymous"],
@@ -44,7 +106,5 @@ fn does_what_a_task_does(mut story: Command) {
         "findTask": task_id,
         "unsigned": 403,
         "bewit": { "status": 303, "location is the body": true, "content": content },
-    });
-    assert_eq!(saw, expected);
-    assert!(!proxy.log().contains("no-secret"), "the accessToken is in the log");
+    })
 }

@@ -80,10 +80,6 @@ fn what_is_no_credentials_changes_nothing_and_is_not_repeated() {
     let with = |certificate: &str| {
         format!(r#"{{"clientId": "c", "accessToken": "canary", "certificate": {certificate}}}"#)
     };
-    let mut lacking = certificate(&["a:b"]);
-    lacking.as_object_mut().unwrap().remove("signature");
-    let lacking = json!(lacking.to_string()).to_string();
-    let whole = certificate(&["a:b"]).to_string();
     for (body, expected) in [
         ("".to_owned(), "expected JSON, found a syntax error at line 1"),
         ("canary".to_owned(), "found a syntax error"),
@@ -93,37 +89,20 @@ fn what_is_no_credentials_changes_nothing_and_is_not_repeated() {
         ("[\"canary\"]".to_owned(), "expected a JSON object, found an array"),
         ("\"canary\"".to_owned(), "expected a JSON object, found a string"),
         ("null".to_owned(), "expected a JSON object, found null"),
-        ("{}".to_owned(), "`clientId`: expected a clientId, found nothing"),
-        (r#"{"clientId": "c"}"#.to_owned(), "`accessToken`: expected a string, found nothing"),
-        (
-            r#"{"clientid": "c", "accessToken": "canary"}"#.to_owned(),
-            "`clientId`: expected a clientId, found nothing",
-        ),
         (
             r#"{"clientId": 1, "accessToken": "canary"}"#.to_owned(),
             "`clientId`: expected a clientId, found a number",
         ),
-        (r#"{"clientId": "", "accessToken": "canary"}"#.to_owned(), "found an empty string"),
-        (
-            r#"{"clientId": "canary\"\n", "accessToken": "canary"}"#.to_owned(),
-            "found a string with other characters",
-        ),
-        (r#"{"clientId": "c", "accessToken": ""}"#.to_owned(), "found an empty string"),
         (
             r#"{"clientId": "c", "accessToken": ["canary"]}"#.to_owned(),
             "`accessToken`: expected a string, found an array",
         ),
-        (with(&whole), "`certificate`: expected a string of JSON, or null, found an object"),
-        (with("false"), "`certificate`: expected a string of JSON, or null, found a boolean"),
-        (with("\"canary\""), "`certificate`: expected JSON, found a syntax error"),
-        (with("\"[]\""), "`certificate`: expected a JSON object, found an array"),
-        (with("\" \""), "`certificate`: expected JSON, found a syntax error"),
-        (with(&lacking), "`certificate`: `signature`: expected a string, found nothing"),
+        (r#"{"clientId": "c", "accessToken": "canary\ud800"}"#.to_owned(), "found a syntax error"),
         (
-            with(&json!(whole.replace("\"version\":1", "\"version\":2")).to_string()),
-            "`version`: expected 1, found another number",
+            with(&certificate(&["a:b"]).to_string()),
+            "`certificate`: expected a string of JSON, or null, found an object",
         ),
-        (with(&json!(whole.clone() + "canary").to_string()), "found a syntax error"),
+        (with("false"), "`certificate`: expected a string of JSON, or null, found a boolean"),
     ] {
         let response = proxy.call("PUT", "/credentials", &body);
         let message = response.refusal(400, "InputError");

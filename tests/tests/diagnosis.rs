@@ -167,7 +167,23 @@ fn an_expired_certificate_is_named() {
         .env("TASKCLUSTER_CERTIFICATE", certificate(&["*"]).to_string())
         .start();
     let said = said(&proxy.get("/api/queue/v1/x")).to_owned();
-    assert!(said.contains("; the certificate expired "), "{said}");
+    assert!(said.starts_with("the certificate expired "), "{said}");
+}
+
+#[test]
+fn what_looks_wrong_about_the_credentials_is_named_first() {
+    for status in [401, 403] {
+        let upstream = Upstream::start([Answer::new(status, &[], "no")]);
+        let proxy = Proxy::in_front_of(upstream.root_url())
+            .env("TASKCLUSTER_CERTIFICATE", r#"{"version":1,"scopes":null,"seed":"canary"}"#)
+            .start();
+        let response = proxy.get("/api/queue/v1/x?bewit=abc");
+        let expected = "the certificate is not as the services expect it (`scopes`: expected an \
+                        array of scopes, found null; `start`: ";
+        assert!(said(&response).starts_with(expected), "{response:?}");
+        assert!(!said(&response).contains("canary"), "{response:?}");
+        proxy.wait_for_log("refused it: the certificate is not as the services expect it");
+    }
 }
 
 fn said(response: &Response) -> &str {

@@ -145,5 +145,5 @@ fn ours(method: &str, resource: &str, authorization: Option<&str>) -> String {
 }
 
 fn tester() -> Signer {
-    Signer::new(&Credentials::permanent("tester", "no-secret").unwrap())
+    Signer::new(&Credentials::permanent("tester", "no-secret").unwrap()).unwrap()
 }

@@ -262,7 +262,7 @@ fn an_upstream_cannot_forge_them() {
 
 /// Answers of every kind: proxied, one of an error upstream, and the proxy's own.
 fn own_and_others(proxy: &Proxy) -> Vec<Response> {
-    let put = json!({ "clientId": "tester" }).to_string();
+    let put = json!({ "clientId": 1 }).to_string();
     vec![
         proxy.get("/api/queue/v1/x"),
         proxy.get("/api/queue/v1/x"),

@@ -13,19 +13,22 @@ const INJECTED: [&str; 6] = [
     "a\u{2028}\u{85}X-Injected: 1",
 ];
 
+/// It is put in force, and there is no header of a request that could hold it.
 #[test]
 fn a_client_id_by_update() {
     let upstream = Upstream::start([Answer::ok("up")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     for client_id in INJECTED {
         let credentials = serde_json::json!({ "clientId": client_id, "accessToken": "t" });
-        let refused = proxy.call("PUT", "/credentials", credentials.to_string());
-        refused.refusal(400, "InputError");
+        let updated = proxy.call("PUT", "/credentials", credentials.to_string());
+        assert_clean(&updated);
+        assert_eq!(updated.status(), 200);
         let response = proxy.get("/api/queue/v1/x");
         assert_clean(&response);
-        assert_eq!(response.header("x-taskcluster-proxy-perm-clientid"), Some("tester"));
+        response.refusal(500, "InternalServerError");
     }
-    assert!(upstream.requests().iter().all(|seen| seen.header("x-injected").is_none()));
+    assert!(upstream.requests().is_empty());
+    assert_no_line_is_injected(&proxy.kill().stderr);
 }
 
 #[test]
@@ -39,25 +42,30 @@ fn scopes_of_a_certificate_by_update() {
             "accessToken": "t",
             "certificate": certificate,
         });
-        let refused = proxy.call("PUT", "/credentials", credentials.to_string());
-        refused.refusal(400, "InputError");
-        assert_clean(&proxy.get("/api/queue/v1/x"));
+        let updated = proxy.call("PUT", "/credentials", credentials.to_string());
+        assert_clean(&updated);
+        assert_eq!(updated.status(), 200);
+        let response = proxy.get("/api/queue/v1/x");
+        assert_clean(&response);
+        assert_eq!(response.header("x-taskcluster-proxy-temp-scopes"), Some("[]"));
     }
+    assert!(upstream.requests().iter().all(|seen| seen.header("x-injected").is_none()));
+    assert_no_line_is_injected(&proxy.kill().stderr);
 }
 
 #[test]
 fn client_ids_and_scopes_of_the_command_line() {
     for bad in INJECTED.into_iter().filter(|text| !text.contains('\0')) {
         let restricted = Proxy::in_front_of("http://127.0.0.1:1").args([bad]).run();
+        assert!(!restricted.status.success(), "{bad:?}");
+        assert_eq!(restricted.stderr.lines().count(), 1, "{:?}", restricted.stderr);
         let named = Proxy::with_nothing()
             .env("TASKCLUSTER_ROOT_URL", "http://127.0.0.1:1")
             .env("TASKCLUSTER_ACCESS_TOKEN", "t")
             .args(["--client-id", bad])
-            .run();
-        for finished in [restricted, named] {
-            assert!(!finished.status.success(), "{bad:?}");
-            assert_eq!(finished.stderr.lines().count(), 1, "{:?}", finished.stderr);
-        }
+            .start();
+        assert_clean(&named.get("/api/queue/v1/x"));
+        assert_no_line_is_injected(&named.kill().stderr);
     }
 }
 
@@ -192,6 +200,12 @@ fn nothing_becomes_a_line_of_the_log() {
     proxy.wait_for_log("/api/queue/v1/last");
     let log = proxy.log();
     assert!(!log.contains(['\u{1b}', '\u{9b}']), "{log:?}");
+}
+
+/// Each line begins with the time, and nothing in it begins another one.
+fn assert_no_line_is_injected(log: &str) {
+    assert!(log.lines().all(|line| line.starts_with('2')), "{log:?}");
+    assert!(!log.contains(['\r', '\0', '\u{85}']), "{log:?}");
 }
 
 fn assert_clean(response: &Response) {

@@ -1,7 +1,9 @@
+//! Credentials of JavaScript callers, which are read strictly: they can correct them.
+
 use crate::failure::{self, HawkError, input};
 use crate::{scopes, timestamp};
 use taskcluster_proxy_core::credentials::{
-    self, AccessToken, Certificate, ClientId, Signer, TemporaryCredentials, TemporaryError,
+    self, AccessToken, ClientId, GivenCertificate, Signer, TemporaryCredentials, TemporaryError,
     scopes_to_json,
 };
 use wasm_bindgen::prelude::*;
@@ -45,7 +47,10 @@ impl Credentials {
                 .map(|json| scopes::parse("authorizedScopes", &json))
                 .transpose()?,
         };
-        Ok(Self { signer: Signer::new(&credentials), credentials })
+        // What was read strictly can sign; the text of why others cannot would make the module larger.
+        let signer =
+            Signer::new(&credentials).map_err(|_| input("certificate", "cannot be signed with"))?;
+        Ok(Self { signer, credentials })
     }
 
     /// What has to be appended to `url` to sign it.
@@ -97,7 +102,7 @@ impl Credentials {
         Ok(shape(
             issued.client_id.as_str(),
             issued.access_token.expose(),
-            &issued.certificate.as_ref().map(Certificate::to_json).unwrap_or_default(),
+            issued.certificate.as_ref().map(GivenCertificate::as_str).unwrap_or_default(),
             issued.authorized_scopes.as_deref().map(scopes_to_json),
         ))
     }

@@ -1,9 +1,10 @@
-use super::ext::Received;
-use super::{AccessToken, Certificate, MAX_DURATION, Scope, satisfies};
+//! Checking a request as Taskcluster's auth service does.
+
+use super::ext::{self, Received};
+use super::{AccessToken, CERTIFICATE_SKEW, Certificate, MAX_DURATION, Scope, satisfies};
 use crate::Timestamp;
 use crate::hawk::{HawkError, Key, Kind, RequestLine, present};
-use crate::json::Value;
-use std::time::Duration;
+use crate::json::string;
 
 /// What the auth service knows of a client.
 #[derive(Clone, Debug)]
@@ -33,9 +34,6 @@ pub struct Verified {
 /// callers of Taskcluster see.
 pub type AuthenticateError = HawkError;
 
-/// By how much a certificate's start and expiry may lie on the wrong side of now.
-const CERTIFICATE_SKEW: Duration = Duration::from_secs(5 * 60);
-
 /// The scope that every request has.
 const ANONYMOUS: &str = "assume:anonymous";
 
@@ -51,7 +49,7 @@ const ANONYMOUS: &str = "assume:anonymous";
 /// let credentials = Credentials::permanent("tester", "no-secret")?;
 /// let now = Timestamp::from_secs(1_767_225_600);
 /// let uri = "https://tc.example.com/api/auth/v1/test-authenticate-get/".parse()?;
-/// let authorization = Signer::new(&credentials).authorization("GET", &uri, now, "j4h3g2")?;
+/// let authorization = Signer::new(&credentials)?.authorization("GET", &uri, now, "j4h3g2")?;
 ///
 /// let request = RequestLine {
 ///     method: "GET",
@@ -108,21 +106,19 @@ fn load(
     now: Timestamp,
     clients: impl FnOnce(&str) -> Option<Client>,
 ) -> Result<Holder, HawkError> {
-    let ext = ext.map(Received::parse).transpose()?;
+    let object = ext.map(ext::decoded).transpose()?;
+    let ext = object.as_ref().map(Received::of).transpose()?;
     let (certificate, authorized_scopes) =
         ext.map_or((None, None), |ext| (ext.certificate, ext.authorized_scopes));
-    let issuer = match certificate.as_ref().and_then(|certificate| certificate.get("issuer")) {
-        None | Some(Value::Null) => None,
-        Some(Value::String(issuer)) if issuer == id => {
-            let reason = "ext.certificate.issuer must differ from the supplied clientId";
-            return Err(HawkError::credentials(reason));
-        }
-        Some(Value::String(issuer)) => Some(issuer.clone()),
-        Some(_) => {
-            return Err(HawkError::credentials("ext.certificate.issuer must be a string"));
-        }
-    };
-    let looked_up = issuer.as_deref().unwrap_or(id);
+    let issuer = certificate.and_then(|certificate| certificate.given("issuer"));
+    let issuer = issuer.map(string).transpose();
+    let issuer =
+        issuer.map_err(|_| HawkError::credentials("ext.certificate.issuer must be a string"))?;
+    if issuer == Some(id) {
+        let reason = "ext.certificate.issuer must differ from the supplied clientId";
+        return Err(HawkError::credentials(reason));
+    }
+    let looked_up = issuer.unwrap_or(id);
     let client =
         clients(looked_up).ok_or_else(|| HawkError::unauthorized("Unknown credentials"))?;
     if client.expires.is_some_and(|expires| expires <= now) {

@@ -1,22 +1,24 @@
-use super::{AccessToken, ClientId, Scope, scope};
+//! A certificate as the services expect it: how it is issued, written, read and verified.
+
+use super::{AccessToken, ClientId, JsonError, Scope, scope as scopes_json};
 use crate::Timestamp;
 use crate::hawk::{Key, Mac};
-use crate::json::{self, JsonError, Object, Value, kind, parse_object, push_string, take};
+use crate::json::{Object, Value, items, number, parse_object, push_string, string};
 use std::fmt;
-use zeroize::Zeroize;
+use zeroize::Zeroizing;
 
 /// What makes temporary credentials valid: the issuer's signature over their scopes and lifetime.
 ///
 /// Travels as a JSON string in flags, the environment and `PUT /credentials`, and as an object in
-/// `ext`.
+/// `ext`. What signs keeps the text as it came: [`GivenCertificate`](super::GivenCertificate).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Certificate {
     pub(super) scopes: Vec<Scope>,
     pub(super) start: Timestamp,
     pub(super) expiry: Timestamp,
-    pub(super) seed: String,
+    pub(super) seed: Zeroizing<String>,
     pub(super) issuer: Option<ClientId>,
-    signature: String,
+    signature: Zeroizing<String>,
 }
 
 /// The length of a seed: two slugids.
@@ -31,33 +33,18 @@ impl Certificate {
     /// (44 characters), `signature` and, where present, `issuer` is not what it has to be. No value
     /// is repeated in the error.
     pub fn parse(text: &str) -> Result<Self, JsonError> {
-        Self::from_object(parse_object(text.as_bytes())?)
+        Self::from_object(&parse_object(text.as_bytes())?)
     }
 
-    pub(super) fn from_object(mut object: Object) -> Result<Self, JsonError> {
-        let object = &mut object;
-        take(object, "version", "1", |value| match json::number(value)? {
-            1 => Ok(()),
-            _ => Err("another number"),
-        })?;
-        let millis = "a number of milliseconds since 1970";
+    pub(super) fn from_object(object: &Object) -> Result<Self, JsonError> {
+        version(object)?;
         Ok(Self {
-            scopes: take(object, "scopes", "an array of scopes", scopes)?,
-            start: take(object, "start", millis, json::number).map(Timestamp::from_millis)?,
-            expiry: take(object, "expiry", millis, json::number).map(Timestamp::from_millis)?,
-            seed: take(object, "seed", "a string of 44 characters", |value| {
-                let seed = json::string(value)?;
-                // The seed is a line of its own in the text that is signed.
-                let valid = seed.len() == SEED_LENGTH && seed.bytes().all(|b| b.is_ascii_graphic());
-                if valid { Ok(seed) } else { Err("another string") }
-            })?,
-            issuer: match object.get("issuer") {
-                None | Some(Value::Null) => None,
-                Some(_) => Some(take(object, "issuer", "a clientId", |value| {
-                    ClientId::new(json::string(value)?).map_err(|_| "another string")
-                })?),
-            },
-            signature: take(object, "signature", "a string", json::string)?,
+            scopes: scopes(object)?,
+            start: start(object)?,
+            expiry: expiry(object)?,
+            seed: seed(object)?,
+            issuer: issuer(object)?,
+            signature: signature(object)?,
         })
     }
 
@@ -71,9 +58,10 @@ impl Certificate {
         seed: String,
     ) -> Self {
         let [start, expiry] = lifetime;
-        let signature = String::new();
+        let (seed, signature) = (Zeroizing::new(seed), Zeroizing::default());
         let mut unsigned = Self { scopes, start, expiry, seed, issuer, signature };
-        unsigned.signature = unsigned.sign(issuer_key, client_id.as_str()).to_string();
+        let signature = unsigned.sign(issuer_key, client_id.as_str());
+        unsigned.signature = Zeroizing::new(signature.to_string());
         unsigned
     }
 
@@ -99,24 +87,19 @@ impl Certificate {
 
     /// The certificate as JSON.
     pub fn to_json(&self) -> String {
-        let mut json = String::new();
-        self.push_json(&mut json);
-        json
-    }
-
-    pub(super) fn push_json(&self, json: &mut String) {
         let Self { scopes, start, expiry, seed, issuer, signature } = self;
-        json.push_str("{\"version\":1,\"scopes\":");
-        scope::push_json(json, scopes);
+        let mut json = String::from("{\"version\":1,\"scopes\":");
+        scopes_json::push_json(&mut json, scopes);
         json.push_str(&format!(",\"start\":{start},\"expiry\":{expiry},\"seed\":"));
-        push_string(json, seed);
+        push_string(&mut json, seed);
         if let Some(issuer) = issuer {
             json.push_str(",\"issuer\":");
-            push_string(json, issuer.as_str());
+            push_string(&mut json, issuer.as_str());
         }
         json.push_str(",\"signature\":");
-        push_string(json, signature);
+        push_string(&mut json, signature);
         json.push('}');
+        json
     }
 
     /// The text that is signed: lines joined with a line feed, none at the end.
@@ -170,22 +153,66 @@ impl fmt::Debug for Certificate {
     }
 }
 
-impl Drop for Certificate {
-    fn drop(&mut self) {
-        self.seed.zeroize();
-        self.signature.zeroize();
-    }
+/// What is not as the services expect it, member by member.
+pub(super) fn errors(object: &Object) -> Vec<JsonError> {
+    let errors = [
+        version(object).err(),
+        scopes(object).err(),
+        start(object).err(),
+        expiry(object).err(),
+        seed(object).err(),
+        issuer(object).err(),
+        signature(object).err(),
+    ];
+    errors.into_iter().flatten().collect()
 }
 
-fn scopes(value: Value) -> Result<Vec<Scope>, &'static str> {
-    let Value::Array(items) = value else {
-        return Err(kind(&value));
-    };
-    items
-        .into_iter()
-        .map(|item| {
-            Scope::new(json::string(item).map_err(|_| "an array with something else")?)
-                .map_err(|_| "a scope with characters outside of printable ASCII")
-        })
-        .collect()
+fn version(object: &Object) -> Result<(), JsonError> {
+    object.read("version", "1", |value| match number(value)? {
+        1 => Ok(()),
+        _ => Err("another number"),
+    })
 }
+
+fn scopes(object: &Object) -> Result<Vec<Scope>, JsonError> {
+    object.read("scopes", "an array of scopes", |value| items(value)?.iter().map(scope).collect())
+}
+
+/// One item of `scopes`.
+pub(super) fn scope(item: &Value) -> Result<Scope, &'static str> {
+    let text = string(item).map_err(|_| "an array with something else")?;
+    Scope::new(text).map_err(|_| "a scope with characters outside of printable ASCII")
+}
+
+pub(super) fn start(object: &Object) -> Result<Timestamp, JsonError> {
+    object.read("start", MILLIS, number).map(Timestamp::from_millis)
+}
+
+pub(super) fn expiry(object: &Object) -> Result<Timestamp, JsonError> {
+    object.read("expiry", MILLIS, number).map(Timestamp::from_millis)
+}
+
+fn seed(object: &Object) -> Result<Zeroizing<String>, JsonError> {
+    object.read("seed", "a string of 44 characters", |value| {
+        let seed = string(value)?;
+        // The seed is a line of its own in the text that is signed.
+        let valid = seed.len() == SEED_LENGTH && seed.bytes().all(|b| b.is_ascii_graphic());
+        if valid { Ok(Zeroizing::new(seed.to_owned())) } else { Err("another string") }
+    })
+}
+
+fn issuer(object: &Object) -> Result<Option<ClientId>, JsonError> {
+    if object.given("issuer").is_none() {
+        return Ok(None);
+    }
+    object.read("issuer", "a clientId", |value| {
+        ClientId::new(string(value)?).map(Some).map_err(|_| "another string")
+    })
+}
+
+fn signature(object: &Object) -> Result<Zeroizing<String>, JsonError> {
+    let signature = object.read("signature", "a string", string)?;
+    Ok(Zeroizing::new(signature.to_owned()))
+}
+
+const MILLIS: &str = "a number of milliseconds since 1970";

@@ -1,12 +1,17 @@
-use super::{Certificate, Scope};
+//! The parts of credentials, and how they are read: strictly, or as a launcher gives them.
+
+use super::{CredentialsFinding, GivenCertificate, JsonError, Scope};
+use crate::Timestamp;
+use crate::escaped::Escaped;
 use crate::hawk::{Key, is_attribute_value};
-use crate::json::{self, JsonError, Value, parse_object, take};
+use crate::json::{parse_object, string};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::fmt;
 use zeroize::Zeroizing;
 
-/// The name of a client: printable ASCII that can stand in a header, so neither `"` nor `\`.
+/// The name of a client: printable ASCII that can stand in a header, so neither `"` nor `\`; or
+/// [as a launcher gave it](Self::given), any text at all.
 ///
 /// Taskcluster's own clientIds keep to fewer characters; the services decide that, not the caller.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -24,9 +29,22 @@ impl ClientId {
         if is_attribute_value(&client_id) { Ok(Self(client_id)) } else { Err(InvalidClientId) }
     }
 
+    /// Takes any text.
+    pub(super) fn given(client_id: impl Into<String>) -> Self {
+        Self(client_id.into())
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    fn finding(&self) -> Option<&'static CredentialsFinding> {
+        match self.as_str() {
+            "" => Some(&CredentialsFinding::EmptyClientId),
+            text if is_attribute_value(text) => None,
+            _ => Some(&CredentialsFinding::ClientIdCharacters),
+        }
     }
 }
 
@@ -35,13 +53,15 @@ impl ClientId {
 #[error("expected a clientId: one or more printable ASCII characters other than \" and \\")]
 pub struct InvalidClientId;
 
+/// Without what would break a line of the log.
 impl fmt::Display for ClientId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        Escaped(&self.0).fmt(f)
     }
 }
 
-/// The secret half of credentials. Never shown, wiped from memory when dropped.
+/// The secret half of credentials, which is not empty but where a launcher gave an empty one. Never
+/// shown, wiped from memory when dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AccessToken(Zeroizing<String>);
 
@@ -54,6 +74,21 @@ impl AccessToken {
     pub fn new(access_token: impl Into<String>) -> Result<Self, EmptyAccessToken> {
         let access_token = Zeroizing::new(access_token.into());
         if access_token.is_empty() { Err(EmptyAccessToken) } else { Ok(Self(access_token)) }
+    }
+
+    /// Takes any text.
+    pub(super) fn given(access_token: impl Into<String>) -> Self {
+        Self(Zeroizing::new(access_token.into()))
+    }
+
+    fn finding(&self) -> Option<&'static CredentialsFinding> {
+        if self.0.is_empty() {
+            Some(&CredentialsFinding::EmptyAccessToken)
+        } else if !self.0.bytes().all(|byte| byte.is_ascii_graphic()) {
+            Some(&CredentialsFinding::AccessTokenCharacters)
+        } else {
+            None
+        }
     }
 
     /// That of temporary credentials (protocol.md, temporary credentials).
@@ -86,6 +121,8 @@ impl fmt::Debug for AccessToken {
 
 /// What a client of Taskcluster signs with.
 ///
+/// They may look wrong: those of a launcher are signed with as they are, and the services judge.
+///
 /// ```
 /// use taskcluster_proxy_core::credentials::Credentials;
 ///
@@ -101,7 +138,7 @@ pub struct Credentials {
     /// What it proves that with.
     pub access_token: AccessToken,
     /// Present with temporary credentials.
-    pub certificate: Option<Certificate>,
+    pub certificate: Option<GivenCertificate>,
     /// What the credentials are restricted to: `None` is no restriction, `Some([])` no scopes.
     pub authorized_scopes: Option<Vec<Scope>>,
 }
@@ -124,47 +161,131 @@ impl Credentials {
         })
     }
 
-    /// Reads `{"clientId", "accessToken", "certificate"}`, the body of `PUT /credentials`. The
-    /// certificate is a JSON string; missing, `null` and `""` mean permanent credentials. Other
-    /// members are ignored.
-    ///
-    /// # Errors
-    ///
-    /// The text is not a JSON object, or a member is missing or not what it has to be. No value is
-    /// repeated in the error.
-    pub fn from_json(text: &[u8]) -> Result<Self, JsonError> {
-        let object = &mut parse_object(text)?;
-        let client_id = take(object, "clientId", "a clientId", |value| {
-            let text = json::string(value)?;
-            let found =
-                if text.is_empty() { "an empty string" } else { "a string with other characters" };
-            ClientId::new(text).map_err(|_| found)
-        })?;
-        let access_token = take(object, "accessToken", "a string", |value| {
-            AccessToken::new(json::string(value)?).map_err(|_| "an empty string")
-        })?;
-        let certificate = match object.remove("certificate") {
-            None | Some(Value::Null) => None,
-            Some(value) => {
-                let expected = "a string of JSON, or null";
-                let text = json::string(value).map(Zeroizing::new).map_err(|found| {
-                    JsonError::Member { member: "certificate", expected, found }
-                })?;
-                Self::parse_certificate(&text)
-                    .map_err(|error| JsonError::Certificate(Box::new(error)))?
-            }
-        };
-        Ok(Self { client_id, access_token, certificate, authorized_scopes: None })
+    /// Credentials as a launcher gives them, whatever they look like; an empty certificate is none.
+    /// What looks wrong about them is told by [`findings`](Self::findings).
+    pub fn given(
+        client_id: impl Into<String>,
+        access_token: impl Into<String>,
+        certificate: impl Into<String>,
+    ) -> Self {
+        let certificate = Zeroizing::new(certificate.into());
+        Self {
+            client_id: ClientId::given(client_id),
+            access_token: AccessToken::given(access_token),
+            certificate: (!certificate.is_empty())
+                .then(|| GivenCertificate::new(certificate.as_str())),
+            authorized_scopes: None,
+        }
     }
 
-    /// Reads a certificate as flags and the environment carry it: an empty one is none.
+    /// Reads `{"clientId", "accessToken", "certificate"}`, the body of `PUT /credentials`, each a
+    /// string. As with the Go program, one that is missing or `null` counts as empty, and an empty
+    /// certificate means permanent credentials. Other members are ignored.
     ///
     /// # Errors
     ///
-    /// As [`Certificate::parse`].
-    pub fn parse_certificate(text: &str) -> Result<Option<Certificate>, JsonError> {
-        if text.is_empty() { Ok(None) } else { Certificate::parse(text).map(Some) }
+    /// The text is not a JSON object, or one of the three is not a string. No value is repeated in the
+    /// error.
+    pub fn from_json(text: &[u8]) -> Result<Self, JsonError> {
+        let texts = Texts::parse(text)?.0.map(Option::unwrap_or_default);
+        let [client_id, access_token, certificate] = &texts;
+        Ok(Self::given(client_id.as_str(), access_token.as_str(), certificate.as_str()))
     }
+
+    /// Reads the same where it comes from somebody who can still correct it, as
+    /// `--credentials-file` does.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_json`](Self::from_json); or the clientId or the accessToken is missing, empty or
+    /// malformed, or the certificate is not what [`Certificate::parse`](super::Certificate::parse)
+    /// reads.
+    pub fn from_json_strict(text: &[u8]) -> Result<Self, JsonError> {
+        let [client_id, access_token, certificate] = Texts::parse(text)?.0;
+        let certificate = certificate.unwrap_or_default();
+        Ok(Self {
+            client_id: of_member("clientId", "a clientId", client_id, |text| {
+                ClientId::new(text).map_err(|_| "a string with other characters")
+            })?,
+            access_token: of_member("accessToken", "a string", access_token, |text| {
+                AccessToken::new(text).map_err(|_| "an empty string")
+            })?,
+            certificate: Self::parse_certificate(&certificate)
+                .map_err(|error| JsonError::Certificate(Box::new(error)))?,
+            authorized_scopes: None,
+        })
+    }
+
+    /// Reads a certificate that has to be as the services expect it; an empty one is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Certificate::parse`](super::Certificate::parse).
+    pub fn parse_certificate(text: &str) -> Result<Option<GivenCertificate>, JsonError> {
+        if text.is_empty() { Ok(None) } else { GivenCertificate::strict(text).map(Some) }
+    }
+
+    /// What looks wrong about them at `now`, which is the services' time where that is known.
+    pub fn findings(&self, now: Timestamp) -> Vec<CredentialsFinding> {
+        let certificate = self.certificate.as_ref();
+        let dates = certificate.and_then(|certificate| {
+            CredentialsFinding::of_dates(certificate.start(), certificate.expiry(), now)
+        });
+        self.form_findings().chain(dates).collect()
+    }
+
+    /// The finding that [prevents signing](CredentialsFinding::prevents_signing), if there is one.
+    pub(super) fn obstacle(&self) -> Option<CredentialsFinding> {
+        use CredentialsFinding::{CertificateNotAnObject, ClientIdCharacters};
+        let certificate = self.certificate.as_ref().and_then(GivenCertificate::finding);
+        match (self.client_id.finding(), certificate) {
+            (Some(ClientIdCharacters), _) => Some(ClientIdCharacters),
+            (_, Some(CertificateNotAnObject(error))) => Some(CertificateNotAnObject(error.clone())),
+            _ => None,
+        }
+    }
+
+    /// [`findings`](Self::findings) without what depends on the time.
+    pub(crate) fn form_findings(&self) -> impl Iterator<Item = CredentialsFinding> {
+        let certificate = self.certificate.as_ref().and_then(GivenCertificate::finding);
+        let findings = [self.client_id.finding(), self.access_token.finding(), certificate];
+        findings.into_iter().flatten().cloned()
+    }
+}
+
+/// The three texts that credentials are made of, as far as they are there.
+struct Texts([Option<Zeroizing<String>>; 3]);
+
+impl Texts {
+    fn parse(json: &[u8]) -> Result<Self, JsonError> {
+        let object = parse_object(json)?;
+        let text = |member, expected| match object.given(member) {
+            None => Ok(None),
+            Some(_) => {
+                let text = object.read(member, expected, string)?;
+                Ok(Some(Zeroizing::new(text.to_owned())))
+            }
+        };
+        Ok(Self([
+            text("clientId", "a clientId")?,
+            text("accessToken", "a string")?,
+            text("certificate", "a string of JSON, or null")?,
+        ]))
+    }
+}
+
+fn of_member<T>(
+    member: &'static str,
+    expected: &'static str,
+    text: Option<Zeroizing<String>>,
+    read: impl FnOnce(&str) -> Result<T, &'static str>,
+) -> Result<T, JsonError> {
+    let read = match text.as_ref().map(|text| text.as_str()) {
+        None => Err("nothing"),
+        Some("") => Err("an empty string"),
+        Some(text) => read(text),
+    };
+    read.map_err(|found| JsonError::Member { member, expected, found })
 }
 
 /// Credentials of which one half is none.

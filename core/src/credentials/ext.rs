@@ -1,7 +1,9 @@
-use super::{Certificate, Credentials, Scope, SignError, reduce_scopes, scope};
+//! `ext`: what goes along with a signature, written and read.
+
+use super::{Credentials, GivenCertificate, JsonError, Scope, SignError, reduce_scopes, scope};
 use crate::base64::{Alphabet, decode};
 use crate::hawk::{HawkError, MAX_MATCH_LENGTH};
-use crate::json::{JsonError, Object, Value, parse_object};
+use crate::json::{Object, Value, items, parse_object, string};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::fmt;
@@ -17,6 +19,7 @@ pub(super) struct Ext {
 }
 
 impl Ext {
+    /// The certificate of `credentials` has to be a JSON object.
     pub(super) fn new(credentials: &Credentials) -> Self {
         let certificate = credentials.certificate.as_ref();
         let scopes = credentials.authorized_scopes.as_deref();
@@ -60,17 +63,17 @@ impl fmt::Debug for Ext {
 }
 
 fn encode(
-    certificate: Option<&Certificate>,
+    certificate: Option<&GivenCertificate>,
     authorized_scopes: Option<&[Scope]>,
 ) -> Option<Zeroizing<String>> {
     // Room for all of it: a copy that grows leaves others behind.
-    let scopes =
-        certificate.map(Certificate::scopes).into_iter().chain(authorized_scopes).flatten();
+    let scopes = authorized_scopes.into_iter().flatten();
     let length: usize = scopes.map(|scope| 3 + 2 * scope.as_str().len()).sum();
-    let mut json = Zeroizing::new(String::with_capacity(LENGTH_WITHOUT_SCOPES + length));
+    let length = length + certificate.map_or(0, |certificate| certificate.as_str().len());
+    let mut json = Zeroizing::new(String::with_capacity(LENGTH_OF_THE_REST + length));
     if let Some(certificate) = certificate {
         json.push_str("{\"certificate\":");
-        certificate.push_json(&mut json);
+        json.push_str(certificate.as_str().trim_ascii());
     }
     if let Some(scopes) = authorized_scopes {
         let first = json.is_empty();
@@ -85,48 +88,44 @@ fn encode(
     Some(Zeroizing::new(STANDARD.encode(json.as_bytes())))
 }
 
-/// Enough for all that is not a scope in the JSON of a certificate, in bytes.
-const LENGTH_WITHOUT_SCOPES: usize = 1024;
+/// Enough for the names of the two members and what stands between them, in bytes.
+const LENGTH_OF_THE_REST: usize = 64;
 
-/// What a server finds in `ext`.
-pub(super) struct Received {
-    pub(super) certificate: Option<Object>,
+/// The JSON object in an `ext` that a server got.
+pub(super) fn decoded(ext: &str) -> Result<Object, HawkError> {
+    let json = decode(ext, Alphabet::Standard)
+        .ok_or_else(|| HawkError::credentials("Failed to parse ext"))?;
+    parse_object(&json).map_err(|error| match error {
+        JsonError::NotAnObject(_) => HawkError::credentials("ext must be a JSON object"),
+        _ => HawkError::credentials("Failed to parse ext"),
+    })
+}
+
+/// What a server finds in it.
+pub(super) struct Received<'a> {
+    pub(super) certificate: Option<&'a Object>,
     pub(super) authorized_scopes: Option<Vec<Scope>>,
 }
 
-impl Received {
-    pub(super) fn parse(ext: &str) -> Result<Self, HawkError> {
-        let bytes = decode(ext, Alphabet::Standard)
-            .ok_or_else(|| HawkError::credentials("Failed to parse ext"))?;
-        let mut object = parse_object(&bytes).map_err(|error| match error {
-            JsonError::NotAnObject(_) => HawkError::credentials("ext must be a JSON object"),
-            _ => HawkError::credentials("Failed to parse ext"),
-        })?;
-        let certificate = match object.remove("certificate") {
-            None | Some(Value::Null) => None,
+impl<'a> Received<'a> {
+    pub(super) fn of(object: &'a Object) -> Result<Self, HawkError> {
+        let certificate = match object.given("certificate") {
+            None => None,
             Some(Value::Object(certificate)) => Some(certificate),
             Some(_) => {
                 return Err(HawkError::credentials("ext.certificate must be a JSON object"));
             }
         };
-        let authorized_scopes = match object.remove("authorizedScopes") {
-            None | Some(Value::Null) => None,
-            Some(Value::Array(items)) => Some(scopes(items)?),
-            Some(_) => return Err(HawkError::credentials("ext.authorizedScopes must be an array")),
-        };
+        let authorized_scopes = object.given("authorizedScopes").map(scopes).transpose()?;
         Ok(Self { certificate, authorized_scopes })
     }
 }
 
-fn scopes(items: Vec<Value>) -> Result<Vec<Scope>, HawkError> {
-    items
-        .into_iter()
-        .map(|item| match item {
-            Value::String(text) => Scope::new(text).ok(),
-            _ => None,
-        })
-        .collect::<Option<_>>()
-        .ok_or_else(|| {
-            HawkError::credentials("ext.authorizedScopes must be an array of valid scopes")
-        })
+fn scopes(value: &Value) -> Result<Vec<Scope>, HawkError> {
+    let items = items(value)
+        .map_err(|_| HawkError::credentials("ext.authorizedScopes must be an array"))?;
+    let scope = |item| Scope::new(string(item).ok()?).ok();
+    items.iter().map(scope).collect::<Option<_>>().ok_or_else(|| {
+        HawkError::credentials("ext.authorizedScopes must be an array of valid scopes")
+    })
 }

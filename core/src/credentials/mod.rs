@@ -7,6 +7,8 @@ mod authenticate;
 mod certificate;
 mod client;
 mod ext;
+mod finding;
+mod given;
 mod scope;
 mod signer;
 #[cfg(feature = "http")]
@@ -19,9 +21,17 @@ pub use certificate::Certificate;
 pub use client::{
     AccessToken, ClientId, Credentials, EmptyAccessToken, InvalidClientId, InvalidCredentials,
 };
+pub use finding::CredentialsFinding;
+pub(crate) use finding::Rounded;
+pub use given::GivenCertificate;
 pub use scope::{
     InvalidScope, Scope, ScopesError, missing_scopes, reduce_scopes, satisfies, scopes_from_json,
     scopes_to_json,
 };
 pub use signer::{SignError, Signer};
 pub use temporary::{MAX_DURATION, TemporaryCredentials, TemporaryError};
+
+use std::time::Duration;
+
+/// By how much a certificate's start and expiry may lie on the wrong side of now for the services.
+const CERTIFICATE_SKEW: Duration = Duration::from_secs(5 * 60);

@@ -1,5 +1,7 @@
+//! Scopes: what they satisfy, and how they are read and written.
+
 use crate::escaped::Escaped;
-use crate::json::{JsonError, Value, parse, push_array, push_string, string};
+use crate::json::{JsonError, items, parse, push_array, push_string, string};
 use std::fmt;
 
 /// A scope: printable ASCII, possibly empty. A trailing `*` stands for anything.
@@ -106,11 +108,10 @@ pub fn scopes_to_json(scopes: &[Scope]) -> String {
 ///
 /// The text is something else, or a string is not a scope.
 pub fn scopes_from_json(json: &str) -> Result<Vec<Scope>, ScopesError> {
-    let Value::Array(items) = parse(json.as_bytes())? else {
-        return Err(ScopesError::NotStrings);
-    };
+    let array = parse(json.as_bytes())?;
+    let items = items(&array).map_err(|_| ScopesError::NotStrings)?;
     let scope = |item| Ok(Scope::new(string(item).map_err(|_| ScopesError::NotStrings)?)?);
-    items.into_iter().map(scope).collect()
+    items.iter().map(scope).collect()
 }
 
 /// Why a text is not a JSON array of scopes.

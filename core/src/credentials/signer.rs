@@ -1,5 +1,7 @@
+//! Signing with credentials.
+
 use super::ext::Ext;
-use super::{ClientId, Credentials};
+use super::{ClientId, Credentials, CredentialsFinding};
 use crate::Timestamp;
 use crate::escaped::Escaped;
 use crate::hawk::{
@@ -57,12 +59,20 @@ impl SignError {
 
 impl Signer {
     /// Prepares `credentials`.
-    pub fn new(credentials: &Credentials) -> Self {
-        Self {
+    ///
+    /// # Errors
+    ///
+    /// Nothing can be signed with them: the certificate is not a JSON object, or the clientId cannot
+    /// stand in a header.
+    pub fn new(credentials: &Credentials) -> Result<Self, CredentialsFinding> {
+        if let Some(finding) = credentials.obstacle() {
+            return Err(finding);
+        }
+        Ok(Self {
             client_id: credentials.client_id.clone(),
             key: credentials.access_token.key(),
             ext: Ext::new(credentials),
-        }
+        })
     }
 
     /// Who signs.
@@ -75,7 +85,7 @@ impl Signer {
     /// ```
     /// use taskcluster_proxy_core::{Timestamp, credentials::{Credentials, Signer}, hawk::UrlParts};
     ///
-    /// let signer = Signer::new(&Credentials::permanent("tester", "no-secret")?);
+    /// let signer = Signer::new(&Credentials::permanent("tester", "no-secret")?)?;
     /// let url = UrlParts::as_sent("https://tc.example.com/api/queue/v1/ping")?;
     /// let now = Timestamp::from_secs(1_767_225_600);
     /// let header = signer.authorization_parts("GET", &url, now, "j4h3g2")?;

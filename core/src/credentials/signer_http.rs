@@ -53,7 +53,7 @@ impl Signer {
     /// ```
     /// use taskcluster_proxy_core::{Timestamp, credentials::{Credentials, Signer}, hawk::HttpUrl};
     ///
-    /// let signer = Signer::new(&Credentials::permanent("tester", "no-secret")?);
+    /// let signer = Signer::new(&Credentials::permanent("tester", "no-secret")?)?;
     /// let url = HttpUrl::parse("https://tc.example.com/x?y=z")?;
     /// let signed = signer.bewit(&url, Timestamp::from_secs(1_767_229_200))?;
     /// assert!(signed.starts_with("https://tc.example.com/x?y=z&bewit=dGVz"));

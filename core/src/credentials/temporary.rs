@@ -1,4 +1,6 @@
-use super::{Certificate, ClientId, Credentials, Scope};
+//! Issuing temporary credentials.
+
+use super::{Certificate, ClientId, Credentials, GivenCertificate, Scope};
 use crate::Timestamp;
 use std::time::Duration;
 
@@ -95,7 +97,7 @@ impl TemporaryCredentials {
         Ok(Credentials {
             client_id,
             access_token: certificate.access_token(&key),
-            certificate: Some(certificate),
+            certificate: Some(GivenCertificate::issued(certificate)),
             authorized_scopes: issuer.authorized_scopes.clone(),
         })
     }

@@ -83,47 +83,44 @@ impl Object {
         self.0.iter().rfind(|(known, _)| known == name).map(|(_, value)| value)
     }
 
-    pub(crate) fn remove(&mut self, name: &str) -> Option<Value> {
-        let at = self.0.iter().rposition(|(known, _)| known == name)?;
-        let (_, value) = self.0.remove(at);
-        self.0.retain_mut(|(known, value)| {
-            let other = known != name;
-            if !other {
-                value.wipe();
-            }
-            other
-        });
-        Some(value)
+    /// The same, where `null` counts as missing.
+    pub(crate) fn given(&self, name: &str) -> Option<&Value> {
+        self.get(name).filter(|value| !matches!(value, Value::Null))
+    }
+
+    /// Reads `member` with `read`, which says what was found if that is not what is expected.
+    pub(crate) fn read<'a, T>(
+        &'a self,
+        member: &'static str,
+        expected: &'static str,
+        read: impl FnOnce(&'a Value) -> Result<T, &'static str>,
+    ) -> Result<T, JsonError> {
+        let found = self.get(member).ok_or("nothing").and_then(read);
+        found.map_err(|found| JsonError::Member { member, expected, found })
     }
 }
 
-/// Takes `member` out of `object`, if `read` can make something of it.
-pub(crate) fn take<T>(
-    object: &mut Object,
-    member: &'static str,
-    expected: &'static str,
-    read: impl FnOnce(Value) -> Result<T, &'static str>,
-) -> Result<T, JsonError> {
-    match object.remove(member) {
-        None => Err("nothing"),
-        Some(value) => read(value),
-    }
-    .map_err(|found| JsonError::Member { member, expected, found })
-}
-
-/// A string, for [`take`].
-pub(crate) fn string(value: Value) -> Result<String, &'static str> {
+/// A string, for [`Object::read`].
+pub(crate) fn string(value: &Value) -> Result<&str, &'static str> {
     match value {
         Value::String(text) => Ok(text),
-        other => Err(kind(&other)),
+        other => Err(kind(other)),
     }
 }
 
-/// A whole number that is not negative, for [`take`].
-pub(crate) fn number(value: Value) -> Result<u64, &'static str> {
+/// A whole number that is not negative, for [`Object::read`].
+pub(crate) fn number(value: &Value) -> Result<u64, &'static str> {
     match value {
         Value::Number(number) => number.ok_or("another number"),
-        other => Err(kind(&other)),
+        other => Err(kind(other)),
+    }
+}
+
+/// The items of an array, for [`Object::read`].
+pub(crate) fn items(value: &Value) -> Result<&[Value], &'static str> {
+    match value {
+        Value::Array(items) => Ok(items),
+        other => Err(kind(other)),
     }
 }
 

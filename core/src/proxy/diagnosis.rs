@@ -1,14 +1,20 @@
+//! Why a service refused a request, as far as the proxy can tell.
+
 use crate::Timestamp;
-use crate::credentials::{Credentials, Scope, missing_scopes, scopes_to_json};
-use crate::json::{self, Value};
+use crate::credentials::{
+    Credentials, CredentialsFinding, Rounded, Scope, missing_scopes, scopes_to_json,
+};
+use crate::json::{parse_object, string};
 use std::fmt;
 use std::time::Duration;
 
 /// What the proxy knows of credentials that helps to say why a service refused a call made with them.
 #[derive(Clone, Debug)]
 pub struct Terms {
-    /// When the certificate begins and ends; `None`: there is none.
-    validity: Option<(Timestamp, Timestamp)>,
+    /// What looks wrong about them at any time.
+    form: Vec<CredentialsFinding>,
+    /// When the certificate begins and ends, if there is one that says so.
+    dates: (Option<Timestamp>, Option<Timestamp>),
     /// The certificate's scopes; `None`: what the credentials may do is known to the services alone.
     granted: Option<Vec<Scope>>,
     /// `None`: no restriction.
@@ -34,6 +40,8 @@ pub struct Refusal<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Finding {
+    /// The credentials look wrong.
+    Credentials(CredentialsFinding),
     /// The call carries a bewit, and was signed with a header besides.
     BewitToo,
     /// Path and query are longer than the services read.
@@ -47,18 +55,6 @@ pub enum Finding {
         by: Duration,
         /// Ahead of the services'.
         ahead: bool,
-    },
-    /// The certificate is no longer valid.
-    Expired {
-        /// Since then.
-        since: Timestamp,
-        /// For so long.
-        ago: Duration,
-    },
-    /// The certificate is not yet valid.
-    NotYetValid {
-        /// Until then.
-        until: Timestamp,
     },
     /// The task is not given what the call needs.
     Restricted {
@@ -84,10 +80,18 @@ impl Terms {
     pub fn new(credentials: &Credentials) -> Self {
         let certificate = credentials.certificate.as_ref();
         Self {
-            validity: certificate.map(|certificate| (certificate.start(), certificate.expiry())),
+            form: credentials.form_findings().collect(),
+            dates: certificate.map_or((None, None), |it| (it.start(), it.expiry())),
             granted: certificate.map(|certificate| certificate.scopes().to_vec()),
             authorized: credentials.authorized_scopes.clone(),
         }
+    }
+
+    /// What looks wrong about the credentials at `now`, which is the services' time where that is known.
+    pub fn findings(&self, now: Timestamp) -> Vec<CredentialsFinding> {
+        let (start, expiry) = self.dates;
+        let dates = CredentialsFinding::of_dates(start, expiry, now);
+        self.form.iter().cloned().chain(dates).collect()
     }
 
     /// Finds out why a service refused a call; the most likely reason comes first, and there may be
@@ -114,26 +118,18 @@ impl Terms {
 
     fn unauthenticated(&self, refusal: &Refusal<'_>) -> Vec<Finding> {
         let Refusal { date, now, resource, .. } = *refusal;
-        let mut findings = Vec::new();
+        // Theirs is the clock that counts.
+        let service = date.unwrap_or(now);
+        let findings = self.findings(service).into_iter();
+        let mut findings: Vec<Finding> = findings.map(Finding::Credentials).collect();
         if has_bewit(resource) {
             findings.push(Finding::BewitToo);
         }
         if resource.len() > MAX_RESOURCE {
             findings.push(Finding::ResourceTooLong { length: resource.len() });
         }
-        // Theirs is the clock that counts.
-        let service = date.unwrap_or(now);
         if now.distance(service) > CLOCK_TOLERANCE {
             findings.push(Finding::Clock { by: now.distance(service), ahead: now > service });
-        }
-        match self.validity {
-            Some((_, expiry)) if expiry < service => {
-                findings.push(Finding::Expired { since: expiry, ago: service.distance(expiry) });
-            }
-            Some((start, _)) if start > service => {
-                findings.push(Finding::NotYetValid { until: start });
-            }
-            _ => {}
         }
         findings
     }
@@ -145,7 +141,9 @@ impl Terms {
                 missing_scopes(scopes, &required).into_iter().cloned().collect()
             })
         };
-        let mut findings = Vec::new();
+        // The services took the certificate, so its dates are not the reason.
+        let form = self.form.iter().cloned();
+        let mut findings: Vec<Finding> = form.map(Finding::Credentials).collect();
         let missing = lacking(&self.authorized);
         if !missing.is_empty() {
             findings.push(Finding::Restricted { missing });
@@ -167,10 +165,9 @@ fn has_bewit(resource: &str) -> bool {
 /// The scopes that the message of an `InsufficientScopes` error says are missing: the lines of its
 /// first fenced block, be they plain or the strings of a scope expression in JSON.
 fn scopes_named_in(body: &str) -> Vec<Scope> {
-    let members = json::parse_object(body.as_bytes()).unwrap_or_default();
-    let Some(Value::String(message)) = members.get("message") else {
-        return Vec::new();
-    };
+    let object = parse_object(body.as_bytes()).unwrap_or_default();
+    let message = object.get("message").and_then(|message| string(message).ok());
+    let message = message.unwrap_or_default();
     let block = message.split("```").nth(1).unwrap_or_default();
     let lines = block
         .lines()
@@ -186,6 +183,7 @@ const MAX_NAMED: usize = 20;
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Credentials(finding) => finding.fmt(f),
             Self::BewitToo => f.write_str(
                 "the URL carries a bewit, and services refuse that beside the proxy's signature: \
                  request it without the proxy, or without the bewit",
@@ -197,19 +195,9 @@ impl fmt::Display for Finding {
             Self::Clock { by, ahead } => write!(
                 f,
                 "this machine's clock is {} {} the service's: set it",
-                Spoken(*by),
+                Rounded(*by),
                 if *ahead { "ahead of" } else { "behind" },
             ),
-            Self::Expired { since, ago } => write!(
-                f,
-                "the certificate expired {} ago, at {}: the credentials have to be renewed by \
-                 PUT /credentials",
-                Spoken(*ago),
-                since.to_rfc3339(),
-            ),
-            Self::NotYetValid { until } => {
-                write!(f, "the certificate is not valid before {}", until.to_rfc3339())
-            }
             Self::Restricted { missing } => write!(
                 f,
                 "the scopes that requests are restricted to (those of the task) lack {}",
@@ -222,27 +210,6 @@ impl fmt::Display for Finding {
     }
 }
 
-/// A duration to two units.
-struct Spoken(Duration);
-
-impl fmt::Display for Spoken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let secs = self.0.as_secs();
-        let [days, hours, minutes] = [secs / 86_400, secs / 3600 % 24, secs / 60 % 60];
-        let (first, second) = match (days, hours, minutes) {
-            (1.., _, _) => ((days, "d"), (hours, "h")),
-            (0, 1.., _) => ((hours, "h"), (minutes, "min")),
-            (0, 0, 1..) => ((minutes, "min"), (secs % 60, "s")),
-            (0, 0, 0) => ((secs, "s"), (0, "")),
-        };
-        write!(f, "{}{}", first.0, first.1)?;
-        match second {
-            (0, _) => Ok(()),
-            (count, unit) => write!(f, " {count}{unit}"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -251,11 +218,10 @@ mod tests {
 
     fn terms() -> Terms {
         let scope = |text: &str| Scope::new(text).unwrap();
+        let hour = Duration::from_secs(3600);
         Terms {
-            validity: Some((
-                NOW.minus(Duration::from_secs(3600)),
-                NOW.plus(Duration::from_secs(3600)),
-            )),
+            form: Vec::new(),
+            dates: (Some(NOW.minus(hour)), Some(NOW.plus(hour))),
             granted: Some(vec![scope("queue:*"), scope("secrets:get:a")]),
             authorized: Some(vec![scope("queue:get-artifact:*")]),
         }
@@ -276,8 +242,8 @@ mod tests {
             (NOW, NOW, "/x?a&bewit=b", "the URL carries a bewit"),
             (later(0), NOW.minus(Duration::from_secs(300)), "/x", "clock is 6min 1s behind"),
             (NOW, later(0).plus(CLOCK_TOLERANCE), "/x", "clock is 6min 1s ahead of"),
-            (later(1), later(1), "/x", "expired 1min 1s ago, at 2026-01-01T01:00:00.000Z"),
-            (later(73), later(73), "/x", "expired 3d ago"),
+            (later(1), later(1), "/x", ""),
+            (later(73), later(73), "/x", "expired 3d ago, at 2026-01-01T01:00:00.000Z"),
             (
                 NOW.minus(Duration::from_secs(4000)),
                 NOW.minus(Duration::from_secs(4000)),
@@ -292,6 +258,25 @@ mod tests {
         }
         assert!(said(401, NOW, NOW, &"x".repeat(4097), "").contains("4097 characters long"));
         assert_eq!(said(404, later(9), NOW, "/x?bewit=", ""), "");
+    }
+
+    #[test]
+    fn what_looks_wrong_about_the_credentials_comes_first() {
+        let terms = Terms::new(&Credentials::given("", "no-secret", r#"{"scopes":null}"#));
+        for (status, resource, rest) in [
+            (401, "/x?bewit=b", "; the URL carries a bewit"),
+            (403, "/x", r#"; the scopes of the certificate lack ["a:b"]"#),
+        ] {
+            let body = Some(r#"{"message":"```\na:b\n```"}"#);
+            let refusal = Refusal { status, body, date: None, now: NOW, resource };
+            let findings = terms.diagnose(&refusal);
+            let said: Vec<_> = findings.iter().map(ToString::to_string).collect();
+            let said = said.join("; ");
+            assert!(said.starts_with("the clientId is empty: "), "{said}");
+            let (_, after) =
+                said.split_once("`scopes`: expected an array of scopes, found null").unwrap();
+            assert!(after.contains(rest), "{said}");
+        }
     }
 
     #[test]

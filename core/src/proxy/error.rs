@@ -1,5 +1,8 @@
+//! What the proxy itself responds with, and its status.
+
 use super::{BrowserError, HostError, RouteError};
-use crate::credentials::{JsonError, SignError};
+use crate::Timestamp;
+use crate::credentials::{CredentialsFinding, JsonError, SignError};
 use crate::hawk::UrlError;
 use crate::json::push_string;
 
@@ -68,6 +71,14 @@ pub enum ProxyError {
     /// The request cannot be signed.
     #[error(transparent)]
     Sign(#[from] SignError),
+    /// Nothing can be signed with the credentials.
+    #[error("{finding} (in force since {})", .since.to_rfc3339())]
+    UnusableCredentials {
+        /// What is wrong about them.
+        finding: CredentialsFinding,
+        /// When they were put in force.
+        since: Timestamp,
+    },
     /// No answer came from the upstream.
     #[error("no answer from {upstream}: {reason}")]
     Unreachable {
@@ -146,7 +157,7 @@ impl ProxyError {
             Self::Unreachable { .. } => (502, "UpstreamUnreachable"),
             Self::TimedOut { .. } => (504, "UpstreamTimedOut"),
             Self::Busy(_) => (503, "Busy"),
-            Self::Internal => (500, "InternalServerError"),
+            Self::UnusableCredentials { .. } | Self::Internal => (500, "InternalServerError"),
         }
     }
 }

@@ -42,7 +42,7 @@ impl Vector for BewitVector {
         let credentials = credentials(&self.client_id, &self.access_token, self.ext_json.as_ref())?;
         let url = HttpUrl::parse(&self.url)?;
         let expiry = Timestamp::from_secs(self.expiry);
-        let signed_url = Signer::new(&credentials).bewit(&url, expiry)?;
+        let signed_url = Signer::new(&credentials)?.bewit(&url, expiry)?;
         let (resource, encoded) = split_bewit(&signed_url).ok_or("the signed URL has no bewit")?;
         let bewit = Bewit::decode(encoded)?;
 

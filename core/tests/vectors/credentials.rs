@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use libtest_mimic::Failed;
 use serde::Deserialize;
 use serde_json::Value;
-use taskcluster_proxy_core::credentials::{Certificate, Credentials, Scope};
+use taskcluster_proxy_core::credentials::{Certificate, Credentials, GivenCertificate, Scope};
 
 /// The content of `ext`, as the fixtures have it in the clear.
 #[derive(Default, Deserialize)]
@@ -22,9 +22,11 @@ pub(crate) fn credentials(
     ext_json: Option<&Value>,
 ) -> Result<Credentials, Failed> {
     let ext = ext_json.map(ExtJson::deserialize).transpose()?.unwrap_or_default();
+    // In the order of its members in the fixtures, which a `Value` does not keep.
     let certificate = ext.certificate.map(|json| Certificate::parse(&json.to_string()));
     let mut credentials = Credentials::permanent(client_id, access_token)?;
-    credentials.certificate = certificate.transpose()?;
+    credentials.certificate =
+        certificate.transpose()?.map(|it| GivenCertificate::new(it.to_json()));
     credentials.authorized_scopes = ext.authorized_scopes.as_deref().map(scopes).transpose()?;
     Ok(credentials)
 }

@@ -41,7 +41,7 @@ impl Vector for HeaderVector {
         let credentials = credentials(&self.client_id, &self.access_token, self.ext_json.as_ref())?;
         let url = HttpUrl::parse(&self.url)?;
         let now = Timestamp::from_secs(self.ts);
-        let header = Signer::new(&credentials).authorization(
+        let header = Signer::new(&credentials)?.authorization(
             &self.method,
             url.as_uri(),
             now,
@@ -88,7 +88,7 @@ impl Vector for HeaderVector {
         let verified = check(request, now)?.ok_or("the request makes no claim")?;
         assert_eq!(verified.client_id, self.client_id, "authenticated clientId");
         assert_eq!(verified.scopes, granted(&credentials)?, "authenticated scopes");
-        let expiry = credentials.certificate.as_ref().map(|certificate| certificate.expiry());
+        let expiry = credentials.certificate.as_ref().and_then(|it| it.expiry());
         assert_eq!(verified.expires, expiry, "authenticated until");
         self.refused_with_one_bit_changed(request, now);
         Ok(())

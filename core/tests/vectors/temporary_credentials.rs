@@ -9,7 +9,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::{
-    AuthenticateError, Certificate, ClientId, Credentials, Signer, TemporaryCredentials, Verified,
+    AuthenticateError, Certificate, ClientId, Credentials, GivenCertificate, Signer,
+    TemporaryCredentials, Verified,
 };
 use taskcluster_proxy_core::hawk::RequestLine;
 
@@ -57,15 +58,16 @@ impl Vector for TemporaryVector {
             seed: self.seed.clone(),
         }
         .issue(&issuer)?;
-        let certificate = credentials.certificate.as_ref().ok_or("no certificate was issued")?;
+        let given = credentials.certificate.as_ref().ok_or("no certificate was issued")?;
+        let certificate = Certificate::parse(given.as_str())?;
 
         assert_eq!(credentials.client_id.as_str(), self.expected.client_id, "clientId");
         let signature_text = certificate.signature_text(&self.expected.client_id);
         assert_eq!(signature_text, self.signature_text, "signature text");
         assert_eq!(credentials.access_token.expose(), self.expected.access_token, "access token");
-        let json: Map<String, Value> = serde_json::from_str(&certificate.to_json())?;
+        let json: Map<String, Value> = serde_json::from_str(given.as_str())?;
         assert_eq!(json, self.expected.certificate, "certificate");
-        assert_eq!(Certificate::parse(&certificate.to_json())?, *certificate, "certificate parsed");
+        assert_eq!(certificate.to_json(), given.as_str(), "certificate written again");
 
         let start = Timestamp::from_millis(self.start_ms);
         let verified = use_them(&credentials, start)??.ok_or("the request makes no claim")?;
@@ -91,8 +93,8 @@ impl TemporaryVector {
             certificate.insert(member.to_owned(), value);
             let mut credentials =
                 Credentials::permanent(&self.expected.client_id, &self.expected.access_token)?;
-            credentials.certificate =
-                Some(Certificate::parse(&Value::from(certificate).to_string())?);
+            let certificate = GivenCertificate::strict(&Value::from(certificate).to_string())?;
+            credentials.certificate = Some(certificate);
             let refused = use_them(&credentials, now)?.map_err(|error| error.to_string());
             let expected = "ext.certificate.signature is not valid";
             assert!(
@@ -110,7 +112,7 @@ fn use_them(
     now: Timestamp,
 ) -> Result<Result<Option<Verified>, AuthenticateError>, Failed> {
     let uri = "https://tc.example.com/api/queue/v1/ping".parse()?;
-    let header = Signer::new(credentials).authorization("GET", &uri, now, "j4h3g2")?;
+    let header = Signer::new(credentials)?.authorization("GET", &uri, now, "j4h3g2")?;
     let request = RequestLine {
         method: "GET",
         resource: uri.path(),

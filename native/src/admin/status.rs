@@ -109,7 +109,11 @@ impl Status {
                 None => "starting: the proxy does not listen yet".to_owned(),
             });
         };
-        let expiry = serving.in_force.borrow().expiry.filter(|expiry| *expiry <= clock::now())?;
+        let in_force = serving.in_force.borrow();
+        if let Err(error) = in_force.signer() {
+            return Some(error.to_string());
+        }
+        let expiry = in_force.expiry.filter(|expiry| *expiry <= clock::now())?;
         Some(format!("the credentials expired on {}", log::date(expiry)))
     }
 
@@ -158,9 +162,11 @@ impl Status {
 }
 
 fn credentials(in_force: &Snapshot) -> Value {
+    let findings = in_force.terms.findings(clock::now());
     json!({
-        "clientId": in_force.signer.client_id().as_str(),
-        "temporary": in_force.expiry.is_some(),
+        "clientId": in_force.client_id.as_str(),
+        "temporary": in_force.temporary,
+        "findings": findings.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "expiry": in_force.expiry.map(log::date),
         "expiresInSeconds": in_force.expiry.map(|expiry| seconds_until(expiry) as i64),
         "scopes": scopes(&in_force.response_fields, "x-taskcluster-proxy-temp-scopes"),

@@ -10,36 +10,41 @@ use http::StatusCode;
 use serde::Deserialize;
 use std::time::Duration;
 use taskcluster_proxy_core::Timestamp;
-use taskcluster_proxy_core::credentials::{Credentials, SignError, Signer};
+use taskcluster_proxy_core::credentials::{
+    Credentials, CredentialsFinding, GivenCertificate, SignError, Signer,
+};
 use taskcluster_proxy_core::hawk::MAX_MATCH_LENGTH;
 use taskcluster_proxy_core::proxy::RootUrl;
 
 /// By the clock of the deployment, where `now` was learned there.
-pub(super) fn check_lifetime(credentials: &Credentials, now: Timestamp, report: &mut Report) {
+pub(super) fn check_credentials(credentials: &Credentials, now: Timestamp, report: &mut Report) {
     const WHAT: &str = "credentials";
     let client_id = &credentials.client_id;
-    let Some(certificate) = &credentials.certificate else {
+    let findings = credentials.findings(now);
+    if !findings.is_empty() {
+        let fatal = |finding: &CredentialsFinding| match finding {
+            CredentialsFinding::Expired { .. } | CredentialsFinding::NotYetValid { .. } => true,
+            finding => finding.prevents_signing(),
+        };
+        let texts: Vec<String> = findings.iter().map(ToString::to_string).collect();
+        let text = format!("client \"{client_id}\": {}", texts.join("; "));
+        return match findings.iter().any(fatal) {
+            true => report.fail(WHAT, text),
+            false => report.warn(WHAT, text),
+        };
+    }
+    let Some(expiry) = credentials.certificate.as_ref().and_then(GivenCertificate::expiry) else {
         return report.ok(WHAT, format!("client {client_id}, permanent: there is no certificate"));
     };
-    let (start, expiry) = (certificate.start(), certificate.expiry());
-    let [from, until] = [start, expiry].map(log::date);
-    let left = rounded(expiry.distance(now));
+    let (until, left) = (log::date(expiry), rounded(expiry.distance(now)));
     let renew = "have new ones issued";
     if expiry <= now {
-        let text = format!("client {client_id}, expired on {until}, {left} ago: {renew}");
-        report.fail(WHAT, text);
-    } else if start > now {
-        let wait = rounded(start.distance(now));
-        let text = format!(
-            "client {client_id}, not valid before {from}, in {wait}: wait, or see to the clock"
-        );
-        report.fail(WHAT, text);
-    } else {
+        report.fail(WHAT, format!("client {client_id}, expired on {until}, {left} ago: {renew}"));
+    } else if expiry.distance(now) < SOON {
         let text = format!("client {client_id}, temporary, until {until}, {left} from now");
-        match expiry.distance(now) < SOON {
-            true => report.warn(WHAT, format!("{text}: {renew}")),
-            false => report.ok(WHAT, text),
-        }
+        report.warn(WHAT, format!("{text}: {renew}"));
+    } else {
+        report.ok(WHAT, format!("client {client_id}, temporary, until {until}, {left} from now"));
     }
 }
 
@@ -51,11 +56,15 @@ pub(super) async fn check_signature(
     outbound: Option<&Outbound>,
     report: &mut Report,
 ) {
-    let signer = Signer::new(credentials);
+    const NOTHING: &str = "not known: nothing can be signed";
+    let Ok(signer) = Signer::new(credentials) else {
+        report.unknown("signature", NOTHING);
+        return report.unknown("accepted", NOTHING);
+    };
     match authorization(&signer, root_url) {
         Err(error) => {
             report.fail("signature", error);
-            return report.unknown("accepted", "not known: nothing can be signed");
+            return report.unknown("accepted", NOTHING);
         }
         Ok(length) => {
             let text =

@@ -63,7 +63,7 @@ pub async fn run(config: Config, inherited: Inherited) -> Report {
         Ok((credentials, _)) => {
             let credentials = Credentials { authorized_scopes: scopes, ..credentials };
             let now = reached.map_or_else(clock::now, |reached| reached.now);
-            credentials::check_lifetime(&credentials, now, &mut report);
+            credentials::check_credentials(&credentials, now, &mut report);
             let asked = reached.map(|_| &outbound);
             credentials::check_signature(&credentials, &root_url, asked, &mut report).await;
         }

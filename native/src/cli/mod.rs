@@ -22,9 +22,9 @@ use crate::health::Listening;
 use crate::log::Logging;
 use crate::version::{REVISION, VERSION};
 use arguments::Arguments;
-use setting::{ACCESS_TOKEN, CERTIFICATE, CLIENT_ID, ROOT_URL};
+use setting::{ACCESS_TOKEN, CERTIFICATE, CLIENT_ID, Found, ROOT_URL};
 use std::ffi::OsString;
-use taskcluster_proxy_core::credentials::{AccessToken, ClientId, Credentials, Scope};
+use taskcluster_proxy_core::credentials::{Credentials, Scope};
 use taskcluster_proxy_core::proxy::{HostPattern, RetryPolicy, RootUrl};
 
 /// What the command line asks for.
@@ -240,19 +240,14 @@ fn credentials(given: Arguments, env: &impl Environment) -> Result<CredentialsSo
         (Some(path), None) => (CredentialsSource::File(path), FILE),
         (None, Some(number)) => (CredentialsSource::Descriptor(number), DESCRIPTOR),
         (None, None) => {
-            return Ok(CredentialsSource::Given(Credentials {
-                client_id: CLIENT_ID
-                    .required(given.client_id, env)?
-                    .parse(|text| ClientId::new(text))?,
-                access_token: ACCESS_TOKEN
-                    .required(given.access_token, env)?
-                    .parse(|text| AccessToken::new(text))?,
-                certificate: match CERTIFICATE.find(given.certificate, env)? {
-                    Some(certificate) => certificate.parse(Credentials::parse_certificate)?,
-                    None => None,
-                },
-                authorized_scopes: None,
-            }));
+            let client_id = CLIENT_ID.required(given.client_id, env)?.into_given();
+            let access_token = ACCESS_TOKEN.required(given.access_token, env)?.into_given();
+            let certificate = CERTIFICATE.find(given.certificate, env).map(Found::into_given);
+            return Ok(CredentialsSource::Given(Credentials::given(
+                client_id.as_str(),
+                access_token.as_str(),
+                certificate.unwrap_or_default().as_str(),
+            )));
         }
     };
     // Which of the two was meant nobody can tell.
@@ -261,7 +256,7 @@ fn credentials(given: Arguments, env: &impl Environment) -> Result<CredentialsSo
         (given.access_token, ACCESS_TOKEN),
         (given.certificate, CERTIFICATE),
     ] {
-        if let Some(found) = setting.find(flag, env)? {
+        if let Some(found) = setting.find(flag, env) {
             return Err(CliError::TwoCredentials(option, found.at));
         }
     }

@@ -46,28 +46,21 @@ pub(super) struct Setting {
 
 /// A value that is not empty, and where it was found.
 pub(super) struct Found {
-    text: Zeroizing<String>,
+    value: OsString,
     pub(super) at: &'static str,
     instead: &'static str,
 }
 
 impl Setting {
     /// The first value that is not empty: the flag's, then the variables'.
-    pub(super) fn find(
-        self,
-        flag: Option<OsString>,
-        env: &impl Environment,
-    ) -> Result<Option<Found>, CliError> {
+    pub(super) fn find(self, flag: Option<OsString>, env: &impl Environment) -> Option<Found> {
         let flag = flag.map(|value| (self.option, value));
         let variables = self.variables.iter().map(|name| Some((*name, env.get(name)?)));
         let found =
             std::iter::once(flag).chain(variables).flatten().find(|(_, value)| !value.is_empty());
-        let Some((at, value)) = found else {
-            return Ok(None);
-        };
-        let text = Zeroizing::new(value.into_string().map_err(|_| CliError::NotUtf8(at))?);
+        let (at, value) = found?;
         let instead = if at == self.option { self.variable() } else { self.option };
-        Ok(Some(Found { text, at, instead }))
+        Some(Found { value, at, instead })
     }
 
     /// The same of what the program cannot do without.
@@ -77,7 +70,7 @@ impl Setting {
         env: &impl Environment,
     ) -> Result<Found, CliError> {
         let Self { what, option, .. } = self;
-        self.find(flag, env)?.ok_or(CliError::Missing { what, option, variable: self.variable() })
+        self.find(flag, env).ok_or(CliError::Missing { what, option, variable: self.variable() })
     }
 
     fn variable(self) -> &'static str {
@@ -91,7 +84,14 @@ impl Found {
         &self,
         read: impl FnOnce(&str) -> Result<T, E>,
     ) -> Result<T, CliError> {
-        read(&self.text)
+        let text = self.value.to_str().ok_or(CliError::NotUtf8(self.at))?;
+        read(text)
             .map_err(|error| CliError::invalid(format!("{} (or {})", self.at, self.instead), error))
+    }
+
+    /// The text of a credential, which is taken as it is; what is not UTF-8 is replaced.
+    pub(super) fn into_given(self) -> Zeroizing<String> {
+        let text = self.value.into_string();
+        Zeroizing::new(text.unwrap_or_else(|value| value.to_string_lossy().into_owned()))
     }
 }

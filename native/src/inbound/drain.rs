@@ -67,12 +67,7 @@ impl Drain {
 }
 
 impl Open {
-    /// Whether the connection is to end after the request that it is at.
-    pub fn is_to_end(&self) -> bool {
-        self.0.has_begun()
-    }
-
-    /// Waits until it is.
+    /// Waits until the connection is to end after the request that it is at.
     pub async fn told_to_end(&self) {
         self.0.begun().await;
     }

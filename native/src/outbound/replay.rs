@@ -212,13 +212,17 @@ impl RequestBody {
 
     /// Whether all of it will be kept; `false` where the client does not announce the length.
     pub(super) fn will_fit(&self) -> bool {
-        let State { length, replay, .. } = &*self.0.borrow();
-        replay.keeping && length.is_some_and(|length| length <= replay.charged as u64)
+        self.0.borrow().will_fit()
     }
 
-    /// There will be no further attempt: nothing is kept from now on.
+    /// There will be no further attempt: nothing is kept from now on, and what was kept is freed as soon
+    /// as the current attempt has sent it.
     pub(super) fn stop_keeping(&self) {
-        self.0.borrow_mut().replay.keeping = false;
+        let state = &mut *self.0.borrow_mut();
+        state.replay.keeping = false;
+        if state.sent {
+            state.replay.free();
+        }
     }
 
     /// Nothing more is read until the next attempt, which needs all that was read so far.
@@ -235,9 +239,7 @@ impl RequestBody {
         poll_fn(|context| {
             let state = &mut *self.0.borrow_mut();
             loop {
-                let keeps = state.replay.keeping
-                    && state.length.is_some_and(|length| length <= state.replay.charged as u64);
-                if !keeps
+                if !state.will_fit()
                     || state.expects_continue
                     || matches!(state.progress, Progress::Complete(_))
                 {
@@ -335,6 +337,11 @@ impl State {
 }
 
 impl State {
+    fn will_fit(&self) -> bool {
+        let charged = self.replay.charged as u64;
+        self.replay.keeping && self.length.is_some_and(|length| length <= charged)
+    }
+
     fn complete(&mut self, trailers: Option<HeaderMap>) {
         self.progress = Progress::Complete(trailers);
         self.client.received();
@@ -356,9 +363,14 @@ impl ReplayBuffer {
             self.bytes.extend_from_slice(data);
         } else {
             self.keeping = false;
-            self.bytes = Vec::new();
-            self.budget.give_back(std::mem::take(&mut self.charged));
+            self.free();
         }
+    }
+
+    /// Makes room for others.
+    fn free(&mut self) {
+        self.bytes = Vec::new();
+        self.budget.give_back(std::mem::take(&mut self.charged));
     }
 
     /// Makes room for so much; `false` if there is none.

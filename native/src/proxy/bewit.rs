@@ -54,6 +54,6 @@ fn sign(body: &[u8], lease: &Lease, now: Timestamp) -> Result<(OwnResponse, Stri
     let text =
         std::str::from_utf8(body).map_err(|error| UrlError::Encoding(error.valid_up_to()))?;
     let url = HttpUrl::parse(text)?;
-    let signed = lease.signer.bewit(&url, now.plus(LIFETIME))?;
+    let signed = lease.signer()?.bewit(&url, now.plus(LIFETIME))?;
     Ok((OwnResponse::see_other(signed), url.host().to_owned()))
 }

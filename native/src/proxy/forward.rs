@@ -2,15 +2,17 @@
 
 use super::access_log::AccessLog;
 use super::diagnosis::diagnose;
-use super::handle::Refusal;
 use super::headers::ForwardedHeaders;
+use super::own_body::discard;
 use super::response::{self, OwnResponse};
 use super::{Proxy, ResponseBody};
+use crate::credentials::Lease;
 use crate::outbound::{OutboundRequest, RequestBody, Target};
 use http::request::Parts;
 use http::{Response, StatusCode, Version};
 use std::rc::Rc;
 use std::sync::Arc;
+use taskcluster_proxy_core::proxy::ProxyError;
 
 impl Proxy {
     /// Forwards a request to `target`, signed with the current credentials.
@@ -22,6 +24,13 @@ impl Proxy {
         log: &Rc<AccessLog>,
     ) -> Response<ResponseBody> {
         let lease = self.store.lease().await;
+        let signer = match lease.signer() {
+            Ok(signer) => signer,
+            Err(error) => {
+                let close = !discard(body).await;
+                return respond_error(&error, close, lease, log);
+            }
+        };
         // It is the only place that sets it.
         let _ = log.upstream.set(Arc::clone(&target.origin));
         let ForwardedHeaders { headers, accepts_trailers } =
@@ -32,7 +41,7 @@ impl Proxy {
             target,
             headers: &headers,
             accepts_trailers: accepts_trailers && head.version == Version::HTTP_11,
-            signer: Some(&lease.signer),
+            signer: Some(signer),
         };
         match self.outbound.send(&request, body, &log.attempts).await {
             Ok(mut response) => {
@@ -49,10 +58,18 @@ impl Proxy {
             }
             Err(error) => {
                 let error = error.into_proxy_error(target.origin.as_str().to_owned());
-                let Refusal { error, close } = Refusal { error, close: !body.is_complete() };
-                log.note.replace(Some(error.to_string()));
-                OwnResponse::error(&error).respond(lease, log, close)
+                respond_error(&error, !body.is_complete(), lease, log)
             }
         }
     }
+}
+
+fn respond_error(
+    error: &ProxyError,
+    close: bool,
+    lease: Lease,
+    log: &Rc<AccessLog>,
+) -> Response<ResponseBody> {
+    log.note.replace(Some(error.to_string()));
+    OwnResponse::error(error).respond(lease, log, close)
 }

@@ -30,7 +30,7 @@ enum Source {
     Upstream(outbound::ResponseBody),
     /// Of an upstream, and cut short. What came before is written before the client's connection is
     /// closed for it.
-    Truncated(ResponseBodyError),
+    Truncated(Option<ResponseBodyError>),
 }
 
 /// A response of the proxy's own.
@@ -155,18 +155,12 @@ impl Body for ResponseBody {
         let polled = match &mut this.source {
             Source::Own(body) => body.take().map(|body| Ok(Frame::data(body))),
             Source::Upstream(body) => ready!(Pin::new(body).poll_frame(context)),
-            Source::Truncated(_) => {
-                let sent = Source::Own(None);
-                let Source::Truncated(error) = std::mem::replace(&mut this.source, sent) else {
-                    return Poll::Ready(None);
-                };
-                return Poll::Ready(Some(Err(error)));
-            }
+            Source::Truncated(error) => return Poll::Ready(error.take().map(Err)),
         };
         if let Some(Err(error)) = polled {
             this.log.outcome.set(Outcome::Cut);
             this.log.note.replace(Some(error.to_string()));
-            this.source = Source::Truncated(error);
+            this.source = Source::Truncated(Some(error));
             // hyper drops what it has not yet written as soon as it hears of an error.
             context.waker().wake_by_ref();
             return Poll::Pending;

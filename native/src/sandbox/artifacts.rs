@@ -4,6 +4,7 @@ use super::call::{Call, Caller};
 use super::content;
 use super::endpoint::{Endpoint, Handler};
 use super::failure::{Code, Failure};
+use super::page::page;
 use super::payload::{self, Object};
 use super::reply::{Answer, json, json_with_status, set};
 use super::state::State;
@@ -75,7 +76,7 @@ fn list(call: &Call<'_>, state: &mut State) -> Answer {
             "contentType": artifact.content_type,
         })
     });
-    json(&json!({ "artifacts": artifacts.collect::<Vec<_>>() }))
+    json(&page(call, "artifacts", artifacts)?.into())
 }
 
 fn create(call: &Call<'_>, payload: &Object, state: &mut State) -> Answer {

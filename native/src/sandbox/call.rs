@@ -38,8 +38,14 @@ impl Call<'_> {
 
     /// Whether the query has `flag`, with or without a value.
     pub(super) fn has_flag(&self, flag: &str) -> bool {
+        self.query(flag).is_some()
+    }
+
+    /// The value that `name` has in the query, as it stands there; empty where there is none.
+    pub(super) fn query(&self, name: &str) -> Option<&str> {
         let query = self.head.uri.query().unwrap_or_default();
-        query.split('&').any(|pair| pair.split('=').next() == Some(flag))
+        let mut pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        pairs.find(|(found, _)| *found == name).map(|(_, value)| value)
     }
 
     /// What the signature has to cover: the request as it was received.

@@ -176,7 +176,7 @@ fn task_credentials(
     Ok(json!({
         "clientId": credentials.client_id,
         "accessToken": credentials.access_token.expose(),
-        "certificate": credentials.certificate.map(|certificate| certificate.to_json()),
+        "certificate": credentials.certificate.map(|certificate| certificate.as_str().to_owned()),
     }))
 }
 

@@ -18,6 +18,7 @@ mod endpoint;
 mod failure;
 mod index;
 mod object;
+mod page;
 mod payload;
 mod queue;
 mod random;

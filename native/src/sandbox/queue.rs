@@ -3,6 +3,7 @@
 use super::call::{Call, Caller};
 use super::endpoint::{Endpoint, Handler};
 use super::failure::{Code, Failure};
+use super::page::page;
 use super::payload::{self, Object};
 use super::random::is_slugid;
 use super::reply::{Answer, json};
@@ -100,15 +101,15 @@ fn list_group(call: &Call<'_>, state: &mut State) -> Answer {
     let Some((_, first)) = tasks.first() else {
         return Err(Failure::not_found(format!("there is no task group {task_group_id}")));
     };
-    json(&json!({
-        "taskGroupId": task_group_id,
-        "schedulerId": first.definition.get("schedulerId"),
-        "expires": first.definition.get("expires"),
-        "tasks": tasks
-            .iter()
-            .map(|(id, task)| json!({ "status": task.status(id), "task": task.definition }))
-            .collect::<Vec<_>>(),
-    }))
+    let entries = tasks
+        .iter()
+        .map(|(id, task)| json!({ "status": task.status(id), "task": task.definition }));
+    let mut list = page(call, "tasks", entries)?;
+    list.insert("taskGroupId".to_owned(), task_group_id.into());
+    for member in ["schedulerId", "expires"] {
+        list.insert(member.to_owned(), first.definition.get(member).cloned().into());
+    }
+    json(&list.into())
 }
 
 impl State {

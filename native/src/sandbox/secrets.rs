@@ -3,6 +3,7 @@
 use super::call::Call;
 use super::endpoint::{Endpoint, Handler};
 use super::failure::Failure;
+use super::page::page;
 use super::payload::{self, Object};
 use super::reply::{Answer, json};
 use super::state::State;
@@ -47,7 +48,9 @@ pub(super) struct Secret {
 
 fn list(call: &Call<'_>, state: &mut State) -> Answer {
     let current = state.secrets.iter().filter(|(_, secret)| secret.expires > call.now);
-    json(&json!({ "secrets": current.map(|(name, _)| name).collect::<Vec<_>>() }))
+    let names: Vec<&String> = current.map(|(name, _)| name).collect();
+    let names = names.into_iter().map(|name| Value::from(name.as_str()));
+    json(&page(call, "secrets", names)?.into())
 }
 
 fn get(call: &Call<'_>, state: &mut State) -> Answer {

@@ -55,7 +55,7 @@ pub(crate) fn cases(urls: &[&[&str]]) -> Vec<(HttpUrl, Credentials)> {
 }
 
 pub(crate) fn our_header(credentials: &Credentials, url: &HttpUrl) -> String {
-    let signer = Signer::new(credentials);
+    let signer = Signer::new(credentials).unwrap();
     let header = signer.authorization("PUT", url.as_uri(), NOW, "n0nce").unwrap();
     header.to_str().unwrap().to_owned()
 }
@@ -92,7 +92,7 @@ pub(crate) fn verified(credentials: &Credentials) -> Verified {
     Verified {
         client_id: credentials.client_id.to_string(),
         scopes: granted,
-        expires: certificate.map(|certificate| certificate.expiry()),
+        expires: certificate.and_then(|certificate| certificate.expiry()),
         hash: None,
     }
 }

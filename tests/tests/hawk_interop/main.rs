@@ -95,7 +95,7 @@ fn accepts_our_headers(oracle: &mut Oracle, urls: &[&[&str]]) {
 fn accepts_our_bewits(oracle: &mut Oracle, urls: &[&[&str]]) {
     for (url, credentials) in cases(urls) {
         let expires = Timestamp::from_secs(NOW.secs() + HOUR);
-        let signed = Signer::new(&credentials).bewit(&url, expires).unwrap();
+        let signed = Signer::new(&credentials).unwrap().bewit(&url, expires).unwrap();
         let mut question = json!({
             "check": "bewit",
             "id": credentials.client_id.as_str(),

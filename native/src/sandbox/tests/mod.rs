@@ -35,7 +35,7 @@ struct Answer {
 impl Story {
     async fn begin() -> Self {
         let sandbox = Sandbox::start().await.unwrap();
-        let signer = Some(Signer::new(&sandbox.credentials()));
+        let signer = Some(Signer::new(&sandbox.credentials()).unwrap());
         Self { sandbox, signer }
     }
 
@@ -47,7 +47,7 @@ impl Story {
 
     /// From here on these sign.
     fn signed_with(mut self, credentials: &Credentials) -> Self {
-        self.signer = Some(Signer::new(credentials));
+        self.signer = Some(Signer::new(credentials).unwrap());
         self
     }
 

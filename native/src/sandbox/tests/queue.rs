@@ -118,3 +118,34 @@ async fn a_task_is_found_by_its_name() {
     let answer = story.call("PUT", path, entry(1, hours(1))).await;
     answer.refused(403, "InsufficientScopes", "```\nindex:insert-task:project.sandbox.latest");
 }
+
+#[tokio::test]
+async fn a_group_is_listed_page_by_page() {
+    let story = Story::begin().await;
+    let mut definition = definition();
+    definition["taskGroupId"] = json!(TASK_ID);
+    let ids = [TASK_ID, "KTBKfEgxR5GdfIIREQIvFA", "KTBKfEgxR5GdfIIREQIvFg"];
+    for id in ids {
+        story.call("PUT", &format!("/api/queue/v1/task/{id}"), definition.clone()).await.ok();
+    }
+    let list = format!("/api/queue/v1/task-group/{TASK_ID}/list");
+    let listed = |page: &Value| -> Vec<Value> {
+        let tasks = page["tasks"].as_array().unwrap();
+        tasks.iter().map(|entry| entry["status"]["taskId"].clone()).collect()
+    };
+    let first = story.get(&format!("{list}?limit=2")).await.ok();
+    assert_eq!(
+        (listed(&first), &first["continuationToken"]),
+        (ids[..2].iter().map(|id| json!(id)).collect(), &json!("2"))
+    );
+    let last = story.get(&format!("{list}?continuationToken=2&limit=2")).await.ok();
+    assert_eq!((listed(&last), last.get("continuationToken")), (vec![json!(ids[2])], None));
+    assert_eq!(listed(&story.get(&list).await.ok()).len(), 3);
+    for (query, reason) in [
+        ("limit=0", "`limit`: expected a number from 1 to 1000"),
+        ("continuationToken=x", "`continuationToken`: expected a number from 0 to 3"),
+    ] {
+        let answer = story.get(&format!("{list}?{query}")).await;
+        answer.refused(400, "InvalidRequestArguments", reason);
+    }
+}

@@ -1,0 +1,176 @@
+//! What looks wrong about credentials that are put in force as a launcher gave them.
+
+use super::{CERTIFICATE_SKEW, JsonError};
+use crate::Timestamp;
+use std::fmt;
+use std::time::Duration;
+
+/// Something that looks wrong about credentials: about which of the three, what, and, in its text,
+/// what will happen. The same text stands in the log, in `--check`, in `/status` and in the diagnosis
+/// of a refused request. It never repeats a value.
+///
+/// ```
+/// use taskcluster_proxy_core::{Timestamp, credentials::Credentials};
+///
+/// let credentials = Credentials::given("tester", "no-secret", "nonsense");
+/// let [finding] = &credentials.findings(Timestamp::from_secs(1_767_225_600))[..] else { panic!() };
+/// assert!(finding.to_string().starts_with("the certificate is not a JSON object"));
+/// assert!(finding.prevents_signing());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CredentialsFinding {
+    /// The clientId is empty.
+    EmptyClientId,
+    /// The clientId has characters that a Hawk header cannot hold.
+    ClientIdCharacters,
+    /// The accessToken is empty.
+    EmptyAccessToken,
+    /// The accessToken has characters that no service issues, such as a line feed at its end.
+    AccessTokenCharacters,
+    /// The certificate is not a JSON object.
+    CertificateNotAnObject(JsonError),
+    /// Members of the certificate are not what the services expect.
+    CertificateMembers(Vec<JsonError>),
+    /// The certificate has expired.
+    Expired {
+        /// When.
+        expiry: Timestamp,
+        /// How long ago.
+        ago: Duration,
+    },
+    /// The certificate is not valid yet.
+    NotYetValid {
+        /// When it will be.
+        start: Timestamp,
+        /// How far ahead that is.
+        ahead: Duration,
+    },
+}
+
+impl CredentialsFinding {
+    /// What the dates of a certificate say at `now`. The services tolerate five minutes at either
+    /// end, so this does as well.
+    pub(crate) fn of_dates(
+        start: Option<Timestamp>,
+        expiry: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Option<Self> {
+        match (start, expiry) {
+            (_, Some(expiry)) if expiry < now.minus(CERTIFICATE_SKEW) => {
+                Some(Self::Expired { expiry, ago: now.distance(expiry) })
+            }
+            (Some(start), _) if start > now.plus(CERTIFICATE_SKEW) => {
+                Some(Self::NotYetValid { start, ahead: start.distance(now) })
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether nothing can be signed: every request gets 500 until there are other credentials.
+    /// Otherwise requests are signed, and the services decide.
+    pub fn prevents_signing(&self) -> bool {
+        matches!(self, Self::ClientIdCharacters | Self::CertificateNotAnObject(_))
+    }
+
+    /// Which credential it is about, by its name in `PUT /credentials`.
+    pub fn credential(&self) -> &'static str {
+        match self {
+            Self::EmptyClientId | Self::ClientIdCharacters => "clientId",
+            Self::EmptyAccessToken | Self::AccessTokenCharacters => "accessToken",
+            Self::CertificateNotAnObject(_)
+            | Self::CertificateMembers(_)
+            | Self::Expired { .. }
+            | Self::NotYetValid { .. } => "certificate",
+        }
+    }
+}
+
+impl fmt::Display for CredentialsFinding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the {} ", self.credential())?;
+        match self {
+            Self::EmptyClientId | Self::EmptyAccessToken => f.write_str("is empty")?,
+            Self::ClientIdCharacters => f.write_str(
+                "has characters that a Hawk header cannot hold (\", \\, or other than printable ASCII)",
+            )?,
+            Self::AccessTokenCharacters => {
+                f.write_str("has white space or characters other than printable ASCII")?;
+            }
+            Self::CertificateNotAnObject(error) => write!(f, "is not a JSON object ({error})")?,
+            Self::CertificateMembers(errors) => {
+                f.write_str("is not as the services expect it (")?;
+                for (index, error) in errors.iter().enumerate() {
+                    write!(f, "{}{error}", if index > 0 { "; " } else { "" })?;
+                }
+                f.write_str(")")?;
+            }
+            Self::Expired { expiry, ago } => {
+                write!(f, "expired {} ago, at {}", Rounded(*ago), expiry.to_rfc3339())?;
+            }
+            Self::NotYetValid { start, ahead } => {
+                let start = start.to_rfc3339();
+                write!(f, "is not valid before {start}, in {}", Rounded(*ahead))?;
+            }
+        }
+        f.write_str(match self {
+            _ if self.prevents_signing() => {
+                ": nothing can be signed with it, and each request gets 500 until new credentials come"
+            }
+            Self::NotYetValid { .. } => {
+                ": requests are signed with it, and the services refuse them until then"
+            }
+            _ => {
+                ": requests are signed with it as it is, and the services are likely to refuse them \
+                 until new credentials come"
+            }
+        })
+    }
+}
+
+/// As the reason why a [`Signer`](super::Signer) cannot be made.
+impl std::error::Error for CredentialsFinding {}
+
+/// A duration in two units.
+pub(crate) struct Rounded(pub(crate) Duration);
+
+impl fmt::Display for Rounded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let secs = self.0.as_secs();
+        let [days, hours, minutes] = [secs / 86_400, secs / 3600 % 24, secs / 60 % 60];
+        let (first, second) = match (days, hours, minutes) {
+            (1.., _, _) => ((days, "d"), (hours, "h")),
+            (0, 1.., _) => ((hours, "h"), (minutes, "min")),
+            (0, 0, 1..) => ((minutes, "min"), (secs % 60, "s")),
+            (0, 0, 0) => ((secs, "s"), (0, "")),
+        };
+        write!(f, "{}{}", first.0, first.1)?;
+        match second {
+            (0, _) => Ok(()),
+            (count, unit) => write!(f, " {count}{unit}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_services_tolerance_is_kept_at_both_ends() {
+        let now = Timestamp::from_secs(1_767_225_600);
+        let second = Duration::from_secs(1);
+        let ended = now.minus(CERTIFICATE_SKEW);
+        let begins = now.plus(CERTIFICATE_SKEW);
+        let dates = CredentialsFinding::of_dates;
+        assert_eq!(dates(None, None, now), None);
+        assert_eq!(dates(Some(begins), Some(ended), now), None);
+        let expired = dates(Some(ended), Some(ended.minus(second)), now).unwrap().to_string();
+        let expected = "the certificate expired 5min 1s ago, at 2025-12-31T23:54:59.000Z: requests";
+        assert!(expired.starts_with(expected), "{expired}");
+        let early = dates(Some(begins.plus(second)), None, now).unwrap().to_string();
+        let expected =
+            "the certificate is not valid before 2026-01-01T00:05:01.000Z, in 5min 1s: requests";
+        assert!(early.starts_with(expected), "{early}");
+    }
+}
