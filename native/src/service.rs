@@ -109,15 +109,7 @@ impl Service {
                     }
                 };
                 let lease = self.store.lease().await;
-                if let Err(error) = lease.signer() {
-                    let taken = Box::pin(discard(client, request)).await;
-                    return self
-                        .answer(client, request, Err(Failure { error, taken }), lease, entry)
-                        .await;
-                }
-                let after = self.forward(client, request, &target, lease, entry).await;
-                entry.upstream = Some(target.origin);
-                return after;
+                return self.forward(client, request, &target, lease, entry).await;
             }
             Ok(Route::Bewit) => {
                 entry.service = metrics::Service::Bewit;
@@ -274,6 +266,7 @@ impl Service {
                 return self.answer(client, request, Err(failure), lease, entry).await;
             }
         };
+        entry.upstream = Some(Arc::clone(&target.origin));
         let outgoing = Outgoing {
             method: &request.method,
             target,
