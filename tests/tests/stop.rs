@@ -58,7 +58,7 @@ fn an_answer_that_begins_after_it_is_the_last_on_its_connection() {
     client.send(get());
     upstream.wait_for_requests(2);
     // Of this one the head has begun to come.
-    let (begun, rest) = (b"PUT /creden", b"tials HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}");
+    let (begun, rest) = (b"PUT /creden", b"tials HTTP/1.1\r\nContent-Length: 2\r\n\r\n[]");
     own.send(begun);
     tell_to_stop(&proxy, "TERM");
     own.send(rest);
