@@ -10,7 +10,9 @@ use crate::windows_service;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::spawn_local;
 use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
 
 /// Ways to be told to stop. As the first process of a container, nobody else would listen to them.
 #[cfg(unix)]
@@ -112,7 +114,7 @@ pub struct Started<Serving> {
 /// # Errors
 ///
 /// It does not start.
-pub async fn run<Serving: Future<Output = ()>, Error: From<io::Error>>(
+pub async fn run<Serving: Future<Output = ()> + 'static, Error: From<io::Error>>(
     start: impl Future<Output = Result<Started<Serving>, Error>>,
 ) -> Result<End, Error> {
     // First of all: a start can take a minute, and whoever hears that it listens may want it to stop
@@ -134,15 +136,18 @@ pub async fn run<Serving: Future<Output = ()>, Error: From<io::Error>>(
 /// Runs `serving`, which owns the listening sockets, until a signal comes. Then they are closed, and
 /// connections end with the requests that they are at, within `patience` or until the next signal.
 async fn serve_until_told(
-    serving: impl Future<Output = ()>,
+    serving: impl Future<Output = ()> + 'static,
     mut signals: Signals,
     drain: &Drain,
     patience: Duration,
 ) -> End {
+    // In a task of its own: what the runtime's root future waits for costs it a system call each time.
+    let mut serving = AbortOnDropHandle::new(spawn_local(serving));
     let signal = tokio::select! {
-        () = serving => "the end of listening",
+        _ = &mut serving => "the end of listening",
         signal = signals.next() => signal,
     };
+    drop(serving);
     notify::tell(State::Stopping, &Process);
     drain.begin();
     let seconds = patience.as_secs_f32();

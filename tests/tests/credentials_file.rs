@@ -128,6 +128,19 @@ fn there_is_no_start_without_credentials() {
         ),
         ("", "found a syntax error"),
         (r#"{"clientId": "c"}"#, "`accessToken`: expected a string, found nothing"),
+        // What a launcher may give, whoever writes a file can correct.
+        (
+            r#"{"clientId": "", "accessToken": "canary"}"#,
+            "`clientId`: expected a clientId, found an empty string",
+        ),
+        (
+            r#"{"clientId": "c", "accessToken": "canary", "certificate": "{\"version\":1,\"scopes\":null}"}"#,
+            "`certificate`: `scopes`: expected an array of scopes, found null",
+        ),
+        (
+            r#"{"clientId": "c", "accessToken": "canary", "certificate": "canary"}"#,
+            "`certificate`: expected JSON, found a syntax error",
+        ),
         (&" ".repeat(1024 * 1024 + 1), "expected at most 1048576 bytes, found more"),
     ] {
         refused(&folder.put("c.json", contents), expected);

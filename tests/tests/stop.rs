@@ -59,7 +59,7 @@ fn an_answer_that_begins_after_it_is_the_last_on_its_connection() {
     upstream.wait_for_requests(2);
     // Of this one the head has begun to come.
     let (begun, rest) =
-        (b"PUT /creden", b"tials HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}");
+        (b"PUT /creden", b"tials HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n[]");
     own.send(begun);
     tell_to_stop(&proxy, "TERM");
     own.send(rest);

@@ -10,8 +10,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::fmt;
 use zeroize::Zeroizing;
 
-/// The name of a client: printable ASCII that can stand in a header, so neither `"` nor `\`; or
-/// [as a launcher gave it](Self::given), any text at all.
+/// The name of a client: printable ASCII that can stand in a header, so neither `"` nor `\`. One of
+/// [`Credentials::given`] may be any text at all.
 ///
 /// Taskcluster's own clientIds keep to fewer characters; the services decide that, not the caller.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
