@@ -104,7 +104,6 @@ def check_protocol(proxy, kind, upstream, signs):
         if response.status != 200:
             fail(f"{proxy.name} over {KINDS[kind].title}: expected 200, found {response.status}: {body[:200]!r}")
     client.close()
-    probes = upstream.read_probes()
     expected = {
         "protocol": "HTTP/1.1" if proxy.name == "nginx" else KINDS[kind].protocol,
         "TLS": "TLSv1.3" if KINDS[kind].scheme == "https" else "-",
@@ -113,24 +112,20 @@ def check_protocol(proxy, kind, upstream, signs):
         "signed requests": PROBES if signs else 0,
         "log lines": PROBES,
     }
-    found = {
-        "protocol": " and ".join(sorted({probe.protocol for probe in probes})),
-        "TLS": " and ".join(sorted({probe.tls for probe in probes})),
-        "requests": len(probes),
-        "connections": len({probe.connection for probe in probes}),
-        "signed requests": sum(probe.authorization.startswith("Hawk ") for probe in probes),
-        "log lines": log_lines(proxy),
-    }
-    if found != expected:
-        fail(f"{proxy.name} over {KINDS[kind].title}: expected {expected}, found {found}")
-    return probes[0].cipher
-
-
-def log_lines(proxy):
-    """How many of the requests for `probe` are in the proxy's log; the last line may take a moment."""
-    deadline = time.monotonic() + 5
+    # Both logs are written after the response was sent.
+    probes, deadline = [], time.monotonic() + 5
     while True:
-        count = proxy.log.read_text(errors="replace").count(PATH + "probe ")
-        if count >= PROBES or time.monotonic() > deadline:
-            return count
+        probes += upstream.read_probes()
+        found = {
+            "protocol": " and ".join(sorted({probe.protocol for probe in probes})),
+            "TLS": " and ".join(sorted({probe.tls for probe in probes})),
+            "requests": len(probes),
+            "connections": len({probe.connection for probe in probes}),
+            "signed requests": sum(probe.authorization.startswith("Hawk ") for probe in probes),
+            "log lines": proxy.log.read_text(errors="replace").count(PATH + "probe "),
+        }
+        if found == expected:
+            return probes[0].cipher
+        if time.monotonic() > deadline:
+            fail(f"{proxy.name} over {KINDS[kind].title}: expected {expected}, found {found}")
         time.sleep(0.01)

@@ -101,7 +101,7 @@ def introduction(options, ciphers):
         "as large as ours (`--tune-peers`)." if options.tune_peers else "of their defaults.")
     return f"""\
 Measured {datetime.date.today()} by `tests/load/bench.py --rounds {options.rounds} --seconds {options.seconds}` on {cpu_model()},
-{os.cpu_count()} cores, Linux {platform.release()}, with a load average of {options.load_average:.1f} before.
+{os.cpu_count()} cores, Linux {platform.release()}; load average before the run: {options.load_average:.1f}.
 {'. '.join(versions)}.{tls} {peers}
 
 CPU is user and system time of the proxy's process per request or MiB, in microseconds; latencies are in milliseconds.
@@ -134,7 +134,8 @@ def latency_table(cells, builds):
                     continue
                 row.append(" / ".join(figure(cell, name, field, digits) for name in [build, *PEERS]))
                 row.append(", ".join(ratio(cell.ratio(build, peer, field)) for peer in [cell.better(field), "HAProxy"]))
-            row.append(verdict(cell.ratio(build, "HAProxy", "p99"), targets.P99 if cell.load in targets.P99_LOADS else None))
+            judged = cell.load in targets.P99_LOADS
+            row.append(verdict(cell.ratio(build, "HAProxy", "p99"), targets.P99) if judged else NOTHING)
             row.append("; ".join(f"{name}: {describe(cell.errors(name))}" for name in [build, *PEERS] if cell.errors(name)) or "none")
             rows.append(row)
     ratios = "to the better, to HAProxy"
