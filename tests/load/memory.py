@@ -2,14 +2,14 @@
 
 import contextlib
 import dataclasses
-import http.client
 import resource
 import statistics
 import time
 
 from loads import LOADS, Transfer, finish_transfer, start_transfer
 from processes import fail
-from upstreams import DOWNLOAD, PATH
+from proxies import connect, fetch
+from upstreams import DOWNLOAD
 
 UPSTREAM = "h2"
 STARTS = 5
@@ -35,12 +35,13 @@ def measure_memory(start, upstream):
     for _ in range(STARTS):
         with contextlib.ExitStack() as stack:
             begin = time.monotonic()
-            fetch(start(stack))
+            proxy = start(stack)
+            fetch(proxy, connect(proxy), "small")
             times.append((time.monotonic() - begin) * 1000)
     with contextlib.ExitStack() as stack:
         proxy = start(stack)
         idle = proxy.memory("VmRSS")
-        fetch(proxy)
+        fetch(proxy, connect(proxy), "small")
         used = proxy.memory("VmRSS")
         errors = hold_connections(stack, proxy)
         connection = (proxy.memory("VmRSS") - used) * 1024 / IDLE_CONNECTIONS
@@ -56,9 +57,9 @@ def hold_connections(stack, proxy):
     """Each has carried a request and is kept open by both ends; the errors."""
     clients = []
     for _ in range(IDLE_CONNECTIONS):
-        clients.append(http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=10))
+        clients.append(connect(proxy))
         stack.callback(clients[-1].close)
-        fetch(proxy, clients[-1])
+        fetch(proxy, clients[-1], "small")
     closed = sum(not is_open(client.sock) for client in clients)
     return {"idle connections closed": closed} if closed else {}
 
@@ -70,16 +71,6 @@ def is_open(connection):
         return bool(connection.recv(1))
     except BlockingIOError:
         return True
-
-
-def fetch(proxy, client=None):
-    client = client or http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=10)
-    client.request("GET", PATH + "small")
-    response = client.getresponse()
-    body = response.read()
-    if response.status != 200:
-        fail(f"{proxy.name}: expected 200, found {response.status}: {body[:200]!r}")
-    return client
 
 
 def raise_file_limit():

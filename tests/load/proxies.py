@@ -96,13 +96,9 @@ def check_protocol(proxy, kind, upstream, signs):
     """Ends the benchmark unless the proxy speaks to the upstream as the table will say, and reuses connections."""
     upstream.read_probes()
     proxy.empty_log()
-    client = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=10)
+    client = connect(proxy)
     for _ in range(PROBES):
-        client.request("GET", PATH + "probe")
-        response = client.getresponse()
-        body = response.read()
-        if response.status != 200:
-            fail(f"{proxy.name} over {KINDS[kind].title}: expected 200, found {response.status}: {body[:200]!r}")
+        fetch(proxy, client, "probe")
     client.close()
     expected = {
         "protocol": "HTTP/1.1" if proxy.name == "nginx" else KINDS[kind].protocol,
@@ -129,3 +125,19 @@ def check_protocol(proxy, kind, upstream, signs):
         if time.monotonic() > deadline:
             fail(f"{proxy.name} over {KINDS[kind].title}: expected {expected}, found {found}")
         time.sleep(0.01)
+
+
+def connect(proxy):
+    return http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=10)
+
+
+def fetch(proxy, client, name):
+    """One request; the connection stays open. Ends the benchmark unless the response is 200."""
+    try:
+        client.request("GET", PATH + name)
+        response = client.getresponse()
+        body = response.read()
+    except (OSError, http.client.HTTPException) as error:
+        fail(f"{proxy.name}: expected a response to GET {PATH}{name} within 10 s, found {error!r}")
+    if response.status != 200:
+        fail(f"{proxy.name}: expected 200 to GET {PATH}{name}, found {response.status}: {body[:200]!r}")
