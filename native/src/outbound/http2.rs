@@ -1,5 +1,6 @@
 //! Connections to upstreams over HTTP/2, by hyper.
 
+use super::batched_writes::BatchedWrites;
 use super::error::{SendError, explain};
 use super::http1::MAX_HEADER_SECTION;
 use super::replay::AttemptBody;
@@ -58,7 +59,8 @@ pub(super) struct Http2Connection {
     released: Rc<Notify>,
 }
 
-type HyperConnection = Connection<TokioIo<UpstreamStream>, AttemptBody, LocalExecutor>;
+type HyperConnection =
+    Connection<TokioIo<BatchedWrites<UpstreamStream>>, AttemptBody, LocalExecutor>;
 
 /// The place of one request on a connection.
 #[derive(Debug)]
@@ -91,7 +93,7 @@ impl Http2Connection {
             .max_header_list_size(MAX_HEADER_LIST)
             .keep_alive_interval(PING)
             .keep_alive_timeout(PING)
-            .handshake(TokioIo::new(stream))
+            .handshake(TokioIo::new(BatchedWrites::new(stream)))
             .await
             .map_err(|error| SendError::Connect(explain(&error)))?;
         let connection = Rc::new(RefCell::new(Some(connection)));

@@ -1,5 +1,6 @@
 //! Requests to upstreams: connect, sign, send, retry, and the response as it comes.
 
+mod batched_writes;
 mod client_connection;
 mod connect;
 mod error;
