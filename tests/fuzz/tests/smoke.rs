@@ -10,7 +10,7 @@ fn authorization() {
 
 #[test]
 fn connection() {
-    smoke("connection", 600, bodies::connection);
+    smoke("connection", 400, bodies::connection);
 }
 
 #[test]

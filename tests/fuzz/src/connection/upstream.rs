@@ -35,6 +35,8 @@ pub(super) struct Received {
 struct Connection {
     stream: TcpStream,
     received: Vec<u8>,
+    /// How many requests have begun.
+    exchanges: usize,
     mode: Upstream,
     /// The response, in pieces.
     response: Vec<Vec<u8>>,
@@ -53,7 +55,8 @@ pub(super) async fn serve(listener: TcpListener, input: &Input<'_>) -> Rc<Record
     spawn_local(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let (response, record) = (response.clone(), Rc::clone(&connections));
-            let connection = Connection { stream, received: Vec::new(), mode, response, record };
+            let (received, exchanges) = (Vec::new(), 0);
+            let connection = Connection { stream, received, exchanges, mode, response, record };
             let task = spawn_local(connection.serve());
             connections.connections.borrow_mut().push(task);
         }
@@ -93,8 +96,15 @@ impl Connection {
             if let Some(request) = Request::read(&self.received) {
                 break request.head;
             }
-            self.read().await?;
+            match self.exchanges {
+                // The proxy keeps the connection as long as the upstream does.
+                1.. if !self.mode.is_well_behaved() => {
+                    timeout(MOMENT, self.read()).await.unwrap_or(Err(Closed))?;
+                }
+                _ => self.read().await?,
+            }
         };
+        self.exchanges += 1;
         check(&head);
         let number = self.record.requests.borrow().len();
         self.record.requests.borrow_mut().push(Received { head: head.clone(), body: None });
@@ -127,12 +137,7 @@ impl Connection {
     }
 
     async fn read(&mut self) -> Result<(), Closed> {
-        let reading = self.stream.read_buf(&mut self.received);
-        let read = match self.mode.is_well_behaved() {
-            true => reading.await,
-            false => timeout(MOMENT, reading).await.map_err(|_| Closed)?,
-        };
-        match read {
+        match self.stream.read_buf(&mut self.received).await {
             Ok(1..) => Ok(()),
             Ok(0) => {
                 let truncated = Request::read(&self.received).is_some();
@@ -148,9 +153,8 @@ impl Connection {
     }
 
     async fn respond(&mut self) -> Result<(), Closed> {
-        for at in 0..self.response.len() {
-            let piece = self.response[at].clone();
-            self.write(&piece).await?;
+        for piece in &self.response {
+            self.stream.write_all(piece).await.map_err(|_| Closed)?;
             yield_now().await;
         }
         Ok(())
