@@ -9,6 +9,11 @@ fn authorization() {
 }
 
 #[test]
+fn connection() {
+    smoke("connection", 400, bodies::connection);
+}
+
+#[test]
 fn credentials() {
     smoke("credentials", 20_000, bodies::credentials);
 }
@@ -26,11 +31,6 @@ fn owner() {
 #[test]
 fn scopes() {
     smoke("scopes", 5_000, bodies::scopes);
-}
-
-#[test]
-fn service() {
-    smoke("service", 300, bodies::service);
 }
 
 fn smoke(target: &str, count: usize, body: fn(&[u8])) {

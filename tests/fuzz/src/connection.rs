@@ -1,0 +1,181 @@
+//! The whole proxy between a client and an upstream, both of which may send any bytes.
+
+mod input;
+mod message;
+mod proxy;
+mod upstream;
+
+use input::{Client, Input};
+use message::{Response, framings};
+use proxy::RETRIES;
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::sync::Once;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::task::yield_now;
+use tokio::time::timeout;
+use upstream::{NEXT_CLIENT, NEXT_CLIENT_BODY, Received};
+
+/// No panic; the client gets HTTP or nothing; what is forwarded is signed requests and nothing else,
+/// none of them twice where retries are off, each with the body that the client sent; a truncated
+/// response never looks complete; and the next client is served.
+pub fn connection(data: &[u8]) {
+    let input = Input::read(data);
+    watch_panics();
+    let mut runtime = Builder::new_current_thread();
+    // The sockets are looked at after each step, so that the pieces arrive as pieces.
+    let runtime = runtime.enable_all().event_interval(1).build_local(LocalOptions::default());
+    // Each input has its own proxy, so that it shows the same again.
+    runtime.expect("there is a runtime").block_on(run(&input));
+    assert!(!PANICKED.get(), "a task has panicked");
+}
+
+/// In which a proxy on the same thread has responded, or sent its next request.
+const MOMENT: Duration = Duration::from_millis(2);
+/// In which it has responded even on a machine that is busy.
+const LONG: Duration = Duration::from_secs(30);
+
+thread_local! {
+    static PANICKED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The runtime and the proxy catch the panics of their tasks.
+fn watch_panics() {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let others = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            PANICKED.set(true);
+            others(panic);
+        }));
+    });
+}
+
+/// What a client has got.
+struct Got {
+    bytes: Vec<u8>,
+    /// Whether the connection was closed in an orderly way, not reset.
+    orderly: bool,
+}
+
+async fn run(input: &Input<'_>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let address = listener.local_addr().expect("it is bound");
+    let record = upstream::serve(listener, input).await;
+    let proxy = proxy::start(address, input.retries).await;
+    let got = exchange(proxy, input).await;
+    if !input.upstream.is_well_behaved() {
+        timeout(LONG, record.closed())
+            .await
+            .expect("the proxy closes what the upstream has closed");
+    }
+    serve_next_client(proxy).await;
+    let requests = record.requests();
+    if input.client == Client::Raw {
+        check_raw(input, &got, requests.len());
+    } else {
+        check_framed(input, &got, &requests);
+    }
+}
+
+/// Sends what the client sends and reads what it gets.
+async fn exchange(proxy: SocketAddr, input: &Input<'_>) -> Got {
+    let mut stream = TcpStream::connect(proxy).await.expect("the proxy listens");
+    for piece in input.pieces(&input.client_writes()) {
+        // It may be refused before it is all there.
+        if stream.write_all(piece).await.is_err() {
+            break;
+        }
+        yield_now().await;
+    }
+    let mut bytes = Vec::new();
+    if input.client == Client::Raw {
+        // Whether the proxy waits for more cannot be known otherwise.
+        while let Ok(Ok(1..)) = timeout(2 * MOMENT, stream.read_buf(&mut bytes)).await {}
+        let _ = stream.shutdown().await;
+    }
+    let read = timeout(LONG, stream.read_to_end(&mut bytes)).await;
+    let orderly = read.expect("the proxy closes the connection").is_ok();
+    Got { bytes, orderly }
+}
+
+async fn serve_next_client(proxy: SocketAddr) {
+    let mut stream = TcpStream::connect(proxy).await.expect("the proxy listens");
+    let request = format!("GET {NEXT_CLIENT} HTTP/1.1\r\nHost: proxy\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("the proxy reads");
+    let mut bytes = Vec::new();
+    let read = timeout(LONG, stream.read_to_end(&mut bytes)).await;
+    read.expect("the proxy responds").expect("it closes in an orderly way");
+    let response = Response::read(&bytes, true).expect("it responds in HTTP");
+    let served = response.head.word(1) == "200" && response.body == NEXT_CLIENT_BODY;
+    assert!(served && response.complete, "the next client gets {response:?}");
+}
+
+/// The client's bytes may be no request, one or several.
+fn check_raw(input: &Input<'_>, got: &Got, requests: usize) {
+    let text = String::from_utf8_lossy(&got.bytes).to_ascii_lowercase();
+    let is_http = text.starts_with("http/1.1 ") || text.starts_with("http/1.0 ");
+    assert!(text.is_empty() || is_http, "{text:?}");
+    // Each response to a request has one, and no upstream can send one.
+    let responses = text.matches("\r\nx-taskcluster-proxy-request-id: ").count();
+    let most = (responses + 1) * attempts(input);
+    assert!(requests <= most, "{requests} requests were forwarded: {text:?}");
+}
+
+/// The client has sent one request with one body.
+fn check_framed(input: &Input<'_>, got: &Got, requests: &[Received]) {
+    let bodies = requests.iter().filter_map(|request| request.body.as_deref());
+    for body in bodies.clone() {
+        assert_eq!(body, input.client_bytes, "another body than the client's was forwarded");
+    }
+    let response = Response::read(&got.bytes, got.orderly);
+    let response = response
+        .unwrap_or_else(|| panic!("no response: {:?}", String::from_utf8_lossy(&got.bytes)));
+    assert!(response.rest.is_empty(), "something follows {response:?}");
+    assert!(framings(&response.head) <= 1, "framed twice: {:?}", response.head);
+    if input.upstream.is_well_behaved() {
+        assert_eq!((requests.len(), bodies.count()), (1, 1), "sent once, and all of it");
+        let same = response.body == input.upstream_bytes && response.head.word(1) == "200";
+        assert!(same && response.complete, "not the upstream's response: {response:?}");
+        return;
+    }
+    let most = attempts(input);
+    assert!((1..=most).contains(&requests.len()), "it was sent {} times", requests.len());
+    // The proxy says so of each response that it forwards, and no upstream can.
+    if response.head.header("x-taskcluster-endpoint").is_none() {
+        assert!(response.complete, "the proxy's own response is truncated: {response:?}");
+    } else if response.complete {
+        let sent = was_sent(input, requests.len(), &response);
+        assert!(sent, "looks complete, and the upstream has not sent it so: {response:?}");
+    }
+}
+
+/// Whether the upstream, which may have sent its bytes up to `times` on one connection before it closed
+/// that, has sent `found` and all of its body.
+fn was_sent(input: &Input<'_>, times: usize, found: &Response<'_>) -> bool {
+    (1..=times).any(|times| {
+        let sent = input.upstream_bytes.repeat(times);
+        let mut rest = &sent[..];
+        while let Some(response) = Response::read(rest, true) {
+            let same = response.head.word(1) == found.head.word(1) && response.body == found.body;
+            if same && response.complete {
+                return true;
+            }
+            rest = response.rest;
+        }
+        false
+    })
+}
+
+/// How many times a request may be sent.
+fn attempts(input: &Input<'_>) -> usize {
+    let refused = input.upstream_bytes.windows(4).any(|status| status == b" 401");
+    match input.retries {
+        true => 1 + RETRIES as usize,
+        // For a clock that is wrong it is signed once more, retries or not.
+        false => 1 + usize::from(refused),
+    }
+}

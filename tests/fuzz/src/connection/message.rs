@@ -1,0 +1,81 @@
+//! Messages as a reader sees them that shares nothing with the proxy: the end-to-end tests'.
+
+use std::io::ErrorKind;
+use stories::http1::{Body, Head};
+
+/// A response, as far as it is there.
+#[derive(Debug)]
+pub(super) struct Response<'a> {
+    pub(super) head: Head,
+    pub(super) body: Vec<u8>,
+    /// Whether it looks complete.
+    pub(super) complete: bool,
+    /// What follows.
+    pub(super) rest: &'a [u8],
+}
+
+/// A request, as far as it is there.
+pub(super) struct Request<'a> {
+    pub(super) head: Head,
+    /// `None`: not all of it is there.
+    pub(super) body: Option<Vec<u8>>,
+    /// What follows.
+    pub(super) rest: &'a [u8],
+}
+
+impl<'a> Response<'a> {
+    /// The first final response to a POST in `bytes`, after which the connection was closed: in an
+    /// orderly way, or by a reset.
+    pub(super) fn read(bytes: &'a [u8], orderly: bool) -> Option<Self> {
+        // RFC 9112 section 2.2: a reader may skip empty lines before a message.
+        let start = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n'));
+        let mut rest = &bytes[start.unwrap_or(bytes.len())..];
+        let mut head = read_head(&mut rest)?;
+        while head.word(1).starts_with('1') && head.word(1) != "101" {
+            head = read_head(&mut rest)?;
+        }
+        let mut framing = Body::of_response(&head, "POST");
+        let mut body = Vec::new();
+        let ended = loop {
+            match framing.next(&mut rest) {
+                Ok(Some(piece)) => body.extend(piece),
+                Ok(None) => break true,
+                Err(_) => break false,
+            }
+        };
+        let framed = framings(&head) > 0;
+        Some(Self { head, body, complete: ended && (framed || orderly), rest })
+    }
+}
+
+impl<'a> Request<'a> {
+    /// The first request in `bytes`; `None` if not even its header section is all there.
+    pub(super) fn read(bytes: &'a [u8]) -> Option<Self> {
+        let mut rest = bytes;
+        let head = read_head(&mut rest)?;
+        let mut framing = Body::of_request(&head);
+        let mut body = Vec::new();
+        let complete = loop {
+            match framing.next(&mut rest) {
+                Ok(Some(piece)) => body.extend(piece),
+                Ok(None) => break true,
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => break false,
+                Err(error) => panic!("the body of {head:?} is not framed as it says: {error}"),
+            }
+        };
+        Some(Self { head, body: complete.then_some(body), rest })
+    }
+}
+
+/// How many times a header section says how the body is framed.
+pub(super) fn framings(head: &Head) -> usize {
+    head.all("content-length").len() + head.all("transfer-encoding").len()
+}
+
+/// The reader of the tests takes text alone, and fuzzed header sections are not.
+fn read_head(from: &mut &[u8]) -> Option<Head> {
+    let head = Head::read(from).ok()??;
+    let ascii = |byte: &u8| if byte.is_ascii() { *byte } else { b'?' };
+    let ascii: Vec<u8> = head.bytes().iter().map(ascii).collect();
+    Head::read(&mut ascii.as_slice()).ok()?
+}
