@@ -75,7 +75,11 @@ pub(super) async fn serve<H: Handler>(
     let served = poll_fn(|context| {
         if !told && draining.as_mut().poll(context).is_ready() {
             told = true;
-            connection.as_mut().graceful_shutdown();
+            // hyper would cut off what is still sent of a body after its response; the connection is the
+            // last request's anyway then.
+            if !client.connection.has_upload() {
+                connection.as_mut().graceful_shutdown();
+            }
             // It ends now if no request is in flight, and there is nothing to wait for.
             stream.close_at_once(true);
         }

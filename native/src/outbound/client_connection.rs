@@ -1,5 +1,6 @@
 //! What a request's body has to do with the connection that it comes over.
 
+use super::replay::AttemptGuard;
 use std::cell::{Cell, RefCell};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -7,11 +8,19 @@ use tokio_util::task::AbortOnDropHandle;
 #[derive(Debug, Default)]
 pub struct ClientConnection {
     /// The sending of a body that goes on after its response has ended.
-    upload: RefCell<Option<AbortOnDropHandle<()>>>,
+    upload: RefCell<Option<Upload>>,
     /// The client has announced that no request follows the current one.
     is_last: Cell<bool>,
     /// All of the current request was received.
     is_received: Cell<bool>,
+}
+
+/// The sending of a body. It fails when this is dropped.
+#[derive(Debug)]
+pub(super) struct Upload {
+    pub(super) attempt: AttemptGuard,
+    /// The task of a connection of HTTP/1.1 that nothing else uses.
+    pub(super) _task: Option<AbortOnDropHandle<()>>,
 }
 
 impl ClientConnection {
@@ -33,8 +42,13 @@ impl ClientConnection {
     }
 
     /// Lets the sending of a body go on for as long as the client is there.
-    pub(super) fn keep(&self, upload: AbortOnDropHandle<()>) {
+    pub(super) fn keep(&self, upload: Upload) {
         self.upload.replace(Some(upload));
+    }
+
+    /// Whether a body is being sent although its response has ended.
+    pub fn has_upload(&self) -> bool {
+        self.upload.borrow().as_ref().is_some_and(|upload| !upload.attempt.is_over())
     }
 
     /// Ends that: the client has gone, which nobody notices while the upstream reads nothing.

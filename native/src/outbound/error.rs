@@ -37,7 +37,11 @@ pub enum SendError {
     /// closing in an orderly way.
     #[error("{0}")]
     Unsent(String),
-    /// The upstream says that it did not process the request (RFC 9113 sections 6.8 and 8.7).
+    /// The upstream closes the connection in an orderly way, and says that it did not process the request
+    /// (RFC 9113 section 6.8).
+    #[error("{0}")]
+    GoneAway(String),
+    /// The upstream says that it did not process the request (RFC 9113 section 8.7).
     #[error("{0}")]
     NotProcessed(String),
     /// The connection had been used before, and was closed without a word of a response: the upstream
@@ -89,7 +93,7 @@ impl SendError {
         match find::<h2::Error>(error) {
             _ if unsent => Self::Unsent(reason),
             // A stream above the last one that the upstream says it processed.
-            Some(error) if error.is_go_away() && error.is_remote() => Self::Unsent(reason),
+            Some(error) if error.is_go_away() && error.is_remote() => Self::GoneAway(reason),
             Some(error)
                 if error.is_remote() && error.reason() == Some(h2::Reason::REFUSED_STREAM) =>
             {
@@ -105,6 +109,7 @@ impl SendError {
             Self::Connect(_)
             | Self::ConnectTimeout(_)
             | Self::Unsent(_)
+            | Self::GoneAway(_)
             | Self::NotProcessed(_) => Outcome::NothingSent,
             Self::Broken(_) | Self::Stale(_) => Outcome::Broken,
             Self::Refused(_)
@@ -145,6 +150,7 @@ impl SendError {
             | Self::Refused(_)
             | Self::Untrusted(_)
             | Self::Unsent(_)
+            | Self::GoneAway(_)
             | Self::NotProcessed(_)
             | Self::Stale(_)
             | Self::Broken(_)

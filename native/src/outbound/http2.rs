@@ -24,7 +24,7 @@ use tokio::time::Instant;
 /// How much of one response is received before the client takes it, in bytes. A larger one is faster
 /// over long distances (this much arrives in one round trip), and is the memory that a client costs
 /// that does not read.
-const STREAM_WINDOW: u32 = 512 * 1024;
+const STREAM_WINDOW: u32 = 256 * 1024;
 
 /// How many requests share a connection. Their windows all fit the connection's: no client that does
 /// not read can keep the responses of others from arriving (RFC 9113 section 5.2).
@@ -51,8 +51,9 @@ pub(super) struct Http2Connection {
     connection: Rc<RefCell<Option<HyperConnection>>>,
     traffic: Rc<Traffic>,
     streams: Cell<usize>,
-    /// No further request is sent on it.
-    retired: Cell<bool>,
+    /// What had been read when a request was given up without a frame from the upstream: until another one
+    /// comes the connection may be dead.
+    suspect_since: Cell<Option<u64>>,
     /// Since when it carries no request.
     idle_since: Cell<Instant>,
     /// Told when there is room for another request.
@@ -111,7 +112,7 @@ impl Http2Connection {
             connection,
             traffic,
             streams: Cell::new(0),
-            retired: Cell::new(false),
+            suspect_since: Cell::new(None),
             idle_since: Cell::new(Instant::now()),
             released,
         }))
@@ -119,7 +120,8 @@ impl Http2Connection {
 
     /// A place for one more request, if there is one.
     pub(super) fn stream(self: &Rc<Self>) -> Option<Http2Stream> {
-        if !self.is_usable() || self.streams.get() >= self.max_streams() {
+        let suspect = self.suspect_since.get().is_some_and(|reads| reads == self.traffic.reads());
+        if suspect || self.is_closed() || self.streams.get() >= self.max_streams() {
             return None;
         }
         self.streams.set(self.streams.get() + 1);
@@ -137,9 +139,9 @@ impl Http2Connection {
         }
     }
 
-    /// Whether further requests can be sent on it, once there is room.
-    pub(super) fn is_usable(&self) -> bool {
-        !self.retired.get() && !self.sender.is_closed()
+    /// Whether it was closed, or the upstream is closing it (GOAWAY).
+    pub(super) fn is_closed(&self) -> bool {
+        self.sender.is_closed()
     }
 
     /// Since when it carries no request; `None` if it does.
@@ -188,7 +190,7 @@ impl Drop for Http2Stream {
         // A request that was given up without a word from the upstream since: the connection may be
         // dead, and the next request must not find out in its turn.
         if !self.complete && connection.traffic.reads() == self.reads {
-            connection.retired.set(true);
+            connection.suspect_since.set(Some(self.reads));
         }
         connection.streams.set(connection.streams.get() - 1);
         connection.idle_since.set(Instant::now());

@@ -154,7 +154,7 @@ impl Outbound {
             match (&result, corrected) {
                 (Ok(responded), None) if responded.is_unauthorized() && body.is_kept() => {
                     corrected = self.correct_skew(responded, request);
-                    if corrected.is_some() {
+                    if corrected.is_some() && self.retries() {
                         body.suspend();
                         continue;
                     }
@@ -233,7 +233,6 @@ impl Outbound {
         // more of the body may come than fits counts as no.
         let repeatable = Repeatable::new(target.form, method, body.will_fit());
         let reuse = if repeatable == Repeatable::Yes { Reuse::Any } else { Reuse::Http2 };
-        let retries = self.policy.retries > 0 && !self.policy.budget.is_zero();
         let mut unsent = 0;
         loop {
             // Before there is a connection: what cannot be signed needs none.
@@ -249,10 +248,20 @@ impl Outbound {
             match self.exchange(request, authorization, body, connection, deadline).await {
                 Ok(response) => return Ok(Responded { response, signed_at }),
                 Err(SendError::Unsent(_)) if unsent < MAX_UNSENT && body.is_kept() => unsent += 1,
-                Err(SendError::Stale(_)) if retries && body.is_kept() => {}
+                Err(SendError::GoneAway(_))
+                    if unsent < MAX_UNSENT && self.retries() && body.is_kept() =>
+                {
+                    unsent += 1;
+                }
+                Err(SendError::Stale(_)) if self.retries() && body.is_kept() => {}
                 Err(error) => return Err(body.failure().map_or(error, SendError::Client)),
             }
         }
+    }
+
+    /// Whether a request may be sent more than once (`--retry-budget 0`).
+    fn retries(&self) -> bool {
+        self.policy.retries > 0 && !self.policy.budget.is_zero()
     }
 
     fn sign(

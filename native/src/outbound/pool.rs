@@ -32,8 +32,8 @@ struct Connections {
     /// Idle ones over HTTP/1.1; the one used last comes last.
     http1: Vec<Idle>,
     http2: Vec<Rc<Http2Connection>>,
-    /// The last connection was one of HTTP/2.
-    speaks_http2: bool,
+    /// Whether the last connection was one of HTTP/2; `None`: there was none yet.
+    speaks_http2: Option<bool>,
     /// How many connections are being made.
     connecting: usize,
     /// Told when a request may find room on a connection of HTTP/2.
@@ -71,6 +71,17 @@ const MAX_IDLE: usize = 512;
 /// request at a time on each.
 const MAX_HTTP2_CONNECTIONS: usize = 32;
 
+/// Idle connections are looked for no more often than this.
+const MIN_PERIOD: Duration = Duration::from_secs(1);
+
+/// When a request may find room on a connection that others use, too.
+enum Room {
+    /// When the connection that is being made is there.
+    WhenConnected(Rc<Notify>),
+    /// When a request ends.
+    WhenReleased(Rc<Notify>),
+}
+
 impl Pool {
     /// Connections made by `connector` are kept for `idle_timeout` when no request uses them.
     pub(super) fn new(connector: Connector, idle_timeout: Duration) -> Rc<Self> {
@@ -99,23 +110,33 @@ impl Pool {
             if let Some(connection) = self.take(origin, reuse) {
                 return Ok(connection);
             }
-            let Some(changed) = self.room_to_wait_for(origin) else {
+            let Some(room) = self.room_to_wait_for(origin) else {
                 return self.connect(origin).await;
             };
+            let (changed, late) = match room {
+                Room::WhenConnected(changed) => (changed, SendError::ConnectTimeout as fn(_) -> _),
+                Room::WhenReleased(changed) => (changed, SendError::Busy as fn(_) -> _),
+            };
             let waited = timeout_at(deadline, changed.notified()).await;
-            waited.map_err(|_| SendError::Busy(self.connector.timeout()))?;
+            waited.map_err(|_| late(self.connector.timeout()))?;
         }
     }
 
     /// Tells of room on a connection that there is, or that is being made, where a request finds it
     /// sooner than on one of its own.
-    fn room_to_wait_for(&self, origin: &Arc<Origin>) -> Option<Rc<Notify>> {
+    fn room_to_wait_for(&self, origin: &Arc<Origin>) -> Option<Room> {
         let mut origins = self.origins.borrow_mut();
         let connections = origins.get_mut(origin)?;
-        connections.http2.retain(|connection| connection.is_usable());
-        let full = connections.http2.len() >= MAX_HTTP2_CONNECTIONS;
-        let waits = connections.speaks_http2 && (full || connections.connecting > 0);
-        waits.then(|| Rc::clone(&connections.changed))
+        connections.http2.retain(|connection| !connection.is_closed());
+        let changed = Rc::clone(&connections.changed);
+        // What an upstream speaks shows with its first connection.
+        if connections.connecting > 0 && connections.speaks_http2.unwrap_or(origin.is_secure()) {
+            Some(Room::WhenConnected(changed))
+        } else if connections.http2.len() >= MAX_HTTP2_CONNECTIONS {
+            Some(Room::WhenReleased(changed))
+        } else {
+            None
+        }
     }
 
     fn take(&self, origin: &Arc<Origin>, reuse: Reuse) -> Option<Connection> {
@@ -136,14 +157,14 @@ impl Pool {
         let connections = origins.entry(Arc::clone(origin)).or_default();
         let connection = match protocol {
             Protocol::Http1(connection) => {
-                connections.speaks_http2 = false;
+                connections.speaks_http2 = Some(false);
                 Connection::Http1(connection)
             }
             Protocol::Http2(connection) => {
                 let stream = connection.stream().ok_or_else(|| {
                     SendError::Connect("the upstream closed the new connection".to_owned())
                 })?;
-                connections.speaks_http2 = true;
+                connections.speaks_http2 = Some(true);
                 connections.http2.push(connection);
                 Connection::Http2(stream)
             }
@@ -176,7 +197,7 @@ impl Pool {
         if self.sweeping.replace(true) {
             return;
         }
-        let (pool, period) = (self.this.clone(), self.idle_timeout / 4);
+        let (pool, period) = (self.this.clone(), (self.idle_timeout / 4).max(MIN_PERIOD));
         spawn_local(async move {
             loop {
                 sleep(period).await;
@@ -197,7 +218,7 @@ impl Connections {
     fn close_idle(&mut self, timeout: Duration) -> bool {
         self.http1.retain(|idle| !idle.connection.is_closed() && idle.since.elapsed() < timeout);
         self.http2.retain(|connection| {
-            connection.is_usable()
+            !connection.is_closed()
                 && connection.idle_since().is_none_or(|since| since.elapsed() < timeout)
         });
         !(self.http1.is_empty() && self.http2.is_empty() && self.connecting == 0)

@@ -1,7 +1,7 @@
 //! The body of a client's request: streamed to the upstream, and kept meanwhile, as far as it fits the
 //! replay buffer, so that another attempt can send it again.
 
-use super::client_connection::ClientConnection;
+use super::client_connection::{ClientConnection, Upload};
 use super::error::explain;
 use bytes::Bytes;
 use http::HeaderMap;
@@ -120,6 +120,9 @@ pub(super) struct AttemptGuard {
 struct AttemptEnd {
     over: Cell<bool>,
     sender: RefCell<Option<Waker>>,
+    /// hyper is done with the body: it was sent, or cannot be.
+    done: Cell<bool>,
+    is_done: Notify,
 }
 
 /// Why a body does not go on.
@@ -489,16 +492,39 @@ impl AttemptGuard {
 
     /// Whether some of the body was read from the client, so that it is on its way.
     pub(super) fn is_sending(&self) -> bool {
-        !self.has_sent_all() && matches!(self.body.0.borrow().progress, Progress::Reading)
+        let state = self.body.0.borrow();
+        let is_current = state.attempt == self.number && !self.end.done.get();
+        is_current && !state.sent && !matches!(state.progress, Progress::Untouched)
     }
 
-    /// Lets the attempt go on although its response has ended, for as long as the client is there.
-    /// `task`: what sends it, where it is nobody else's.
-    pub(super) fn release(mut self, task: Option<AbortOnDropHandle<()>>) {
-        self.end = Rc::default();
-        if let Some(task) = task {
-            self.body.0.borrow().client.keep(task);
+    /// Whether hyper is done with the body.
+    pub(super) fn is_over(&self) -> bool {
+        self.end.done.get()
+    }
+
+    /// Waits until hyper is done with the body.
+    pub(super) fn done(&self) -> impl Future<Output = ()> + use<> {
+        let end = Rc::clone(&self.end);
+        async move {
+            let is_done = end.is_done.notified();
+            if !end.done.get() {
+                is_done.await;
+            }
         }
+    }
+
+    /// Lets the attempt go on although its response has ended, for as long as the client is there. `task`:
+    /// what sends it, where it is nobody else's.
+    pub(super) fn outlive_response(self, task: Option<AbortOnDropHandle<()>>) {
+        let client = Rc::clone(&self.body.0.borrow().client);
+        client.keep(Upload { attempt: self, _task: task });
+    }
+}
+
+impl Drop for AttemptBody {
+    fn drop(&mut self) {
+        self.end.done.set(true);
+        self.end.is_done.notify_waiters();
     }
 }
 

@@ -2,12 +2,13 @@
 
 use super::error::explain;
 use super::http1::MAX_HEADER_SECTION;
-use super::http2::section_size;
+use super::http2::{Http2Stream, section_size};
 use super::origin::Origin;
 use super::pool::{Connection, Pool};
 use super::replay::{AttemptGuard, end_to_end};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -15,12 +16,14 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use tokio::task::spawn_local;
 
 /// The body of a response, as it comes. Dropped before its end, it takes the upstream's side of the
 /// exchange with it.
 #[derive(Debug)]
 pub struct ResponseBody {
-    incoming: Incoming,
+    /// `None`: all of it was received.
+    incoming: Option<Incoming>,
     /// What was read ahead.
     peeked: VecDeque<Frame<Bytes>>,
     error: Option<ResponseBodyError>,
@@ -50,18 +53,24 @@ pub(super) struct Exchange {
 
 impl ResponseBody {
     pub(super) fn new(incoming: Incoming, exchange: Exchange) -> Self {
-        let mut body =
-            Self { incoming, peeked: VecDeque::new(), error: None, exchange: Some(exchange) };
-        if body.is_received() {
-            body.end();
-        }
+        let mut body = Self {
+            incoming: Some(incoming),
+            peeked: VecDeque::new(),
+            error: None,
+            exchange: Some(exchange),
+        };
+        body.end_if_received();
         body
     }
 
-    /// Whether nothing more comes from the upstream. Over HTTP/2 the frame that says so may come later
-    /// than the last byte that was announced.
-    fn is_received(&self) -> bool {
-        self.incoming.is_end_stream() || self.incoming.size_hint().exact() == Some(0)
+    /// Over HTTP/2 the frame that ends the stream may come later than the last byte that was announced.
+    fn end_if_received(&mut self) {
+        let received = self.incoming.as_ref().is_some_and(|incoming| {
+            incoming.is_end_stream() || incoming.size_hint().exact() == Some(0)
+        });
+        if received {
+            self.end();
+        }
     }
 
     /// All of the body, if it is not longer than `limit` bytes; it stays to be read.
@@ -82,7 +91,7 @@ impl ResponseBody {
                     if whole.len() > limit {
                         return None;
                     }
-                    if self.is_received() {
+                    if self.incoming.is_none() {
                         return Some(whole);
                     }
                 }
@@ -94,11 +103,15 @@ impl ResponseBody {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ResponseBodyError>>> {
-        let polled = ready!(Pin::new(&mut self.incoming).poll_frame(context));
+        let Some(incoming) = &mut self.incoming else {
+            return Poll::Ready(None);
+        };
+        let polled = ready!(Pin::new(&mut *incoming).poll_frame(context));
+        let is_end_stream = incoming.is_end_stream();
         Poll::Ready(match polled {
             // hyper ends a body in an orderly way where the upstream resets the stream or closes the
             // connection without an error code.
-            None if self.is_http2() && !self.incoming.is_end_stream() => {
+            None if self.is_http2() && !is_end_stream => {
                 let reason = "the stream was reset before its end (NO_ERROR)".to_owned();
                 Some(Err(ResponseBodyError::Truncated(reason)))
             }
@@ -115,9 +128,7 @@ impl ResponseBody {
                     Some(Ok(Frame::trailers(end_to_end(&trailers))))
                 }
                 Err(data) => {
-                    if self.is_received() {
-                        self.end();
-                    }
+                    self.end_if_received();
                     Some(Ok(data))
                 }
             },
@@ -132,27 +143,36 @@ impl ResponseBody {
 
     /// The response has ended: its connection is for others.
     fn end(&mut self) {
-        let Some(Exchange { connection, attempt, origin, pool }) = self.exchange.take() else {
+        let (Some(incoming), Some(exchange)) = (self.incoming.take(), self.exchange.take()) else {
             return;
         };
-        let (all, sending) = (attempt.has_sent_all(), attempt.is_sending());
+        let Exchange { connection, attempt, origin, pool } = exchange;
         match connection {
-            Connection::Http1(connection) if all => {
-                attempt.release(None);
+            Connection::Http1(connection) if attempt.has_sent_all() => {
                 pool.put(&origin, connection);
             }
-            Connection::Http1(connection) if sending => {
-                attempt.release(Some(connection.into_task()))
+            Connection::Http1(connection) if attempt.is_sending() => {
+                attempt.outlive_response(Some(connection.into_task()));
             }
             Connection::Http1(_) => {}
             Connection::Http2(stream) => {
-                stream.complete();
-                if all || sending {
-                    attempt.release(None);
+                let done = attempt.done();
+                if attempt.is_sending() {
+                    attempt.outlive_response(None);
+                } else if attempt.has_sent_all() && incoming.is_end_stream() {
+                    return stream.complete();
                 }
+                spawn_local(complete(stream, incoming, done));
             }
         }
     }
+}
+
+/// Holds the place of a request until both its body and the response have ended for the connection, too.
+async fn complete(stream: Http2Stream, mut incoming: Incoming, done: impl Future<Output = ()>) {
+    while let Some(Ok(_)) = incoming.frame().await {}
+    done.await;
+    stream.complete();
 }
 
 impl Body for ResponseBody {
@@ -170,17 +190,18 @@ impl Body for ResponseBody {
         if let Some(error) = this.error.take() {
             return Poll::Ready(Some(Err(error)));
         }
-        if this.is_received() {
-            return Poll::Ready(None);
-        }
         this.poll_incoming(context)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.peeked.is_empty() && self.error.is_none() && self.is_received()
+        self.peeked.is_empty() && self.error.is_none() && self.incoming.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        if self.peeked.is_empty() { self.incoming.size_hint() } else { SizeHint::new() }
+        match &self.incoming {
+            Some(incoming) if self.peeked.is_empty() => incoming.size_hint(),
+            None if self.peeked.is_empty() => SizeHint::with_exact(0),
+            _ => SizeHint::new(),
+        }
     }
 }

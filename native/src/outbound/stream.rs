@@ -21,8 +21,9 @@ pub(super) struct Traffic {
     before_response: Cell<usize>,
     /// More came than that.
     exceeded: Cell<bool>,
-    /// Told of the first read.
+    /// Told of the first read, and of the end.
     first_read: Notify,
+    closed: Cell<bool>,
 }
 
 /// A [`Stream`] whose traffic is counted.
@@ -83,12 +84,19 @@ impl Traffic {
         self.exceeded.get()
     }
 
-    /// Waits until something was read.
+    /// Waits until something was read, or nothing will be.
     pub(super) async fn first_read(&self) {
         let notified = self.first_read.notified();
-        if self.reads.get() == 0 {
+        if self.reads.get() == 0 && !self.closed.get() {
             notified.await;
         }
+    }
+}
+
+impl Drop for UpstreamStream {
+    fn drop(&mut self) {
+        self.traffic.closed.set(true);
+        self.traffic.first_read.notify_waiters();
     }
 }
 

@@ -67,6 +67,11 @@ impl AccessLog {
         self.id
     }
 
+    /// Whether the response has no body (RFC 9110 section 9.3.2).
+    pub(super) fn is_head(&self) -> bool {
+        self.method == Method::HEAD
+    }
+
     /// The header section of the response came from the upstream.
     pub(super) fn responded(&self) {
         self.metrics.answered(self.service.get(), self.start.elapsed());

@@ -81,7 +81,7 @@ impl OwnResponse {
         let (mut head, ()) = response.into_parts();
         add_own_fields(&mut head, &lease, log, close);
         let body = Some(Bytes::from(body)).filter(|body| !body.is_empty());
-        if body.is_none() {
+        if body.is_none() || log.is_head() {
             log.outcome.set(Outcome::Complete);
         }
         let body = ResponseBody { source: Source::Own(body), log: Rc::clone(log), _lease: lease };
