@@ -120,7 +120,8 @@ pub(super) fn forward(
     if let Ok(endpoint) = endpoint {
         head.headers.insert(ENDPOINT, endpoint);
     }
-    if body.is_end_stream() {
+    let bodiless = matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    if bodiless || log.is_head() || body.is_end_stream() {
         log.outcome.set(Outcome::Complete);
     }
     let body = ResponseBody { source: Source::Upstream(body), log: Rc::clone(log), _lease: lease };
