@@ -120,8 +120,7 @@ impl Http2Connection {
 
     /// A place for one more request, if there is one.
     pub(super) fn stream(self: &Rc<Self>) -> Option<Http2Stream> {
-        let suspect = self.suspect_since.get().is_some_and(|reads| reads == self.traffic.reads());
-        if suspect || self.is_closed() || self.streams.get() >= self.max_streams() {
+        if self.is_suspect() || self.is_closed() || self.streams.get() >= self.max_streams() {
             return None;
         }
         self.streams.set(self.streams.get() + 1);
@@ -139,8 +138,18 @@ impl Http2Connection {
         }
     }
 
-    /// Whether it was closed, or the upstream is closing it (GOAWAY).
-    pub(super) fn is_closed(&self) -> bool {
+    /// Whether it may be dead: a request was given up, and nothing came from the upstream since.
+    pub(super) fn is_suspect(&self) -> bool {
+        self.suspect_since.get().is_some_and(|reads| reads == self.traffic.reads())
+    }
+
+    /// Whether it will carry no further request: it was closed, the upstream is closing it (GOAWAY), or it
+    /// is suspect and nothing is in flight on it that would be answered.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_closed() || (self.is_suspect() && self.streams.get() == 0)
+    }
+
+    fn is_closed(&self) -> bool {
         self.sender.is_closed()
     }
 

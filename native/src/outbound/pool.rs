@@ -127,12 +127,13 @@ impl Pool {
     fn room_to_wait_for(&self, origin: &Arc<Origin>) -> Option<Room> {
         let mut origins = self.origins.borrow_mut();
         let connections = origins.get_mut(origin)?;
-        connections.http2.retain(|connection| !connection.is_closed());
+        connections.http2.retain(|connection| !connection.is_over());
+        let usable = connections.http2.iter().filter(|connection| !connection.is_suspect()).count();
         let changed = Rc::clone(&connections.changed);
         // What an upstream speaks shows with its first connection.
         if connections.connecting > 0 && connections.speaks_http2.unwrap_or(origin.is_secure()) {
             Some(Room::WhenConnected(changed))
-        } else if connections.http2.len() >= MAX_HTTP2_CONNECTIONS {
+        } else if usable >= MAX_HTTP2_CONNECTIONS {
             Some(Room::WhenReleased(changed))
         } else {
             None
@@ -218,7 +219,7 @@ impl Connections {
     fn close_idle(&mut self, timeout: Duration) -> bool {
         self.http1.retain(|idle| !idle.connection.is_closed() && idle.since.elapsed() < timeout);
         self.http2.retain(|connection| {
-            !connection.is_closed()
+            !connection.is_over()
                 && connection.idle_since().is_none_or(|since| since.elapsed() < timeout)
         });
         !(self.http1.is_empty() && self.http2.is_empty() && self.connecting == 0)

@@ -163,3 +163,20 @@ fn upstream() -> Http2Upstream {
         _ => Http2Response::ok("up"),
     })
 }
+
+/// Connections that may be dead must not use up the limit of connections: there would be nobody to wait for.
+#[test]
+fn connections_that_clients_gave_up_on_leave_room_for_others() {
+    let upstream = upstream();
+    let proxy = upstream.proxy().start();
+    // More often than there may be connections to one upstream.
+    for connection in 0..33 {
+        assert_eq!(proxy.get("/queue/v1/x").text(), "up");
+        upstream.fall_silent();
+        let client = get(&proxy, "/queue/v1/given-up");
+        upstream.wait_for_requests(2 * connection + 2);
+        drop(client);
+        upstream.wait_for_frames(connection, Frame::RST_STREAM, 1);
+    }
+    assert_eq!(proxy.get("/queue/v1/x").text(), "up");
+}
