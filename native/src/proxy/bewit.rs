@@ -1,7 +1,7 @@
 //! `POST /bewit`: a URL, signed.
 
 use super::access_log::AccessLog;
-use super::handle::Refusal;
+use super::handle::{Refusal, respond_with};
 use super::own_body::{expect_method, read};
 use super::response::OwnResponse;
 use super::{Proxy, ResponseBody};
@@ -35,12 +35,7 @@ impl Proxy {
         let lease = self.store.lease().await;
         let now = self.outbound.now(Form::Service);
         let signed = url.and_then(|url| Ok(sign(&url, &lease, now)?));
-        let (response, note, close) = match signed {
-            Ok((response, host)) => (response, host, false),
-            Err(Refusal { error, close }) => (OwnResponse::error(&error), error.to_string(), close),
-        };
-        log.note.replace(Some(note));
-        response.respond(lease, log, close)
+        respond_with(signed, lease, log)
     }
 }
 

@@ -2,17 +2,16 @@
 
 use super::access_log::AccessLog;
 use super::diagnosis::diagnose;
+use super::handle::{Refusal, respond_with};
 use super::headers::ForwardedHeaders;
 use super::own_body::discard;
-use super::response::{self, OwnResponse};
+use super::response;
 use super::{Proxy, ResponseBody};
-use crate::credentials::Lease;
 use crate::outbound::{OutboundRequest, RequestBody, Target};
 use http::request::Parts;
 use http::{Response, StatusCode, Version};
 use std::rc::Rc;
 use std::sync::Arc;
-use taskcluster_proxy_core::proxy::ProxyError;
 
 impl Proxy {
     /// Forwards a request to `target`, signed with the current credentials.
@@ -28,7 +27,7 @@ impl Proxy {
             Ok(signer) => signer,
             Err(error) => {
                 let close = !discard(body).await;
-                return respond_error(&error, close, lease, log);
+                return respond_with(Err(Refusal { error, close }), lease, log);
             }
         };
         // It is the only place that sets it.
@@ -58,18 +57,8 @@ impl Proxy {
             }
             Err(error) => {
                 let error = error.into_proxy_error(target.origin.as_str().to_owned());
-                respond_error(&error, !body.is_complete(), lease, log)
+                respond_with(Err(Refusal { error, close: !body.is_complete() }), lease, log)
             }
         }
     }
-}
-
-fn respond_error(
-    error: &ProxyError,
-    close: bool,
-    lease: Lease,
-    log: &Rc<AccessLog>,
-) -> Response<ResponseBody> {
-    log.note.replace(Some(error.to_string()));
-    OwnResponse::error(error).respond(lease, log, close)
 }

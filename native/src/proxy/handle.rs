@@ -4,6 +4,7 @@ use super::access_log::AccessLog;
 use super::own_body::discard;
 use super::response::OwnResponse;
 use super::{Client, Handler, Proxy, ResponseBody};
+use crate::credentials::Lease;
 use crate::inbound::Peer;
 use crate::metrics;
 use crate::outbound::{Origin, RequestBody, Target};
@@ -122,18 +123,27 @@ impl Proxy {
     }
 
     /// Responds to a request that is not forwarded, with the current credentials.
-    pub(super) async fn respond(
+    async fn respond(
         &self,
         result: Result<(OwnResponse, String), Refusal>,
         log: &Rc<AccessLog>,
     ) -> Response<ResponseBody> {
-        let (response, note, close) = match result {
-            Ok((response, note)) => (response, note, false),
-            Err(Refusal { error, close }) => (OwnResponse::error(&error), error.to_string(), close),
-        };
-        log.note.replace(Some(note));
-        response.respond(self.store.lease().await, log, close)
+        respond_with(result, self.store.lease().await, log)
     }
+}
+
+/// Responds to a request that is not forwarded. The text is the note in the access log.
+pub(super) fn respond_with(
+    result: Result<(OwnResponse, String), Refusal>,
+    lease: Lease,
+    log: &Rc<AccessLog>,
+) -> Response<ResponseBody> {
+    let (response, note, close) = match result {
+        Ok((response, note)) => (response, note, false),
+        Err(Refusal { error, close }) => (OwnResponse::error(&error), error.to_string(), close),
+    };
+    log.note.replace(Some(note));
+    response.respond(lease, log, close)
 }
 
 /// Found when all of the request was there.
