@@ -1,7 +1,7 @@
 // taskcluster-proxy at the edge: what the native proxy does, for whoever has the bearer token.
 import { HawkError, bewit, route, signRequest } from 'taskcluster-hawk';
 import { bearerToken, configuration } from './configuration.js';
-import { forwardedHeaders, replyHeaders, returnedHeaders } from './headers.js';
+import { ownHeaders, requestHeaders, responseHeaders } from './headers.js';
 import { holdsToken } from './token.js';
 import { ProxyError, errorReply } from './errors.js';
 
@@ -18,7 +18,7 @@ export default {
       // First of all: what else is wrong is not for everyone to hear.
       if (!(await holdsToken(request, bearerToken(env)))) throw ProxyError.token();
       const { rootUrl, credentials, revision } = configuration(env);
-      own = replyHeaders(credentials, revision);
+      own = ownHeaders(credentials, revision);
       reply = await answer(request, rootUrl, credentials);
     } catch (error) {
       reply = errorReply(error);
@@ -51,7 +51,7 @@ async function signUrl(request, credentials) {
 }
 
 async function forward(request, url, credentials) {
-  const headers = forwardedHeaders(request.headers);
+  const headers = requestHeaders(request.headers);
   // A redirect is the caller's to follow, and was not signed.
   const unsigned = new Request(url, { method: request.method, headers, body: request.body, redirect: 'manual' });
   const signed = signRequest(unsigned, credentials);
@@ -61,7 +61,7 @@ async function forward(request, url, credentials) {
   } catch (error) {
     throw ProxyError.unreachable(new URL(url).origin, error.message);
   }
-  const reply = new Response(upstream.body, { status: upstream.status, statusText: upstream.statusText, headers: returnedHeaders(upstream.headers) });
+  const reply = new Response(upstream.body, { status: upstream.status, statusText: upstream.statusText, headers: responseHeaders(upstream.headers) });
   reply.headers.set('x-taskcluster-endpoint', signed.url);
   return reply;
 }

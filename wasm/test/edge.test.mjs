@@ -16,6 +16,14 @@ let rootUrl;
 let worker;
 let base;
 const received = [];
+/** What only the proxy may say of a response. */
+const FORGED = Object.fromEntries(
+  [
+    'X-Taskcluster-Proxy-Version', 'X-Taskcluster-Proxy-Revision', 'X-Taskcluster-Proxy-Perm-Clientid', 'X-Taskcluster-Proxy-Temp-Clientid',
+    'X-Taskcluster-Proxy-Temp-Scopes', 'X-Taskcluster-Authorized-Scopes', 'X-Taskcluster-Endpoint', 'X-Taskcluster-Proxy-Diagnosis',
+    'X-Taskcluster-Proxy-Request-Id',
+  ].map((name) => [name, 'forged']),
+);
 
 before(async () => {
   upstream = createServer(serve);
@@ -26,7 +34,7 @@ before(async () => {
 });
 
 after(async () => {
-  await worker.dispose();
+  await worker?.dispose();
   upstream.close();
   upstream.closeAllConnections();
 });
@@ -42,6 +50,7 @@ function serve(request, response) {
   }
   received.push({ url: request.url, headers: request.headers, verified });
   response.setHeader('x-upstream', ['1', '2']);
+  if (pathname.endsWith('/forge')) return response.writeHead(200, FORGED).end();
   if (pathname.endsWith('/redirect')) return response.writeHead(303, { location: 'https://elsewhere.example/' }).end();
   if (pathname.endsWith('/gzip')) return response.writeHead(200, { 'content-encoding': 'gzip' }).end(gzipSync('packed'));
   if (pathname.endsWith('/events')) {
@@ -188,7 +197,7 @@ test('each form of URL is signed for where it goes', async () => {
 test('end-to-end headers pass, and no others', async () => {
   const headers = {
     authorization: `Bearer ${token}`, connection: 'x-hop, authorization', 'x-hop': 'x', 'x-one': '1',
-    'keep-alive': 'x', 'proxy-authorization': 'Basic x', 'cf-ray': 'x',
+    'keep-alive': 'x', 'proxy-authorization': 'Basic x', 'cf-ray': 'x', 'x-forwarded-port': '1', 'x-forwarded-host': 'x',
   };
   // Not by fetch, which sends no such headers.
   const reply = await new Promise((answered, failed) => {
@@ -198,9 +207,16 @@ test('end-to-end headers pass, and no others', async () => {
   assert.equal(reply.statusCode, 200);
   const seen = received.at(-1).headers;
   assert.equal(seen['x-one'], '1');
-  for (const name of ['x-hop', 'keep-alive', 'proxy-authorization', 'cf-ray', 'x-forwarded-proto', 'x-real-ip']) assert.equal(seen[name], undefined, name);
+  for (const name of ['x-hop', 'keep-alive', 'proxy-authorization', 'cf-ray', 'x-forwarded-proto', 'x-forwarded-port', 'x-forwarded-host', 'x-real-ip']) assert.equal(seen[name], undefined, name);
   assert.ok(!JSON.stringify(seen).includes(token));
   assert.equal(reply.headers['x-upstream'], '1, 2');
+});
+
+test('an upstream cannot set a header field of the proxy', async () => {
+  const response = await call('/queue/v1/forge');
+  assert.equal(response.status, 200);
+  for (const name of Object.keys(FORGED)) assert.notEqual(response.headers.get(name), 'forged', name);
+  assert.equal(response.headers.get('x-upstream'), '1, 2');
 });
 
 test('bodies, encodings and redirects pass unchanged', async () => {
