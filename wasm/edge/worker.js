@@ -7,6 +7,8 @@ import { ProxyError, errorReply } from './errors.js';
 
 /** In bytes. */
 const MAX_BEWIT_BODY = 64 * 1024;
+/** In bytes, of a body that is too long: `wrangler dev` loses a response that is sent before the body has been read. */
+const MAX_DISCARDED = 16 * 1024 * 1024;
 /** In seconds. */
 const BEWIT_LIFETIME = 60 * 60;
 
@@ -66,15 +68,17 @@ async function forward(request, url, credentials) {
   return reply;
 }
 
-/** The body as text, without taking in more than `limit` bytes of it. */
+/** The body as text. It keeps at most `limit` bytes in memory, whatever the client sends. */
 async function readText(request, limit) {
+  if (Number(request.headers.get('content-length')) > limit) throw ProxyError.tooLarge(limit);
   const chunks = [];
   let length = 0;
   for await (const chunk of request.body ?? []) {
     length += chunk.byteLength;
-    if (length > limit) throw ProxyError.tooLarge(limit);
-    chunks.push(chunk);
+    if (length > limit + MAX_DISCARDED) break;
+    if (length <= limit) chunks.push(chunk);
   }
+  if (length > limit) throw ProxyError.tooLarge(limit);
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(await new Blob(chunks).arrayBuffer());
   } catch {
