@@ -1,46 +1,111 @@
-import { bewit, route } from 'taskcluster-hawk';
+// The bindings of the worker, checked. Nothing is served with a wrong one, and no error shows a value.
+import { HawkError, bewit, route } from 'taskcluster-hawk';
 import { ProxyError } from './errors.js';
 
+/** In characters. A shorter token can be guessed, and so can what a template makes of a missing value. */
+const MIN_TOKEN = 16;
+
 export function bearerToken(env) {
-  return required(env, 'PROXY_BEARER_TOKEN', 'without it this worker would sign for anyone');
+  const token = required(env, 'PROXY_BEARER_TOKEN', 'without it this worker would sign for anyone');
+  // RFC 6750 section 2.1.
+  if (token.length < MIN_TOKEN || !/^[\w.~+/-]+=*$/.test(token)) {
+    const expected = `a token of at least ${MIN_TOKEN} letters, digits and -._~+/, such as the output of: openssl rand -hex 32`;
+    throw invalid('PROXY_BEARER_TOKEN', expected, 'another text');
+  }
+  return token;
 }
 
-/** The other bindings, checked: nothing is served with half of them. No error shows a value. */
 export function configuration(env) {
-  const rootUrl = required(env, 'TASKCLUSTER_ROOT_URL', 'where the services are');
+  const rootUrl = required(env, 'TASKCLUSTER_ROOT_URL', 'the URL of the deployment');
   const credentials = {
-    clientId: required(env, 'TASKCLUSTER_CLIENT_ID', 'who signs'),
-    accessToken: required(env, 'TASKCLUSTER_ACCESS_TOKEN', 'a secret to sign with'),
-    certificate: env.TASKCLUSTER_CERTIFICATE || null,
-    authorizedScopes: authorizedScopes(env.TASKCLUSTER_AUTHORIZED_SCOPES),
+    clientId: required(env, 'TASKCLUSTER_CLIENT_ID', 'the client that signs'),
+    accessToken: required(env, 'TASKCLUSTER_ACCESS_TOKEN', 'the secret that signs'),
+    certificate: optional(env, 'TASKCLUSTER_CERTIFICATE'),
+    authorizedScopes: authorizedScopes(env),
   };
-  usable('TASKCLUSTER_ROOT_URL', () => route('/bewit', rootUrl));
-  usable('TASKCLUSTER_CLIENT_ID and the like', () => bewit('https://localhost/', credentials));
-  return { rootUrl, credentials, revision: env.PROXY_REVISION || 'unknown' };
+  check(() => route('/bewit', rootUrl), () => 'TASKCLUSTER_ROOT_URL');
+  check(() => bewit('https://localhost/', credentials), variableOf);
+  return { rootUrl, credentials, revision: revision(env) };
 }
 
 function required(env, name, purpose) {
+  return optional(env, name) ?? fail(ProxyError.notConfigured(`${name} is not set: ${purpose}`));
+}
+
+/** A text, or `null` where there is none. */
+function optional(env, name) {
   const value = env[name];
-  if (typeof value !== 'string' || value === '') throw ProxyError.notConfigured(`${name} is not set: ${purpose}`);
+  if (value === undefined || value === '') return null;
+  if (typeof value !== 'string') throw invalid(name, 'a text', `a JSON value (${kind(value)})`);
+  if (value === 'null' || value === 'undefined') {
+    throw invalid(name, 'a value', `the text ${value}, which templates write for a missing one`);
+  }
+  if (value.trim() !== value) throw invalid(name, 'a text without white space around it', 'white space');
   return value;
 }
 
-/** A JSON array of scopes. Not set: no restriction. */
-function authorizedScopes(text) {
-  if (text === undefined || text === '') return null;
+/**
+ * An array of scopes, as JSON or as a binding of that type. Only a variable that is not set is no
+ * restriction: one that is empty or `null` was meant to be one.
+ */
+function authorizedScopes(env) {
+  const name = 'TASKCLUSTER_AUTHORIZED_SCOPES';
+  const value = env[name];
+  if (value === undefined) return null;
+  const scopes = typeof value === 'string' ? parsed(value) : value;
+  if (Array.isArray(scopes) && scopes.every((scope) => typeof scope === 'string')) return scopes;
+  const expected = 'a JSON array of strings, [] for no scopes, or no variable of that name for no restriction';
+  const found = Array.isArray(scopes) ? 'an array with something else in it' : value === '' ? 'an empty text' : kind(scopes);
+  throw invalid(name, expected, found);
+}
+
+/** `undefined`: the text is not JSON. */
+function parsed(text) {
   try {
     return JSON.parse(text);
   } catch {
-    throw ProxyError.notConfigured('TASKCLUSTER_AUTHORIZED_SCOPES: expected a JSON array of scopes');
+    return undefined;
   }
 }
 
-function usable(name, attempt) {
+function revision(env) {
+  const value = optional(env, 'PROXY_REVISION') ?? 'unknown';
+  if (!/^[!-~]+$/.test(value)) throw invalid('PROXY_REVISION', 'printable ASCII characters without spaces', 'others');
+  return value;
+}
+
+function check(attempt, variable) {
   try {
     attempt();
   } catch (error) {
-    // Scopes that make the header too long are the caller's to hear of, with the request.
+    // It depends on the request, too, and is reported with it.
     if (error.code === 'AuthorizationTooLong') return;
-    throw ProxyError.notConfigured(`${name}: ${error.message}`);
+    const reason = error instanceof HawkError ? error.reason : error.message;
+    throw ProxyError.notConfigured(`${variable(error)}: ${reason}`);
   }
+}
+
+const VARIABLES = {
+  'credentials.clientId': 'TASKCLUSTER_CLIENT_ID',
+  'credentials.accessToken': 'TASKCLUSTER_ACCESS_TOKEN',
+  'credentials.certificate': 'TASKCLUSTER_CERTIFICATE',
+  'credentials.authorizedScopes': 'TASKCLUSTER_AUTHORIZED_SCOPES',
+};
+
+function variableOf({ argument }) {
+  return VARIABLES[argument] ?? 'the credentials';
+}
+
+function invalid(name, expected, found) {
+  return ProxyError.notConfigured(`${name}: expected ${expected}; found ${found}`);
+}
+
+function kind(value) {
+  if (value === undefined) return 'a text that is not JSON';
+  if (value === null) return 'null';
+  return Array.isArray(value) ? 'an array' : `a value of type ${typeof value}`;
+}
+
+function fail(error) {
+  throw error;
 }

@@ -1,30 +1,24 @@
+// The header fields of requests and responses: what is forwarded, and what the worker adds.
+import { forwardedHeaders } from 'taskcluster-hawk';
 import { version } from 'taskcluster-hawk/package.json';
 
-/** Meant for the next hop alone (RFC 9110 section 7.6.1, and 11.7 for those that authenticate to it). */
-const HOP_BY_HOP = [
-  'connection', 'proxy-authenticate', 'proxy-authentication-info', 'proxy-authorization', 'proxy-connection',
-  'keep-alive', 'te', 'transfer-encoding', 'upgrade',
-];
+/** What Cloudflare and its like add on the way in; the upstream receives what the client sent. */
+const PLATFORM = /^(cf-|cdn-loop$|x-real-ip$|x-forwarded-(for|host|port|proto)$|true-client-ip$)/;
 
-/** What Cloudflare adds on the way in; upstream is to see what the caller sent. */
-const PLATFORM = /^(cf-|cdn-loop$|x-real-ip$|x-forwarded-(for|proto)$|true-client-ip$)/;
-
-/** Those of a request that go on upstream. The signature takes the place of the bearer token. */
-export function forwardedHeaders(headers) {
-  const forwarded = withoutHopByHop(headers);
-  forwarded.delete('authorization');
-  forwarded.delete('host');
+/** Those of a request that are forwarded to the upstream. */
+export function requestHeaders(headers) {
+  const forwarded = forwardedHeaders(headers, 'request');
   for (const name of [...forwarded.keys()]) if (PLATFORM.test(name)) forwarded.delete(name);
   return forwarded;
 }
 
-/** Those of an upstream's answer that go back. */
-export function returnedHeaders(headers) {
-  return withoutHopByHop(headers);
+/** Those of an upstream's response that are forwarded to the client. */
+export function responseHeaders(headers) {
+  return forwardedHeaders(headers, 'response');
 }
 
-/** The headers that each answer carries. */
-export function replyHeaders({ clientId, certificate, authorizedScopes }, revision) {
+/** Those that the worker adds to each response. */
+export function ownHeaders({ clientId, certificate, authorizedScopes }, revision) {
   const headers = [['x-taskcluster-proxy-version', version], ['x-taskcluster-proxy-revision', revision]];
   if (certificate) {
     headers.push(['x-taskcluster-proxy-temp-clientid', clientId]);
@@ -34,16 +28,4 @@ export function replyHeaders({ clientId, certificate, authorizedScopes }, revisi
   }
   if (authorizedScopes) headers.push(['x-taskcluster-authorized-scopes', JSON.stringify(authorizedScopes)]);
   return headers;
-}
-
-function withoutHopByHop(headers) {
-  const kept = new Headers(headers);
-  const named = (headers.get('connection') ?? '').split(',').map((name) => name.trim());
-  for (const name of [...HOP_BY_HOP, ...named]) if (isToken(name)) kept.delete(name);
-  return kept;
-}
-
-/** `Headers` throws at anything else. */
-function isToken(name) {
-  return /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name);
 }

@@ -1,12 +1,14 @@
 // taskcluster-proxy at the edge: what the native proxy does, for whoever has the bearer token.
 import { HawkError, bewit, route, signRequest } from 'taskcluster-hawk';
 import { bearerToken, configuration } from './configuration.js';
-import { forwardedHeaders, replyHeaders, returnedHeaders } from './headers.js';
+import { ownHeaders, requestHeaders, responseHeaders } from './headers.js';
 import { holdsToken } from './token.js';
 import { ProxyError, errorReply } from './errors.js';
 
 /** In bytes. */
 const MAX_BEWIT_BODY = 64 * 1024;
+/** In bytes, of a body that is too long: `wrangler dev` loses a response that is sent before the body has been read. */
+const MAX_DISCARDED = 16 * 1024 * 1024;
 /** In seconds. */
 const BEWIT_LIFETIME = 60 * 60;
 
@@ -18,7 +20,7 @@ export default {
       // First of all: what else is wrong is not for everyone to hear.
       if (!(await holdsToken(request, bearerToken(env)))) throw ProxyError.token();
       const { rootUrl, credentials, revision } = configuration(env);
-      own = replyHeaders(credentials, revision);
+      own = ownHeaders(credentials, revision);
       reply = await answer(request, rootUrl, credentials);
     } catch (error) {
       reply = errorReply(error);
@@ -51,7 +53,7 @@ async function signUrl(request, credentials) {
 }
 
 async function forward(request, url, credentials) {
-  const headers = forwardedHeaders(request.headers);
+  const headers = requestHeaders(request.headers);
   // A redirect is the caller's to follow, and was not signed.
   const unsigned = new Request(url, { method: request.method, headers, body: request.body, redirect: 'manual' });
   const signed = signRequest(unsigned, credentials);
@@ -61,20 +63,22 @@ async function forward(request, url, credentials) {
   } catch (error) {
     throw ProxyError.unreachable(new URL(url).origin, error.message);
   }
-  const reply = new Response(upstream.body, { status: upstream.status, statusText: upstream.statusText, headers: returnedHeaders(upstream.headers) });
+  const reply = new Response(upstream.body, { status: upstream.status, statusText: upstream.statusText, headers: responseHeaders(upstream.headers) });
   reply.headers.set('x-taskcluster-endpoint', signed.url);
   return reply;
 }
 
-/** The body as text, without taking in more than `limit` bytes of it. */
+/** The body as text. It keeps at most `limit` bytes in memory, whatever the client sends. */
 async function readText(request, limit) {
+  if (Number(request.headers.get('content-length')) > limit) throw ProxyError.tooLarge(limit);
   const chunks = [];
   let length = 0;
   for await (const chunk of request.body ?? []) {
     length += chunk.byteLength;
-    if (length > limit) throw ProxyError.tooLarge(limit);
-    chunks.push(chunk);
+    if (length > limit + MAX_DISCARDED) break;
+    if (length <= limit) chunks.push(chunk);
   }
+  if (length > limit) throw ProxyError.tooLarge(limit);
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(await new Blob(chunks).arrayBuffer());
   } catch {

@@ -97,6 +97,16 @@ export function route(target, rootUrl) {
   return hawk().route(text(target, 'target'), asSent(rootUrl, 'rootUrl'));
 }
 
+export function forwardedHeaders(headers, message) {
+  if (typeof Headers !== 'function' || !isA(headers, Headers)) throw new TypeError('headers: expected Headers of the fetch API');
+  if (message !== 'request' && message !== 'response') throw new TypeError("message: expected 'request' or 'response'");
+  const forwarded = new Headers(headers);
+  const names = [...forwarded.keys()].join('\n');
+  const dropped = hawk().notForwarded(names, forwarded.get('connection') ?? '', message === 'request');
+  for (const name of dropped.split('\n')) if (name) forwarded.delete(name);
+  return forwarded;
+}
+
 function authorization(method, url, credentials, options) {
   const now = moment(options, 'now');
   const given = member(options, 'nonce', 'options');

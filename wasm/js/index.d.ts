@@ -177,3 +177,10 @@ export function reduceScopes(scopes: string[]): string[];
 
 /** Where the proxy would send a request for `target` (`/queue/v1/ping`) of a deployment at `rootUrl`. */
 export function route(target: string, rootUrl: string | URL): Route;
+
+/**
+ * The header fields of a message that the proxy forwards. It leaves out those that are for one hop (`Connection` and
+ * what it names, `TE`, ...); of a request also `Authorization` and `Host`, which it replaces; of a response also those
+ * that only the proxy itself may set (`X-Taskcluster-Proxy-...`).
+ */
+export function forwardedHeaders(headers: Headers, message: 'request' | 'response'): Headers;

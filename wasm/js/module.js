@@ -1,8 +1,8 @@
 // By name, so that bundlers leave out the ways to start that are not used.
-import { Credentials, claimant, initSync, inspect, reduceScopes, route, satisfies, verify } from '../pkg/hawk.js';
+import { Credentials, claimant, initSync, inspect, notForwarded, reduceScopes, route, satisfies, verify } from '../pkg/hawk.js';
 import { HawkError } from './shapes.js';
 
-const functions = { Credentials, claimant, inspect, reduceScopes, route, satisfies, verify };
+const functions = { Credentials, claimant, inspect, notForwarded, reduceScopes, route, satisfies, verify };
 
 let source;
 let running = false;

@@ -13,6 +13,7 @@
 
 mod credentials;
 mod failure;
+mod headers;
 mod inspect;
 mod route;
 mod scopes;

@@ -208,6 +208,17 @@ test('route', () => {
   assert.throws(() => hawk.route('/x', 'https://tc.example.com/?q'), refused('InputError', /^rootUrl: .* with a query/));
 });
 
+test('forwardedHeaders leaves out what is for one hop, and what the proxy sets', () => {
+  const given = { accept: 'a', authorization: 'b', connection: 'X-Hop , content-length,', 'x-hop': 'c', te: 'd', host: 'e', 'content-length': '1', 'x-taskcluster-proxy-request-id': 'f' };
+  const forwarded = (message) => [...hawk.forwardedHeaders(new Headers(given), message).keys()];
+  assert.deepEqual(forwarded('request'), ['accept', 'content-length', 'x-taskcluster-proxy-request-id']);
+  assert.deepEqual(forwarded('response'), ['accept', 'authorization', 'content-length']);
+  const cookies = new Headers([['set-cookie', 'a=1'], ['Set-Cookie', 'b=2'], ['keep-alive', 'x']]);
+  assert.deepEqual([...hawk.forwardedHeaders(cookies, 'response')], [['set-cookie', 'a=1'], ['set-cookie', 'b=2']]);
+  assert.throws(() => hawk.forwardedHeaders(given, 'request'), TypeError('headers: expected Headers of the fetch API'));
+  assert.throws(() => hawk.forwardedHeaders(new Headers(), 'reply'), TypeError("message: expected 'request' or 'response'"));
+});
+
 test('what came over the wire can be inspected', () => {
   assert.equal(hawk.inspect('https://tc.example.com/x'), null);
   const signed = hawk.bewit('https://tc.example.com/x', tester, { now });

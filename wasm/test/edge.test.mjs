@@ -1,13 +1,13 @@
 // The edge worker in workerd, by miniflare, in front of a real upstream that checks signatures.
 import assert from 'node:assert/strict';
 import { createServer, get, request as post } from 'node:http';
-import { after, before, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
 import { Miniflare } from 'miniflare';
 import { createTemporaryCredentials, verifyBewit, verifyHeader } from 'taskcluster-hawk';
 
-const token = 'a token that nobody guesses';
+const token = 'a-token.that~nobody/guesses+==';
 const tester = { clientId: 'tester', accessToken: 'no-secret' };
 const lookup = (clientId) => (clientId === 'tester' ? { ...tester, scopes: ['*'] } : null);
 
@@ -16,6 +16,14 @@ let rootUrl;
 let worker;
 let base;
 const received = [];
+/** What only the proxy may say of a response. */
+const FORGED = Object.fromEntries(
+  [
+    'X-Taskcluster-Proxy-Version', 'X-Taskcluster-Proxy-Revision', 'X-Taskcluster-Proxy-Perm-Clientid', 'X-Taskcluster-Proxy-Temp-Clientid',
+    'X-Taskcluster-Proxy-Temp-Scopes', 'X-Taskcluster-Authorized-Scopes', 'X-Taskcluster-Endpoint', 'X-Taskcluster-Proxy-Diagnosis',
+    'X-Taskcluster-Proxy-Request-Id',
+  ].map((name) => [name, 'forged']),
+);
 
 before(async () => {
   upstream = createServer(serve);
@@ -26,7 +34,7 @@ before(async () => {
 });
 
 after(async () => {
-  await worker.dispose();
+  await worker?.dispose();
   upstream.close();
   upstream.closeAllConnections();
 });
@@ -42,6 +50,7 @@ function serve(request, response) {
   }
   received.push({ url: request.url, headers: request.headers, verified });
   response.setHeader('x-upstream', ['1', '2']);
+  if (pathname.endsWith('/forge')) return response.writeHead(200, FORGED).end();
   if (pathname.endsWith('/redirect')) return response.writeHead(303, { location: 'https://elsewhere.example/' }).end();
   if (pathname.endsWith('/gzip')) return response.writeHead(200, { 'content-encoding': 'gzip' }).end(gzipSync('packed'));
   if (pathname.endsWith('/events')) {
@@ -105,24 +114,65 @@ test('without the token nothing is served', async () => {
   assert.equal(received.length, 0);
 });
 
-test('without a token configured it refuses and says why, and likewise without the rest', async () => {
+describe('a wrong binding is a configuration error that names it, and nothing is served:', () => {
   for (const [binding, value, message] of [
     ['PROXY_BEARER_TOKEN', undefined, /PROXY_BEARER_TOKEN is not set: without it this worker would sign for anyone/],
     ['PROXY_BEARER_TOKEN', '', /PROXY_BEARER_TOKEN is not set/],
+    ['PROXY_BEARER_TOKEN', 'null', /PROXY_BEARER_TOKEN: expected a value; found the text null, which templates write for a missing one/],
+    ['PROXY_BEARER_TOKEN', 'undefined', /PROXY_BEARER_TOKEN: .* found the text undefined/],
+    ['PROXY_BEARER_TOKEN', 'no-secret', /PROXY_BEARER_TOKEN: expected a token of at least 16 letters, digits .*openssl rand/],
+    ['PROXY_BEARER_TOKEN', 'no-secret with spaces in it', /PROXY_BEARER_TOKEN: expected a token of at least 16/],
+    ['PROXY_BEARER_TOKEN', `${token}\n`, /PROXY_BEARER_TOKEN: expected a text without white space around it/],
+    ['PROXY_BEARER_TOKEN', ['no-secret'], /PROXY_BEARER_TOKEN: expected a text; found a JSON value \(an array\)/],
     ['TASKCLUSTER_ROOT_URL', undefined, /TASKCLUSTER_ROOT_URL is not set/],
-    ['TASKCLUSTER_ROOT_URL', 'tc.example.com', /TASKCLUSTER_ROOT_URL: rootUrl: expected an absolute URL/],
+    ['TASKCLUSTER_ROOT_URL', 'null', /TASKCLUSTER_ROOT_URL: .* the text null/],
+    ['TASKCLUSTER_ROOT_URL', 'tc.example.com', /TASKCLUSTER_ROOT_URL: expected an absolute URL/],
+    ['TASKCLUSTER_ROOT_URL', 'https://u:p@tc.example.com', /TASKCLUSTER_ROOT_URL: .* user name or password/],
+    ['TASKCLUSTER_ROOT_URL', 'https://tc.example.com/?q', /TASKCLUSTER_ROOT_URL: .* query/],
+    ['TASKCLUSTER_CLIENT_ID', undefined, /TASKCLUSTER_CLIENT_ID is not set/],
+    ['TASKCLUSTER_CLIENT_ID', 'null', /TASKCLUSTER_CLIENT_ID: .* the text null/],
+    ['TASKCLUSTER_CLIENT_ID', 'a"b', /TASKCLUSTER_CLIENT_ID: expected a clientId: .* printable ASCII/],
+    ['TASKCLUSTER_CLIENT_ID', 7, /TASKCLUSTER_CLIENT_ID: expected a text; found a JSON value \(a value of type number\)/],
     ['TASKCLUSTER_ACCESS_TOKEN', undefined, /TASKCLUSTER_ACCESS_TOKEN is not set/],
-    ['TASKCLUSTER_CERTIFICATE', '{"no-secret', /credentials.certificate: expected JSON/],
-    ['TASKCLUSTER_AUTHORIZED_SCOPES', 'a b', /TASKCLUSTER_AUTHORIZED_SCOPES: expected a JSON array/],
-    ['TASKCLUSTER_AUTHORIZED_SCOPES', '"a"', /credentials.authorizedScopes: expected an array/],
+    ['TASKCLUSTER_ACCESS_TOKEN', 'undefined', /TASKCLUSTER_ACCESS_TOKEN: .* the text undefined/],
+    ['TASKCLUSTER_ACCESS_TOKEN', 'no-secret\n', /TASKCLUSTER_ACCESS_TOKEN: expected a text without white space/],
+    ['TASKCLUSTER_CERTIFICATE', 'null', /TASKCLUSTER_CERTIFICATE: .* the text null/],
+    ['TASKCLUSTER_CERTIFICATE', '{"no-secret', /TASKCLUSTER_CERTIFICATE: expected JSON/],
+    ['TASKCLUSTER_CERTIFICATE', { version: 1 }, /TASKCLUSTER_CERTIFICATE: expected a text/],
+    ['TASKCLUSTER_AUTHORIZED_SCOPES', 'null', /TASKCLUSTER_AUTHORIZED_SCOPES: expected a JSON array of strings, \[\] for no scopes, .*; found null$/],
+    ['TASKCLUSTER_AUTHORIZED_SCOPES', 'undefined', /TASKCLUSTER_AUTHORIZED_SCOPES: .* found a text that is not JSON/],
+    ['TASKCLUSTER_AUTHORIZED_SCOPES', '', /TASKCLUSTER_AUTHORIZED_SCOPES: .* found an empty text/],
+    ['TASKCLUSTER_AUTHORIZED_SCOPES', 'a b', /TASKCLUSTER_AUTHORIZED_SCOPES: .* found a text that is not JSON/],
+    ['TASKCLUSTER_AUTHORIZED_SCOPES', '"a"', /TASKCLUSTER_AUTHORIZED_SCOPES: .* found a value of type string/],
+    ['TASKCLUSTER_AUTHORIZED_SCOPES', '{}', /TASKCLUSTER_AUTHORIZED_SCOPES: .* found a value of type object/],
+    ['TASKCLUSTER_AUTHORIZED_SCOPES', 'false', /TASKCLUSTER_AUTHORIZED_SCOPES: .* found a value of type boolean/],
+    ['TASKCLUSTER_AUTHORIZED_SCOPES', '["a", null]', /TASKCLUSTER_AUTHORIZED_SCOPES: .* found an array with something else in it/],
+    ['TASKCLUSTER_AUTHORIZED_SCOPES', null, /TASKCLUSTER_AUTHORIZED_SCOPES: .* found null/],
+    ['TASKCLUSTER_AUTHORIZED_SCOPES', '["é"]', /TASKCLUSTER_AUTHORIZED_SCOPES: expected a scope of printable ASCII/],
+    ['PROXY_REVISION', 'a\nb', /PROXY_REVISION: expected printable ASCII/],
+    ['PROXY_REVISION', 'null', /PROXY_REVISION: .* the text null/],
   ]) {
-    const other = await start({ [binding]: value });
-    const unconfigured = binding === 'PROXY_BEARER_TOKEN';
-    if (!unconfigured) assert.equal((await call('/queue/v1/ping', { authorization: 'Bearer x' }, other)).status, 401);
-    const reply = await call('/queue/v1/ping', unconfigured ? { authorization: 'Bearer ' } : {}, other);
-    const text = await reply.clone().text();
-    assert.ok(!text.includes('no-secret'), text);
-    await assertError(reply, 500, 'NotConfigured', message);
+    test(`${binding}=${JSON.stringify(value)}`, async () => {
+      const other = await start({ [binding]: value });
+      const before = received.length;
+      const isToken = binding === 'PROXY_BEARER_TOKEN';
+      if (!isToken) assert.equal((await call('/queue/v1/ping', { authorization: 'Bearer x' }, other)).status, 401);
+      const response = await call('/queue/v1/ping', isToken ? { authorization: `Bearer ${value}`.trim() } : {}, other);
+      const text = await response.clone().text();
+      assert.ok(!text.includes('no-secret'), text);
+      await assertError(response, 500, 'NotConfigured', message);
+      assert.equal(received.length, before);
+      await other.dispose();
+    });
+  }
+});
+
+test('authorized scopes restrict, as a text of JSON and as a binding of type JSON', async () => {
+  for (const [value, scopes] of [['[]', []], ['["a"]', ['a']], [['a'], ['a']]]) {
+    const other = await start({ TASKCLUSTER_AUTHORIZED_SCOPES: value });
+    const { headers } = await call('/queue/v1/x', {}, other);
+    assert.equal(headers.get('x-taskcluster-authorized-scopes'), JSON.stringify(scopes));
+    assert.deepEqual(received.at(-1).verified.scopes, [...scopes, 'assume:anonymous']);
     await other.dispose();
   }
 });
@@ -147,7 +197,7 @@ test('each form of URL is signed for where it goes', async () => {
 test('end-to-end headers pass, and no others', async () => {
   const headers = {
     authorization: `Bearer ${token}`, connection: 'x-hop, authorization', 'x-hop': 'x', 'x-one': '1',
-    'keep-alive': 'x', 'proxy-authorization': 'Basic x', 'cf-ray': 'x',
+    'keep-alive': 'x', 'proxy-authorization': 'Basic x', 'cf-ray': 'x', 'x-forwarded-port': '1', 'x-forwarded-host': 'x',
   };
   // Not by fetch, which sends no such headers.
   const reply = await new Promise((answered, failed) => {
@@ -157,9 +207,16 @@ test('end-to-end headers pass, and no others', async () => {
   assert.equal(reply.statusCode, 200);
   const seen = received.at(-1).headers;
   assert.equal(seen['x-one'], '1');
-  for (const name of ['x-hop', 'keep-alive', 'proxy-authorization', 'cf-ray', 'x-forwarded-proto', 'x-real-ip']) assert.equal(seen[name], undefined, name);
+  for (const name of ['x-hop', 'keep-alive', 'proxy-authorization', 'cf-ray', 'x-forwarded-proto', 'x-forwarded-port', 'x-forwarded-host', 'x-real-ip']) assert.equal(seen[name], undefined, name);
   assert.ok(!JSON.stringify(seen).includes(token));
   assert.equal(reply.headers['x-upstream'], '1, 2');
+});
+
+test('an upstream cannot set a header field of the proxy', async () => {
+  const response = await call('/queue/v1/forge');
+  assert.equal(response.status, 200);
+  for (const name of Object.keys(FORGED)) assert.notEqual(response.headers.get(name), 'forged', name);
+  assert.equal(response.headers.get('x-upstream'), '1, 2');
 });
 
 test('bodies, encodings and redirects pass unchanged', async () => {

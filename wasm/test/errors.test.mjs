@@ -23,9 +23,10 @@ const CALLS = {
   satisfies: [['a'], ['a']],
   reduceScopes: [['a']],
   route: ['/queue/v1/x', 'https://tc.example.com'],
+  forwardedHeaders: [new Headers({ connection: 'x' }), 'request'],
 };
 
-const NAMES = /^(url|request|credentials|credentialsFor|options|issuer|scopes|required|target|rootUrl|method)\b/;
+const NAMES = /^(url|request|credentials|credentialsFor|options|issuer|scopes|required|target|rootUrl|method|headers|message)\b/;
 const WITHOUT_NAMES = new Set(['AuthenticationFailed', 'AuthorizationTooLong', 'ResourceNotFound']);
 
 const cyclic = {};

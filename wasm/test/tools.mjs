@@ -58,11 +58,26 @@ export async function installed() {
   };
 }
 
+/** The shell commands of a document, block by block. */
+export function shellBlocks(document) {
+  return [...readFileSync(document, 'utf8').matchAll(/```sh\n([^]*?)```/g)].map(([, commands]) => commands);
+}
+
+/** A server on a port of its own. */
+export async function listen(handle) {
+  const server = createServer(handle);
+  await new Promise((listening) => server.listen(0, '127.0.0.1', listening));
+  return {
+    url: `http://127.0.0.1:${server.address().port}`,
+    close: () => (server.close(), server.closeAllConnections()),
+  };
+}
+
 const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.mjs': 'text/javascript', '.wasm': 'application/wasm', '.css': 'text/css' };
 
 /** Serves the files of a folder on a port of its own, as strictly as a page can be served. */
 export async function serve(folder) {
-  const server = createServer((request, response) => {
+  return listen((request, response) => {
     const path = join(folder, normalize(new URL(request.url, 'http://x').pathname));
     if (!existsSync(path) || !extname(path)) return response.writeHead(404).end();
     response.writeHead(200, {
@@ -71,9 +86,4 @@ export async function serve(folder) {
     });
     response.end(readFileSync(path));
   });
-  await new Promise((listening) => server.listen(0, '127.0.0.1', listening));
-  return {
-    url: `http://127.0.0.1:${server.address().port}`,
-    close: () => (server.close(), server.closeAllConnections()),
-  };
 }

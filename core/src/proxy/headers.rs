@@ -83,6 +83,12 @@ impl HeaderRole {
         found.map_or(Self::EndToEnd, |(_, role)| *role)
     }
 
+    /// Whether a request's field of this role is forwarded as it is. `Content-Length` is for whoever frames
+    /// the message to decide on.
+    pub fn passes_with_requests(self) -> bool {
+        matches!(self, Self::EndToEnd | Self::Expect | Self::Reply)
+    }
+
     /// Whether an answer's field of this role passes as it is. What requests replace is nothing
     /// special there.
     pub fn passes_with_answers(self) -> bool {
@@ -194,6 +200,26 @@ mod tests {
             REQUEST_ID,
         ] {
             assert_eq!(HeaderRole::of(&name.to_lowercase()), HeaderRole::Reply, "{name}");
+        }
+    }
+
+    #[test]
+    fn no_request_brings_a_signature_along_and_no_response_the_words_of_the_proxy() {
+        for (name, with_requests, with_responses) in [
+            ("Accept", true, true),
+            ("Expect", true, true),
+            ("Authorization", false, true),
+            ("Content-Length", false, false),
+            ("Host", false, false),
+            ("TE", false, false),
+            ("Connection", false, false),
+            ("Transfer-Encoding", false, false),
+            ("Proxy-Authorization", false, false),
+            (REQUEST_ID, true, false),
+        ] {
+            let role = HeaderRole::of(name);
+            assert_eq!(role.passes_with_requests(), with_requests, "{name}");
+            assert_eq!(role.passes_with_answers(), with_responses, "{name}");
         }
     }
 

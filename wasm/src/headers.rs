@@ -1,0 +1,20 @@
+//! Which header fields of a message a proxy does not forward.
+
+use taskcluster_proxy_core::proxy::{HeaderRole, list_members};
+use wasm_bindgen::prelude::*;
+
+/// Those of `names`, one a line, that are not forwarded; `connection` is the value of `Connection`.
+#[wasm_bindgen(js_name = notForwarded)]
+pub fn not_forwarded(names: &str, connection: &str, of_request: bool) -> String {
+    let is_named = |name: &str| {
+        list_members(connection.as_bytes())
+            .any(|member| member.eq_ignore_ascii_case(name.as_bytes()))
+    };
+    let is_forwarded = |name: &str| match HeaderRole::of(name) {
+        // Both say something of the body, whatever `Connection` names.
+        HeaderRole::ContentLength | HeaderRole::Expect => true,
+        role if of_request => role.passes_with_requests() && !is_named(name),
+        role => role.passes_with_answers() && !is_named(name),
+    };
+    names.lines().filter(|name| !is_forwarded(name)).collect::<Vec<_>>().join("\n")
+}
