@@ -19,9 +19,7 @@ impl ForwardedHeaders {
         let accepts_trailers = te
             .flat_map(|value| list_members(value.as_bytes()))
             .any(|member| member.eq_ignore_ascii_case(b"trailers"));
-        remove_hop_by_hop(&mut headers, |role| {
-            !matches!(role, HeaderRole::EndToEnd | HeaderRole::Expect | HeaderRole::Reply)
-        });
+        remove_hop_by_hop(&mut headers, |role| !role.passes_with_requests());
         Self { headers, accepts_trailers }
     }
 }
