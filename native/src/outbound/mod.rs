@@ -232,7 +232,8 @@ impl Outbound {
         // Whether another attempt could take this one's place decides which connection will do; that
         // more of the body may come than fits counts as no.
         let repeatable = Repeatable::new(target.form, method, body.will_fit());
-        let reuse = if repeatable == Repeatable::Yes { Reuse::Any } else { Reuse::Http2 };
+        let reuse =
+            if repeatable == Repeatable::Yes && self.retries() { Reuse::Any } else { Reuse::Http2 };
         let mut unsent = 0;
         loop {
             // Before there is a connection: what cannot be signed needs none.
