@@ -34,6 +34,8 @@ mod server_tls;
 mod signal;
 #[cfg(target_os = "linux")]
 mod socks;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod upstream;
 #[cfg(unix)]

@@ -1,6 +1,6 @@
 //! The upstreams of the storm: they do what the plans say, and what the weather makes of it.
 
-use crate::plan::{Fault, Plan, Road};
+use crate::upstream_faults::plan::{Fault, Plan, Road};
 use serde_json::json;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,7 +1,7 @@
 //! What `http::Uri` takes for a target goes through byte for byte over both versions of HTTP; what it
 //! does not take is a 400, before any connection is made.
 
-use crate::{HOST, error};
+use crate::http2::{HOST, error};
 use stories::hawk::Claim;
 use stories::{Answer, Http2Response, Http2Upstream, Proxy, Request, Response, Upstream};
 

@@ -1,7 +1,7 @@
 //! Bodies pass as they come over HTTP/2, too; early responses, interim responses, clients that go away
 //! and bodies that break off are what they are over HTTP/1.1.
 
-use crate::{HOST, error, get};
+use crate::http2::{HOST, error, get};
 use h2::Reason;
 use std::io;
 use stories::http1::Body;

@@ -1,9 +1,9 @@
 //! A client of the soak: sends what its plans say, and judges what it gets.
 
-use crate::deed::chunk;
-use crate::deployment::{Attempt, Deployment, Ticket};
-use crate::identity::Identity;
-use crate::plan::{Deed, Leaving, Load, PIECE, Plan, UPLOAD, content};
+use crate::mixed_load::deed::chunk;
+use crate::mixed_load::deployment::{Attempt, Deployment, Ticket};
+use crate::mixed_load::identity::Identity;
+use crate::mixed_load::plan::{Deed, Leaving, Load, PIECE, Plan, UPLOAD, content};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,6 +1,6 @@
 //! No client can starve another one, whatever it does not read, and memory stays bounded.
 
-use crate::{MIB, get};
+use crate::http2::{MIB, get};
 use stories::http1::Body;
 use stories::{Connection, Gate, Http2Response, Http2Upstream, Proxy, Request};
 
@@ -46,7 +46,7 @@ fn an_upload_of_100_mib_respects_flow_control_in_flat_memory() {
     let gate = Gate::new();
     let response = Http2Response::nothing().before_body().then_wait(&gate).then_read_body();
     let response = response.then_head(200, &[("content-length", "2")]).then("up").then_end();
-    let upstream = Http2Upstream::for_host(crate::HOST).start(move |_| response.clone());
+    let upstream = Http2Upstream::for_host(crate::http2::HOST).start(move |_| response.clone());
     let proxy = upstream.proxy().start();
     let mut client = upload(&proxy, "/queue/v1/upload");
     // The upstream takes no more than its windows hold.
@@ -63,7 +63,7 @@ fn an_upload_of_100_mib_respects_flow_control_in_flat_memory() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_request_can_send_and_receive_100_mib_at_once_in_flat_memory() {
-    let upstream = Http2Upstream::for_host(crate::HOST)
+    let upstream = Http2Upstream::for_host(crate::http2::HOST)
         .start(|_| Http2Response::large(100 * MIB).while_reading_body());
     let proxy = upstream.proxy().start();
     let mut client = upload(&proxy, "/queue/v1/both");
@@ -78,11 +78,12 @@ fn a_request_can_send_and_receive_100_mib_at_once_in_flat_memory() {
 #[test]
 #[cfg(target_os = "linux")]
 fn an_upload_and_a_download_of_100_mib_share_a_connection_in_flat_memory() {
-    let upstream =
-        Http2Upstream::for_host(crate::HOST).start(|request: &Request| match request.method() {
+    let upstream = Http2Upstream::for_host(crate::http2::HOST).start(|request: &Request| {
+        match request.method() {
             "POST" => Http2Response::ok("up"),
             _ => Http2Response::large(100 * MIB),
-        });
+        }
+    });
     let proxy = upstream.proxy().start();
     let mut uploading = upload(&proxy, "/queue/v1/upload");
     upstream.wait_for_requests(1);
@@ -106,7 +107,7 @@ struct Stalled {
 }
 
 fn downloads() -> Http2Upstream {
-    Http2Upstream::for_host(crate::HOST).start(|request: &Request| match request.target() {
+    Http2Upstream::for_host(crate::http2::HOST).start(|request: &Request| match request.target() {
         "/api/queue/v1/large" => Http2Response::large(LENGTH),
         "/api/queue/v1/mebibyte" => Http2Response::large(MIB),
         _ => Http2Response::ok("up"),

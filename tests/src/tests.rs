@@ -1,9 +1,9 @@
 //! What the stories are built of does what it says: the raw client against the scripted upstream,
 //! and the proxy between them.
 
+use crate::http1::Body;
+use crate::{Answer, Connection, Gate, Proxy, Request, Upstream, exchange};
 use std::time::Duration;
-use stories::http1::Body;
-use stories::{Answer, Connection, Gate, Proxy, Request, Upstream, exchange};
 
 const GET: &str = "GET /a%2f//b;c?d HTTP/1.1\r\nhost: X\r\nTwice: 1\r\ntwice:  2 \r\n\r\n";
 

@@ -1,7 +1,7 @@
 //! How the upstream does what a plan says.
 
-use crate::deployment::Ticket;
-use crate::plan::{DOWNLOAD, Deed, Load, PIECE, PIECES, SMALL, content, digest};
+use crate::mixed_load::deployment::Ticket;
+use crate::mixed_load::plan::{DOWNLOAD, Deed, Load, PIECE, PIECES, SMALL, content, digest};
 use std::io::{self, BufReader, Write as _};
 use std::net::TcpStream;
 use std::thread;

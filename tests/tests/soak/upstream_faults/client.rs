@@ -1,8 +1,8 @@
 //! A client of the storm: sends what its plans say, and judges what it gets.
 
-use crate::plan::{Fault, Plan, Road};
-use crate::roads::Roads;
-use crate::services::{Deed, Services};
+use crate::upstream_faults::plan::{Fault, Plan, Road};
+use crate::upstream_faults::roads::Roads;
+use crate::upstream_faults::services::{Deed, Services};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Mutex;

@@ -1,7 +1,7 @@
 //! Large header sections and trailers pass over HTTP/2 as over HTTP/1.1; what is too large costs its own
 //! request and no other one.
 
-use crate::{HOST, error, get};
+use crate::http2::{HOST, error, get};
 use stories::Upstream;
 use stories::http1::Body;
 use stories::{Answer, Connection, Gate, Http2Response, Http2Upstream, Proxy, Request, Response};

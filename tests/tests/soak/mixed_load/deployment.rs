@@ -1,8 +1,8 @@
 //! The upstream of the soak: does what the plans say, and checks each signature that it sees.
 
-use crate::deed::End;
-use crate::identity::Identity;
-use crate::plan::{Deed, Plan};
+use crate::mixed_load::deed::End;
+use crate::mixed_load::identity::Identity;
+use crate::mixed_load::plan::{Deed, Plan};
 use std::collections::HashMap;
 use std::io::{self, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};

@@ -1,6 +1,6 @@
 //! Where the upstreams of the storm are.
 
-use crate::plan::{Plan, Road};
+use crate::upstream_faults::plan::{Plan, Road};
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};

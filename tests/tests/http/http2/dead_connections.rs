@@ -1,6 +1,6 @@
 //! A pooled connection that died without a word: a NAT forgot it, a load balancer was replaced.
 
-use crate::{HOST, error, get};
+use crate::http2::{HOST, error, get};
 use std::sync::LazyLock;
 use std::thread;
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
 //! What the upstream says that it did not process is sent again: streams that it refuses, and streams
 //! above the last one of a GOAWAY (RFC 9113 section 8.7). Nothing else is sent twice.
 
-use crate::{HOST, error};
+use crate::http2::{HOST, error};
 use h2::Reason;
 use std::collections::HashSet;
 use std::io;

@@ -2,12 +2,12 @@
 //! happens, metrics and fields of the log are all told.
 
 use serde_json::Value;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use stories::{Answer, Proxy, Upstream, certificate};
 
-const README: &str = include_str!("../../README.md");
-const GUIDE: &str = include_str!("../../docs/operations.md");
+const README: &str = include_str!("../../../README.md");
+const GUIDE: &str = include_str!("../../../docs/operations.md");
 
 #[test]
 fn the_guide_to_operations_has_the_options_of_help() {
@@ -119,9 +119,13 @@ fn the_tests_that_security_names_exist() {
     let mut count = 0;
     for quoted in text.split('`').skip(1).step_by(2) {
         if let Some((file, test)) = quoted.split_once("::") {
-            let story = root.join("tests/tests").join(file).with_extension("rs");
-            let story = std::fs::read_to_string(story).expect("a file of stories");
-            assert!(story.contains(&format!("\nfn {test}() {{")), "{quoted}");
+            let named = format!("{file}.rs");
+            let defined = format!("\nfn {test}() {{");
+            assert!(
+                files(&root.join("tests/tests")).iter().any(|path| path.ends_with(&named)
+                    && std::fs::read_to_string(path).expect("a source file").contains(&defined)),
+                "expected a test `{test}` in a file {named} under tests/tests: {quoted}"
+            );
             count += 1;
         } else if quoted.ends_with(".rs") {
             assert!(root.join(quoted).is_file(), "{quoted}");
@@ -129,4 +133,13 @@ fn the_tests_that_security_names_exist() {
         }
     }
     assert!(count > 30, "{count}");
+}
+
+/// All files below a folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("a folder");
+    entries
+        .map(|entry| entry.expect("an entry").path())
+        .flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] })
+        .collect()
 }

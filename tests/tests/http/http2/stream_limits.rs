@@ -1,7 +1,7 @@
 //! SETTINGS_MAX_CONCURRENT_STREAMS is reached: there is another connection, up to a limit of
 //! connections, and then an error in so many words.
 
-use crate::{error, get};
+use crate::http2::{error, get};
 use std::sync::mpsc::channel;
 use std::thread;
 use stories::{Connection, Gate, Http2Response, Http2Upstream, Request};
@@ -77,7 +77,7 @@ fn beyond_the_limit_of_connections_a_request_gets_an_error_that_says_so_in_bound
 /// Takes no more than so many requests at a time on a connection; `/queue/v1/poll` waits for the gate.
 fn long_polls(streams: u32, gate: &Gate) -> Http2Upstream {
     let gate = gate.clone();
-    Http2Upstream::for_host(crate::HOST).max_concurrent_streams(streams).start(
+    Http2Upstream::for_host(crate::http2::HOST).max_concurrent_streams(streams).start(
         move |request: &Request| match request.target() {
             "/api/queue/v1/poll" => {
                 let poll = Http2Response::nothing().then_wait(&gate);

@@ -1,0 +1,11 @@
+//! Tests of HTTP itself: framing, header fields, limits, malformed and hostile messages, HTTP/2
+//! upstreams.
+
+mod bad_http;
+mod floods;
+mod headers;
+mod http2;
+mod http_semantics;
+mod injection;
+mod limits;
+mod smuggling;

@@ -1,0 +1,13 @@
+//! Tests of running the proxy: start, stop, health, log, metrics, `--check`, the documents and the
+//! release.
+
+mod admin;
+mod check;
+mod health;
+mod log;
+mod readme;
+mod release;
+mod start;
+mod starting;
+mod stop;
+mod supervised;

@@ -1,0 +1,136 @@
+//! Everything at once for as long as one likes: mixed loads, credentials that change every second,
+//! upstreams that fail. Every answer is checked.
+//!
+//! `SOAK_SECONDS` says how long (10 if it does not), `SOAK_SEED` repeats the requests of another
+//! run, in which only their timing differs.
+
+#![cfg(target_os = "linux")]
+
+mod client;
+mod deed;
+mod deployment;
+mod identity;
+mod plan;
+
+use client::{Client, Tally};
+use deployment::Deployment;
+use identity::Identity;
+use std::io::{Write as _, stderr};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant};
+use stories::{Proxy, Random, number, seed};
+
+/// So many clients at once.
+const CLIENTS: usize = 24;
+/// How much more memory the proxy may have at the end than after the warm-up, both times at rest.
+/// Its allocator does not give back everything at once.
+const MARGIN: u64 = 4 * 1024 * 1024;
+const SECOND: Duration = Duration::from_secs(1);
+
+struct Soak {
+    proxy: Proxy,
+    deployment: Arc<Deployment>,
+    tally: Tally,
+    random: Random,
+    start: Instant,
+}
+
+#[test]
+fn every_answer_is_right_and_nothing_is_left_behind() {
+    let length = SECOND * number("SOAK_SECONDS").map_or(10, |seconds| seconds as u32);
+    let seed = seed("SOAK_SEED");
+    say(&format!("SOAK_SECONDS={} SOAK_SEED={seed}", length.as_secs()));
+    let mut soak = Soak::start(seed);
+    let descriptors = soak.proxy.descriptors();
+    let warm_up = (length / 3).min(60 * SECOND);
+    soak.run(warm_up);
+    soak.proxy.wait_for_descriptors(descriptors);
+    let memory = soak.proxy.memory();
+    soak.run(length - warm_up);
+    soak.proxy.wait_for_descriptors(descriptors);
+    soak.progress();
+    assert!(
+        soak.proxy.memory() <= memory + MARGIN,
+        "{} KiB after the warm-up, {} KiB at the end",
+        memory / 1024,
+        soak.proxy.memory() / 1024
+    );
+}
+
+impl Soak {
+    fn start(seed: u64) -> Self {
+        let deployment = Deployment::start(Identity::both());
+        let [first, _] = deployment.identities();
+        let proxy = Proxy::with_nothing()
+            .env("TASKCLUSTER_ROOT_URL", deployment.root_url())
+            .env("TASKCLUSTER_CLIENT_ID", first.client_id)
+            .env("TASKCLUSTER_ACCESS_TOKEN", first.access_token)
+            // Requests in the middle of their retries keep the credentials that they have.
+            .args(["--credentials-drain", "0.1", "--upstream-idle-timeout", "0.5"])
+            // No body is left out because there are too many.
+            .args(["--replay-total", "65536"])
+            .start();
+        let tally = Tally::default();
+        Self { proxy, deployment, tally, random: Random::new(seed), start: Instant::now() }
+    }
+
+    fn run(&mut self, length: Duration) {
+        let until = Instant::now() + length;
+        let seeds = [(); CLIENTS].map(|()| self.random.next());
+        thread::scope(|scope| {
+            for seed in seeds {
+                let client = Client {
+                    proxy: self.proxy.address(),
+                    deployment: &self.deployment,
+                    random: Random::new(seed),
+                    tally: &self.tally,
+                };
+                scope.spawn(move || client.run(until));
+            }
+            self.change_credentials(until);
+        });
+        assert!(!self.deployment.has_failed(), "the upstream got what it should not");
+    }
+
+    /// Every second.
+    fn change_credentials(&self, until: Instant) {
+        let _alarm = self.deployment.alarm();
+        let turns = self.deployment.identities().iter().rev().cycle();
+        for (second, identity) in (1u32..).zip(turns) {
+            thread::sleep(SECOND);
+            if Instant::now() >= until || self.deployment.has_failed() {
+                return;
+            }
+            let response = self.proxy.call("PUT", "/credentials", identity.update());
+            assert_eq!(response.status(), 200, "{}", response.text());
+            if second.is_multiple_of(10) {
+                self.progress();
+            }
+        }
+    }
+
+    fn progress(&self) {
+        let Tally { whole, cut, refused, failed, left } = &self.tally;
+        let [whole, cut, refused, failed, left] =
+            [whole, cut, refused, failed, left].map(|count| count.load(Ordering::Relaxed));
+        say(&format!(
+            "{:>4} s: {} requests in {} attempts; as planned {whole} whole, {cut} cut, {refused} \
+             refused, {failed} failed, {left} left by their clients; {} KiB, at most {}; \
+             {} descriptors",
+            self.start.elapsed().as_secs(),
+            whole + cut + refused + failed + left,
+            self.deployment.attempts(),
+            self.proxy.memory() / 1024,
+            self.proxy.peak_memory() / 1024,
+            self.proxy.descriptors(),
+        ));
+    }
+}
+
+/// At once, not when the test has ended, as with `println!`: one wants to see how far it is.
+fn say(text: &str) {
+    // Whether anyone reads it or not.
+    let _ = writeln!(stderr(), "soak: {text}");
+}
