@@ -29,5 +29,3 @@ pub mod sandbox;
 pub mod stop;
 pub mod task;
 pub mod version;
-#[cfg(windows)]
-pub mod windows_service;

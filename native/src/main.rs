@@ -27,17 +27,7 @@ use tokio::runtime::LocalOptions;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[cfg(windows)]
 fn main() -> ExitCode {
-    taskcluster_proxy::windows_service::run(program)
-}
-
-#[cfg(not(windows))]
-fn main() -> ExitCode {
-    program()
-}
-
-fn program() -> ExitCode {
     let command = match cli::parse(std::env::args_os(), &Process) {
         Ok(command) => command,
         Err(error) => return exit::fail(&error),

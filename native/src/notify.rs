@@ -1,5 +1,5 @@
-//! Tells the service manager how far the proxy is: sd_notify(3), which systemd's `Type=notify`
-//! waits for, and Windows' own.
+//! Tells the service manager that the proxy is ready, or stopping: sd_notify(3), which systemd's
+//! `Type=notify` waits for.
 
 use crate::env::Environment;
 use std::ffi::OsStr;
@@ -26,8 +26,6 @@ impl State {
 /// Tells the manager that `NOTIFY_SOCKET` names; nobody where there is none. That it cannot be told
 /// is logged: requests can be served all the same.
 pub fn tell(state: State, env: &impl Environment) {
-    #[cfg(windows)]
-    crate::windows_service::tell(state);
     let Some(socket) = env.get("NOTIFY_SOCKET").filter(|socket| !socket.is_empty()) else {
         return;
     };

@@ -5,8 +5,6 @@ use crate::env::Process;
 use crate::inbound::Drain;
 use crate::notify::{self, State};
 use crate::sandbox::Sandbox;
-#[cfg(windows)]
-use crate::windows_service;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,8 +20,7 @@ struct Signals {
     interrupt: tokio::signal::unix::Signal,
 }
 
-/// Ways to be told to stop: the console's, which service wrappers use as well, and the system's;
-/// besides, there may be a service control manager.
+/// Ways to be told to stop: the console's, which service wrappers use as well, and the system's.
 #[cfg(windows)]
 #[derive(Debug)]
 struct Signals {
@@ -91,7 +88,6 @@ impl Signals {
             _ = self.ctrl_break.recv() => "Ctrl-Break",
             _ = self.ctrl_close.recv() => "the end of its console",
             _ = self.ctrl_shutdown.recv() => "the system's shutdown",
-            () = windows_service::told_to_stop() => "the service control manager",
         }
     }
 }

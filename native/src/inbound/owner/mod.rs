@@ -3,10 +3,6 @@
 // What reads the answers of other systems is tested on all.
 #[cfg(test)]
 mod captured;
-#[cfg(target_os = "freebsd")]
-mod freebsd;
-#[cfg(any(target_os = "freebsd", test))]
-mod getcred;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "macos")]
@@ -17,22 +13,20 @@ mod pcblist;
 mod proc_net;
 #[cfg(target_os = "linux")]
 mod sock_diag;
-#[cfg(any(target_os = "freebsd", target_os = "macos"))]
+#[cfg(target_os = "macos")]
 mod sysctl;
 #[cfg(any(windows, test))]
 mod tcp_table;
-#[cfg(not(any(target_os = "freebsd", target_os = "linux", target_os = "macos", windows)))]
+#[cfg(not(any(target_os = "linux", target_os = "macos", windows)))]
 mod unsupported;
 #[cfg(windows)]
 mod windows;
 
-#[cfg(target_os = "freebsd")]
-use freebsd as system;
 #[cfg(target_os = "linux")]
 use linux as system;
 #[cfg(target_os = "macos")]
 use macos as system;
-#[cfg(not(any(target_os = "freebsd", target_os = "linux", target_os = "macos", windows)))]
+#[cfg(not(any(target_os = "linux", target_os = "macos", windows)))]
 use unsupported as system;
 #[cfg(windows)]
 use windows as system;
@@ -47,7 +41,6 @@ use std::net::{SocketAddr, UdpSocket};
 /// What to look at where owners cannot be looked up.
 pub(super) const HINT: &str = match () {
     () if cfg!(target_os = "linux") => "is /proc mounted?",
-    () if cfg!(target_os = "freebsd") => "does the proxy run as root?",
     () => "may this user see the connections of others?",
 };
 
