@@ -4,22 +4,25 @@ use std::error::Error;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
+use taskcluster_proxy::admin;
 use taskcluster_proxy::admin::Status;
-use taskcluster_proxy::cli::{self, Command};
-use taskcluster_proxy::clock::Nonces;
-use taskcluster_proxy::config::Config;
+use taskcluster_proxy::app::cli::{self, Command};
+use taskcluster_proxy::app::config::Config;
+use taskcluster_proxy::app::deployment::Opened;
+use taskcluster_proxy::app::shutdown::{self, Started};
+use taskcluster_proxy::app::{check, exit_code, health_check, task_scopes};
 use taskcluster_proxy::credentials::Store;
-use taskcluster_proxy::deployment::Opened;
-use taskcluster_proxy::env::Process;
-use taskcluster_proxy::inbound::{
-    Admitter, CredentialsGuard, Drain, Inbound, Inherited, Listeners, Tls,
-};
-use taskcluster_proxy::metrics::Metrics;
-use taskcluster_proxy::notify::{self, State};
+use taskcluster_proxy::credentials::expiry;
+use taskcluster_proxy::inbound::{Admitter, Drain, Inbound, Inherited, Listeners, Tls};
+use taskcluster_proxy::os::clock::Nonces;
+use taskcluster_proxy::os::env::Process;
+use taskcluster_proxy::os::process;
+use taskcluster_proxy::os::service_manager::{self, State};
 use taskcluster_proxy::outbound::{Origin, Outbound, ReplayBudget};
+use taskcluster_proxy::proxy::CredentialsGuard;
 use taskcluster_proxy::proxy::{AccessPolicy, CatchPanic, Proxy};
-use taskcluster_proxy::stop::{self, Started};
-use taskcluster_proxy::{admin, check, exit, expiry, health, log, process, task};
+use taskcluster_proxy::telemetry::log;
+use taskcluster_proxy::telemetry::metrics::Metrics;
 use taskcluster_proxy_core::proxy::HostPolicy;
 use tokio::runtime::LocalOptions;
 
@@ -30,7 +33,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let command = match cli::parse(std::env::args_os(), &Process) {
         Ok(command) => command,
-        Err(error) => return exit::fail(&error),
+        Err(error) => return exit_code::fail(&error),
     };
     if let Command::Run(config) | Command::Check(config) = &command {
         config.logging.clone().start();
@@ -43,24 +46,24 @@ fn main() -> ExitCode {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = match runtime.enable_all().build_local(LocalOptions::default()) {
         Ok(runtime) => runtime,
-        Err(error) => return exit::fail(&error),
+        Err(error) => return exit_code::fail(&error),
     };
     let ended = match command {
         Command::Run(config) => {
-            runtime.block_on(stop::run(start(*config, inherited))).map(ExitCode::from)
+            runtime.block_on(shutdown::run(start(*config, inherited))).map(ExitCode::from)
         }
         Command::Check(config) => {
-            Ok(exit::report(&runtime.block_on(check::run(*config, inherited))))
+            Ok(exit_code::report(&runtime.block_on(check::run(*config, inherited))))
         }
         Command::Health(listening) => runtime
-            .block_on(health::ask(&listening))
-            .map(|text| exit::print(&text))
+            .block_on(health_check::ask(&listening))
+            .map(|text| exit_code::print(&text))
             .map_err(Into::into),
-        Command::Print(text) => Ok(exit::print(&text)),
+        Command::Print(text) => Ok(exit_code::print(&text)),
     };
     // A name that is still being looked up would hold up the end.
     runtime.shutdown_background();
-    ended.unwrap_or_else(|error| exit::fail(error.as_ref()))
+    ended.unwrap_or_else(|error| exit_code::fail(error.as_ref()))
 }
 
 async fn start(
@@ -89,7 +92,7 @@ async fn start(
         tokio::spawn(admin::serve(admin::Listener::bind(address)?, Arc::clone(&status)));
     }
     credentials.authorized_scopes =
-        task::restriction(config.scopes, task_id, &outbound, &root_url).await?;
+        task_scopes::restriction(config.scopes, task_id, &outbound, &root_url).await?;
 
     let (listen, socket) = (config.listen.as_ref(), config.socket.as_ref());
     let listeners = Listeners::open(listen, socket, inherited, &config.admission).await?;
@@ -101,7 +104,7 @@ async fn start(
     }
     tokio::spawn(expiry::warn(store.watch()));
     status.serves(listeners.local_addrs(), &store);
-    notify::tell(State::Ready, &Process);
+    service_manager::tell(State::Ready, &Process);
     let inbound = Inbound {
         listeners,
         tls,

@@ -1,4 +1,4 @@
-use crate::config::AdminAddress;
+use crate::app::config::AdminAddress;
 #[cfg(unix)]
 use crate::inbound::UnixSocket;
 use crate::os::stream::Stream;

@@ -1,13 +1,13 @@
 //! What can be asked for.
 
-use crate::cli::printable;
-use crate::clock;
+use crate::app::cli::printable;
 use crate::credentials::{Snapshot, Store};
 use crate::inbound::Drain;
-use crate::log;
-use crate::metrics::{self, Gauges, Metrics};
+use crate::os::clock;
 use crate::outbound::ReplayBudget;
-use crate::version::{REVISION, VERSION};
+use crate::telemetry::build_info::{REVISION, VERSION};
+use crate::telemetry::log;
+use crate::telemetry::metrics::{self, Gauges, Metrics};
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode};

@@ -1,6 +1,6 @@
 //! The end of serving: connections are told of it, and are waited for.
 
-use crate::count::Count;
+use crate::os::count::Count;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Notify;

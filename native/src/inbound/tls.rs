@@ -1,8 +1,8 @@
 //! TLS with clients: `--tls-cert` and `--tls-key`, followed as they change.
 
 use super::lingering_close::linger;
-use crate::config::TlsFiles;
-use crate::file::{self, Changes};
+use crate::app::config::TlsFiles;
+use crate::os::file_watch::{self, Changes};
 use crate::os::stream::Stream;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
@@ -148,7 +148,7 @@ impl Handshake {
 
 fn read(files: &TlsFiles) -> Result<Arc<ServerConfig>, TlsError> {
     let TlsFiles { certificate, key } = files;
-    file::warn_if_exposed(KEY, key);
+    file_watch::warn_if_exposed(KEY, key);
     let chain = chain(certificate)?;
     let private = PrivateKeyDer::from_pem_slice(&contents(KEY, key)?)
         .map_err(|error| invalid(KEY, key, &error))?;
@@ -176,7 +176,11 @@ fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
 }
 
 fn contents(option: &'static str, path: &Path) -> Result<zeroize::Zeroizing<Vec<u8>>, TlsError> {
-    file::read(path).map_err(|reason| TlsError::Unreadable { option, path: path.into(), reason })
+    file_watch::read(path).map_err(|reason| TlsError::Unreadable {
+        option,
+        path: path.into(),
+        reason,
+    })
 }
 
 fn pair(error: rustls::Error) -> TlsError {

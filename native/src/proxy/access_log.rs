@@ -1,11 +1,11 @@
 //! The access log and the metrics of one request.
 
 use super::Proxy;
-use crate::cli::printable;
-use crate::clock::Nonce;
+use crate::app::cli::printable;
 use crate::inbound::Drain;
-use crate::metrics::{Class, Ended, Metrics, Outcome, Service, Traffic, Verb};
+use crate::os::clock::Nonce;
 use crate::outbound::{Origin, RequestBody};
+use crate::telemetry::metrics::{Class, Ended, Metrics, Outcome, Service, Traffic, Verb};
 use http::{Method, Uri};
 use std::borrow::Cow;
 use std::cell::{Cell, OnceCell, RefCell};

@@ -3,6 +3,7 @@
 mod access_log;
 mod bewit;
 mod catch_panic;
+mod credentials_guard;
 mod diagnosis;
 mod forward;
 mod handle;
@@ -12,13 +13,16 @@ mod put_credentials;
 mod response;
 
 pub use catch_panic::CatchPanic;
+pub use credentials_guard::{CredentialsGuard, GuardError};
 pub use response::ResponseBody;
 
-use crate::clock::Nonces;
 use crate::credentials::Store;
-use crate::inbound::{CredentialsGuard, Drain, Peer};
-use crate::metrics::Metrics;
+use crate::inbound::Drain;
+use crate::os::clock::Nonces;
+use crate::os::peer::Peer;
+
 use crate::outbound::{ClientConnection, Origin, Outbound, ReplayBudget};
+use crate::telemetry::metrics::Metrics;
 use http::{Method, Request, Response, Uri};
 use hyper::body::Incoming;
 use std::rc::Rc;

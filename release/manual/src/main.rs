@@ -7,7 +7,7 @@ use clap_complete::{Shell, generate_to};
 use std::error::Error;
 use std::path::PathBuf;
 use std::{env, fs};
-use taskcluster_proxy::cli;
+use taskcluster_proxy::app::cli;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let directory = env::args_os().nth(1).ok_or("expected a directory to write to, found none")?;

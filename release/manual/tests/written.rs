@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::{env, fs};
-use taskcluster_proxy::cli;
+use taskcluster_proxy::app::cli;
 
 #[test]
 fn the_page_has_every_option_and_groff_nothing_to_complain_of() {

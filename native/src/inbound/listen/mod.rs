@@ -5,8 +5,8 @@ mod unix;
 
 pub use inherited::Inherited;
 
-use super::Peer;
-use crate::config::{Admission, Listen, SocketFile};
+use crate::app::config::{Admission, Listen, SocketFile};
+use crate::os::peer::Peer;
 use crate::os::stream::Stream;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};

@@ -1,7 +1,7 @@
 //! A Unix socket to listen on.
 
 use super::tcp::BACKLOG;
-use crate::inbound::{Owner, Peer, UserId};
+use crate::os::peer::{Owner, Peer, UserId};
 use crate::os::stream::Stream;
 use nix::sys::stat::{Mode, umask};
 use socket2::{Domain, SockAddr, Socket, Type};
