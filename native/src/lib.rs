@@ -9,5 +9,4 @@ pub mod inbound;
 pub mod os;
 pub mod outbound;
 pub mod proxy;
-pub mod sandbox;
 pub mod telemetry;

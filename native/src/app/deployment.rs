@@ -1,8 +1,8 @@
 //! What stands behind the proxy, ready to be used.
 
+use crate::app::Sandbox;
 use crate::app::config::Deployment;
 use crate::credentials::{CredentialsFile, CredentialsFileError};
-use crate::sandbox::Sandbox;
 use std::io;
 use taskcluster_proxy_core::credentials::Credentials;
 use taskcluster_proxy_core::proxy::RootUrl;

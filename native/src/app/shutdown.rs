@@ -1,10 +1,10 @@
 //! The end of the program: it is told to stop, at any time from its start on, lets what is in flight
 //! finish, and says how that went.
 
+use crate::app::Sandbox;
 use crate::inbound::Drain;
 use crate::os::env::Process;
 use crate::os::service_manager::{self, State};
-use crate::sandbox::Sandbox;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! The log: lines on stderr.
 
+use crate::app::Sandbox;
 use crate::app::config::Config;
 use crate::inbound::Listeners;
-use crate::sandbox::Sandbox;
 use crate::telemetry::build_info::{REVISION, VERSION};
 use std::fmt;
 use std::io::{self, IsTerminal as _, Write as _};

@@ -10,12 +10,12 @@ mod report;
 
 pub use report::Report;
 
+use crate::app::Sandbox;
 use crate::app::config::{Config, Deployment, Limits};
 use crate::app::task_scopes;
 use crate::inbound::Inherited;
 use crate::os::clock;
 use crate::outbound::{Origin, Outbound};
-use crate::sandbox::Sandbox;
 use std::sync::Arc;
 use std::time::Duration;
 use taskcluster_proxy_core::credentials::{Credentials, Scope, scopes_to_json};

@@ -48,7 +48,7 @@ use tokio::task::{JoinHandle, JoinSet};
 /// A running deployment. It stops, and its connections close, when this is dropped.
 ///
 /// ```
-/// use taskcluster_proxy::sandbox::Sandbox;
+/// use taskcluster_proxy_sandbox::Sandbox;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> std::io::Result<()> {
