@@ -1,12 +1,24 @@
 //! taskcluster-proxy: `taskcluster_proxy_core` under tokio and hyper.
 //!
-//! The binary is a list of steps over this library; the end-to-end tests start the binary.
+//! The library is the program without its `main`: what it is [`run`] by, and the [`command`] line's
+//! definition, from which the man page and completions are written. Its rooms, the modules below, are
+//! private; each uses those after it alone (`tests/layers.rs`). The end-to-end tests start the binary.
 
-pub mod admin;
-pub mod app;
-pub mod credentials;
-pub mod inbound;
-pub mod os;
-pub mod outbound;
-pub mod proxy;
-pub mod telemetry;
+#![allow(
+    unreachable_pub,
+    reason = "`pub` says what other rooms use; nothing else leaves the crate"
+)]
+
+mod admin;
+mod app;
+mod credentials;
+mod inbound;
+mod os;
+mod outbound;
+mod proxy;
+mod telemetry;
+#[doc(hidden)]
+pub mod testing;
+
+pub use app::cli::command;
+pub use app::run;

@@ -4,7 +4,7 @@
 mod listen;
 mod status;
 
-pub use listen::{AdminError, Listener};
+pub use listen::{Address, AdminError, Listener};
 pub use status::Status;
 
 use crate::os::stream::Stream;

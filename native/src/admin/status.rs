@@ -1,6 +1,5 @@
 //! What can be asked for.
 
-use crate::app::cli::printable;
 use crate::credentials::{Snapshot, Store};
 use crate::inbound::Drain;
 use crate::os::clock;
@@ -8,6 +7,7 @@ use crate::outbound::ReplayBudget;
 use crate::telemetry::build_info::{REVISION, VERSION};
 use crate::telemetry::log;
 use crate::telemetry::metrics::{self, Gauges, Metrics};
+use crate::telemetry::printable;
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode};

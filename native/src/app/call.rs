@@ -1,10 +1,10 @@
 //! Calls of the proxy's own to the services of a deployment.
 
-use crate::app::cli::printable;
 use crate::outbound::{
     Origin, Outbound, OutboundRequest, ReplayBudget, RequestBody, ResponseBodyError, SendError,
     Target,
 };
+use crate::telemetry::printable;
 use bytes::Bytes;
 use http::uri::{InvalidUri, PathAndQuery};
 use http::{HeaderMap, Method, StatusCode};

@@ -1,8 +1,8 @@
 //! The scopes of a task, which `--task-id` asks the queue for.
 
 use crate::app::call::{self, CallError};
-use crate::app::cli::printable;
 use crate::outbound::Outbound;
+use crate::telemetry::printable;
 use http::StatusCode;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};

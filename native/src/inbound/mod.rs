@@ -2,6 +2,7 @@
 
 mod admission;
 mod client_stream;
+mod config;
 mod connection;
 mod connection_limit;
 mod drain;
@@ -11,9 +12,10 @@ mod serve;
 mod tls;
 
 pub use admission::{AdmitError, Admitter, Verdict};
+pub use config::{Admission, Config, Listen, SocketFile, TlsFiles};
 pub use drain::{Drain, Open};
-#[cfg(unix)]
-pub(crate) use listen::UnixSocket;
 pub use listen::{Inherited, ListenError, Listeners, bind};
-pub use serve::Inbound;
+#[cfg(unix)]
+pub use listen::{Obstacle, UnixSocket};
+pub use serve::{Inbound, InboundError};
 pub use tls::{Tls, TlsError, own_certificate};

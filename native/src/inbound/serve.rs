@@ -3,39 +3,64 @@
 use super::connection;
 use super::connection_limit::{ConnectionLimit, Room};
 use super::tls::HandshakeError;
-use super::{Admitter, Drain, Listeners, Tls, Verdict};
-use crate::app::config::Limits;
+use super::{AdmitError, Admitter, Config, Drain, Listeners, Tls, TlsError, Verdict};
 use crate::proxy::{Client, Handler};
 use crate::telemetry::metrics::{Metrics, Rejection};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::task::spawn_local;
 
-/// Where and how connections are accepted.
+/// Accepts, admits and serves connections.
 #[derive(Debug)]
 pub struct Inbound {
-    /// The sockets.
-    pub listeners: Listeners,
-    /// For connections over TCP, if there is one.
-    pub tls: Option<Tls>,
-    /// Who may connect.
-    pub admitter: Admitter,
-    /// Ends connections when the proxy ends.
-    pub drain: Arc<Drain>,
-    /// Where connections are counted.
-    pub metrics: Arc<Metrics>,
-    /// Limits of time.
-    pub limits: Limits,
-    /// How many connections are served at once.
-    pub max_connections: usize,
+    /// For connections over TCP, if they use TLS.
+    tls: Option<Tls>,
+    admitter: Admitter,
+    header_timeout: Duration,
+    max_connections: usize,
+    drain: Arc<Drain>,
+    metrics: Arc<Metrics>,
+}
+
+/// Why connections cannot be served as the options say.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InboundError {
+    /// The owners of connections cannot be looked up.
+    #[error(transparent)]
+    Admission(#[from] AdmitError),
+    /// There is no certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 impl Inbound {
-    /// Accepts, admits and serves connections, for ever; those that were accepted go on by themselves,
-    /// until the drain tells them to end.
-    pub async fn serve<H: Handler + 'static>(self, handler: Rc<H>) {
-        let Self { mut listeners, tls, admitter, drain, metrics, limits, max_connections } = self;
-        let header_timeout = limits.head_timeout;
+    /// Reads the certificate, and makes sure that it can be told who may connect. `drain` ends
+    /// connections when the proxy stops; `metrics` counts them.
+    ///
+    /// # Errors
+    ///
+    /// The certificate or its key cannot be used, or it cannot be told who may connect.
+    pub fn new(
+        config: &Config,
+        drain: &Arc<Drain>,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Self, InboundError> {
+        Ok(Self {
+            admitter: Admitter::new(&config.admission)?,
+            tls: config.tls.clone().map(Tls::load).transpose()?,
+            header_timeout: config.header_timeout,
+            max_connections: config.max_connections,
+            drain: Arc::clone(drain),
+            metrics: Arc::clone(metrics),
+        })
+    }
+
+    /// Serves the connections that `listeners` accept, forever; those that were accepted go on by
+    /// themselves until the drain tells them to end.
+    pub async fn serve<H: Handler + 'static>(self, mut listeners: Listeners, handler: Rc<H>) {
+        let Self { tls, admitter, header_timeout, max_connections, drain, metrics } = self;
         let admitter = Rc::new(admitter);
         let handshake = tls.as_ref().map(Tls::handshake);
         if let Some(tls) = tls {

@@ -1,7 +1,7 @@
 //! TLS with clients: `--tls-cert` and `--tls-key`, followed as they change.
 
 use super::lingering_close::linger;
-use crate::app::config::TlsFiles;
+use crate::inbound::TlsFiles;
 use crate::os::file_watch::{self, Changes};
 use crate::os::stream::Stream;
 use rustls::ServerConfig;
@@ -57,7 +57,7 @@ pub enum TlsError {
     #[error(
         "{CERTIFICATE} and {KEY} cannot be used together: {0}: give the key of the certificate"
     )]
-    Pair(String),
+    Pair(#[source] rustls::Error),
 }
 
 /// Why there is no TLS on a connection.
@@ -155,10 +155,10 @@ fn read(files: &TlsFiles) -> Result<Arc<ServerConfig>, TlsError> {
     let mut config =
         ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()
-            .map_err(pair)?
+            .map_err(TlsError::Pair)?
             .with_no_client_auth()
             .with_single_cert(chain, private)
-            .map_err(pair)?;
+            .map_err(TlsError::Pair)?;
     // What is spoken with clients; one that wants nothing but HTTP/2 is told so.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
@@ -181,10 +181,6 @@ fn contents(option: &'static str, path: &Path) -> Result<zeroize::Zeroizing<Vec<
         path: path.into(),
         reason,
     })
-}
-
-fn pair(error: rustls::Error) -> TlsError {
-    TlsError::Pair(error.to_string())
 }
 
 /// Without what the file holds, which may be the key.

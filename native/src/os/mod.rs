@@ -1,7 +1,6 @@
 //! What the operating system gives.
 
 pub mod clock;
-pub(crate) mod count;
 pub mod env;
 pub mod file_watch;
 pub mod peer;

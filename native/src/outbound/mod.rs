@@ -2,6 +2,7 @@
 
 mod batched_writes;
 mod client_connection;
+mod config;
 mod connect;
 mod error;
 mod forward_proxy;
@@ -14,15 +15,17 @@ mod resolve;
 mod response_body;
 mod stream;
 mod tls;
+mod upstreams;
 
 pub use client_connection::ClientConnection;
+pub use config::Config;
 pub use error::SendError;
 pub use forward_proxy::ProxyVariable;
 pub use origin::{Origin, Target};
 pub use replay::{ReplayBudget, RequestBody};
 pub use response_body::{ResponseBody, ResponseBodyError};
+pub use upstreams::{Upstreams, UpstreamsError};
 
-use crate::app::config::Limits;
 use crate::os::clock::{self, Nonces, ServiceClock, SkewCorrection};
 use crate::telemetry::metrics::{Metrics, Retry};
 use ::http::header::{AUTHORIZATION, CONNECTION, HOST, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING};
@@ -110,14 +113,14 @@ impl Outbound {
     ///
     /// The environment names a proxy that is none, or the system has no randomness to give.
     pub fn new(
-        limits: &Limits,
+        config: &Config,
         hosts: Arc<HostPolicy>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, SetupError> {
-        let connector = Connector::new(limits.connect_timeout, hosts)?;
+        let connector = Connector::new(config.connect_timeout, hosts)?;
         Ok(Self {
-            pool: Pool::new(connector, limits.upstream_idle_timeout),
-            policy: limits.retries,
+            pool: Pool::new(connector, config.idle_timeout),
+            policy: config.retries,
             nonces: Nonces::new()?,
             clock: ServiceClock::default(),
             metrics,

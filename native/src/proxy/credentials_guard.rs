@@ -1,4 +1,6 @@
-use crate::app::config::CredentialsFrom;
+//! Who may change the credentials (`--credentials-from`).
+
+use super::CredentialsFrom;
 use crate::os::peer::{HINT, Owner, OwnerLookup, Peer, UserId};
 use std::fmt;
 use std::io;

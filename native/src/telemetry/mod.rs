@@ -3,3 +3,6 @@
 pub mod build_info;
 pub mod log;
 pub mod metrics;
+mod printable;
+
+pub use printable::printable;

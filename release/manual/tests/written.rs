@@ -5,14 +5,14 @@
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::{env, fs};
-use taskcluster_proxy::app::cli;
+use taskcluster_proxy::command;
 
 #[test]
 fn the_page_has_every_option_and_groff_nothing_to_complain_of() {
     let written = Written::new("page");
     let path = written.0.join("taskcluster-proxy.1");
     let page = fs::read_to_string(&path).unwrap();
-    for option in cli::command().get_arguments().filter_map(clap::Arg::get_long) {
+    for option in command().get_arguments().filter_map(clap::Arg::get_long) {
         let option = format!(r"\-\-{}\fR", option.replace('-', r"\-"));
         assert!(page.contains(&option), "{option}");
     }
@@ -59,7 +59,7 @@ fn powershell_completions_offer_every_option() {
     let written = Written::new("powershell");
     let path = written.0.join("completions/_taskcluster-proxy.ps1");
     let script = fs::read_to_string(path).unwrap();
-    for option in cli::command().get_arguments().filter_map(clap::Arg::get_long) {
+    for option in command().get_arguments().filter_map(clap::Arg::get_long) {
         assert!(script.contains(&format!("[CompletionResult]::new('--{option}'")), "{option}");
     }
 }

@@ -1,3 +1,5 @@
+//! Tests of artifacts: created, listed, downloaded.
+
 use super::claims::claimed;
 use super::*;
 

@@ -1,3 +1,5 @@
+//! Tests of the auth service: signatures, certificates, scopes.
+
 use super::*;
 use taskcluster_proxy_core::credentials::{ClientId, TemporaryCredentials};
 

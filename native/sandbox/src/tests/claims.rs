@@ -1,3 +1,5 @@
+//! Tests of claims: work that is claimed, reclaimed and resolved.
+
 use super::*;
 
 const WORKER: &str = r#"{"workerGroup":"g","workerId":"w","tasks":1}"#;

@@ -1,3 +1,5 @@
+//! Tests of methods, paths and bodies that no endpoint takes.
+
 use super::*;
 
 #[tokio::test]

@@ -1,3 +1,5 @@
+//! Tests of the object service.
+
 use super::*;
 
 #[tokio::test]

@@ -1,3 +1,5 @@
+//! Tests of the queue: tasks that are created and looked at.
+
 use super::*;
 
 #[tokio::test]

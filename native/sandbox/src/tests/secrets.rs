@@ -1,3 +1,5 @@
+//! Tests of the secrets service.
+
 use super::*;
 
 #[tokio::test]

@@ -2,15 +2,14 @@
 
 use super::Report;
 use crate::admin;
-use crate::app::config::{Admission, Config, CredentialsFrom};
-use crate::inbound::{Admitter, Inherited, Listeners, Tls};
-use crate::proxy::CredentialsGuard;
+use crate::app::config::Config;
+use crate::inbound::{Admission, Admitter, Inherited, Listeners, Tls};
+use crate::proxy::{CredentialsFrom, CredentialsGuard};
 use std::error::Error;
 
 pub(super) async fn check(config: &Config, inherited: Inherited, report: &mut Report) {
-    let Config { listen, socket, admission, .. } = config;
     // Released again when this ends.
-    match Listeners::open(listen.as_ref(), socket.as_ref(), inherited, admission).await {
+    match Listeners::open(&config.inbound, inherited).await {
         Ok(listeners) => {
             let addresses = listeners.local_addrs().into_iter().map(|address| address.to_string());
             let paths = listeners.local_paths().into_iter();
@@ -20,7 +19,7 @@ pub(super) async fn check(config: &Config, inherited: Inherited, report: &mut Re
         }
         Err(error) => report.fail("port", error),
     }
-    match config.tls.clone().map(Tls::load) {
+    match config.inbound.tls.clone().map(Tls::load) {
         None => {}
         Some(Ok(_)) => report.ok("listener tls", "certificate and key belong together"),
         Some(Err(error)) => report.fail("listener tls", error),
@@ -31,7 +30,9 @@ pub(super) async fn check(config: &Config, inherited: Inherited, report: &mut Re
             Err(error) => report.fail("admin", error),
         }
     }
-    if *admission != Admission::default() || config.credentials_from != CredentialsFrom::Any {
+    if config.inbound.admission != Admission::default()
+        || config.proxy.credentials_from != CredentialsFrom::Any
+    {
         match look_up_owners(config) {
             Ok(()) => report.ok("peers", "whose a connection is can be looked up"),
             Err(error) => report.fail("peers", error),
@@ -40,7 +41,7 @@ pub(super) async fn check(config: &Config, inherited: Inherited, report: &mut Re
 }
 
 fn look_up_owners(config: &Config) -> Result<(), Box<dyn Error>> {
-    Admitter::new(&config.admission)?;
-    CredentialsGuard::new(config.credentials_from)?;
+    Admitter::new(&config.inbound.admission)?;
+    CredentialsGuard::new(config.proxy.credentials_from)?;
     Ok(())
 }

@@ -11,15 +11,15 @@ mod report;
 pub use report::Report;
 
 use crate::app::Sandbox;
-use crate::app::config::{Config, Deployment, Limits};
+use crate::app::config::{Config, Deployment};
 use crate::app::task_scopes;
 use crate::inbound::Inherited;
 use crate::os::clock;
-use crate::outbound::{Origin, Outbound};
+use crate::outbound::{self, Outbound, Upstreams};
 use std::sync::Arc;
 use std::time::Duration;
 use taskcluster_proxy_core::credentials::{Credentials, Scope, scopes_to_json};
-use taskcluster_proxy_core::proxy::{HostPolicy, RetryPolicy, RootUrl};
+use taskcluster_proxy_core::proxy::{RetryPolicy, RootUrl};
 
 /// Looks at everything that a start needs, and at what the deployment says to it.
 pub async fn run(config: Config, inherited: Inherited) -> Report {
@@ -40,21 +40,15 @@ pub async fn run(config: Config, inherited: Inherited) -> Report {
             }
         },
     };
-    let origin = match Origin::of_root_url(&root_url) {
-        Ok(origin) => origin,
+    let outbound = without_retries(config.outbound);
+    let upstreams = match Upstreams::new(&outbound, root_url, &Arc::default()) {
+        Ok(upstreams) => upstreams,
         Err(error) => {
             report.fail("root url", error);
             return report;
         }
     };
-    let hosts = Arc::new(HostPolicy::new(config.allowed_hosts, origin.bare_host()));
-    let outbound = match Outbound::new(&without_retries(config.limits), hosts, Arc::default()) {
-        Ok(outbound) => outbound,
-        Err(error) => {
-            report.fail("root url", error);
-            return report;
-        }
-    };
+    let Upstreams { root_url, origin, outbound, .. } = upstreams;
     let reached = deployment::check(&outbound, &root_url, &origin, &mut report).await;
     let task = config.task_id.as_deref();
     let scopes = authorized_scopes(&outbound, &root_url, task, config.scopes, &mut report).await;
@@ -95,7 +89,7 @@ async fn authorized_scopes(
 }
 
 /// The first failure is what a check is for.
-fn without_retries(limits: Limits) -> Limits {
-    let retries = RetryPolicy { budget: Duration::ZERO, ..limits.retries };
-    Limits { retries, ..limits }
+fn without_retries(config: outbound::Config) -> outbound::Config {
+    let retries = RetryPolicy { budget: Duration::ZERO, ..config.retries };
+    outbound::Config { retries, ..config }
 }

@@ -1,3 +1,5 @@
+//! The report of `--check`: a line for each thing that was looked at.
+
 use std::fmt::{self, Display};
 
 /// What was found, line by line: `ok    port        free: 0.0.0.0:8080`.

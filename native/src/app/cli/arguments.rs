@@ -1,7 +1,7 @@
 //! The grammar of the command line.
 
 use super::CliError;
-use super::value::printable;
+use crate::telemetry::printable;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser};
 use std::ffi::OsString;

@@ -1,4 +1,6 @@
-use super::value::printable;
+//! Why a command line or an environment cannot be used.
+
+use crate::telemetry::printable;
 use std::fmt::Display;
 
 /// Why the program cannot start: one line, without a secret.

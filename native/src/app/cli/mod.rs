@@ -13,12 +13,14 @@ mod tests;
 
 pub use arguments::command;
 pub use error::CliError;
-pub(crate) use value::printable;
 
-use crate::app::config::{Admission, Config, Deployment, Limits, Listen, SocketFile, TlsFiles};
+use crate::app::config::{Config, DEFAULT_DRAIN_TIMEOUT, Deployment};
 use crate::app::health_check::Listening;
 use crate::credentials::CredentialsSource;
+use crate::inbound::{self, Admission, Listen, SocketFile, TlsFiles};
 use crate::os::env::Environment;
+use crate::outbound;
+use crate::proxy;
 use crate::telemetry::build_info::{REVISION, VERSION};
 use crate::telemetry::log::Logging;
 use arguments::Arguments;
@@ -76,30 +78,68 @@ fn version() -> String {
 
 fn config(arguments: Arguments, env: &impl Environment) -> Result<Config, CliError> {
     let given = &arguments;
+    let credentials_drain =
+        value::read("--credentials-drain", &given.credentials_drain, value::drain)?;
+    let drain_timeout = value::read("--drain-timeout", &given.drain_timeout, value::drain)?;
+    Ok(Config {
+        inbound: inbound(given)?,
+        proxy: proxy(given)?,
+        outbound: outbound(given)?,
+        admin: value::read("--admin", &given.admin, value::admin)?,
+        scopes: scopes(&arguments.scopes)?,
+        task_id: value::read("--task-id", &given.task_id, value::not_empty)?,
+        credentials_drain: credentials_drain.unwrap_or(value::DEFAULT_DRAIN),
+        drain_timeout: drain_timeout.unwrap_or(DEFAULT_DRAIN_TIMEOUT),
+        logging: logging(given, env)?,
+        token_is_visible: given.access_token.as_ref().is_some_and(|token| !token.is_empty()),
+        deployment: deployment(arguments, env)?,
+    })
+}
+
+fn inbound(given: &Arguments) -> Result<inbound::Config, CliError> {
     let user = value::read("--allowed-user", &given.allowed_user, value::not_empty)?;
     let network = value::read("--allowed-network", &given.allowed_network, value::network)?;
-    let task_id = value::read("--task-id", &given.task_id, value::not_empty)?;
-    let drain = value::read("--credentials-drain", &given.credentials_drain, value::drain)?;
-    let from = &given.credentials_from;
-    let from = value::read("--credentials-from", from, value::credentials_from)?;
-    let admin = value::read("--admin", &given.admin, value::admin)?;
-    let logging = logging(given, env)?;
-    Ok(Config {
+    let header_timeout = value::read("--head-timeout", &given.head_timeout, value::timeout)?;
+    let connections = &given.max_connections;
+    let connections = value::read("--max-connections", connections, value::connections)?;
+    let default = inbound::Config::default();
+    Ok(inbound::Config {
         listen: listen(given)?,
         socket: socket(given)?,
         tls: tls(given)?,
         admission: Admission { user, network },
+        header_timeout: header_timeout.unwrap_or(default.header_timeout),
+        max_connections: connections.unwrap_or(default.max_connections),
+    })
+}
+
+fn proxy(given: &Arguments) -> Result<proxy::Config, CliError> {
+    let from = &given.credentials_from;
+    let from = value::read("--credentials-from", from, value::credentials_from)?;
+    Ok(proxy::Config {
         credentials_from: from.unwrap_or_default(),
         reject_browsers: given.reject_browsers,
+    })
+}
+
+fn outbound(given: &Arguments) -> Result<outbound::Config, CliError> {
+    let connect = value::read("--connect-timeout", &given.connect_timeout, value::timeout)?;
+    let idle = &given.upstream_idle_timeout;
+    let idle = value::read("--upstream-idle-timeout", idle, value::idle_timeout)?;
+    let budget = value::read("--retry-budget", &given.retry_budget, value::retry_budget)?;
+    let buffer = value::read("--replay-buffer", &given.replay_buffer, value::kib)?;
+    let total = value::read("--replay-total", &given.replay_total, value::kib)?;
+    let default = outbound::Config::default();
+    Ok(outbound::Config {
         allowed_hosts: allowed_hosts(&given.allow_host)?,
-        scopes: scopes(&arguments.scopes)?,
-        task_id,
-        credentials_drain: drain.unwrap_or(value::DEFAULT_DRAIN),
-        limits: limits(given)?,
-        admin,
-        logging,
-        token_is_visible: given.access_token.as_ref().is_some_and(|token| !token.is_empty()),
-        deployment: deployment(arguments, env)?,
+        connect_timeout: connect.unwrap_or(default.connect_timeout),
+        idle_timeout: idle.unwrap_or(default.idle_timeout),
+        replay_buffer: buffer.unwrap_or(default.replay_buffer),
+        replay_total: total.unwrap_or(default.replay_total),
+        retries: RetryPolicy {
+            budget: budget.unwrap_or(default.retries.budget),
+            ..default.retries
+        },
     })
 }
 
@@ -162,33 +202,6 @@ fn logging(given: &Arguments, env: &impl Environment) -> Result<Logging, CliErro
             Logging::from_rust_log(&text, value::DEFAULT_LOG_LEVEL.into(), format)
         }
         (None, None) => Logging::new(value::DEFAULT_LOG_LEVEL.into(), format),
-    })
-}
-
-fn limits(given: &Arguments) -> Result<Limits, CliError> {
-    let connect = value::read("--connect-timeout", &given.connect_timeout, value::timeout)?;
-    let head = value::read("--head-timeout", &given.head_timeout, value::timeout)?;
-    let idle = &given.upstream_idle_timeout;
-    let idle = value::read("--upstream-idle-timeout", idle, value::idle_timeout)?;
-    let drain = value::read("--drain-timeout", &given.drain_timeout, value::drain)?;
-    let budget = value::read("--retry-budget", &given.retry_budget, value::retry_budget)?;
-    let each = value::read("--replay-buffer", &given.replay_buffer, value::kib)?;
-    let all = value::read("--replay-total", &given.replay_total, value::kib)?;
-    let connections = &given.max_connections;
-    let connections = value::read("--max-connections", connections, value::connections)?;
-    let default = Limits::default();
-    Ok(Limits {
-        connect_timeout: connect.unwrap_or(default.connect_timeout),
-        head_timeout: head.unwrap_or(default.head_timeout),
-        max_connections: connections.unwrap_or(default.max_connections),
-        upstream_idle_timeout: idle.unwrap_or(default.upstream_idle_timeout),
-        drain_timeout: drain.unwrap_or(default.drain_timeout),
-        replay_each: each.unwrap_or(default.replay_each),
-        replay_all: all.unwrap_or(default.replay_all),
-        retries: RetryPolicy {
-            budget: budget.unwrap_or(default.retries.budget),
-            ..default.retries
-        },
     })
 }
 

@@ -1,8 +1,10 @@
 //! The values of single options.
 
 use super::CliError;
-use crate::app::config::{AdminAddress, CredentialsFrom};
+use crate::admin::Address;
+use crate::proxy::CredentialsFrom;
 use crate::telemetry::log::LogFormat;
+use crate::telemetry::printable;
 use ipnet::{IpNet, Ipv4Net};
 use std::ffi::OsString;
 use std::net::IpAddr;
@@ -235,12 +237,12 @@ pub(super) fn log_format(option: &'static str, text: &str) -> Result<LogFormat, 
 }
 
 /// Where to listen for whoever operates the proxy.
-pub(super) fn admin(option: &'static str, text: &str) -> Result<AdminAddress, CliError> {
+pub(super) fn admin(option: &'static str, text: &str) -> Result<Address, CliError> {
     #[cfg(unix)]
     if let Some(path) = text.strip_prefix("unix:").filter(|path| !path.is_empty()) {
-        return Ok(AdminAddress::Unix(path.into()));
+        return Ok(Address::Unix(path.into()));
     }
-    text.parse().map(AdminAddress::Tcp).map_err(|_| {
+    text.parse().map(Address::Tcp).map_err(|_| {
         let expected = "expected an address and a port, such as 127.0.0.1:9090 or [::1]:9090";
         let expected = match cfg!(unix) {
             true => format!("{expected}, or unix:<path>"),
@@ -248,15 +250,6 @@ pub(super) fn admin(option: &'static str, text: &str) -> Result<AdminAddress, Cl
         };
         CliError::invalid(option, format!("{expected}, found \"{}\"", printable(text)))
     })
-}
-
-/// `text` without what would break the line, or the terminal, that an error is shown on.
-pub(crate) fn printable(text: &str) -> String {
-    let escape = |c: char| match c.is_control() {
-        true => c.escape_default().to_string(),
-        false => c.to_string(),
-    };
-    text.chars().map(escape).collect()
 }
 
 fn is_digits(text: &str) -> bool {

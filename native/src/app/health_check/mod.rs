@@ -170,7 +170,7 @@ const MAX_HEADER_SECTION: usize = 64 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::config::Listen;
+    use crate::inbound::Listen;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 

@@ -1,4 +1,6 @@
-use crate::app::config::Listen;
+//! Where the proxy that is checked listens.
+
+use crate::inbound::Listen;
 use crate::os::stream::Stream;
 use std::fmt;
 use std::io;

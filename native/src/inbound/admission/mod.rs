@@ -1,8 +1,10 @@
+//! Which connections are admitted: by the owner of the peer's socket, or by its network.
+
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod tests;
 
-use crate::app::config::Admission;
+use crate::inbound::Admission;
 use crate::os::peer::{HINT, Owner, OwnerLookup, Peer, UserId};
 use crate::os::stream::Stream;
 use crate::telemetry::metrics::Rejection;

@@ -1,5 +1,7 @@
+//! Tests of admission, over real sockets.
+
 use super::*;
-use crate::app::config::Listen;
+use crate::inbound::Listen;
 use crate::inbound::{Listeners, bind};
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};

@@ -1,3 +1,5 @@
+//! Sockets that a service manager hands over (`LISTEN_FDS`).
+
 use super::{ListenError, Listener};
 
 /// Sockets that a service manager opened for this process: systemd's socket activation

@@ -1,3 +1,5 @@
+//! The sockets that the proxy listens on: its own, and those that a service manager hands over.
+
 mod inherited;
 mod tcp;
 #[cfg(unix)]
@@ -5,7 +7,7 @@ mod unix;
 
 pub use inherited::Inherited;
 
-use crate::app::config::{Admission, Listen, SocketFile};
+use crate::inbound::{Admission, Config, Listen, SocketFile};
 use crate::os::peer::Peer;
 use crate::os::stream::Stream;
 use std::future::poll_fn;
@@ -17,7 +19,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
 #[cfg(unix)]
-pub(crate) use unix::UnixSocket;
+pub use unix::{Obstacle, UnixSocket};
 
 /// The sockets that the proxy listens on.
 #[derive(Debug)]
@@ -58,14 +60,17 @@ pub enum ListenError {
     NotLocal(SocketAddr),
     /// A socket in the file system: somebody else listens there, or there is something that is not to
     /// be replaced, or the system does not let it.
+    #[cfg(unix)]
     #[error("cannot listen on {}: {reason}: choose another path with --socket", .path.display())]
     Socket {
         /// Where.
         path: PathBuf,
         /// What is in the way.
-        reason: String,
+        #[source]
+        reason: Obstacle,
     },
     /// The platform has none.
+    #[cfg(not(unix))]
     #[error("cannot listen on {}: this platform has no Unix sockets: leave --socket out", .0.display())]
     NoUnixSockets(PathBuf),
     /// What the service manager hands over is not to be listened on.
@@ -101,12 +106,8 @@ impl Listeners {
     /// # Errors
     ///
     /// One of them cannot be opened, or is no socket to listen on.
-    pub async fn open(
-        listen: Option<&Listen>,
-        socket: Option<&SocketFile>,
-        inherited: Inherited,
-        admission: &Admission,
-    ) -> Result<Self, ListenError> {
+    pub async fn open(config: &Config, inherited: Inherited) -> Result<Self, ListenError> {
+        let Config { listen, socket, admission, .. } = config;
         let mut all = inherited.listeners()?;
         if let Some(file) = socket {
             #[cfg(unix)]
@@ -115,7 +116,7 @@ impl Listeners {
             return Err(ListenError::NoUnixSockets(file.path.clone()));
         }
         let default = Listen::default();
-        if let Some(listen) = listen.or(all.is_empty().then_some(&default)) {
+        if let Some(listen) = listen.as_ref().or(all.is_empty().then_some(&default)) {
             all.extend(tcp::open_all(listen, admission)?.into_iter().map(Listener::Tcp));
         }
         Ok(Self::of(all))
@@ -187,7 +188,7 @@ impl Listeners {
 #[cfg(unix)]
 fn open_unix(SocketFile { path, mode }: &SocketFile) -> Result<UnixSocket, ListenError> {
     UnixSocket::open(path, Some(*mode))
-        .map_err(|reason| ListenError::Socket { path: path.clone(), reason: reason.to_string() })
+        .map_err(|reason| ListenError::Socket { path: path.clone(), reason })
 }
 
 impl Listener {

@@ -1,7 +1,7 @@
 //! TCP sockets to listen on.
 
 use super::ListenError;
-use crate::app::config::{Admission, Listen};
+use crate::inbound::{Admission, Listen};
 use crate::outbound::KEEPALIVE;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use std::io::{self, ErrorKind};

@@ -14,7 +14,7 @@ use tokio::net::{UnixListener, UnixStream};
 
 /// A Unix socket that listens. Where this process made its file, it removes it again when dropped.
 #[derive(Debug)]
-pub(crate) struct UnixSocket {
+pub struct UnixSocket {
     listener: UnixListener,
     file: Option<File>,
 }
@@ -29,11 +29,15 @@ struct File {
 
 /// Why no Unix socket can be opened at a path.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Obstacle {
+#[non_exhaustive]
+pub enum Obstacle {
+    /// Another program listens there.
     #[error("another program does")]
     InUse,
+    /// There is a file of another kind.
     #[error("expected nothing or a socket there, found something else")]
     NotASocket,
+    /// The system does not let it.
     #[error("{0}")]
     System(#[from] io::Error),
 }
@@ -45,7 +49,7 @@ impl UnixSocket {
     /// # Errors
     ///
     /// Somebody listens there, there is something else, or it cannot be made.
-    pub(crate) fn open(path: &Path, mode: Option<u16>) -> Result<Self, Obstacle> {
+    pub fn open(path: &Path, mode: Option<u16>) -> Result<Self, Obstacle> {
         let socket = match bind(path, mode) {
             Err(error) if error.kind() == ErrorKind::AddrInUse => {
                 remove_stale(path)?;
@@ -67,15 +71,12 @@ impl UnixSocket {
     }
 
     /// Where it is; empty if it has no name.
-    pub(crate) fn path(&self) -> PathBuf {
+    pub fn path(&self) -> PathBuf {
         let address = self.listener.local_addr().ok();
         address.and_then(|address| address.as_pathname().map(Path::to_owned)).unwrap_or_default()
     }
 
-    pub(crate) fn poll_accept(
-        &self,
-        context: &mut Context<'_>,
-    ) -> Poll<io::Result<(Stream, Peer)>> {
+    pub fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<(Stream, Peer)>> {
         let (stream, _) = ready!(self.listener.poll_accept(context))?;
         let owner = owner(&stream);
         Poll::Ready(Ok((Stream::Unix(stream), Peer::Unix(owner))))

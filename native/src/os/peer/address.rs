@@ -1,3 +1,5 @@
+//! The addresses of both ends of a TCP connection.
+
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 

@@ -1,3 +1,5 @@
+//! Users of the machine.
+
 use std::fmt;
 
 /// A user, as the system tells users apart.

@@ -1,3 +1,5 @@
+//! Tests of the grammar: prefixes of options, values, positional arguments.
+
 use super::*;
 use crate::telemetry::log::{LogFormat, Logging};
 use tracing_subscriber::filter::LevelFilter;
@@ -17,7 +19,7 @@ fn port_in_every_form() {
         &["--p=80"],
         &["--port", "+80"],
     ] {
-        assert_eq!(run(args).listen.unwrap().port, 80, "{args:?}");
+        assert_eq!(run(args).inbound.listen.unwrap().port, 80, "{args:?}");
     }
 }
 
@@ -26,7 +28,7 @@ fn options_and_scopes_interleave() {
     let config = run(&["a", "--port", "80", "b*", "-t", "-task", "c"]);
     assert_eq!(scopes(&config), ["a", "b*", "c"]);
     assert_eq!(config.task_id.as_deref(), Some("-task"));
-    assert_eq!(config.listen.unwrap().port, 80);
+    assert_eq!(config.inbound.listen.unwrap().port, 80);
 }
 
 #[test]

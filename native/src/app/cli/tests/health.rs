@@ -1,6 +1,8 @@
+//! Tests of `--health`: which options it shares with a start.
+
 use super::*;
-use crate::app::config::Listen;
 use crate::app::health_check::Listening;
+use crate::inbound::Listen;
 
 fn health(args: &[&str]) -> Listening {
     match read(args, &Env::new()) {

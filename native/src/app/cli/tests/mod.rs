@@ -1,3 +1,5 @@
+//! Tests of the command line and the environment.
+
 mod grammar;
 mod health;
 mod printing;

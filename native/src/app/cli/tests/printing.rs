@@ -1,5 +1,8 @@
+//! Tests of `--help` and the versions.
+
 use super::*;
-use crate::app::config::Limits;
+use crate::app::config::DEFAULT_DRAIN_TIMEOUT;
+use crate::{inbound, outbound};
 
 #[test]
 fn versions() {
@@ -67,16 +70,16 @@ fn help_names_everything_within_80_columns() {
 
 #[test]
 fn help_tells_the_default_limits() {
-    let limits = Limits::default();
+    let (inbound, outbound) = (inbound::Config::default(), outbound::Config::default());
     let help = printed(&["--help"]);
     for (option, default) in [
-        ("--connect-timeout", limits.connect_timeout.as_secs()),
-        ("--head-timeout", limits.head_timeout.as_secs()),
-        ("--upstream-idle-timeout", limits.upstream_idle_timeout.as_secs()),
-        ("--drain-timeout", limits.drain_timeout.as_secs()),
-        ("--retry-budget", limits.retries.budget.as_secs()),
-        ("--replay-buffer", limits.replay_each as u64 / 1024),
-        ("--replay-total", limits.replay_all as u64 / 1024),
+        ("--connect-timeout", outbound.connect_timeout.as_secs()),
+        ("--head-timeout", inbound.header_timeout.as_secs()),
+        ("--upstream-idle-timeout", outbound.idle_timeout.as_secs()),
+        ("--drain-timeout", DEFAULT_DRAIN_TIMEOUT.as_secs()),
+        ("--retry-budget", outbound.retries.budget.as_secs()),
+        ("--replay-buffer", outbound.replay_buffer as u64 / 1024),
+        ("--replay-total", outbound.replay_total as u64 / 1024),
     ] {
         let (_, after) = help.split_once(option).unwrap();
         let (_, told) = after.split_once("[default ").unwrap();

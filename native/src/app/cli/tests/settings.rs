@@ -1,3 +1,5 @@
+//! Tests of what can be given by option or by environment variable.
+
 use super::*;
 
 #[test]
@@ -126,8 +128,8 @@ fn credentials_from_a_file_or_a_descriptor() {
 
 #[test]
 fn certificate_and_key_go_together() {
-    assert_eq!(run(&[]).tls, None);
-    let tls = run(&["--tls-cert", "c", "--tls-key", "k"]).tls.unwrap();
+    assert_eq!(run(&[]).inbound.tls, None);
+    let tls = run(&["--tls-cert", "c", "--tls-key", "k"]).inbound.tls.unwrap();
     assert_eq!([tls.certificate, tls.key], ["c", "k"].map(std::path::PathBuf::from));
     for [one, other] in [["--tls-cert", "--tls-key"], ["--tls-key", "--tls-cert"]] {
         let expected =

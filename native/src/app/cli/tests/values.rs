@@ -1,5 +1,11 @@
+//! Tests of the values of options, and of their defaults.
+
 use super::*;
-use crate::app::config::{AdminAddress, CredentialsFrom, Limits, Listen, SocketFile};
+use crate::admin::Address;
+use crate::app::config::DEFAULT_DRAIN_TIMEOUT;
+use crate::inbound::{self, Listen, SocketFile};
+use crate::outbound;
+use crate::proxy::{self, CredentialsFrom};
 use crate::telemetry::log::{LogFormat, Logging};
 use std::net::IpAddr;
 use taskcluster_proxy_core::proxy::HostPattern;
@@ -8,12 +14,12 @@ use tracing_subscriber::filter::LevelFilter;
 #[test]
 fn defaults() {
     let config = run(&[]);
-    assert_eq!((config.listen, config.socket), (None, None));
-    assert_eq!(config.credentials_from, CredentialsFrom::Any);
-    assert_eq!((config.admission.user, config.admission.network), (None, None));
+    assert_eq!(config.inbound, inbound::Config::default());
+    assert_eq!(config.proxy, proxy::Config::default());
+    assert_eq!(config.outbound, outbound::Config::default());
     assert_eq!((config.task_id, config.scopes), (None, vec![]));
     assert_eq!(config.credentials_drain, Duration::from_secs(5));
-    assert_eq!(config.limits, Limits::default());
+    assert_eq!(config.drain_timeout, DEFAULT_DRAIN_TIMEOUT);
     assert_eq!(config.logging, Logging::new(LevelFilter::INFO, LogFormat::Text));
     assert_eq!(config.admin, None);
 }
@@ -24,10 +30,10 @@ fn good_ones() {
         [("0.0.0.0", "0.0.0.0"), ("::1", "::1"), ("::ffff:127.0.0.1", "127.0.0.1")]
     {
         let expected: IpAddr = expected.parse().unwrap();
-        assert_eq!(run(&["-i", text]).listen.unwrap().address, Some(expected));
+        assert_eq!(run(&["-i", text]).inbound.listen.unwrap().address, Some(expected));
     }
     for (text, expected) in [("0", 0), ("080", 80), ("65535", 65535)] {
-        assert_eq!(run(&["-p", text]).listen.unwrap().port, expected);
+        assert_eq!(run(&["-p", text]).inbound.listen.unwrap().port, expected);
     }
     for (text, expected) in [
         ("10.1.2.3/8", "10.0.0.0/8"),
@@ -36,7 +42,7 @@ fn good_ones() {
         ("::1", "::1/128"),
         ("::ffff:10.1.0.0/112", "10.1.0.0/16"),
     ] {
-        let network = run(&["--allowed-network", text]).admission.network.unwrap();
+        let network = run(&["--allowed-network", text]).inbound.admission.network.unwrap();
         assert_eq!(network.to_string(), expected);
     }
     for (text, millis) in [("0", 0), ("0.25", 250), (".5", 500), ("3600", 3_600_000)] {
@@ -52,13 +58,14 @@ fn good_ones() {
         ["--replay-buffer", "0"],
         ["--replay-total", "1048576"],
     ];
-    let limits = run(limits.as_flattened()).limits;
-    assert_eq!(limits.connect_timeout, Duration::from_millis(1));
-    assert_eq!(limits.head_timeout, Duration::from_secs(3600));
-    assert_eq!(limits.upstream_idle_timeout, Duration::ZERO);
-    assert_eq!(limits.drain_timeout, Duration::from_millis(500));
-    assert_eq!(limits.retries.budget, Duration::from_millis(2500));
-    assert_eq!((limits.replay_each, limits.replay_all), (0, 1024 * 1024 * 1024));
+    let limited = run(limits.as_flattened());
+    let (inbound, outbound) = (limited.inbound, limited.outbound);
+    assert_eq!(outbound.connect_timeout, Duration::from_millis(1));
+    assert_eq!(inbound.header_timeout, Duration::from_secs(3600));
+    assert_eq!(outbound.idle_timeout, Duration::ZERO);
+    assert_eq!(limited.drain_timeout, Duration::from_millis(500));
+    assert_eq!(outbound.retries.budget, Duration::from_millis(2500));
+    assert_eq!((outbound.replay_buffer, outbound.replay_total), (0, 1024 * 1024 * 1024));
     for (text, level) in [
         ("error", LevelFilter::ERROR),
         ("debug", LevelFilter::DEBUG),
@@ -73,10 +80,13 @@ fn good_ones() {
         assert_eq!(both, Logging::new(LevelFilter::WARN, LogFormat::Json));
     }
     for (text, address) in [("127.0.0.1:9", "127.0.0.1:9"), ("[::1]:0", "[::1]:0")] {
-        let address = AdminAddress::Tcp(address.parse().unwrap());
+        let address = Address::Tcp(address.parse().unwrap());
         assert_eq!(run(&["--admin", text]).admin, Some(address));
     }
-    assert_eq!(run(&["--allowed-user", "task_1"]).admission.user.as_deref(), Some("task_1"));
+    assert_eq!(
+        run(&["--allowed-user", "task_1"]).inbound.admission.user.as_deref(),
+        Some("task_1")
+    );
 }
 
 #[test]
@@ -94,7 +104,7 @@ fn where_to_listen() {
         (&["--socket", "/run/x.sock", "-i", "::1"], (tcp(Some("::1"), 8080), socket(0o600))),
     ] {
         let config = run(args);
-        assert_eq!((config.listen, config.socket), expected, "{args:?}");
+        assert_eq!((config.inbound.listen, config.inbound.socket), expected, "{args:?}");
     }
 }
 
@@ -105,17 +115,17 @@ fn who_may_change_the_credentials() {
         ("same-user", CredentialsFrom::SameUser),
         ("root", CredentialsFrom::Root),
     ] {
-        assert_eq!(run(&["--credentials-from", text]).credentials_from, expected);
+        assert_eq!(run(&["--credentials-from", text]).proxy.credentials_from, expected);
     }
 }
 
 #[test]
 fn hosts_may_be_several() {
-    assert!(run(&[]).allowed_hosts.is_empty());
+    assert!(run(&[]).outbound.allowed_hosts.is_empty());
     let config = run(&["--allow-host", "a.example", "scope", "--allow-host=*.b.example"]);
     let expected =
         [HostPattern::Named("a.example".into()), HostPattern::Below(".b.example".into())];
-    assert_eq!((config.allowed_hosts.as_slice(), config.scopes.len()), (&expected[..], 1));
+    assert_eq!((config.outbound.allowed_hosts.as_slice(), config.scopes.len()), (&expected[..], 1));
     let message = error(&["--allow-host", "a.example", "--allow-host", "https://b"], &complete());
     assert_eq!(
         message,

@@ -1,3 +1,5 @@
+//! The owner of a connection on Linux: sock_diag, or `/proc/net` where that is not to be had.
+
 use super::{Owner, UserId, proc_net, sock_diag};
 use nix::net::if_::if_nameindex;
 use std::io;

@@ -1,3 +1,5 @@
+//! The owner of a connection on macOS, from the kernel's table of all sockets.
+
 use super::{Owner, pcblist, sysctl};
 use std::io;
 use std::net::SocketAddr;

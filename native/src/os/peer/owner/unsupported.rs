@@ -1,3 +1,5 @@
+//! The owner of a connection on platforms where it cannot be looked up.
+
 use super::Owner;
 use std::io;
 use std::net::SocketAddr;

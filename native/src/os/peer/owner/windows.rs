@@ -1,3 +1,5 @@
+//! The owner of a connection on Windows, from its table of TCP connections.
+
 use super::{Owner, tcp_table};
 use crate::os::peer::windows_api::{Process, tcp_tables};
 use std::io;
