@@ -14,40 +14,35 @@ pub struct Opened {
     pub sandbox: Option<Sandbox>,
     /// Where the deployment is.
     pub root_url: RootUrl,
-    /// What to sign with; not yet restricted.
-    pub credentials: Credentials,
-    /// The file that they are from, if they are from one.
-    pub file: Option<CredentialsFile>,
+    /// What to sign with, not yet restricted, and the file that it is from, if it is from one.
+    pub credentials: Result<(Credentials, Option<CredentialsFile>), CredentialsFileError>,
 }
 
-/// Why there is no deployment to stand before.
+/// The embedded deployment does not start.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// There are no credentials.
-    #[error(transparent)]
-    Credentials(#[from] CredentialsFileError),
-    /// The embedded deployment does not start.
-    #[error("the sandbox cannot start: {0}")]
-    Sandbox(#[from] io::Error),
-}
+#[error("the sandbox cannot start: {0}")]
+pub struct SandboxError(#[source] io::Error);
 
 impl Deployment {
     /// Reads credentials that are in a file, or starts the embedded deployment.
     ///
     /// # Errors
     ///
-    /// There are no credentials in the file, or no port of 127.0.0.1 is free.
-    pub async fn open(self) -> Result<Opened, OpenError> {
+    /// The embedded deployment does not start: no port of 127.0.0.1 is free, or it is not in this
+    /// build. That credentials cannot be read is for the caller to judge.
+    pub async fn open(self) -> Result<Opened, SandboxError> {
         match self {
             Self::Taskcluster { root_url, credentials } => {
-                let (credentials, file) = credentials.read().await?;
-                Ok(Opened { sandbox: None, root_url, credentials, file })
+                Ok(Opened { sandbox: None, root_url, credentials: credentials.read().await })
             }
             Self::Sandbox => {
-                let sandbox = Sandbox::start().await?;
+                let sandbox = Sandbox::start().await.map_err(SandboxError)?;
                 let (root_url, credentials) = (sandbox.root_url(), sandbox.credentials());
-                Ok(Opened { sandbox: Some(sandbox), root_url, credentials, file: None })
+                Ok(Opened {
+                    sandbox: Some(sandbox),
+                    root_url,
+                    credentials: Ok((credentials, None)),
+                })
             }
         }
     }

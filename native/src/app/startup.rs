@@ -2,11 +2,11 @@
 
 use super::announcement::announce;
 use super::config::Config;
-use super::deployment::{OpenError, Opened};
+use super::deployment::{Opened, SandboxError};
 use super::shutdown::Started;
 use super::task_scopes::{self, TaskError};
 use crate::admin::{self, AdminError, Status};
-use crate::credentials::{Store, expiry};
+use crate::credentials::{CredentialsFileError, Store, expiry};
 use crate::inbound::{Drain, Inbound, InboundError, Inherited, ListenError, Listeners};
 use crate::os::env::Process;
 use crate::os::process;
@@ -22,9 +22,12 @@ use std::sync::Arc;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// There are no credentials, or no sandbox.
+    /// There is no sandbox.
     #[error(transparent)]
-    Deployment(#[from] OpenError),
+    Sandbox(#[from] SandboxError),
+    /// There are no credentials.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsFileError),
     /// No request can be sent.
     #[error(transparent)]
     Upstreams(#[from] UpstreamsError),
@@ -59,7 +62,8 @@ pub(super) async fn start(
 ) -> Result<Started<impl Future<Output = ()>>, StartError> {
     let Config { mut inbound, proxy, outbound, .. } = config;
     inbound.max_connections = process::room_for_connections(inbound.max_connections);
-    let Opened { sandbox, root_url, mut credentials, file } = config.deployment.open().await?;
+    let Opened { sandbox, root_url, credentials } = config.deployment.open().await?;
+    let (mut credentials, file) = credentials?;
     let (metrics, drain) = (Arc::new(Metrics::default()), Arc::new(Drain::default()));
     let upstreams = Upstreams::new(&outbound, root_url, &metrics)?;
     let connections = Inbound::new(&inbound, &drain, &metrics)?;

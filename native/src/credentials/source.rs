@@ -34,15 +34,16 @@ pub struct CredentialsFile {
 #[error("{from}: {reason}")]
 pub struct CredentialsFileError {
     from: String,
+    #[source]
     reason: Reason,
 }
 
 #[derive(Debug, thiserror::Error)]
 enum Reason {
     #[error("cannot be read: {0}")]
-    Unreadable(io::Error),
+    Unreadable(#[source] io::Error),
     #[error("expected a JSON object with clientId, accessToken and certificate: {0}")]
-    Invalid(JsonError),
+    Invalid(#[source] JsonError),
 }
 
 impl CredentialsSource {

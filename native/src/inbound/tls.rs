@@ -39,6 +39,7 @@ pub enum TlsError {
         /// Where it is.
         path: PathBuf,
         /// What the system says.
+        #[source]
         reason: io::Error,
     },
     /// A file holds something else.
@@ -69,7 +70,7 @@ pub(super) enum HandshakeError {
     #[error("no TLS handshake within {} s", .0.as_secs_f32())]
     Timeout(Duration),
     #[error("no TLS handshake: {0}")]
-    Failed(io::Error),
+    Failed(#[source] io::Error),
 }
 
 /// The certificate that a proxy with this `--tls-cert` shows.

@@ -27,7 +27,7 @@ pub enum GuardError {
     #[error(
         "--credentials-from cannot be obeyed: whose a connection is cannot be looked up: {0}; {HINT}"
     )]
-    OwnerLookup(io::Error),
+    OwnerLookup(#[source] io::Error),
 }
 
 #[derive(Clone, Debug)]

@@ -1,4 +1,5 @@
-//! `--check`: what a start with the same options would find, without serving.
+//! `--check`: what a start with the same options would find, without serving. Its steps are those of
+//! `app::startup`, by the same constructors.
 //!
 //! Each step adds lines to a [`Report`]. One that cannot be taken because of another says so and
 //! fails nothing: the other has.
@@ -10,8 +11,8 @@ mod report;
 
 pub use report::Report;
 
-use crate::app::Sandbox;
-use crate::app::config::{Config, Deployment};
+use crate::app::config::Config;
+use crate::app::deployment::Opened;
 use crate::app::task_scopes;
 use crate::inbound::Inherited;
 use crate::os::clock;
@@ -25,20 +26,13 @@ use taskcluster_proxy_core::proxy::{RetryPolicy, RootUrl};
 pub async fn run(config: Config, inherited: Inherited) -> Report {
     let mut report = Report::default();
     listener::check(&config, inherited, &mut report).await;
-    // Until the end of the check.
-    let mut sandbox = None;
-    let (root_url, credentials) = match config.deployment {
-        Deployment::Taskcluster { root_url, credentials } => (root_url, credentials.read().await),
-        Deployment::Sandbox => match Sandbox::start().await {
-            Ok(started) => {
-                let started = sandbox.insert(started);
-                (started.root_url(), Ok((started.credentials(), None)))
-            }
-            Err(error) => {
-                report.fail("root url", format!("the sandbox cannot start: {error}"));
-                return report;
-            }
-        },
+    // A sandbox runs until the end of the check.
+    let Opened { sandbox: _sandbox, root_url, credentials } = match config.deployment.open().await {
+        Ok(opened) => opened,
+        Err(error) => {
+            report.fail("root url", error);
+            return report;
+        }
     };
     let outbound = without_retries(config.outbound);
     let upstreams = match Upstreams::new(&outbound, root_url, &Arc::default()) {

@@ -31,6 +31,7 @@ pub enum Unhealthy {
         /// Where.
         place: String,
         /// What the system says.
+        #[source]
         reason: io::Error,
         /// The option that says where the proxy listens.
         option: &'static str,
@@ -44,6 +45,7 @@ pub enum Unhealthy {
         /// Who.
         place: String,
         /// What the system says.
+        #[source]
         reason: io::Error,
     },
     /// Somebody answers who is not the proxy.
@@ -60,6 +62,7 @@ pub enum Unhealthy {
         /// Who.
         place: String,
         /// What is wrong with it.
+        #[source]
         reason: rustls::Error,
     },
     /// Somebody who has another certificate, or the proxy that did not take over a new one.

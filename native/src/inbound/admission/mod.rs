@@ -53,6 +53,7 @@ pub enum AdmitError {
         /// The user's name.
         user: String,
         /// What the system says.
+        #[source]
         reason: io::Error,
     },
     /// The system's list of connections cannot be read.
@@ -60,7 +61,7 @@ pub enum AdmitError {
         "--allowed-user and --allowed-network cannot be obeyed: whose a connection is cannot be \
          looked up: {0}; {HINT}"
     )]
-    OwnerLookup(io::Error),
+    OwnerLookup(#[source] io::Error),
 }
 
 #[derive(Clone, Debug)]

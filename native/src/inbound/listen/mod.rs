@@ -78,13 +78,14 @@ pub enum ListenError {
         "LISTEN_FDS: expected TCP or Unix stream sockets that listen, found another descriptor \
          ({0}): check the .socket unit"
     )]
-    Inherited(io::Error),
+    Inherited(#[source] io::Error),
     /// Anything else.
     #[error("cannot listen on {address}: {reason}")]
     Other {
         /// Where.
         address: SocketAddr,
         /// What the system says.
+        #[source]
         reason: io::Error,
     },
 }
