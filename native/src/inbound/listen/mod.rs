@@ -7,7 +7,9 @@ mod unix;
 
 pub use inherited::Inherited;
 
-use crate::inbound::{Admission, Config, Listen, SocketFile};
+#[cfg(unix)]
+use crate::inbound::SocketFile;
+use crate::inbound::{Admission, Config, Listen};
 use crate::os::peer::Peer;
 use crate::os::stream::Stream;
 use std::future::poll_fn;
