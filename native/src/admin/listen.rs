@@ -1,7 +1,7 @@
 //! The admin listener's socket.
 
 #[cfg(unix)]
-use crate::inbound::{Obstacle, UnixSocket};
+use crate::inbound::{UnixSocket, UnixSocketError};
 use crate::os::stream::Stream;
 #[cfg(unix)]
 use std::future::poll_fn;
@@ -37,7 +37,7 @@ enum Socket {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AdminError {
-    /// Not over TCP.
+    /// The TCP socket cannot be opened.
     #[error("--admin: cannot listen on {address}: {reason}; choose another address with --admin")]
     Tcp {
         /// Where.
@@ -46,7 +46,7 @@ pub enum AdminError {
         #[source]
         reason: io::Error,
     },
-    /// Not on a Unix socket.
+    /// The Unix socket cannot be opened.
     #[cfg(unix)]
     #[error(
         "--admin: cannot listen on {}: {reason}; choose another address with --admin",
@@ -55,14 +55,14 @@ pub enum AdminError {
     Unix {
         /// Where.
         path: PathBuf,
-        /// What is in the way.
+        /// Why not.
         #[source]
-        reason: Obstacle,
+        reason: UnixSocketError,
     },
 }
 
 impl Listener {
-    /// Opens it.
+    /// Opens the socket.
     ///
     /// # Errors
     ///
@@ -85,8 +85,8 @@ impl Listener {
         }
     }
 
-    /// Where it is, as it is said in the log.
-    pub fn place(&self) -> String {
+    /// Where it listens, for the log.
+    pub fn location(&self) -> String {
         match &self.0 {
             Socket::Tcp(listener) => match listener.local_addr() {
                 Ok(address) => format!("http://{address}"),

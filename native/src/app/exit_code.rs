@@ -1,4 +1,4 @@
-//! The last thing that the program says, and its exit status.
+//! The program's last output, and its exit status.
 
 use crate::app::check::Report;
 use crate::app::shutdown::End;
@@ -9,16 +9,16 @@ use std::process::ExitCode;
 /// The exit status for [`End::Cut`]. 0 is a clean end, 1 a start that failed.
 const CUT: u8 = 3;
 
-/// What was asked for, and a line feed, on stdout.
+/// Prints the text and a line feed on stdout.
 pub fn print(text: &str) -> ExitCode {
-    // A reader that has gone away (`--help | head -1`) is no failure.
+    // A reader that has closed the pipe (`--help | head -1`) is no failure.
     match writeln!(io::stdout(), "{text}") {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => fail(&error),
         _ => ExitCode::SUCCESS,
     }
 }
 
-/// What a check has found; a failure, if a start would fail.
+/// Prints the report of a check; a failure, if a start would fail.
 pub fn report(report: &Report) -> ExitCode {
     match print(&report.to_string()) {
         ExitCode::SUCCESS if report.is_ok() => ExitCode::SUCCESS,
@@ -26,7 +26,7 @@ pub fn report(report: &Report) -> ExitCode {
     }
 }
 
-/// One line on stderr: whoever started the proxy shows it to a person.
+/// Prints one line on stderr, which the launcher shows to a person.
 pub fn fail(error: &dyn Error) -> ExitCode {
     let _ = writeln!(io::stderr(), "taskcluster-proxy: {error}");
     ExitCode::FAILURE

@@ -59,7 +59,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Check(config) => {
             exit_code::report(&runtime.block_on(check::run(*config, inherited)))
         }
-        Command::Health(listening) => match runtime.block_on(health_check::ask(&listening)) {
+        Command::Health(listening) => match runtime.block_on(health_check::check(&listening)) {
             Ok(text) => exit_code::print(&text),
             Err(error) => exit_code::fail(&error),
         },

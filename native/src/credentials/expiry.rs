@@ -1,5 +1,4 @@
-//! Warnings before the certificate expires, and when it has: whoever is to send new credentials in
-//! time has an interest.
+//! Warnings in the log before the certificate expires, and when it has.
 
 use crate::credentials::Snapshot;
 use crate::os::clock;
@@ -11,14 +10,14 @@ use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::CredentialsFinding;
 use tokio::sync::watch::Receiver;
 
-/// So long before the certificate expires there is the first warning. Workers renew credentials
-/// minutes before that.
+/// How long before the certificate expires the first warning is. Workers renew credentials minutes before
+/// that.
 const AHEAD: Duration = Duration::from_secs(15 * 60);
 
-/// The time of day is looked at no less often, for it may be set meanwhile, and machines sleep.
+/// The longest time between two looks at the time of day: it may be set meanwhile, and machines sleep.
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// How much has been said of a certificate.
+/// How close a certificate is to its expiry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
 enum Stage {
     Valid,
@@ -26,19 +25,19 @@ enum Stage {
     Expired,
 }
 
-/// Warns of the certificate in force, and of each that follows, for ever.
-pub async fn warn(mut in_force: Receiver<Arc<Snapshot>>) {
+/// Warns of the expiry of the current certificate and of its replacements. Never ends.
+pub async fn warn(mut current: Receiver<Arc<Snapshot>>) {
     loop {
-        let (expiry, said) = stage_said(&in_force.borrow_and_update());
+        let (expiry, logged) = stage_logged(&current.borrow_and_update());
         tokio::select! {
-            never = warn_of(expiry, said) => match never {},
-            changed = in_force.changed() => if changed.is_err() { return },
+            never = warn_of(expiry, logged) => match never {},
+            changed = current.changed() => if changed.is_err() { return },
         }
     }
 }
 
-/// When the certificate expires, and what the log said of that when it was put in force.
-fn stage_said(snapshot: &Snapshot) -> (Option<Timestamp>, Stage) {
+/// When the certificate expires, and the stage that was logged when it became the current one.
+fn stage_logged(snapshot: &Snapshot) -> (Option<Timestamp>, Stage) {
     let expired = |finding: &_| matches!(finding, CredentialsFinding::Expired { .. });
     match snapshot.findings.iter().any(expired) {
         true => (snapshot.expiry, Stage::Expired),
@@ -46,15 +45,15 @@ fn stage_said(snapshot: &Snapshot) -> (Option<Timestamp>, Stage) {
     }
 }
 
-async fn warn_of(expiry: Option<Timestamp>, mut said: Stage) -> Infallible {
+async fn warn_of(expiry: Option<Timestamp>, mut logged: Stage) -> Infallible {
     let Some(expiry) = expiry else {
         return std::future::pending().await;
     };
     loop {
         let now = clock::now();
         let (stage, next) = stage(now, expiry);
-        if stage > said {
-            said = stage;
+        if stage > logged {
+            logged = stage;
             let date = log::date(expiry);
             match stage {
                 Stage::Expired => tracing::warn!(
@@ -74,7 +73,7 @@ async fn warn_of(expiry: Option<Timestamp>, mut said: Stage) -> Infallible {
     }
 }
 
-/// Where a certificate that expires at `expiry` is, and when that changes.
+/// The stage of a certificate that expires at `expiry`, and when the next one begins.
 fn stage(now: Timestamp, expiry: Timestamp) -> (Stage, Option<Duration>) {
     let left = expiry.distance(now);
     if expiry <= now {
@@ -91,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_said_when_it_is_time() {
+    fn stages_begin_on_time() {
         let now = Timestamp::from_secs(1_000_000);
         let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
         for (expiry, expected) in [

@@ -1,4 +1,4 @@
-//! The current credentials: where they come from, who uses them, and when they expire.
+//! The current credentials: where they come from, the store that requests get them from, and expiry.
 
 pub mod expiry;
 mod source;

@@ -1,5 +1,5 @@
-//! Credentials from a file, for places without a launcher that hands them over: read at the start,
-//! and again whenever the file changes.
+//! Where credentials come from: the command line, a file that is read again whenever it changes, or a
+//! descriptor.
 
 use crate::credentials::Store;
 use crate::os::file_watch::{self, Changes};
@@ -22,14 +22,14 @@ pub enum CredentialsSource {
     Descriptor(u32),
 }
 
-/// A file that holds the credentials in force.
+/// The file that the current credentials are from.
 #[derive(Debug)]
 pub struct CredentialsFile {
     path: PathBuf,
     changes: Changes,
 }
 
-/// Why there are no credentials in a file, or in a descriptor. Without a secret.
+/// Why no credentials can be read from a file or a descriptor. Without a secret.
 #[derive(Debug, thiserror::Error)]
 #[error("{from}: {reason}")]
 pub struct CredentialsFileError {
@@ -51,7 +51,7 @@ impl CredentialsSource {
     ///
     /// # Errors
     ///
-    /// The file or descriptor cannot be read, or holds something else.
+    /// The file or descriptor cannot be read, or does not contain credentials.
     pub async fn read(
         self,
     ) -> Result<(Credentials, Option<CredentialsFile>), CredentialsFileError> {
@@ -64,7 +64,8 @@ impl CredentialsSource {
             Self::Descriptor(number) => {
                 let from = format!("--credentials-fd {number}");
                 tracing::debug!("reading {from} to its end");
-                let contents = aside(move || open(number).and_then(file_watch::read_all)).await;
+                let contents =
+                    read_in_background(move || open(number).and_then(file_watch::read_all)).await;
                 Ok((credentials(from, contents)?, None))
             }
         }
@@ -72,8 +73,8 @@ impl CredentialsSource {
 }
 
 impl CredentialsFile {
-    /// Puts in force in `store` what the file holds, whenever that changes, as `PUT /credentials`
-    /// does, and counts it. What is no credentials leaves the old ones in force. Never ends.
+    /// Replaces the credentials of `store` whenever the file changes, as `PUT /credentials` does, and
+    /// counts that. A file without credentials leaves the current ones in place. Never ends.
     pub async fn follow(mut self, store: Arc<Store>, metrics: Arc<Metrics>) {
         loop {
             self.changes.next().await;
@@ -99,16 +100,16 @@ impl CredentialsFile {
 
 async fn read(path: &Path) -> Result<Credentials, CredentialsFileError> {
     let there = path.to_owned();
-    let contents = aside(move || {
+    let contents = read_in_background(move || {
         file_watch::warn_if_exposed("--credentials-file", &there);
         file_watch::read(&there)
     });
     credentials(format!("--credentials-file {path:?}"), contents.await)
 }
 
-/// In a thread of its own: a pipe that is not written to, or a file system that hangs, must keep
-/// neither requests nor signals waiting.
-async fn aside(
+/// Reads in a thread of its own: a pipe that nobody writes to, or a file system that hangs, must block
+/// neither requests nor signals.
+async fn read_in_background(
     read: impl FnOnce() -> io::Result<Zeroizing<Vec<u8>>> + Send + 'static,
 ) -> io::Result<Zeroizing<Vec<u8>>> {
     tokio::task::spawn_blocking(read).await?
@@ -123,7 +124,7 @@ fn credentials(
         .map_err(|reason| CredentialsFileError { from, reason })
 }
 
-/// By its name in the file system: taking a number for an open descriptor would be unsafe.
+/// Opens it by its name in the file system: treating a number as an open descriptor would be unsafe.
 #[cfg(unix)]
 fn open(descriptor: u32) -> io::Result<File> {
     let folder = if cfg!(target_os = "linux") { "/proc/self/fd" } else { "/dev/fd" };

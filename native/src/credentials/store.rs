@@ -1,5 +1,5 @@
-//! The store of the current credentials: a snapshot for each request, and an update that waits for
-//! the requests in flight, but not for ever.
+//! The store of the current credentials: a lease for each request, and updates that wait a bounded time
+//! for the requests in flight.
 
 use crate::os::clock;
 use crate::telemetry::build_info::{REVISION, VERSION};
@@ -16,18 +16,18 @@ use tokio::sync::{RwLock, watch};
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-/// One set of credentials, made ready for use.
+/// One set of credentials, ready for use.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// Whose they are.
+    /// Their clientId.
     pub client_id: ClientId,
     /// Whether there is a certificate.
     pub temporary: bool,
-    /// Signs with them, if anything can.
+    /// Signs with them, unless they are unusable.
     signer: Result<Signer, ProxyError>,
-    /// What looked wrong about them when they were put in force.
+    /// What looked wrong about them when they became the current ones.
     pub findings: Vec<CredentialsFinding>,
-    /// What responses say of them.
+    /// The header fields that describe them in responses.
     pub response_fields: Vec<(HeaderName, HeaderValue)>,
     /// Why a service may refuse them.
     pub terms: Terms,
@@ -44,60 +44,59 @@ pub struct Lease {
     _in_flight: TaskTrackerToken,
 }
 
-/// Where requests get their credentials.
+/// Holds the current credentials.
 #[derive(Debug)]
 pub struct Store {
-    /// Held for reading only as long as it takes to take a lease, and for writing while an update
-    /// waits: the lock is fair, so requests that come later queue up behind the update.
+    /// Locked for reading only to take a lease, and for writing while an update waits: the lock is fair, so
+    /// that later requests queue up behind the update.
     current: RwLock<Arc<Snapshot>>,
-    /// The same for those who only look, and must not queue up.
-    shown: watch::Sender<Arc<Snapshot>>,
+    /// The same for readers that must not queue up.
+    watched: watch::Sender<Arc<Snapshot>>,
     authorized_scopes: Option<Vec<Scope>>,
     drain: Duration,
 }
 
 impl Store {
-    /// Begins with `credentials`; their authorizedScopes stay in force through all updates. An
-    /// update waits for at most `drain`.
+    /// Starts with `credentials`, whose authorizedScopes stay through all updates. An update waits for at
+    /// most `drain`.
     pub fn new(credentials: &Credentials, drain: Duration) -> Self {
         let first = Arc::new(Snapshot::new(credentials));
         first.warn_of_findings();
         Self {
             authorized_scopes: credentials.authorized_scopes.clone(),
-            shown: watch::Sender::new(Arc::clone(&first)),
+            watched: watch::Sender::new(Arc::clone(&first)),
             current: RwLock::new(first),
             drain,
         }
     }
 
-    /// The credentials in force, or those of the update that is under way once it is through.
+    /// Leases the current credentials; during an update, waits for the new ones.
     pub async fn lease(&self) -> Lease {
         let current = self.current.read().await;
         Lease { snapshot: Arc::clone(&current), _in_flight: current.in_flight.token() }
     }
 
-    /// The credentials in force, to look at; and each that follows.
+    /// Watches the current credentials and their replacements.
     pub fn watch(&self) -> watch::Receiver<Arc<Snapshot>> {
-        self.shown.subscribe()
+        self.watched.subscribe()
     }
 
-    /// Puts `credentials` in force when the requests in flight are done, or when they have been
-    /// waited for long enough; those still going on then keep the ones that they have. Returns how
-    /// many these are.
+    /// Makes `credentials` the current ones when the requests in flight have ended, or the drain timeout is
+    /// over; requests that are still in flight then keep the previous ones. Returns their number.
     pub async fn replace(&self, mut credentials: Credentials) -> usize {
         credentials.authorized_scopes.clone_from(&self.authorized_scopes);
         let mut current = self.current.write().await;
-        // Whoever wonders why an update takes so long finds this.
+        // So that the log explains why an update takes long.
         match current.in_flight.len() {
             0 => {}
             left => tracing::info!("new credentials wait for {left} requests in flight"),
         }
-        // Whether it ran out or not is told by what is still in flight.
+        // What is still in flight tells whether it timed out.
         let _ = tokio::time::timeout(self.drain, current.in_flight.wait()).await;
         let left = current.in_flight.len();
         let next = Arc::new(Snapshot::new(&credentials));
         next.warn_of_findings();
-        self.shown.send_replace(Arc::clone(&next));
+        self.watched.send_replace(Arc::clone(&next));
         *current = next;
         left
     }
@@ -131,7 +130,7 @@ impl Snapshot {
     ///
     /// # Errors
     ///
-    /// Nothing can be signed with them: the response to whoever asks for it.
+    /// The credentials are unusable: the error to respond with.
     pub fn signer(&self) -> Result<&Signer, ProxyError> {
         self.signer.as_ref().map_err(ProxyError::clone)
     }
@@ -169,7 +168,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_update_waits_for_what_is_in_flight_and_later_requests_for_it() {
+    async fn an_update_waits_for_requests_in_flight_and_later_requests_wait_for_it() {
         let store = Arc::new(Store::new(&credentials("old"), Duration::from_secs(5)));
         let lease = store.lease().await;
         let update = tokio::spawn({
@@ -190,7 +189,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_wait_is_bounded_and_old_requests_keep_what_they_have() {
+    async fn the_wait_is_bounded_and_requests_in_flight_keep_their_credentials() {
         let store = Store::new(&credentials("old"), Duration::from_secs(5));
         let lease = store.lease().await;
         let start = tokio::time::Instant::now();

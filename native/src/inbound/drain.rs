@@ -16,7 +16,7 @@ pub struct Drain {
 
 /// An open connection: the drain waits until this is dropped.
 #[derive(Debug)]
-pub struct Open {
+pub struct OpenConnection {
     begun: CancellationToken,
     _connection: TaskTrackerToken,
 }
@@ -52,8 +52,8 @@ impl Drain {
     }
 
     /// Counts one more connection.
-    pub fn open(&self) -> Open {
-        Open { begun: self.begun.clone(), _connection: self.connections.token() }
+    pub fn open(&self) -> OpenConnection {
+        OpenConnection { begun: self.begun.clone(), _connection: self.connections.token() }
     }
 
     /// How many connections are open.
@@ -67,9 +67,9 @@ impl Drain {
     }
 }
 
-impl Open {
-    /// Waits until the connection is to end after its current request.
-    pub async fn told_to_end(&self) {
+impl OpenConnection {
+    /// Waits until the drain begins: the connection is to end after its current request.
+    pub async fn draining(&self) {
         self.begun.cancelled().await;
     }
 }
@@ -85,12 +85,12 @@ mod tests {
         let drain = Arc::new(Drain::default());
         drain.drained().await;
         let (first, second) = (drain.open(), drain.open());
-        let told = tokio::spawn(async move { first.told_to_end().await });
+        let told = tokio::spawn(async move { first.draining().await });
         tokio::task::yield_now().await;
         assert!(!told.is_finished() && !drain.has_begun());
         drain.begin();
         told.await.unwrap();
-        second.told_to_end().await;
+        second.draining().await;
         let second_open = Duration::from_secs(1);
         assert!(timeout(second_open, drain.drained()).await.is_err());
         tokio::spawn(async move { drop(second) });

@@ -1,4 +1,4 @@
-//! Connections of clients: listening, accepting, admitting, serving.
+//! Connections of clients: listening, accepting, admission, serving, graceful shutdown.
 
 mod admission;
 mod client_stream;
@@ -13,9 +13,9 @@ mod tls;
 
 pub use admission::{AdmitError, Admitter, Verdict};
 pub use config::{Admission, Config, Listen, SocketFile, TlsFiles};
-pub use drain::{Drain, Open};
+pub use drain::{Drain, OpenConnection};
 pub use listen::{Inherited, ListenError, Listeners, bind};
 #[cfg(unix)]
-pub use listen::{Obstacle, UnixSocket};
+pub use listen::{UnixSocket, UnixSocketError};
 pub use serve::{Inbound, InboundError};
 pub use tls::{Tls, TlsError, own_certificate};

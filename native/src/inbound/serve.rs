@@ -1,7 +1,7 @@
 //! Connections of clients: accepted, admitted, and served, each in a task of its own.
 
 use super::connection;
-use super::connection_limit::{ConnectionLimit, Room};
+use super::connection_limit::{ConnectionLimit, Permit};
 use super::tls::HandshakeError;
 use super::{AdmitError, Admitter, Config, Drain, Listeners, Tls, TlsError, Verdict};
 use crate::proxy::{Client, Handler};
@@ -69,8 +69,8 @@ impl Inbound {
         let mut limit = ConnectionLimit::new(max_connections);
         loop {
             let (mut stream, peer) = listeners.accept().await;
-            let room = limit.room();
-            if let Room::NotEvenForThat = room {
+            let permit = limit.acquire();
+            if let Permit::Close = permit {
                 continue;
             }
             let (handler, admitter) = (Rc::clone(&handler), Rc::clone(&admitter));
@@ -78,34 +78,33 @@ impl Inbound {
             let open = drain.open();
             metrics.accept();
             spawn_local(async move {
-                // Here and not before: the check of one connection must not keep the others waiting.
-                if let Verdict::Rejected(why) = admitter.admit(&stream, &peer).await {
-                    return metrics.reject(why);
+                // In the task of the connection: the check of one must not keep the others waiting.
+                if let Verdict::Rejected(reason) = admitter.admit(&stream, &peer).await {
+                    return metrics.reject(reason);
                 }
                 if let Some(handshake) = handshake {
-                    let shaken = tokio::select! {
-                        // In a box, as all that is rare: a task is as large as its largest step.
-                        shaken = Box::pin(handshake.shake(stream, header_timeout)) => shaken,
-                        // Nothing was asked yet.
-                        () = open.told_to_end() => return,
+                    let accepted = tokio::select! {
+                        // In a box: a task is as large as its largest step.
+                        accepted = Box::pin(handshake.accept(stream, header_timeout)) => accepted,
+                        // There was no request yet.
+                        () = open.draining() => return,
                     };
-                    stream = match shaken {
+                    stream = match accepted {
                         Ok(stream) => stream,
-                        Err(HandshakeError::Gone) => return metrics.reject(Rejection::Gone),
+                        Err(HandshakeError::Closed) => return metrics.reject(Rejection::Gone),
                         Err(error) => {
                             tracing::warn!("Rejected connection: from {peer}, {error}");
                             return metrics.reject(Rejection::Tls);
                         }
                     };
                 }
-                // It is held until the connection ends.
-                let _permit = match room {
-                    Room::Here(permit) => permit,
-                    Room::None(_permit) => {
+                let _permit = match permit {
+                    Permit::Serve(permit) => permit,
+                    Permit::Reject(_permit) => {
                         return Box::pin(connection::reject(stream, &*handler, max_connections))
                             .await;
                     }
-                    Room::NotEvenForThat => return,
+                    Permit::Close => return,
                 };
                 let client = Client::new(peer);
                 let served =

@@ -19,9 +19,9 @@ pub fn date_of(headers: &HeaderMap) -> Option<Timestamp> {
     Some(Timestamp::from_secs(since_epoch.as_secs()))
 }
 
-/// Nonces, of signatures as of requests: each differs from all others of this process, and most
-/// likely from those of any other. They need not be hard to guess, only distinct, so one random
-/// number is drawn at the start and counted on from there.
+/// Makes nonces, for signatures and for the ids of requests: each differs from all others of this process,
+/// and most likely from those of any other. They need not be hard to guess, only distinct, so they are
+/// counted from one random number on.
 #[derive(Debug)]
 pub struct Nonces(AtomicU64);
 
@@ -45,7 +45,7 @@ impl Nonces {
     }
 
     /// A number from 0 to 1, good enough to spread retries: the last nonce, its bits mixed
-    /// (SplitMix64). The system is not asked, for this is on the way of every request.
+    /// (SplitMix64). Not from the system, whose random numbers cost a system call.
     pub fn jitter(&self) -> f32 {
         let mut mixed = self.0.load(Ordering::Relaxed);
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -57,7 +57,7 @@ impl Nonces {
 }
 
 impl Nonce {
-    /// Written out here: two are made for each request, and formatting costs several times as much.
+    /// Not by `format!`, which costs several times as much: two are made for each request.
     fn of(mut number: u64) -> Self {
         let mut digits = [0; 16];
         for digit in digits.iter_mut().rev() {

@@ -1,4 +1,4 @@
-//! The environment, as something that a test can hand in.
+//! The environment, which a test can replace.
 
 use std::ffi::OsString;
 

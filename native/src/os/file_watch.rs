@@ -1,4 +1,4 @@
-//! Files that an operator names: read in whole, and read again when they change.
+//! Files that an operator names: read in whole, and watched for changes.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
@@ -10,12 +10,11 @@ use zeroize::Zeroizing;
 /// The largest file that is read, in bytes: as much as `PUT /credentials` takes.
 pub const MAX_FILE: usize = 1024 * 1024;
 
-/// How often files are looked at. A change takes effect one to two of these later. Looking costs a
-/// system call for each file; it works on every platform and every file system, where being told of
-/// changes does not.
+/// How often files are checked. A change takes effect one to two periods later. A check costs a system call
+/// for each file; it works on every platform and every file system, where notifications do not.
 pub const PERIOD: Duration = Duration::from_secs(1);
 
-/// All that is in the file, wiped when dropped.
+/// The contents of the file, zeroized when dropped.
 ///
 /// # Errors
 ///
@@ -24,13 +23,13 @@ pub fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     read_all(File::open(path)?)
 }
 
-/// All that comes until the end, wiped when dropped.
+/// Everything up to the end, zeroized when dropped.
 ///
 /// # Errors
 ///
 /// It cannot be read, or is more than [`MAX_FILE`].
 pub fn read_all(from: impl io::Read) -> io::Result<Zeroizing<Vec<u8>>> {
-    // Room for all of it: a buffer that grows leaves copies behind.
+    // A buffer for all of it: one that grows leaves copies behind.
     let mut contents = Zeroizing::new(Vec::with_capacity(MAX_FILE + 1));
     from.take(MAX_FILE as u64 + 1).read_to_end(&mut contents)?;
     if contents.len() > MAX_FILE {
@@ -40,7 +39,7 @@ pub fn read_all(from: impl io::Read) -> io::Result<Zeroizing<Vec<u8>>> {
     Ok(contents)
 }
 
-/// Warns of a file with secrets in it that others than this process's user can get at.
+/// Warns of a file with secrets that other users than this process's can read.
 pub fn warn_if_exposed(option: &str, path: &Path) {
     if let Some(mode) = exposed_mode(path) {
         let path = path.display();
@@ -50,39 +49,39 @@ pub fn warn_if_exposed(option: &str, path: &Path) {
     }
 }
 
-/// Files that are waited for to change.
+/// Watches files for changes.
 #[derive(Debug)]
 pub struct Changes {
     paths: Vec<PathBuf>,
-    seen: Vec<Option<Mark>>,
+    seen: Vec<Option<Fingerprint>>,
 }
 
-/// What changes with a file, whether it is written to, renamed over, or reached by another link.
+/// What tells a file from its earlier self, whether it was written to, replaced, or reached by another
+/// link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Mark {
+struct Fingerprint {
     modified: Option<SystemTime>,
     length: u64,
     identity: Option<(u64, u64)>,
 }
 
 impl Changes {
-    /// Changes from now on: to be called before the files are read.
+    /// Watches from now on: to be called before the files are read.
     pub fn of(paths: impl IntoIterator<Item = PathBuf>) -> Self {
         let paths: Vec<_> = paths.into_iter().collect();
-        let seen = marks(&paths);
+        let seen = fingerprints(&paths);
         Self { paths, seen }
     }
 
-    /// Waits until the files differ from what they were the last time, and stay so for a
-    /// [`PERIOD`]: what is being written is not read in the middle of it, and of a certificate and
-    /// its key not one alone.
+    /// Waits until the files have changed and stayed the same for a [`PERIOD`]: a file is not read while it
+    /// is being written, nor a new certificate without its new key.
     pub async fn next(&mut self) {
         let mut last = self.seen.clone();
         loop {
             sleep(PERIOD).await;
             let paths = self.paths.clone();
-            // A file system that hangs must not keep requests waiting.
-            let Ok(now) = tokio::task::spawn_blocking(move || marks(&paths)).await else {
+            // A file system that hangs must not block requests.
+            let Ok(now) = tokio::task::spawn_blocking(move || fingerprints(&paths)).await else {
                 continue;
             };
             if now != self.seen && now == last {
@@ -94,13 +93,13 @@ impl Changes {
     }
 }
 
-fn marks(paths: &[PathBuf]) -> Vec<Option<Mark>> {
-    let mark = |metadata: Metadata| Mark {
+fn fingerprints(paths: &[PathBuf]) -> Vec<Option<Fingerprint>> {
+    let fingerprint = |metadata: Metadata| Fingerprint {
         modified: metadata.modified().ok(),
         length: metadata.len(),
         identity: identity(&metadata),
     };
-    paths.iter().map(|path| path.metadata().ok().map(mark)).collect()
+    paths.iter().map(|path| path.metadata().ok().map(fingerprint)).collect()
 }
 
 #[cfg(unix)]
@@ -128,9 +127,9 @@ fn exposed_mode(_: &Path) -> Option<u32> {
     None
 }
 
-/// What is another user's can only be read by way of its group, or of an access control list, whose
-/// rights stand in the group's place: so systemd (`LoadCredential=`) and Kubernetes (`fsGroup`) hand
-/// secrets over.
+/// A file of another user can only be read through its group, or an access control list, whose rights
+/// appear as the group's: this is how systemd (`LoadCredential=`) and Kubernetes (`fsGroup`) hand secrets
+/// over.
 #[cfg(unix)]
 fn is_exposed(mode: u32, is_own: bool) -> bool {
     mode & if is_own { 0o077 } else { 0o007 } != 0
@@ -149,7 +148,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn what_another_user_hands_over_may_be_read_by_its_group() {
+    fn a_file_of_another_user_may_be_readable_by_its_group() {
         for (mode, own, anothers) in [
             (0o400, false, false),
             (0o600, false, false),
@@ -167,7 +166,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_change_counts_when_it_has_settled() {
+    async fn a_change_counts_when_the_file_has_settled() {
         let path = std::env::temp_dir().join(format!("changes-of-{}", std::process::id()));
         std::fs::write(&path, "1").unwrap();
         let mut changes = Changes::of([path.clone()]);

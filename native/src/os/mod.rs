@@ -1,4 +1,4 @@
-//! What the operating system gives.
+//! The operating system: peers of connections, streams, files, processes, time.
 
 pub mod clock;
 pub mod env;

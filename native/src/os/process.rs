@@ -1,7 +1,7 @@
-//! What the system lets this process do, and others do with it.
+//! Limits and protection of this process.
 
-/// Keeps what is in memory, credentials among it, from other processes of the same user, and from
-/// files that are left behind by a crash.
+/// Keeps this process's memory, and so the credentials, from other processes of the same user, and out of
+/// core dumps.
 ///
 /// On Linux. Elsewhere the system's defaults hold.
 pub fn keep_memory_private() {
@@ -22,8 +22,8 @@ pub fn keep_memory_private() {
     }
 }
 
-/// Raises the limit of descriptors as far as it goes, as the Go program does, and tells how many of
-/// `wanted` connections of clients there is room for.
+/// Raises the limit of file descriptors to the hard limit, as the Go program does, and returns how many of
+/// `wanted` clients' connections it is enough for.
 pub fn room_for_connections(wanted: usize) -> usize {
     let room = connections_within(descriptors(), wanted);
     if room < wanted {
@@ -41,7 +41,7 @@ fn connections_within(descriptors: usize, wanted: usize) -> usize {
 }
 
 /// What the program needs besides: listening sockets, standard streams, epoll, name lookups, files of
-/// certificates, a few clients that are told that there is no room.
+/// certificates, and connections that are rejected for lack of a permit.
 const OWN_DESCRIPTORS: usize = 64;
 
 #[cfg(unix)]
@@ -55,7 +55,7 @@ fn descriptors() -> usize {
         // macOS names a hard limit that it does not grant.
         Err(_) => soft,
     };
-    // What stands for no limit is larger than that on some systems, and signed on others.
+    // The value for "no limit" is larger than a usize on some systems, and signed on others.
     granted.try_into().unwrap_or(usize::MAX)
 }
 
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_connection_has_room_for_two_descriptors() {
+    fn each_connection_has_two_descriptors() {
         for (descriptors, expected) in
             [(0, 1), (64, 1), (70, 3), (1024, 480), (2064, 1000), (usize::MAX, 1000)]
         {

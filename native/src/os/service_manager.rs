@@ -5,12 +5,12 @@ use crate::os::env::Environment;
 use std::ffi::OsStr;
 use std::io;
 
-/// What there is to tell.
+/// A state that the service manager is told of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// Connections are accepted.
     Ready,
-    /// The end has begun.
+    /// The proxy is stopping.
     Stopping,
 }
 
@@ -23,8 +23,8 @@ impl State {
     }
 }
 
-/// Tells the manager that `NOTIFY_SOCKET` names; nobody where there is none. That it cannot be told
-/// is logged: requests can be served all the same.
+/// Notifies the service manager that `NOTIFY_SOCKET` names, if there is one. A failure is only logged:
+/// requests can be served all the same.
 pub fn tell(state: State, env: &impl Environment) {
     let Some(socket) = env.get("NOTIFY_SOCKET").filter(|socket| !socket.is_empty()) else {
         return;
@@ -39,7 +39,7 @@ fn send(socket: &OsStr, message: &str) -> io::Result<()> {
     use std::os::unix::net::UnixDatagram;
 
     let sender = UnixDatagram::unbound()?;
-    // A manager that does not read must not keep requests waiting.
+    // A manager that does not read must not block requests.
     sender.set_nonblocking(true)?;
     sender.send_to_addr(message.as_bytes(), &address(socket)?).map(drop)
 }
@@ -49,7 +49,7 @@ fn send(_: &OsStr, _: &str) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// A path, or on Linux a name of its own kind, which `@` stands before.
+/// A path, or on Linux an abstract name, which begins with `@`.
 #[cfg(unix)]
 fn address(socket: &OsStr) -> io::Result<std::os::unix::net::SocketAddr> {
     #[cfg(target_os = "linux")]
@@ -72,7 +72,7 @@ mod tests {
     use std::os::unix::net::{SocketAddr, UnixDatagram};
 
     #[test]
-    fn a_name_of_linuxs_own_kind() {
+    fn an_abstract_name() {
         let name = format!("taskcluster-proxy-notify-{}", std::process::id());
         let manager = SocketAddr::from_abstract_name(&name).unwrap();
         let manager = UnixDatagram::bind_addr(&manager).unwrap();
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_to_tell() {
+    fn without_a_service_manager() {
         tell(State::Stopping, &HashMap::new());
         tell(State::Stopping, &HashMap::from([("NOTIFY_SOCKET", "".into())]));
         assert!(send(OsStr::new("/nonexistent"), "READY=1").is_err());

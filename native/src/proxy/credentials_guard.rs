@@ -6,14 +6,14 @@ use std::fmt;
 use std::io;
 use taskcluster_proxy_core::proxy::ProxyError;
 
-/// Decides who may change the credentials: a task that may send requests has no business there.
+/// Decides who may change the credentials: a task that may send requests need not be allowed to.
 #[derive(Clone, Debug)]
 pub struct CredentialsGuard {
-    /// `None`: everyone.
+    /// `None`: everyone may.
     rule: Option<Rule>,
 }
 
-/// Why the option that restricts who may change the credentials cannot be obeyed.
+/// Why the option that restricts who may change the credentials cannot be followed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GuardError {
@@ -43,11 +43,11 @@ enum Expected {
 }
 
 impl CredentialsGuard {
-    /// Makes sure that the owners of connections can be told.
+    /// Makes sure that the owners of connections can be looked up.
     ///
     /// # Errors
     ///
-    /// They cannot; never where everyone may.
+    /// They cannot. Does not fail if everyone may.
     pub fn new(from: CredentialsFrom) -> Result<Self, GuardError> {
         let failed = |error: io::Error| match error.kind() {
             io::ErrorKind::Unsupported => GuardError::Unsupported,
@@ -61,12 +61,11 @@ impl CredentialsGuard {
         Ok(Self { rule: Some(Rule { expected, owners: OwnerLookup::new().map_err(failed)? }) })
     }
 
-    /// Decides on `peer`, who wants to change them: it is the user that opened the connection who
-    /// counts.
+    /// Decides whether `peer` may change them, by the user who opened its connection.
     ///
     /// # Errors
     ///
-    /// It is not for them, or nobody knows who they are.
+    /// It may not, or its user cannot be looked up.
     pub async fn admit(&self, peer: &Peer) -> Result<(), ProxyError> {
         let Some(Rule { expected, owners }) = &self.rule else {
             return Ok(());
@@ -75,7 +74,7 @@ impl CredentialsGuard {
             Ok(Owner::User(user)) if expected.is(&user) => return Ok(()),
             Ok(Owner::User(user)) => format!("of {user}"),
             Ok(Owner::NotVisible) => "that is not of this machine or network namespace".to_owned(),
-            Ok(Owner::Gone) => "that no process has open any more".to_owned(),
+            Ok(Owner::NoProcess) => "that no process has open any more".to_owned(),
             Err(error) => format!("whose owner cannot be looked up ({error})"),
         };
         Err(ProxyError::CredentialsFrom { expected: expected.to_string(), found })
@@ -105,32 +104,32 @@ impl fmt::Display for Expected {
 mod tests {
     use super::*;
 
-    async fn judged(from: CredentialsFrom, owner: Owner) -> Result<(), String> {
+    async fn admitted(from: CredentialsFrom, owner: Owner) -> Result<(), String> {
         let guard = CredentialsGuard::new(from).unwrap();
         guard.admit(&Peer::Unix(owner)).await.map_err(|error| error.to_string())
     }
 
     #[tokio::test]
-    async fn one_user_alone() {
+    async fn only_one_user_may() {
         let user = |uid| Owner::User(UserId::Uid(uid));
         let me = nix::unistd::geteuid().as_raw();
         for (from, owner, expected) in [
             (CredentialsFrom::Root, user(0), true),
             (CredentialsFrom::Root, user(1), false),
-            (CredentialsFrom::Root, Owner::Gone, false),
+            (CredentialsFrom::Root, Owner::NoProcess, false),
             (CredentialsFrom::Root, Owner::NotVisible, false),
             (CredentialsFrom::SameUser, user(me), true),
             (CredentialsFrom::SameUser, user(me + 1), false),
             (CredentialsFrom::SameUser, Owner::NotVisible, false),
             (CredentialsFrom::Any, user(1), true),
             (CredentialsFrom::Any, Owner::NotVisible, true),
-            (CredentialsFrom::Any, Owner::Gone, true),
+            (CredentialsFrom::Any, Owner::NoProcess, true),
         ] {
-            let judged = judged(from, owner.clone()).await;
-            assert_eq!(judged.is_ok(), expected, "{from:?} {owner:?}: {judged:?}");
+            let admitted = admitted(from, owner.clone()).await;
+            assert_eq!(admitted.is_ok(), expected, "{from:?} {owner:?}: {admitted:?}");
         }
         assert_eq!(
-            judged(CredentialsFrom::Root, user(7)).await.unwrap_err(),
+            admitted(CredentialsFrom::Root, user(7)).await.unwrap_err(),
             "PUT /credentials is for root alone (--credentials-from), found a connection of uid 7: \
              the credentials stay as they are"
         );

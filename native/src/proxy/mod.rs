@@ -1,4 +1,4 @@
-//! One request: find out what it is for, do that, respond.
+//! One request: route it, forward it or handle it here, respond.
 
 mod access_log;
 mod bewit;
@@ -85,16 +85,16 @@ impl Proxy {
     }
 }
 
-/// The client of a connection. When it has gone, nothing goes on for it.
+/// The client of a connection. What is still sent for it upstream is aborted when this is dropped.
 #[derive(Debug)]
 pub struct Client {
-    /// Who it is.
+    /// Who is at the other end.
     pub peer: Peer,
     pub(crate) connection: Rc<ClientConnection>,
 }
 
 impl Client {
-    /// Of a new connection.
+    /// The client of a new connection.
     pub fn new(peer: Peer) -> Self {
         Self { peer, connection: Rc::default() }
     }
@@ -108,14 +108,14 @@ impl Drop for Client {
 
 /// Handles the requests of clients.
 pub trait Handler {
-    /// Responds to a request: always, so that errors become responses here and nowhere else.
+    /// Responds to a request. Never fails: errors become responses here and nowhere else.
     fn handle(
         &self,
         request: Request<Incoming>,
         client: &Client,
     ) -> impl Future<Output = Response<ResponseBody>>;
 
-    /// Responds with an error without looking at the request, and lets the client's connection end.
+    /// Responds with an error whatever the request is, and closes the client's connection.
     fn reject(
         &self,
         method: &Method,

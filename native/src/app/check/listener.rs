@@ -26,7 +26,7 @@ pub(super) async fn check(config: &Config, inherited: Inherited, report: &mut Re
     }
     if let Some(admin) = &config.admin {
         match admin::Listener::bind(admin) {
-            Ok(listener) => report.ok("admin", format!("free: {}", listener.place())),
+            Ok(listener) => report.ok("admin", format!("free: {}", listener.location())),
             Err(error) => report.fail("admin", error),
         }
     }

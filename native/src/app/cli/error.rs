@@ -7,7 +7,7 @@ use std::fmt::Display;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CliError {
-    /// An option that there is none of.
+    /// An unknown option.
     #[error("unknown option {0} (see --help)")]
     Unknown(String),
     /// A prefix of more than one option.
@@ -15,10 +15,10 @@ pub enum CliError {
     Ambiguous {
         /// The prefix.
         given: String,
-        /// What it could be.
+        /// The options that begin with it.
         candidates: String,
     },
-    /// An option that is there more than once.
+    /// An option that is given more than once.
     #[error("option {0} given more than once (see --help)")]
     Repeated(String),
     /// An option without the value that it needs.
@@ -27,26 +27,26 @@ pub enum CliError {
     /// An option with a value that it cannot have.
     #[error("option {0} takes no value, found one (see --help)")]
     UnwantedValue(String),
-    /// The command line is not as it has to be in some other way.
+    /// The command line is malformed in another way.
     #[error("the command line cannot be read: {0} (see --help)")]
     Malformed(&'static str),
     /// Neither on the command line nor in the environment.
     #[error("no {what}: give {option}, or set {variable} in the environment (see --help)")]
     Missing {
-        /// What it is.
+        /// What is missing.
         what: &'static str,
         /// The option that gives it.
         option: &'static str,
-        /// The variable that stands in for it.
+        /// The environment variable that can be used instead.
         variable: &'static str,
     },
-    /// Bytes that are no text.
+    /// Not UTF-8.
     #[error("{0}: expected text in UTF-8, found other bytes")]
     NotUtf8(&'static str),
-    /// Not an address; the reference's words, which others test.
+    /// Not an address; in the Go program's words, which others test.
     #[error("invalid IPv4/IPv6 address specified - cannot parse: {0}")]
     Address(String),
-    /// A number that is no port; the reference's words, which others test.
+    /// A number that is no port; in the Go program's words, which others test.
     #[error("port {0} is not in range [0,65535]")]
     PortRange(String),
     /// Not a number.
@@ -61,10 +61,10 @@ pub enum CliError {
     /// Credentials from two places.
     #[error("credentials from {0} and from {1}: leave one of them out")]
     TwoCredentials(&'static str, &'static str),
-    /// Another value that is not what it has to be.
+    /// Another invalid value.
     #[error("{name}: {reason}")]
     Invalid {
-        /// The option, and the variable that stands in for it.
+        /// The option, and the variable that can be used instead.
         name: String,
         /// What was expected, what was found, what to do.
         reason: String,

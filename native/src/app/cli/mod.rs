@@ -1,11 +1,11 @@
 //! The command line and the environment.
 //!
-//! The grammar is that of the reference's docopt (requirements.md, S2), so that whatever starts the
-//! reference starts this.
+//! The grammar is that of the Go program's docopt (requirements.md, S2), so that its launchers can start
+//! this program as well.
 
 mod arguments;
 mod error;
-mod setting;
+mod option_or_variable;
 mod value;
 
 #[cfg(test)]
@@ -24,7 +24,7 @@ use crate::proxy;
 use crate::telemetry::build_info::{REVISION, VERSION};
 use crate::telemetry::log::Logging;
 use arguments::Arguments;
-use setting::{ACCESS_TOKEN, CERTIFICATE, CLIENT_ID, Found, ROOT_URL};
+use option_or_variable::{ACCESS_TOKEN, CERTIFICATE, CLIENT_ID, Found, ROOT_URL};
 use std::ffi::OsString;
 use taskcluster_proxy_core::credentials::{Credentials, Scope};
 use taskcluster_proxy_core::proxy::{HostPattern, RetryPolicy, RootUrl};
@@ -34,11 +34,11 @@ use taskcluster_proxy_core::proxy::{HostPattern, RetryPolicy, RootUrl};
 pub enum Command {
     /// To serve.
     Run(Box<Config>),
-    /// To say what serving would find, and to exit with status 0 if it would work, 1 if not.
+    /// To report whether serving would work, and to exit with status 0 if it would, else 1.
     Check(Box<Config>),
-    /// To ask the proxy that listens like this for a sign of life.
+    /// To check that the proxy that listens there responds.
     Health(Listening),
-    /// To print this, and a line feed, on stdout and to exit with status 0.
+    /// To print this text on stdout and to exit with status 0.
     Print(String),
 }
 
@@ -143,7 +143,7 @@ fn outbound(given: &Arguments) -> Result<outbound::Config, CliError> {
     })
 }
 
-/// Its certificate alone tells the proxy: whoever asks need not be able to read the key.
+/// The certificate is enough to recognize the proxy: a health check need not be able to read the key.
 fn health(given: &Arguments) -> Result<Listening, CliError> {
     let certificate = value::path("--tls-cert", given.tls_cert.clone())?;
     if certificate.is_none() {
@@ -190,7 +190,7 @@ fn tls(given: &Arguments) -> Result<Option<TlsFiles>, CliError> {
     }
 }
 
-/// The option goes before the variable, which many programs read.
+/// The option takes precedence over the variable, which many programs read.
 fn logging(given: &Arguments, env: &impl Environment) -> Result<Logging, CliError> {
     let level = value::read("--log-level", &given.log_level, value::log_level)?;
     let format = value::read("--log-format", &given.log_format, value::log_format)?;
@@ -228,14 +228,14 @@ fn scopes(given: &[OsString]) -> Result<Vec<Scope>, CliError> {
 
 fn deployment(given: Arguments, env: &impl Environment) -> Result<Deployment, CliError> {
     if given.sandbox {
-        // What is in the environment is there for other programs, too; a flag is meant for this one.
+        // The environment is there for other programs as well; a flag is meant for this one.
         let flags = [
             (&given.root_url, ROOT_URL),
             (&given.client_id, CLIENT_ID),
             (&given.access_token, ACCESS_TOKEN),
             (&given.certificate, CERTIFICATE),
         ];
-        let flags = flags.into_iter().map(|(flag, setting)| (flag, setting.option));
+        let flags = flags.into_iter().map(|(flag, source)| (flag, source.option));
         let files = [(&given.credentials_file, FILE), (&given.credentials_fd, DESCRIPTOR)];
         return match flags.chain(files).find(|(flag, _)| flag.is_some()) {
             Some((_, option)) => Err(CliError::BesideSandbox(option)),
@@ -263,13 +263,13 @@ fn credentials(given: Arguments, env: &impl Environment) -> Result<CredentialsSo
             )));
         }
     };
-    // Which of the two was meant nobody can tell.
-    for (flag, setting) in [
+    // It cannot be told which of the two was meant.
+    for (flag, source) in [
         (given.client_id, CLIENT_ID),
         (given.access_token, ACCESS_TOKEN),
         (given.certificate, CERTIFICATE),
     ] {
-        if let Some(found) = setting.find(flag, env) {
+        if let Some(found) = source.find(flag, env) {
             return Err(CliError::TwoCredentials(option, found.at));
         }
     }

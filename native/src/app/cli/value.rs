@@ -1,4 +1,4 @@
-//! The values of single options.
+//! Parsers of the values of options.
 
 use super::CliError;
 use crate::admin::Address;
@@ -12,31 +12,31 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tracing::Level;
 
-/// Whoever runs the proxy, and root.
+/// The user who runs the proxy, and root.
 pub(super) const DEFAULT_SOCKET_MODE: u16 = 0o600;
 
 /// Longer than nearly every API call takes, shorter than a worker's patience with the update.
 pub(super) const DEFAULT_DRAIN: Duration = Duration::from_secs(5);
 
-/// Says what was done for whom, not how.
+/// What was done for which client, not how.
 pub(super) const DEFAULT_LOG_LEVEL: Level = Level::INFO;
 
 /// Beyond this, waiting for anything is no better than doing without.
-const MOST_SECONDS: Duration = Duration::from_secs(3600);
+const MAX_SECONDS: Duration = Duration::from_secs(3600);
 
-/// What must not be 0 is at least this.
-const LEAST_SECONDS: Duration = Duration::from_millis(1);
+/// The minimum of what must not be 0.
+const MIN_SECONDS: Duration = Duration::from_millis(1);
 
 /// 1 GiB: a size beyond it is a mistake, or a machine that needs no limit.
-const MOST_KIB: usize = 1024 * 1024;
+const MAX_KIB: usize = 1024 * 1024;
 
-/// What fits the system's type.
-const MOST_DESCRIPTOR: u32 = i32::MAX as u32;
+/// The maximum of the system's type.
+const MAX_DESCRIPTOR: u32 = i32::MAX as u32;
 
 /// Each has two descriptors: more than any limit of open files allows is a mistake.
-const MOST_CONNECTIONS: usize = 1_000_000;
+const MAX_CONNECTIONS: usize = 1_000_000;
 
-/// What `parse` makes of the value of `option`, where there is one.
+/// Parses the value of `option`, if there is one.
 pub(super) fn read<T>(
     option: &'static str,
     value: &Option<OsString>,
@@ -51,7 +51,7 @@ pub(super) fn read<T>(
     }
 }
 
-/// An address to listen on. IPv4 in IPv6's clothes is IPv4.
+/// An address to listen on. IPv4-mapped IPv6 addresses become IPv4.
 pub(super) fn address(_: &'static str, text: &str) -> Result<IpAddr, CliError> {
     match text.parse::<IpAddr>() {
         Ok(address) => Ok(address.to_canonical()),
@@ -138,17 +138,17 @@ pub(super) fn drain(option: &'static str, text: &str) -> Result<Duration, CliErr
     seconds(option, text, Duration::ZERO, "0 (do not wait)")
 }
 
-/// How long to wait for what has to come.
+/// A timeout, which cannot be 0.
 pub(super) fn timeout(option: &'static str, text: &str) -> Result<Duration, CliError> {
-    seconds(option, text, LEAST_SECONDS, "0.001")
+    seconds(option, text, MIN_SECONDS, "0.001")
 }
 
-/// How long to keep what nobody uses.
+/// How long to keep idle connections.
 pub(super) fn idle_timeout(option: &'static str, text: &str) -> Result<Duration, CliError> {
     seconds(option, text, Duration::ZERO, "0 (keep none)")
 }
 
-/// How long to try again.
+/// How long to retry.
 pub(super) fn retry_budget(option: &'static str, text: &str) -> Result<Duration, CliError> {
     seconds(option, text, Duration::ZERO, "0 (never try again)")
 }
@@ -163,7 +163,7 @@ fn seconds(
     let seconds = text.parse().ok().filter(|_| text.bytes().all(|b| is_digit(b) || b == b'.'));
     seconds
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .filter(|duration| (least..=MOST_SECONDS).contains(duration))
+        .filter(|duration| (least..=MAX_SECONDS).contains(duration))
         .ok_or_else(|| {
             let expected = format!("expected a number of seconds from {least_in_words} to 3600");
             CliError::invalid(option, format!("{expected}, found \"{}\"", printable(text)))
@@ -173,9 +173,8 @@ fn seconds(
 /// A number of KiB, in bytes.
 pub(super) fn kib(option: &'static str, text: &str) -> Result<usize, CliError> {
     let number = text.parse().ok().filter(|_| is_digits(text));
-    number.filter(|kib| *kib <= MOST_KIB).map(|kib: usize| kib * 1024).ok_or_else(|| {
-        let expected =
-            format!("expected a whole number of KiB from 0 (keep nothing) to {MOST_KIB}");
+    number.filter(|kib| *kib <= MAX_KIB).map(|kib: usize| kib * 1024).ok_or_else(|| {
+        let expected = format!("expected a whole number of KiB from 0 (keep nothing) to {MAX_KIB}");
         CliError::invalid(option, format!("{expected}, found \"{}\"", printable(text)))
     })
 }
@@ -193,7 +192,7 @@ pub(super) fn path(
 
 /// An open file of this process.
 pub(super) fn descriptor(option: &'static str, text: &str) -> Result<u32, CliError> {
-    let number = text.parse().ok().filter(|number| *number <= MOST_DESCRIPTOR && is_digits(text));
+    let number = text.parse().ok().filter(|number| *number <= MAX_DESCRIPTOR && is_digits(text));
     number.ok_or_else(|| {
         let expected = "expected the number of an open file descriptor, such as 3";
         CliError::invalid(option, format!("{expected}, found \"{}\"", printable(text)))
@@ -203,8 +202,8 @@ pub(super) fn descriptor(option: &'static str, text: &str) -> Result<u32, CliErr
 /// How many connections to serve at once.
 pub(super) fn connections(option: &'static str, text: &str) -> Result<usize, CliError> {
     let number = text.parse().ok().filter(|_| is_digits(text));
-    number.filter(|number| (1..=MOST_CONNECTIONS).contains(number)).ok_or_else(|| {
-        let expected = format!("expected a number of connections from 1 to {MOST_CONNECTIONS}");
+    number.filter(|number| (1..=MAX_CONNECTIONS).contains(number)).ok_or_else(|| {
+        let expected = format!("expected a number of connections from 1 to {MAX_CONNECTIONS}");
         CliError::invalid(option, format!("{expected}, found \"{}\"", printable(text)))
     })
 }
@@ -224,7 +223,7 @@ pub(super) fn log_level(option: &'static str, text: &str) -> Result<Level, CliEr
     }
 }
 
-/// How lines of the log look.
+/// The format of the log.
 pub(super) fn log_format(option: &'static str, text: &str) -> Result<LogFormat, CliError> {
     match text {
         "text" => Ok(LogFormat::Text),
@@ -236,7 +235,7 @@ pub(super) fn log_format(option: &'static str, text: &str) -> Result<LogFormat, 
     }
 }
 
-/// Where to listen for whoever operates the proxy.
+/// The address of the admin listener.
 pub(super) fn admin(option: &'static str, text: &str) -> Result<Address, CliError> {
     #[cfg(unix)]
     if let Some(path) = text.strip_prefix("unix:").filter(|path| !path.is_empty()) {

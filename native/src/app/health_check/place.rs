@@ -1,4 +1,4 @@
-//! Where the proxy that is checked listens.
+//! The places where the proxy that is checked listens.
 
 use crate::inbound::Listen;
 use crate::os::stream::Stream;
@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
 
-/// Where the proxy that is asked listens, by the options that it has.
+/// Where the proxy that is checked listens, by its options.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listening {
     /// Over TCP. `None`: where nothing else is listened on, as by default.
@@ -31,7 +31,7 @@ pub(super) enum Place {
 }
 
 impl Listening {
-    /// All that has to answer.
+    /// All places that have to respond.
     pub(super) fn places(&self) -> Vec<Place> {
         let default = Listen::default();
         let listen = self.listen.as_ref().or(self.socket.is_none().then_some(&default));

@@ -33,7 +33,7 @@ fn explain(reason: io::Error, place: &Place) -> Unhealthy {
     match reason.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
         Some(Error::InvalidCertificate(_)) => Unhealthy::OtherCertificate(place),
         Some(reason) => Unhealthy::NoTls { place, reason: reason.clone() },
-        None => Unhealthy::NoAnswer { place, reason },
+        None => Unhealthy::NoResponse { place, reason },
     }
 }
 

@@ -14,24 +14,24 @@ use std::io;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// Decides which connections get in (requirements.md, A1 to A3).
+/// Decides which connections are admitted (requirements.md, A1 to A3).
 #[derive(Clone, Debug)]
 pub struct Admitter {
-    /// `None`: all of them.
+    /// `None`: all connections are admitted.
     rule: Option<Rule>,
 }
 
-/// Whether a connection gets in.
+/// Whether a connection is admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "a connection that is rejected must be closed without an answer"]
+#[must_use = "a connection that is rejected must be closed without a response"]
 pub enum Verdict {
-    /// To be served.
+    /// Serve it.
     Admitted,
-    /// To be closed without an answer; the log says why, where there is a reason to.
+    /// Close it without a response; the log says why, unless it was a probe of the port.
     Rejected(Rejection),
 }
 
-/// Why the options that restrict connections cannot be obeyed.
+/// Why the options that restrict connections cannot be followed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AdmitError {
@@ -95,28 +95,28 @@ impl Admitter {
         Ok(Self { rule: Some(Rule { user, network: admission.network, owners }) })
     }
 
-    /// Decides on a connection. One that is not admitted, and was not just opened and closed to see
-    /// whether the proxy is there, is logged.
+    /// Decides about a connection. A rejection is logged, unless the connection was a probe: opened and
+    /// closed again to see whether the proxy listens.
     ///
-    /// Waits up to 100 ms for what a peer that is not admitted has to say: not to be called where
+    /// Waits up to 100 ms for the first byte of a peer that is not admitted: not to be called where
     /// other connections wait for it.
     pub async fn admit(&self, stream: &Stream, peer: &Peer) -> Verdict {
         let Some(rule) = &self.rule else {
             return Verdict::Admitted;
         };
-        let Err((why, reason)) = rule.judge(peer, rule.owners.find(peer).await) else {
+        let Err((rejection, reason)) = rule.check(peer, rule.owners.find(peer).await) else {
             return Verdict::Admitted;
         };
         if !is_probe(stream).await {
             tracing::warn!("Rejected connection: from {peer}, {reason}, expected {rule}");
         }
-        Verdict::Rejected(why)
+        Verdict::Rejected(rejection)
     }
 }
 
 impl Rule {
-    /// Why not, for the metrics and for the log.
-    fn judge(&self, peer: &Peer, owner: io::Result<Owner>) -> Result<(), (Rejection, String)> {
+    /// The error is why not, for the metrics and for the log.
+    fn check(&self, peer: &Peer, owner: io::Result<Owner>) -> Result<(), (Rejection, String)> {
         match owner {
             Ok(Owner::User(id)) if id.is_root() => Ok(()),
             Ok(Owner::User(id)) => match &self.user {
@@ -132,7 +132,7 @@ impl Rule {
                     "which is not of this machine or network namespace".to_owned(),
                 )),
             },
-            Ok(Owner::Gone) => {
+            Ok(Owner::NoProcess) => {
                 Err((Rejection::Gone, "which no process has open any more".to_owned()))
             }
             Err(error) => {
@@ -142,7 +142,7 @@ impl Rule {
     }
 }
 
-/// Who is expected.
+/// The expected users and addresses.
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(User { name, id }) = &self.user {
@@ -156,10 +156,10 @@ impl fmt::Display for Rule {
     }
 }
 
-/// Whether the peer only looked whether the port is open, and closed the connection again: workers
+/// Whether the peer only checked that the port is open, and closed the connection again: workers
 /// do so every 100 ms until the proxy is up (requirements.md, S7).
 async fn is_probe(stream: &Stream) -> bool {
-    matches!(timeout(PATIENCE, stream.peek()).await, Ok(Ok(0) | Err(_)))
+    matches!(timeout(PROBE_TIMEOUT, stream.peek()).await, Ok(Ok(0) | Err(_)))
 }
 
 fn find_user(name: &str) -> Result<User, AdmitError> {
@@ -170,6 +170,6 @@ fn find_user(name: &str) -> Result<User, AdmitError> {
     }
 }
 
-/// How long a connection that is to be rejected may say nothing until it counts as more than a
-/// probe. Longer only keeps it open longer.
-const PATIENCE: Duration = Duration::from_millis(100);
+/// How long to wait for a probe to close its connection. Longer only keeps rejected connections open
+/// longer.
+const PROBE_TIMEOUT: Duration = Duration::from_millis(100);

@@ -39,9 +39,9 @@ async fn listeners(address: Option<&str>) -> Listeners {
 mod rules {
     use super::*;
 
-    fn judge(uid: Option<u32>, network: Option<&str>, peer: &str, owner: &Owner) -> bool {
+    fn is_admitted(uid: Option<u32>, network: Option<&str>, peer: &str, owner: &Owner) -> bool {
         let peer = peer_at(peer);
-        admitter(uid, network).rule.unwrap().judge(&peer, Ok(owner.clone())).is_ok()
+        admitter(uid, network).rule.unwrap().check(&peer, Ok(owner.clone())).is_ok()
     }
 
     fn of_uid(uid: u32) -> Owner {
@@ -54,10 +54,10 @@ mod rules {
             (of_uid(0), true),
             (of_uid(1000), true),
             (of_uid(1001), false),
-            (Owner::Gone, false),
+            (Owner::NoProcess, false),
             (Owner::NotVisible, false),
         ] {
-            assert_eq!(judge(Some(1000), None, "127.0.0.1:1", &owner), expected, "{owner:?}");
+            assert_eq!(is_admitted(Some(1000), None, "127.0.0.1:1", &owner), expected, "{owner:?}");
         }
     }
 
@@ -69,12 +69,12 @@ mod rules {
                 ("172.18.0.2:1", Owner::NotVisible, false),
                 ("[fd00::1]:1", Owner::NotVisible, false),
                 ("[::ffff:172.17.0.2]:1", Owner::NotVisible, true),
-                ("172.17.0.1:1", Owner::Gone, false),
+                ("172.17.0.1:1", Owner::NoProcess, false),
                 ("172.17.0.1:1", of_uid(1001), false),
                 ("172.17.0.1:1", of_uid(0), true),
                 ("172.17.0.1:1", of_uid(1000), uid.is_some()),
             ] {
-                let admitted = judge(uid, Some("172.17.0.0/16"), peer, &owner);
+                let admitted = is_admitted(uid, Some("172.17.0.0/16"), peer, &owner);
                 assert_eq!(admitted, expected, "{uid:?} {peer} {owner:?}");
             }
         }
@@ -84,7 +84,7 @@ mod rules {
     fn a_lookup_that_fails_admits_nobody() {
         let rule = admitter(Some(0), Some(LOOPBACK)).rule.unwrap();
         let peer = peer_at("127.0.0.1:1");
-        assert!(rule.judge(&peer, Err(io::ErrorKind::NotFound.into())).is_err());
+        assert!(rule.check(&peer, Err(io::ErrorKind::NotFound.into())).is_err());
     }
 
     #[test]

@@ -21,14 +21,14 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
 #[cfg(unix)]
-pub use unix::{Obstacle, UnixSocket};
+pub use unix::{UnixSocket, UnixSocketError};
 
 /// The sockets that the proxy listens on.
 #[derive(Debug)]
 pub struct Listeners {
     all: Vec<Listener>,
-    /// Which one is asked first, so that none starves.
-    turn: usize,
+    /// The one that is polled first, so that none starves.
+    first: usize,
     last_failure: Option<Instant>,
 }
 
@@ -43,33 +43,32 @@ enum Listener {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ListenError {
-    /// Somebody else does.
+    /// Another program listens there.
     #[error(
         "cannot listen on {0}: the port is in use by another program: choose another with --port"
     )]
     InUse(SocketAddr),
-    /// The system does not let it.
+    /// The system does not permit it.
     #[error(
         "cannot listen on {0}: not permitted (ports below 1024 may need CAP_NET_BIND_SERVICE): \
          choose another with --port"
     )]
     NotPermitted(SocketAddr),
-    /// The address is another machine's.
+    /// It is not an address of this machine.
     #[error(
         "cannot listen on {0}: this machine has no such address: choose one that it has with \
          --ip-address"
     )]
     NotLocal(SocketAddr),
-    /// A socket in the file system: somebody else listens there, or there is something that is not to
-    /// be replaced, or the system does not let it.
+    /// The Unix socket cannot be opened.
     #[cfg(unix)]
     #[error("cannot listen on {}: {reason}: choose another path with --socket", .path.display())]
     Socket {
         /// Where.
         path: PathBuf,
-        /// What is in the way.
+        /// Why not.
         #[source]
-        reason: Obstacle,
+        reason: UnixSocketError,
     },
     /// The platform has none.
     #[cfg(not(unix))]
@@ -126,7 +125,7 @@ impl Listeners {
     }
 
     fn of(all: Vec<Listener>) -> Self {
-        Self { all, turn: 0, last_failure: None }
+        Self { all, first: 0, last_failure: None }
     }
 
     /// The addresses where connections are accepted, with the ports that the system chose.
@@ -157,15 +156,15 @@ impl Listeners {
         loop {
             match poll_fn(|context| self.poll_accept(context)).await {
                 Ok(accepted) => return accepted,
-                Err(error) => self.survive(error).await,
+                Err(error) => self.back_off(error).await,
             }
         }
     }
 
     fn poll_accept(&mut self, context: &mut Context<'_>) -> Poll<io::Result<(Stream, Peer)>> {
-        self.turn = (self.turn + 1) % self.all.len().max(1);
-        let (first, last) = self.all.split_at(self.turn);
-        for listener in last.iter().chain(first) {
+        self.first = (self.first + 1) % self.all.len().max(1);
+        let (before, from) = self.all.split_at(self.first);
+        for listener in from.iter().chain(before) {
             if let Poll::Ready(accepted) = listener.poll_accept(context) {
                 return Poll::Ready(accepted);
             }
@@ -173,8 +172,8 @@ impl Listeners {
         Poll::Pending
     }
 
-    async fn survive(&mut self, error: io::Error) {
-        // The peer went away while it waited; the next one is as good as ever.
+    async fn back_off(&mut self, error: io::Error) {
+        // A client closed its connection before it was accepted; the next one is not affected.
         if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset) {
             return;
         }
@@ -211,8 +210,8 @@ impl Listener {
     }
 }
 
-/// Between attempts to accept while the system cannot. Shorter only costs CPU time; longer delays
-/// the first connection that could be had again.
+/// How long to wait before accepting again after a failure. Shorter only costs CPU time; longer delays
+/// the first connection that can be accepted again.
 const BACKOFF: Duration = Duration::from_millis(50);
 
 /// Failures with less than this between them are one burst, logged once.

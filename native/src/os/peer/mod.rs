@@ -21,19 +21,19 @@ use std::net::IpAddr;
 /// Who is at the other end of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Peer {
-    /// Somebody at an address.
+    /// A peer at an address.
     Tcp {
-        /// Theirs.
+        /// The peer's address.
         client: ClientAddr,
-        /// Ours.
+        /// The address of this end.
         local: LocalAddr,
     },
-    /// Somebody on this machine: whoever it was when they connected, by the kernel's account.
+    /// A process on this machine: its user when it connected, as the kernel tells.
     Unix(Owner),
 }
 
 impl Peer {
-    /// The address that it connected to, if it is one of TCP.
+    /// The address that it connected to, if it is a TCP connection.
     pub fn bound(&self) -> Option<IpAddr> {
         match self {
             Self::Tcp { local, .. } => Some(local.as_socket_addr().ip()),

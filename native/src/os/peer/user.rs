@@ -20,11 +20,11 @@ impl UserId {
         }
     }
 
-    /// Whoever runs this process.
+    /// The user who runs this process.
     ///
     /// # Errors
     ///
-    /// The system does not say.
+    /// The system cannot tell.
     pub fn current() -> std::io::Result<Self> {
         #[cfg(unix)]
         return Ok(Self::Uid(nix::unistd::geteuid().as_raw()));

@@ -3,8 +3,8 @@
 mod grammar;
 mod health;
 mod printing;
-mod settings;
 mod values;
+mod variables;
 
 use super::{CliError, Command, parse};
 use crate::app::config::{Config, Deployment};

@@ -70,7 +70,7 @@ fn ask(peer: SocketAddr, local: SocketAddr) -> io::Result<Owner> {
             found = match found {
                 Owner::NotVisible => there,
                 // Sockets bound to different interfaces can share both ends.
-                _ if there != Owner::NotVisible && there != found => Owner::Gone,
+                _ if there != Owner::NotVisible && there != found => Owner::NoProcess,
                 found => found,
             };
         }
@@ -160,7 +160,11 @@ mod tests {
         drop(stream);
         for lookup in BOTH {
             let local = server.local_addr().unwrap();
-            assert_eq!(lookup.find_blocking(client, local).unwrap(), Owner::Gone, "{lookup:?}");
+            assert_eq!(
+                lookup.find_blocking(client, local).unwrap(),
+                Owner::NoProcess,
+                "{lookup:?}"
+            );
         }
     }
 
@@ -192,7 +196,7 @@ mod tests {
             let lookup = super::super::OwnerLookup(lookup);
             let peer = Peer::Tcp { client: client.into(), local: local.into() };
             let owner = lookup.find(&peer).await.unwrap();
-            assert_eq!(owner, Owner::Gone, "{lookup:?}");
+            assert_eq!(owner, Owner::NoProcess, "{lookup:?}");
         }
     }
 }

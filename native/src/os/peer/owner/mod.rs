@@ -1,6 +1,7 @@
-//! Whose a connection is: asked of the system anew for each, as ports are reused.
+//! The owner of a connection: the user of the process at its other end. Looked up anew for each
+//! connection, as ports are reused.
 
-// What reads the answers of other systems is tested on all.
+// What parses the responses of other systems is tested on all.
 #[cfg(test)]
 mod captured;
 #[cfg(target_os = "linux")]
@@ -38,53 +39,53 @@ use super::{Peer, UserId};
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 
-/// What to look at where owners cannot be looked up.
+/// What to check when owners cannot be looked up.
 pub(crate) const HINT: &str = match () {
     () if cfg!(target_os = "linux") => "is /proc mounted?",
     () => "may this user see the connections of others?",
 };
 
-/// Whose a peer's socket is.
+/// The owner of a peer's socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Owner {
-    /// This user's.
+    /// This user.
     User(UserId),
-    /// It is, or was, a socket of this network namespace, but there is nobody to answer for it: its
-    /// process closed it, or it speaks to somebody else by its own account.
-    Gone,
+    /// It is, or was, a socket of this network namespace, but no process owns it: its process closed it, or
+    /// the socket is connected to something else.
+    NoProcess,
     /// There is no such socket in this network namespace, and the peer's address is not one of it.
     NotVisible,
 }
 
-/// How owners are found on this machine.
+/// Looks owners up, the way this machine allows.
 #[derive(Clone, Copy, Debug)]
 pub struct OwnerLookup(system::Lookup);
 
 impl OwnerLookup {
-    /// Finds out how.
+    /// Finds the way.
     ///
     /// # Errors
     ///
-    /// There is no way here: the platform has none ([`io::ErrorKind::Unsupported`]), or does not let
+    /// There is none: the platform lacks it ([`io::ErrorKind::Unsupported`]), or does not let
     /// this process use it.
     pub fn new() -> io::Result<Self> {
         system::Lookup::new().map(Self)
     }
 
-    /// Whose the socket is that `peer` speaks from.
+    /// Looks up the owner of `peer`'s socket.
     ///
     /// # Errors
     ///
-    /// The system does not say.
+    /// The system cannot tell.
     pub async fn find(self, peer: &Peer) -> io::Result<Owner> {
         let (peer, local) = match peer {
             Peer::Tcp { client, local } => (client.as_socket_addr(), local.as_socket_addr()),
             Peer::Unix(owner) => return Ok(owner.clone()),
         };
         match self.0.find(peer, local).await? {
-            // Any user can have a socket vanish by a reset, with a request of his still to be read
-            // here, or hide one otherwise, and must not pass for a container by it.
-            Owner::NotVisible if is_own_address(peer) => Ok(Owner::Gone),
+            // Any user can make a socket vanish by a reset, with a request still to be read here, or hide
+            // it in other ways, and must not pass for a container by that.
+            Owner::NotVisible if is_own_address(peer) => Ok(Owner::NoProcess),
             owner => Ok(owner),
         }
     }
@@ -97,7 +98,7 @@ fn is_own_address(mut peer: SocketAddr) -> bool {
     peer.set_port(0);
     match UdpSocket::bind(peer) {
         Ok(_) => true,
-        // What cannot be told counts against the peer.
+        // If it cannot be told, the peer is not trusted.
         Err(error) => error.kind() != io::ErrorKind::AddrNotAvailable,
     }
 }

@@ -22,7 +22,7 @@ pub(super) fn find(table: &[u8], peer: SocketAddr, local: SocketAddr) -> Owner {
             XSO_SOCKET if is_the_peers => {
                 let found = read_socket(record);
                 owner = match owner {
-                    Some(other) if other != found => Some(Owner::Gone),
+                    Some(other) if other != found => Some(Owner::NoProcess),
                     _ => Some(found),
                 };
             }
@@ -51,7 +51,7 @@ fn records(table: &[u8]) -> impl Iterator<Item = (u32, &[u8])> {
 fn read_socket(record: &[u8]) -> Owner {
     match (record.get(8..16), word(record, 64)) {
         (Some(handle), Some(uid)) if handle != [0; 8] => Owner::User(UserId::Uid(uid)),
-        _ => Owner::Gone,
+        _ => Owner::NoProcess,
     }
 }
 
@@ -188,7 +188,7 @@ mod tests {
         let userland: [(usize, &[u8]); 3] = [(36, &[6]), (68, &[77]), (72, &[77])];
         for socket in [[].as_slice(), &userland] {
             let table = [generation(), listed(peer, local, socket), generation()].concat();
-            assert_eq!(found(&table, peer, local), Owner::Gone, "{socket:?}");
+            assert_eq!(found(&table, peer, local), Owner::NoProcess, "{socket:?}");
         }
         let table = [generation(), socket(peer, local, 0), generation()].concat();
         assert_eq!(found(&table, peer, local), Owner::User(UserId::Uid(0)));
@@ -200,8 +200,8 @@ mod tests {
             let one = socket("127.0.0.1:1", "127.0.0.1:2", 501);
             [generation(), one, socket("127.0.0.1:1", "127.0.0.1:2", other), generation()].concat()
         };
-        assert_eq!(found(&twice(0), "127.0.0.1:1", "127.0.0.1:2"), Owner::Gone);
-        assert_ne!(found(&twice(501), "127.0.0.1:1", "127.0.0.1:2"), Owner::Gone);
+        assert_eq!(found(&twice(0), "127.0.0.1:1", "127.0.0.1:2"), Owner::NoProcess);
+        assert_ne!(found(&twice(501), "127.0.0.1:1", "127.0.0.1:2"), Owner::NoProcess);
     }
 
     #[test]

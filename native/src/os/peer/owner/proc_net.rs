@@ -33,14 +33,14 @@ pub fn find_owner(table: &str, peer: SocketAddr, local: SocketAddr) -> Owner {
         if same_end(row.remote, local) {
             owner = match owner {
                 // Sockets bound to different interfaces can share both ends.
-                Some(other) if other != row.owner => Some(Owner::Gone),
+                Some(other) if other != row.owner => Some(Owner::NoProcess),
                 _ => Some(row.owner),
             };
         }
     }
     match owner {
         Some(owner) => owner,
-        None if visible => Owner::Gone,
+        None if visible => Owner::NoProcess,
         None => Owner::NotVisible,
     }
 }
@@ -63,7 +63,7 @@ fn read_row(line: &str) -> Option<Row> {
         // Without an inode no process has the socket (it was closed, it is in TIME_WAIT), and the
         // uid is 0 whosever it was.
         (Some(uid), Some(1..)) => Owner::User(UserId::Uid(uid)),
-        _ => Owner::Gone,
+        _ => Owner::NoProcess,
     };
     Some(Row { local, remote, owner })
 }
@@ -132,10 +132,10 @@ mod tests {
             ("127.0.0.1:50506", "127.0.0.1:44227", of_uid(65534)),
             ("[::1]:41068", "[::1]:41639", of_uid(65534)),
             // Closed by its process.
-            ("127.0.0.1:50514", "127.0.0.1:44227", Owner::Gone),
+            ("127.0.0.1:50514", "127.0.0.1:44227", Owner::NoProcess),
             // A socket of this namespace that says it speaks to another.
-            ("127.0.0.1:50502", "127.0.0.1:8080", Owner::Gone),
-            ("127.0.0.1:50502", "10.0.0.1:44227", Owner::Gone),
+            ("127.0.0.1:50502", "127.0.0.1:8080", Owner::NoProcess),
+            ("127.0.0.1:50502", "10.0.0.1:44227", Owner::NoProcess),
             ("127.0.0.1:50503", "127.0.0.1:44227", Owner::NotVisible),
             ("172.17.0.2:50502", "127.0.0.1:44227", Owner::NotVisible),
             ("[::1]:50502", "[::1]:44227", Owner::NotVisible),
@@ -153,13 +153,13 @@ mod tests {
     fn what_no_process_has_is_not_roots() {
         for (rows, expected) in [
             (row("0", "1"), of_uid(0)),
-            (row("0", "0"), Owner::Gone),
-            (row("0", "x"), Owner::Gone),
-            (row("x", "1"), Owner::Gone),
-            (row("-1", "1"), Owner::Gone),
+            (row("0", "0"), Owner::NoProcess),
+            (row("0", "x"), Owner::NoProcess),
+            (row("x", "1"), Owner::NoProcess),
+            (row("-1", "1"), Owner::NoProcess),
             (row("7", "1") + &row("7", "1"), of_uid(7)),
-            (row("7", "1") + &row("0", "2"), Owner::Gone),
-            (row("0", "1") + &row("0", "0"), Owner::Gone),
+            (row("7", "1") + &row("0", "2"), Owner::NoProcess),
+            (row("0", "1") + &row("0", "0"), Owner::NoProcess),
         ] {
             assert_eq!(owner(&rows, "127.0.0.1:1", "127.0.0.1:2"), expected, "{rows}");
         }

@@ -1,4 +1,4 @@
-//! The kernel's answer about one socket (sock_diag(7)).
+//! The owner of one socket, from the kernel's response to a query (sock_diag(7)).
 
 use super::{Owner, UserId, same_end};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -6,29 +6,29 @@ use std::io::{self, Read as _};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-/// Whose the TCP socket is that is bound to `peer` and connected to `local`, and either bound to
+/// The owner of the TCP socket that is bound to `peer` and connected to `local`, and either bound to
 /// `interface` or to none. Both addresses are canonical, never IPv4-mapped.
 ///
 /// # Errors
 ///
-/// The kernel does not take such questions.
+/// The kernel does not accept such queries.
 pub(super) fn find(peer: SocketAddr, local: SocketAddr, interface: u32) -> io::Result<Owner> {
     let mut socket =
         Socket::new(Domain::from(AF_NETLINK), Type::RAW, Some(Protocol::from(SOCK_DIAG)))?;
-    // It answers before `send` returns; if ever it does not, nothing must hang.
+    // It responds before `send` returns; if it ever does not, nothing must hang.
     socket.set_read_timeout(Some(Duration::from_secs(1)))?;
-    socket.send(&question(peer, local, interface))?;
-    let mut answer = [0; 512];
-    let length = socket.read(&mut answer)?;
-    read(answer.get(..length).unwrap_or_default(), peer, local)
+    socket.send(&query(peer, local, interface))?;
+    let mut response = [0; 512];
+    let length = socket.read(&mut response)?;
+    read(response.get(..length).unwrap_or_default(), peer, local)
 }
 
 /// A `struct nlmsghdr` and a `struct inet_diag_req_v2`. What the kernel calls the source is the end
-/// that the socket in question is bound to.
-fn question(peer: SocketAddr, local: SocketAddr, interface: u32) -> Vec<u8> {
+/// that the socket is bound to.
+fn query(peer: SocketAddr, local: SocketAddr, interface: u32) -> Vec<u8> {
     let family = if peer.is_ipv4() { AF_INET } else { AF_INET6 };
-    let mut bytes = Vec::with_capacity(QUESTION);
-    bytes.extend((QUESTION as u32).to_ne_bytes());
+    let mut bytes = Vec::with_capacity(QUERY);
+    bytes.extend((QUERY as u32).to_ne_bytes());
     bytes.extend(SOCK_DIAG_BY_FAMILY.to_ne_bytes());
     bytes.extend(NLM_F_REQUEST.to_ne_bytes());
     bytes.extend(SEQUENCE.to_ne_bytes());
@@ -55,9 +55,10 @@ fn padded(ip: IpAddr) -> [u8; 16] {
 }
 
 /// A `struct nlmsghdr` and either a `struct nlmsgerr` or a `struct inet_diag_msg`.
-fn read(answer: &[u8], peer: SocketAddr, local: SocketAddr) -> io::Result<Owner> {
-    let fields = Fields(answer);
-    let malformed = || io::Error::new(io::ErrorKind::InvalidData, "malformed answer of sock_diag");
+fn read(response: &[u8], peer: SocketAddr, local: SocketAddr) -> io::Result<Owner> {
+    let fields = Fields(response);
+    let malformed =
+        || io::Error::new(io::ErrorKind::InvalidData, "malformed response of sock_diag");
     if fields.u32(8) != Some(SEQUENCE) {
         return Err(malformed());
     }
@@ -87,7 +88,7 @@ fn owner(fields: &Fields<'_>, peer: SocketAddr, local: SocketAddr) -> Option<Own
     Some(if inode != 0 && CONNECTED.contains(&state) {
         Owner::User(UserId::Uid(uid))
     } else {
-        Owner::Gone
+        Owner::NoProcess
     })
 }
 
@@ -126,11 +127,11 @@ const NLM_F_REQUEST: u16 = 1;
 const NLMSG_ERROR: u16 = 2;
 const ENOENT: i32 = 2;
 
-/// There is one question to a socket.
+/// There is one query a socket.
 const SEQUENCE: u32 = 1;
 
 /// In bytes.
-const QUESTION: usize = 72;
+const QUERY: usize = 72;
 
 /// ESTABLISHED, FIN_WAIT1, FIN_WAIT2, CLOSE_WAIT, LAST_ACK, CLOSING: a connection was made.
 const CONNECTED: [u8; 6] = [1, 4, 5, 8, 9, 11];
@@ -141,7 +142,7 @@ mod tests {
     use super::*;
 
     /// What the kernel says of an established connection from 127.0.0.1:4660 to 127.0.0.1:80.
-    fn answer(uid: u32, inode: u32) -> Vec<u8> {
+    fn response(uid: u32, inode: u32) -> Vec<u8> {
         let mut bytes = vec![0; 88];
         let mut put = |at: usize, field: &[u8]| bytes[at..at + field.len()].copy_from_slice(field);
         put(0, &88_u32.to_ne_bytes());
@@ -160,42 +161,42 @@ mod tests {
         bytes
     }
 
-    fn told(answer: &[u8]) -> io::Result<Owner> {
-        read(answer, "127.0.0.1:4660".parse().unwrap(), "127.0.0.1:80".parse().unwrap())
+    fn told(response: &[u8]) -> io::Result<Owner> {
+        read(response, "127.0.0.1:4660".parse().unwrap(), "127.0.0.1:80".parse().unwrap())
     }
 
     #[test]
-    fn the_question_is_laid_out_as_the_kernel_wants_it() {
-        let bytes = question("[2001:db8::1]:4660".parse().unwrap(), "[::2]:80".parse().unwrap(), 7);
-        assert_eq!(bytes.len(), QUESTION);
+    fn the_query_is_laid_out_as_the_kernel_wants_it() {
+        let bytes = query("[2001:db8::1]:4660".parse().unwrap(), "[::2]:80".parse().unwrap(), 7);
+        assert_eq!(bytes.len(), QUERY);
         assert_eq!(bytes[16..20], [AF_INET6, IPPROTO_TCP, 0, 0]);
         assert_eq!(bytes[24..28], [0x12, 0x34, 0, 80]);
         assert_eq!(bytes[28..32], [0x20, 0x01, 0x0d, 0xb8]);
         assert_eq!(bytes[44..60], "::2".parse::<std::net::Ipv6Addr>().unwrap().octets());
         assert_eq!(bytes[60..64], 7_u32.to_ne_bytes());
-        let bytes = question("127.0.0.1:1".parse().unwrap(), "127.0.0.2:2".parse().unwrap(), 0);
-        assert_eq!((bytes.len(), bytes[16]), (QUESTION, AF_INET));
+        let bytes = query("127.0.0.1:1".parse().unwrap(), "127.0.0.2:2".parse().unwrap(), 0);
+        assert_eq!((bytes.len(), bytes[16]), (QUERY, AF_INET));
         assert_eq!(bytes[28..36], [127, 0, 0, 1, 0, 0, 0, 0]);
     }
 
     #[test]
-    fn answers() {
+    fn responses() {
         let mapped: Vec<u8> = [[0; 10].as_slice(), &[0xff, 0xff, 127, 0, 0, 1]].concat();
-        let dual = with(with(answer(7, 1), 24, &mapped), 40, &mapped);
+        let dual = with(with(response(7, 1), 24, &mapped), 40, &mapped);
         for (bytes, expected) in [
-            (answer(7, 1), Owner::User(UserId::Uid(7))),
-            (answer(0, 1), Owner::User(UserId::Uid(0))),
+            (response(7, 1), Owner::User(UserId::Uid(7))),
+            (response(0, 1), Owner::User(UserId::Uid(0))),
             (with(dual, 16, &[AF_INET6]), Owner::User(UserId::Uid(7))),
-            (answer(0, 0), Owner::Gone),
+            (response(0, 0), Owner::NoProcess),
             // SYN_SENT, TIME_WAIT, SYN_RECV.
-            (with(answer(7, 1), 17, &[2]), Owner::Gone),
-            (with(answer(7, 1), 17, &[6]), Owner::Gone),
-            (with(answer(7, 1), 17, &[3]), Owner::Gone),
+            (with(response(7, 1), 17, &[2]), Owner::NoProcess),
+            (with(response(7, 1), 17, &[6]), Owner::NoProcess),
+            (with(response(7, 1), 17, &[3]), Owner::NoProcess),
             // Other ends: what listens has none.
-            (with(answer(7, 1), 40, &[0; 4]), Owner::NotVisible),
-            (with(answer(7, 1), 23, &[81]), Owner::NotVisible),
-            (with(answer(7, 1), 21, &[0]), Owner::NotVisible),
-            (with(answer(7, 1), 24, &[10]), Owner::NotVisible),
+            (with(response(7, 1), 40, &[0; 4]), Owner::NotVisible),
+            (with(response(7, 1), 23, &[81]), Owner::NotVisible),
+            (with(response(7, 1), 21, &[0]), Owner::NotVisible),
+            (with(response(7, 1), 24, &[10]), Owner::NotVisible),
             (error(ENOENT), Owner::NotVisible),
         ] {
             assert_eq!(told(&bytes).unwrap(), expected, "{bytes:?}");
@@ -203,21 +204,21 @@ mod tests {
     }
 
     fn error(code: i32) -> Vec<u8> {
-        let bytes = with(answer(0, 0), 4, &NLMSG_ERROR.to_ne_bytes());
+        let bytes = with(response(0, 0), 4, &NLMSG_ERROR.to_ne_bytes());
         with(bytes, 16, &(-code).to_ne_bytes())
     }
 
     #[test]
-    fn what_is_no_answer_is_an_error() {
+    fn what_is_no_response_is_an_error() {
         const EPERM: i32 = 1;
         assert_eq!(told(&error(EPERM)).unwrap_err().raw_os_error(), Some(EPERM));
         for length in 0..88 {
-            assert!(told(&answer(7, 1)[..length]).is_err(), "{length} bytes");
+            assert!(told(&response(7, 1)[..length]).is_err(), "{length} bytes");
         }
         for bytes in [
-            with(answer(7, 1), 8, &[0; 4]),
-            with(answer(7, 1), 4, &[0; 2]),
-            with(answer(7, 1), 16, &[1]),
+            with(response(7, 1), 8, &[0; 4]),
+            with(response(7, 1), 4, &[0; 2]),
+            with(response(7, 1), 16, &[1]),
         ] {
             assert!(told(&bytes).is_err(), "{bytes:?}");
         }
@@ -229,16 +230,16 @@ mod tests {
     /// What a kernel said: fixtures/README.md.
     #[test]
     #[cfg(target_endian = "little")]
-    fn captured_answers() {
-        let answers = captured(include_str!("../../../../../fixtures/sock-diag.json"));
-        for case in answers.as_array().unwrap() {
+    fn captured_responses() {
+        let responses = captured(include_str!("../../../../../fixtures/sock-diag.json"));
+        for case in responses.as_array().unwrap() {
             let expected = match &case["owner"] {
-                owner if owner == "gone" => Owner::Gone,
+                owner if owner == "gone" => Owner::NoProcess,
                 owner if owner == "not visible" => Owner::NotVisible,
                 owner => Owner::User(UserId::Uid(owner.as_u64().unwrap() as u32)),
             };
             let (peer, local) = ends(case);
-            let found = read(&bytes(&case["answer"]), peer, local).unwrap();
+            let found = read(&bytes(&case["response"]), peer, local).unwrap();
             assert_eq!(found, expected, "{}", case["note"]);
         }
     }

@@ -22,12 +22,12 @@ impl Lookup {
 fn find(peer: SocketAddr, local: SocketAddr) -> io::Result<Owner> {
     match process_of(peer, local)? {
         None => Ok(Owner::NotVisible),
-        Some(0) => Ok(Owner::Gone),
+        Some(0) => Ok(Owner::NoProcess),
         Some(number) => {
             let process = Process::open(number)?;
             // Until it was opened, its number could have become another one's.
             if process_of(peer, local)? != Some(number) {
-                return Ok(Owner::Gone);
+                return Ok(Owner::NoProcess);
             }
             process.user().map(Owner::User)
         }
@@ -58,6 +58,6 @@ mod tests {
         let other = SocketAddr::new(peer.ip(), 1);
         assert_eq!(find(other, local).unwrap(), Owner::NotVisible);
         drop(stream);
-        assert_eq!(find(peer, local).unwrap(), Owner::Gone);
+        assert_eq!(find(peer, local).unwrap(), Owner::NoProcess);
     }
 }

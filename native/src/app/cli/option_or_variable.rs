@@ -1,4 +1,4 @@
-//! What comes by flag or by environment: newer workers use the environment, older ones flags
+//! Options that environment variables can stand in for: newer workers use variables, older ones flags
 //! (requirements.md, S4).
 
 use super::CliError;
@@ -7,38 +7,38 @@ use std::ffi::OsString;
 use std::fmt::Display;
 use zeroize::Zeroizing;
 
-/// Where the deployment is.
-pub(super) const ROOT_URL: Setting = Setting {
+/// The root URL of the deployment.
+pub(super) const ROOT_URL: OptionOrVariable = OptionOrVariable {
     what: "root URL",
     option: "--root-url",
     variables: ["TASKCLUSTER_ROOT_URL"].as_slice(),
 };
 
-/// Who signs.
-pub(super) const CLIENT_ID: Setting = Setting {
+/// The clientId of the credentials.
+pub(super) const CLIENT_ID: OptionOrVariable = OptionOrVariable {
     what: "clientId",
     option: "--client-id",
     variables: ["TASKCLUSTER_CLIENT_ID"].as_slice(),
 };
 
-/// What it proves that with.
-pub(super) const ACCESS_TOKEN: Setting = Setting {
+/// The accessToken of the credentials.
+pub(super) const ACCESS_TOKEN: OptionOrVariable = OptionOrVariable {
     what: "accessToken",
     option: "--access-token",
     variables: ["TASKCLUSTER_ACCESS_TOKEN"].as_slice(),
 };
 
-/// What makes temporary credentials valid.
-pub(super) const CERTIFICATE: Setting = Setting {
+/// The certificate of temporary credentials.
+pub(super) const CERTIFICATE: OptionOrVariable = OptionOrVariable {
     what: "certificate",
     option: "--certificate",
-    // The second as the reference's documentation spells it, and so scripts that follow it.
+    // The second is a misspelling in the Go program's documentation, which scripts follow.
     variables: ["TASKCLUSTER_CERTIFICATE", "TASKCLUSTER_CERITIFICATE"].as_slice(),
 };
 
-/// A name on the command line, and those in the environment that stand in for it.
+/// An option, and the environment variables that can be used instead.
 #[derive(Clone, Copy)]
-pub(super) struct Setting {
+pub(super) struct OptionOrVariable {
     what: &'static str,
     pub(super) option: &'static str,
     variables: &'static [&'static str],
@@ -51,7 +51,7 @@ pub(super) struct Found {
     instead: &'static str,
 }
 
-impl Setting {
+impl OptionOrVariable {
     /// The first value that is not empty: the flag's, then the variables'.
     pub(super) fn find(self, flag: Option<OsString>, env: &impl Environment) -> Option<Found> {
         let flag = flag.map(|value| (self.option, value));
@@ -63,7 +63,7 @@ impl Setting {
         Some(Found { value, at, instead })
     }
 
-    /// The same of what the program cannot do without.
+    /// The same for a value that is required.
     pub(super) fn required(
         self,
         flag: Option<OsString>,
@@ -79,7 +79,7 @@ impl Setting {
 }
 
 impl Found {
-    /// What `read` makes of it. The error names both places, the one where it was found first.
+    /// Parses the value by `read`. The error names the option and the variable, the one that was used first.
     pub(super) fn parse<T, E: Display>(
         &self,
         read: impl FnOnce(&str) -> Result<T, E>,
@@ -89,7 +89,7 @@ impl Found {
             .map_err(|error| CliError::invalid(format!("{} (or {})", self.at, self.instead), error))
     }
 
-    /// The text of a credential, which is taken as it is; what is not UTF-8 is replaced.
+    /// The text of a credential, which is not checked; what is not UTF-8 is replaced.
     pub(super) fn into_given(self) -> Zeroizing<String> {
         let text = self.value.into_string();
         Zeroizing::new(text.unwrap_or_else(|value| value.to_string_lossy().into_owned()))
