@@ -82,7 +82,7 @@ fn help_tells_the_default_limits() {
         ("--replay-total", outbound.replay_total as u64 / 1024),
     ] {
         let (_, after) = help.split_once(option).unwrap();
-        let (_, told) = after.split_once("[default ").unwrap();
+        let (_, told) = after.split_once("[default: ").unwrap();
         assert!(told.starts_with(&format!("{default}]")), "{option}");
     }
 }
