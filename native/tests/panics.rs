@@ -2,7 +2,6 @@
 //! connections in the program. Alone in its file: the hook of panics is the whole process's.
 #![expect(
     clippy::expect_used,
-    clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
     reason = "that is how a test fails"
