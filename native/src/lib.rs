@@ -1,8 +1,8 @@
 //! taskcluster-proxy: `taskcluster_proxy_core` under tokio and hyper.
 //!
-//! The library is the program without its `main`: what it is [`run`] by, and the [`command`] line's
-//! definition, from which the man page and completions are written. Its rooms, the modules below, are
-//! private; each uses those after it alone (`tests/layers.rs`). The end-to-end tests start the binary.
+//! The library is the program without its `main`: [`run`], and the definition of the [`command`]
+//! line, from which the man page and completions are written. Its rooms, the modules below, are
+//! private; each uses only those below it (`tests/layers.rs`). The end-to-end tests start the binary.
 
 #![allow(
     unreachable_pub,

@@ -71,7 +71,8 @@ impl Status {
         }
     }
 
-    /// The proxy listens on `addresses` from now on, with the credentials of `store`. To be called once.
+    /// The proxy listens on `addresses` from now on, with the credentials of `store`. To be called
+    /// once.
     pub fn serves(&self, addresses: Vec<SocketAddr>, store: &Store) {
         self.serving.get_or_init(|| Serving { addresses, current: store.watch() });
     }

@@ -1,4 +1,4 @@
-//! What the log says once the proxy listens: how it was started, so that a log explains itself.
+//! The log lines at the start: version, credentials, restriction, addresses.
 
 use super::Sandbox;
 use crate::inbound::Listeners;
@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use taskcluster_proxy_core::credentials::{Credentials, scopes_to_json};
 use taskcluster_proxy_core::proxy::RootUrl;
 
-/// Logs version, credentials, restriction and addresses; in front of a sandbox also prints how to try it.
+/// Logs how the proxy was started; with a sandbox, also prints how to try it.
 pub(super) fn announce(
     listeners: &Listeners,
     root_url: &RootUrl,

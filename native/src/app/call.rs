@@ -85,7 +85,7 @@ struct Refusal {
     message: String,
 }
 
-/// `: ` and the first line of what a service says of its error; nothing where it says nothing.
+/// `: ` and the first line of the message in a service's error; empty if there is none.
 pub fn message(body: &[u8]) -> String {
     match serde_json::from_slice::<Refusal>(body) {
         Ok(refusal) => {

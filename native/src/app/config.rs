@@ -1,4 +1,4 @@
-//! What the command line and the environment say, parsed: nothing after this can find it wrong.
+//! The configuration: what the command line and the environment say, parsed and validated.
 
 use crate::credentials::CredentialsSource;
 use crate::telemetry::log::Logging;
@@ -26,8 +26,8 @@ pub struct Config {
     pub task_id: Option<String>,
     /// How long an update of the credentials waits for requests in flight.
     pub credentials_drain: Duration,
-    /// How long requests in flight have to finish once the proxy is told to stop. Too short: they are
-    /// aborted. Longer than whoever stops the proxy waits: it is killed instead.
+    /// How long requests in flight have to finish after a signal to stop. Too short: they are
+    /// aborted. Longer than the launcher waits: the proxy is killed instead.
     pub drain_timeout: Duration,
     /// What is logged, and how.
     pub logging: Logging,
@@ -48,7 +48,7 @@ pub enum Deployment {
     Taskcluster {
         /// Where it is.
         root_url: RootUrl,
-        /// Where to find what to sign with.
+        /// Where its credentials come from.
         credentials: CredentialsSource,
     },
 }

@@ -1,4 +1,4 @@
-//! What stands behind the proxy, ready to be used.
+//! The upstream deployment and its credentials, ready for use.
 
 use crate::app::Sandbox;
 use crate::app::config::Deployment;
@@ -7,14 +7,14 @@ use std::io;
 use taskcluster_proxy_core::credentials::Credentials;
 use taskcluster_proxy_core::proxy::RootUrl;
 
-/// Where requests go, and what signs them.
+/// The deployment that requests are forwarded to, and the credentials that sign them.
 #[derive(Debug)]
 pub struct Opened {
-    /// The embedded deployment, if it is that; it stops when this is dropped.
+    /// The embedded deployment, if that is used; it stops when this is dropped.
     pub sandbox: Option<Sandbox>,
     /// Where the deployment is.
     pub root_url: RootUrl,
-    /// What to sign with, not yet restricted, and the file that it is from, if it is from one.
+    /// The credentials, not yet restricted, and the file that they are from, if they are from one.
     pub credentials: Result<(Credentials, Option<CredentialsFile>), CredentialsFileError>,
 }
 
@@ -29,7 +29,7 @@ impl Deployment {
     /// # Errors
     ///
     /// The embedded deployment does not start: no port of 127.0.0.1 is free, or it is not in this
-    /// build. That credentials cannot be read is for the caller to judge.
+    /// build. Credentials that cannot be read are an error in `Opened`.
     pub async fn open(self) -> Result<Opened, SandboxError> {
         match self {
             Self::Taskcluster { root_url, credentials } => {

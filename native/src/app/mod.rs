@@ -1,4 +1,4 @@
-//! The process: what it is told, how it starts, checks itself and stops.
+//! The process: command line, configuration, start, check, health check, shutdown.
 
 mod announcement;
 pub mod call;
@@ -29,8 +29,8 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use tokio::runtime::LocalOptions;
 
-/// Runs the program: reads the command line, the program's name first, and the environment, and does
-/// what they ask for.
+/// Runs the program: reads the command line, the program's name first, and the environment, and
+/// does what they ask for.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let command = match cli::parse(arguments, &Process) {
         Ok(command) => command,
@@ -70,7 +70,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     code
 }
 
-/// Warns of what the command line gives away.
+/// Warns of secrets on the command line.
 fn warn_of_command_line(config: &Config) {
     if config.token_is_visible {
         tracing::warn!(

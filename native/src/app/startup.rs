@@ -34,7 +34,7 @@ pub enum StartError {
     /// Connections cannot be served as the options say.
     #[error(transparent)]
     Inbound(#[from] InboundError),
-    /// It cannot be told who may change the credentials.
+    /// The owners of connections, who may change the credentials, cannot be looked up.
     #[error(transparent)]
     CredentialsFrom(#[from] GuardError),
     /// The admin listener cannot listen.
@@ -55,7 +55,7 @@ pub enum StartError {
 ///
 /// # Errors
 ///
-/// What the options ask for is not to be had.
+/// Something that the options ask for is missing or fails.
 pub(super) async fn start(
     config: Config,
     inherited: Inherited,
@@ -69,7 +69,7 @@ pub(super) async fn start(
     let connections = Inbound::new(&inbound, &drain, &metrics)?;
     let guard = CredentialsGuard::new(proxy.credentials_from)?;
 
-    // The admin listener responds while all that follows is still on its way.
+    // The admin listener responds already during the steps that follow.
     let (root_url, task_id) = (upstreams.root_url.clone(), config.task_id.as_deref());
     let status = Status::starting(&root_url, task_id, &metrics, &drain, &upstreams.replay);
     let status = Arc::new(status);

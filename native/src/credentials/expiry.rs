@@ -10,11 +10,12 @@ use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::CredentialsFinding;
 use tokio::sync::watch::Receiver;
 
-/// How long before the certificate expires the first warning is. Workers renew credentials minutes before
-/// that.
+/// How long before the certificate expires the first warning is. Workers renew credentials minutes
+/// before that.
 const AHEAD: Duration = Duration::from_secs(15 * 60);
 
-/// The longest time between two looks at the time of day: it may be set meanwhile, and machines sleep.
+/// The longest time between two looks at the time of day: it may be set meanwhile, and machines
+/// sleep.
 const INTERVAL: Duration = Duration::from_secs(60);
 
 /// How close a certificate is to its expiry.

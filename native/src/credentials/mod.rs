@@ -1,4 +1,5 @@
-//! The current credentials: where they come from, the store that requests get them from, and expiry.
+//! The current credentials: where they come from, the store that requests get them from, and
+//! expiry.
 
 pub mod expiry;
 mod source;

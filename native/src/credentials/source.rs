@@ -1,5 +1,5 @@
-//! Where credentials come from: the command line, a file that is read again whenever it changes, or a
-//! descriptor.
+//! Where credentials come from: the command line, a file that is read again whenever it changes, or
+//! a descriptor.
 
 use crate::credentials::Store;
 use crate::os::file_watch::{self, Changes};
@@ -73,8 +73,8 @@ impl CredentialsSource {
 }
 
 impl CredentialsFile {
-    /// Replaces the credentials of `store` whenever the file changes, as `PUT /credentials` does, and
-    /// counts that. A file without credentials leaves the current ones in place. Never ends.
+    /// Replaces the credentials of `store` whenever the file changes, as `PUT /credentials` does,
+    /// and counts that. A file without credentials leaves the current ones in place. Never ends.
     pub async fn follow(mut self, store: Arc<Store>, metrics: Arc<Metrics>) {
         loop {
             self.changes.next().await;
@@ -107,8 +107,8 @@ async fn read(path: &Path) -> Result<Credentials, CredentialsFileError> {
     credentials(format!("--credentials-file {path:?}"), contents.await)
 }
 
-/// Reads in a thread of its own: a pipe that nobody writes to, or a file system that hangs, must block
-/// neither requests nor signals.
+/// Reads in a thread of its own: a pipe that nobody writes to, or a file system that hangs, must
+/// block neither requests nor signals.
 async fn read_in_background(
     read: impl FnOnce() -> io::Result<Zeroizing<Vec<u8>>> + Send + 'static,
 ) -> io::Result<Zeroizing<Vec<u8>>> {
@@ -124,7 +124,8 @@ fn credentials(
         .map_err(|reason| CredentialsFileError { from, reason })
 }
 
-/// Opens it by its name in the file system: treating a number as an open descriptor would be unsafe.
+/// Opens it by its name in the file system: treating a number as an open descriptor would be
+/// unsafe.
 #[cfg(unix)]
 fn open(descriptor: u32) -> io::Result<File> {
     let folder = if cfg!(target_os = "linux") { "/proc/self/fd" } else { "/dev/fd" };

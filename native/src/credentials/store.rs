@@ -1,5 +1,5 @@
-//! The store of the current credentials: a lease for each request, and updates that wait a bounded time
-//! for the requests in flight.
+//! The store of the current credentials: a lease for each request, and updates that wait a bounded
+//! time for the requests in flight.
 
 use crate::os::clock;
 use crate::telemetry::build_info::{REVISION, VERSION};
@@ -47,8 +47,8 @@ pub struct Lease {
 /// Holds the current credentials.
 #[derive(Debug)]
 pub struct Store {
-    /// Locked for reading only to take a lease, and for writing while an update waits: the lock is fair, so
-    /// that later requests queue up behind the update.
+    /// Locked for reading only to take a lease, and for writing while an update waits: the lock is
+    /// fair, so that later requests queue up behind the update.
     current: RwLock<Arc<Snapshot>>,
     /// The same for readers that must not queue up.
     watched: watch::Sender<Arc<Snapshot>>,
@@ -57,8 +57,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// Starts with `credentials`, whose authorizedScopes stay through all updates. An update waits for at
-    /// most `drain`.
+    /// Starts with `credentials`, whose authorizedScopes stay through all updates. An update waits
+    /// for at most `drain`.
     pub fn new(credentials: &Credentials, drain: Duration) -> Self {
         let first = Arc::new(Snapshot::new(credentials));
         first.warn_of_findings();
@@ -81,8 +81,9 @@ impl Store {
         self.watched.subscribe()
     }
 
-    /// Makes `credentials` the current ones when the requests in flight have ended, or the drain timeout is
-    /// over; requests that are still in flight then keep the previous ones. Returns their number.
+    /// Makes `credentials` the current ones when the requests in flight have ended, or the drain
+    /// timeout is over; requests that are still in flight then keep the previous ones. Returns
+    /// their number.
     pub async fn replace(&self, mut credentials: Credentials) -> usize {
         credentials.authorized_scopes.clone_from(&self.authorized_scopes);
         let mut current = self.current.write().await;

@@ -1,5 +1,5 @@
-//! The stream of a client's connection, shared by hyper, which reads and writes it, and by what notices
-//! that the client has closed it.
+//! The stream of a client's connection, shared by hyper, which reads and writes it, and by what
+//! notices that the client has closed it.
 
 use super::lingering_close::LingeringClose;
 use crate::os::stream::Stream;
@@ -31,8 +31,8 @@ struct State {
     probe: Option<Pin<Box<Sleep>>>,
 }
 
-/// How often to check whether a client that is not being read from has closed the connection: nothing
-/// else tells.
+/// How often to check whether a client that is not being read from has closed the connection:
+/// nothing else tells.
 const PROBE: Duration = Duration::from_secs(2);
 
 impl ClientStream {
@@ -52,7 +52,8 @@ impl ClientStream {
         self.0.borrow_mut().close_at_once = at_once;
     }
 
-    /// Ready when the client has closed the connection and hyper cannot notice, as it is not reading.
+    /// Ready when the client has closed the connection and hyper cannot notice, as it is not
+    /// reading.
     pub(super) fn poll_closed_by_client(&self, context: &mut Context<'_>) -> Poll<()> {
         let State { stream, reading, closing, probe, .. } = &mut *self.0.borrow_mut();
         if *reading || closing.is_some() {
@@ -76,8 +77,8 @@ impl ClientStream {
         let _ = self.shutdown().await;
     }
 
-    /// Resets the connection when it is dropped: to a client of HTTP/1.0 the end of the connection is the
-    /// end of the body, and only a reset shows that the body was truncated.
+    /// Resets the connection when it is dropped: to a client of HTTP/1.0 the end of the connection
+    /// is the end of the body, and only a reset shows that the body was truncated.
     pub(super) fn reset_on_drop(&self) {
         // If that fails, the connection is closed as usual.
         let _ = self.0.borrow().stream.tcp().map(TcpStream::set_zero_linger);

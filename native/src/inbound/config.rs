@@ -16,12 +16,12 @@ pub struct Config {
     pub tls: Option<TlsFiles>,
     /// Who may connect.
     pub admission: Admission,
-    /// How long a client may take to send the header section of a request, and how long its connection
-    /// may be idle before it. Too long: idle clients hold descriptors.
+    /// How long a client may take to send the header section of a request, and how long its
+    /// connection may be idle before it. Too long: idle clients hold descriptors.
     pub header_timeout: Duration,
-    /// How many connections are served at once; those beyond get 503. Too few: a task that does much at
-    /// once is turned away. Too many: descriptors and memory, some 200 KiB for each that sends the
-    /// largest header sections, are used up.
+    /// How many connections are served at once; those beyond get 503. Too few: a task that does
+    /// much at once is rejected. Too many: descriptors and memory, some 200 KiB for each that sends
+    /// the largest header sections, are used up.
     pub max_connections: usize,
 }
 

@@ -19,8 +19,8 @@ use std::task::Poll;
 use std::time::Duration;
 use taskcluster_proxy_core::proxy::{ProxyError, list_members};
 
-/// The longest header section of a request, in bytes, and the most that is read of a body before it is
-/// forwarded. 64 KiB and room for a header section.
+/// The longest header section of a request, in bytes, and the most that is read of a body before it
+/// is forwarded. 64 KiB and room for a header section.
 const MAX_HEADER_SECTION: usize = 72 * 1024;
 
 /// How long a client that is rejected may take to send its request.
@@ -33,21 +33,23 @@ pub(super) enum ConnectionError {
     /// The client closed the connection during a request.
     #[error("closed by the client")]
     ClosedByClient,
-    /// The client sent something else than HTTP, was too slow, or a response could not be completed.
+    /// The client sent something else than HTTP, was too slow, or a response could not be
+    /// completed.
     #[error("{0}")]
     Http(#[from] hyper::Error),
 }
 
 impl ConnectionError {
-    /// Whether the client sent something that is not a request of HTTP/1.1 or HTTP/1.0, to which hyper
-    /// has responded 400, 414 or 431.
+    /// Whether the client sent something that is not a request of HTTP/1.1 or HTTP/1.0, to which
+    /// hyper has responded 400, 414 or 431.
     pub(super) fn is_malformed(&self) -> bool {
         matches!(self, Self::Http(error) if error.is_parse())
     }
 }
 
 /// Serves the requests of `client` until one side closes the connection or the drain ends it.
-/// `header_timeout`: how long a header section may take, and how long the connection may be idle before it.
+/// `header_timeout`: how long a header section may take, and how long the connection may be idle
+/// before it.
 ///
 /// # Errors
 ///
@@ -75,8 +77,8 @@ pub(super) async fn serve<H: Handler>(
     let served = poll_fn(|context| {
         if !is_draining && draining.as_mut().poll(context).is_ready() {
             is_draining = true;
-            // hyper would abort a request body that is still being sent after its response; the connection
-            // ends with that request anyway.
+            // hyper would abort a request body that is still being sent after its response; the
+            // connection ends with that request anyway.
             if !client.connection.has_upload() {
                 connection.as_mut().graceful_shutdown();
             }

@@ -85,11 +85,11 @@ mod tests {
         let drain = Arc::new(Drain::default());
         drain.drained().await;
         let (first, second) = (drain.open(), drain.open());
-        let told = tokio::spawn(async move { first.draining().await });
+        let waiting = tokio::spawn(async move { first.draining().await });
         tokio::task::yield_now().await;
-        assert!(!told.is_finished() && !drain.has_begun());
+        assert!(!waiting.is_finished() && !drain.has_begun());
         drain.begin();
-        told.await.unwrap();
+        waiting.await.unwrap();
         second.draining().await;
         let second_open = Duration::from_secs(1);
         assert!(timeout(second_open, drain.drained()).await.is_err());

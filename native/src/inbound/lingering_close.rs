@@ -10,9 +10,9 @@ use tokio::time::{Sleep, sleep};
 
 /// Closes the writing side and reads, for a while, what the peer still sends.
 ///
-/// A client may be sending a body that nobody reads (413, 401). If its connection is closed at once, it is
-/// reset, and the client fails to send before it reads the response, or loses the response to the reset
-/// (RFC 9112 section 9.6).
+/// A client may be sending a body that nobody reads (413, 401). If its connection is closed at
+/// once, it is reset, and the client fails to send before it reads the response, or loses the
+/// response to the reset (RFC 9112 section 9.6).
 #[derive(Debug)]
 pub(super) struct LingeringClose {
     shut_down: bool,

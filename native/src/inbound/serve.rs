@@ -36,12 +36,12 @@ pub enum InboundError {
 }
 
 impl Inbound {
-    /// Reads the certificate, and makes sure that it can be told who may connect. `drain` ends
-    /// connections when the proxy stops; `metrics` counts them.
+    /// Reads the certificate, and makes sure that the owners of connections can be looked up.
+    /// `drain` ends connections when the proxy stops; `metrics` counts them.
     ///
     /// # Errors
     ///
-    /// The certificate or its key cannot be used, or it cannot be told who may connect.
+    /// The certificate or its key cannot be used, or the owners of connections cannot be looked up.
     pub fn new(
         config: &Config,
         drain: &Arc<Drain>,

@@ -64,7 +64,8 @@ pub enum TlsError {
 /// Why there is no TLS on a connection.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum HandshakeError {
-    /// The client only checked whether the port is open, as workers do every 100 ms (requirements.md, S7).
+    /// The client only checked whether the port is open, as workers do every 100 ms
+    /// (requirements.md, S7).
     #[error("closed before a TLS handshake")]
     Closed,
     #[error("no TLS handshake within {} s", .0.as_secs_f32())]
@@ -99,8 +100,8 @@ impl Tls {
         Handshake(self.config.subscribe())
     }
 
-    /// Loads the files again whenever they change, for new connections. Files that cannot be used leave
-    /// the old certificate in use. Never ends.
+    /// Loads the files again whenever they change, for new connections. Files that cannot be used
+    /// leave the old certificate in use. Never ends.
     pub(super) async fn follow(mut self) {
         loop {
             self.changes.next().await;

@@ -19,9 +19,9 @@ pub fn date_of(headers: &HeaderMap) -> Option<Timestamp> {
     Some(Timestamp::from_secs(since_epoch.as_secs()))
 }
 
-/// Makes nonces, for signatures and for the ids of requests: each differs from all others of this process,
-/// and most likely from those of any other. They need not be hard to guess, only distinct, so they are
-/// counted from one random number on.
+/// Makes nonces, for signatures and for the ids of requests: each differs from all others of this
+/// process, and most likely from those of any other. They need not be hard to guess, only distinct,
+/// so they are counted from one random number on.
 #[derive(Debug)]
 pub struct Nonces(AtomicU64);
 

@@ -10,8 +10,9 @@ use zeroize::Zeroizing;
 /// The largest file that is read, in bytes: as much as `PUT /credentials` takes.
 pub const MAX_FILE: usize = 1024 * 1024;
 
-/// How often files are checked. A change takes effect one to two periods later. A check costs a system call
-/// for each file; it works on every platform and every file system, where notifications do not.
+/// How often files are checked. A change takes effect one to two periods later. A check costs a
+/// system call for each file; it works on every platform and every file system, where notifications
+/// do not.
 pub const PERIOD: Duration = Duration::from_secs(1);
 
 /// The contents of the file, zeroized when dropped.
@@ -56,8 +57,7 @@ pub struct Changes {
     seen: Vec<Option<Fingerprint>>,
 }
 
-/// What tells a file from its earlier self, whether it was written to, replaced, or reached by another
-/// link.
+/// Differs when a file was written to, replaced, or is reached by another link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Fingerprint {
     modified: Option<SystemTime>,
@@ -73,8 +73,8 @@ impl Changes {
         Self { paths, seen }
     }
 
-    /// Waits until the files have changed and stayed the same for a [`PERIOD`]: a file is not read while it
-    /// is being written, nor a new certificate without its new key.
+    /// Waits until the files have changed and stayed the same for a [`PERIOD`]: a file is not read
+    /// while it is being written, nor a new certificate without its new key.
     pub async fn next(&mut self) {
         let mut last = self.seen.clone();
         loop {
@@ -127,9 +127,9 @@ fn exposed_mode(_: &Path) -> Option<u32> {
     None
 }
 
-/// A file of another user can only be read through its group, or an access control list, whose rights
-/// appear as the group's: this is how systemd (`LoadCredential=`) and Kubernetes (`fsGroup`) hand secrets
-/// over.
+/// A file of another user can only be read through its group, or an access control list, whose
+/// rights appear as the group's: this is how systemd (`LoadCredential=`) and Kubernetes (`fsGroup`)
+/// hand secrets over.
 #[cfg(unix)]
 fn is_exposed(mode: u32, is_own: bool) -> bool {
     mode & if is_own { 0o077 } else { 0o007 } != 0

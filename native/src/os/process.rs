@@ -1,7 +1,7 @@
 //! Limits and protection of this process.
 
-/// Keeps this process's memory, and so the credentials, from other processes of the same user, and out of
-/// core dumps.
+/// Keeps this process's memory, and so the credentials, from other processes of the same user, and
+/// out of core dumps.
 ///
 /// On Linux. Elsewhere the system's defaults hold.
 pub fn keep_memory_private() {
@@ -22,8 +22,8 @@ pub fn keep_memory_private() {
     }
 }
 
-/// Raises the limit of file descriptors to the hard limit, as the Go program does, and returns how many of
-/// `wanted` clients' connections it is enough for.
+/// Raises the limit of file descriptors to the hard limit, as the Go program does, and returns how
+/// many of `wanted` clients' connections it is enough for.
 pub fn room_for_connections(wanted: usize) -> usize {
     let room = connections_within(descriptors(), wanted);
     if room < wanted {
@@ -40,8 +40,8 @@ fn connections_within(descriptors: usize, wanted: usize) -> usize {
     (descriptors.saturating_sub(OWN_DESCRIPTORS) / 2).clamp(1, wanted)
 }
 
-/// What the program needs besides: listening sockets, standard streams, epoll, name lookups, files of
-/// certificates, and connections that are rejected for lack of a permit.
+/// What the program needs besides: listening sockets, standard streams, epoll, name lookups, files
+/// of certificates, and connections that are rejected for lack of a permit.
 const OWN_DESCRIPTORS: usize = 64;
 
 #[cfg(unix)]

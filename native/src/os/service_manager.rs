@@ -1,11 +1,11 @@
-//! Tells the service manager that the proxy is ready, or stopping: sd_notify(3), which systemd's
+//! Notifies the service manager that the proxy is ready, or stopping: sd_notify(3), which systemd's
 //! `Type=notify` waits for.
 
 use crate::os::env::Environment;
 use std::ffi::OsStr;
 use std::io;
 
-/// A state that the service manager is told of.
+/// A state that the service manager is notified of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// Connections are accepted.
@@ -23,8 +23,8 @@ impl State {
     }
 }
 
-/// Notifies the service manager that `NOTIFY_SOCKET` names, if there is one. A failure is only logged:
-/// requests can be served all the same.
+/// Notifies the service manager that `NOTIFY_SOCKET` names, if there is one. A failure is only
+/// logged: requests can be served all the same.
 pub fn tell(state: State, env: &impl Environment) {
     let Some(socket) = env.get("NOTIFY_SOCKET").filter(|socket| !socket.is_empty()) else {
         return;

@@ -18,8 +18,8 @@ pub enum Stream {
     Tcp(TcpStream),
     /// TLS over TCP.
     Tls(Box<TlsStream<TcpStream>>),
-    /// TLS within another one: to an upstream behind a forward proxy that is itself reached over TLS. A
-    /// variant of its own, so that the others cost nothing more.
+    /// TLS within another one: to an upstream behind a forward proxy that is itself reached over
+    /// TLS. A variant of its own, so that the others cost nothing more.
     TlsWithin(Box<TlsStream<Stream>>),
     /// A Unix socket.
     #[cfg(unix)]

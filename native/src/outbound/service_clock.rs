@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use taskcluster_proxy_core::Timestamp;
 
-/// The time of day at the services, which is the time in signatures: this machine's, unless that has
-/// turned out to be wrong.
+/// The time of day at the services, which is the time in signatures: this machine's, unless that
+/// has turned out to be wrong.
 #[derive(Debug, Default)]
 pub struct ServiceClock {
     /// How far the services are ahead of this machine, in milliseconds.
@@ -24,8 +24,8 @@ impl ServiceClock {
         if ahead < 0 { now().minus(by) } else { now().plus(by) }
     }
 
-    /// Takes over `date`, the time at a service that refused a request signed at `signed_at`, if the two
-    /// are so far apart that this may be why it refused it. `None` if they are not.
+    /// Takes over `date`, the time at a service that refused a request signed at `signed_at`, if
+    /// the two are so far apart that this may be why it refused it. `None` if they are not.
     pub fn correct(&self, signed_at: Timestamp, date: Timestamp) -> Option<SkewCorrection> {
         if signed_at.distance(date) <= TOLERANCE {
             return None;

@@ -38,8 +38,8 @@ impl Upstreams {
     ///
     /// # Errors
     ///
-    /// There is no origin in the root URL, the environment names a forward proxy that is none, or the
-    /// system has no randomness to give.
+    /// There is no origin in the root URL, the environment names a forward proxy that is none, or
+    /// the system has no randomness to give.
     pub fn new(
         config: &Config,
         root_url: RootUrl,

@@ -31,7 +31,8 @@ impl Proxy {
         log: &Rc<AccessLog>,
     ) -> Response<ResponseBody> {
         let url = url(head, body).await;
-        // Only now: a client that is slow to send the body must not delay an update of the credentials.
+        // Only now: a client that is slow to send the body must not delay an update of the
+        // credentials.
         let lease = self.store.lease().await;
         let now = self.outbound.now(Form::Service);
         let signed = url.and_then(|url| Ok(sign(&url, &lease, now)?));

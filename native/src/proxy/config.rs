@@ -12,7 +12,7 @@ pub struct Config {
 /// Who may change the credentials.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CredentialsFrom {
-    /// Whoever may connect.
+    /// Every client that may connect.
     #[default]
     Any,
     /// The user who runs the proxy.

@@ -24,7 +24,8 @@ enum Route {
     Forward(Target),
 }
 
-/// An error that the proxy responds with itself, and whether it closes the client's connection after it.
+/// An error that the proxy responds with itself, and whether it closes the client's connection
+/// after it.
 pub(super) struct Refusal {
     pub(super) error: ProxyError,
     pub(super) close: bool,
@@ -170,8 +171,8 @@ fn check_message(head: &Parts) -> Result<(), ProxyError> {
     check_framing(&head.headers)
 }
 
-/// RFC 9112 section 3.2: a request of HTTP/1.1 has one `Host`, and a second one or an invalid one is an
-/// error in any version.
+/// RFC 9112 section 3.2: a request of HTTP/1.1 has one `Host`, and a second one or an invalid one
+/// is an error in any version.
 fn check_host(head: &Parts) -> Result<(), ProxyError> {
     let malformed = |found: &str| {
         Err(ProxyError::Malformed(format!(
@@ -199,8 +200,9 @@ fn has_valid_port(authority: &Authority) -> bool {
     port.is_empty() || authority.port_u16().is_some()
 }
 
-/// RFC 9112 section 6.1: of a body that is coded otherwise two recipients may find the end in different
-/// places. Where there is a Content-Length, too, hyper leaves it out and closes the connection afterwards.
+/// RFC 9112 section 6.1: of a body that is coded otherwise two recipients may find the end in
+/// different places. Where there is a Content-Length, too, hyper leaves it out and closes the
+/// connection afterwards.
 fn check_framing(headers: &HeaderMap) -> Result<(), ProxyError> {
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     let Some(coding) = codings.next() else {

@@ -24,8 +24,8 @@ impl ForwardedHeaders {
     }
 }
 
-/// Removes the fields that `Connection` names (RFC 9110 section 7.6.1), and each whose role says so.
-/// `Content-Length` stays, unless the body is chunked.
+/// Removes the fields that `Connection` names (RFC 9110 section 7.6.1), and each whose role says
+/// so. `Content-Length` stays, unless the body is chunked.
 pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap, is_removed: impl Fn(HeaderRole) -> bool) {
     let chunked = headers.contains_key(TRANSFER_ENCODING);
     let named: Vec<HeaderName> = headers

@@ -1,4 +1,5 @@
-//! The bodies of requests that are not forwarded: read in whole for the proxy's own endpoints, or discarded.
+//! The bodies of requests that are not forwarded: read in whole for the proxy's own endpoints, or
+//! discarded.
 
 use super::handle::Refusal;
 use crate::outbound::RequestBody;
@@ -10,7 +11,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-/// Of bodies larger than this, in bytes, only a few are read at once. Credentials have some thousand bytes.
+/// Of bodies larger than this, in bytes, only a few are read at once. Credentials have some
+/// thousand bytes.
 const MAX_SMALL_BODY: usize = 64 * 1024;
 /// How many: together they fit into the memory that a proxy is given.
 static LARGE_BODIES: Semaphore = Semaphore::const_new(4);
@@ -56,8 +58,8 @@ async fn read_without_timeout(
     if announced.is_some_and(|length| length > limit) {
         return Err(too_large());
     }
-    // A buffer for all of it, as one that grows leaves copies behind; but a large one only when the body
-    // arrives, as a client may announce any length.
+    // A buffer for all of it, as one that grows leaves copies behind; but a large one only when the
+    // body arrives, as a client may announce any length.
     let capacity = announced.unwrap_or_default().min(MAX_SMALL_BODY);
     let mut whole = Zeroizing::new(Vec::with_capacity(capacity));
     let mut large: Option<SemaphorePermit<'_>> = None;
@@ -82,8 +84,8 @@ async fn read_without_timeout(
     Ok(whole)
 }
 
-/// Reads and drops a body, if it is small and arrives soon, so that the client can reuse its connection.
-/// Whether all of it was read.
+/// Reads and drops a body, if it is small and arrives soon, so that the client can reuse its
+/// connection. Whether all of it was read.
 pub(super) async fn discard(body: &RequestBody) -> bool {
     if body.is_complete() {
         return true;

@@ -17,7 +17,8 @@ use taskcluster_proxy_core::proxy::ProxyError;
 const MAX_BODY: usize = 1024 * 1024;
 
 impl Proxy {
-    /// Replaces the credentials by those in the body. Holds no lease itself: the update waits for all of them.
+    /// Replaces the credentials by those in the body. Holds no lease itself: the update waits for
+    /// all of them.
     pub(super) async fn put_credentials(
         &self,
         head: &Parts,
@@ -36,7 +37,8 @@ impl Proxy {
         let credentials = Credentials::from_json(&body).map_err(refused)?;
         let client_id = credentials.client_id.clone();
         let store = Arc::clone(&self.store);
-        // Credentials that were received in whole take effect, even if the client does not wait for that.
+        // Credentials that were received in whole take effect, even if the client does not wait for
+        // that.
         let left = tokio::spawn(async move { store.replace(credentials).await })
             .await
             .map_err(|_| ProxyError::Internal)?;

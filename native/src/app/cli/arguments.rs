@@ -268,8 +268,8 @@ pub(super) fn help() -> String {
     command().render_help().to_string().trim_end().to_owned()
 }
 
-/// The definition of the command line, from which the man page and the shells' completions are written
-/// as well.
+/// The definition of the command line, from which the man page and the shells' completions are
+/// written as well.
 pub fn command() -> clap::Command {
     Arguments::command().mut_args(|arg| {
         let original = GO_OPTIONS.iter().find(|name| arg.get_long() == Some(**name));
@@ -283,8 +283,8 @@ pub fn command() -> clap::Command {
     })
 }
 
-/// The long options of the Go program. A prefix of only one of them keeps that meaning, whatever options
-/// are added here.
+/// The long options of the Go program. A prefix of only one of them keeps that meaning, whatever
+/// options are added here.
 const GO_OPTIONS: &[&str] = &[
     "access-token",
     "allowed-network",

@@ -1,7 +1,7 @@
 //! The command line and the environment.
 //!
-//! The grammar is that of the Go program's docopt (requirements.md, S2), so that its launchers can start
-//! this program as well.
+//! The grammar is that of the Go program's docopt (requirements.md, S2), so that its launchers can
+//! start this program as well.
 
 mod arguments;
 mod error;
@@ -143,7 +143,8 @@ fn outbound(given: &Arguments) -> Result<outbound::Config, CliError> {
     })
 }
 
-/// The certificate is enough to recognize the proxy: a health check need not be able to read the key.
+/// The certificate is enough to recognize the proxy: a health check need not be able to read the
+/// key.
 fn health(given: &Arguments) -> Result<Listening, CliError> {
     let certificate = value::path("--tls-cert", given.tls_cert.clone())?;
     if certificate.is_none() {
@@ -263,7 +264,7 @@ fn credentials(given: Arguments, env: &impl Environment) -> Result<CredentialsSo
             )));
         }
     };
-    // It cannot be told which of the two was meant.
+    // It is unclear which of the two was meant.
     for (flag, source) in [
         (given.client_id, CLIENT_ID),
         (given.access_token, ACCESS_TOKEN),

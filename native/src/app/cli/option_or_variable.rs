@@ -1,5 +1,5 @@
-//! Options that environment variables can stand in for: newer workers use variables, older ones flags
-//! (requirements.md, S4).
+//! Options that environment variables can stand in for: newer workers use variables, older ones
+//! flags (requirements.md, S4).
 
 use super::CliError;
 use crate::os::env::Environment;
@@ -79,7 +79,8 @@ impl OptionOrVariable {
 }
 
 impl Found {
-    /// Parses the value by `read`. The error names the option and the variable, the one that was used first.
+    /// Parses the value by `read`. The error names the option and the variable, the one that was
+    /// used first.
     pub(super) fn parse<T, E: Display>(
         &self,
         read: impl FnOnce(&str) -> Result<T, E>,

@@ -1,5 +1,5 @@
-//! `--health`: checks that the proxy on this machine responds. A container image built from scratch has no
-//! other program that could.
+//! `--health`: checks that the proxy on this machine responds. A container image built from scratch
+//! has no other program that could.
 
 mod place;
 mod tls;
@@ -76,8 +76,8 @@ pub enum Unhealthy {
     Certificate(#[from] TlsError),
 }
 
-/// Checks the proxy at each place where it listens. Any response of the proxy will do: the services behind
-/// it are not part of its health.
+/// Checks the proxy at each place where it listens. Any response of the proxy will do: the services
+/// behind it are not part of its health.
 ///
 /// # Errors
 ///
@@ -93,8 +93,8 @@ pub async fn check(listening: &Listening) -> Result<String, Unhealthy> {
     Ok(format!("healthy: taskcluster-proxy {version} at {}", places.join(" and ")))
 }
 
-/// The proxy loads a new certificate only a moment later (`file_watch::PERIOD`), which is no reason to
-/// restart it.
+/// The proxy loads a new certificate only a moment later (`file_watch::PERIOD`), which is no reason
+/// to restart it.
 async fn version_when_settled(place: &Place, deadline: Instant) -> Result<String, Unhealthy> {
     loop {
         match version_at(place, deadline).await {
@@ -167,8 +167,8 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 /// Between two checks of a certificate that is not the expected one.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
-/// The largest header section that is read, in bytes. The proxy's own are smaller, unless the credentials
-/// have very many scopes.
+/// The largest header section that is read, in bytes. The proxy's own are smaller, unless the
+/// credentials have very many scopes.
 const MAX_HEADER_SECTION: usize = 64 * 1024;
 
 #[cfg(test)]

@@ -75,7 +75,7 @@ impl Place {
         }
     }
 
-    /// What the request says that it is for (RFC 9112 section 3.2).
+    /// The `Host` of the request (RFC 9112 section 3.2).
     pub(super) fn host(&self) -> String {
         match self {
             Self::Tcp(address) | Self::Tls(address, _) => address.to_string(),

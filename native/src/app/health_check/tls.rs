@@ -1,4 +1,4 @@
-//! TLS with a proxy that is known by its certificate.
+//! TLS with a proxy that is identified by its certificate.
 
 use super::{Place, Unhealthy};
 use crate::inbound;
@@ -11,10 +11,10 @@ use std::io;
 use std::sync::Arc;
 use tokio_rustls::{TlsConnector, TlsStream};
 
-/// What a record begins with that says why there is no TLS (RFC 8446 section 5.1).
+/// The first byte of an alert (RFC 8446 section 5.1).
 pub(super) const ALERT: u8 = 21;
 
-/// `stream`, with TLS over it if that is what the proxy speaks there.
+/// `stream`, with TLS over it if the proxy uses TLS there.
 pub(super) async fn secured(stream: Stream, place: &Place) -> Result<Stream, Unhealthy> {
     let (tcp, address, path) = match (stream, place) {
         (Stream::Tcp(tcp), Place::Tls(address, path)) => (tcp, address, path),
@@ -48,9 +48,9 @@ fn config(certificate: CertificateDer<'static>) -> Result<Arc<ClientConfig>, Err
     Ok(Arc::new(config))
 }
 
-/// Takes this certificate and no other, whoever issued it for whatever name and time: it is the
-/// process that is asked for, by an address that the certificate is not for. The signatures below show
-/// that it has the key.
+/// Accepts this certificate and no other, whatever its issuer, names and validity: it identifies
+/// the proxy, which is connected to by an address that the certificate is not for. The signatures
+/// below prove that the peer has the key.
 #[derive(Debug)]
 struct Known {
     certificate: CertificateDer<'static>,

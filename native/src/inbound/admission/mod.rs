@@ -78,7 +78,7 @@ struct User {
 }
 
 impl Admitter {
-    /// Looks the user up, and makes sure that the owners of connections can be told.
+    /// Looks the user up, and makes sure that the owners of connections can be looked up.
     ///
     /// # Errors
     ///
@@ -95,8 +95,8 @@ impl Admitter {
         Ok(Self { rule: Some(Rule { user, network: admission.network, owners }) })
     }
 
-    /// Decides about a connection. A rejection is logged, unless the connection was a probe: opened and
-    /// closed again to see whether the proxy listens.
+    /// Decides about a connection. A rejection is logged, unless the connection was a probe: opened
+    /// and closed again to see whether the proxy listens.
     ///
     /// Waits up to 100 ms for the first byte of a peer that is not admitted: not to be called where
     /// other connections wait for it.
@@ -170,6 +170,6 @@ fn find_user(name: &str) -> Result<User, AdmitError> {
     }
 }
 
-/// How long to wait for a probe to close its connection. Longer only keeps rejected connections open
-/// longer.
+/// How long to wait for a probe to close its connection. Longer only keeps rejected connections
+/// open longer.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(100);

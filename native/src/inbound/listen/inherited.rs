@@ -10,8 +10,8 @@ pub struct Inherited {
 }
 
 impl Inherited {
-    /// Takes the sockets over. To be called once, before there are threads: it takes `LISTEN_FDS` and
-    /// `LISTEN_PID` out of the environment.
+    /// Takes the sockets over. To be called once, before there are threads: it takes `LISTEN_FDS`
+    /// and `LISTEN_PID` out of the environment.
     pub fn take() -> Self {
         Self {
             #[cfg(unix)]

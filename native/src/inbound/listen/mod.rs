@@ -74,7 +74,7 @@ pub enum ListenError {
     #[cfg(not(unix))]
     #[error("cannot listen on {}: this platform has no Unix sockets: leave --socket out", .0.display())]
     NoUnixSockets(PathBuf),
-    /// What the service manager hands over is not to be listened on.
+    /// The service manager handed over something else than a socket that listens.
     #[error(
         "LISTEN_FDS: expected TCP or Unix stream sockets that listen, found another descriptor \
          ({0}): check the .socket unit"
@@ -210,8 +210,8 @@ impl Listener {
     }
 }
 
-/// How long to wait before accepting again after a failure. Shorter only costs CPU time; longer delays
-/// the first connection that can be accepted again.
+/// How long to wait before accepting again after a failure. Shorter only costs CPU time; longer
+/// delays the first connection that can be accepted again.
 const BACKOFF: Duration = Duration::from_millis(50);
 
 /// Failures with less than this between them are one burst, logged once.

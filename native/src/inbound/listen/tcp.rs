@@ -70,8 +70,8 @@ fn try_open(address: SocketAddr) -> io::Result<TcpListener> {
     #[cfg(not(windows))]
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
-    // Connections inherit both. Responses are written whole, header sections and chunks: waiting to fill
-    // a segment only delays them.
+    // Connections inherit both. Responses are written whole, header sections and chunks: waiting to
+    // fill a segment only delays them.
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_keepalive(&keepalive())?;
     socket.listen(BACKLOG)?;
@@ -103,7 +103,8 @@ fn explain(address: SocketAddr, error: io::Error) -> ListenError {
 /// hundreds at once. The system's own limit (net.core.somaxconn) may be lower.
 pub(super) const BACKLOG: i32 = 1024;
 
-/// How often to look for a port that is free on two addresses. Fewer fail now and then on a busy machine.
+/// How often to look for a port that is free on two addresses. Fewer fail now and then on a busy
+/// machine.
 const ATTEMPTS: u32 = 16;
 
 #[cfg(test)]

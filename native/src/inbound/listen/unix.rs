@@ -19,7 +19,7 @@ pub struct UnixSocket {
     file: Option<File>,
 }
 
-/// A file by its path, and by what tells it apart from one that takes its place.
+/// A file, identified so that another one at the same path is not mistaken for it.
 #[derive(Debug)]
 struct File {
     path: PathBuf,
@@ -43,8 +43,8 @@ pub enum UnixSocketError {
 }
 
 impl UnixSocket {
-    /// Creates the file, in place of one that a killed process left behind. `mode`: its permissions; `None`:
-    /// those that the umask leaves.
+    /// Creates the file, in place of one that a killed process left behind. `mode`: its
+    /// permissions; `None`: those that the umask leaves.
     ///
     /// # Errors
     ///

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-/// Where a connection comes from: IPv4 where that is what the peer speaks, although a socket for
+/// The address of the peer: IPv4 if the connection is over IPv4, although a socket for
 /// both shows such addresses as `::ffff:a.b.c.d`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientAddr(SocketAddr);

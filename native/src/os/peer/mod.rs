@@ -28,7 +28,7 @@ pub enum Peer {
         /// The address of this end.
         local: LocalAddr,
     },
-    /// A process on this machine: its user when it connected, as the kernel tells.
+    /// A process on this machine: its user when it connected, by the kernel.
     Unix(Owner),
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A user, as the system tells users apart.
+/// The identity of a user on this system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UserId {
     /// By number, as Unix does.

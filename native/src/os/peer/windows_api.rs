@@ -82,8 +82,8 @@ pub(super) fn user_named(name: &str) -> io::Result<Option<UserId>> {
     let mut domain = [0_u16; 256];
     let (mut sid_length, mut domain_length) = (LONGEST_SID as u32, domain.len() as u32);
     let mut kind = 0;
-    // SAFETY: the name ends in NUL; the lengths are those of the buffers, in bytes and in characters;
-    // all live until after the call.
+    // SAFETY: the name ends in NUL; the lengths are those of the buffers, in bytes and in
+    // characters; all live until after the call.
     let found = unsafe {
         LookupAccountNameW(
             ptr::null(),
@@ -133,8 +133,8 @@ fn tcp_table(family: u16) -> io::Result<Vec<u8>> {
 
 fn user_of(process: RawHandle) -> io::Result<UserId> {
     let mut token: HANDLE = ptr::null_mut();
-    // SAFETY: the handle is one of a process, and the caller keeps it; what is stored is checked, and
-    // owned by nobody else.
+    // SAFETY: the handle is one of a process, and the caller keeps it; what is stored is checked,
+    // and owned by nobody else.
     let token = unsafe {
         if OpenProcessToken(process, TOKEN_QUERY, &raw mut token) == 0 {
             return Err(io::Error::last_os_error());
@@ -145,9 +145,9 @@ fn user_of(process: RawHandle) -> io::Result<UserId> {
     let mut user = [0_u64; 32];
     let mut length = 0;
     let mut copy = [0_u8; LONGEST_SID];
-    // SAFETY: the size is that of the buffer, in bytes. When it was written there is a TOKEN_USER at
-    // its start, whose pointer leads to a SID in the same buffer, which is copied to one of the size
-    // given.
+    // SAFETY: the size is that of the buffer, in bytes. When it was written there is a TOKEN_USER
+    // at its start, whose pointer leads to a SID in the same buffer, which is copied to one of the
+    // size given.
     let copied = unsafe {
         GetTokenInformation(
             token.as_raw_handle(),

@@ -1,4 +1,4 @@
-//! What systems said, kept in `fixtures/` for tests.
+//! Captured responses of operating systems, kept in `fixtures/` for tests.
 
 use serde_json::Value;
 use std::net::SocketAddr;

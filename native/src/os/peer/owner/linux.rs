@@ -20,15 +20,15 @@ impl Lookup {
     pub(super) fn new() -> io::Result<Self> {
         match Self::SockDiag.is_right() {
             Ok(true) => Ok(Self::SockDiag),
-            told => {
-                tracing::debug!("no sock_diag ({told:?}): owners are looked up in /proc/net/tcp");
+            found => {
+                tracing::debug!("no sock_diag ({found:?}): owners are looked up in /proc/net/tcp");
                 proc_net::read_tables().map(|_| Self::Tables)
             }
         }
     }
 
-    /// Whether it tells the owner of a connection of this process. A kernel without the module, or
-    /// something that is not quite Linux, may just as well say that there is no such connection.
+    /// Whether it finds the owner of a connection of this process. A kernel without the module, or
+    /// an imitation of Linux, may respond that there is no such connection.
     fn is_right(self) -> io::Result<bool> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let client = TcpStream::connect(listener.local_addr()?)?;
@@ -61,7 +61,8 @@ impl Lookup {
     }
 }
 
-/// A socket that is bound to an interface, as any user may do, is found only by asking for it there.
+/// A socket that is bound to an interface, as any user may do, is found only by asking for it
+/// there.
 fn ask(peer: SocketAddr, local: SocketAddr) -> io::Result<Owner> {
     let mut found = sock_diag::find(peer, local, scope_of(peer))?;
     if found == Owner::NotVisible && super::is_own_address(peer) {
@@ -145,9 +146,9 @@ mod tests {
         for lookup in BOTH {
             let find = |peer, local| lookup.find_blocking(peer, local).unwrap();
             assert_eq!(find(other, bound), Owner::NotVisible, "{lookup:?}: another port");
-            // It speaks to somebody else. The tables tell that; by itself that is not visible.
+            // It is connected to another address. The tables show that; sock_diag does not.
             assert_ne!(find(client, other), me(), "{lookup:?}");
-            // A socket that listens speaks to nobody.
+            // A socket that listens is not connected.
             assert_ne!(find(bound, other), me(), "{lookup:?}: a listener");
         }
     }

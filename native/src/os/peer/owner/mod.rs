@@ -50,8 +50,8 @@ pub(crate) const HINT: &str = match () {
 pub enum Owner {
     /// This user.
     User(UserId),
-    /// It is, or was, a socket of this network namespace, but no process owns it: its process closed it, or
-    /// the socket is connected to something else.
+    /// It is, or was, a socket of this network namespace, but no process owns it: its process
+    /// closed it, or the socket is connected to something else.
     NoProcess,
     /// There is no such socket in this network namespace, and the peer's address is not one of it.
     NotVisible,
@@ -83,8 +83,8 @@ impl OwnerLookup {
             Peer::Unix(owner) => return Ok(owner.clone()),
         };
         match self.0.find(peer, local).await? {
-            // Any user can make a socket vanish by a reset, with a request still to be read here, or hide
-            // it in other ways, and must not pass for a container by that.
+            // Any user can make a socket vanish by a reset, with a request still to be read here,
+            // or hide it in other ways, and must not pass for a container by that.
             Owner::NotVisible if is_own_address(peer) => Ok(Owner::NoProcess),
             owner => Ok(owner),
         }
@@ -93,12 +93,12 @@ impl OwnerLookup {
 
 /// Whether `peer`'s address is one of this network namespace, so that its socket is there as well:
 /// nothing can be bound to addresses of others, unless the administrator says so
-/// (net.ipv4.ip_nonlocal_bind), and then nobody is taken for a container.
+/// (net.ipv4.ip_nonlocal_bind), and then no peer is taken for a container.
 fn is_own_address(mut peer: SocketAddr) -> bool {
     peer.set_port(0);
     match UdpSocket::bind(peer) {
         Ok(_) => true,
-        // If it cannot be told, the peer is not trusted.
+        // If in doubt, the peer is not trusted.
         Err(error) => error.kind() != io::ErrorKind::AddrNotAvailable,
     }
 }

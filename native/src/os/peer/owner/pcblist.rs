@@ -46,8 +46,8 @@ fn records(table: &[u8]) -> impl Iterator<Item = (u32, &[u8])> {
     })
 }
 
-/// Without a socket of the kernel's own the uid is 0 whosever the connection is: its socket is gone,
-/// or its process does TCP by itself (sotoxsocket_n, nstat_userland_to_xsocket_n).
+/// Without a socket of the kernel's own the uid is 0 whoever owns the connection: its socket is
+/// closed, or its process does TCP by itself (sotoxsocket_n, nstat_userland_to_xsocket_n).
 fn read_socket(record: &[u8]) -> Owner {
     match (record.get(8..16), word(record, 64)) {
         (Some(handle), Some(uid)) if handle != [0; 8] => Owner::User(UserId::Uid(uid)),
@@ -184,7 +184,8 @@ mod tests {
     #[test]
     fn what_has_no_socket_is_not_roots() {
         let (peer, local) = ("127.0.0.1:1", "127.0.0.1:2");
-        // One that is gone; one of a process that does TCP by itself, whose number is told instead.
+        // A closed one; one of a process with a TCP stack of its own, whose number is given
+        // instead.
         let userland: [(usize, &[u8]); 3] = [(36, &[6]), (68, &[77]), (72, &[77])];
         for socket in [[].as_slice(), &userland] {
             let table = [generation(), listed(peer, local, socket), generation()].concat();

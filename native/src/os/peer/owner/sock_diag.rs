@@ -6,8 +6,8 @@ use std::io::{self, Read as _};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-/// The owner of the TCP socket that is bound to `peer` and connected to `local`, and either bound to
-/// `interface` or to none. Both addresses are canonical, never IPv4-mapped.
+/// The owner of the TCP socket that is bound to `peer` and connected to `local`, and either bound
+/// to `interface` or to none. Both addresses are canonical, never IPv4-mapped.
 ///
 /// # Errors
 ///
@@ -82,9 +82,9 @@ fn owner(fields: &Fields<'_>, peer: SocketAddr, local: SocketAddr) -> Option<Own
     if !same_end(source, peer) || !same_end(target, local) {
         return Some(Owner::NotVisible);
     }
-    // Without an inode no process has the socket (it was closed, it is in TIME_WAIT), and the uid may
-    // be 0 whosever it was. One that only tries to connect (SYN_SENT) is not the peer, which is: it
-    // is somebody else's, who tries the same port at this moment.
+    // Without an inode no process has the socket (it was closed, it is in TIME_WAIT), and the uid
+    // may be 0 whosever it was. One that only tries to connect (SYN_SENT) is not the peer, which
+    // is: it belongs to another process that tries the same port at this moment.
     Some(if inode != 0 && CONNECTED.contains(&state) {
         Owner::User(UserId::Uid(uid))
     } else {
@@ -141,7 +141,7 @@ mod tests {
     use super::super::captured::{bytes, captured, ends};
     use super::*;
 
-    /// What the kernel says of an established connection from 127.0.0.1:4660 to 127.0.0.1:80.
+    /// The kernel's response about an established connection from 127.0.0.1:4660 to 127.0.0.1:80.
     fn response(uid: u32, inode: u32) -> Vec<u8> {
         let mut bytes = vec![0; 88];
         let mut put = |at: usize, field: &[u8]| bytes[at..at + field.len()].copy_from_slice(field);
@@ -161,7 +161,7 @@ mod tests {
         bytes
     }
 
-    fn told(response: &[u8]) -> io::Result<Owner> {
+    fn parsed(response: &[u8]) -> io::Result<Owner> {
         read(response, "127.0.0.1:4660".parse().unwrap(), "127.0.0.1:80".parse().unwrap())
     }
 
@@ -199,7 +199,7 @@ mod tests {
             (with(response(7, 1), 24, &[10]), Owner::NotVisible),
             (error(ENOENT), Owner::NotVisible),
         ] {
-            assert_eq!(told(&bytes).unwrap(), expected, "{bytes:?}");
+            assert_eq!(parsed(&bytes).unwrap(), expected, "{bytes:?}");
         }
     }
 
@@ -211,23 +211,23 @@ mod tests {
     #[test]
     fn what_is_no_response_is_an_error() {
         const EPERM: i32 = 1;
-        assert_eq!(told(&error(EPERM)).unwrap_err().raw_os_error(), Some(EPERM));
+        assert_eq!(parsed(&error(EPERM)).unwrap_err().raw_os_error(), Some(EPERM));
         for length in 0..88 {
-            assert!(told(&response(7, 1)[..length]).is_err(), "{length} bytes");
+            assert!(parsed(&response(7, 1)[..length]).is_err(), "{length} bytes");
         }
         for bytes in [
             with(response(7, 1), 8, &[0; 4]),
             with(response(7, 1), 4, &[0; 2]),
             with(response(7, 1), 16, &[1]),
         ] {
-            assert!(told(&bytes).is_err(), "{bytes:?}");
+            assert!(parsed(&bytes).is_err(), "{bytes:?}");
         }
         for length in 0..20 {
-            assert!(told(&error(ENOENT)[..length]).is_err(), "{length} bytes");
+            assert!(parsed(&error(ENOENT)[..length]).is_err(), "{length} bytes");
         }
     }
 
-    /// What a kernel said: fixtures/README.md.
+    /// Captured from a kernel: fixtures/README.md.
     #[test]
     #[cfg(target_endian = "little")]
     fn captured_responses() {

@@ -11,8 +11,8 @@ use std::io;
 #[expect(unsafe_code, reason = "the C library's function; there is no safe crate that passes both")]
 pub(super) fn ask(name: &CStr, query: &[u8], response: &mut [u8]) -> io::Result<usize> {
     let mut length = response.len();
-    // SAFETY: the name ends in NUL; the kernel writes at most `length` bytes to `response`, which has
-    // as many, and reads `query.len()` bytes of `query`, which it does not change: that macOS
+    // SAFETY: the name ends in NUL; the kernel writes at most `length` bytes to `response`, which
+    // has as many, and reads `query.len()` bytes of `query`, which it does not change: that macOS
     // declares it mutable is an accident. Neither is used after the call.
     let status = unsafe {
         libc::sysctlbyname(

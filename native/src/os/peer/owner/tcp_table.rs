@@ -1,5 +1,5 @@
-//! Windows' tables of all TCP sockets and the processes that have them: `MIB_TCPTABLE_OWNER_PID` and
-//! `MIB_TCP6TABLE_OWNER_PID`. Run under wine, and not on Windows yet.
+//! Windows' tables of all TCP sockets and the processes that have them: `MIB_TCPTABLE_OWNER_PID`
+//! and `MIB_TCP6TABLE_OWNER_PID`. Run under wine, and not on Windows yet.
 
 use super::same_end;
 use std::net::{IpAddr, SocketAddr};
@@ -10,7 +10,7 @@ pub(super) fn find(ipv4: &[u8], ipv6: &[u8], peer: SocketAddr, local: SocketAddr
     let rows = rows(ipv4, 24).filter_map(read_ipv4).chain(rows(ipv6, 56).filter_map(read_ipv6));
     let mut found = rows.filter(|row| same_end(row.local, peer) && same_end(row.remote, local));
     let first = found.next()?.process;
-    // Not the only one: it cannot be told.
+    // More than one: ambiguous.
     Some(if found.all(|other| other.process == first) { first } else { 0 })
 }
 
@@ -48,7 +48,7 @@ where
     Some(IpAddr::from(bytes).to_canonical())
 }
 
-/// In network order, in the first two bytes of four; what the others hold is not said.
+/// In network order, in the first two bytes of four; the contents of the others are not documented.
 fn port(row: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_be_bytes(row.get(at..at + 2)?.try_into().ok()?))
 }
@@ -57,8 +57,8 @@ fn word(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
 }
 
-/// ESTAB, FIN_WAIT1, FIN_WAIT2, CLOSE_WAIT, CLOSING, LAST_ACK: a connection was made, and the process
-/// is still said to have it.
+/// ESTAB, FIN_WAIT1, FIN_WAIT2, CLOSE_WAIT, CLOSING, LAST_ACK: a connection was made, and the
+/// process is still said to have it.
 const CONNECTED: [u32; 6] = [5, 6, 7, 8, 9, 10];
 
 #[cfg(test)]
@@ -135,12 +135,12 @@ mod tests {
         for length in 0..whole.len() {
             assert_eq!(find(&whole[..length], &[], ends().0, ends().1), None, "{length} bytes");
         }
-        // The room after the last row is not said to be empty.
+        // The space after the last row need not be empty.
         let longer = [table(&[]), row].concat();
         assert_eq!(find(&longer, &[], ends().0, ends().1), None);
     }
 
-    /// What wine said: fixtures/README.md.
+    /// Captured from wine: fixtures/README.md.
     #[test]
     #[cfg(target_endian = "little")]
     fn captured_tables() {
