@@ -1,33 +1,24 @@
 //! taskcluster-proxy: `taskcluster_proxy_core` under tokio and hyper.
 //!
-//! The binary is a list of steps over this library; the end-to-end tests start the binary.
+//! The library is the program without its `main`: [`run`], and the definition of the [`command`]
+//! line, from which the man page and completions are written. Its rooms, the modules below, are
+//! private; each uses only those below it (`tests/layers.rs`). The end-to-end tests start the binary.
 
-pub mod admin;
-pub mod call;
-pub mod check;
-pub mod cli;
-pub mod clock;
-pub mod config;
-mod count;
-pub mod credentials;
-pub mod credentials_file;
-pub mod deployment;
-pub mod env;
-pub mod exit;
-pub mod expiry;
-pub mod file;
-pub mod health;
-pub mod inbound;
-pub mod log;
-pub mod metrics;
-pub mod notify;
-pub mod os;
-pub mod outbound;
-pub mod process;
-pub mod proxy;
-pub mod sandbox;
-pub mod stop;
-pub mod task;
-pub mod version;
-#[cfg(windows)]
-pub mod windows_service;
+#![allow(
+    unreachable_pub,
+    reason = "`pub` says what other rooms use; nothing else leaves the crate"
+)]
+
+mod admin;
+mod app;
+mod credentials;
+mod inbound;
+mod os;
+mod outbound;
+mod proxy;
+mod telemetry;
+#[doc(hidden)]
+pub mod testing;
+
+pub use app::cli::command;
+pub use app::run;

@@ -6,8 +6,7 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};
 use std::time::Duration;
-use taskcluster_proxy::config::{Admission, Listen};
-use taskcluster_proxy::inbound::bind;
+use taskcluster_proxy::testing::{Admission, Listen, bind};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 

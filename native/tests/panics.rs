@@ -2,7 +2,6 @@
 //! connections in the program. Alone in its file: the hook of panics is the whole process's.
 #![expect(
     clippy::expect_used,
-    clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
     reason = "that is how a test fails"
@@ -15,15 +14,12 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use taskcluster_proxy::clock::Nonces;
-use taskcluster_proxy::config::{Admission, CredentialsFrom, Limits, Listen};
-use taskcluster_proxy::credentials::Store;
-use taskcluster_proxy::inbound::{Admitter, CredentialsGuard, Inbound, bind};
-use taskcluster_proxy::log;
-use taskcluster_proxy::outbound::{Origin, Outbound, ReplayBudget};
-use taskcluster_proxy::proxy::{AccessPolicy, CatchPanic, Client, Handler, Proxy, ResponseBody};
+use taskcluster_proxy::testing::{
+    CatchPanic, Client, Handler, OutboundConfig, Proxy, ResponseBody, Store, TestProxy, log_panics,
+    serve,
+};
 use taskcluster_proxy_core::credentials::Credentials;
-use taskcluster_proxy_core::proxy::{HostPolicy, ProxyError, RootUrl};
+use taskcluster_proxy_core::proxy::{ProxyError, RootUrl};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
@@ -34,11 +30,15 @@ async fn one_request_gets_500_and_the_others_go_on() {
     let said = Said::default();
     let writer = said.clone();
     tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).init();
-    log::panics();
+    log_panics();
     let gate = Arc::new(Notify::new());
-    let handler = Rc::new(CatchPanic(Faulty(proxy(upstream(Arc::clone(&gate)).await))));
-    let proxy = started(Rc::clone(&handler)).await;
-    let service = &handler.0.0;
+    let upstream = upstream(Arc::clone(&gate)).await;
+    let root_url = RootUrl::parse(&format!("http://{upstream}")).unwrap();
+    let credentials = Credentials::permanent("tester", "canary-token").unwrap();
+    let TestProxy { proxy, store, metrics, replay } =
+        TestProxy::new(&OutboundConfig::default(), root_url, &credentials, LONG).unwrap();
+    let faulty = Faulty { proxy, store: Arc::clone(&store) };
+    let proxy = serve(Rc::new(CatchPanic(faulty)), &metrics).await.unwrap();
 
     let mut in_flight = sent(proxy, "GET /api/queue/v1/held HTTP/1.0\r\n\r\n").await;
     let mut kept = sent(proxy, "GET /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n").await;
@@ -66,21 +66,24 @@ async fn one_request_gets_500_and_the_others_go_on() {
     assert!(to_the_end(&mut later).await.starts_with("HTTP/1.0 200 "));
     // It holds nothing any more: an update of the credentials would wait for it.
     let new = Credentials::permanent("new", "x").unwrap();
-    assert_eq!(within(service.store.replace(new)).await, 0);
-    assert_eq!((service.metrics.in_flight(), service.replay.usage().0), (0, 0));
+    assert_eq!(within(store.replace(new)).await, 0);
+    assert_eq!((metrics.in_flight(), replay.usage().0), (0, 0));
 }
 
 /// A proxy with a fault: it panics where the path says so, after a wait.
-struct Faulty(Proxy);
+struct Faulty {
+    proxy: Proxy,
+    store: Arc<Store>,
+}
 
 impl Handler for Faulty {
     async fn handle(&self, request: Request<Incoming>, client: &Client) -> Response<ResponseBody> {
         if request.uri().path().ends_with("/fault") {
-            let _lease = self.0.store.lease().await;
+            let _lease = self.store.lease().await;
             tokio::task::yield_now().await;
             panic!("canary");
         }
-        self.0.handle(request, client).await
+        self.proxy.handle(request, client).await
     }
 
     async fn reject(
@@ -89,7 +92,7 @@ impl Handler for Faulty {
         uri: &Uri,
         error: ProxyError,
     ) -> Response<ResponseBody> {
-        self.0.reject(method, uri, error).await
+        self.proxy.reject(method, uri, error).await
     }
 }
 
@@ -116,47 +119,6 @@ async fn upstream(gate: Arc<Notify>) -> SocketAddr {
             });
         }
     });
-    address
-}
-
-fn proxy(upstream: SocketAddr) -> Proxy {
-    let root_url = RootUrl::parse(&format!("http://{upstream}")).unwrap();
-    let origin = Arc::new(Origin::of_root_url(&root_url).unwrap());
-    let hosts = Arc::new(HostPolicy::new(Vec::new(), origin.bare_host()));
-    let credentials = Credentials::permanent("tester", "canary-token").unwrap();
-    let (limits, metrics) = (Limits::default(), Arc::default());
-    Proxy {
-        outbound: Outbound::new(&limits, Arc::clone(&hosts), Arc::clone(&metrics)).unwrap(),
-        policy: AccessPolicy {
-            credentials: CredentialsGuard::new(CredentialsFrom::Any).unwrap(),
-            hosts,
-            reject_browsers: false,
-        },
-        root_url,
-        origin,
-        store: Arc::new(Store::new(&credentials, LONG)),
-        replay: Arc::new(ReplayBudget::new(limits.replay_each, limits.replay_all)),
-        drain: Arc::default(),
-        metrics,
-        ids: Nonces::new().unwrap(),
-    }
-}
-
-async fn started(handler: Rc<CatchPanic<Faulty>>) -> SocketAddr {
-    let admission = Admission::default();
-    let listen = Listen { address: Some([127, 0, 0, 1].into()), port: 0 };
-    let listeners = bind(&listen, &admission).await.unwrap();
-    let address = listeners.local_addrs()[0];
-    let inbound = Inbound {
-        listeners,
-        tls: None,
-        admitter: Admitter::new(&admission).unwrap(),
-        drain: Arc::default(),
-        metrics: Arc::clone(&handler.0.0.metrics),
-        limits: Limits::default(),
-        max_connections: 100,
-    };
-    tokio::task::spawn_local(inbound.serve(handler));
     address
 }
 

@@ -1,12 +1,25 @@
-use crate::config::AdminAddress;
+//! The admin listener's socket.
+
 #[cfg(unix)]
-use crate::inbound::UnixSocket;
+use crate::inbound::{UnixSocket, UnixSocketError};
 use crate::os::stream::Stream;
-use std::fmt::Display;
 #[cfg(unix)]
 use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
+#[cfg(unix)]
+use std::path::PathBuf;
 use tokio::net::TcpListener;
+
+/// Where the admin listener is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// TCP.
+    Tcp(SocketAddr),
+    /// A Unix socket at this path.
+    #[cfg(unix)]
+    Unix(PathBuf),
+}
 
 /// The admin listener's socket.
 #[derive(Debug)]
@@ -22,38 +35,58 @@ enum Socket {
 
 /// Why it cannot listen.
 #[derive(Debug, thiserror::Error)]
-#[error("--admin: cannot listen on {place}: {reason}; choose another address with --admin")]
-pub struct AdminError {
-    place: String,
-    reason: String,
+#[non_exhaustive]
+pub enum AdminError {
+    /// The TCP socket cannot be opened.
+    #[error("--admin: cannot listen on {address}: {reason}; choose another address with --admin")]
+    Tcp {
+        /// Where.
+        address: SocketAddr,
+        /// What the system says.
+        #[source]
+        reason: io::Error,
+    },
+    /// The Unix socket cannot be opened.
+    #[cfg(unix)]
+    #[error(
+        "--admin: cannot listen on {}: {reason}; choose another address with --admin",
+        .path.display()
+    )]
+    Unix {
+        /// Where.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        reason: UnixSocketError,
+    },
 }
 
 impl Listener {
-    /// Opens it.
+    /// Opens the socket.
     ///
     /// # Errors
     ///
     /// The address is taken, not permitted, or not one of this machine's.
-    pub fn bind(address: &AdminAddress) -> Result<Self, AdminError> {
+    pub fn bind(address: &Address) -> Result<Self, AdminError> {
         match address {
-            AdminAddress::Tcp(address) => {
-                let fail = |reason: io::Error| AdminError::new(address.to_string(), reason);
+            Address::Tcp(address) => {
+                let fail = |reason| AdminError::Tcp { address: *address, reason };
                 let listener = std::net::TcpListener::bind(address).map_err(fail)?;
                 listener.set_nonblocking(true).map_err(fail)?;
                 let listener = TcpListener::from_std(listener).map_err(fail)?;
                 Ok(Self(Socket::Tcp(listener)))
             }
             #[cfg(unix)]
-            AdminAddress::Unix(path) => {
-                let fail = |reason| AdminError::new(path.display().to_string(), reason);
+            Address::Unix(path) => {
+                let fail = |reason| AdminError::Unix { path: path.clone(), reason };
                 let socket = UnixSocket::open(path, None).map_err(fail)?;
                 Ok(Self(Socket::Unix(socket)))
             }
         }
     }
 
-    /// Where it is, as it is said in the log.
-    pub fn place(&self) -> String {
+    /// Where it listens, for the log.
+    pub fn location(&self) -> String {
         match &self.0 {
             Socket::Tcp(listener) => match listener.local_addr() {
                 Ok(address) => format!("http://{address}"),
@@ -71,11 +104,5 @@ impl Listener {
             #[cfg(unix)]
             Socket::Unix(socket) => Ok(poll_fn(|context| socket.poll_accept(context)).await?.0),
         }
-    }
-}
-
-impl AdminError {
-    fn new(place: String, reason: impl Display) -> Self {
-        Self { place, reason: reason.to_string() }
     }
 }

@@ -1,10 +1,9 @@
-//! The admin listener: health, metrics and status for whoever operates the proxy, never on the port
-//! that tasks have.
+//! The admin listener: health, metrics and status for operators, never on the port that tasks use.
 
 mod listen;
 mod status;
 
-pub use listen::{AdminError, Listener};
+pub use listen::{Address, AdminError, Listener};
 pub use status::Status;
 
 use crate::os::stream::Stream;
@@ -15,32 +14,32 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Answers whoever asks, for ever: while the proxy starts and while it drains, too.
+/// Serves forever, also while the proxy starts and while it drains.
 pub async fn serve(listener: Listener, status: Arc<Status>) {
-    tracing::info!("admin at {}", listener.place());
+    tracing::info!("admin at {}", listener.location());
     loop {
         match listener.accept().await {
-            Ok(stream) => drop(tokio::spawn(answer(stream, Arc::clone(&status)))),
+            Ok(stream) => drop(tokio::spawn(serve_connection(stream, Arc::clone(&status)))),
             Err(error) => {
                 tracing::debug!("the admin listener cannot accept a connection: {error}");
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(ACCEPT_BACKOFF).await;
             }
         }
     }
 }
 
-async fn answer(stream: Stream, status: Arc<Status>) {
-    let answer = service_fn(|request| {
-        let response = status.answer(&request);
+async fn serve_connection(stream: Stream, status: Arc<Status>) {
+    let service = service_fn(|request| {
+        let response = status.respond(&request);
         async move { Ok::<_, Infallible>(response) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .serve_connection(TokioIo::new(stream), answer);
+        .serve_connection(TokioIo::new(stream), service);
     if let Err(error) = connection.await {
-        tracing::debug!("a connection to the admin listener broke: {error}");
+        tracing::debug!("a connection to the admin listener failed: {error}");
     }
 }
 
-/// How long to wait when the system has no more sockets to give.
-const PAUSE: Duration = Duration::from_millis(100);
+/// How long to wait after a failure to accept, mostly for a lack of file descriptors.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);

@@ -1,13 +1,13 @@
-//! What can be asked for.
+//! The pages of the admin listener: `/healthz`, `/readyz`, `/metrics`, `/status`.
 
-use crate::cli::printable;
-use crate::clock;
 use crate::credentials::{Snapshot, Store};
 use crate::inbound::Drain;
-use crate::log;
-use crate::metrics::{self, Gauges, Metrics};
+use crate::os::clock;
 use crate::outbound::ReplayBudget;
-use crate::version::{REVISION, VERSION};
+use crate::telemetry::build_info::{REVISION, VERSION};
+use crate::telemetry::log;
+use crate::telemetry::metrics::{self, Gauges, Metrics};
+use crate::telemetry::printable;
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
@@ -19,7 +19,7 @@ use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::proxy::RootUrl;
 use tokio::sync::watch::Receiver;
 
-/// What is looked at for an answer. There is no secret in it that an answer repeats.
+/// The state that the pages show. No page repeats a secret.
 #[derive(Debug)]
 pub struct Status {
     /// Where the deployment is.
@@ -30,21 +30,21 @@ pub struct Status {
     serving: OnceLock<Serving>,
     /// The counters.
     metrics: Arc<Metrics>,
-    /// Whether the proxy is to end.
+    /// Whether the proxy is stopping.
     drain: Arc<Drain>,
-    /// How much is kept of request bodies.
+    /// How much of request bodies is kept for retries.
     replay: Arc<ReplayBudget>,
     /// When the proxy started.
     started: Timestamp,
 }
 
-/// What is known once the proxy listens.
+/// What is known only once the proxy listens.
 #[derive(Debug)]
 struct Serving {
-    /// Where it does.
+    /// The addresses that it listens on.
     addresses: Vec<SocketAddr>,
     /// The credentials.
-    in_force: Receiver<Arc<Snapshot>>,
+    current: Receiver<Arc<Snapshot>>,
 }
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -52,7 +52,7 @@ const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 const JSON: &str = "application/json";
 
 impl Status {
-    /// Of a proxy that starts now, and does not listen yet.
+    /// The status of a proxy that starts now and does not listen yet.
     pub fn starting(
         root_url: &RootUrl,
         task_id: Option<&str>,
@@ -71,12 +71,13 @@ impl Status {
         }
     }
 
-    /// From now on it listens, at `addresses`, with the credentials of `store`. To be called once.
+    /// The proxy listens on `addresses` from now on, with the credentials of `store`. To be called
+    /// once.
     pub fn serves(&self, addresses: Vec<SocketAddr>, store: &Store) {
-        self.serving.get_or_init(|| Serving { addresses, in_force: store.watch() });
+        self.serving.get_or_init(|| Serving { addresses, current: store.watch() });
     }
 
-    pub(super) fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+    pub(super) fn respond<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
         if ![Method::GET, Method::HEAD].contains(request.method()) {
             let mut refused =
                 page(StatusCode::METHOD_NOT_ALLOWED, TEXT, "expected GET\n".to_owned());
@@ -85,7 +86,7 @@ impl Status {
         }
         match request.uri().path() {
             "/healthz" => page(StatusCode::OK, TEXT, "ok\n".to_owned()),
-            "/readyz" => match self.obstacle() {
+            "/readyz" => match self.not_ready_reason() {
                 None => page(StatusCode::OK, TEXT, "ok\n".to_owned()),
                 Some(why) => page(StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("{why}\n")),
             },
@@ -98,8 +99,8 @@ impl Status {
         }
     }
 
-    /// Why requests should go elsewhere.
-    fn obstacle(&self) -> Option<String> {
+    /// Why the proxy is not ready for requests.
+    fn not_ready_reason(&self) -> Option<String> {
         if self.drain.has_begun() {
             return Some("draining: the proxy was told to stop".to_owned());
         }
@@ -109,16 +110,16 @@ impl Status {
                 None => "starting: the proxy does not listen yet".to_owned(),
             });
         };
-        let in_force = serving.in_force.borrow();
-        if let Err(error) = in_force.signer() {
+        let current = serving.current.borrow();
+        if let Err(error) = current.signer() {
             return Some(error.to_string());
         }
-        let expiry = in_force.expiry.filter(|expiry| *expiry <= clock::now())?;
+        let expiry = current.expiry.filter(|expiry| *expiry <= clock::now())?;
         Some(format!("the credentials expired on {}", log::date(expiry)))
     }
 
-    fn in_force(&self) -> Option<Arc<Snapshot>> {
-        self.serving.get().map(|serving| Arc::clone(&serving.in_force.borrow()))
+    fn current(&self) -> Option<Arc<Snapshot>> {
+        self.serving.get().map(|serving| Arc::clone(&serving.current.borrow()))
     }
 
     fn metrics(&self) -> String {
@@ -130,7 +131,7 @@ impl Status {
             connections: self.drain.connections(),
             draining: self.drain.has_begun(),
             certificate_expires_in: self
-                .in_force()
+                .current()
                 .and_then(|snapshot| snapshot.expiry)
                 .map(seconds_until),
             replay_used,
@@ -150,27 +151,27 @@ impl Status {
             "uptimeSeconds": clock::now().distance(self.started).as_secs(),
             "rootUrl": self.root_url,
             "listening": addresses.collect::<Vec<_>>(),
-            "ready": self.obstacle().is_none(),
-            "notReadyBecause": self.obstacle(),
+            "ready": self.not_ready_reason().is_none(),
+            "notReadyBecause": self.not_ready_reason(),
             "draining": self.drain.has_begun(),
             "connections": self.drain.connections(),
             "requestsInFlight": self.metrics.in_flight(),
             "replayBuffer": { "bytes": used, "limit": limit },
-            "credentials": self.in_force().as_deref().map(credentials),
+            "credentials": self.current().as_deref().map(credentials),
         })
     }
 }
 
-fn credentials(in_force: &Snapshot) -> Value {
-    let findings = in_force.terms.findings(clock::now());
+fn credentials(current: &Snapshot) -> Value {
+    let findings = current.terms.findings(clock::now());
     json!({
-        "clientId": in_force.client_id.as_str(),
-        "temporary": in_force.temporary,
+        "clientId": current.client_id.as_str(),
+        "temporary": current.temporary,
         "findings": findings.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "expiry": in_force.expiry.map(log::date),
-        "expiresInSeconds": in_force.expiry.map(|expiry| seconds_until(expiry) as i64),
-        "scopes": scopes(&in_force.response_fields, "x-taskcluster-proxy-temp-scopes"),
-        "authorizedScopes": scopes(&in_force.response_fields, "x-taskcluster-authorized-scopes"),
+        "expiry": current.expiry.map(log::date),
+        "expiresInSeconds": current.expiry.map(|expiry| seconds_until(expiry) as i64),
+        "scopes": scopes(&current.response_fields, "x-taskcluster-proxy-temp-scopes"),
+        "authorizedScopes": scopes(&current.response_fields, "x-taskcluster-authorized-scopes"),
     })
 }
 
@@ -178,14 +179,14 @@ fn revision() -> &'static str {
     REVISION.unwrap_or("unknown")
 }
 
-/// Less than none after it.
+/// Negative after it.
 fn seconds_until(moment: Timestamp) -> f64 {
     let now = clock::now();
     let seconds = moment.distance(now).as_secs_f64();
     if moment < now { -seconds } else { seconds }
 }
 
-/// As each answer to a task tells them, too.
+/// The scopes in one of the header fields that each response has.
 fn scopes(fields: &[(HeaderName, HeaderValue)], name: &str) -> Option<Value> {
     let (_, value) = fields.iter().find(|(found, _)| found == name)?;
     serde_json::from_slice(value.as_bytes()).ok()

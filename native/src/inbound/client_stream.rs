@@ -1,5 +1,5 @@
-//! The stream of a client's connection: shared by hyper, which reads and writes it, and by what watches
-//! over the connection.
+//! The stream of a client's connection, shared by hyper, which reads and writes it, and by what
+//! notices that the client has closed it.
 
 use super::lingering_close::LingeringClose;
 use crate::os::stream::Stream;
@@ -14,24 +14,25 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
-/// A stream, and what is known of its other end.
+/// A stream, and what is known of the client at its other end.
 #[derive(Clone, Debug)]
 pub(super) struct ClientStream(Rc<RefCell<State>>);
 
 #[derive(Debug)]
 struct State {
     stream: Stream,
-    /// Whether hyper waits for something to read, and so notices that the client has closed.
+    /// Whether hyper is waiting to read, and so notices that the client has closed the connection.
     reading: bool,
     connection: Rc<ClientConnection>,
-    /// The client has closed its side, or there is nothing that it could miss.
+    /// Close without lingering: the client has closed its side, or no response could be lost.
     close_at_once: bool,
     closing: Option<LingeringClose>,
-    /// When to look again whether the client is gone, while nothing is read.
+    /// When to check again whether the client has closed the connection, while nothing is read.
     probe: Option<Pin<Box<Sleep>>>,
 }
 
-/// So often it is looked whether a client that is not read from has gone: nothing else tells.
+/// How often to check whether a client that is not being read from has closed the connection:
+/// nothing else tells.
 const PROBE: Duration = Duration::from_secs(2);
 
 impl ClientStream {
@@ -51,8 +52,9 @@ impl ClientStream {
         self.0.borrow_mut().close_at_once = at_once;
     }
 
-    /// Ready when the client has gone and hyper cannot notice, as it has no reason to read.
-    pub(super) fn poll_gone(&self, context: &mut Context<'_>) -> Poll<()> {
+    /// Ready when the client has closed the connection and hyper cannot notice, as it is not
+    /// reading.
+    pub(super) fn poll_closed_by_client(&self, context: &mut Context<'_>) -> Poll<()> {
         let State { stream, reading, closing, probe, .. } = &mut *self.0.borrow_mut();
         if *reading || closing.is_some() {
             return Poll::Pending;
@@ -60,7 +62,7 @@ impl ClientStream {
         let probe = probe.get_or_insert_with(|| Box::pin(sleep(PROBE)));
         loop {
             ready!(probe.as_mut().poll(context));
-            // Where it is readable this is never a wait; where it is not, the client is there.
+            // Ready at once if the stream is readable; if it is not, the client has not closed it.
             if let Poll::Ready(Ok(true) | Err(_)) = pin!(stream.is_read_closed()).poll(context) {
                 return Poll::Ready(());
             }
@@ -68,17 +70,17 @@ impl ClientStream {
         }
     }
 
-    /// Says that nothing more comes.
-    pub(super) async fn end(mut self) {
+    /// Closes the writing side.
+    pub(super) async fn shut_down(mut self) {
         self.close_at_once(true);
-        // Whether the client hears of it or not, there is nothing more to do.
+        // An error changes nothing: the connection is dropped next.
         let _ = self.shutdown().await;
     }
 
-    /// Lets the connection break instead of ending when it is dropped: a client of HTTP/1.0, which takes
-    /// the end of the connection for the end of a body, is told by nothing else that it is not whole.
-    pub(super) fn reset_at_end(&self) {
-        // Where that cannot be, it ends as always.
+    /// Resets the connection when it is dropped: to a client of HTTP/1.0 the end of the connection
+    /// is the end of the body, and only a reset shows that the body was truncated.
+    pub(super) fn reset_on_drop(&self) {
+        // If that fails, the connection is closed as usual.
         let _ = self.0.borrow().stream.tcp().map(TcpStream::set_zero_linger);
     }
 }
@@ -130,7 +132,7 @@ impl AsyncWrite for ClientStream {
         if !*close_at_once && connection.expects_more() {
             return closing.get_or_insert_default().poll(context, stream).map(Ok);
         }
-        // Of TLS the end has to be said: without that it looks truncated (RFC 8446 section 6.1).
+        // TLS needs a close_notify: without it the stream looks truncated (RFC 8446 section 6.1).
         match stream {
             Stream::Tls(_) => Pin::new(stream).poll_shutdown(context),
             _ => Poll::Ready(Ok(())),

@@ -1,6 +1,6 @@
 //! A client's connection: hyper's server of HTTP/1.1, its limits, and its end.
 
-use super::Open;
+use super::OpenConnection;
 use super::client_stream::ClientStream;
 use crate::os::stream::Stream;
 use crate::proxy::{Client, Handler};
@@ -19,35 +19,37 @@ use std::task::Poll;
 use std::time::Duration;
 use taskcluster_proxy_core::proxy::{ProxyError, list_members};
 
-/// The longest header section of a request, in bytes, and the most that is read of a body before it is
-/// forwarded. 64 KiB and room for a header section.
+/// The longest header section of a request, in bytes, and the most that is read of a body before it
+/// is forwarded. 64 KiB and room for a header section.
 const MAX_HEADER_SECTION: usize = 72 * 1024;
 
-/// How long a client that is turned away may take to send its request.
+/// How long a client that is rejected may take to send its request.
 const REJECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How a connection ended that should not have.
+/// Why a connection ended within a request or a response.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(super) enum ConnectionError {
-    /// The client closed it during a request.
+    /// The client closed the connection during a request.
     #[error("closed by the client")]
     ClosedByClient,
-    /// The client sent something else than HTTP, was too slow, or a response could not be completed.
+    /// The client sent something else than HTTP, was too slow, or a response could not be
+    /// completed.
     #[error("{0}")]
     Http(#[from] hyper::Error),
 }
 
 impl ConnectionError {
-    /// Whether the client sent something that is not a request of HTTP/1.1 or HTTP/1.0, to which hyper
-    /// has responded 400, 414 or 431.
+    /// Whether the client sent something that is not a request of HTTP/1.1 or HTTP/1.0, to which
+    /// hyper has responded 400, 414 or 431.
     pub(super) fn is_malformed(&self) -> bool {
         matches!(self, Self::Http(error) if error.is_parse())
     }
 }
 
-/// Serves what `client` sends, until one side closes the connection or the proxy ends.
-/// `header_timeout`: how long a header section may take, and the wait for it.
+/// Serves the requests of `client` until one side closes the connection or the drain ends it.
+/// `header_timeout`: how long a header section may take, and how long the connection may be idle
+/// before it.
 ///
 /// # Errors
 ///
@@ -56,7 +58,7 @@ pub(super) async fn serve<H: Handler>(
     stream: Stream,
     client: &Client,
     handler: &H,
-    open: &Open,
+    open: &OpenConnection,
     header_timeout: Duration,
 ) -> Result<(), ConnectionError> {
     let stream = ClientStream::new(stream, Rc::clone(&client.connection));
@@ -64,19 +66,19 @@ pub(super) async fn serve<H: Handler>(
     let service = service_fn(|request: Request<Incoming>| {
         http10.set(request.version() == Version::HTTP_10);
         client.connection.begin(is_last(&request));
-        // In a box: a connection that waits for a request does not hold room for its handling.
+        // In a box: an idle connection needs no memory for the handling of a request.
         let response = Box::pin(handler.handle(request, client));
         async { Ok::<_, Infallible>(response.await) }
     });
     let mut connection =
         pin!(builder(header_timeout).serve_connection(TokioIo::new(stream.clone()), service));
-    let mut draining = pin!(open.told_to_end());
-    let mut told = false;
+    let mut draining = pin!(open.draining());
+    let mut is_draining = false;
     let served = poll_fn(|context| {
-        if !told && draining.as_mut().poll(context).is_ready() {
-            told = true;
-            // hyper would cut off what is still sent of a body after its response; the connection is the
-            // last request's anyway then.
+        if !is_draining && draining.as_mut().poll(context).is_ready() {
+            is_draining = true;
+            // hyper would abort a request body that is still being sent after its response; the
+            // connection ends with that request anyway.
             if !client.connection.has_upload() {
                 connection.as_mut().graceful_shutdown();
             }
@@ -86,25 +88,25 @@ pub(super) async fn serve<H: Handler>(
         if let Poll::Ready(served) = connection.as_mut().poll(context) {
             return Poll::Ready(served.map_err(ConnectionError::from));
         }
-        if told {
+        if is_draining {
             stream.close_at_once(false);
         }
-        stream.poll_gone(context).map(|()| Err(ConnectionError::ClosedByClient))
+        stream.poll_closed_by_client(context).map(|()| Err(ConnectionError::ClosedByClient))
     });
     let served = served.await;
     match &served {
         // A response that was truncated.
         Err(ConnectionError::Http(error)) if error.is_user() && http10.get() => {
-            stream.reset_at_end();
+            stream.reset_on_drop();
         }
-        // hyper does not say the end of TLS where it has waited in vain.
-        Err(ConnectionError::Http(error)) if error.is_timeout() => stream.end().await,
+        // hyper sends no close_notify of TLS after a timeout.
+        Err(ConnectionError::Http(error)) if error.is_timeout() => stream.shut_down().await,
         _ => {}
     }
     served
 }
 
-/// Tells a client that `limit` others are served and there is no room for it.
+/// Responds 503: `limit` other connections are being served.
 pub(super) async fn reject<H: Handler>(stream: Stream, handler: &H, limit: usize) {
     // Some clients do not notice a response that comes before they have sent their request.
     let service = service_fn(|request: Request<Incoming>| async move {
@@ -114,7 +116,7 @@ pub(super) async fn reject<H: Handler>(stream: Stream, handler: &H, limit: usize
         Ok::<_, Infallible>(handler.reject(method, uri, ProxyError::Busy(reason)).await)
     });
     let stream = TokioIo::new(ClientStream::new(stream, Rc::default()));
-    // However it ends, there is nothing more to do for it.
+    // Errors do not matter: the connection is closed either way.
     drop(builder(REJECT_TIMEOUT).keep_alive(false).serve_connection(stream, service).await);
 }
 
@@ -131,7 +133,7 @@ fn builder(header_timeout: Duration) -> http1::Builder {
     builder
 }
 
-/// Whether the client has announced that nothing comes after this request.
+/// Whether the client has announced that no request follows this one.
 fn is_last(request: &Request<Incoming>) -> bool {
     match request.version() {
         Version::HTTP_10 => !names(request.headers(), b"keep-alive"),

@@ -1,66 +1,66 @@
-//! How many connections are served at once, and what those beyond are told.
+//! The limit of connections that are served at once; those beyond it get 503.
 
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-/// Room for so many connections.
+/// Permits for a limited number of connections.
 #[derive(Debug)]
 pub(super) struct ConnectionLimit {
-    most: usize,
+    limit: usize,
     connections: Arc<Semaphore>,
-    /// Those that are told that there is no room. When these are too many, too, they are closed
-    /// without a word: a flood must not cost what the cap is to save.
-    refusals: Arc<Semaphore>,
-    last_refusal: Option<Instant>,
+    /// Connections that get 503. When these are too many as well, further ones are closed without a
+    /// response: a flood must not cost what the limit saves.
+    rejections: Arc<Semaphore>,
+    last_rejection: Option<Instant>,
 }
 
-/// What becomes of a connection.
+/// What to do with a connection.
 #[derive(Debug)]
-pub(super) enum Room {
-    /// It is served while this lives.
-    Here(OwnedSemaphorePermit),
-    /// It is told that there is none, while this lives.
-    None(OwnedSemaphorePermit),
-    /// It is closed.
-    NotEvenForThat,
+pub(super) enum Permit {
+    /// Serve it; the permit is held until it ends.
+    Serve(OwnedSemaphorePermit),
+    /// Respond 503; the permit is held until that is done.
+    Reject(OwnedSemaphorePermit),
+    /// Close it.
+    Close,
 }
 
-/// How many connections are told at once that there is no room.
-const MAX_REFUSALS: usize = 32;
+/// How many connections can get 503 at once.
+const MAX_REJECTIONS: usize = 32;
 
-/// Refusals with less than this between them are one burst, logged once.
+/// Rejections with less than this between them are one burst, logged once.
 const BURST: Duration = Duration::from_secs(1);
 
 impl ConnectionLimit {
-    pub(super) fn new(most: usize) -> Self {
-        let most = most.min(Semaphore::MAX_PERMITS);
+    pub(super) fn new(limit: usize) -> Self {
+        let limit = limit.min(Semaphore::MAX_PERMITS);
         Self {
-            most,
-            connections: Arc::new(Semaphore::new(most)),
-            refusals: Arc::new(Semaphore::new(MAX_REFUSALS)),
-            last_refusal: None,
+            limit,
+            connections: Arc::new(Semaphore::new(limit)),
+            rejections: Arc::new(Semaphore::new(MAX_REJECTIONS)),
+            last_rejection: None,
         }
     }
 
-    /// For one more connection.
-    pub(super) fn room(&mut self) -> Room {
+    /// Decides about one more connection.
+    pub(super) fn acquire(&mut self) -> Permit {
         if let Ok(permit) = Arc::clone(&self.connections).try_acquire_owned() {
-            return Room::Here(permit);
+            return Permit::Serve(permit);
         }
         let now = Instant::now();
-        if self.last_refusal.is_none_or(|last| now.duration_since(last) > BURST) {
+        if self.last_rejection.is_none_or(|last| now.duration_since(last) > BURST) {
             tracing::warn!(
                 "no room for more than {} connections at once (--max-connections): the next ones are \
                  turned away",
-                self.most
+                self.limit
             );
         }
-        self.last_refusal = Some(now);
-        match Arc::clone(&self.refusals).try_acquire_owned() {
-            Ok(permit) => Room::None(permit),
-            Err(_) => Room::NotEvenForThat,
+        self.last_rejection = Some(now);
+        match Arc::clone(&self.rejections).try_acquire_owned() {
+            Ok(permit) => Permit::Reject(permit),
+            Err(_) => Permit::Close,
         }
     }
 }
@@ -70,16 +70,16 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_makes_room_when_it_ends() {
+    async fn a_connection_that_ends_frees_its_permit() {
         let mut limit = ConnectionLimit::new(1);
-        let first = limit.room();
-        assert!(matches!(first, Room::Here(_)));
-        let refused: Vec<Room> = (0..MAX_REFUSALS).map(|_| limit.room()).collect();
-        assert!(refused.iter().all(|room| matches!(room, Room::None(_))));
-        assert!(matches!(limit.room(), Room::NotEvenForThat));
-        drop(refused);
-        assert!(matches!(limit.room(), Room::None(_)));
+        let first = limit.acquire();
+        assert!(matches!(first, Permit::Serve(_)));
+        let rejected: Vec<Permit> = (0..MAX_REJECTIONS).map(|_| limit.acquire()).collect();
+        assert!(rejected.iter().all(|permit| matches!(permit, Permit::Reject(_))));
+        assert!(matches!(limit.acquire(), Permit::Close));
+        drop(rejected);
+        assert!(matches!(limit.acquire(), Permit::Reject(_)));
         drop(first);
-        assert!(matches!(limit.room(), Room::Here(_)));
+        assert!(matches!(limit.acquire(), Permit::Serve(_)));
     }
 }

@@ -1,81 +1,76 @@
-//! The end of serving: connections are told of it, and are waited for.
+//! Graceful shutdown of the clients' connections: they are told to end, and waited for.
 
-use crate::count::Count;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
-/// Whether the proxy is to end, and how many connections are open.
-#[derive(Debug, Default)]
+/// Whether the proxy is stopping, and which connections are open.
+#[derive(Debug)]
 pub struct Drain {
-    begun: AtomicBool,
-    cut_off: AtomicBool,
-    bell: Notify,
-    open: Count,
+    begun: CancellationToken,
+    connections: TaskTracker,
+    cut_off: Arc<AtomicBool>,
 }
 
-/// A connection that is waited for until this is dropped.
+/// An open connection: the drain waits until this is dropped.
 #[derive(Debug)]
-pub struct Open(Arc<Drain>);
+pub struct OpenConnection {
+    begun: CancellationToken,
+    _connection: TaskTrackerToken,
+}
+
+impl Default for Drain {
+    fn default() -> Self {
+        let connections = TaskTracker::new();
+        // So that waiting ends when none is open; connections are counted all the same.
+        connections.close();
+        Self { begun: CancellationToken::new(), connections, cut_off: Arc::default() }
+    }
+}
 
 impl Drain {
-    /// Tells all connections to end after the request that they are at.
+    /// Tells all connections to end after their current request.
     pub fn begin(&self) {
-        self.begun.store(true, Ordering::Release);
-        self.bell.notify_waiters();
+        self.begun.cancel();
     }
 
-    /// Whether they were told. Costs one load: requests ask for it, and have nothing to wait for.
+    /// Whether the drain has begun.
     pub fn has_begun(&self) -> bool {
-        self.begun.load(Ordering::Acquire)
+        self.begun.is_cancelled()
     }
 
-    /// Whoever is not done yet is cut off now.
+    /// Connections that are still open are aborted from now on.
     pub fn cut_off(&self) {
         self.cut_off.store(true, Ordering::Release);
     }
 
-    /// Whether that is so.
-    pub fn is_cut_off(&self) -> bool {
-        self.cut_off.load(Ordering::Acquire)
-    }
-
-    /// Waits until they are told.
-    pub async fn begun(&self) {
-        // Listening begins before looking, so that no bell rings in between.
-        let bell = self.bell.notified();
-        if !self.has_begun() {
-            bell.await;
-        }
+    /// Whether [`Self::cut_off`] was called: requests that end after it were aborted by the proxy.
+    pub fn cut_off_flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.cut_off)
     }
 
     /// Counts one more connection.
-    pub fn open(self: &Arc<Self>) -> Open {
-        self.open.begin();
-        Open(Arc::clone(self))
+    pub fn open(&self) -> OpenConnection {
+        OpenConnection { begun: self.begun.clone(), _connection: self.connections.token() }
     }
 
     /// How many connections are open.
     pub fn connections(&self) -> usize {
-        self.open.get()
+        self.connections.len()
     }
 
     /// Waits until none is open.
     pub async fn drained(&self) {
-        self.open.none().await;
+        self.connections.wait().await;
     }
 }
 
-impl Open {
-    /// Waits until the connection is to end after the request that it is at.
-    pub async fn told_to_end(&self) {
-        self.0.begun().await;
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.open.end();
+impl OpenConnection {
+    /// Waits until the drain begins: the connection is to end after its current request.
+    pub async fn draining(&self) {
+        self.begun.cancelled().await;
     }
 }
 
@@ -90,16 +85,12 @@ mod tests {
         let drain = Arc::new(Drain::default());
         drain.drained().await;
         let (first, second) = (drain.open(), drain.open());
-        let told = tokio::spawn({
-            let drain = Arc::clone(&drain);
-            async move { drain.begun().await }
-        });
+        let waiting = tokio::spawn(async move { first.draining().await });
         tokio::task::yield_now().await;
-        assert!(!told.is_finished() && !drain.has_begun());
+        assert!(!waiting.is_finished() && !drain.has_begun());
         drain.begin();
-        told.await.unwrap();
-        drain.begun().await;
-        drop(first);
+        waiting.await.unwrap();
+        second.draining().await;
         let second_open = Duration::from_secs(1);
         assert!(timeout(second_open, drain.drained()).await.is_err());
         tokio::spawn(async move { drop(second) });

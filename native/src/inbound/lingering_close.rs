@@ -1,4 +1,4 @@
-//! Closing a connection so that the last response on it arrives.
+//! Lingering close: closing a connection so that the last response on it arrives.
 
 use std::future::poll_fn;
 use std::io;
@@ -8,11 +8,11 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// Says that nothing more comes, and reads what the peer still sends, for a while.
+/// Closes the writing side and reads, for a while, what the peer still sends.
 ///
-/// A client may be sending a body that is not read (413, 401). Closed at once, its connection is reset,
-/// and the client fails to send before it looks for the response, or the response is lost with the
-/// reset (RFC 9112 section 9.6).
+/// A client may be sending a body that nobody reads (413, 401). If its connection is closed at
+/// once, it is reset, and the client fails to send before it reads the response, or loses the
+/// response to the reset (RFC 9112 section 9.6).
 #[derive(Debug)]
 pub(super) struct LingeringClose {
     shut_down: bool,
@@ -26,7 +26,7 @@ impl Default for LingeringClose {
 }
 
 impl LingeringClose {
-    /// Ready when the peer has closed, or was waited for long enough.
+    /// Ready when the peer has closed the connection, or the timeout is over.
     pub(super) fn poll<S: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
         context: &mut Context<'_>,
@@ -64,7 +64,7 @@ pub(super) async fn linger(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
     poll_fn(|context| closing.poll(context, stream)).await;
 }
 
-/// Long enough for a response to reach a client and to be noticed there.
+/// Long enough for a response to reach a client and to be read there.
 const LINGER: Duration = Duration::from_secs(2);
 
 /// How much is read at once, in bytes.
@@ -77,7 +77,7 @@ mod tests {
     use tokio::time::Instant;
 
     #[tokio::test(start_paused = true)]
-    async fn it_reads_what_comes_until_the_peer_closes() {
+    async fn it_reads_until_the_peer_closes() {
         let (mut client, mut server) = duplex(1);
         let sent = tokio::spawn(async move {
             let mut response = Vec::new();
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_does_not_wait_for_ever() {
+    async fn the_wait_is_bounded() {
         let (_client, mut server) = duplex(1);
         let start = Instant::now();
         linger(&mut server).await;

@@ -1,35 +1,21 @@
-//! Connections of clients: listening, accepting, admitting, serving.
+//! Connections of clients: listening, accepting, admission, serving, graceful shutdown.
 
-mod address;
-mod admit;
+mod admission;
 mod client_stream;
+mod config;
 mod connection;
 mod connection_limit;
-mod credentials_guard;
 mod drain;
 mod lingering_close;
 mod listen;
-mod owner;
-mod peer;
 mod serve;
-#[cfg(any(windows, test))]
-mod sid;
 mod tls;
-mod user;
-#[cfg(windows)]
-mod windows_api;
 
-pub use address::{ClientAddr, LocalAddr};
-pub use admit::{AdmitError, Admitter, Verdict};
-pub use credentials_guard::{CredentialsGuard, GuardError};
-pub use drain::{Drain, Open};
-#[cfg(unix)]
-pub(crate) use listen::UnixSocket;
+pub use admission::{AdmitError, Admitter, Verdict};
+pub use config::{Admission, Config, Listen, SocketFile, TlsFiles};
+pub use drain::{Drain, OpenConnection};
 pub use listen::{Inherited, ListenError, Listeners, bind};
-#[cfg(target_os = "linux")]
-pub use owner::find_owner;
-pub use owner::{Owner, OwnerLookup};
-pub use peer::Peer;
-pub use serve::Inbound;
+#[cfg(unix)]
+pub use listen::{UnixSocket, UnixSocketError};
+pub use serve::{Inbound, InboundError};
 pub use tls::{Tls, TlsError, own_certificate};
-pub use user::UserId;

@@ -1,41 +1,66 @@
 //! Connections of clients: accepted, admitted, and served, each in a task of its own.
 
 use super::connection;
-use super::connection_limit::{ConnectionLimit, Room};
+use super::connection_limit::{ConnectionLimit, Permit};
 use super::tls::HandshakeError;
-use super::{Admitter, Drain, Listeners, Tls, Verdict};
-use crate::config::Limits;
-use crate::metrics::{Metrics, Rejection};
+use super::{AdmitError, Admitter, Config, Drain, Listeners, Tls, TlsError, Verdict};
 use crate::proxy::{Client, Handler};
+use crate::telemetry::metrics::{Metrics, Rejection};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::task::spawn_local;
 
-/// Where and how connections are accepted.
+/// Accepts, admits and serves connections.
 #[derive(Debug)]
 pub struct Inbound {
-    /// The sockets.
-    pub listeners: Listeners,
-    /// For connections over TCP, if there is one.
-    pub tls: Option<Tls>,
-    /// Who may connect.
-    pub admitter: Admitter,
-    /// Ends connections when the proxy ends.
-    pub drain: Arc<Drain>,
-    /// Where connections are counted.
-    pub metrics: Arc<Metrics>,
-    /// Limits of time.
-    pub limits: Limits,
-    /// How many connections are served at once.
-    pub max_connections: usize,
+    /// For connections over TCP, if they use TLS.
+    tls: Option<Tls>,
+    admitter: Admitter,
+    header_timeout: Duration,
+    max_connections: usize,
+    drain: Arc<Drain>,
+    metrics: Arc<Metrics>,
+}
+
+/// Why connections cannot be served as the options say.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InboundError {
+    /// The owners of connections cannot be looked up.
+    #[error(transparent)]
+    Admission(#[from] AdmitError),
+    /// There is no certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 impl Inbound {
-    /// Accepts, admits and serves connections, for ever; those that were accepted go on by themselves,
-    /// until the drain tells them to end.
-    pub async fn serve<H: Handler + 'static>(self, handler: Rc<H>) {
-        let Self { mut listeners, tls, admitter, drain, metrics, limits, max_connections } = self;
-        let header_timeout = limits.head_timeout;
+    /// Reads the certificate, and makes sure that the owners of connections can be looked up.
+    /// `drain` ends connections when the proxy stops; `metrics` counts them.
+    ///
+    /// # Errors
+    ///
+    /// The certificate or its key cannot be used, or the owners of connections cannot be looked up.
+    pub fn new(
+        config: &Config,
+        drain: &Arc<Drain>,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Self, InboundError> {
+        Ok(Self {
+            admitter: Admitter::new(&config.admission)?,
+            tls: config.tls.clone().map(Tls::load).transpose()?,
+            header_timeout: config.header_timeout,
+            max_connections: config.max_connections,
+            drain: Arc::clone(drain),
+            metrics: Arc::clone(metrics),
+        })
+    }
+
+    /// Serves the connections that `listeners` accept, forever; those that were accepted go on by
+    /// themselves until the drain tells them to end.
+    pub async fn serve<H: Handler + 'static>(self, mut listeners: Listeners, handler: Rc<H>) {
+        let Self { tls, admitter, header_timeout, max_connections, drain, metrics } = self;
         let admitter = Rc::new(admitter);
         let handshake = tls.as_ref().map(Tls::handshake);
         if let Some(tls) = tls {
@@ -44,8 +69,8 @@ impl Inbound {
         let mut limit = ConnectionLimit::new(max_connections);
         loop {
             let (mut stream, peer) = listeners.accept().await;
-            let room = limit.room();
-            if let Room::NotEvenForThat = room {
+            let permit = limit.acquire();
+            if let Permit::Close = permit {
                 continue;
             }
             let (handler, admitter) = (Rc::clone(&handler), Rc::clone(&admitter));
@@ -53,34 +78,33 @@ impl Inbound {
             let open = drain.open();
             metrics.accept();
             spawn_local(async move {
-                // Here and not before: the check of one connection must not keep the others waiting.
-                if let Verdict::Rejected(why) = admitter.admit(&stream, &peer).await {
-                    return metrics.reject(why);
+                // In the task of the connection: the check of one must not keep the others waiting.
+                if let Verdict::Rejected(reason) = admitter.admit(&stream, &peer).await {
+                    return metrics.reject(reason);
                 }
                 if let Some(handshake) = handshake {
-                    let shaken = tokio::select! {
-                        // In a box, as all that is rare: a task is as large as its largest step.
-                        shaken = Box::pin(handshake.shake(stream, header_timeout)) => shaken,
-                        // Nothing was asked yet.
-                        () = open.told_to_end() => return,
+                    let accepted = tokio::select! {
+                        // In a box: a task is as large as its largest step.
+                        accepted = Box::pin(handshake.accept(stream, header_timeout)) => accepted,
+                        // There was no request yet.
+                        () = open.draining() => return,
                     };
-                    stream = match shaken {
+                    stream = match accepted {
                         Ok(stream) => stream,
-                        Err(HandshakeError::Gone) => return metrics.reject(Rejection::Gone),
+                        Err(HandshakeError::Closed) => return metrics.reject(Rejection::Gone),
                         Err(error) => {
                             tracing::warn!("Rejected connection: from {peer}, {error}");
                             return metrics.reject(Rejection::Tls);
                         }
                     };
                 }
-                // It is held until the connection ends.
-                let _permit = match room {
-                    Room::Here(permit) => permit,
-                    Room::None(_permit) => {
+                let _permit = match permit {
+                    Permit::Serve(permit) => permit,
+                    Permit::Reject(_permit) => {
                         return Box::pin(connection::reject(stream, &*handler, max_connections))
                             .await;
                     }
-                    Room::NotEvenForThat => return,
+                    Permit::Close => return,
                 };
                 let client = Client::new(peer);
                 let served =

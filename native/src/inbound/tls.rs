@@ -1,8 +1,8 @@
 //! TLS with clients: `--tls-cert` and `--tls-key`, followed as they change.
 
 use super::lingering_close::linger;
-use crate::config::TlsFiles;
-use crate::file::{self, Changes};
+use crate::inbound::TlsFiles;
+use crate::os::file_watch::{self, Changes};
 use crate::os::stream::Stream;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsStream};
 
-/// The certificate that clients are shown.
+/// The certificate that clients are presented with.
 #[derive(Debug)]
 pub struct Tls {
     files: TlsFiles,
@@ -23,7 +23,7 @@ pub struct Tls {
     config: watch::Sender<Arc<ServerConfig>>,
 }
 
-/// What does the handshakes, always with the latest certificate.
+/// Does the handshakes, always with the latest certificate.
 #[derive(Clone, Debug)]
 pub(super) struct Handshake(watch::Receiver<Arc<ServerConfig>>);
 
@@ -39,40 +39,42 @@ pub enum TlsError {
         /// Where it is.
         path: PathBuf,
         /// What the system says.
+        #[source]
         reason: io::Error,
     },
-    /// A file holds something else.
+    /// A file contains something else.
     #[error("{option} {path:?}: expected {expected}, found {found}")]
     Invalid {
         /// Which one.
         option: &'static str,
         /// Where it is.
         path: PathBuf,
-        /// What it should hold.
+        /// What it should contain.
         expected: &'static str,
-        /// What it does.
+        /// What it contains.
         found: &'static str,
     },
     /// They cannot be used together.
     #[error(
         "{CERTIFICATE} and {KEY} cannot be used together: {0}: give the key of the certificate"
     )]
-    Pair(String),
+    Pair(#[source] rustls::Error),
 }
 
 /// Why there is no TLS on a connection.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum HandshakeError {
-    /// Somebody looked whether the port is open, as workers do every 100 ms (requirements.md, S7).
+    /// The client only checked whether the port is open, as workers do every 100 ms
+    /// (requirements.md, S7).
     #[error("closed before a TLS handshake")]
-    Gone,
+    Closed,
     #[error("no TLS handshake within {} s", .0.as_secs_f32())]
     Timeout(Duration),
     #[error("no TLS handshake: {0}")]
-    Failed(io::Error),
+    Failed(#[source] io::Error),
 }
 
-/// The certificate that a proxy with this `--tls-cert` shows.
+/// The certificate that a proxy with this `--tls-cert` presents.
 ///
 /// # Errors
 ///
@@ -98,8 +100,8 @@ impl Tls {
         Handshake(self.config.subscribe())
     }
 
-    /// Takes over what the files hold, whenever that changes; connections that there are keep what
-    /// they have. What cannot be used leaves the old certificate in use. Never ends.
+    /// Loads the files again whenever they change, for new connections. Files that cannot be used
+    /// leave the old certificate in use. Never ends.
     pub(super) async fn follow(mut self) {
         loop {
             self.changes.next().await;
@@ -117,8 +119,8 @@ impl Tls {
 }
 
 impl Handshake {
-    /// Speaks TLS with a client that came over TCP. A Unix socket needs none.
-    pub(super) async fn shake(
+    /// Accepts TLS on a connection over TCP. A Unix socket needs none.
+    pub(super) async fn accept(
         &self,
         stream: Stream,
         limit: Duration,
@@ -127,20 +129,20 @@ impl Handshake {
             return Ok(stream);
         };
         let acceptor = TlsAcceptor::from(Arc::clone(&self.0.borrow()));
-        let shaking = async {
+        let accepting = async {
             match tcp.peek(&mut [0]).await {
                 Ok(0) | Err(_) => None,
                 Ok(_) => Some(acceptor.accept(tcp).into_fallible().await),
             }
         };
-        match timeout(limit, shaking).await {
+        match timeout(limit, accepting).await {
             Ok(Some(Ok(stream))) => Ok(Stream::Tls(Box::new(TlsStream::Server(stream)))),
             Ok(Some(Err((error, mut tcp)))) => {
-                // Who spoke plain HTTP gets to see the alert that was sent.
+                // So that a client that spoke plain HTTP receives the alert.
                 linger(&mut tcp).await;
                 Err(HandshakeError::Failed(error))
             }
-            Ok(None) => Err(HandshakeError::Gone),
+            Ok(None) => Err(HandshakeError::Closed),
             Err(_) => Err(HandshakeError::Timeout(limit)),
         }
     }
@@ -148,18 +150,18 @@ impl Handshake {
 
 fn read(files: &TlsFiles) -> Result<Arc<ServerConfig>, TlsError> {
     let TlsFiles { certificate, key } = files;
-    file::warn_if_exposed(KEY, key);
+    file_watch::warn_if_exposed(KEY, key);
     let chain = chain(certificate)?;
     let private = PrivateKeyDer::from_pem_slice(&contents(KEY, key)?)
         .map_err(|error| invalid(KEY, key, &error))?;
     let mut config =
         ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()
-            .map_err(pair)?
+            .map_err(TlsError::Pair)?
             .with_no_client_auth()
             .with_single_cert(chain, private)
-            .map_err(pair)?;
-    // What is spoken with clients; one that wants nothing but HTTP/2 is told so.
+            .map_err(TlsError::Pair)?;
+    // A client that offers HTTP/2 alone fails the handshake with an alert that says so.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
@@ -176,14 +178,14 @@ fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
 }
 
 fn contents(option: &'static str, path: &Path) -> Result<zeroize::Zeroizing<Vec<u8>>, TlsError> {
-    file::read(path).map_err(|reason| TlsError::Unreadable { option, path: path.into(), reason })
+    file_watch::read(path).map_err(|reason| TlsError::Unreadable {
+        option,
+        path: path.into(),
+        reason,
+    })
 }
 
-fn pair(error: rustls::Error) -> TlsError {
-    TlsError::Pair(error.to_string())
-}
-
-/// Without what the file holds, which may be the key.
+/// Without the contents of the file, which may be the key.
 fn invalid(option: &'static str, path: &Path, error: &pem::Error) -> TlsError {
     let expected = match option {
         KEY => "a private key in PEM (PKCS #8, PKCS #1 or SEC 1)",

@@ -1,3 +1,9 @@
-//! What the operating system gives.
+//! The operating system: peers of connections, streams, files, processes, time.
 
+pub mod clock;
+pub mod env;
+pub mod file_watch;
+pub mod peer;
+pub mod process;
+pub mod service_manager;
 pub mod stream;

@@ -1,4 +1,4 @@
-//! What bytes go over: a TCP connection, TLS, or a Unix socket.
+//! Streams of bytes: TCP, TLS over TCP, Unix sockets.
 
 use std::io::{self, IoSlice};
 #[cfg(unix)]
@@ -11,15 +11,15 @@ use tokio::net::TcpStream;
 use tokio::net::UnixStream;
 use tokio_rustls::TlsStream;
 
-/// What bytes go over.
+/// A stream of bytes.
 #[derive(Debug)]
 pub enum Stream {
     /// TCP.
     Tcp(TcpStream),
     /// TLS over TCP.
     Tls(Box<TlsStream<TcpStream>>),
-    /// TLS within another one: to an upstream behind a proxy that is spoken to in TLS. On its own, so
-    /// that all others pay nothing for it.
+    /// TLS within another one: to an upstream behind a forward proxy that is itself reached over
+    /// TLS. A variant of its own, so that the others cost nothing more.
     TlsWithin(Box<TlsStream<Stream>>),
     /// A Unix socket.
     #[cfg(unix)]
@@ -27,7 +27,7 @@ pub enum Stream {
 }
 
 impl Stream {
-    /// The connection itself, where it is one of TCP.
+    /// The TCP connection below, if there is one.
     pub fn tcp(&self) -> Option<&TcpStream> {
         match self {
             Self::Tcp(stream) => Some(stream),
@@ -40,11 +40,11 @@ impl Stream {
 }
 
 impl Stream {
-    /// Waits for the peer to say something, and leaves what that is to be read; 0 bytes at the end.
+    /// Waits for the peer to send something, without reading it; 0 at the end of the stream.
     ///
     /// # Errors
     ///
-    /// The connection broke.
+    /// The connection failed.
     pub async fn peek(&self) -> io::Result<usize> {
         #[cfg(unix)]
         if let Self::Unix(stream) = self {
@@ -64,11 +64,11 @@ impl Stream {
         }
     }
 
-    /// Waits until there is something to read, and tells whether the other side has ended.
+    /// Waits until the stream is readable, and tells whether the peer has closed its side.
     ///
     /// # Errors
     ///
-    /// The connection broke.
+    /// The connection failed.
     pub async fn is_read_closed(&self) -> io::Result<bool> {
         #[cfg(unix)]
         if let Self::Unix(stream) = self {

@@ -2,6 +2,7 @@
 
 mod batched_writes;
 mod client_connection;
+mod config;
 mod connect;
 mod error;
 mod forward_proxy;
@@ -12,19 +13,22 @@ mod pool;
 mod replay;
 mod resolve;
 mod response_body;
+mod service_clock;
 mod stream;
 mod tls;
+mod upstreams;
 
 pub use client_connection::ClientConnection;
+pub use config::Config;
 pub use error::SendError;
 pub use forward_proxy::ProxyVariable;
 pub use origin::{Origin, Target};
 pub use replay::{ReplayBudget, RequestBody};
 pub use response_body::{ResponseBody, ResponseBodyError};
+pub use upstreams::{Upstreams, UpstreamsError};
 
-use crate::clock::{self, Nonces, ServiceClock, SkewCorrection};
-use crate::config::Limits;
-use crate::metrics::{Metrics, Retry};
+use crate::os::clock::{self, Nonces};
+use crate::telemetry::metrics::{Metrics, Retry};
 use ::http::header::{AUTHORIZATION, CONNECTION, HOST, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING};
 use ::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, response};
 use connect::Connector;
@@ -33,6 +37,7 @@ use hyper::body::Incoming;
 use pool::{Connection, Pool, Reuse};
 use replay::AttemptBody;
 use response_body::Exchange;
+use service_clock::{ServiceClock, SkewCorrection};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -110,14 +115,14 @@ impl Outbound {
     ///
     /// The environment names a proxy that is none, or the system has no randomness to give.
     pub fn new(
-        limits: &Limits,
+        config: &Config,
         hosts: Arc<HostPolicy>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, SetupError> {
-        let connector = Connector::new(limits.connect_timeout, hosts)?;
+        let connector = Connector::new(config.connect_timeout, hosts)?;
         Ok(Self {
-            pool: Pool::new(connector, limits.upstream_idle_timeout),
-            policy: limits.retries,
+            pool: Pool::new(connector, config.idle_timeout),
+            policy: config.retries,
             nonces: Nonces::new()?,
             clock: ServiceClock::default(),
             metrics,

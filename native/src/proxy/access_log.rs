@@ -1,15 +1,15 @@
 //! The access log and the metrics of one request.
 
 use super::Proxy;
-use crate::cli::printable;
-use crate::clock::Nonce;
-use crate::inbound::Drain;
-use crate::metrics::{Class, Ended, Metrics, Outcome, Service, Traffic, Verb};
+use crate::os::clock::Nonce;
 use crate::outbound::{Origin, RequestBody};
+use crate::telemetry::metrics::{Class, Ended, Metrics, Outcome, Service, Traffic, Verb};
+use crate::telemetry::printable;
 use http::{Method, Uri};
 use std::borrow::Cow;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 /// Collects what the access log and the metrics record about one request, and writes both when it is
@@ -17,7 +17,7 @@ use std::time::Instant;
 #[derive(Debug)]
 pub(super) struct AccessLog {
     metrics: Arc<Metrics>,
-    drain: Arc<Drain>,
+    cut_off: Arc<AtomicBool>,
     method: Method,
     uri: Uri,
     id: Nonce,
@@ -46,7 +46,7 @@ impl AccessLog {
         proxy.metrics.begin();
         Self {
             metrics: Arc::clone(&proxy.metrics),
-            drain: Arc::clone(&proxy.drain),
+            cut_off: Arc::clone(&proxy.cut_off),
             method: method.clone(),
             uri: uri.clone(),
             id: proxy.ids.next(),
@@ -115,7 +115,7 @@ impl AccessLog {
 impl Drop for AccessLog {
     fn drop(&mut self) {
         let traffic = self.traffic();
-        if self.outcome.get() == Outcome::Gone && self.drain.is_cut_off() {
+        if self.outcome.get() == Outcome::Gone && self.cut_off.load(Ordering::Acquire) {
             self.outcome.set(Outcome::Cut);
         }
         if tracing::enabled!(tracing::Level::INFO) {

@@ -1,4 +1,4 @@
-//! `POST /bewit`: a URL, signed.
+//! `POST /bewit`: responds with the URL in the body, signed.
 
 use super::access_log::AccessLog;
 use super::handle::{Refusal, respond_with};
@@ -31,7 +31,8 @@ impl Proxy {
         log: &Rc<AccessLog>,
     ) -> Response<ResponseBody> {
         let url = url(head, body).await;
-        // Not before: a client that is slow to send it must not keep an update waiting.
+        // Only now: a client that is slow to send the body must not delay an update of the
+        // credentials.
         let lease = self.store.lease().await;
         let now = self.outbound.now(Form::Service);
         let signed = url.and_then(|url| Ok(sign(&url, &lease, now)?));

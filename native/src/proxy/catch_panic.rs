@@ -1,4 +1,4 @@
-//! A panic while a request is handled is that request's alone.
+//! Panics: one in the handler of a request fails that request and no other.
 
 use super::{Client, Handler, ResponseBody};
 use http::{Method, Request, Response, Uri};
@@ -9,7 +9,7 @@ use std::pin::pin;
 use std::task::Poll;
 use taskcluster_proxy_core::proxy::ProxyError;
 
-/// Responds 500 to a request whose handler panics. Where, the log says (`log::panics`).
+/// Responds 500 to a request whose handler panics. The log says where (`log::panics`).
 #[derive(Debug)]
 pub struct CatchPanic<H>(pub H);
 

@@ -1,6 +1,6 @@
 //! When a service refuses a call: why, as far as the proxy can tell.
 
-use crate::clock;
+use crate::os::clock;
 use crate::outbound::{Target, UpstreamResponse};
 use http::StatusCode;
 use http::header::CONTENT_ENCODING;

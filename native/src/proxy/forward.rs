@@ -30,7 +30,7 @@ impl Proxy {
                 return respond_with(Err(Refusal { error, close }), lease, log);
             }
         };
-        // It is the only place that sets it.
+        // Nothing else sets it: this cannot fail.
         let _ = log.upstream.set(Arc::clone(&target.origin));
         let ForwardedHeaders { headers, accepts_trailers } =
             ForwardedHeaders::of_request(head.headers);

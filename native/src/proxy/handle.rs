@@ -1,13 +1,13 @@
-//! A request's way: what is wrong with it, where it leads, and who responds.
+//! Routing: what a request is for, whether it is malformed or refused, and who responds to it.
 
 use super::access_log::AccessLog;
 use super::own_body::discard;
 use super::response::OwnResponse;
 use super::{Client, Handler, Proxy, ResponseBody};
 use crate::credentials::Lease;
-use crate::inbound::Peer;
-use crate::metrics;
+use crate::os::peer::Peer;
 use crate::outbound::{Origin, RequestBody, Target};
+use crate::telemetry::metrics;
 use http::header::{EXPECT, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery};
@@ -17,14 +17,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use taskcluster_proxy_core::proxy::{Destination, Form, ProxyError, reject_browsers};
 
-/// What a request is for.
+/// The route of a request.
 enum Route {
     Bewit,
     Credentials,
     Forward(Target),
 }
 
-/// Why the proxy responds itself, and whether the client's connection ends with that.
+/// An error that the proxy responds with itself, and whether it closes the client's connection
+/// after it.
 pub(super) struct Refusal {
     pub(super) error: ProxyError,
     pub(super) close: bool,
@@ -37,14 +38,14 @@ impl Handler for Proxy {
             RequestBody::new(incoming, expects_continue(&head), &self.replay, &client.connection);
         let log = AccessLog::begin(self, &head.method, &head.uri);
         let log = Rc::new(log);
-        // It was just made, and has no body yet.
+        // It is new and has no body yet: this cannot fail.
         let _ = log.body.set(body.clone());
         let route = match check_message(&head) {
-            // Where its body ends is not certain: nothing is read of it.
+            // Where its body ends is not certain: nothing of it is read.
             Err(error) => Err(Refusal { error, close: true }),
             Ok(()) => match self.route(&head, &client.peer) {
                 Err(error) => {
-                    // What follows a CONNECT is for a tunnel that there is not.
+                    // What follows a CONNECT is not HTTP.
                     let close = head.method == Method::CONNECT || !discard(&body).await;
                     Err(Refusal { error, close })
                 }
@@ -95,7 +96,7 @@ impl Proxy {
         }
         match head.method {
             Method::CONNECT => return Err(ProxyError::UnsupportedMethod("CONNECT")),
-            // A service that echoes it would show the task what the proxy has signed.
+            // A service that echoes it would show the task the proxy's signature.
             Method::TRACE => return Err(ProxyError::UnsupportedMethod("TRACE")),
             _ => {}
         }
@@ -146,7 +147,7 @@ pub(super) fn respond_with(
     response.respond(lease, log, close)
 }
 
-/// Found when all of the request was there.
+/// An error after which the connection can be used again.
 impl From<ProxyError> for Refusal {
     fn from(error: ProxyError) -> Self {
         Self { error, close: false }
@@ -157,21 +158,21 @@ fn path_and_query(text: String) -> Result<PathAndQuery, ProxyError> {
     PathAndQuery::try_from(text).map_err(|error| ProxyError::Malformed(error.to_string()))
 }
 
-/// Whether the client waits to be told to send the body (RFC 9110 section 10.1.1).
+/// Whether the client waits for 100 (Continue) before it sends the body (RFC 9110 section 10.1.1).
 fn expects_continue(head: &Parts) -> bool {
     let expected = head.headers.get(EXPECT).map(http::HeaderValue::as_bytes);
     head.version == Version::HTTP_11
         && expected.is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"))
 }
 
-/// What hyper lets pass and RFC 9112 does not.
+/// Checks what RFC 9112 demands and hyper does not check.
 fn check_message(head: &Parts) -> Result<(), ProxyError> {
     check_host(head)?;
     check_framing(&head.headers)
 }
 
-/// RFC 9112 section 3.2: a request of HTTP/1.1 has one `Host`, and a second one or an invalid one is an
-/// error in any version.
+/// RFC 9112 section 3.2: a request of HTTP/1.1 has one `Host`, and a second one or an invalid one
+/// is an error in any version.
 fn check_host(head: &Parts) -> Result<(), ProxyError> {
     let malformed = |found: &str| {
         Err(ProxyError::Malformed(format!(
@@ -199,8 +200,9 @@ fn has_valid_port(authority: &Authority) -> bool {
     port.is_empty() || authority.port_u16().is_some()
 }
 
-/// RFC 9112 section 6.1: of a body that is coded otherwise two recipients may find the end in different
-/// places. Where there is a Content-Length, too, hyper leaves it out and closes the connection afterwards.
+/// RFC 9112 section 6.1: of a body that is coded otherwise two recipients may find the end in
+/// different places. Where there is a Content-Length, too, hyper leaves it out and closes the
+/// connection afterwards.
 fn check_framing(headers: &HeaderMap) -> Result<(), ProxyError> {
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     let Some(coding) = codings.next() else {

@@ -1,10 +1,10 @@
-//! Which header fields of a message are forwarded.
+//! Hop-by-hop header fields, which are not forwarded.
 
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, TE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName};
 use taskcluster_proxy_core::proxy::{HeaderRole, list_members};
 
-/// What of a request is forwarded.
+/// The header fields of a request that are forwarded.
 #[derive(Debug)]
 pub(super) struct ForwardedHeaders {
     pub(super) headers: HeaderMap,
@@ -13,7 +13,7 @@ pub(super) struct ForwardedHeaders {
 }
 
 impl ForwardedHeaders {
-    /// Leaves out what is meant for this hop, and what the proxy replaces.
+    /// Removes the hop-by-hop fields and those that the proxy replaces.
     pub(super) fn of_request(mut headers: HeaderMap) -> Self {
         let te = headers.get_all(TE).iter();
         let accepts_trailers = te
@@ -24,8 +24,8 @@ impl ForwardedHeaders {
     }
 }
 
-/// Removes what `Connection` names (RFC 9110 section 7.6.1), and each field whose role says so. What a
-/// message is framed by stays if it is the length that frames it.
+/// Removes the fields that `Connection` names (RFC 9110 section 7.6.1), and each whose role says
+/// so. `Content-Length` stays, unless the body is chunked.
 pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap, is_removed: impl Fn(HeaderRole) -> bool) {
     let chunked = headers.contains_key(TRANSFER_ENCODING);
     let named: Vec<HeaderName> = headers
@@ -33,7 +33,7 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap, is_removed: impl Fn(Hea
         .iter()
         .flat_map(|value| list_members(value.as_bytes()))
         .filter_map(|name| HeaderName::from_bytes(name).ok())
-        // Neither is an option of this hop: both say something of the body.
+        // Neither is an option of this hop: both describe the body.
         .filter(|name| *name != EXPECT && *name != CONTENT_LENGTH)
         .collect();
     let removed: Vec<HeaderName> = headers

@@ -1,8 +1,10 @@
-//! One request: find out what it is for, do that, respond.
+//! One request: route it, forward it or handle it here, respond.
 
 mod access_log;
 mod bewit;
 mod catch_panic;
+mod config;
+mod credentials_guard;
 mod diagnosis;
 mod forward;
 mod handle;
@@ -12,63 +14,87 @@ mod put_credentials;
 mod response;
 
 pub use catch_panic::CatchPanic;
+pub use config::{Config, CredentialsFrom};
+pub use credentials_guard::{CredentialsGuard, GuardError};
 pub use response::ResponseBody;
 
-use crate::clock::Nonces;
 use crate::credentials::Store;
-use crate::inbound::{CredentialsGuard, Drain, Peer};
-use crate::metrics::Metrics;
-use crate::outbound::{ClientConnection, Origin, Outbound, ReplayBudget};
+use crate::os::clock::Nonces;
+use crate::os::peer::Peer;
+use crate::outbound::{ClientConnection, Origin, Outbound, ReplayBudget, Upstreams};
+use crate::telemetry::metrics::Metrics;
 use http::{Method, Request, Response, Uri};
 use hyper::body::Incoming;
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use taskcluster_proxy_core::proxy::{HostPolicy, ProxyError, RootUrl};
 
-/// What requests are handled with.
+/// Handles requests.
 #[derive(Debug)]
 pub struct Proxy {
-    /// Where services are.
-    pub root_url: RootUrl,
-    /// The root URL's.
-    pub origin: Arc<Origin>,
+    root_url: RootUrl,
+    /// The origin of the root URL.
+    origin: Arc<Origin>,
     /// The current credentials.
-    pub store: Arc<Store>,
-    /// What is refused.
-    pub policy: AccessPolicy,
-    /// How requests are forwarded.
-    pub outbound: Outbound,
+    store: Arc<Store>,
+    policy: AccessPolicy,
+    /// Forwards requests.
+    outbound: Outbound,
     /// How much of their bodies is kept.
-    pub replay: Arc<ReplayBudget>,
-    /// Whether the proxy ends.
-    pub drain: Arc<Drain>,
-    /// Where requests are counted.
-    pub metrics: Arc<Metrics>,
-    /// What they are named by in the log and in their responses.
-    pub ids: Nonces,
+    replay: Arc<ReplayBudget>,
+    /// Set when the drain timeout is over: requests that end after it were aborted by the proxy.
+    cut_off: Arc<AtomicBool>,
+    metrics: Arc<Metrics>,
+    /// The ids of requests in the log and in their responses.
+    ids: Nonces,
 }
 
-/// What is refused, and to whom.
+/// Which requests are refused, and to whom.
 #[derive(Debug)]
-pub struct AccessPolicy {
+struct AccessPolicy {
     /// Who may change the credentials.
-    pub credentials: CredentialsGuard,
+    credentials: CredentialsGuard,
     /// Where requests may go.
-    pub hosts: Arc<HostPolicy>,
+    hosts: Arc<HostPolicy>,
     /// Whether requests of web pages are refused.
-    pub reject_browsers: bool,
+    reject_browsers: bool,
 }
 
-/// The client of a connection. When it has gone, nothing goes on for it.
+impl Proxy {
+    /// Forwards requests to `upstreams` with the credentials of `store`, which `guard` lets some
+    /// clients change. `cut_off` is set when requests that are still in flight are aborted.
+    ///
+    /// # Errors
+    ///
+    /// The system has no randomness to give.
+    pub fn new(
+        config: &Config,
+        guard: CredentialsGuard,
+        upstreams: Upstreams,
+        store: Arc<Store>,
+        metrics: Arc<Metrics>,
+        cut_off: Arc<AtomicBool>,
+    ) -> io::Result<Self> {
+        let Upstreams { root_url, origin, hosts, outbound, replay } = upstreams;
+        let reject_browsers = config.reject_browsers;
+        let policy = AccessPolicy { credentials: guard, hosts, reject_browsers };
+        let ids = Nonces::new()?;
+        Ok(Self { root_url, origin, store, policy, outbound, replay, cut_off, metrics, ids })
+    }
+}
+
+/// The client of a connection. What is still sent for it upstream is aborted when this is dropped.
 #[derive(Debug)]
 pub struct Client {
-    /// Who it is.
+    /// Who is at the other end.
     pub peer: Peer,
     pub(crate) connection: Rc<ClientConnection>,
 }
 
 impl Client {
-    /// Of a new connection.
+    /// The client of a new connection.
     pub fn new(peer: Peer) -> Self {
         Self { peer, connection: Rc::default() }
     }
@@ -82,14 +108,14 @@ impl Drop for Client {
 
 /// Handles the requests of clients.
 pub trait Handler {
-    /// Responds to a request: always, so that errors become responses here and nowhere else.
+    /// Responds to a request. Never fails: errors become responses here and nowhere else.
     fn handle(
         &self,
         request: Request<Incoming>,
         client: &Client,
     ) -> impl Future<Output = Response<ResponseBody>>;
 
-    /// Responds with an error without looking at the request, and lets the client's connection end.
+    /// Responds with an error whatever the request is, and closes the client's connection.
     fn reject(
         &self,
         method: &Method,

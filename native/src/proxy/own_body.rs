@@ -1,4 +1,5 @@
-//! The bodies of requests to the proxy's own endpoints, which are read in whole.
+//! The bodies of requests that are not forwarded: read in whole for the proxy's own endpoints, or
+//! discarded.
 
 use super::handle::Refusal;
 use crate::outbound::RequestBody;
@@ -10,15 +11,16 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-/// Bodies beyond this, in bytes, are read few at a time. Credentials have some thousand.
+/// Of bodies larger than this, in bytes, only a few are read at once. Credentials have some
+/// thousand bytes.
 const MAX_SMALL_BODY: usize = 64 * 1024;
-/// How many: together they fit into the memory that a proxy has.
+/// How many: together they fit into the memory that a proxy is given.
 static LARGE_BODIES: Semaphore = Semaphore::const_new(4);
 const LARGE_BODIES_OPEN: &str =
     "as many bodies of more than 64 KiB are being received as there is room for";
 /// How long the body of a request to the proxy itself may take.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
-/// The largest body that is read although it is of no use, in bytes.
+/// The largest body that is discarded to keep the connection, in bytes.
 const MAX_DISCARDED: usize = 64 * 1024;
 /// How long that may take.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
@@ -37,16 +39,16 @@ pub(super) async fn expect_method(
     Err(Refusal { error, close: !discard(body).await })
 }
 
-/// The whole body, if it is not longer than `limit` and comes within the time for that. Wiped when
+/// The whole body, if it is not longer than `limit` and arrives before the timeout. Zeroized when
 /// dropped: it may be credentials.
 pub(super) async fn read(body: &RequestBody, limit: usize) -> Result<Zeroizing<Vec<u8>>, Refusal> {
-    timeout(BODY_TIMEOUT, read_without_limit_of_time(body, limit)).await.unwrap_or_else(|_| {
+    timeout(BODY_TIMEOUT, read_without_timeout(body, limit)).await.unwrap_or_else(|_| {
         let reason = format!("it was not received within {} seconds", BODY_TIMEOUT.as_secs());
         Err(Refusal { error: ProxyError::Body(reason), close: true })
     })
 }
 
-async fn read_without_limit_of_time(
+async fn read_without_timeout(
     body: &RequestBody,
     limit: usize,
 ) -> Result<Zeroizing<Vec<u8>>, Refusal> {
@@ -56,10 +58,10 @@ async fn read_without_limit_of_time(
     if announced.is_some_and(|length| length > limit) {
         return Err(too_large());
     }
-    // Room for all of it: a buffer that grows leaves copies behind. For more than that when it comes:
-    // a client may announce what it likes.
-    let room = announced.unwrap_or_default().min(MAX_SMALL_BODY);
-    let mut whole = Zeroizing::new(Vec::with_capacity(room));
+    // A buffer for all of it, as one that grows leaves copies behind; but a large one only when the
+    // body arrives, as a client may announce any length.
+    let capacity = announced.unwrap_or_default().min(MAX_SMALL_BODY);
+    let mut whole = Zeroizing::new(Vec::with_capacity(capacity));
     let mut large: Option<SemaphorePermit<'_>> = None;
     while let Some(frame) = poll_fn(|context| body.poll_next(context)).await {
         let frame = frame.map_err(|error| refusal(ProxyError::Body(error.to_string())))?;
@@ -82,7 +84,7 @@ async fn read_without_limit_of_time(
     Ok(whole)
 }
 
-/// Reads a body that is of no use, if it is small and comes soon: then the client can go on using its
+/// Reads and drops a body, if it is small and arrives soon, so that the client can reuse its
 /// connection. Whether all of it was read.
 pub(super) async fn discard(body: &RequestBody) -> bool {
     if body.is_complete() {

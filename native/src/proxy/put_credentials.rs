@@ -1,12 +1,12 @@
-//! `PUT /credentials`: others take the place of the current credentials.
+//! `PUT /credentials`: replaces the current credentials.
 
 use super::Proxy;
 use super::handle::Refusal;
 use super::own_body::{discard, expect_method, read};
 use super::response::OwnResponse;
-use crate::inbound::Peer;
-use crate::metrics::{Source, Update};
+use crate::os::peer::Peer;
 use crate::outbound::RequestBody;
+use crate::telemetry::metrics::{Source, Update};
 use http::StatusCode;
 use http::request::Parts;
 use std::sync::Arc;
@@ -17,7 +17,8 @@ use taskcluster_proxy_core::proxy::ProxyError;
 const MAX_BODY: usize = 1024 * 1024;
 
 impl Proxy {
-    /// Puts the credentials in the body in force. It holds no lease itself: an update waits for all.
+    /// Replaces the credentials by those in the body. Holds no lease itself: the update waits for
+    /// all of them.
     pub(super) async fn put_credentials(
         &self,
         head: &Parts,
@@ -36,7 +37,8 @@ impl Proxy {
         let credentials = Credentials::from_json(&body).map_err(refused)?;
         let client_id = credentials.client_id.clone();
         let store = Arc::clone(&self.store);
-        // What was received in whole is put in force, even if its sender does not wait for that.
+        // Credentials that were received in whole take effect, even if the client does not wait for
+        // that.
         let left = tokio::spawn(async move { store.replace(credentials).await })
             .await
             .map_err(|_| ProxyError::Internal)?;

@@ -42,7 +42,7 @@ fn prose() -> Roff {
     roff.control("SH", ["DESCRIPTION"]);
     roff.text([roman(
         "Listens for the plain HTTP requests of a Taskcluster task, signs each with Hawk and the \
-         credentials that it holds, and sends it on to the deployment's services or to another host. \
+         credentials that it holds, and forwards it to the deployment's services or to another host. \
          Bodies are streamed both ways.",
     )]);
     roff.control("PP", []);
@@ -51,7 +51,7 @@ fn prose() -> Roff {
         italic("scope"),
         roman("s given and to those of the task that "),
         bold("--task-id"),
-        roman(" names. With neither they may do whatever the credentials may."),
+        roman(" names. Without either, they have all scopes of the credentials."),
     ]);
     roff.control("PP", []);
     roff.text([roman(
@@ -76,26 +76,26 @@ const ENVIRONMENT: &[(&str, &str)] = &[
     (
         "TASKCLUSTER_ROOT_URL, TASKCLUSTER_CLIENT_ID, TASKCLUSTER_ACCESS_TOKEN, \
          TASKCLUSTER_CERTIFICATE",
-        "Stand in for the options of the same names. Unlike those, other users cannot read them.",
+        "Can be used instead of the options of the same names. Other users cannot read them, unlike options.",
     ),
     (
         "SSL_CERT_FILE, SSL_CERT_DIR",
-        "The root certificates to trust, instead of the system's. Where there are none, built-in \
-         ones are.",
+        "The root certificates to trust, instead of the system's. If there are none, built-in \
+         ones are trusted.",
     ),
     (
         "HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY",
-        "The proxies on the way to upstreams, of URLs that begin with http, https, socks5 or socks5h; \
-         and the upstreams that are reached without.",
+        "The forward proxies to reach upstreams through, as URLs that begin with http, https, socks5 or \
+         socks5h; and the upstreams that are reached without one.",
     ),
     (
         "NOTIFY_SOCKET",
-        "Where the service manager is told that connections are accepted, and that the end has \
-         begun; see sd_notify(3).",
+        "The socket to notify the service manager by: that the proxy accepts connections, and that it \
+         is stopping; see sd_notify(3).",
     ),
 ];
 
-/// The table as the help has it.
+/// The table of URL forms, as in `--help`.
 fn urls(table: &str) -> Roff {
     let mut lines = table.lines();
     let mut roff = Roff::new();
@@ -114,8 +114,8 @@ fn ending() -> Roff {
     let mut roff = Roff::new();
     roff.control("SH", ["EXIT STATUS"]);
     roff.text([roman(
-        "0 after SIGTERM or SIGINT, and where it has printed what it was asked for; otherwise \
-         another, and one line on the standard error output says why.",
+        "0 after a graceful shutdown, and after printing what was asked for; 1 if the proxy cannot start, \
+         and one line on the standard error output says why; 3 if requests were aborted at shutdown.",
     )]);
     roff.control("SH", ["SEE ALSO"]);
     roff.text([roman("https://docs.taskcluster.net")]);

@@ -1,4 +1,4 @@
-use taskcluster_proxy::inbound::{Owner, UserId, find_owner};
+use taskcluster_proxy::testing::{Owner, UserId, find_owner};
 
 /// Whatever else stands in the table, the row of the connection is found, and no row is made up.
 pub fn owner(data: &[u8]) {

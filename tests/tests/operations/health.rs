@@ -10,7 +10,7 @@ use std::sync::Arc;
 use stories::{ClosedPort, Finished, Folder, Proxy, ProxyBuilder, self_signed};
 
 #[test]
-fn it_is_an_answer_of_the_proxys_own() {
+fn any_response_of_the_proxy_will_do() {
     let proxy = Proxy::sandbox().start();
     healthy(of(proxy.address()), &proxy.address().to_string());
 
@@ -18,7 +18,7 @@ fn it_is_an_answer_of_the_proxys_own() {
     let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let (closed, silent) = (ClosedPort::take(), silent.local_addr().unwrap());
     ill(of(closed.address()), &format!("no connection to {}: ", closed.address()));
-    ill(of(silent), &format!("no answer from {silent} within 3 s: "));
+    ill(of(silent), &format!("no response from {silent} within 3 s: "));
 }
 
 #[cfg(unix)]
@@ -36,7 +36,7 @@ fn of_a_unix_socket() {
 
     let both = socket(Proxy::sandbox()).start();
     healthy(socket(of(both.address())), &format!("{} and {at}", both.address()));
-    // One that does not answer is enough.
+    // One that does not respond is enough.
     std::fs::remove_file(&path).unwrap();
     ill(socket(of(both.address())), &format!("no connection to {at}: "));
 }
@@ -101,7 +101,7 @@ fn of_one_that_keeps_the_user_out() {
         builder.under(["setpriv", "--reuid", DAEMON, "--clear-groups", "--"])
     };
     let plain = Proxy::sandbox().args(["--allowed-user", "nobody"]).start();
-    let said = ill(daemon(of(plain.address())), &format!("no answer from {}", plain.address()));
+    let said = ill(daemon(of(plain.address())), &format!("no response from {}", plain.address()));
     assert!(said.contains("does --allowed-user keep this user out?"), "{said}");
     healthy(of(plain.address()), &plain.address().to_string());
 
@@ -109,7 +109,7 @@ fn of_one_that_keeps_the_user_out() {
     let (tls, certificate) = (tls.start(), folder.path("cert.pem"));
     std::fs::set_permissions(&certificate, std::fs::Permissions::from_mode(0o644)).unwrap();
     let asked = of(tls.address()).with_certificate(&certificate);
-    let said = ill(daemon(asked), &format!("no answer from {}", tls.address()));
+    let said = ill(daemon(asked), &format!("no response from {}", tls.address()));
     assert!(said.contains("does --allowed-user keep this user out?"), "{said}");
 }
 

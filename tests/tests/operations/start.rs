@@ -20,8 +20,8 @@ fn it_listens_on_ipv4_and_ipv6_unless_told_otherwise() {
 fn help_tells_the_defaults() {
     for option in ["-h", "--help"] {
         let help = printed(&[option]);
-        assert!(help.contains("-p, --port <port>") && help.contains("[default 8080]"), "{help}");
-        assert!(help.contains("[default all, IPv4 and IPv6]"), "{help}");
+        assert!(help.contains("-p, --port <port>") && help.contains("[default: 8080]"), "{help}");
+        assert!(help.contains("[default: all, IPv4 and IPv6]"), "{help}");
     }
 }
 

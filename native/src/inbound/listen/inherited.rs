@@ -1,3 +1,5 @@
+//! Sockets that a service manager hands over (`LISTEN_FDS`).
+
 use super::{ListenError, Listener};
 
 /// Sockets that a service manager opened for this process: systemd's socket activation
@@ -8,8 +10,8 @@ pub struct Inherited {
 }
 
 impl Inherited {
-    /// Takes them over. To be called once, before there are threads: it takes `LISTEN_FDS` and
-    /// `LISTEN_PID` out of the environment.
+    /// Takes the sockets over. To be called once, before there are threads: it takes `LISTEN_FDS`
+    /// and `LISTEN_PID` out of the environment.
     pub fn take() -> Self {
         Self {
             #[cfg(unix)]
@@ -23,7 +25,7 @@ impl Inherited {
         for index in 0..self.descriptors.len() {
             let listener = match self.descriptors.take_tcp_listener(index) {
                 Ok(Some(listener)) => tcp(listener).map(Listener::Tcp),
-                // One that was taken before, which none is.
+                // None was taken before.
                 Ok(None) => continue,
                 Err(_) => self.unix(index),
             };
@@ -42,14 +44,14 @@ impl Inherited {
         let listener = self.descriptors.take_unix_listener(index)?;
         let listener = listener.ok_or(std::io::ErrorKind::NotFound)?;
         expect_listening(&listener)?;
-        super::UnixSocket::of_others(listener).map(Listener::Unix)
+        super::UnixSocket::inherited(listener).map(Listener::Unix)
     }
 }
 
 #[cfg(unix)]
 fn tcp(listener: std::net::TcpListener) -> std::io::Result<tokio::net::TcpListener> {
     expect_listening(&listener)?;
-    // As for sockets of its own; whoever opened this one may have had no reason to.
+    // As for the proxy's own sockets; the service manager had no reason to.
     let socket = socket2::SockRef::from(&listener);
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_keepalive(&super::tcp::keepalive())?;
@@ -68,7 +70,7 @@ where
     }
 }
 
-/// These systems do not tell; to accept fails later.
+/// These systems cannot tell; accepting fails later.
 #[cfg(all(unix, not(any(target_os = "linux", target_os = "freebsd"))))]
 fn expect_listening<S>(_socket: &S) -> std::io::Result<()> {
     Ok(())

@@ -1,3 +1,5 @@
+//! The sockets that the proxy listens on: its own, and those that a service manager hands over.
+
 mod inherited;
 mod tcp;
 #[cfg(unix)]
@@ -5,8 +7,10 @@ mod unix;
 
 pub use inherited::Inherited;
 
-use super::Peer;
-use crate::config::{Admission, Listen, SocketFile};
+#[cfg(unix)]
+use crate::inbound::SocketFile;
+use crate::inbound::{Admission, Config, Listen};
+use crate::os::peer::Peer;
 use crate::os::stream::Stream;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
@@ -17,14 +21,14 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
 #[cfg(unix)]
-pub(crate) use unix::UnixSocket;
+pub use unix::{UnixSocket, UnixSocketError};
 
 /// The sockets that the proxy listens on.
 #[derive(Debug)]
 pub struct Listeners {
     all: Vec<Listener>,
-    /// Which one is asked first, so that none starves.
-    turn: usize,
+    /// The one that is polled first, so that none starves.
+    first: usize,
     last_failure: Option<Instant>,
 }
 
@@ -39,47 +43,50 @@ enum Listener {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ListenError {
-    /// Somebody else does.
+    /// Another program listens there.
     #[error(
         "cannot listen on {0}: the port is in use by another program: choose another with --port"
     )]
     InUse(SocketAddr),
-    /// The system does not let it.
+    /// The system does not permit it.
     #[error(
         "cannot listen on {0}: not permitted (ports below 1024 may need CAP_NET_BIND_SERVICE): \
          choose another with --port"
     )]
     NotPermitted(SocketAddr),
-    /// The address is another machine's.
+    /// It is not an address of this machine.
     #[error(
         "cannot listen on {0}: this machine has no such address: choose one that it has with \
          --ip-address"
     )]
     NotLocal(SocketAddr),
-    /// A socket in the file system: somebody else listens there, or there is something that is not to
-    /// be replaced, or the system does not let it.
+    /// The Unix socket cannot be opened.
+    #[cfg(unix)]
     #[error("cannot listen on {}: {reason}: choose another path with --socket", .path.display())]
     Socket {
         /// Where.
         path: PathBuf,
-        /// What is in the way.
-        reason: String,
+        /// Why not.
+        #[source]
+        reason: UnixSocketError,
     },
     /// The platform has none.
+    #[cfg(not(unix))]
     #[error("cannot listen on {}: this platform has no Unix sockets: leave --socket out", .0.display())]
     NoUnixSockets(PathBuf),
-    /// What the service manager hands over is not to be listened on.
+    /// The service manager handed over something else than a socket that listens.
     #[error(
         "LISTEN_FDS: expected TCP or Unix stream sockets that listen, found another descriptor \
          ({0}): check the .socket unit"
     )]
-    Inherited(io::Error),
+    Inherited(#[source] io::Error),
     /// Anything else.
     #[error("cannot listen on {address}: {reason}")]
     Other {
         /// Where.
         address: SocketAddr,
         /// What the system says.
+        #[source]
         reason: io::Error,
     },
 }
@@ -101,12 +108,8 @@ impl Listeners {
     /// # Errors
     ///
     /// One of them cannot be opened, or is no socket to listen on.
-    pub async fn open(
-        listen: Option<&Listen>,
-        socket: Option<&SocketFile>,
-        inherited: Inherited,
-        admission: &Admission,
-    ) -> Result<Self, ListenError> {
+    pub async fn open(config: &Config, inherited: Inherited) -> Result<Self, ListenError> {
+        let Config { listen, socket, admission, .. } = config;
         let mut all = inherited.listeners()?;
         if let Some(file) = socket {
             #[cfg(unix)]
@@ -115,14 +118,14 @@ impl Listeners {
             return Err(ListenError::NoUnixSockets(file.path.clone()));
         }
         let default = Listen::default();
-        if let Some(listen) = listen.or(all.is_empty().then_some(&default)) {
+        if let Some(listen) = listen.as_ref().or(all.is_empty().then_some(&default)) {
             all.extend(tcp::open_all(listen, admission)?.into_iter().map(Listener::Tcp));
         }
         Ok(Self::of(all))
     }
 
     fn of(all: Vec<Listener>) -> Self {
-        Self { all, turn: 0, last_failure: None }
+        Self { all, first: 0, last_failure: None }
     }
 
     /// The addresses where connections are accepted, with the ports that the system chose.
@@ -153,15 +156,15 @@ impl Listeners {
         loop {
             match poll_fn(|context| self.poll_accept(context)).await {
                 Ok(accepted) => return accepted,
-                Err(error) => self.survive(error).await,
+                Err(error) => self.back_off(error).await,
             }
         }
     }
 
     fn poll_accept(&mut self, context: &mut Context<'_>) -> Poll<io::Result<(Stream, Peer)>> {
-        self.turn = (self.turn + 1) % self.all.len().max(1);
-        let (first, last) = self.all.split_at(self.turn);
-        for listener in last.iter().chain(first) {
+        self.first = (self.first + 1) % self.all.len().max(1);
+        let (before, from) = self.all.split_at(self.first);
+        for listener in from.iter().chain(before) {
             if let Poll::Ready(accepted) = listener.poll_accept(context) {
                 return Poll::Ready(accepted);
             }
@@ -169,8 +172,8 @@ impl Listeners {
         Poll::Pending
     }
 
-    async fn survive(&mut self, error: io::Error) {
-        // The peer went away while it waited; the next one is as good as ever.
+    async fn back_off(&mut self, error: io::Error) {
+        // A client closed its connection before it was accepted; the next one is not affected.
         if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset) {
             return;
         }
@@ -187,7 +190,7 @@ impl Listeners {
 #[cfg(unix)]
 fn open_unix(SocketFile { path, mode }: &SocketFile) -> Result<UnixSocket, ListenError> {
     UnixSocket::open(path, Some(*mode))
-        .map_err(|reason| ListenError::Socket { path: path.clone(), reason: reason.to_string() })
+        .map_err(|reason| ListenError::Socket { path: path.clone(), reason })
 }
 
 impl Listener {
@@ -207,8 +210,8 @@ impl Listener {
     }
 }
 
-/// Between attempts to accept while the system cannot. Shorter only costs CPU time; longer delays
-/// the first connection that could be had again.
+/// How long to wait before accepting again after a failure. Shorter only costs CPU time; longer
+/// delays the first connection that can be accepted again.
 const BACKOFF: Duration = Duration::from_millis(50);
 
 /// Failures with less than this between them are one burst, logged once.

@@ -1,7 +1,7 @@
 //! TCP sockets to listen on.
 
 use super::ListenError;
-use crate::config::{Admission, Listen};
+use crate::inbound::{Admission, Listen};
 use crate::outbound::KEEPALIVE;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use std::io::{self, ErrorKind};
@@ -65,13 +65,13 @@ fn try_open(address: SocketAddr) -> io::Result<TcpListener> {
         // The system's default differs: net.ipv6.bindv6only, Windows.
         socket.set_only_v6(false)?;
     }
-    // A proxy that was killed leaves connections in TIME_WAIT; the next one needs the port at once
+    // A killed proxy leaves connections in TIME_WAIT; the next one needs the port at once
     // (requirements.md, S7). On Windows the option means something else: to take a port over.
     #[cfg(not(windows))]
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
-    // Connections inherit both. Responses are written whole, header sections and chunks: waiting to fill
-    // a segment only delays them.
+    // Connections inherit both. Responses are written whole, header sections and chunks: waiting to
+    // fill a segment only delays them.
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_keepalive(&keepalive())?;
     socket.listen(BACKLOG)?;
@@ -79,7 +79,7 @@ fn try_open(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// How a connection finds out that its client is gone.
+/// How a connection notices that its client no longer exists.
 pub(super) fn keepalive() -> TcpKeepalive {
     TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE)
 }
@@ -103,7 +103,8 @@ fn explain(address: SocketAddr, error: io::Error) -> ListenError {
 /// hundreds at once. The system's own limit (net.core.somaxconn) may be lower.
 pub(super) const BACKLOG: i32 = 1024;
 
-/// To find a port that is free on two addresses. Too few fail now and then on a busy machine.
+/// How often to look for a port that is free on two addresses. Fewer fail now and then on a busy
+/// machine.
 const ATTEMPTS: u32 = 16;
 
 #[cfg(test)]

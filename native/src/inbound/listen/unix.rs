@@ -1,7 +1,7 @@
 //! A Unix socket to listen on.
 
 use super::tcp::BACKLOG;
-use crate::inbound::{Owner, Peer, UserId};
+use crate::os::peer::{Owner, Peer, UserId};
 use crate::os::stream::Stream;
 use nix::sys::stat::{Mode, umask};
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -12,14 +12,14 @@ use std::path::{Path, PathBuf};
 use std::task::{Context, Poll, ready};
 use tokio::net::{UnixListener, UnixStream};
 
-/// A Unix socket that listens. Where this process made its file, it removes it again when dropped.
+/// A Unix socket that listens. A file that this process created is removed when this is dropped.
 #[derive(Debug)]
-pub(crate) struct UnixSocket {
+pub struct UnixSocket {
     listener: UnixListener,
     file: Option<File>,
 }
 
-/// A file by its path, and by what tells it apart from one that takes its place.
+/// A file, identified so that another one at the same path is not mistaken for it.
 #[derive(Debug)]
 struct File {
     path: PathBuf,
@@ -29,23 +29,27 @@ struct File {
 
 /// Why no Unix socket can be opened at a path.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Obstacle {
+#[non_exhaustive]
+pub enum UnixSocketError {
+    /// Another program listens there.
     #[error("another program does")]
     InUse,
+    /// There is a file of another kind.
     #[error("expected nothing or a socket there, found something else")]
     NotASocket,
+    /// The system does not let it.
     #[error("{0}")]
     System(#[from] io::Error),
 }
 
 impl UnixSocket {
-    /// Makes the file, in place of one that a process left behind. `mode`: its permissions; those that
-    /// the umask leaves if there are none.
+    /// Creates the file, in place of one that a killed process left behind. `mode`: its
+    /// permissions; `None`: those that the umask leaves.
     ///
     /// # Errors
     ///
-    /// Somebody listens there, there is something else, or it cannot be made.
-    pub(crate) fn open(path: &Path, mode: Option<u16>) -> Result<Self, Obstacle> {
+    /// Another program listens there, there is another kind of file, or it cannot be created.
+    pub fn open(path: &Path, mode: Option<u16>) -> Result<Self, UnixSocketError> {
         let socket = match bind(path, mode) {
             Err(error) if error.kind() == ErrorKind::AddrInUse => {
                 remove_stale(path)?;
@@ -56,26 +60,23 @@ impl UnixSocket {
         Ok(Self { listener: UnixListener::from_std(socket.into())?, file: Some(File::at(path)?) })
     }
 
-    /// One that another process opened and looks after.
+    /// A socket that another process opened, and whose file that process removes.
     ///
     /// # Errors
     ///
     /// The runtime does not take it.
-    pub(super) fn of_others(listener: std::os::unix::net::UnixListener) -> io::Result<Self> {
+    pub(super) fn inherited(listener: std::os::unix::net::UnixListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         Ok(Self { listener: UnixListener::from_std(listener)?, file: None })
     }
 
     /// Where it is; empty if it has no name.
-    pub(crate) fn path(&self) -> PathBuf {
+    pub fn path(&self) -> PathBuf {
         let address = self.listener.local_addr().ok();
         address.and_then(|address| address.as_pathname().map(Path::to_owned)).unwrap_or_default()
     }
 
-    pub(crate) fn poll_accept(
-        &self,
-        context: &mut Context<'_>,
-    ) -> Poll<io::Result<(Stream, Peer)>> {
+    pub fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<(Stream, Peer)>> {
         let (stream, _) = ready!(self.listener.poll_accept(context))?;
         let owner = owner(&stream);
         Poll::Ready(Ok((Stream::Unix(stream), Peer::Unix(owner))))
@@ -124,28 +125,28 @@ fn bind(path: &Path, mode: Option<u16>) -> io::Result<Socket> {
 }
 
 /// Removes the socket that a process left behind when it was killed: nobody listens there.
-fn remove_stale(path: &Path) -> Result<(), Obstacle> {
+fn remove_stale(path: &Path) -> Result<(), UnixSocketError> {
     if !fs::symlink_metadata(path)?.file_type().is_socket() {
-        return Err(Obstacle::NotASocket);
+        return Err(UnixSocketError::NotASocket);
     }
     let probe = || {
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-        // One that is busy must not keep the start waiting.
+        // A socket whose queue is full must not block the start.
         socket.set_nonblocking(true)?;
         socket.connect(&SockAddr::unix(path)?)
     };
     match probe() {
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => Ok(fs::remove_file(path)?),
         // Its queue is full.
-        Err(error) if error.kind() == ErrorKind::WouldBlock => Err(Obstacle::InUse),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Err(UnixSocketError::InUse),
         Err(error) => Err(error.into()),
-        Ok(()) => Err(Obstacle::InUse),
+        Ok(()) => Err(UnixSocketError::InUse),
     }
 }
 
-/// Who connected (SO_PEERCRED, or what the platform has for it).
+/// The user who connected (SO_PEERCRED, or its equivalent on other platforms).
 fn owner(stream: &UnixStream) -> Owner {
-    stream.peer_cred().map_or(Owner::Gone, |peer| Owner::User(UserId::Uid(peer.uid())))
+    stream.peer_cred().map_or(Owner::NoProcess, |peer| Owner::User(UserId::Uid(peer.uid())))
 }
 
 #[cfg(test)]
@@ -157,7 +158,7 @@ mod tests {
         std::env::temp_dir().join(format!("{name}-{}.sock", std::process::id()))
     }
 
-    fn open(path: &Path) -> Result<UnixSocket, Obstacle> {
+    fn open(path: &Path) -> Result<UnixSocket, UnixSocketError> {
         UnixSocket::open(path, Some(0o600))
     }
 
@@ -179,7 +180,7 @@ mod tests {
         let path = path("stale");
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         let first = open(&path).unwrap();
-        assert!(matches!(open(&path), Err(Obstacle::InUse)));
+        assert!(matches!(open(&path), Err(UnixSocketError::InUse)));
         // Another one in its place is not its to remove.
         fs::remove_file(&path).unwrap();
         let second = open(&path).unwrap();
@@ -193,11 +194,11 @@ mod tests {
     async fn what_is_no_socket_stays() {
         let path = path("file");
         fs::write(&path, "precious").unwrap();
-        assert!(matches!(open(&path), Err(Obstacle::NotASocket)));
+        assert!(matches!(open(&path), Err(UnixSocketError::NotASocket)));
         assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
         fs::remove_file(&path).unwrap();
         let long = format!("/tmp/{}", "x".repeat(200));
-        assert!(matches!(open(long.as_ref()), Err(Obstacle::System(_))));
+        assert!(matches!(open(long.as_ref()), Err(UnixSocketError::System(_))));
     }
 
     #[tokio::test]

@@ -1,0 +1,97 @@
+//! Tests of methods, paths and bodies that no endpoint takes.
+
+use super::*;
+
+#[tokio::test]
+async fn every_service_answers_a_ping() {
+    let story = Story::begin().await.unsigned();
+    for service in ["auth", "queue", "secrets", "index", "object"] {
+        let pong = story.get(&format!("/api/{service}/v1/ping")).await.ok();
+        assert_eq!(pong["alive"], true);
+        assert!(pong["uptime"].is_u64());
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_route_is_not_found() {
+    let story = Story::begin().await;
+    let answer = story.get("/api/hooks/v1/hooks?bewit=secret").await;
+    answer.refused(404, "ResourceNotFound", "GET /api/hooks/v1/hooks");
+    assert!(!answer.text().contains("secret"));
+    let answer = story.get("/storage/uploads/password").await;
+    answer.refused(404, "ResourceNotFound", "/storage/..");
+    assert!(!answer.text().contains("password"));
+}
+
+#[tokio::test]
+async fn a_payload_has_to_be_a_json_object() {
+    let story = Story::begin().await;
+    let path = "/api/auth/v1/test-authenticate";
+    for (body, reason) in [
+        ("{", "found a syntax error at line 1 column 1"),
+        ("[]", "found an array"),
+        ("\u{ff}", "syntax error"),
+    ] {
+        story.call_raw("POST", path, body).await.refused(400, "MalformedPayload", reason);
+    }
+    story.call_raw("POST", path, "").await.refused(400, "InputError", "`clientScopes`");
+    for (content_type, found) in [("text/plain; x=y", "text/plain"), ("", "none")] {
+        let request = story.request("POST", path).header("content-type", content_type);
+        let answer = story.send(request.body(Full::from("{}")).unwrap()).await;
+        answer.refused(400, "MalformedPayload", found);
+    }
+    let request =
+        story.request("POST", path).header("content-type", "Application/JSON; charset=utf-8");
+    let body = r#"{"clientScopes":[],"requiredScopes":[]}"#;
+    story.send(request.body(Full::from(body)).unwrap()).await.ok();
+}
+
+#[tokio::test]
+async fn a_large_body_is_refused_with_an_answer() {
+    let story = Story::begin().await;
+    let path = "/api/secrets/v1/secret/a";
+    let fits = " ".repeat(10 * 1024 * 1024);
+    story.call_raw("PUT", path, fits.clone()).await.refused(400, "MalformedPayload", "line 1");
+    let answer = story.call_raw("PUT", path, fits + " ").await;
+    answer.refused(413, "InputTooLarge", "at most 10485760 bytes");
+}
+
+#[tokio::test]
+async fn connections_end_with_the_sandbox() {
+    let story = Story::begin().await;
+    let address = story.sandbox.root_url().authority().to_string();
+    let stream = TcpStream::connect(&address).await.unwrap();
+    drop(story);
+    let mut byte = [0];
+    loop {
+        stream.readable().await.unwrap();
+        match stream.try_read(&mut byte) {
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            end => break assert!(matches!(end, Ok(0) | Err(_))),
+        }
+    }
+    assert!(TcpStream::connect(&address).await.is_err());
+}
+
+#[tokio::test]
+async fn the_introduction_has_three_commands() {
+    let story = Story::begin().await;
+    let introduction = story.sandbox.introduction("http://localhost:8080");
+    let root_url = story.sandbox.root_url();
+    let lines: Vec<&str> = introduction.lines().collect();
+    let artifact =
+        "/api/queue/v1/task/KTBKfEgxR5GdfIIREQIvFQ/runs/0/artifacts/SampleArtifacts%2F_%2FX.txt";
+    assert!(lines[0].contains(&root_url.to_string()));
+    assert_eq!(
+        lines[1..],
+        [
+            format!("curl http://localhost:8080{artifact}"),
+            format!("curl --data {root_url}{artifact} http://localhost:8080/bewit"),
+            "curl http://localhost:8080/api/auth/v1/scopes/current".to_owned(),
+        ]
+    );
+    // What the proxy makes of them works.
+    assert_eq!(story.get(artifact).await.text(), "test artifact\n");
+    let bewit = story.bewit(artifact, now().plus(Duration::from_secs(3600)));
+    assert_eq!(story.unsigned().get(&bewit).await.text(), "test artifact\n");
+}

@@ -1,0 +1,51 @@
+//! The log lines at the start: version, credentials, restriction, addresses.
+
+use super::Sandbox;
+use crate::inbound::Listeners;
+use crate::telemetry::build_info::{REVISION, VERSION};
+use crate::telemetry::log::date;
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use taskcluster_proxy_core::credentials::{Credentials, scopes_to_json};
+use taskcluster_proxy_core::proxy::RootUrl;
+
+/// Logs how the proxy was started; with a sandbox, also prints how to try it.
+pub(super) fn announce(
+    listeners: &Listeners,
+    root_url: &RootUrl,
+    credentials: &Credentials,
+    sandbox: Option<&Sandbox>,
+) {
+    let revision = REVISION.unwrap_or("unknown");
+    tracing::info!("taskcluster-proxy {VERSION} (git revision {revision})");
+    tracing::info!("root url {root_url}, client {}", credentials.client_id);
+    match &credentials.certificate {
+        None => tracing::info!("no certificate: the credentials are taken for permanent ones"),
+        Some(certificate) => match certificate.expiry() {
+            Some(expiry) => tracing::info!("temporary credentials until {}", date(expiry)),
+            None => tracing::info!("temporary credentials: the certificate says no expiry"),
+        },
+    }
+    match &credentials.authorized_scopes {
+        None => tracing::info!("all scopes of the credentials: no restriction"),
+        Some(scopes) => tracing::info!("restricted to the scopes {}", scopes_to_json(scopes)),
+    }
+    let addresses = listeners.local_addrs();
+    for address in &addresses {
+        tracing::info!("listening on {address}");
+    }
+    let paths = listeners.local_paths();
+    for path in &paths {
+        tracing::info!("listening on unix:{}", path.display());
+    }
+    if let Some(sandbox) = sandbox {
+        tracing::info!("sandbox at {root_url}");
+        let over_tcp = |address: &SocketAddr| format!("http://localhost:{}", address.port());
+        let over_unix =
+            |path: &PathBuf| format!("--unix-socket {} http://localhost", path.display());
+        let proxy = addresses.first().map(over_tcp).or(paths.first().map(over_unix));
+        let introduction = sandbox.introduction(&proxy.unwrap_or_default());
+        let _ = write!(io::stderr(), "\n{introduction}\n");
+    }
+}

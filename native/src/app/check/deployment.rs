@@ -1,0 +1,145 @@
+//! The other side: whether the deployment answers, its certificate, its clock.
+
+use super::Report;
+use crate::app::call::{self, CallError};
+use crate::os::clock;
+use crate::outbound::{Origin, Outbound, SendError};
+use http::StatusCode;
+use std::time::{Duration, Instant};
+use taskcluster_proxy_core::Timestamp;
+use taskcluster_proxy_core::hawk::MAX_SKEW;
+use taskcluster_proxy_core::proxy::RootUrl;
+
+/// A deployment that answers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reached {
+    /// The time there, as far as it can be told.
+    pub(super) now: Timestamp,
+}
+
+/// `None` where there is no answer at all.
+pub(super) async fn check(
+    outbound: &Outbound,
+    root_url: &RootUrl,
+    origin: &Origin,
+    report: &mut Report,
+) -> Option<Reached> {
+    let (asked, start) = (clock::now(), Instant::now());
+    let answer = call::get(outbound, root_url, PING, None, MAX_PING).await;
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(error) => {
+            explain(root_url, &error, report);
+            return None;
+        }
+    };
+    let answered = clock::now();
+    let way = match outbound.forward_proxy(origin) {
+        Some(proxy) => format!(", through the proxy {proxy}"),
+        None => String::new(),
+    };
+    let (status, took) = (answer.status, start.elapsed());
+    let text = format!("{root_url}{PING} answered {status} in {took:.1?}{way}");
+    match answer.status {
+        StatusCode::OK => report.ok("root url", text),
+        _ => report.warn("root url", format!("{text}, expected 200: is it a deployment's?")),
+    }
+    match root_url.is_secure() {
+        true => report.ok("tls", "the certificate is valid, up to a root that is trusted"),
+        false => report.ok("tls", "not used: the root URL is http"),
+    }
+    Some(Reached { now: check_clock(clock::date_of(&answer.headers), [asked, answered], report) })
+}
+
+fn explain(root_url: &RootUrl, error: &CallError, report: &mut Report) {
+    match error {
+        CallError::Send(SendError::Untrusted(reason)) => {
+            report.fail("root url", format!("{root_url} shows a certificate that does not hold"));
+            report.fail("tls", reason);
+        }
+        error => {
+            report.fail(
+                "root url",
+                format!("{root_url}: {error}: correct it, or see to the network in between"),
+            );
+            report.unknown("tls", NO_ANSWER);
+        }
+    }
+    report.unknown("clock", NO_ANSWER);
+}
+
+/// Compares the date of an answer, in whole seconds, with the times between which it was given.
+/// Returns the time there.
+fn check_clock(
+    date: Option<Timestamp>,
+    [asked, answered]: [Timestamp; 2],
+    report: &mut Report,
+) -> Timestamp {
+    let Some(date) = date else {
+        report.unknown("clock", "the answer has no Date to compare with");
+        return answered;
+    };
+    let latest = date.plus(Duration::from_millis(999));
+    let (off, direction) = match () {
+        () if latest < asked => (latest.distance(asked), "ahead of"),
+        () if date > answered => (date.distance(answered), "behind"),
+        () => (Duration::ZERO, "with"),
+    };
+    let seconds = off.as_secs();
+    let text = format!("{seconds} s {direction} the deployment's");
+    let advice = format!(
+        "set it, or have it set (NTP): signatures are refused from {} minutes on, and \
+         certificates begin and end at another time",
+        MAX_SKEW.as_secs() / 60
+    );
+    match off {
+        Duration::ZERO => report.ok("clock", "that of the deployment, to the second"),
+        off if off <= TOLERABLE => report.ok("clock", text),
+        off if off <= BAD => report.warn("clock", format!("{text}: {advice}")),
+        _ => report.fail("clock", format!("{text}: {advice}")),
+    }
+    match off {
+        Duration::ZERO => answered,
+        _ => date,
+    }
+}
+
+/// What every service answers without asking who wants to know.
+const PING: &str = "/api/auth/v1/ping";
+
+/// The longest answer to that, in bytes; whatever else is there may answer with a page.
+const MAX_PING: usize = 1024 * 1024;
+
+pub(super) const NO_ANSWER: &str = "not known: there is no answer from the root URL";
+
+/// What a clock is off that nobody has set for weeks.
+const TOLERABLE: Duration = Duration::from_secs(30);
+
+/// The clock of a machine that does not keep the time: what is a minute today will be more.
+const BAD: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks_are_compared() {
+        let now = Timestamp::from_millis(1_000_000_500);
+        for (date, expected) in [
+            (1_000_000, "ok    clock  that of the deployment, to the second"),
+            (1_000_001, "ok    clock  that of the deployment, to the second"),
+            (1_000_003, "ok    clock  1 s behind the deployment's"),
+            (999_997, "ok    clock  2 s ahead of the deployment's"),
+            (1_000_032, "warn  clock  30 s behind the deployment's: set it"),
+            (999_965, "warn  clock  34 s ahead of the deployment's: set it"),
+            (1_000_400, "fail  clock  398 s behind the deployment's: set it"),
+            (999_700, "fail  clock  299 s ahead of the deployment's: set it"),
+        ] {
+            let mut report = Report::default();
+            let date = Timestamp::from_secs(date);
+            let interval = [now, now.plus(Duration::from_secs(1))];
+            check_clock(Some(date), interval, &mut report);
+            assert!(report.to_string().starts_with(expected), "{date}: {report}");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! `--check`: what a start with the same options would find, without serving. Its steps are those of
+//! `app::startup`, by the same constructors.
+//!
+//! Each step adds lines to a [`Report`]. One that cannot be taken because of another says so and
+//! fails nothing: the other has.
+
+mod credentials;
+mod deployment;
+mod listener;
+mod report;
+
+pub use report::Report;
+
+use crate::app::config::Config;
+use crate::app::deployment::Opened;
+use crate::app::task_scopes;
+use crate::inbound::Inherited;
+use crate::os::clock;
+use crate::outbound::{self, Outbound, Upstreams};
+use std::sync::Arc;
+use std::time::Duration;
+use taskcluster_proxy_core::credentials::{Credentials, Scope, scopes_to_json};
+use taskcluster_proxy_core::proxy::{RetryPolicy, RootUrl};
+
+/// Looks at everything that a start needs, and at what the deployment says to it.
+pub async fn run(config: Config, inherited: Inherited) -> Report {
+    let mut report = Report::default();
+    listener::check(&config, inherited, &mut report).await;
+    // A sandbox runs until the end of the check.
+    let Opened { sandbox: _sandbox, root_url, credentials } = match config.deployment.open().await {
+        Ok(opened) => opened,
+        Err(error) => {
+            report.fail("root url", error);
+            return report;
+        }
+    };
+    let outbound = without_retries(config.outbound);
+    let upstreams = match Upstreams::new(&outbound, root_url, &Arc::default()) {
+        Ok(upstreams) => upstreams,
+        Err(error) => {
+            report.fail("root url", error);
+            return report;
+        }
+    };
+    let Upstreams { root_url, origin, outbound, .. } = upstreams;
+    let reached = deployment::check(&outbound, &root_url, &origin, &mut report).await;
+    let task = config.task_id.as_deref();
+    let scopes = authorized_scopes(&outbound, &root_url, task, config.scopes, &mut report).await;
+    match credentials {
+        Err(error) => report.fail("credentials", error),
+        Ok((credentials, _)) => {
+            let credentials = Credentials { authorized_scopes: scopes, ..credentials };
+            let now = reached.map_or_else(clock::now, |reached| reached.now);
+            credentials::check_credentials(&credentials, now, &mut report);
+            let asked = reached.map(|_| &outbound);
+            credentials::check_signature(&credentials, &root_url, asked, &mut report).await;
+        }
+    }
+    report
+}
+
+/// As a start puts them together; those of a task that cannot be had are left out.
+async fn authorized_scopes(
+    outbound: &Outbound,
+    root_url: &RootUrl,
+    task_id: Option<&str>,
+    scopes: Vec<Scope>,
+    report: &mut Report,
+) -> Option<Vec<Scope>> {
+    let given = scopes.clone();
+    let scopes = match task_scopes::restriction(scopes, task_id, outbound, root_url).await {
+        Ok(scopes) => scopes,
+        Err(error) => {
+            report.fail("scopes", error);
+            return Some(given);
+        }
+    };
+    match &scopes {
+        None => report.ok("scopes", "all of the credentials: no restriction"),
+        Some(scopes) => report.ok("scopes", format!("restricted to {}", scopes_to_json(scopes))),
+    }
+    scopes
+}
+
+/// The first failure is what a check is for.
+fn without_retries(config: outbound::Config) -> outbound::Config {
+    let retries = RetryPolicy { budget: Duration::ZERO, ..config.retries };
+    outbound::Config { retries, ..config }
+}

@@ -1,0 +1,81 @@
+//! The process: command line, configuration, start, check, health check, shutdown.
+
+mod announcement;
+pub mod call;
+pub mod check;
+pub mod cli;
+pub mod config;
+pub mod deployment;
+pub mod exit_code;
+pub mod health_check;
+#[cfg(not(feature = "sandbox"))]
+mod no_sandbox;
+pub mod shutdown;
+mod startup;
+pub mod task_scopes;
+
+#[cfg(not(feature = "sandbox"))]
+pub(crate) use no_sandbox::Sandbox;
+#[cfg(feature = "sandbox")]
+pub(crate) use taskcluster_proxy_sandbox::Sandbox;
+
+use crate::inbound::Inherited;
+use crate::os::env::Process;
+use crate::os::process;
+use crate::telemetry::log;
+use cli::Command;
+use config::Config;
+use std::ffi::OsString;
+use std::process::ExitCode;
+use tokio::runtime::LocalOptions;
+
+/// Runs the program: reads the command line, the program's name first, and the environment, and
+/// does what they ask for.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let command = match cli::parse(arguments, &Process) {
+        Ok(command) => command,
+        Err(error) => return exit_code::fail(&error),
+    };
+    if let Command::Run(config) | Command::Check(config) = &command {
+        config.logging.clone().start();
+        log::panics();
+        warn_of_command_line(config);
+        process::keep_memory_private();
+    }
+    let inherited = Inherited::take();
+    // One thread: one proxy serves one task, and what it does is wait (docs/performance.md).
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = match runtime.enable_all().build_local(LocalOptions::default()) {
+        Ok(runtime) => runtime,
+        Err(error) => return exit_code::fail(&error),
+    };
+    let code = match command {
+        Command::Run(config) => {
+            match runtime.block_on(shutdown::run(startup::start(*config, inherited))) {
+                Ok(end) => end.into(),
+                Err(error) => exit_code::fail(&error),
+            }
+        }
+        Command::Check(config) => {
+            exit_code::report(&runtime.block_on(check::run(*config, inherited)))
+        }
+        Command::Health(listening) => match runtime.block_on(health_check::check(&listening)) {
+            Ok(text) => exit_code::print(&text),
+            Err(error) => exit_code::fail(&error),
+        },
+        Command::Print(text) => exit_code::print(&text),
+    };
+    // A name that is still being looked up would hold up the end.
+    runtime.shutdown_background();
+    code
+}
+
+/// Warns of secrets on the command line.
+fn warn_of_command_line(config: &Config) {
+    if config.token_is_visible {
+        tracing::warn!(
+            "--access-token shows the accessToken to every local user: give it in \
+             TASKCLUSTER_ACCESS_TOKEN, by --credentials-file, or by PUT /credentials"
+        );
+    }
+}

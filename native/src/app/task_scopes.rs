@@ -1,0 +1,98 @@
+//! The scopes of a task, which `--task-id` asks the queue for.
+
+use crate::app::call::{self, CallError};
+use crate::outbound::Outbound;
+use crate::telemetry::printable;
+use http::StatusCode;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Map, Value};
+use std::time::Duration;
+use taskcluster_proxy_core::credentials::{InvalidScope, Scope};
+use taskcluster_proxy_core::proxy::RootUrl;
+use tokio::time::timeout;
+
+/// The largest task definition that is read, in bytes: the queue takes none that is larger.
+const MAX_TASK: usize = 10 * 1024 * 1024;
+
+/// A queue that takes longer, all retries included, is out of order; whoever waits for the proxy to
+/// listen should hear of that.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What a path segment cannot hold as it is: all but the unreserved characters (RFC 3986 section
+/// 2.3).
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Why the scopes of a task are not known.
+#[derive(Debug, thiserror::Error)]
+#[error("could not fetch taskcluster task '{task_id}' : {why}")]
+pub struct TaskError {
+    task_id: String,
+    why: Why,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Why {
+    #[error(transparent)]
+    Call(#[from] CallError),
+    #[error("the queue answered {0}{1}")]
+    Status(StatusCode, String),
+    #[error("no answer from the queue within {} seconds", TIMEOUT.as_secs())]
+    Timeout,
+    #[error("the queue's answer is no task definition with an array of scopes")]
+    NoTask,
+    #[error(transparent)]
+    Scope(#[from] InvalidScope),
+}
+
+/// What requests are restricted to: these scopes, and those of the task. Neither scopes nor a task: no
+/// restriction. A task without scopes: none at all.
+///
+/// # Errors
+///
+/// The queue cannot be reached, does not know the task, or answers with something else.
+pub async fn restriction(
+    mut scopes: Vec<Scope>,
+    task_id: Option<&str>,
+    outbound: &Outbound,
+    root_url: &RootUrl,
+) -> Result<Option<Vec<Scope>>, TaskError> {
+    if let Some(task_id) = task_id {
+        scopes.extend(fetch_scopes(outbound, root_url, task_id).await?);
+    }
+    Ok((task_id.is_some() || !scopes.is_empty()).then_some(scopes))
+}
+
+/// Asks the queue, unauthenticated, with retries.
+async fn fetch_scopes(
+    outbound: &Outbound,
+    root_url: &RootUrl,
+    task_id: &str,
+) -> Result<Vec<Scope>, TaskError> {
+    let fail = |why| TaskError { task_id: printable(task_id), why };
+    tracing::debug!("asking the queue for the scopes of task {task_id:?}");
+    let fetched = timeout(TIMEOUT, fetch(outbound, root_url, task_id)).await;
+    let scopes = fetched.unwrap_or(Err(Why::Timeout)).map_err(fail)?;
+    let scopes = scopes.into_iter().map(Scope::new).collect::<Result<_, _>>();
+    scopes.map_err(|error| fail(error.into()))
+}
+
+async fn fetch(outbound: &Outbound, root_url: &RootUrl, task_id: &str) -> Result<Vec<String>, Why> {
+    let segment = utf8_percent_encode(task_id, SEGMENT);
+    let path = format!("/api/queue/v1/task/{segment}");
+    let call::Response { status, body, .. } =
+        call::get(outbound, root_url, &path, None, MAX_TASK).await?;
+    if status != StatusCode::OK {
+        return Err(Why::Status(status, call::message(&body)));
+    }
+    scopes(&body).ok_or(Why::NoTask)
+}
+
+/// The scopes in a task definition; one that does not say has none. Not by a derived struct, which
+/// would take an array for a definition.
+fn scopes(definition: &[u8]) -> Option<Vec<String>> {
+    let mut definition: Map<String, Value> = serde_json::from_slice(definition).ok()?;
+    match definition.remove("scopes") {
+        None => Some(Vec::new()),
+        Some(scopes) => serde_json::from_value(scopes).ok(),
+    }
+}

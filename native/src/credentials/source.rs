@@ -1,0 +1,138 @@
+//! Where credentials come from: the command line, a file that is read again whenever it changes, or
+//! a descriptor.
+
+use crate::credentials::Store;
+use crate::os::file_watch::{self, Changes};
+use crate::telemetry::metrics::{Metrics, Source, Update};
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use taskcluster_proxy_core::credentials::{Credentials, JsonError};
+use zeroize::Zeroizing;
+
+/// Where the credentials of the start come from.
+#[derive(Debug)]
+pub enum CredentialsSource {
+    /// The command line or the environment.
+    Given(Credentials),
+    /// `--credentials-file`, which is watched.
+    File(PathBuf),
+    /// `--credentials-fd`, an inherited descriptor, which is read once.
+    Descriptor(u32),
+}
+
+/// The file that the current credentials are from.
+#[derive(Debug)]
+pub struct CredentialsFile {
+    path: PathBuf,
+    changes: Changes,
+}
+
+/// Why no credentials can be read from a file or a descriptor. Without a secret.
+#[derive(Debug, thiserror::Error)]
+#[error("{from}: {reason}")]
+pub struct CredentialsFileError {
+    from: String,
+    #[source]
+    reason: Reason,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Reason {
+    #[error("cannot be read: {0}")]
+    Unreadable(#[source] io::Error),
+    #[error("expected a JSON object with clientId, accessToken and certificate: {0}")]
+    Invalid(#[source] JsonError),
+}
+
+impl CredentialsSource {
+    /// The credentials, not yet restricted, and the file to follow, if they come from one.
+    ///
+    /// # Errors
+    ///
+    /// The file or descriptor cannot be read, or does not contain credentials.
+    pub async fn read(
+        self,
+    ) -> Result<(Credentials, Option<CredentialsFile>), CredentialsFileError> {
+        match self {
+            Self::Given(credentials) => Ok((credentials, None)),
+            Self::File(path) => {
+                let changes = Changes::of([path.clone()]);
+                Ok((read(&path).await?, Some(CredentialsFile { path, changes })))
+            }
+            Self::Descriptor(number) => {
+                let from = format!("--credentials-fd {number}");
+                tracing::debug!("reading {from} to its end");
+                let contents =
+                    read_in_background(move || open(number).and_then(file_watch::read_all)).await;
+                Ok((credentials(from, contents)?, None))
+            }
+        }
+    }
+}
+
+impl CredentialsFile {
+    /// Replaces the credentials of `store` whenever the file changes, as `PUT /credentials` does,
+    /// and counts that. A file without credentials leaves the current ones in place. Never ends.
+    pub async fn follow(mut self, store: Arc<Store>, metrics: Arc<Metrics>) {
+        loop {
+            self.changes.next().await;
+            match read(&self.path).await {
+                Ok(credentials) => {
+                    let client_id = credentials.client_id.clone();
+                    let left = store.replace(credentials).await;
+                    metrics.update(Source::File, Update::Taken);
+                    let path = &self.path;
+                    tracing::info!("new credentials from {path:?}: client {client_id}");
+                    if left > 0 {
+                        tracing::info!("{left} requests go on with the previous credentials");
+                    }
+                }
+                Err(error) => {
+                    metrics.update(Source::File, Update::Refused);
+                    tracing::warn!("the credentials stay as they are: {error}");
+                }
+            }
+        }
+    }
+}
+
+async fn read(path: &Path) -> Result<Credentials, CredentialsFileError> {
+    let there = path.to_owned();
+    let contents = read_in_background(move || {
+        file_watch::warn_if_exposed("--credentials-file", &there);
+        file_watch::read(&there)
+    });
+    credentials(format!("--credentials-file {path:?}"), contents.await)
+}
+
+/// Reads in a thread of its own: a pipe that nobody writes to, or a file system that hangs, must
+/// block neither requests nor signals.
+async fn read_in_background(
+    read: impl FnOnce() -> io::Result<Zeroizing<Vec<u8>>> + Send + 'static,
+) -> io::Result<Zeroizing<Vec<u8>>> {
+    tokio::task::spawn_blocking(read).await?
+}
+
+fn credentials(
+    from: String,
+    contents: io::Result<Zeroizing<Vec<u8>>>,
+) -> Result<Credentials, CredentialsFileError> {
+    let read = contents.map_err(Reason::Unreadable);
+    read.and_then(|json| Credentials::from_json_strict(&json).map_err(Reason::Invalid))
+        .map_err(|reason| CredentialsFileError { from, reason })
+}
+
+/// Opens it by its name in the file system: treating a number as an open descriptor would be
+/// unsafe.
+#[cfg(unix)]
+fn open(descriptor: u32) -> io::Result<File> {
+    let folder = if cfg!(target_os = "linux") { "/proc/self/fd" } else { "/dev/fd" };
+    File::open(format!("{folder}/{descriptor}"))
+}
+
+#[cfg(not(unix))]
+fn open(_: u32) -> io::Result<File> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "this platform has no numbered descriptors"))
+}

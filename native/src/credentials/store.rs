@@ -1,0 +1,213 @@
+//! The store of the current credentials: a lease for each request, and updates that wait a bounded
+//! time for the requests in flight.
+
+use crate::os::clock;
+use crate::telemetry::build_info::{REVISION, VERSION};
+use http::{HeaderName, HeaderValue};
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+use taskcluster_proxy_core::Timestamp;
+use taskcluster_proxy_core::credentials::{
+    ClientId, Credentials, CredentialsFinding, GivenCertificate, Scope, Signer,
+};
+use taskcluster_proxy_core::proxy::{ProxyError, ReplyHeaders, Terms};
+use tokio::sync::{RwLock, watch};
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+/// One set of credentials, ready for use.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Their clientId.
+    pub client_id: ClientId,
+    /// Whether there is a certificate.
+    pub temporary: bool,
+    /// Signs with them, unless they are unusable.
+    signer: Result<Signer, ProxyError>,
+    /// What looked wrong about them when they became the current ones.
+    pub findings: Vec<CredentialsFinding>,
+    /// The header fields that describe them in responses.
+    pub response_fields: Vec<(HeaderName, HeaderValue)>,
+    /// Why a service may refuse them.
+    pub terms: Terms,
+    /// When the certificate expires; `None`: there is none, or it does not say.
+    pub expiry: Option<Timestamp>,
+    /// One task for each request that uses them.
+    in_flight: TaskTracker,
+}
+
+/// The credentials that a request began with; it counts as in flight until this is dropped.
+#[derive(Debug)]
+pub struct Lease {
+    snapshot: Arc<Snapshot>,
+    _in_flight: TaskTrackerToken,
+}
+
+/// Holds the current credentials.
+#[derive(Debug)]
+pub struct Store {
+    /// Locked for reading only to take a lease, and for writing while an update waits: the lock is
+    /// fair, so that later requests queue up behind the update.
+    current: RwLock<Arc<Snapshot>>,
+    /// The same for readers that must not queue up.
+    watched: watch::Sender<Arc<Snapshot>>,
+    authorized_scopes: Option<Vec<Scope>>,
+    drain: Duration,
+}
+
+impl Store {
+    /// Starts with `credentials`, whose authorizedScopes stay through all updates. An update waits
+    /// for at most `drain`.
+    pub fn new(credentials: &Credentials, drain: Duration) -> Self {
+        let first = Arc::new(Snapshot::new(credentials));
+        first.warn_of_findings();
+        Self {
+            authorized_scopes: credentials.authorized_scopes.clone(),
+            watched: watch::Sender::new(Arc::clone(&first)),
+            current: RwLock::new(first),
+            drain,
+        }
+    }
+
+    /// Leases the current credentials; during an update, waits for the new ones.
+    pub async fn lease(&self) -> Lease {
+        let current = self.current.read().await;
+        Lease { snapshot: Arc::clone(&current), _in_flight: current.in_flight.token() }
+    }
+
+    /// Watches the current credentials and their replacements.
+    pub fn watch(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.watched.subscribe()
+    }
+
+    /// Makes `credentials` the current ones when the requests in flight have ended, or the drain
+    /// timeout is over; requests that are still in flight then keep the previous ones. Returns
+    /// their number.
+    pub async fn replace(&self, mut credentials: Credentials) -> usize {
+        credentials.authorized_scopes.clone_from(&self.authorized_scopes);
+        let mut current = self.current.write().await;
+        // So that the log explains why an update takes long.
+        match current.in_flight.len() {
+            0 => {}
+            left => tracing::info!("new credentials wait for {left} requests in flight"),
+        }
+        // What is still in flight tells whether it timed out.
+        let _ = tokio::time::timeout(self.drain, current.in_flight.wait()).await;
+        let left = current.in_flight.len();
+        let next = Arc::new(Snapshot::new(&credentials));
+        next.warn_of_findings();
+        self.watched.send_replace(Arc::clone(&next));
+        *current = next;
+        left
+    }
+}
+
+impl Snapshot {
+    fn new(credentials: &Credentials) -> Self {
+        let headers = ReplyHeaders::new(VERSION, REVISION.unwrap_or("unknown"), credentials);
+        let response_fields = headers.fields().filter_map(|(name, value)| {
+            Some((HeaderName::from_static(name), HeaderValue::from_str(value).ok()?))
+        });
+        let certificate = credentials.certificate.as_ref();
+        let now = clock::now();
+        let in_flight = TaskTracker::new();
+        // So that waiting ends when none is in flight; leases are counted all the same.
+        in_flight.close();
+        Self {
+            client_id: credentials.client_id.clone(),
+            temporary: certificate.is_some(),
+            signer: Signer::new(credentials)
+                .map_err(|finding| ProxyError::UnusableCredentials { finding, since: now }),
+            findings: credentials.findings(now),
+            response_fields: response_fields.collect(),
+            terms: Terms::new(credentials),
+            expiry: certificate.and_then(GivenCertificate::expiry),
+            in_flight,
+        }
+    }
+
+    /// What signs with these credentials.
+    ///
+    /// # Errors
+    ///
+    /// The credentials are unusable: the error to respond with.
+    pub fn signer(&self) -> Result<&Signer, ProxyError> {
+        self.signer.as_ref().map_err(ProxyError::clone)
+    }
+
+    fn warn_of_findings(&self) {
+        let findings: Vec<String> = self.findings.iter().map(ToString::to_string).collect();
+        if !findings.is_empty() {
+            let client_id = &self.client_id;
+            tracing::warn!(
+                "the credentials of client \"{client_id}\" look wrong: {}",
+                findings.join("; ")
+            );
+        }
+    }
+}
+
+impl Deref for Lease {
+    type Target = Snapshot;
+
+    fn deref(&self) -> &Snapshot {
+        &self.snapshot
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn credentials(client_id: &str) -> Credentials {
+        Credentials::permanent(client_id, "no-secret").unwrap()
+    }
+
+    fn client_id(lease: &Lease) -> &str {
+        lease.client_id.as_str()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_update_waits_for_requests_in_flight_and_later_requests_wait_for_it() {
+        let store = Arc::new(Store::new(&credentials("old"), Duration::from_secs(5)));
+        let lease = store.lease().await;
+        let update = tokio::spawn({
+            let store = Arc::clone(&store);
+            async move { store.replace(credentials("new")).await }
+        });
+        tokio::task::yield_now().await;
+        let later = tokio::spawn({
+            let store = Arc::clone(&store);
+            async move { client_id(&store.lease().await).to_owned() }
+        });
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(!update.is_finished() && !later.is_finished());
+        assert_eq!(client_id(&lease), "old");
+        drop(lease);
+        assert_eq!(update.await.unwrap(), 0);
+        assert_eq!(later.await.unwrap(), "new");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_wait_is_bounded_and_requests_in_flight_keep_their_credentials() {
+        let store = Store::new(&credentials("old"), Duration::from_secs(5));
+        let lease = store.lease().await;
+        let start = tokio::time::Instant::now();
+        assert_eq!(store.replace(credentials("new")).await, 1);
+        assert_eq!(start.elapsed().as_secs(), 5);
+        assert_eq!(client_id(&lease), "old");
+        assert_eq!(client_id(&store.lease().await), "new");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn authorized_scopes_stay() {
+        let mut first = credentials("old");
+        first.authorized_scopes = Some(vec![Scope::new("a:b").unwrap()]);
+        let store = Store::new(&first, Duration::ZERO);
+        store.replace(credentials("new")).await;
+        let fields: http::HeaderMap = store.lease().await.response_fields.iter().cloned().collect();
+        assert_eq!(fields["x-taskcluster-authorized-scopes"], r#"["a:b"]"#);
+        assert_eq!(fields["x-taskcluster-proxy-perm-clientid"], "new");
+    }
+}

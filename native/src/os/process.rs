@@ -1,0 +1,79 @@
+//! Limits and protection of this process.
+
+/// Keeps this process's memory, and so the credentials, from other processes of the same user, and
+/// out of core dumps.
+///
+/// On Linux. Elsewhere the system's defaults hold.
+pub fn keep_memory_private() {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        // No ptrace, no /proc/<pid>/mem, and no core dump (prctl(2), PR_SET_DUMPABLE). Neither can
+        // fail for a process that asks it of itself; if one does, the other is in force.
+        if let Err(error) = nix::sys::prctl::set_dumpable(false) {
+            tracing::warn!("other processes of this user may read the memory: {error}");
+        }
+    }
+    #[cfg(unix)]
+    {
+        use nix::sys::resource::{Resource, setrlimit};
+        if let Err(error) = setrlimit(Resource::RLIMIT_CORE, 0, 0) {
+            tracing::warn!("a crash may leave a core dump behind: {error}");
+        }
+    }
+}
+
+/// Raises the limit of file descriptors to the hard limit, as the Go program does, and returns how
+/// many of `wanted` clients' connections it is enough for.
+pub fn room_for_connections(wanted: usize) -> usize {
+    let room = connections_within(descriptors(), wanted);
+    if room < wanted {
+        tracing::info!(
+            "at most {room} connections at once instead of {wanted}: the limit of open files is too \
+             low for more (ulimit -n)"
+        );
+    }
+    room
+}
+
+/// A connection of a client needs another one to an upstream.
+fn connections_within(descriptors: usize, wanted: usize) -> usize {
+    (descriptors.saturating_sub(OWN_DESCRIPTORS) / 2).clamp(1, wanted)
+}
+
+/// What the program needs besides: listening sockets, standard streams, epoll, name lookups, files
+/// of certificates, and connections that are rejected for lack of a permit.
+const OWN_DESCRIPTORS: usize = 64;
+
+#[cfg(unix)]
+fn descriptors() -> usize {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
+        return usize::MAX;
+    };
+    let granted = match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
+        Ok(()) => hard,
+        // macOS names a hard limit that it does not grant.
+        Err(_) => soft,
+    };
+    // The value for "no limit" is larger than a usize on some systems, and signed on others.
+    granted.try_into().unwrap_or(usize::MAX)
+}
+
+#[cfg(not(unix))]
+fn descriptors() -> usize {
+    usize::MAX
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_connection_has_two_descriptors() {
+        for (descriptors, expected) in
+            [(0, 1), (64, 1), (70, 3), (1024, 480), (2064, 1000), (usize::MAX, 1000)]
+        {
+            assert_eq!(connections_within(descriptors, 1000), expected, "{descriptors}");
+        }
+    }
+}

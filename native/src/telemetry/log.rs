@@ -1,0 +1,140 @@
+//! The log: lines on stderr.
+
+use std::fmt;
+use std::io::{self, IsTerminal as _};
+use std::time::{Duration, UNIX_EPOCH};
+use taskcluster_proxy_core::Timestamp;
+use tracing::field::Field;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+/// What this program's own lines are marked with. No others are logged: what libraries have to say
+/// may hold a request's headers, at their finest levels.
+const OURS: &str = "taskcluster_proxy";
+
+/// What is logged, and how.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Logging {
+    levels: Targets,
+    format: LogFormat,
+}
+
+/// How lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people: in colour where one watches.
+    #[default]
+    Text,
+    /// For machines: an object a line.
+    Json,
+}
+
+impl Logging {
+    /// What is as grave as `level` or graver.
+    pub fn new(level: LevelFilter, format: LogFormat) -> Self {
+        Self { levels: Targets::new().with_target(OURS, level), format }
+    }
+
+    /// As the variable `RUST_LOG` says it: levels, or `target=level`, with commas between them. What
+    /// is said of other programs' parts is skipped, and so is what cannot be read; `level` where
+    /// nothing is left.
+    pub fn from_rust_log(variable: &str, level: LevelFilter, format: LogFormat) -> Self {
+        let directives = variable.split(',').map(str::trim).filter(|text| !text.is_empty());
+        let directives: Vec<Targets> = directives.filter_map(|text| text.parse().ok()).collect();
+        let general = directives.iter().rev().find_map(Targets::default_level).unwrap_or(level);
+        let ours = directives.iter().flatten().filter(|(target, _)| is_ours(target));
+        let ours: Vec<(&str, LevelFilter)> = ours.collect();
+        let whole = ours.iter().any(|(target, _)| *target == OURS);
+        let levels = Targets::new().with_targets(ours);
+        let levels = if whole { levels } else { levels.with_target(OURS, general) };
+        Self { levels, format }
+    }
+
+    /// Starts logging, on stderr.
+    pub fn start(self) {
+        let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_target(false);
+        let registry = tracing_subscriber::registry();
+        match self.format {
+            LogFormat::Text => {
+                let lines = lines.with_ansi(io::stderr().is_terminal());
+                let lines = lines.fmt_fields(debug_fn(text_field));
+                registry.with(lines).with(self.levels).init();
+            }
+            LogFormat::Json => {
+                let lines = lines.json().flatten_event(true);
+                let lines = lines.with_current_span(false).with_span_list(false);
+                registry.with(lines).with(self.levels).init();
+            }
+        }
+    }
+}
+
+fn is_ours(target: &str) -> bool {
+    target.strip_prefix(OURS).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+}
+
+/// A request's line begins with what these fields say once more for machines.
+const IN_THE_MESSAGE: [&str; 3] = ["method", "path", "status"];
+
+fn text_field(into: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
+    match field.name() {
+        "message" => write!(into, "{value:?}"),
+        name if IN_THE_MESSAGE.contains(&name) => Ok(()),
+        name => write!(into, " {name}={value:?}"),
+    }
+}
+
+/// Logs panics by where they happen alone: the message may hold what a request or its answer held.
+pub fn panics() {
+    std::panic::set_hook(Box::new(|panic| match panic.location() {
+        Some(place) => tracing::error!("a fault of this program, at {place}: please report it"),
+        None => tracing::error!("a fault of this program: please report it"),
+    }));
+}
+
+/// A moment as people read it.
+pub fn date(moment: Timestamp) -> String {
+    httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_millis(moment.millis().min(LAST_DATE)))
+}
+
+/// The end of the year 9999, in milliseconds since 1970: a date in HTTP's format has four digits for
+/// the year, and a certificate any number.
+const LAST_DATE: u64 = 253_402_300_799_999;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tracing::Level;
+
+    fn enabled(variable: &str, target: &str) -> Vec<Level> {
+        let logging = Logging::from_rust_log(variable, LevelFilter::INFO, LogFormat::Text);
+        let levels = [Level::ERROR, Level::WARN, Level::INFO, Level::DEBUG, Level::TRACE];
+        levels.into_iter().filter(|level| logging.levels.would_enable(target, level)).collect()
+    }
+
+    #[test]
+    fn rust_log_is_heeded_for_this_program_alone() {
+        for (variable, count) in [
+            ("", 3),
+            ("debug", 4),
+            ("off", 0),
+            ("WARN", 2),
+            ("taskcluster_proxy=trace", 5),
+            ("error,taskcluster_proxy=debug,hyper=trace", 4),
+            ("taskcluster_proxy=debug,error", 4),
+            ("hyper=trace", 3),
+            ("[span]=trace, nonsense ,debug", 4),
+            ("taskcluster_proxy_of_another=trace", 3),
+        ] {
+            assert_eq!(enabled(variable, "taskcluster_proxy::proxy").len(), count, "{variable}");
+            for other in ["hyper", "h2::codec", "rustls"] {
+                assert!(enabled(variable, other).is_empty(), "{variable} {other}");
+            }
+        }
+        let one_part = "taskcluster_proxy::outbound=trace";
+        assert_eq!(enabled(one_part, "taskcluster_proxy::outbound").len(), 5);
+        assert_eq!(enabled(one_part, "taskcluster_proxy::proxy").len(), 3);
+    }
+}

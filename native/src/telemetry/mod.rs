@@ -1,0 +1,8 @@
+//! What the program reports about itself: log, metrics, version.
+
+pub mod build_info;
+pub mod log;
+pub mod metrics;
+mod printable;
+
+pub use printable::printable;
