@@ -9,7 +9,7 @@ use http::Request;
 use std::hint::black_box;
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::{Credentials, Signer};
-use taskcluster_proxy_core::hawk::{Artifacts, HttpUrl, Key, Kind};
+use taskcluster_proxy_core::hawk::{Artifacts, Key, Kind, UrlParts, parse_url};
 
 const URL: &str =
     "https://tc.example.com/api/queue/v1/task/KTBKfEgxR5GdfIIREQIvFQ/runs/0/artifacts/public%2Fx";
@@ -20,15 +20,16 @@ fn signing(criterion: &mut Criterion) {
     let credentials = Credentials::permanent("tester", "no-secret").expect("they are credentials");
     let signer = Signer::new(&credentials).expect("they can sign");
     let key = Key::new("no-secret");
-    let url = HttpUrl::parse(URL).expect("it is a URL");
+    let url = parse_url(URL).expect("it is a URL");
+    let parts = UrlParts::try_from(&url).expect("it can be signed");
     let text = Artifacts {
         kind: Kind::Header,
         ts: NOW.secs(),
         nonce: NONCE,
         method: "GET",
-        resource: url.resource(),
-        host: url.host(),
-        port: url.port(),
+        resource: parts.resource,
+        host: parts.host,
+        port: parts.port,
         hash: None,
         ext: None,
     }
@@ -47,7 +48,7 @@ fn signing(criterion: &mut Criterion) {
             }
             request
         };
-        bencher.iter_batched_ref(
+        bencher.iter_batched(
             request,
             |request| signer.sign(black_box(request), NOW, NONCE),
             BatchSize::SmallInput,

@@ -48,15 +48,16 @@ const ANONYMOUS: &str = "assume:anonymous";
 ///
 /// let credentials = Credentials::permanent("tester", "no-secret")?;
 /// let now = Timestamp::from_secs(1_767_225_600);
-/// let uri = "https://tc.example.com/api/auth/v1/test-authenticate-get/".parse()?;
-/// let authorization = Signer::new(&credentials)?.authorization("GET", &uri, now, "j4h3g2")?;
+/// let url = "https://tc.example.com/api/auth/v1/test-authenticate-get/";
+/// let request = http::Request::get(url).body(())?;
+/// let request = Signer::new(&credentials)?.sign(request, now, "j4h3g2")?;
 ///
 /// let request = RequestLine {
 ///     method: "GET",
 ///     resource: "/api/auth/v1/test-authenticate-get/",
 ///     host: "tc.example.com",
 ///     port: 443,
-///     authorization: Some(authorization.to_str()?),
+///     authorization: Some(request.headers()["authorization"].to_str()?),
 /// };
 /// let verified = authenticate(request, now, |client_id| {
 ///     assert_eq!(client_id, "tester");

@@ -14,8 +14,7 @@ use zeroize::Zeroizing;
 /// [`Credentials::given`] may be any text at all.
 ///
 /// Taskcluster's own clientIds keep to fewer characters; the services decide that, not the caller.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize)]
 pub struct ClientId(String);
 
 impl ClientId {

@@ -11,8 +11,6 @@ mod finding;
 mod given;
 mod scope;
 mod signer;
-#[cfg(feature = "http")]
-mod signer_http;
 mod temporary;
 
 pub use crate::json::JsonError;

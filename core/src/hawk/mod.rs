@@ -8,8 +8,6 @@ mod artifacts;
 mod bewit;
 mod error;
 mod header;
-#[cfg(feature = "http")]
-mod http_url;
 mod mac;
 mod url;
 mod verify;
@@ -19,12 +17,8 @@ pub(crate) use bewit::bewit_suffix;
 pub use bewit::{Bewit, append_bewit, split_bewit};
 pub use error::{HawkError, Rejection};
 pub use header::AuthorizationHeader;
-#[cfg(feature = "http")]
-pub use http_url::HttpUrl;
-#[cfg(feature = "http")]
-pub(crate) use http_url::default_port;
 pub use mac::{Key, Mac};
-pub use url::{UrlError, UrlParts};
+pub use url::{UrlError, UrlParts, parse_url};
 pub use verify::{Presented, RequestLine, present};
 
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! Where a request goes, by its request target.
+
 use crate::escaped::Escaped;
 use std::borrow::Cow;
 

@@ -105,7 +105,6 @@ pub enum ProxyError {
 
 impl ProxyError {
     /// The status that it is answered with.
-    #[cfg(feature = "http")]
     pub fn status(&self) -> http::StatusCode {
         http::StatusCode::from_u16(self.status_code())
             .unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR)

@@ -7,7 +7,6 @@ mod diagnosis;
 mod error;
 mod headers;
 mod host_policy;
-#[cfg(feature = "http")]
 mod retry;
 mod root_url;
 
@@ -17,6 +16,5 @@ pub use diagnosis::{Finding, Refusal, Terms};
 pub use error::ProxyError;
 pub use headers::{HeaderRole, ReplyHeaders, list_members};
 pub use host_policy::{HostError, HostPattern, HostPatternError, HostPolicy, Special};
-#[cfg(feature = "http")]
 pub use retry::{Decision, Outcome, Repeatable, RetryPolicy};
 pub use root_url::{RootUrl, RootUrlError};

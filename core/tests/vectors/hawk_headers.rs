@@ -10,7 +10,7 @@ use serde_json::Value;
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::Signer;
 use taskcluster_proxy_core::hawk::{
-    Artifacts, AuthorizationHeader, HttpUrl, Key, Kind, MAX_SKEW, RequestLine,
+    Artifacts, AuthorizationHeader, Key, Kind, MAX_SKEW, RequestLine, UrlParts, parse_url,
 };
 
 #[derive(Deserialize)]
@@ -39,15 +39,12 @@ impl Vector for HeaderVector {
 
     fn check(&self) -> Result<(), Failed> {
         let credentials = credentials(&self.client_id, &self.access_token, self.ext_json.as_ref())?;
-        let url = HttpUrl::parse(&self.url)?;
+        let url = parse_url(&self.url)?;
+        let UrlParts { host, port, resource } = UrlParts::try_from(&url)?;
         let now = Timestamp::from_secs(self.ts);
-        let header = Signer::new(&credentials)?.authorization(
-            &self.method,
-            url.as_uri(),
-            now,
-            &self.nonce,
-        )?;
-        let header = header.to_str()?;
+        let request = http::Request::builder().method(&*self.method).uri(url.as_str()).body(())?;
+        let request = Signer::new(&credentials)?.sign(request, now, &self.nonce)?;
+        let header = request.headers()["authorization"].to_str()?;
         let parsed = AuthorizationHeader::parse(header)?;
 
         assert_eq!(decoded(parsed.ext)?, self.ext_json, "ext as JSON");
@@ -58,9 +55,9 @@ impl Vector for HeaderVector {
             ts: self.ts,
             nonce: &self.nonce,
             method: &self.method,
-            resource: url.resource(),
-            host: url.host(),
-            port: url.port(),
+            resource,
+            host,
+            port,
             hash: None,
             ext: self.ext.as_deref(),
         };
@@ -80,9 +77,9 @@ impl Vector for HeaderVector {
 
         let request = RequestLine {
             method: &self.method,
-            resource: url.resource(),
-            host: url.host(),
-            port: url.port(),
+            resource,
+            host,
+            port,
             authorization: Some(&self.header),
         };
         let verified = check(request, now)?.ok_or("the request makes no claim")?;

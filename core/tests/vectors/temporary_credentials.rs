@@ -111,14 +111,14 @@ fn use_them(
     credentials: &Credentials,
     now: Timestamp,
 ) -> Result<Result<Option<Verified>, AuthenticateError>, Failed> {
-    let uri = "https://tc.example.com/api/queue/v1/ping".parse()?;
-    let header = Signer::new(credentials)?.authorization("GET", &uri, now, "j4h3g2")?;
+    let request = http::Request::get("https://tc.example.com/api/queue/v1/ping").body(())?;
+    let request = Signer::new(credentials)?.sign(request, now, "j4h3g2")?;
     let request = RequestLine {
         method: "GET",
-        resource: uri.path(),
+        resource: request.uri().path(),
         host: "tc.example.com",
         port: 443,
-        authorization: Some(header.to_str()?),
+        authorization: Some(request.headers()["authorization"].to_str()?),
     };
     Ok(check(request, now))
 }

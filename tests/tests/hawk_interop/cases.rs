@@ -5,7 +5,8 @@ use taskcluster_proxy_core::credentials::{
     AuthenticateError, Client, ClientId, Credentials, Scope, Signer, TemporaryCredentials,
     Verified, authenticate,
 };
-use taskcluster_proxy_core::hawk::{HttpUrl, RequestLine};
+use taskcluster_proxy_core::hawk::{RequestLine, UrlParts, parse_url};
+use url::Url;
 
 pub(crate) const NOW: Timestamp = Timestamp::from_secs(1_767_225_600);
 pub(crate) const HOUR: u64 = 3600;
@@ -34,7 +35,7 @@ pub(crate) const NOT_FOR_NPM_HAWKS_CLIENT: &[&str] =
     &["https://tc.example.com/it's?quoted='", "http://[::1]:8080/x", "https://[2001:db8::1]/x"];
 
 /// Each URL with permanent and temporary credentials, restricted and not.
-pub(crate) fn cases(urls: &[&[&str]]) -> Vec<(HttpUrl, Credentials)> {
+pub(crate) fn cases(urls: &[&[&str]]) -> Vec<(Url, Credentials)> {
     let temporary = TemporaryCredentials {
         name: Some(ClientId::new("named/temporary").unwrap()),
         scopes: scopes(&["a:*", "d: \"space\\"]),
@@ -50,20 +51,20 @@ pub(crate) fn cases(urls: &[&[&str]]) -> Vec<(HttpUrl, Credentials)> {
             .map(|authorized_scopes| Credentials { authorized_scopes, ..credentials.clone() })
     });
     let credentials: Vec<Credentials> = credentials.collect();
-    let urls = urls.iter().copied().flatten().map(|url| HttpUrl::parse(url).unwrap());
+    let urls = urls.iter().copied().flatten().map(|url| parse_url(url).unwrap());
     urls.flat_map(|url| credentials.iter().cloned().map(move |it| (url.clone(), it))).collect()
 }
 
-pub(crate) fn our_header(credentials: &Credentials, url: &HttpUrl) -> String {
+pub(crate) fn our_header(credentials: &Credentials, url: &Url) -> String {
     let signer = Signer::new(credentials).unwrap();
-    let header = signer.authorization("PUT", url.as_uri(), NOW, "n0nce").unwrap();
-    header.to_str().unwrap().to_owned()
+    let url = UrlParts::try_from(url).unwrap();
+    signer.authorization_text("PUT", &url, NOW, "n0nce").unwrap()
 }
 
 /// Another host, port and target.
 pub(crate) fn altered_urls(url: &str) -> [String; 3] {
-    let url = HttpUrl::parse(url).unwrap();
-    let (host, port, resource) = (url.host(), url.port(), url.resource());
+    let url = parse_url(url).unwrap();
+    let UrlParts { host, port, resource } = UrlParts::try_from(&url).unwrap();
     [
         format!("http://another.example.com:{port}{resource}"),
         format!("http://{host}:1{resource}"),
