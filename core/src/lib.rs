@@ -26,7 +26,6 @@
 //! ```
 #![forbid(unsafe_code)]
 
-mod base64;
 pub mod credentials;
 mod escaped;
 pub mod hawk;

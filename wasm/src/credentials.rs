@@ -1,10 +1,10 @@
 //! Credentials of JavaScript callers, which are read strictly: they can correct them.
 
 use crate::failure::{self, HawkError, input};
-use crate::{scopes, timestamp};
+use crate::{json, scopes, timestamp};
 use taskcluster_proxy_core::credentials::{
-    self, AccessToken, ClientId, GivenCertificate, Signer, TemporaryCredentials, TemporaryError,
-    scopes_to_json,
+    self, AccessToken, Certificate, ClientId, GivenCertificate, Signer, TemporaryCredentials,
+    TemporaryError, scopes_to_json,
 };
 use taskcluster_proxy_core::hawk::UrlParts;
 use wasm_bindgen::prelude::*;
@@ -42,8 +42,7 @@ impl Credentials {
             client_id: ClientId::new(client_id).map_err(|error| input("clientId", error))?,
             access_token: AccessToken::new(access_token)
                 .map_err(|error| input("accessToken", error))?,
-            certificate: credentials::Credentials::parse_certificate(certificate)
-                .map_err(|error| input("certificate", error))?,
+            certificate: read_certificate(certificate)?,
             authorized_scopes: authorized_scopes
                 .map(|json| scopes::parse("authorizedScopes", &json))
                 .transpose()?,
@@ -115,4 +114,15 @@ impl Credentials {
             issued.authorized_scopes.as_deref().map(scopes_to_json),
         ))
     }
+}
+
+/// An empty text is none.
+fn read_certificate(text: &str) -> Result<Option<GivenCertificate>, HawkError> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let json = json::parse(text).ok_or_else(|| input("certificate", json::EXPECTED))?;
+    let certificate =
+        Certificate::from_value(&json).map_err(|error| input("certificate", error))?;
+    Ok(Some(GivenCertificate::of(certificate, text.to_owned())))
 }

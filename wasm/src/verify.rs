@@ -1,9 +1,9 @@
 //! Checking requests.
 
 use crate::failure::{self, HawkError, input};
-use crate::{scopes, timestamp};
+use crate::{json, scopes, timestamp};
 use taskcluster_proxy_core::credentials::{
-    AccessToken, AuthenticateError, Client, Verified, authenticate, scopes_to_json,
+    AccessToken, AuthenticateError, Client, Verified, authenticate_with, scopes_to_json,
 };
 use taskcluster_proxy_core::hawk::RequestLine;
 use wasm_bindgen::prelude::*;
@@ -81,7 +81,7 @@ fn check(
     client: Option<Client>,
     asked: &mut Option<String>,
 ) -> Result<Option<Verified>, AuthenticateError> {
-    authenticate(request, timestamp(now), |client_id| {
+    authenticate_with(request, timestamp(now), json::parse, |client_id| {
         *asked = Some(client_id.to_owned());
         client
     })

@@ -3,8 +3,8 @@
 use super::ext::{self, Received};
 use super::{AccessToken, CERTIFICATE_SKEW, Certificate, MAX_DURATION, Scope, satisfies};
 use crate::Timestamp;
-use crate::hawk::{HawkError, Key, Kind, RequestLine, present};
-use crate::json::string;
+use crate::hawk::{HawkError, Key, Kind, Presented, RequestLine, present};
+use crate::json::{JsonValue, given, parse, string};
 
 /// What the auth service knows of a client.
 #[derive(Clone, Debug)]
@@ -80,18 +80,48 @@ pub fn authenticate(
     let Some(presented) = present(request)? else {
         return Ok(None);
     };
-    let mut holder = load(presented.id(), presented.ext(), now, clients)?;
+    let json = presented.ext().map(ext::decoded).transpose()?;
+    let parsed = json.as_ref().map(|json| parse(json.as_bytes()).map_err(|_| ext::not_json()));
+    verify(&presented, parsed.transpose()?.as_ref(), now, clients).map(Some)
+}
+
+/// The same where JSON is parsed by `parse`, which returns `None` for a text that is none.
+///
+/// # Errors
+///
+/// As [`authenticate`].
+pub fn authenticate_with<V: JsonValue>(
+    request: RequestLine<'_>,
+    now: Timestamp,
+    parse: impl FnOnce(&str) -> Option<V>,
+    clients: impl FnOnce(&str) -> Option<Client>,
+) -> Result<Option<Verified>, AuthenticateError> {
+    let Some(presented) = present(request)? else {
+        return Ok(None);
+    };
+    let json = presented.ext().map(ext::decoded).transpose()?;
+    let parsed = json.as_ref().map(|json| parse(json).ok_or_else(ext::not_json));
+    verify(&presented, parsed.transpose()?.as_ref(), now, clients).map(Some)
+}
+
+fn verify(
+    presented: &Presented<'_>,
+    ext: Option<&impl JsonValue>,
+    now: Timestamp,
+    clients: impl FnOnce(&str) -> Option<Client>,
+) -> Result<Verified, HawkError> {
+    let mut holder = load(presented.id(), ext, now, clients)?;
     presented.verify(&holder.key, now)?;
     if presented.kind() == Kind::Bewit {
         let expiry = Timestamp::from_secs(presented.artifacts().ts);
         holder.expires = Some(holder.expires.map_or(expiry, |expires| expires.min(expiry)));
     }
-    Ok(Some(Verified {
+    Ok(Verified {
         client_id: presented.id().to_owned(),
         scopes: holder.scopes,
         expires: holder.expires,
         hash: presented.hash().map(str::to_owned),
-    }))
+    })
 }
 
 /// The key that a request must be signed with, and what it may then do.
@@ -103,18 +133,18 @@ struct Holder {
 
 fn load(
     id: &str,
-    ext: Option<&str>,
+    ext: Option<&impl JsonValue>,
     now: Timestamp,
     clients: impl FnOnce(&str) -> Option<Client>,
 ) -> Result<Holder, HawkError> {
-    let object = ext.map(ext::decoded).transpose()?;
-    let ext = object.as_ref().map(Received::of).transpose()?;
+    let ext = ext.map(Received::new).transpose()?;
     let (certificate, authorized_scopes) =
         ext.map_or((None, None), |ext| (ext.certificate, ext.authorized_scopes));
-    let issuer = certificate.and_then(|certificate| certificate.given("issuer"));
+    let issuer = certificate.as_ref().and_then(|certificate| given(certificate, "issuer"));
     let issuer = issuer.map(string).transpose();
     let issuer =
         issuer.map_err(|_| HawkError::credentials("ext.certificate.issuer must be a string"))?;
+    let issuer = issuer.as_ref().map(|issuer| issuer.as_str());
     if issuer == Some(id) {
         let reason = "ext.certificate.issuer must differ from the supplied clientId";
         return Err(HawkError::credentials(reason));
@@ -131,8 +161,8 @@ fn load(
         scopes: with_anonymous(client.scopes)?,
         expires: client.expires,
     };
-    if let Some(certificate) = certificate {
-        let certificate = Certificate::from_object(certificate)
+    if let Some(certificate) = &certificate {
+        let certificate = Certificate::from_value(certificate)
             .map_err(|error| HawkError::credentials(format!("ext.certificate: {error}")))?;
         check_certificate(&certificate, id, looked_up, &holder, now)?;
         let expiry = certificate.expiry();

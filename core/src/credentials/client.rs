@@ -4,7 +4,7 @@ use super::{CredentialsFinding, GivenCertificate, JsonError, Scope};
 use crate::Timestamp;
 use crate::escaped::Escaped;
 use crate::hawk::{Key, is_attribute_value};
-use crate::json::{parse_object, string};
+use crate::json::{given, parse_object, read, string};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::fmt;
@@ -258,12 +258,9 @@ struct Texts([Option<Zeroizing<String>>; 3]);
 impl Texts {
     fn parse(json: &[u8]) -> Result<Self, JsonError> {
         let object = parse_object(json)?;
-        let text = |member, expected| match object.given(member) {
+        let text = |member, expected| match given(&object, member) {
             None => Ok(None),
-            Some(_) => {
-                let text = object.read(member, expected, string)?;
-                Ok(Some(Zeroizing::new(text.to_owned())))
-            }
+            Some(_) => read(&object, member, expected, string).map(Some),
         };
         Ok(Self([
             text("clientId", "a clientId")?,

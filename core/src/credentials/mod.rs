@@ -13,8 +13,8 @@ mod scope;
 mod signer;
 mod temporary;
 
-pub use crate::json::JsonError;
-pub use authenticate::{AuthenticateError, Client, Verified, authenticate};
+pub use crate::json::{JsonError, JsonValue};
+pub use authenticate::{AuthenticateError, Client, Verified, authenticate, authenticate_with};
 pub use certificate::Certificate;
 pub use client::{
     AccessToken, ClientId, Credentials, EmptyAccessToken, InvalidClientId, InvalidCredentials,
@@ -24,7 +24,7 @@ pub(crate) use finding::Rounded;
 pub use given::GivenCertificate;
 pub use scope::{
     InvalidScope, Scope, ScopesError, missing_scopes, reduce_scopes, satisfies, scopes_from_json,
-    scopes_to_json,
+    scopes_from_value, scopes_to_json,
 };
 pub use signer::{SignError, Signer};
 pub use temporary::{MAX_DURATION, TemporaryCredentials, TemporaryError};

@@ -75,7 +75,7 @@ impl Signer {
         Ok(Self {
             client_id: credentials.client_id.clone(),
             key: credentials.access_token.key(),
-            ext: Ext::new(credentials),
+            ext: Ext::new(credentials).map_err(CredentialsFinding::CertificateNotAnObject)?,
         })
     }
 

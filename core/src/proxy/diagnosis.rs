@@ -4,7 +4,7 @@ use crate::Timestamp;
 use crate::credentials::{
     Credentials, CredentialsFinding, Rounded, Scope, missing_scopes, scopes_to_json,
 };
-use crate::json::{parse_object, string};
+use crate::json::{JsonValue as _, parse_object, string};
 use std::fmt;
 use std::time::Duration;
 
@@ -165,8 +165,8 @@ fn has_bewit(resource: &str) -> bool {
 /// The scopes that the message of an `InsufficientScopes` error says are missing: the lines of its
 /// first fenced block, be they plain or the strings of a scope expression in JSON.
 fn scopes_named_in(body: &str) -> Vec<Scope> {
-    let object = parse_object(body.as_bytes()).unwrap_or_default();
-    let message = object.get("message").and_then(|message| string(message).ok());
+    let object = parse_object(body.as_bytes()).ok();
+    let message = object.and_then(|it| string(it.member("message")?).ok());
     let message = message.unwrap_or_default();
     let block = message.split("```").nth(1).unwrap_or_default();
     let lines = block

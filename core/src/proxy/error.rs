@@ -4,7 +4,7 @@ use super::{BrowserError, HostError, RouteError};
 use crate::Timestamp;
 use crate::credentials::{CredentialsFinding, JsonError, SignError};
 use crate::hawk::UrlError;
-use crate::json::push_string;
+use serde::Serialize;
 
 /// What the proxy itself has to say instead of an upstream's answer.
 ///
@@ -103,6 +103,13 @@ pub enum ProxyError {
     Internal,
 }
 
+/// The body of a response to a request that failed.
+#[derive(Serialize)]
+struct Body {
+    code: &'static str,
+    message: String,
+}
+
 impl ProxyError {
     /// The status that it is answered with.
     pub fn status(&self) -> http::StatusCode {
@@ -133,12 +140,9 @@ impl ProxyError {
     /// The body, as JSON in the shape of Taskcluster's services; the official clients show
     /// `message`.
     pub fn to_json(&self) -> String {
-        let mut json = String::from("{\"code\":");
-        push_string(&mut json, self.code());
-        json.push_str(",\"message\":");
-        push_string(&mut json, &self.to_string());
-        json.push('}');
-        json
+        let body = Body { code: self.code(), message: self.to_string() };
+        // Texts can always be written.
+        serde_json::to_string(&body).unwrap_or_default()
     }
 
     fn answer(&self) -> (u16, &'static str) {
