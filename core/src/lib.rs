@@ -31,7 +31,6 @@ mod escaped;
 pub mod hawk;
 mod json;
 pub mod proxy;
-mod rfc3339;
 mod timestamp;
 
 pub use timestamp::Timestamp;

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use std::time::Duration;
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::{
-    AuthenticateError, Client, ClientId, Credentials, GivenCertificate, Scope, SignError, Signer,
-    TemporaryCredentials, Verified, authenticate, satisfies,
+    AuthenticateError, AuthorizedScopes, Client, ClientId, Credentials, GivenCertificate, Scope,
+    SignError, Signer, TemporaryCredentials, Verified, authenticate, satisfies,
 };
 use taskcluster_proxy_core::hawk::{
     AuthorizationHeader, MAX_MATCH_LENGTH, MAX_SKEW, RequestLine, UrlError, UrlParts, parse_url,
@@ -39,7 +39,7 @@ proptest! {
         method in prop::sample::select(vec!["GET", "HEAD"]),
     ) {
         let expires = NOW.plus(Duration::from_secs(seconds));
-        let signed = Signer::new(&credentials)?.bewit(&request.url, expires)?;
+        let signed = Signer::restricted(&credentials.0, &credentials.1)?.bewit(&request.url, expires)?;
         let signed = Request { method: method.to_owned(), url: parse_url(signed.as_str())? };
         let line = RequestLine { authorization: None, ..signed.line("") };
         let without = split_bewit(line.resource).map(|(resource, _)| resource);
@@ -79,12 +79,9 @@ proptest! {
         [one, other] in [restriction(), restriction()],
     ) {
         prop_assume!(one != other);
-        let mut credentials = Credentials::permanent("tester", "no-secret")?;
-        let issuer = credentials.clone();
-        credentials.authorized_scopes = one;
-        let one = request.sign(&credentials, "nonce")?;
-        credentials.authorized_scopes = other;
-        let other = request.sign(&credentials, "nonce")?;
+        let issuer = Credentials::permanent("tester", "no-secret")?;
+        let one = request.sign(&(issuer.clone(), one.into()), "nonce")?;
+        let other = request.sign(&(issuer.clone(), other.into()), "nonce")?;
         let [one_mac, other_mac] =
             [AuthorizationHeader::parse(&one)?.mac, AuthorizationHeader::parse(&other)?.mac];
         let mixed = other.replace(other_mac, one_mac);
@@ -120,11 +117,10 @@ proptest! {
         scopes in prop::collection::vec("[ab]{0,12}[*]?", 100..600).prop_map(valid),
         request in request(),
     ) {
-        let mut credentials = Credentials::permanent("tester", "no-secret")?;
-        let issuer = credentials.clone();
-        credentials.authorized_scopes = Some(scopes);
+        let issuer = Credentials::permanent("tester", "no-secret")?;
+        let credentials = (issuer.clone(), AuthorizedScopes::Only(scopes));
         let url = request.parts()?;
-        match Signer::new(&credentials)?.authorization_text(&request.method, &url, NOW, "nonce") {
+        match Signer::restricted(&credentials.0, &credentials.1)?.authorization_text(&request.method, &url, NOW, "nonce") {
             Ok(header) => {
                 prop_assert!(header.len() <= MAX_MATCH_LENGTH);
                 let verified = check(&issuer, request.line(&header), NOW)?;
@@ -138,8 +134,10 @@ proptest! {
     }
 }
 
+type Restricted = (Credentials, AuthorizedScopes);
+
 /// A client, and credentials that are its own or that it issued, restricted or not.
-fn credentials() -> impl Strategy<Value = (Credentials, Credentials)> {
+fn credentials() -> impl Strategy<Value = (Credentials, Restricted)> {
     let name = prop::option::of("[A-Za-z0-9!@/:.+|_-]{1,40}/temporary");
     let scopes = prop::option::of(scopes());
     (
@@ -164,7 +162,7 @@ fn credentials() -> impl Strategy<Value = (Credentials, Credentials)> {
                 .issue(&issuer)
                 .ok()?,
             };
-            Some((issuer, Credentials { authorized_scopes, ..credentials }))
+            Some((issuer, (credentials, authorized_scopes.into())))
         })
 }
 
@@ -214,8 +212,8 @@ fn request() -> impl Strategy<Value = Request> {
 }
 
 impl Request {
-    fn sign(&self, credentials: &Credentials, nonce: &str) -> Result<String, TestCaseError> {
-        let signer = Signer::new(credentials)?;
+    fn sign(&self, credentials: &Restricted, nonce: &str) -> Result<String, TestCaseError> {
+        let signer = Signer::restricted(&credentials.0, &credentials.1)?;
         Ok(signer.authorization_text(&self.method, &self.parts()?, NOW, nonce)?)
     }
 
@@ -247,12 +245,12 @@ fn check(
 
 /// Who such a request is from; `expires`: when its bewit does.
 fn verified(
-    credentials: &Credentials,
+    credentials: &Restricted,
     expires: Option<Timestamp>,
 ) -> Result<Verified, TestCaseError> {
-    let certificate = credentials.certificate.as_ref().and_then(GivenCertificate::expiry);
+    let certificate = credentials.0.certificate.as_ref().and_then(GivenCertificate::expiry);
     Ok(Verified {
-        client_id: credentials.client_id.to_string(),
+        client_id: credentials.0.client_id.to_string(),
         scopes: granted(credentials)?,
         expires: expires.into_iter().chain(certificate).min(),
         hash: None,
@@ -260,10 +258,10 @@ fn verified(
 }
 
 /// What such credentials grant, where their issuer holds `*`.
-fn granted(credentials: &Credentials) -> Result<Vec<Scope>, TestCaseError> {
+fn granted((credentials, authorized): &Restricted) -> Result<Vec<Scope>, TestCaseError> {
     let certificate = credentials.certificate.as_ref().map(|it| it.scopes().to_vec());
-    let mut granted =
-        credentials.authorized_scopes.clone().or(certificate).unwrap_or(vec![Scope::new("*")?]);
+    let authorized = authorized.scopes().map(<[Scope]>::to_vec);
+    let mut granted = authorized.or(certificate).unwrap_or(vec![Scope::new("*")?]);
     granted.push(Scope::new("assume:anonymous")?);
     Ok(granted)
 }

@@ -8,7 +8,8 @@ use std::error::Error;
 use std::fmt::{Debug, Write as _};
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::{
-    Certificate, Credentials, GivenCertificate, Scope, Signer, TemporaryCredentials,
+    AuthorizedScopes, Certificate, Credentials, GivenCertificate, Scope, Signer,
+    TemporaryCredentials,
 };
 use taskcluster_proxy_core::hawk::{
     AuthorizationHeader, Bewit, RequestLine, parse_url, present, split_bewit,
@@ -27,7 +28,7 @@ proptest! {
         seed in "[A-Za-z0-9_-]{44}",
     ) {
         let issuer = Credentials::permanent("issuer", &access_token)?;
-        let mut credentials = TemporaryCredentials {
+        let credentials = TemporaryCredentials {
             name: None,
             scopes: vec![Scope::new("a:*")?],
             start: START,
@@ -35,8 +36,8 @@ proptest! {
             seed: seed.clone(),
         }
         .issue(&issuer)?;
-        credentials.authorized_scopes = Some(vec![Scope::new("a:b")?]);
-        let signer = Signer::new(&credentials)?;
+        let scopes = AuthorizedScopes::Only(vec![Scope::new("a:b")?]);
+        let signer = Signer::restricted(&credentials, &scopes)?;
         let request = http::Request::get("https://tc.example.com/x").body(())?;
         let request = signer.sign(request, START, "nonce")?;
 

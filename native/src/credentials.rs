@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::{
-    ClientId, Credentials, CredentialsFinding, GivenCertificate, Scope, Signer,
+    AuthorizedScopes, ClientId, Credentials, CredentialsFinding, GivenCertificate, Signer,
 };
 use taskcluster_proxy_core::proxy::{ProxyError, ReplyHeaders, Terms};
 use tokio::sync::{RwLock, watch};
@@ -47,18 +47,22 @@ pub struct Store {
     current: RwLock<Arc<Snapshot>>,
     /// The same for those who only look, and must not queue up.
     shown: watch::Sender<Arc<Snapshot>>,
-    authorized_scopes: Option<Vec<Scope>>,
+    authorized_scopes: AuthorizedScopes,
     drain: Duration,
 }
 
 impl Store {
-    /// Begins with `credentials`; their authorizedScopes stay in force through all updates. An
-    /// update waits for at most `drain`.
-    pub fn new(credentials: &Credentials, drain: Duration) -> Self {
-        let first = Arc::new(Snapshot::new(credentials));
+    /// Begins with `credentials`. What is signed is restricted to `authorized_scopes`, also after
+    /// updates. An update waits for at most `drain`.
+    pub fn new(
+        credentials: &Credentials,
+        authorized_scopes: AuthorizedScopes,
+        drain: Duration,
+    ) -> Self {
+        let first = Arc::new(Snapshot::new(credentials, &authorized_scopes));
         first.warn_of_findings();
         Self {
-            authorized_scopes: credentials.authorized_scopes.clone(),
+            authorized_scopes,
             shown: watch::Sender::new(Arc::clone(&first)),
             current: RwLock::new(first),
             drain,
@@ -80,8 +84,7 @@ impl Store {
     /// Puts `credentials` in force when the requests in flight are done, or when they have been
     /// waited for long enough; those still going on then keep the ones that they have. Returns how
     /// many these are.
-    pub async fn replace(&self, mut credentials: Credentials) -> usize {
-        credentials.authorized_scopes.clone_from(&self.authorized_scopes);
+    pub async fn replace(&self, credentials: Credentials) -> usize {
         let mut current = self.current.write().await;
         // Whoever wonders why an update takes so long finds this.
         match current.in_flight.get() {
@@ -91,7 +94,7 @@ impl Store {
         // Whether it ran out or not is told by what is still in flight.
         let _ = tokio::time::timeout(self.drain, current.in_flight.none()).await;
         let left = current.in_flight.get();
-        let next = Arc::new(Snapshot::new(&credentials));
+        let next = Arc::new(Snapshot::new(&credentials, &self.authorized_scopes));
         next.warn_of_findings();
         self.shown.send_replace(Arc::clone(&next));
         *current = next;
@@ -100,8 +103,9 @@ impl Store {
 }
 
 impl Snapshot {
-    fn new(credentials: &Credentials) -> Self {
-        let headers = ReplyHeaders::new(VERSION, REVISION.unwrap_or("unknown"), credentials);
+    fn new(credentials: &Credentials, authorized_scopes: &AuthorizedScopes) -> Self {
+        let revision = REVISION.unwrap_or("unknown");
+        let headers = ReplyHeaders::new(VERSION, revision, credentials, authorized_scopes);
         let response_fields = headers.fields().filter_map(|(name, value)| {
             Some((HeaderName::from_static(name), HeaderValue::from_str(value).ok()?))
         });
@@ -110,11 +114,11 @@ impl Snapshot {
         Self {
             client_id: credentials.client_id.clone(),
             temporary: certificate.is_some(),
-            signer: Signer::new(credentials)
+            signer: Signer::restricted(credentials, authorized_scopes)
                 .map_err(|finding| ProxyError::UnusableCredentials { finding, since: now }),
             findings: credentials.findings(now),
             response_fields: response_fields.collect(),
-            terms: Terms::new(credentials),
+            terms: Terms::new(credentials, authorized_scopes),
             expiry: certificate.and_then(GivenCertificate::expiry),
             in_flight: Count::default(),
         }
@@ -158,6 +162,7 @@ impl Drop for Lease {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use taskcluster_proxy_core::credentials::Scope;
 
     fn credentials(client_id: &str) -> Credentials {
         Credentials::permanent(client_id, "no-secret").unwrap()
@@ -169,7 +174,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_update_waits_for_what_is_in_flight_and_later_requests_for_it() {
-        let store = Arc::new(Store::new(&credentials("old"), Duration::from_secs(5)));
+        let store = Arc::new(Store::new(
+            &credentials("old"),
+            AuthorizedScopes::Unrestricted,
+            Duration::from_secs(5),
+        ));
         let lease = store.lease().await;
         let update = tokio::spawn({
             let store = Arc::clone(&store);
@@ -190,7 +199,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_wait_is_bounded_and_old_requests_keep_what_they_have() {
-        let store = Store::new(&credentials("old"), Duration::from_secs(5));
+        let store =
+            Store::new(&credentials("old"), AuthorizedScopes::Unrestricted, Duration::from_secs(5));
         let lease = store.lease().await;
         let start = tokio::time::Instant::now();
         assert_eq!(store.replace(credentials("new")).await, 1);
@@ -201,9 +211,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn authorized_scopes_stay() {
-        let mut first = credentials("old");
-        first.authorized_scopes = Some(vec![Scope::new("a:b").unwrap()]);
-        let store = Store::new(&first, Duration::ZERO);
+        let scopes = AuthorizedScopes::Only(vec![Scope::new("a:b").unwrap()]);
+        let store = Store::new(&credentials("old"), scopes, Duration::ZERO);
         store.replace(credentials("new")).await;
         let fields: http::HeaderMap = store.lease().await.response_fields.iter().cloned().collect();
         assert_eq!(fields["x-taskcluster-authorized-scopes"], r#"["a:b"]"#);

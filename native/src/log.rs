@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 use taskcluster_proxy_core::Timestamp;
-use taskcluster_proxy_core::credentials::{Credentials, scopes_to_json};
+use taskcluster_proxy_core::credentials::{AuthorizedScopes, Credentials, scopes_to_json};
 use taskcluster_proxy_core::proxy::RootUrl;
 use tracing::field::Field;
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -117,6 +117,7 @@ pub fn announce(
     listeners: &Listeners,
     root_url: &RootUrl,
     credentials: &Credentials,
+    authorized_scopes: &AuthorizedScopes,
     sandbox: Option<&Sandbox>,
 ) {
     let revision = REVISION.unwrap_or("unknown");
@@ -129,7 +130,7 @@ pub fn announce(
             None => tracing::info!("temporary credentials: the certificate says no expiry"),
         },
     }
-    match &credentials.authorized_scopes {
+    match authorized_scopes.scopes() {
         None => tracing::info!("all scopes of the credentials: no restriction"),
         Some(scopes) => tracing::info!("restricted to the scopes {}", scopes_to_json(scopes)),
     }

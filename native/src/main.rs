@@ -79,7 +79,7 @@ async fn start(
 ) -> Result<Started<impl Future<Output = ()>>, Box<dyn Error>> {
     let (limits, ids) = (config.limits, Nonces::new()?);
     let most_connections = process::room_for_connections(limits.max_connections);
-    let Opened { sandbox, root_url, mut credentials, file } = config.deployment.open().await?;
+    let Opened { sandbox, root_url, credentials, file } = config.deployment.open().await?;
     let origin = Arc::new(Origin::of_root_url(&root_url)?);
     let hosts = Arc::new(HostPolicy::new(config.allowed_hosts, origin.bare_host()));
     let (metrics, drain) = (Arc::new(Metrics::default()), Arc::new(Drain::default()));
@@ -98,13 +98,13 @@ async fn start(
     if let Some(address) = &config.admin {
         tokio::spawn(admin::serve(admin::Listener::bind(address)?, Arc::clone(&status)));
     }
-    credentials.authorized_scopes =
-        task::restriction(config.scopes, task_id, &outbound, &root_url).await?;
+    let authorized_scopes =
+        task::restriction(config.scopes, task_id, &outbound, &root_url).await?.into();
 
     let (listen, socket) = (config.listen.as_ref(), config.socket.as_ref());
     let listeners = Listeners::open(listen, socket, inherited, &config.admission).await?;
-    log::announce(&listeners, &root_url, &credentials, sandbox.as_ref());
-    let store = Arc::new(Store::new(&credentials, config.credentials_drain));
+    log::announce(&listeners, &root_url, &credentials, &authorized_scopes, sandbox.as_ref());
+    let store = Arc::new(Store::new(&credentials, authorized_scopes, config.credentials_drain));
     drop(credentials);
     if let Some(file) = file {
         tokio::spawn(file.follow(Arc::clone(&store), Arc::clone(&metrics)));

@@ -3,8 +3,8 @@
 use crate::failure::{self, HawkError, input};
 use crate::{json, scopes, timestamp};
 use taskcluster_proxy_core::credentials::{
-    self, AccessToken, Certificate, ClientId, GivenCertificate, Signer, TemporaryCredentials,
-    TemporaryError, scopes_to_json,
+    self, AccessToken, AuthorizedScopes, Certificate, ClientId, GivenCertificate, Signer,
+    TemporaryCredentials, TemporaryError, scopes_to_json,
 };
 use taskcluster_proxy_core::hawk::UrlParts;
 use wasm_bindgen::prelude::*;
@@ -13,6 +13,7 @@ use wasm_bindgen::prelude::*;
 #[wasm_bindgen]
 pub struct Credentials {
     credentials: credentials::Credentials,
+    authorized_scopes: AuthorizedScopes,
     signer: Signer,
 }
 
@@ -43,14 +44,15 @@ impl Credentials {
             access_token: AccessToken::new(access_token)
                 .map_err(|error| input("accessToken", error))?,
             certificate: read_certificate(certificate)?,
-            authorized_scopes: authorized_scopes
-                .map(|json| scopes::parse("authorizedScopes", &json))
-                .transpose()?,
         };
+        let authorized_scopes = authorized_scopes
+            .map(|json| scopes::parse("authorizedScopes", &json))
+            .transpose()?
+            .into();
         // What was read strictly can sign; the text of why others cannot would make the module larger.
-        let signer =
-            Signer::new(&credentials).map_err(|_| input("certificate", "cannot be signed with"))?;
-        Ok(Self { signer, credentials })
+        let signer = Signer::restricted(&credentials, &authorized_scopes)
+            .map_err(|_| input("certificate", "cannot be signed with"))?;
+        Ok(Self { signer, credentials, authorized_scopes })
     }
 
     /// What has to be appended to a URL with these parts to sign it.
@@ -79,7 +81,7 @@ impl Credentials {
         self.signer.authorization_text(method, &url, timestamp(now), nonce).map_err(failure::sign)
     }
 
-    /// Temporary credentials that these issue.
+    /// Temporary credentials that these issue; a restriction of these is theirs, too.
     pub fn issue(
         &self,
         name: Option<String>,
@@ -111,7 +113,7 @@ impl Credentials {
             issued.client_id.as_str(),
             issued.access_token.expose(),
             issued.certificate.as_ref().map(GivenCertificate::as_str).unwrap_or_default(),
-            issued.authorized_scopes.as_deref().map(scopes_to_json),
+            self.authorized_scopes.scopes().map(scopes_to_json),
         ))
     }
 }

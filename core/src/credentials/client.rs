@@ -1,6 +1,6 @@
 //! The parts of credentials, and how they are read: strictly, or as a launcher gives them.
 
-use super::{CredentialsFinding, GivenCertificate, JsonError, Scope};
+use super::{CredentialsFinding, GivenCertificate, JsonError};
 use crate::Timestamp;
 use crate::escaped::Escaped;
 use crate::hawk::{Key, is_attribute_value};
@@ -138,12 +138,10 @@ pub struct Credentials {
     pub access_token: AccessToken,
     /// Present with temporary credentials.
     pub certificate: Option<GivenCertificate>,
-    /// What the credentials are restricted to: `None` is no restriction, `Some([])` no scopes.
-    pub authorized_scopes: Option<Vec<Scope>>,
 }
 
 impl Credentials {
-    /// Permanent credentials without restriction.
+    /// Permanent credentials.
     ///
     /// # Errors
     ///
@@ -156,7 +154,6 @@ impl Credentials {
             client_id: ClientId::new(client_id)?,
             access_token: AccessToken::new(access_token)?,
             certificate: None,
-            authorized_scopes: None,
         })
     }
 
@@ -173,7 +170,6 @@ impl Credentials {
             access_token: AccessToken::given(access_token),
             certificate: (!certificate.is_empty())
                 .then(|| GivenCertificate::new(certificate.as_str())),
-            authorized_scopes: None,
         }
     }
 
@@ -211,7 +207,6 @@ impl Credentials {
             })?,
             certificate: Self::parse_certificate(&certificate)
                 .map_err(|error| JsonError::Certificate(Box::new(error)))?,
-            authorized_scopes: None,
         })
     }
 

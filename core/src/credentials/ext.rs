@@ -1,6 +1,8 @@
 //! `ext`: what goes along with a signature, written and read.
 
-use super::{Credentials, GivenCertificate, JsonError, Scope, SignError, reduce_scopes};
+use super::{
+    AuthorizedScopes, Credentials, GivenCertificate, JsonError, Scope, SignError, reduce_scopes,
+};
 use crate::hawk::{HawkError, MAX_MATCH_LENGTH};
 use crate::json::{JsonValue, expect_object, given, items, string};
 use base64::Engine as _;
@@ -22,9 +24,12 @@ impl Ext {
     /// # Errors
     ///
     /// The certificate of `credentials` is not JSON.
-    pub(super) fn new(credentials: &Credentials) -> Result<Self, JsonError> {
+    pub(super) fn new(
+        credentials: &Credentials,
+        authorized_scopes: &AuthorizedScopes,
+    ) -> Result<Self, JsonError> {
         let certificate = credentials.certificate.as_ref();
-        let scopes = credentials.authorized_scopes.as_deref();
+        let scopes = authorized_scopes.scopes();
         let reduced = scopes
             .map(reduce_scopes)
             .filter(|reduced| Some(reduced.len()) < scopes.map(<[Scope]>::len));

@@ -4,6 +4,7 @@
 //! auth service accepts.
 
 mod authenticate;
+mod authorized_scopes;
 mod certificate;
 mod client;
 mod ext;
@@ -15,6 +16,7 @@ mod temporary;
 
 pub use crate::json::{JsonError, JsonValue};
 pub use authenticate::{AuthenticateError, Client, Verified, authenticate, authenticate_with};
+pub use authorized_scopes::AuthorizedScopes;
 pub use certificate::Certificate;
 pub use client::{
     AccessToken, ClientId, Credentials, EmptyAccessToken, InvalidClientId, InvalidCredentials,

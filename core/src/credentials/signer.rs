@@ -1,7 +1,7 @@
 //! Signing with credentials.
 
 use super::ext::Ext;
-use super::{ClientId, Credentials, CredentialsFinding};
+use super::{AuthorizedScopes, ClientId, Credentials, CredentialsFinding};
 use crate::Timestamp;
 use crate::escaped::Escaped;
 use crate::hawk::{
@@ -69,13 +69,26 @@ impl Signer {
     /// Nothing can be signed with them: the certificate is not a JSON object, or the clientId cannot
     /// stand in a header.
     pub fn new(credentials: &Credentials) -> Result<Self, CredentialsFinding> {
+        Self::restricted(credentials, &AuthorizedScopes::Unrestricted)
+    }
+
+    /// Prepares `credentials` so that what is signed is restricted to `authorized_scopes`.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn restricted(
+        credentials: &Credentials,
+        authorized_scopes: &AuthorizedScopes,
+    ) -> Result<Self, CredentialsFinding> {
         if let Some(finding) = credentials.obstacle() {
             return Err(finding);
         }
         Ok(Self {
             client_id: credentials.client_id.clone(),
             key: credentials.access_token.key(),
-            ext: Ext::new(credentials).map_err(CredentialsFinding::CertificateNotAnObject)?,
+            ext: Ext::new(credentials, authorized_scopes)
+                .map_err(CredentialsFinding::CertificateNotAnObject)?,
         })
     }
 

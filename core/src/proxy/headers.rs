@@ -1,4 +1,8 @@
-use crate::credentials::{Credentials, Scope, scopes_to_json};
+//! Header fields: which of them are forwarded, how they are read, and which the proxy adds.
+
+use crate::credentials::{AuthorizedScopes, Credentials, Scope, scopes_to_json};
+use http::header::TRANSFER_ENCODING;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// What a header field is to a proxy, by its name.
 ///
@@ -109,7 +113,40 @@ pub fn list_members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|b| *b == b',').map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
 }
 
-/// The header fields that each answer of the proxy carries, made ready once for a set of credentials.
+/// Whether a field that is a list, such as `Connection` or `TE`, names this option, in any case.
+///
+/// ```
+/// use http::{HeaderMap, HeaderValue, header::CONNECTION};
+/// use taskcluster_proxy_core::proxy::names_option;
+///
+/// let headers = HeaderMap::from_iter([(CONNECTION, HeaderValue::from_static("X-Hop, Close"))]);
+/// assert!(names_option(&headers, &CONNECTION, "close"));
+/// ```
+pub fn names_option(headers: &HeaderMap, field: &HeaderName, option: &str) -> bool {
+    let values = headers.get_all(field).iter();
+    let mut members = values.flat_map(|value| list_members(value.as_bytes()));
+    members.any(|member| member.eq_ignore_ascii_case(option.as_bytes()))
+}
+
+/// Whether a message has no transfer coding, or chunked alone. Of a body that is coded otherwise two
+/// recipients may find the end in different places (RFC 9112 section 6.1).
+///
+/// ```
+/// use http::{HeaderMap, HeaderValue, header::TRANSFER_ENCODING};
+/// use taskcluster_proxy_core::proxy::is_chunked_at_most;
+///
+/// let coded = |with| HeaderMap::from_iter([(TRANSFER_ENCODING, HeaderValue::from_static(with))]);
+/// assert!(is_chunked_at_most(&HeaderMap::new()) && is_chunked_at_most(&coded("Chunked ")));
+/// assert!(!is_chunked_at_most(&coded("gzip, chunked")));
+/// ```
+pub fn is_chunked_at_most(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let is_chunked =
+        |coding: &HeaderValue| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
+    codings.next().is_none_or(is_chunked) && codings.next().is_none()
+}
+
+/// The header fields that each response of the proxy carries, made ready once for a set of credentials.
 #[derive(Clone, Debug)]
 pub struct ReplyHeaders(Vec<(&'static str, String)>);
 
@@ -123,7 +160,12 @@ impl ReplyHeaders {
     pub const DIAGNOSIS: &str = DIAGNOSIS;
 
     /// Prepares them for `credentials`, and for the version and git revision of the program.
-    pub fn new(version: &str, revision: &str, credentials: &Credentials) -> Self {
+    pub fn new(
+        version: &str,
+        revision: &str,
+        credentials: &Credentials,
+        authorized_scopes: &AuthorizedScopes,
+    ) -> Self {
         let client_id = credentials.client_id.as_str();
         let mut fields = vec![(VERSION, text(version)), (REVISION, text(revision))];
         match &credentials.certificate {
@@ -133,7 +175,7 @@ impl ReplyHeaders {
                 fields.push((TEMP_SCOPES, json(certificate.scopes())));
             }
         }
-        if let Some(scopes) = &credentials.authorized_scopes {
+        if let Some(scopes) = authorized_scopes.scopes() {
             fields.push((AUTHORIZED_SCOPES, json(scopes)));
         }
         Self(fields)
@@ -225,9 +267,9 @@ mod tests {
 
     #[test]
     fn they_say_whose_an_answer_is() {
-        let mut credentials = Credentials::permanent("tester", "no-secret").unwrap();
-        credentials.authorized_scopes = Some(vec![Scope::new("a:\"b\"").unwrap()]);
-        let headers = ReplyHeaders::new("1.2.3", "a\nb", &credentials);
+        let credentials = Credentials::permanent("tester", "no-secret").unwrap();
+        let scopes = AuthorizedScopes::Only(vec![Scope::new("a:\"b\"").unwrap()]);
+        let headers = ReplyHeaders::new("1.2.3", "a\nb", &credentials, &scopes);
         let expected = [
             ("x-taskcluster-proxy-version", "1.2.3"),
             ("x-taskcluster-proxy-revision", ""),

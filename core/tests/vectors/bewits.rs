@@ -39,11 +39,12 @@ impl Vector for BewitVector {
     }
 
     fn check(&self) -> Result<(), Failed> {
-        let credentials = credentials(&self.client_id, &self.access_token, self.ext_json.as_ref())?;
+        let (credentials, authorized) =
+            credentials(&self.client_id, &self.access_token, self.ext_json.as_ref())?;
         let url = parse_url(&self.url)?;
         let UrlParts { host, port, resource: unsigned } = UrlParts::try_from(&url)?;
         let expiry = Timestamp::from_secs(self.expiry);
-        let signed_url = Signer::new(&credentials)?.bewit(&url, expiry)?;
+        let signed_url = Signer::restricted(&credentials, &authorized)?.bewit(&url, expiry)?;
         let (resource, encoded) =
             split_bewit(signed_url.as_str()).ok_or("the signed URL has no bewit")?;
         let bewit = Bewit::decode(encoded)?;
@@ -82,7 +83,11 @@ impl Vector for BewitVector {
             let verified =
                 check(RequestLine { method, ..request }, now)?.ok_or("the URL makes no claim")?;
             assert_eq!(verified.client_id, self.client_id, "authenticated clientId");
-            assert_eq!(verified.scopes, granted(&credentials)?, "authenticated scopes");
+            assert_eq!(
+                verified.scopes,
+                granted(&credentials, &authorized)?,
+                "authenticated scopes"
+            );
             assert_eq!(verified.expires, Some(expiry), "authenticated until");
         }
         self.refused_with_one_bit_changed(unsigned, request, now);

@@ -38,12 +38,14 @@ impl Vector for HeaderVector {
     }
 
     fn check(&self) -> Result<(), Failed> {
-        let credentials = credentials(&self.client_id, &self.access_token, self.ext_json.as_ref())?;
+        let (credentials, authorized) =
+            credentials(&self.client_id, &self.access_token, self.ext_json.as_ref())?;
         let url = parse_url(&self.url)?;
         let UrlParts { host, port, resource } = UrlParts::try_from(&url)?;
         let now = Timestamp::from_secs(self.ts);
         let request = http::Request::builder().method(&*self.method).uri(url.as_str()).body(())?;
-        let request = Signer::new(&credentials)?.sign(request, now, &self.nonce)?;
+        let request =
+            Signer::restricted(&credentials, &authorized)?.sign(request, now, &self.nonce)?;
         let header = request.headers()["authorization"].to_str()?;
         let parsed = AuthorizationHeader::parse(header)?;
 
@@ -84,7 +86,7 @@ impl Vector for HeaderVector {
         };
         let verified = check(request, now)?.ok_or("the request makes no claim")?;
         assert_eq!(verified.client_id, self.client_id, "authenticated clientId");
-        assert_eq!(verified.scopes, granted(&credentials)?, "authenticated scopes");
+        assert_eq!(verified.scopes, granted(&credentials, &authorized)?, "authenticated scopes");
         let expiry = credentials.certificate.as_ref().and_then(|it| it.expiry());
         assert_eq!(verified.expires, expiry, "authenticated until");
         self.refused_with_one_bit_changed(request, now);

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use std::time::Duration;
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::{
-    Credentials, CredentialsFinding, GivenCertificate, SignError, Signer,
+    AuthorizedScopes, Credentials, CredentialsFinding, GivenCertificate, SignError, Signer,
 };
 use taskcluster_proxy_core::hawk::{MAX_MATCH_LENGTH, UrlParts, parse_url};
 use taskcluster_proxy_core::proxy::RootUrl;
@@ -52,12 +52,13 @@ pub(super) fn check_credentials(credentials: &Credentials, now: Timestamp, repor
 /// answers.
 pub(super) async fn check_signature(
     credentials: &Credentials,
+    authorized_scopes: &AuthorizedScopes,
     root_url: &RootUrl,
     outbound: Option<&Outbound>,
     report: &mut Report,
 ) {
     const NOTHING: &str = "not known: nothing can be signed";
-    let Ok(signer) = Signer::new(credentials) else {
+    let Ok(signer) = Signer::restricted(credentials, authorized_scopes) else {
         report.unknown("signature", NOTHING);
         return report.unknown("accepted", NOTHING);
     };

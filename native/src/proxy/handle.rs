@@ -8,14 +8,16 @@ use crate::credentials::Lease;
 use crate::inbound::Peer;
 use crate::metrics;
 use crate::outbound::{Origin, RequestBody, Target};
-use http::header::{EXPECT, HOST, TRANSFER_ENCODING};
+use http::header::{EXPECT, HOST};
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery};
-use http::{HeaderMap, Method, Request, Response, Uri, Version};
+use http::{Method, Request, Response, Uri, Version};
 use hyper::body::Incoming;
 use std::rc::Rc;
 use std::sync::Arc;
-use taskcluster_proxy_core::proxy::{Destination, Form, ProxyError, reject_browsers};
+use taskcluster_proxy_core::proxy::{
+    Destination, Form, ProxyError, is_chunked_at_most, reject_browsers,
+};
 
 /// What a request is for.
 enum Route {
@@ -167,7 +169,8 @@ fn expects_continue(head: &Parts) -> bool {
 /// What hyper lets pass and RFC 9112 does not.
 fn check_message(head: &Parts) -> Result<(), ProxyError> {
     check_host(head)?;
-    check_framing(&head.headers)
+    // Where there is a Content-Length, too, hyper leaves it out and closes the connection afterwards.
+    if is_chunked_at_most(&head.headers) { Ok(()) } else { Err(ProxyError::TransferCoding) }
 }
 
 /// RFC 9112 section 3.2: a request of HTTP/1.1 has one `Host`, and a second one or an invalid one is an
@@ -197,18 +200,4 @@ fn has_valid_port(authority: &Authority) -> bool {
     let port = authority.as_str().get(authority.host().len()..).unwrap_or_default();
     let port = port.strip_prefix(':').unwrap_or(port);
     port.is_empty() || authority.port_u16().is_some()
-}
-
-/// RFC 9112 section 6.1: of a body that is coded otherwise two recipients may find the end in different
-/// places. Where there is a Content-Length, too, hyper leaves it out and closes the connection afterwards.
-fn check_framing(headers: &HeaderMap) -> Result<(), ProxyError> {
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    let Some(coding) = codings.next() else {
-        return Ok(());
-    };
-    if codings.next().is_some() || !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked")
-    {
-        return Err(ProxyError::TransferCoding);
-    }
-    Ok(())
 }

@@ -10,7 +10,7 @@ use cases::{
 use serde_json::{Value, json};
 use stories::clients::{Oracle, node, python};
 use taskcluster_proxy_core::Timestamp;
-use taskcluster_proxy_core::credentials::{Signer, Verified};
+use taskcluster_proxy_core::credentials::Verified;
 use taskcluster_proxy_core::hawk::{AuthorizationHeader, RequestLine, UrlParts, append_bewit};
 
 #[test]
@@ -73,8 +73,8 @@ fn accepts_our_headers(oracle: &mut Oracle, urls: &[&[&str]]) {
         };
         let question = json!({
             "check": "header",
-            "id": credentials.client_id.as_str(),
-            "key": credentials.access_token.expose(),
+            "id": credentials.credentials.client_id.as_str(),
+            "key": credentials.credentials.access_token.expose(),
             "now": NOW.secs(),
             "method": "PUT",
             "url": url.to_string(),
@@ -95,11 +95,11 @@ fn accepts_our_headers(oracle: &mut Oracle, urls: &[&[&str]]) {
 fn accepts_our_bewits(oracle: &mut Oracle, urls: &[&[&str]]) {
     for (url, credentials) in cases(urls) {
         let expires = Timestamp::from_secs(NOW.secs() + HOUR);
-        let signed = Signer::new(&credentials).unwrap().bewit(&url, expires).unwrap();
+        let signed = credentials.signer().bewit(&url, expires).unwrap();
         let mut question = json!({
             "check": "bewit",
-            "id": credentials.client_id.as_str(),
-            "key": credentials.access_token.expose(),
+            "id": credentials.credentials.client_id.as_str(),
+            "key": credentials.credentials.access_token.expose(),
             "now": NOW.secs(),
             "method": "GET",
             "url": signed.as_str(),
@@ -119,8 +119,8 @@ fn we_accept_headers_of(oracle: &mut Oracle, urls: &[&[&str]]) {
         let ours = our_header(&credentials, &url);
         let question = json!({
             "sign": "header",
-            "id": credentials.client_id.as_str(),
-            "key": credentials.access_token.expose(),
+            "id": credentials.credentials.client_id.as_str(),
+            "key": credentials.credentials.access_token.expose(),
             "now": NOW.secs(),
             "method": "PUT",
             "url": url.to_string(),
@@ -149,8 +149,8 @@ fn we_accept_bewits_of(oracle: &mut Oracle, urls: &[&[&str]]) {
         let ours = our_header(&credentials, &url);
         let question = json!({
             "sign": "bewit",
-            "id": credentials.client_id.as_str(),
-            "key": credentials.access_token.expose(),
+            "id": credentials.credentials.client_id.as_str(),
+            "key": credentials.credentials.access_token.expose(),
             "now": NOW.secs(),
             "url": url.to_string(),
             "ttl": HOUR,

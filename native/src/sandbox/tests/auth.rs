@@ -1,4 +1,5 @@
 use super::*;
+use crate::sandbox::payload::parse_rfc3339;
 use taskcluster_proxy_core::credentials::{ClientId, TemporaryCredentials};
 use taskcluster_proxy_core::hawk::UrlParts;
 
@@ -144,7 +145,7 @@ async fn requests_are_authenticated_for_others() {
     assert_eq!((&answer["status"], &answer["scheme"]), (&json!("auth-success"), &json!("hawk")));
     assert_eq!(answer["clientId"], "tester");
     assert_eq!(answer["scopes"], json!(["a", "assume:anonymous"]));
-    assert!(Timestamp::from_rfc3339(answer["expires"].as_str().unwrap()).unwrap() > now());
+    assert!(parse_rfc3339(answer["expires"].as_str().unwrap()).unwrap() > now());
 
     let mut altered = request.clone();
     altered["port"] = json!(80);

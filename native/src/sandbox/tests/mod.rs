@@ -9,6 +9,7 @@ mod queue;
 mod secrets;
 
 use super::Sandbox;
+use super::payload::parse_rfc3339;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1;
@@ -16,7 +17,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use taskcluster_proxy_core::Timestamp;
-use taskcluster_proxy_core::credentials::{Credentials, Scope, Signer};
+use taskcluster_proxy_core::credentials::{AuthorizedScopes, Credentials, Scope, Signer};
 use taskcluster_proxy_core::hawk::parse_url;
 use tokio::net::TcpStream;
 
@@ -52,11 +53,12 @@ impl Story {
     }
 
     /// From here on the sandbox's own credentials sign, restricted.
-    fn restricted_to(self, scopes: &[&str]) -> Self {
-        let mut credentials = self.sandbox.credentials();
+    fn restricted_to(mut self, scopes: &[&str]) -> Self {
+        let credentials = self.sandbox.credentials();
         let scopes = scopes.iter().map(|scope| Scope::new(*scope).unwrap()).collect();
-        credentials.authorized_scopes = Some(scopes);
-        self.signed_with(&credentials)
+        let scopes = AuthorizedScopes::Only(scopes);
+        self.signer = Some(Signer::restricted(&credentials, &scopes).unwrap());
+        self
     }
 
     fn url(&self, path: &str) -> String {
@@ -133,7 +135,7 @@ impl Answer {
         assert!(message.contains(reason), "{message}");
         let info = &error["requestInfo"];
         assert!(info["method"].is_string() && info["params"].is_object(), "{error}");
-        assert!(Timestamp::from_rfc3339(info["time"].as_str().unwrap()).is_some(), "{error}");
+        assert!(parse_rfc3339(info["time"].as_str().unwrap()).is_some(), "{error}");
         error
     }
 }

@@ -11,7 +11,7 @@ use taskcluster_proxy::inbound::{Admitter, CredentialsGuard, Inbound, bind};
 use taskcluster_proxy::metrics::Metrics;
 use taskcluster_proxy::outbound::{Origin, Outbound, ReplayBudget};
 use taskcluster_proxy::proxy::{AccessPolicy, CatchPanic, Proxy};
-use taskcluster_proxy_core::credentials::Credentials;
+use taskcluster_proxy_core::credentials::{AuthorizedScopes, Credentials};
 use taskcluster_proxy_core::proxy::{HostPattern, HostPolicy, RetryPolicy, RootUrl};
 
 /// How many times a request is sent again where retries are on.
@@ -29,7 +29,7 @@ pub(super) async fn start(upstream: SocketAddr, retries: bool) -> SocketAddr {
         ..Limits::default()
     };
     let credentials = Credentials::permanent("tester", "no-secret").expect("they are credentials");
-    let store = Arc::new(Store::new(&credentials, Duration::ZERO));
+    let store = Arc::new(Store::new(&credentials, AuthorizedScopes::Unrestricted, Duration::ZERO));
     let root_url = RootUrl::parse(&format!("http://{upstream}")).expect("it is a root URL");
     let metrics = Arc::new(Metrics::default());
     // No fuzzed request leaves this machine.
