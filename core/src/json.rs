@@ -67,7 +67,7 @@ impl JsonValue for &RawValue {
         match self.get().as_bytes().first() {
             Some(b'n') => NULL,
             Some(b't' | b'f') => "a boolean",
-            Some(b'"') => "a string",
+            Some(b'"') => STRING,
             Some(b'[') => "an array",
             Some(b'{') => OBJECT,
             _ => NUMBER,
@@ -128,7 +128,10 @@ pub(crate) fn read<V: JsonValue, T>(
 
 /// A string, for [`read`].
 pub(crate) fn string(value: impl JsonValue) -> Result<Zeroizing<String>, &'static str> {
-    value.string().ok_or_else(|| value.kind())
+    value.string().ok_or_else(|| match value.kind() {
+        STRING => "a string that is not Unicode text",
+        other => other,
+    })
 }
 
 /// A whole number that is not negative, for [`read`].
@@ -146,6 +149,7 @@ pub(crate) fn items<V: JsonValue>(value: &V) -> Result<Vec<V>, &'static str> {
 
 const NULL: &str = "null";
 const NUMBER: &str = "a number";
+const STRING: &str = "a string";
 const OBJECT: &str = "an object";
 
 #[cfg(test)]
@@ -171,7 +175,9 @@ mod tests {
         ] {
             assert_eq!(parse_object(text).err().unwrap().to_string(), expected, "{text:?}");
         }
-        assert_eq!(string(parse(b"-1e9").unwrap()).err(), Some("a number"));
+        let read = |text| string(parse(text).unwrap()).err();
+        assert_eq!(read(b"-1e9"), Some("a number"));
+        assert_eq!(read(br#""\ud800""#), Some("a string that is not Unicode text"));
         let read = |text| number(parse(text).unwrap());
         assert_eq!(read(b"18446744073709551615"), Ok(u64::MAX));
         for text in [&b"-1"[..], b"1.5", b"1e3", b"18446744073709551616"] {

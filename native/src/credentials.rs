@@ -12,7 +12,7 @@ use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::{
     AuthorizedScopes, ClientId, Credentials, CredentialsFinding, GivenCertificate, Signer,
 };
-use taskcluster_proxy_core::proxy::{ProxyError, ReplyHeaders, Terms};
+use taskcluster_proxy_core::proxy::{ProxyError, ResponseFields, Terms};
 use tokio::sync::{RwLock, watch};
 
 /// One set of credentials, made ready for use.
@@ -105,7 +105,7 @@ impl Store {
 impl Snapshot {
     fn new(credentials: &Credentials, authorized_scopes: &AuthorizedScopes) -> Self {
         let revision = REVISION.unwrap_or("unknown");
-        let headers = ReplyHeaders::new(VERSION, revision, credentials, authorized_scopes);
+        let headers = ResponseFields::new(VERSION, revision, credentials, authorized_scopes);
         let response_fields = headers.fields().filter_map(|(name, value)| {
             Some((HeaderName::from_static(name), HeaderValue::from_str(value).ok()?))
         });

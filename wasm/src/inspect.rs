@@ -29,17 +29,17 @@ pub fn inspect(
     authorization: Option<String>,
 ) -> Result<JsValue, HawkError> {
     let authorization = authorization.as_deref();
-    let presented = present(RequestLine { method, resource, host, port, authorization })
+    let claim = present(RequestLine { method, resource, host, port, authorization })
         .map_err(failure::authenticate)?;
-    Ok(presented.map_or(JsValue::UNDEFINED, |presented| {
-        let artifacts = presented.artifacts();
+    Ok(claim.map_or(JsValue::UNDEFINED, |claim| {
+        let artifacts = claim.artifacts();
         shape(
-            presented.kind() == Kind::Bewit,
-            presented.id(),
+            claim.kind() == Kind::Bewit,
+            claim.id(),
             artifacts.ts as f64,
             artifacts.nonce,
-            presented.mac(),
-            presented.ext().map(str::to_owned),
+            claim.mac(),
+            claim.ext().map(str::to_owned),
             &artifacts.normalized_string(),
         )
     }))

@@ -3,7 +3,7 @@
 use super::ext::{self, Received};
 use super::{AccessToken, CERTIFICATE_SKEW, Certificate, MAX_DURATION, Scope, satisfies};
 use crate::Timestamp;
-use crate::hawk::{HawkError, Key, Kind, Presented, RequestLine, present};
+use crate::hawk::{Claim, HawkError, Key, Kind, RequestLine, present};
 use crate::json::{JsonValue, given, parse, string};
 
 /// What the auth service knows of a client.
@@ -31,7 +31,7 @@ pub struct Verified {
 }
 
 /// Why a request was not authenticated: `AuthenticationFailed`, status 401, with the message that
-/// callers of Taskcluster see.
+/// clients of Taskcluster see.
 pub type AuthenticateError = HawkError;
 
 /// The scope that every request has.
@@ -77,12 +77,12 @@ pub fn authenticate(
     now: Timestamp,
     clients: impl FnOnce(&str) -> Option<Client>,
 ) -> Result<Option<Verified>, AuthenticateError> {
-    let Some(presented) = present(request)? else {
+    let Some(claim) = present(request)? else {
         return Ok(None);
     };
-    let json = presented.ext().map(ext::decoded).transpose()?;
+    let json = claim.ext().map(ext::decoded).transpose()?;
     let parsed = json.as_ref().map(|json| parse(json.as_bytes()).map_err(|_| ext::not_json()));
-    verify(&presented, parsed.transpose()?.as_ref(), now, clients).map(Some)
+    verify(&claim, parsed.transpose()?.as_ref(), now, clients).map(Some)
 }
 
 /// The same where JSON is parsed by `parse`, which returns `None` for a text that is none.
@@ -96,31 +96,31 @@ pub fn authenticate_with<V: JsonValue>(
     parse: impl FnOnce(&str) -> Option<V>,
     clients: impl FnOnce(&str) -> Option<Client>,
 ) -> Result<Option<Verified>, AuthenticateError> {
-    let Some(presented) = present(request)? else {
+    let Some(claim) = present(request)? else {
         return Ok(None);
     };
-    let json = presented.ext().map(ext::decoded).transpose()?;
+    let json = claim.ext().map(ext::decoded).transpose()?;
     let parsed = json.as_ref().map(|json| parse(json).ok_or_else(ext::not_json));
-    verify(&presented, parsed.transpose()?.as_ref(), now, clients).map(Some)
+    verify(&claim, parsed.transpose()?.as_ref(), now, clients).map(Some)
 }
 
 fn verify(
-    presented: &Presented<'_>,
+    claim: &Claim<'_>,
     ext: Option<&impl JsonValue>,
     now: Timestamp,
     clients: impl FnOnce(&str) -> Option<Client>,
 ) -> Result<Verified, HawkError> {
-    let mut holder = load(presented.id(), ext, now, clients)?;
-    presented.verify(&holder.key, now)?;
-    if presented.kind() == Kind::Bewit {
-        let expiry = Timestamp::from_secs(presented.artifacts().ts);
+    let mut holder = load(claim.id(), ext, now, clients)?;
+    claim.verify(&holder.key, now)?;
+    if claim.kind() == Kind::Bewit {
+        let expiry = Timestamp::from_secs(claim.artifacts().ts);
         holder.expires = Some(holder.expires.map_or(expiry, |expires| expires.min(expiry)));
     }
     Ok(Verified {
-        client_id: presented.id().to_owned(),
+        client_id: claim.id().to_owned(),
         scopes: holder.scopes,
         expires: holder.expires,
-        hash: presented.hash().map(str::to_owned),
+        hash: claim.hash().map(str::to_owned),
     })
 }
 

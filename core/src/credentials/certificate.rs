@@ -159,7 +159,7 @@ impl Certificate {
     }
 }
 
-/// With the signature and the seed somebody could go on to forge; they are not shown.
+/// The signature and the seed are secrets; they are not shown.
 impl fmt::Debug for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Certificate")

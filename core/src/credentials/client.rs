@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 /// The name of a client: printable ASCII that can stand in a header, so neither `"` nor `\`. One of
 /// [`Credentials::given`] may be any text at all.
 ///
-/// Taskcluster's own clientIds keep to fewer characters; the services decide that, not the caller.
+/// Taskcluster's own clientIds keep to fewer characters; the services decide that.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize)]
 pub struct ClientId(String);
 
@@ -101,7 +101,7 @@ impl AccessToken {
         Key::new(&self.0)
     }
 
-    /// The secret itself, for whoever has to hand it on.
+    /// The secret itself, to pass it on.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -114,7 +114,7 @@ pub struct EmptyAccessToken;
 
 impl fmt::Debug for AccessToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("AccessToken(<not shown>)")
+        f.write_str("AccessToken([REDACTED])")
     }
 }
 
@@ -187,7 +187,7 @@ impl Credentials {
         Ok(Self::given(client_id.as_str(), access_token.as_str(), certificate.as_str()))
     }
 
-    /// Reads the same where it comes from somebody who can still correct it, as
+    /// Reads the same where it comes from an operator, who can correct it, as
     /// `--credentials-file` does.
     ///
     /// # Errors

@@ -65,7 +65,7 @@ impl fmt::Debug for Ext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.full {
             None => f.write_str("Ext(none)"),
-            Some(_) => f.write_str("Ext(<not shown>)"),
+            Some(_) => f.write_str("Ext([REDACTED])"),
         }
     }
 }

@@ -97,7 +97,7 @@ impl GivenCertificate {
     }
 }
 
-/// With the signature and the seed somebody could go on to forge; they are not shown.
+/// The signature and the seed are secrets; they are not shown.
 impl fmt::Debug for GivenCertificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { text: _, scopes, start, expiry, finding } = self;

@@ -29,7 +29,8 @@ pub use scope::{
     scopes_from_value, scopes_to_json,
 };
 pub use signer::{SignError, Signer};
-pub use temporary::{MAX_DURATION, TemporaryCredentials, TemporaryError};
+use temporary::MAX_DURATION;
+pub use temporary::{TemporaryCredentials, TemporaryError};
 
 use std::time::Duration;
 

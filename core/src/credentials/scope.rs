@@ -46,7 +46,7 @@ impl Scope {
         &self.0
     }
 
-    /// Whether whoever holds this scope also holds `required`: the two are equal, or this one ends
+    /// Whether a client that holds this scope also holds `required`: the two are equal, or this one ends
     /// in `*` and what stands before is the start of `required`. Only a trailing star is special.
     pub fn satisfies(&self, required: &Self) -> bool {
         match self.0.strip_suffix('*') {

@@ -52,7 +52,7 @@ pub enum SignError {
 }
 
 impl SignError {
-    /// The `code` that callers of Taskcluster's services would see.
+    /// The `code` that clients of Taskcluster's services would see.
     pub fn code(&self) -> &'static str {
         match self {
             Self::TooLong { .. } => "AuthorizationTooLong",

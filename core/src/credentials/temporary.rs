@@ -5,7 +5,7 @@ use crate::Timestamp;
 use std::time::Duration;
 
 /// The longest that temporary credentials can be valid.
-pub const MAX_DURATION: Duration = Duration::from_secs(31 * 24 * 60 * 60);
+pub(super) const MAX_DURATION: Duration = Duration::from_secs(31 * 24 * 60 * 60);
 
 /// An order for temporary credentials.
 ///

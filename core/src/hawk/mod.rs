@@ -19,7 +19,7 @@ pub use error::{HawkError, Rejection};
 pub use header::AuthorizationHeader;
 pub use mac::{Key, Mac};
 pub use url::{UrlError, UrlParts, parse_url};
-pub use verify::{Presented, RequestLine, present};
+pub use verify::{Claim, RequestLine, present};
 
 use std::time::Duration;
 
@@ -32,6 +32,6 @@ pub const MAX_SKEW: Duration = Duration::from_secs(15 * 60);
 
 /// Whether `value` may stand between the quotes of an attribute of the `Authorization` header:
 /// at least one character, printable ASCII, neither `"` nor `\`.
-pub fn is_attribute_value(value: &str) -> bool {
+pub(crate) fn is_attribute_value(value: &str) -> bool {
     !value.is_empty() && value.bytes().all(|b| matches!(b, b' '..=b'~') && b != b'"' && b != b'\\')
 }

@@ -149,7 +149,7 @@ impl Outbound {
             let deadline = first_failure.map(|first: Instant| first + self.policy.budget);
             let result = self.attempt(request, body, deadline).await;
             let outcome = match &result {
-                Ok(responded) => Outcome::Answered(responded.response.head.status),
+                Ok(responded) => Outcome::Responded(responded.response.head.status),
                 Err(error) => error.outcome(),
             };
             match (&result, corrected) {

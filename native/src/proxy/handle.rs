@@ -115,7 +115,7 @@ impl Proxy {
                 Route::Forward(Target::new(origin, path_and_query, Form::Service))
             }
             Destination::Host { host, resource } => {
-                self.policy.hosts.admits_name(&host)?;
+                self.policy.hosts.allows_name(&host)?;
                 let origin = Origin::of_host(&host)
                     .map_err(|error| ProxyError::Malformed(format!("{host}: {error}")))?;
                 let path_and_query = path_and_query(resource.into_owned())?;

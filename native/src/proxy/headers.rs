@@ -16,7 +16,7 @@ impl ForwardedHeaders {
     /// Leaves out what is meant for this hop, and what the proxy replaces.
     pub(super) fn of_request(mut headers: HeaderMap) -> Self {
         let accepts_trailers = names_option(&headers, &TE, "trailers");
-        remove_hop_by_hop(&mut headers, |role| !role.passes_with_requests());
+        remove_hop_by_hop(&mut headers, |role| !role.is_forwarded_in_requests());
         Self { headers, accepts_trailers }
     }
 }

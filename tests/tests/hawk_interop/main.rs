@@ -2,6 +2,7 @@
 //! `hawk`, which Taskcluster's auth service runs, and PyPI `mohawk`.
 
 mod cases;
+mod whatwg;
 
 use cases::{
     HOUR, NOT_FOR_MOHAWK, NOT_FOR_NPM_HAWKS_CLIENT, NOW, URLS, altered_urls, cases, check,
