@@ -19,7 +19,7 @@ pub enum JsonError {
     Syntax {
         /// Counted from 1.
         line: usize,
-        /// In bytes, counted from 1; 0 for the end of the line before.
+        /// In bytes, counted from 1.
         column: usize,
     },
     /// JSON, but something else than an object.
@@ -43,7 +43,8 @@ pub enum JsonError {
 /// Keeps the position alone.
 impl From<serde_json::Error> for JsonError {
     fn from(error: serde_json::Error) -> Self {
-        Self::Syntax { line: error.line(), column: error.column() }
+        // serde_json says 0 for the end of an empty line.
+        Self::Syntax { line: error.line(), column: error.column().max(1) }
     }
 }
 
