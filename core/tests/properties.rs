@@ -221,6 +221,7 @@ impl Request {
         UrlParts::try_from(&self.url)
     }
 
+    #[expect(clippy::unwrap_used, reason = "request() makes only URLs that can be signed")]
     fn line<'a>(&'a self, authorization: &'a str) -> RequestLine<'a> {
         let UrlParts { host, port, resource } = self.parts().unwrap();
         let authorization = Some(authorization);

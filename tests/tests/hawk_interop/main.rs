@@ -87,7 +87,7 @@ fn accepts_our_headers(oracle: &mut Oracle, urls: &[&[&str]]) {
         }
         rejects(oracle, &question, "method", "POST");
         rejects(oracle, &question, "key", "another");
-        for url in altered_urls(&url.to_string()) {
+        for url in altered_urls(url.as_str()) {
             rejects(oracle, &question, "url", &url);
         }
     }
