@@ -1,3 +1,5 @@
+//! Texts of others within error messages.
+
 use std::fmt::{self, Write as _};
 
 /// A text as errors repeat it between quotes: as `Debug` would write it, but without the tables that

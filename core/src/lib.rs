@@ -16,8 +16,8 @@
 //! use taskcluster_proxy_core::{Timestamp, credentials::{Credentials, Signer}};
 //!
 //! let signer = Signer::new(&Credentials::permanent("tester", "no-secret")?)?;
-//! let mut request = http::Request::get("https://tc.example.com/api/queue/v1/ping").body(())?;
-//! signer.sign(&mut request, Timestamp::from_secs(1_767_225_600), "j4h3g2")?;
+//! let request = http::Request::get("https://tc.example.com/api/queue/v1/ping").body(())?;
+//! let request = signer.sign(request, Timestamp::from_secs(1_767_225_600), "j4h3g2")?;
 //! assert_eq!(
 //!     request.headers()["authorization"],
 //!     r#"Hawk id="tester", ts="1767225600", nonce="j4h3g2", mac="0hOgWf+NRdfYUYI/LS2mwQmwn2mTR38sOOlzIBWpXts=""#,
@@ -26,13 +26,11 @@
 //! ```
 #![forbid(unsafe_code)]
 
-mod base64;
 pub mod credentials;
 mod escaped;
 pub mod hawk;
 mod json;
 pub mod proxy;
-mod rfc3339;
 mod timestamp;
 
 pub use timestamp::Timestamp;

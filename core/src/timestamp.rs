@@ -1,3 +1,5 @@
+//! Moments in time.
+
 use std::fmt;
 use std::time::Duration;
 
@@ -32,6 +34,20 @@ impl Timestamp {
     /// Whole seconds since the epoch, as Hawk counts.
     pub const fn secs(self) -> u64 {
         self.0 / 1000
+    }
+
+    /// The date and time in UTC with milliseconds (RFC 3339), as logs and errors show it; after the year
+    /// 9999, its end.
+    ///
+    /// ```
+    /// use taskcluster_proxy_core::Timestamp;
+    ///
+    /// assert_eq!(Timestamp::from_secs(1_767_225_600).to_rfc3339(), "2026-01-01T00:00:00.000Z");
+    /// ```
+    pub fn to_rfc3339(self) -> String {
+        let millis = i64::try_from(self.0).unwrap_or(i64::MAX);
+        let moment = jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX);
+        format!("{moment:.3}")
     }
 
     /// The moment `duration` later, or the last one there is.

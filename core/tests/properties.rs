@@ -4,13 +4,15 @@ use proptest::prelude::*;
 use std::time::Duration;
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::{
-    AuthenticateError, Client, ClientId, Credentials, GivenCertificate, Scope, SignError, Signer,
-    TemporaryCredentials, Verified, authenticate, satisfies,
+    AuthenticateError, AuthorizedScopes, Client, ClientId, Credentials, GivenCertificate, Scope,
+    SignError, Signer, TemporaryCredentials, Verified, authenticate, satisfies,
 };
 use taskcluster_proxy_core::hawk::{
-    AuthorizationHeader, HttpUrl, MAX_MATCH_LENGTH, MAX_SKEW, RequestLine, split_bewit,
+    AuthorizationHeader, MAX_MATCH_LENGTH, MAX_SKEW, RequestLine, UrlError, UrlParts, parse_url,
+    split_bewit,
 };
 use taskcluster_proxy_core::proxy::Destination;
+use url::Url;
 
 const NOW: Timestamp = Timestamp::from_secs(1_767_225_600);
 
@@ -37,11 +39,11 @@ proptest! {
         method in prop::sample::select(vec!["GET", "HEAD"]),
     ) {
         let expires = NOW.plus(Duration::from_secs(seconds));
-        let signed = Signer::new(&credentials)?.bewit(&request.url, expires)?;
-        let signed = Request { method: method.to_owned(), url: HttpUrl::parse(&signed)? };
+        let signed = Signer::restricted(&credentials.0, &credentials.1)?.bewit(&request.url, expires)?;
+        let signed = Request { method: method.to_owned(), url: parse_url(signed.as_str())? };
         let line = RequestLine { authorization: None, ..signed.line("") };
         let without = split_bewit(line.resource).map(|(resource, _)| resource);
-        prop_assert_eq!(without.as_deref(), Some(request.url.resource()));
+        prop_assert_eq!(without.as_deref(), Some(request.parts()?.resource));
         let expected = verified(&credentials, Some(expires))?;
         prop_assert_eq!(check(&issuer, line, NOW), Ok(Some(expected)));
         prop_assert_eq!(reason(check(&issuer, line, expires)), "Unauthorized: Access expired");
@@ -77,12 +79,9 @@ proptest! {
         [one, other] in [restriction(), restriction()],
     ) {
         prop_assume!(one != other);
-        let mut credentials = Credentials::permanent("tester", "no-secret")?;
-        let issuer = credentials.clone();
-        credentials.authorized_scopes = one;
-        let one = request.sign(&credentials, "nonce")?;
-        credentials.authorized_scopes = other;
-        let other = request.sign(&credentials, "nonce")?;
+        let issuer = Credentials::permanent("tester", "no-secret")?;
+        let one = request.sign(&(issuer.clone(), one.into()), "nonce")?;
+        let other = request.sign(&(issuer.clone(), other.into()), "nonce")?;
         let [one_mac, other_mac] =
             [AuthorizationHeader::parse(&one)?.mac, AuthorizationHeader::parse(&other)?.mac];
         let mixed = other.replace(other_mac, one_mac);
@@ -118,14 +117,13 @@ proptest! {
         scopes in prop::collection::vec("[ab]{0,12}[*]?", 100..600).prop_map(valid),
         request in request(),
     ) {
-        let mut credentials = Credentials::permanent("tester", "no-secret")?;
-        let issuer = credentials.clone();
-        credentials.authorized_scopes = Some(scopes);
-        let url = request.url.as_uri();
-        match Signer::new(&credentials)?.authorization(&request.method, url, NOW, "nonce") {
+        let issuer = Credentials::permanent("tester", "no-secret")?;
+        let credentials = (issuer.clone(), AuthorizedScopes::Only(scopes));
+        let url = request.parts()?;
+        match Signer::restricted(&credentials.0, &credentials.1)?.authorization_text(&request.method, &url, NOW, "nonce") {
             Ok(header) => {
                 prop_assert!(header.len() <= MAX_MATCH_LENGTH);
-                let verified = check(&issuer, request.line(header.to_str()?), NOW)?;
+                let verified = check(&issuer, request.line(&header), NOW)?;
                 let verified = verified.map(|verified| verified.scopes).unwrap_or_default();
                 prop_assert!(satisfies(&verified, &granted(&credentials)?));
                 prop_assert!(satisfies(&granted(&credentials)?, &verified));
@@ -136,8 +134,10 @@ proptest! {
     }
 }
 
+type Restricted = (Credentials, AuthorizedScopes);
+
 /// A client, and credentials that are its own or that it issued, restricted or not.
-fn credentials() -> impl Strategy<Value = (Credentials, Credentials)> {
+fn credentials() -> impl Strategy<Value = (Credentials, Restricted)> {
     let name = prop::option::of("[A-Za-z0-9!@/:.+|_-]{1,40}/temporary");
     let scopes = prop::option::of(scopes());
     (
@@ -162,7 +162,7 @@ fn credentials() -> impl Strategy<Value = (Credentials, Credentials)> {
                 .issue(&issuer)
                 .ok()?,
             };
-            Some((issuer, Credentials { authorized_scopes, ..credentials }))
+            Some((issuer, (credentials, authorized_scopes.into())))
         })
 }
 
@@ -181,41 +181,51 @@ fn valid(texts: Vec<String>) -> Vec<Scope> {
 #[derive(Debug)]
 struct Request {
     method: String,
-    url: HttpUrl,
+    url: Url,
 }
 
-/// Any method that is a token, any URL that RFC 3986 lets stand and a few that it does not.
+/// Any method that is a token, any http or https URL: with dot segments, characters that have to be
+/// encoded, backslashes, tabs, names outside of ASCII and addresses.
 fn request() -> impl Strategy<Value = Request> {
     let host = prop_oneof![
         "[A-Za-z0-9]{1,12}(\\.[a-z0-9-]{1,12}){0,3}",
-        prop::sample::select(vec!["[::1]".to_owned(), "127.0.0.1".to_owned()]),
+        prop::sample::select(vec![
+            "[::1]",
+            "127.0.0.1",
+            "0x7f.1",
+            "[2001:DB8::0:1]",
+            "bücher.example",
+            "日本.example",
+            "xn--bcher-kva.example"
+        ])
+        .prop_map(str::to_owned),
     ];
     let port = prop_oneof![Just(String::new()), (1..=u16::MAX).prop_map(|port| format!(":{port}"))];
-    let resource = "/[!$%&'()*+,./0-9:;=@A-Z_a-z~\\[\\]{|} -]{0,60}(\\?[!-~]{0,40})?";
+    let resource = "[/\\\\](\\.{1,2}/|%2[eEfF]|[!-~]|[ \t\nß漢]){0,40}(\\?([!-~]|[ \tß漢]){0,40})?";
     ("[!#$%&'*+.^_`|~0-9A-Za-z-]{1,10}", "https?", host, port, resource).prop_filter_map(
         "URL",
         |(method, scheme, host, port, resource)| {
-            let url = HttpUrl::parse(&format!("{scheme}://{host}{port}{resource}")).ok()?;
+            let url = parse_url(&format!("{scheme}://{host}{port}{resource}")).ok()?;
             Some(Request { method, url })
         },
     )
 }
 
 impl Request {
-    fn sign(&self, credentials: &Credentials, nonce: &str) -> Result<String, TestCaseError> {
-        let signer = Signer::new(credentials)?;
-        let header = signer.authorization(&self.method, self.url.as_uri(), NOW, nonce)?;
-        Ok(header.to_str()?.to_owned())
+    fn sign(&self, credentials: &Restricted, nonce: &str) -> Result<String, TestCaseError> {
+        let signer = Signer::restricted(&credentials.0, &credentials.1)?;
+        Ok(signer.authorization_text(&self.method, &self.parts()?, NOW, nonce)?)
     }
 
+    fn parts(&self) -> Result<UrlParts<'_>, UrlError> {
+        UrlParts::try_from(&self.url)
+    }
+
+    #[expect(clippy::unwrap_used, reason = "request() makes only URLs that can be signed")]
     fn line<'a>(&'a self, authorization: &'a str) -> RequestLine<'a> {
-        RequestLine {
-            method: &self.method,
-            resource: self.url.resource(),
-            host: self.url.host(),
-            port: self.url.port(),
-            authorization: Some(authorization),
-        }
+        let UrlParts { host, port, resource } = self.parts().unwrap();
+        let authorization = Some(authorization);
+        RequestLine { method: &self.method, resource, host, port, authorization }
     }
 }
 
@@ -236,12 +246,12 @@ fn check(
 
 /// Who such a request is from; `expires`: when its bewit does.
 fn verified(
-    credentials: &Credentials,
+    credentials: &Restricted,
     expires: Option<Timestamp>,
 ) -> Result<Verified, TestCaseError> {
-    let certificate = credentials.certificate.as_ref().and_then(GivenCertificate::expiry);
+    let certificate = credentials.0.certificate.as_ref().and_then(GivenCertificate::expiry);
     Ok(Verified {
-        client_id: credentials.client_id.to_string(),
+        client_id: credentials.0.client_id.to_string(),
         scopes: granted(credentials)?,
         expires: expires.into_iter().chain(certificate).min(),
         hash: None,
@@ -249,10 +259,10 @@ fn verified(
 }
 
 /// What such credentials grant, where their issuer holds `*`.
-fn granted(credentials: &Credentials) -> Result<Vec<Scope>, TestCaseError> {
+fn granted((credentials, authorized): &Restricted) -> Result<Vec<Scope>, TestCaseError> {
     let certificate = credentials.certificate.as_ref().map(|it| it.scopes().to_vec());
-    let mut granted =
-        credentials.authorized_scopes.clone().or(certificate).unwrap_or(vec![Scope::new("*")?]);
+    let authorized = authorized.scopes().map(<[Scope]>::to_vec);
+    let mut granted = authorized.or(certificate).unwrap_or(vec![Scope::new("*")?]);
     granted.push(Scope::new("assume:anonymous")?);
     Ok(granted)
 }

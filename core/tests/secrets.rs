@@ -8,10 +8,11 @@ use std::error::Error;
 use std::fmt::{Debug, Write as _};
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::{
-    Certificate, Credentials, GivenCertificate, Scope, Signer, TemporaryCredentials,
+    AuthorizedScopes, Certificate, Credentials, GivenCertificate, Scope, Signer,
+    TemporaryCredentials,
 };
 use taskcluster_proxy_core::hawk::{
-    AuthorizationHeader, Bewit, HttpUrl, RequestLine, present, split_bewit,
+    AuthorizationHeader, Bewit, RequestLine, parse_url, present, split_bewit,
 };
 
 const START: Timestamp = Timestamp::from_secs(1_767_225_600);
@@ -27,7 +28,7 @@ proptest! {
         seed in "[A-Za-z0-9_-]{44}",
     ) {
         let issuer = Credentials::permanent("issuer", &access_token)?;
-        let mut credentials = TemporaryCredentials {
+        let credentials = TemporaryCredentials {
             name: None,
             scopes: vec![Scope::new("a:*")?],
             start: START,
@@ -35,10 +36,10 @@ proptest! {
             seed: seed.clone(),
         }
         .issue(&issuer)?;
-        credentials.authorized_scopes = Some(vec![Scope::new("a:b")?]);
-        let signer = Signer::new(&credentials)?;
-        let mut request = http::Request::get("https://tc.example.com/x").body(())?;
-        signer.sign(&mut request, START, "nonce")?;
+        let scopes = AuthorizedScopes::Only(vec![Scope::new("a:b")?]);
+        let signer = Signer::restricted(&credentials, &scopes)?;
+        let request = http::Request::get("https://tc.example.com/x").body(())?;
+        let request = signer.sign(request, START, "nonce")?;
 
         let mut shown = String::new();
         show(&mut shown, &issuer);
@@ -61,8 +62,8 @@ proptest! {
         };
         show(&mut shown, &line);
         show(&mut shown, &present(line)?);
-        let signed = signer.bewit(&HttpUrl::parse("https://tc.example.com/x")?, EXPIRY)?;
-        let bewit = Bewit::decode(split_bewit(&signed).map_or("", |(_, bewit)| bewit))?;
+        let signed = signer.bewit(&parse_url("https://tc.example.com/x")?, EXPIRY)?;
+        let bewit = Bewit::decode(split_bewit(signed.as_str()).map_or("", |(_, bewit)| bewit))?;
         show(&mut shown, &bewit);
 
         let certificate = credentials.certificate.as_ref().map(GivenCertificate::as_str);

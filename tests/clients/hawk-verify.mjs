@@ -5,6 +5,7 @@
 // { check: 'bewit', id, key, now, method, url }                   -> { id } or { error }
 // { sign: 'header', id, key, now, method, url, nonce, ext }       -> { authorization }
 // { sign: 'bewit', id, key, now, url, ttl, ext }                  -> { bewit }
+// { parse: url }                                              -> { url }, as fetch would send it
 import hawk from 'hawk';
 import { createInterface } from 'node:readline';
 
@@ -15,6 +16,7 @@ for await (const line of createInterface({ input: process.stdin })) {
 }
 
 async function answer(question) {
+  if (question.parse) return { url: new URL(question.parse).href };
   hawk.utils.setTimeFunction(() => question.now * 1000);
   const credentials = { id: question.id, key: question.key, algorithm: 'sha256' };
   if (question.check) {

@@ -4,6 +4,7 @@ stdin, one answer per line on stdout, both JSON, as in hawk-verify.mjs."""
 import json
 import sys
 import time
+import urllib.parse
 
 import mohawk
 import mohawk.bewit
@@ -19,6 +20,9 @@ def main():
 
 
 def answer(question):
+    if "parse" in question:
+        # As the official client takes a URL apart and puts it together again.
+        return {"url": urllib.parse.urlunsplit(urllib.parse.urlsplit(question["parse"]))}
     if "check" in question:
         check = check_bewit if question["check"] == "bewit" else check_header
         try:

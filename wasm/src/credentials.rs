@@ -1,17 +1,19 @@
 //! Credentials of JavaScript callers, which are read strictly: they can correct them.
 
 use crate::failure::{self, HawkError, input};
-use crate::{scopes, timestamp};
+use crate::{json, scopes, timestamp};
 use taskcluster_proxy_core::credentials::{
-    self, AccessToken, ClientId, GivenCertificate, Signer, TemporaryCredentials, TemporaryError,
-    scopes_to_json,
+    self, AccessToken, AuthorizedScopes, Certificate, ClientId, GivenCertificate, Signer,
+    TemporaryCredentials, TemporaryError, scopes_to_json,
 };
+use taskcluster_proxy_core::hawk::UrlParts;
 use wasm_bindgen::prelude::*;
 
 /// Credentials made ready to sign with. JavaScript keeps them from call to call.
 #[wasm_bindgen]
 pub struct Credentials {
     credentials: credentials::Credentials,
+    authorized_scopes: AuthorizedScopes,
     signer: Signer,
 }
 
@@ -41,37 +43,45 @@ impl Credentials {
             client_id: ClientId::new(client_id).map_err(|error| input("clientId", error))?,
             access_token: AccessToken::new(access_token)
                 .map_err(|error| input("accessToken", error))?,
-            certificate: credentials::Credentials::parse_certificate(certificate)
-                .map_err(|error| input("certificate", error))?,
-            authorized_scopes: authorized_scopes
-                .map(|json| scopes::parse("authorizedScopes", &json))
-                .transpose()?,
+            certificate: read_certificate(certificate)?,
         };
+        let authorized_scopes = authorized_scopes
+            .map(|json| scopes::parse("authorizedScopes", &json))
+            .transpose()?
+            .into();
         // What was read strictly can sign; the text of why others cannot would make the module larger.
-        let signer =
-            Signer::new(&credentials).map_err(|_| input("certificate", "cannot be signed with"))?;
-        Ok(Self { signer, credentials })
+        let signer = Signer::restricted(&credentials, &authorized_scopes)
+            .map_err(|_| input("certificate", "cannot be signed with"))?;
+        Ok(Self { signer, credentials, authorized_scopes })
     }
 
-    /// What has to be appended to `url` to sign it.
-    pub fn bewit(&self, url: &str, expires: f64) -> Result<String, HawkError> {
-        self.signer.bewit_suffix(&failure::url(url)?, timestamp(expires)).map_err(failure::sign)
+    /// What has to be appended to a URL with these parts to sign it.
+    pub fn bewit(
+        &self,
+        host: &str,
+        port: u16,
+        resource: &str,
+        expires: f64,
+    ) -> Result<String, HawkError> {
+        let url = UrlParts { host, port, resource };
+        self.signer.bewit_suffix(&url, timestamp(expires)).map_err(failure::sign)
     }
 
     /// The value of the `Authorization` header.
     pub fn authorization(
         &self,
         method: &str,
-        url: &str,
+        host: &str,
+        port: u16,
+        resource: &str,
         now: f64,
         nonce: &str,
     ) -> Result<String, HawkError> {
-        self.signer
-            .authorization_parts(method, &failure::url(url)?, timestamp(now), nonce)
-            .map_err(failure::sign)
+        let url = UrlParts { host, port, resource };
+        self.signer.authorization_text(method, &url, timestamp(now), nonce).map_err(failure::sign)
     }
 
-    /// Temporary credentials that these issue.
+    /// Temporary credentials that these issue; a restriction of these is theirs, too.
     pub fn issue(
         &self,
         name: Option<String>,
@@ -103,7 +113,18 @@ impl Credentials {
             issued.client_id.as_str(),
             issued.access_token.expose(),
             issued.certificate.as_ref().map(GivenCertificate::as_str).unwrap_or_default(),
-            issued.authorized_scopes.as_deref().map(scopes_to_json),
+            self.authorized_scopes.scopes().map(scopes_to_json),
         ))
     }
+}
+
+/// An empty text is none.
+fn read_certificate(text: &str) -> Result<Option<GivenCertificate>, HawkError> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let json = json::parse(text).ok_or_else(|| input("certificate", json::EXPECTED))?;
+    let certificate =
+        Certificate::from_value(&json).map_err(|error| input("certificate", error))?;
+    Ok(Some(GivenCertificate::of(certificate, text.to_owned())))
 }

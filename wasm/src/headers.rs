@@ -13,8 +13,8 @@ pub fn not_forwarded(names: &str, connection: &str, of_request: bool) -> String 
     let is_forwarded = |name: &str| match HeaderRole::of(name) {
         // Both say something of the body, whatever `Connection` names.
         HeaderRole::ContentLength | HeaderRole::Expect => true,
-        role if of_request => role.passes_with_requests() && !is_named(name),
-        role => role.passes_with_answers() && !is_named(name),
+        role if of_request => role.is_forwarded_in_requests() && !is_named(name),
+        role => role.is_forwarded_in_responses() && !is_named(name),
     };
     names.lines().filter(|name| !is_forwarded(name)).collect::<Vec<_>>().join("\n")
 }

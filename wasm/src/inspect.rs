@@ -1,6 +1,7 @@
+//! What a request claims, for debugging.
+
 use crate::failure::{self, HawkError};
-use crate::verify::request_line;
-use taskcluster_proxy_core::hawk::{Kind, present};
+use taskcluster_proxy_core::hawk::{Kind, RequestLine, present};
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen(raw_module = "../js/shapes.js")]
@@ -22,21 +23,23 @@ extern "C" {
 #[wasm_bindgen]
 pub fn inspect(
     method: &str,
-    url: &str,
+    host: &str,
+    port: u16,
+    resource: &str,
     authorization: Option<String>,
 ) -> Result<JsValue, HawkError> {
-    let url = failure::url(url)?;
-    let presented = present(request_line(method, &url, authorization.as_deref()))
+    let authorization = authorization.as_deref();
+    let claim = present(RequestLine { method, resource, host, port, authorization })
         .map_err(failure::authenticate)?;
-    Ok(presented.map_or(JsValue::UNDEFINED, |presented| {
-        let artifacts = presented.artifacts();
+    Ok(claim.map_or(JsValue::UNDEFINED, |claim| {
+        let artifacts = claim.artifacts();
         shape(
-            presented.kind() == Kind::Bewit,
-            presented.id(),
+            claim.kind() == Kind::Bewit,
+            claim.id(),
             artifacts.ts as f64,
             artifacts.nonce,
-            presented.mac(),
-            presented.ext().map(str::to_owned),
+            claim.mac(),
+            claim.ext().map(str::to_owned),
             &artifacts.normalized_string(),
         )
     }))

@@ -15,6 +15,7 @@ mod credentials;
 mod failure;
 mod headers;
 mod inspect;
+mod json;
 mod route;
 mod scopes;
 mod verify;

@@ -1,5 +1,8 @@
+//! What scopes satisfy.
+
 use crate::failure::{HawkError, input};
-use taskcluster_proxy_core::credentials::{self, Scope, scopes_from_json, scopes_to_json};
+use crate::json;
+use taskcluster_proxy_core::credentials::{self, Scope, scopes_from_value, scopes_to_json};
 use wasm_bindgen::prelude::*;
 
 /// Whether the holder of `scopes` holds each of `required`.
@@ -16,5 +19,6 @@ pub fn reduce_scopes(scopes: &str) -> Result<String, HawkError> {
 
 /// Scopes cross the border as a JSON array of strings.
 pub(crate) fn parse(argument: &str, scopes: &str) -> Result<Vec<Scope>, HawkError> {
-    scopes_from_json(scopes).map_err(|error| input(argument, error))
+    let json = json::parse(scopes).ok_or_else(|| input(argument, json::EXPECTED))?;
+    scopes_from_value(&json).map_err(|error| input(argument, error))
 }

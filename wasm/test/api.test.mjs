@@ -37,8 +37,8 @@ describe('bewit', () => {
       ['/x', 'url: expected an absolute URL that starts with http:// or https://, found no scheme'],
       ['ftp://h/x', 'url: expected an absolute URL that starts with http:// or https://, found ftp://'],
       ['https://u:p@h/x', 'url: a URL to be signed cannot carry a user name or password'],
-      ['https://h:99999/', 'url: expected a port from 1 to 65535, found "99999"'],
-      [`https://h/${'x'.repeat(70_000)}`, 'url: expected a URL of at most 65534 bytes, found one of 70010'],
+      ['https://h:99999/', 'url: expected a host name or address after the scheme, and a port from 1 to 65535 if any, found something else'],
+      ['https://h:0/', 'url: expected a port from 1 to 65535, found 0'],
     ]) {
       assert.throws(() => hawk.bewit(url, tester), refused('InputError', message));
     }

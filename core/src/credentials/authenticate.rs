@@ -3,8 +3,8 @@
 use super::ext::{self, Received};
 use super::{AccessToken, CERTIFICATE_SKEW, Certificate, MAX_DURATION, Scope, satisfies};
 use crate::Timestamp;
-use crate::hawk::{HawkError, Key, Kind, RequestLine, present};
-use crate::json::string;
+use crate::hawk::{Claim, HawkError, Key, Kind, RequestLine, present};
+use crate::json::{JsonValue, given, parse, string};
 
 /// What the auth service knows of a client.
 #[derive(Clone, Debug)]
@@ -31,7 +31,7 @@ pub struct Verified {
 }
 
 /// Why a request was not authenticated: `AuthenticationFailed`, status 401, with the message that
-/// callers of Taskcluster see.
+/// clients of Taskcluster see.
 pub type AuthenticateError = HawkError;
 
 /// The scope that every request has.
@@ -48,15 +48,16 @@ const ANONYMOUS: &str = "assume:anonymous";
 ///
 /// let credentials = Credentials::permanent("tester", "no-secret")?;
 /// let now = Timestamp::from_secs(1_767_225_600);
-/// let uri = "https://tc.example.com/api/auth/v1/test-authenticate-get/".parse()?;
-/// let authorization = Signer::new(&credentials)?.authorization("GET", &uri, now, "j4h3g2")?;
+/// let url = "https://tc.example.com/api/auth/v1/test-authenticate-get/";
+/// let request = http::Request::get(url).body(())?;
+/// let request = Signer::new(&credentials)?.sign(request, now, "j4h3g2")?;
 ///
 /// let request = RequestLine {
 ///     method: "GET",
 ///     resource: "/api/auth/v1/test-authenticate-get/",
 ///     host: "tc.example.com",
 ///     port: 443,
-///     authorization: Some(authorization.to_str()?),
+///     authorization: Some(request.headers()["authorization"].to_str()?),
 /// };
 /// let verified = authenticate(request, now, |client_id| {
 ///     assert_eq!(client_id, "tester");
@@ -76,21 +77,51 @@ pub fn authenticate(
     now: Timestamp,
     clients: impl FnOnce(&str) -> Option<Client>,
 ) -> Result<Option<Verified>, AuthenticateError> {
-    let Some(presented) = present(request)? else {
+    let Some(claim) = present(request)? else {
         return Ok(None);
     };
-    let mut holder = load(presented.id(), presented.ext(), now, clients)?;
-    presented.verify(&holder.key, now)?;
-    if presented.kind() == Kind::Bewit {
-        let expiry = Timestamp::from_secs(presented.artifacts().ts);
+    let json = claim.ext().map(ext::decoded).transpose()?;
+    let parsed = json.as_ref().map(|json| parse(json.as_bytes()).map_err(|_| ext::not_json()));
+    verify(&claim, parsed.transpose()?.as_ref(), now, clients).map(Some)
+}
+
+/// The same where JSON is parsed by `parse`, which returns `None` for a text that is none.
+///
+/// # Errors
+///
+/// As [`authenticate`].
+pub fn authenticate_with<V: JsonValue>(
+    request: RequestLine<'_>,
+    now: Timestamp,
+    parse: impl FnOnce(&str) -> Option<V>,
+    clients: impl FnOnce(&str) -> Option<Client>,
+) -> Result<Option<Verified>, AuthenticateError> {
+    let Some(claim) = present(request)? else {
+        return Ok(None);
+    };
+    let json = claim.ext().map(ext::decoded).transpose()?;
+    let parsed = json.as_ref().map(|json| parse(json).ok_or_else(ext::not_json));
+    verify(&claim, parsed.transpose()?.as_ref(), now, clients).map(Some)
+}
+
+fn verify(
+    claim: &Claim<'_>,
+    ext: Option<&impl JsonValue>,
+    now: Timestamp,
+    clients: impl FnOnce(&str) -> Option<Client>,
+) -> Result<Verified, HawkError> {
+    let mut holder = load(claim.id(), ext, now, clients)?;
+    claim.verify(&holder.key, now)?;
+    if claim.kind() == Kind::Bewit {
+        let expiry = Timestamp::from_secs(claim.artifacts().ts);
         holder.expires = Some(holder.expires.map_or(expiry, |expires| expires.min(expiry)));
     }
-    Ok(Some(Verified {
-        client_id: presented.id().to_owned(),
+    Ok(Verified {
+        client_id: claim.id().to_owned(),
         scopes: holder.scopes,
         expires: holder.expires,
-        hash: presented.hash().map(str::to_owned),
-    }))
+        hash: claim.hash().map(str::to_owned),
+    })
 }
 
 /// The key that a request must be signed with, and what it may then do.
@@ -102,18 +133,18 @@ struct Holder {
 
 fn load(
     id: &str,
-    ext: Option<&str>,
+    ext: Option<&impl JsonValue>,
     now: Timestamp,
     clients: impl FnOnce(&str) -> Option<Client>,
 ) -> Result<Holder, HawkError> {
-    let object = ext.map(ext::decoded).transpose()?;
-    let ext = object.as_ref().map(Received::of).transpose()?;
+    let ext = ext.map(Received::new).transpose()?;
     let (certificate, authorized_scopes) =
         ext.map_or((None, None), |ext| (ext.certificate, ext.authorized_scopes));
-    let issuer = certificate.and_then(|certificate| certificate.given("issuer"));
+    let issuer = certificate.as_ref().and_then(|certificate| given(certificate, "issuer"));
     let issuer = issuer.map(string).transpose();
     let issuer =
         issuer.map_err(|_| HawkError::credentials("ext.certificate.issuer must be a string"))?;
+    let issuer = issuer.as_ref().map(|issuer| issuer.as_str());
     if issuer == Some(id) {
         let reason = "ext.certificate.issuer must differ from the supplied clientId";
         return Err(HawkError::credentials(reason));
@@ -130,8 +161,8 @@ fn load(
         scopes: with_anonymous(client.scopes)?,
         expires: client.expires,
     };
-    if let Some(certificate) = certificate {
-        let certificate = Certificate::from_object(certificate)
+    if let Some(certificate) = &certificate {
+        let certificate = Certificate::from_value(certificate)
             .map_err(|error| HawkError::credentials(format!("ext.certificate: {error}")))?;
         check_certificate(&certificate, id, looked_up, &holder, now)?;
         let expiry = certificate.expiry();

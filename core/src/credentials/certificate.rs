@@ -1,9 +1,10 @@
 //! A certificate as the services expect it: how it is issued, written, read and verified.
 
-use super::{AccessToken, ClientId, JsonError, Scope, scope as scopes_json};
+use super::{AccessToken, ClientId, JsonError, Scope};
 use crate::Timestamp;
 use crate::hawk::{Key, Mac};
-use crate::json::{Object, Value, items, number, parse_object, push_string, string};
+use crate::json::{JsonValue, expect_object, given, items, number, parse, read, string};
+use serde::Serialize;
 use std::fmt;
 use zeroize::Zeroizing;
 
@@ -21,6 +22,19 @@ pub struct Certificate {
     signature: Zeroizing<String>,
 }
 
+/// In the order in which the services write them.
+#[derive(Serialize)]
+struct Members<'a> {
+    version: u64,
+    scopes: &'a [Scope],
+    start: u64,
+    expiry: u64,
+    seed: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issuer: Option<&'a ClientId>,
+    signature: &'a str,
+}
+
 /// The length of a seed: two slugids.
 const SEED_LENGTH: usize = 44;
 
@@ -33,10 +47,16 @@ impl Certificate {
     /// (44 characters), `signature` and, where present, `issuer` is not what it has to be. No value
     /// is repeated in the error.
     pub fn parse(text: &str) -> Result<Self, JsonError> {
-        Self::from_object(&parse_object(text.as_bytes())?)
+        Self::from_value(&parse(text.as_bytes())?)
     }
 
-    pub(super) fn from_object(object: &Object) -> Result<Self, JsonError> {
+    /// Reads a certificate from JSON that was parsed.
+    ///
+    /// # Errors
+    ///
+    /// As [`parse`](Self::parse).
+    pub fn from_value(object: &impl JsonValue) -> Result<Self, JsonError> {
+        expect_object(object)?;
         version(object)?;
         Ok(Self {
             scopes: scopes(object)?,
@@ -87,19 +107,17 @@ impl Certificate {
 
     /// The certificate as JSON.
     pub fn to_json(&self) -> String {
-        let Self { scopes, start, expiry, seed, issuer, signature } = self;
-        let mut json = String::from("{\"version\":1,\"scopes\":");
-        scopes_json::push_json(&mut json, scopes);
-        json.push_str(&format!(",\"start\":{start},\"expiry\":{expiry},\"seed\":"));
-        push_string(&mut json, seed);
-        if let Some(issuer) = issuer {
-            json.push_str(",\"issuer\":");
-            push_string(&mut json, issuer.as_str());
-        }
-        json.push_str(",\"signature\":");
-        push_string(&mut json, signature);
-        json.push('}');
-        json
+        let members = Members {
+            version: 1,
+            scopes: &self.scopes,
+            start: self.start.millis(),
+            expiry: self.expiry.millis(),
+            seed: &self.seed,
+            issuer: self.issuer.as_ref(),
+            signature: &self.signature,
+        };
+        // Texts and numbers can always be written.
+        serde_json::to_string(&members).unwrap_or_default()
     }
 
     /// The text that is signed: lines joined with a line feed, none at the end.
@@ -141,7 +159,7 @@ impl Certificate {
     }
 }
 
-/// With the signature and the seed somebody could go on to forge; they are not shown.
+/// The signature and the seed are secrets; they are not shown.
 impl fmt::Debug for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Certificate")
@@ -154,7 +172,7 @@ impl fmt::Debug for Certificate {
 }
 
 /// What is not as the services expect it, member by member.
-pub(super) fn errors(object: &Object) -> Vec<JsonError> {
+pub(super) fn errors(object: &impl JsonValue) -> Vec<JsonError> {
     let errors = [
         version(object).err(),
         scopes(object).err(),
@@ -167,52 +185,53 @@ pub(super) fn errors(object: &Object) -> Vec<JsonError> {
     errors.into_iter().flatten().collect()
 }
 
-fn version(object: &Object) -> Result<(), JsonError> {
-    object.read("version", "1", |value| match number(value)? {
+fn version(object: &impl JsonValue) -> Result<(), JsonError> {
+    read(object, "version", "1", |value| match number(value)? {
         1 => Ok(()),
         _ => Err("another number"),
     })
 }
 
-fn scopes(object: &Object) -> Result<Vec<Scope>, JsonError> {
-    object.read("scopes", "an array of scopes", |value| items(value)?.iter().map(scope).collect())
+fn scopes(object: &impl JsonValue) -> Result<Vec<Scope>, JsonError> {
+    read(object, "scopes", "an array of scopes", |value| {
+        items(&value)?.into_iter().map(scope).collect()
+    })
 }
 
 /// One item of `scopes`.
-pub(super) fn scope(item: &Value) -> Result<Scope, &'static str> {
+pub(super) fn scope(item: impl JsonValue) -> Result<Scope, &'static str> {
     let text = string(item).map_err(|_| "an array with something else")?;
-    Scope::new(text).map_err(|_| "a scope with characters outside of printable ASCII")
+    Scope::new(text.as_str()).map_err(|_| "a scope with characters outside of printable ASCII")
 }
 
-pub(super) fn start(object: &Object) -> Result<Timestamp, JsonError> {
-    object.read("start", MILLIS, number).map(Timestamp::from_millis)
+pub(super) fn start(object: &impl JsonValue) -> Result<Timestamp, JsonError> {
+    read(object, "start", MILLIS, number).map(Timestamp::from_millis)
 }
 
-pub(super) fn expiry(object: &Object) -> Result<Timestamp, JsonError> {
-    object.read("expiry", MILLIS, number).map(Timestamp::from_millis)
+pub(super) fn expiry(object: &impl JsonValue) -> Result<Timestamp, JsonError> {
+    read(object, "expiry", MILLIS, number).map(Timestamp::from_millis)
 }
 
-fn seed(object: &Object) -> Result<Zeroizing<String>, JsonError> {
-    object.read("seed", "a string of 44 characters", |value| {
+fn seed(object: &impl JsonValue) -> Result<Zeroizing<String>, JsonError> {
+    read(object, "seed", "a string of 44 characters", |value| {
         let seed = string(value)?;
         // The seed is a line of its own in the text that is signed.
         let valid = seed.len() == SEED_LENGTH && seed.bytes().all(|b| b.is_ascii_graphic());
-        if valid { Ok(Zeroizing::new(seed.to_owned())) } else { Err("another string") }
+        if valid { Ok(seed) } else { Err("another string") }
     })
 }
 
-fn issuer(object: &Object) -> Result<Option<ClientId>, JsonError> {
-    if object.given("issuer").is_none() {
+fn issuer(object: &impl JsonValue) -> Result<Option<ClientId>, JsonError> {
+    if given(object, "issuer").is_none() {
         return Ok(None);
     }
-    object.read("issuer", "a clientId", |value| {
-        ClientId::new(string(value)?).map(Some).map_err(|_| "another string")
+    read(object, "issuer", "a clientId", |value| {
+        ClientId::new(string(value)?.as_str()).map(Some).map_err(|_| "another string")
     })
 }
 
-fn signature(object: &Object) -> Result<Zeroizing<String>, JsonError> {
-    let signature = object.read("signature", "a string", string)?;
-    Ok(Zeroizing::new(signature.to_owned()))
+fn signature(object: &impl JsonValue) -> Result<Zeroizing<String>, JsonError> {
+    read(object, "signature", "a string", string)
 }
 
 const MILLIS: &str = "a number of milliseconds since 1970";

@@ -1,10 +1,10 @@
 //! The parts of credentials, and how they are read: strictly, or as a launcher gives them.
 
-use super::{CredentialsFinding, GivenCertificate, JsonError, Scope};
+use super::{CredentialsFinding, GivenCertificate, JsonError};
 use crate::Timestamp;
 use crate::escaped::Escaped;
 use crate::hawk::{Key, is_attribute_value};
-use crate::json::{parse_object, string};
+use crate::json::{given, parse_object, read, string};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::fmt;
@@ -13,9 +13,8 @@ use zeroize::Zeroizing;
 /// The name of a client: printable ASCII that can stand in a header, so neither `"` nor `\`. One of
 /// [`Credentials::given`] may be any text at all.
 ///
-/// Taskcluster's own clientIds keep to fewer characters; the services decide that, not the caller.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+/// Taskcluster's own clientIds keep to fewer characters; the services decide that.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize)]
 pub struct ClientId(String);
 
 impl ClientId {
@@ -102,7 +101,7 @@ impl AccessToken {
         Key::new(&self.0)
     }
 
-    /// The secret itself, for whoever has to hand it on.
+    /// The secret itself, to pass it on.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -115,7 +114,7 @@ pub struct EmptyAccessToken;
 
 impl fmt::Debug for AccessToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("AccessToken(<not shown>)")
+        f.write_str("AccessToken([REDACTED])")
     }
 }
 
@@ -139,12 +138,10 @@ pub struct Credentials {
     pub access_token: AccessToken,
     /// Present with temporary credentials.
     pub certificate: Option<GivenCertificate>,
-    /// What the credentials are restricted to: `None` is no restriction, `Some([])` no scopes.
-    pub authorized_scopes: Option<Vec<Scope>>,
 }
 
 impl Credentials {
-    /// Permanent credentials without restriction.
+    /// Permanent credentials.
     ///
     /// # Errors
     ///
@@ -157,7 +154,6 @@ impl Credentials {
             client_id: ClientId::new(client_id)?,
             access_token: AccessToken::new(access_token)?,
             certificate: None,
-            authorized_scopes: None,
         })
     }
 
@@ -174,7 +170,6 @@ impl Credentials {
             access_token: AccessToken::given(access_token),
             certificate: (!certificate.is_empty())
                 .then(|| GivenCertificate::new(certificate.as_str())),
-            authorized_scopes: None,
         }
     }
 
@@ -192,7 +187,7 @@ impl Credentials {
         Ok(Self::given(client_id.as_str(), access_token.as_str(), certificate.as_str()))
     }
 
-    /// Reads the same where it comes from somebody who can still correct it, as
+    /// Reads the same where it comes from an operator, who can correct it, as
     /// `--credentials-file` does.
     ///
     /// # Errors
@@ -212,7 +207,6 @@ impl Credentials {
             })?,
             certificate: Self::parse_certificate(&certificate)
                 .map_err(|error| JsonError::Certificate(Box::new(error)))?,
-            authorized_scopes: None,
         })
     }
 
@@ -259,12 +253,9 @@ struct Texts([Option<Zeroizing<String>>; 3]);
 impl Texts {
     fn parse(json: &[u8]) -> Result<Self, JsonError> {
         let object = parse_object(json)?;
-        let text = |member, expected| match object.given(member) {
+        let text = |member, expected| match given(&object, member) {
             None => Ok(None),
-            Some(_) => {
-                let text = object.read(member, expected, string)?;
-                Ok(Some(Zeroizing::new(text.to_owned())))
-            }
+            Some(_) => read(&object, member, expected, string).map(Some),
         };
         Ok(Self([
             text("clientId", "a clientId")?,

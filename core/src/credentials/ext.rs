@@ -1,11 +1,13 @@
 //! `ext`: what goes along with a signature, written and read.
 
-use super::{Credentials, GivenCertificate, JsonError, Scope, SignError, reduce_scopes, scope};
-use crate::base64::{Alphabet, decode};
+use super::{
+    AuthorizedScopes, Credentials, GivenCertificate, JsonError, Scope, SignError, reduce_scopes,
+};
 use crate::hawk::{HawkError, MAX_MATCH_LENGTH};
-use crate::json::{Object, Value, items, parse_object, string};
+use crate::json::{JsonValue, expect_object, given, items, string};
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use std::fmt;
 use zeroize::Zeroizing;
 
@@ -19,17 +21,23 @@ pub(super) struct Ext {
 }
 
 impl Ext {
-    /// The certificate of `credentials` has to be a JSON object.
-    pub(super) fn new(credentials: &Credentials) -> Self {
+    /// # Errors
+    ///
+    /// The certificate of `credentials` is not JSON.
+    pub(super) fn new(
+        credentials: &Credentials,
+        authorized_scopes: &AuthorizedScopes,
+    ) -> Result<Self, JsonError> {
         let certificate = credentials.certificate.as_ref();
-        let scopes = credentials.authorized_scopes.as_deref();
+        let scopes = authorized_scopes.scopes();
         let reduced = scopes
             .map(reduce_scopes)
             .filter(|reduced| Some(reduced.len()) < scopes.map(<[Scope]>::len));
-        Self {
-            full: encode(certificate, scopes),
-            reduced: reduced.and_then(|reduced| encode(certificate, Some(&reduced))),
-        }
+        let reduced = match &reduced {
+            Some(reduced) => encode(certificate, Some(reduced))?,
+            None => None,
+        };
+        Ok(Self { full: encode(certificate, scopes)?, reduced })
     }
 
     /// The fullest form with which `length`, that of `what`, is within the services' limit.
@@ -57,7 +65,7 @@ impl fmt::Debug for Ext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.full {
             None => f.write_str("Ext(none)"),
-            Some(_) => f.write_str("Ext(<not shown>)"),
+            Some(_) => f.write_str("Ext([REDACTED])"),
         }
     }
 }
@@ -65,67 +73,73 @@ impl fmt::Debug for Ext {
 fn encode(
     certificate: Option<&GivenCertificate>,
     authorized_scopes: Option<&[Scope]>,
-) -> Option<Zeroizing<String>> {
-    // Room for all of it: a copy that grows leaves others behind.
+) -> Result<Option<Zeroizing<String>>, JsonError> {
+    let text = certificate.map(GivenCertificate::as_str);
+    if text.is_none() && authorized_scopes.is_none() {
+        return Ok(None);
+    }
+    // Room for all of it: a buffer that grows leaves copies behind.
     let scopes = authorized_scopes.into_iter().flatten();
     let length: usize = scopes.map(|scope| 3 + 2 * scope.as_str().len()).sum();
-    let length = length + certificate.map_or(0, |certificate| certificate.as_str().len());
-    let mut json = Zeroizing::new(String::with_capacity(LENGTH_OF_THE_REST + length));
-    if let Some(certificate) = certificate {
-        json.push_str("{\"certificate\":");
-        json.push_str(certificate.as_str().trim_ascii());
+    let length = LENGTH_OF_THE_REST + length + text.map_or(0, str::len);
+    let mut json = Zeroizing::new(Vec::with_capacity(length));
+    if let Some(certificate) = text {
+        // As it is: its text stays.
+        json.extend_from_slice(b"{\"certificate\":");
+        json.extend_from_slice(certificate.trim_ascii().as_bytes());
     }
     if let Some(scopes) = authorized_scopes {
-        let first = json.is_empty();
-        json.push(if first { '{' } else { ',' });
-        json.push_str("\"authorizedScopes\":");
-        scope::push_json(&mut json, scopes);
+        let separator = if json.is_empty() { b'{' } else { b',' };
+        json.push(separator);
+        json.extend_from_slice(b"\"authorizedScopes\":");
+        serde_json::to_writer(&mut *json, scopes)?;
     }
-    if json.is_empty() {
-        return None;
-    }
-    json.push('}');
-    Some(Zeroizing::new(STANDARD.encode(json.as_bytes())))
+    json.push(b'}');
+    Ok(Some(Zeroizing::new(STANDARD.encode(&*json))))
 }
 
 /// Enough for the names of the two members and what stands between them, in bytes.
 const LENGTH_OF_THE_REST: usize = 64;
 
-/// The JSON object in an `ext` that a server got.
-pub(super) fn decoded(ext: &str) -> Result<Object, HawkError> {
-    let json = decode(ext, Alphabet::Standard)
-        .ok_or_else(|| HawkError::credentials("Failed to parse ext"))?;
-    parse_object(&json).map_err(|error| match error {
-        JsonError::NotAnObject(_) => HawkError::credentials("ext must be a JSON object"),
-        _ => HawkError::credentials("Failed to parse ext"),
-    })
+/// With or without padding, as Node decodes what the auth service receives.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// The JSON text in an `ext` that a server received.
+pub(super) fn decoded(ext: &str) -> Result<Zeroizing<String>, HawkError> {
+    let text = LENIENT.decode(ext).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    text.map(Zeroizing::new).ok_or_else(not_json)
+}
+
+pub(super) fn not_json() -> HawkError {
+    HawkError::credentials("Failed to parse ext")
 }
 
 /// What a server finds in it.
-pub(super) struct Received<'a> {
-    pub(super) certificate: Option<&'a Object>,
+pub(super) struct Received<V> {
+    pub(super) certificate: Option<V>,
     pub(super) authorized_scopes: Option<Vec<Scope>>,
 }
 
-impl<'a> Received<'a> {
-    pub(super) fn of(object: &'a Object) -> Result<Self, HawkError> {
-        let certificate = match object.given("certificate") {
-            None => None,
-            Some(Value::Object(certificate)) => Some(certificate),
-            Some(_) => {
-                return Err(HawkError::credentials("ext.certificate must be a JSON object"));
-            }
-        };
-        let authorized_scopes = object.given("authorizedScopes").map(scopes).transpose()?;
+impl<V: JsonValue> Received<V> {
+    pub(super) fn new(ext: &V) -> Result<Self, HawkError> {
+        expect_object(ext).map_err(|_| HawkError::credentials("ext must be a JSON object"))?;
+        let certificate = given(ext, "certificate");
+        if certificate.as_ref().is_some_and(|value| expect_object(value).is_err()) {
+            return Err(HawkError::credentials("ext.certificate must be a JSON object"));
+        }
+        let authorized_scopes = given(ext, "authorizedScopes").map(scopes).transpose()?;
         Ok(Self { certificate, authorized_scopes })
     }
 }
 
-fn scopes(value: &Value) -> Result<Vec<Scope>, HawkError> {
-    let items = items(value)
+fn scopes(value: impl JsonValue) -> Result<Vec<Scope>, HawkError> {
+    let items = items(&value)
         .map_err(|_| HawkError::credentials("ext.authorizedScopes must be an array"))?;
-    let scope = |item| Scope::new(string(item).ok()?).ok();
-    items.iter().map(scope).collect::<Option<_>>().ok_or_else(|| {
+    let scope = |item| Scope::new(string(item).ok()?.as_str()).ok();
+    items.into_iter().map(scope).collect::<Option<_>>().ok_or_else(|| {
         HawkError::credentials("ext.authorizedScopes must be an array of valid scopes")
     })
 }

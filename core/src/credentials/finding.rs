@@ -1,4 +1,4 @@
-//! What looks wrong about credentials that are put in force as a launcher gave them.
+//! What looks wrong about credentials that are used as a launcher gave them.
 
 use super::{CERTIFICATE_SKEW, JsonError};
 use crate::Timestamp;

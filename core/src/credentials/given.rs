@@ -3,7 +3,7 @@
 use super::certificate::{self, Certificate};
 use super::{CredentialsFinding, JsonError, Scope};
 use crate::Timestamp;
-use crate::json::{Object, items, parse_object};
+use crate::json::{JsonValue, items, parse_object};
 use std::fmt;
 use zeroize::Zeroizing;
 
@@ -63,7 +63,8 @@ impl GivenCertificate {
         Self::of(certificate, text)
     }
 
-    fn of(certificate: Certificate, text: String) -> Self {
+    /// Takes one that was read from `text`.
+    pub fn of(certificate: Certificate, text: String) -> Self {
         let Certificate { scopes, start, expiry, .. } = certificate;
         let text = Zeroizing::new(text);
         Self { text, scopes, start: Some(start), expiry: Some(expiry), finding: None }
@@ -96,7 +97,7 @@ impl GivenCertificate {
     }
 }
 
-/// With the signature and the seed somebody could go on to forge; they are not shown.
+/// The signature and the seed are secrets; they are not shown.
 impl fmt::Debug for GivenCertificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { text: _, scopes, start, expiry, finding } = self;
@@ -109,8 +110,8 @@ impl fmt::Debug for GivenCertificate {
     }
 }
 
-fn readable_scopes(object: &Object) -> Vec<Scope> {
-    let items = object.get("scopes").and_then(|value| items(value).ok());
+fn readable_scopes(object: &impl JsonValue) -> Vec<Scope> {
+    let items = object.member("scopes").and_then(|value| items(&value).ok());
     items.into_iter().flatten().filter_map(|item| certificate::scope(item).ok()).collect()
 }
 

@@ -4,6 +4,7 @@
 //! auth service accepts.
 
 mod authenticate;
+mod authorized_scopes;
 mod certificate;
 mod client;
 mod ext;
@@ -11,12 +12,11 @@ mod finding;
 mod given;
 mod scope;
 mod signer;
-#[cfg(feature = "http")]
-mod signer_http;
 mod temporary;
 
-pub use crate::json::JsonError;
-pub use authenticate::{AuthenticateError, Client, Verified, authenticate};
+pub use crate::json::{JsonError, JsonValue};
+pub use authenticate::{AuthenticateError, Client, Verified, authenticate, authenticate_with};
+pub use authorized_scopes::AuthorizedScopes;
 pub use certificate::Certificate;
 pub use client::{
     AccessToken, ClientId, Credentials, EmptyAccessToken, InvalidClientId, InvalidCredentials,
@@ -26,10 +26,11 @@ pub(crate) use finding::Rounded;
 pub use given::GivenCertificate;
 pub use scope::{
     InvalidScope, Scope, ScopesError, missing_scopes, reduce_scopes, satisfies, scopes_from_json,
-    scopes_to_json,
+    scopes_from_value, scopes_to_json,
 };
 pub use signer::{SignError, Signer};
-pub use temporary::{MAX_DURATION, TemporaryCredentials, TemporaryError};
+use temporary::MAX_DURATION;
+pub use temporary::{TemporaryCredentials, TemporaryError};
 
 use std::time::Duration;
 

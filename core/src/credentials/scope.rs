@@ -1,7 +1,7 @@
 //! Scopes: what they satisfy, and how they are read and written.
 
 use crate::escaped::Escaped;
-use crate::json::{JsonError, items, parse, push_array, push_string, string};
+use crate::json::{JsonError, JsonValue, parse};
 use std::fmt;
 
 /// A scope: printable ASCII, possibly empty. A trailing `*` stands for anything.
@@ -13,8 +13,7 @@ use std::fmt;
 /// assert!(Scope::new("tab\t").is_err());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 pub struct Scope(String);
 
 /// A text that is not a scope.
@@ -47,7 +46,7 @@ impl Scope {
         &self.0
     }
 
-    /// Whether whoever holds this scope also holds `required`: the two are equal, or this one ends
+    /// Whether a client that holds this scope also holds `required`: the two are equal, or this one ends
     /// in `*` and what stands before is the start of `required`. Only a trailing star is special.
     pub fn satisfies(&self, required: &Self) -> bool {
         match self.0.strip_suffix('*') {
@@ -90,9 +89,8 @@ pub fn missing_scopes<'a>(scopes: &[Scope], required: &'a [Scope]) -> Vec<&'a Sc
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn scopes_to_json(scopes: &[Scope]) -> String {
-    let mut json = String::new();
-    push_json(&mut json, scopes);
-    json
+    // Texts can always be written.
+    serde_json::to_string(scopes).unwrap_or_default()
 }
 
 /// Reads a JSON array of strings.
@@ -108,10 +106,18 @@ pub fn scopes_to_json(scopes: &[Scope]) -> String {
 ///
 /// The text is something else, or a string is not a scope.
 pub fn scopes_from_json(json: &str) -> Result<Vec<Scope>, ScopesError> {
-    let array = parse(json.as_bytes())?;
-    let items = items(&array).map_err(|_| ScopesError::NotStrings)?;
-    let scope = |item| Ok(Scope::new(string(item).map_err(|_| ScopesError::NotStrings)?)?);
-    items.iter().map(scope).collect()
+    scopes_from_value(&parse(json.as_bytes())?)
+}
+
+/// The same of JSON that was parsed.
+///
+/// # Errors
+///
+/// As [`scopes_from_json`].
+pub fn scopes_from_value(json: &impl JsonValue) -> Result<Vec<Scope>, ScopesError> {
+    let items = json.items().ok_or(ScopesError::NotStrings)?;
+    let text = |item: &_| JsonValue::string(item).ok_or(ScopesError::NotStrings);
+    items.iter().map(|item| Ok(Scope::new(text(item)?.as_str())?)).collect()
 }
 
 /// Why a text is not a JSON array of scopes.
@@ -127,10 +133,6 @@ pub enum ScopesError {
     /// A string that is not a scope.
     #[error(transparent)]
     Scope(#[from] InvalidScope),
-}
-
-pub(super) fn push_json(json: &mut String, scopes: &[Scope]) {
-    push_array(json, scopes, |json, scope| push_string(json, scope.as_str()));
 }
 
 /// The scopes that no other one in the set satisfies, in the order given: they grant the same.

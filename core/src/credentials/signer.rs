@@ -1,12 +1,16 @@
 //! Signing with credentials.
 
 use super::ext::Ext;
-use super::{ClientId, Credentials, CredentialsFinding};
+use super::{AuthorizedScopes, ClientId, Credentials, CredentialsFinding};
 use crate::Timestamp;
 use crate::escaped::Escaped;
 use crate::hawk::{
-    Artifacts, AuthorizationHeader, Bewit, Key, Kind, UrlParts, bewit_suffix, is_attribute_value,
+    Artifacts, AuthorizationHeader, Bewit, Key, Kind, UrlError, UrlParts, bewit_suffix,
+    is_attribute_value,
 };
+use http::header::AUTHORIZATION;
+use http::{HeaderValue, Method, Request};
+use url::Url;
 
 /// Credentials made ready to sign with: the key prepared, `ext` encoded.
 #[derive(Debug)]
@@ -36,9 +40,9 @@ pub enum SignError {
         /// How much of it is `ext`.
         ext: usize,
     },
-    /// The request's URI is not absolute.
-    #[error("expected a request with an absolute http or https URI, found \"{}\"", Escaped(.0))]
-    NotAbsolute(String),
+    /// The URL cannot be signed.
+    #[error(transparent)]
+    Url(#[from] UrlError),
     /// The method is not one.
     #[error("expected a method such as GET, found \"{}\"", Escaped(.0))]
     Method(String),
@@ -48,11 +52,11 @@ pub enum SignError {
 }
 
 impl SignError {
-    /// The `code` that callers of Taskcluster's services would see.
+    /// The `code` that clients of Taskcluster's services would see.
     pub fn code(&self) -> &'static str {
         match self {
             Self::TooLong { .. } => "AuthorizationTooLong",
-            Self::NotAbsolute(_) | Self::Method(_) | Self::Nonce => "InputError",
+            Self::Url(_) | Self::Method(_) | Self::Nonce => "InputError",
         }
     }
 }
@@ -65,13 +69,26 @@ impl Signer {
     /// Nothing can be signed with them: the certificate is not a JSON object, or the clientId cannot
     /// stand in a header.
     pub fn new(credentials: &Credentials) -> Result<Self, CredentialsFinding> {
+        Self::restricted(credentials, &AuthorizedScopes::Unrestricted)
+    }
+
+    /// Prepares `credentials` so that what is signed is restricted to `authorized_scopes`.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn restricted(
+        credentials: &Credentials,
+        authorized_scopes: &AuthorizedScopes,
+    ) -> Result<Self, CredentialsFinding> {
         if let Some(finding) = credentials.obstacle() {
             return Err(finding);
         }
         Ok(Self {
             client_id: credentials.client_id.clone(),
             key: credentials.access_token.key(),
-            ext: Ext::new(credentials),
+            ext: Ext::new(credentials, authorized_scopes)
+                .map_err(CredentialsFinding::CertificateNotAnObject)?,
         })
     }
 
@@ -80,24 +97,61 @@ impl Signer {
         &self.client_id
     }
 
-    /// The `Authorization` header of a request with this method to `url`.
+    /// Signs a request for its URI as it stands: sets its `Authorization` header field, marked as
+    /// sensitive.
     ///
     /// ```
-    /// use taskcluster_proxy_core::{Timestamp, credentials::{Credentials, Signer}, hawk::UrlParts};
+    /// use taskcluster_proxy_core::{Timestamp, credentials::{Credentials, Signer}};
     ///
     /// let signer = Signer::new(&Credentials::permanent("tester", "no-secret")?)?;
-    /// let url = UrlParts::as_sent("https://tc.example.com/api/queue/v1/ping")?;
-    /// let now = Timestamp::from_secs(1_767_225_600);
-    /// let header = signer.authorization_parts("GET", &url, now, "j4h3g2")?;
-    /// assert!(header.ends_with(r#"mac="0hOgWf+NRdfYUYI/LS2mwQmwn2mTR38sOOlzIBWpXts=""#));
+    /// let request = http::Request::get("https://tc.example.com/api/queue/v1/ping").body(())?;
+    /// let signed = signer.sign(request, Timestamp::from_secs(1_767_225_600), "j4h3g2")?;
+    /// assert!(signed.headers().contains_key("authorization"));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// The method is not a token (RFC 9110 section 9.1), the nonce cannot stand in a header, or the
-    /// header would be longer than the services read, even without the scopes that others satisfy.
-    pub fn authorization_parts(
+    /// The URI is not absolute, the nonce cannot be part of a header field, or that would be longer than
+    /// the services read, even without the scopes that others satisfy.
+    pub fn sign<B>(
+        &self,
+        mut request: Request<B>,
+        now: Timestamp,
+        nonce: &str,
+    ) -> Result<Request<B>, SignError> {
+        let url = UrlParts::try_from(request.uri())?;
+        let value = self.authorization(request.method(), &url, now, nonce)?;
+        request.headers_mut().insert(AUTHORIZATION, value);
+        Ok(request)
+    }
+
+    /// The value of the `Authorization` header field of a request with this method to `url`, marked as
+    /// sensitive.
+    ///
+    /// # Errors
+    ///
+    /// As [`sign`](Self::sign).
+    pub fn authorization(
+        &self,
+        method: &Method,
+        url: &UrlParts<'_>,
+        now: Timestamp,
+        nonce: &str,
+    ) -> Result<HeaderValue, SignError> {
+        let text = self.authorization_text(method.as_str(), url, now, nonce)?;
+        // Every part is printable ASCII, as ClientId, base64 and the check of the nonce make sure.
+        let mut value = HeaderValue::try_from(text).map_err(|_| SignError::Nonce)?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
+
+    /// The same with texts, for callers that have no types of the `http` crate.
+    ///
+    /// # Errors
+    ///
+    /// As [`sign`](Self::sign), or the method is not a token (RFC 9110 section 9.1).
+    pub fn authorization_text(
         &self,
         method: &str,
         url: &UrlParts<'_>,
@@ -107,11 +161,50 @@ impl Signer {
         if method.is_empty() || !method.bytes().all(is_token) {
             return Err(SignError::Method(method.chars().take(32).collect()));
         }
-        let UrlParts { host, resource, .. } = *url;
-        self.header(method, (host, url.port()), resource, now, nonce)
+        if !is_attribute_value(nonce) {
+            return Err(SignError::Nonce);
+        }
+        let id = self.client_id.as_str();
+        let ts = now.secs();
+        let ext = self.ext.fitting("the Authorization header", |ext| {
+            AuthorizationHeader::written_length(id, ts, nonce, ext)
+        })?;
+        let UrlParts { host, port, resource } = *url;
+        let kind = Kind::Header;
+        let hash = None;
+        let artifacts = Artifacts { kind, ts, nonce, method, resource, host, port, hash, ext };
+        Ok(AuthorizationHeader::write(id, ts, nonce, ext, &self.key.mac(&artifacts)))
     }
 
-    /// Signs a URL: what makes it good for GET and HEAD until `expires` when it is appended to `url`.
+    /// Signs a URL: `url` with a bewit in its query and without its fragment, valid for GET and HEAD
+    /// until `expires`.
+    ///
+    /// ```
+    /// use taskcluster_proxy_core::{Timestamp, credentials::{Credentials, Signer}};
+    ///
+    /// let signer = Signer::new(&Credentials::permanent("tester", "no-secret")?)?;
+    /// let url = url::Url::parse("https://tc.example.com/x?y=z")?;
+    /// let signed = signer.bewit(&url, Timestamp::from_secs(1_767_229_200))?;
+    /// assert!(signed.as_str().starts_with("https://tc.example.com/x?y=z&bewit=dGVz"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// It is not an absolute http or https URL, names a user, or its path and query would be longer
+    /// than the services read.
+    pub fn bewit(&self, url: &Url, expires: Timestamp) -> Result<Url, SignError> {
+        let suffix = self.bewit_suffix(&UrlParts::try_from(url)?, expires)?;
+        let mut signed = url.clone();
+        signed.set_fragment(None);
+        // The suffix begins with the separator.
+        signed.set_query(Some(
+            &[url.query().unwrap_or_default(), suffix.trim_start_matches('?')].concat(),
+        ));
+        Ok(signed)
+    }
+
+    /// What has to be appended to a URL with these parts to sign it, from the separator on.
     ///
     /// # Errors
     ///
@@ -121,46 +214,7 @@ impl Signer {
         url: &UrlParts<'_>,
         expires: Timestamp,
     ) -> Result<String, SignError> {
-        let bewit = self.encoded_bewit((url.host, url.port()), url.resource, expires)?;
-        Ok(bewit_suffix(url.resource, &bewit))
-    }
-
-    pub(super) fn header(
-        &self,
-        method: &str,
-        (host, port): (&str, u16),
-        resource: &str,
-        now: Timestamp,
-        nonce: &str,
-    ) -> Result<String, SignError> {
-        if !is_attribute_value(nonce) {
-            return Err(SignError::Nonce);
-        }
-        let id = self.client_id.as_str();
-        let ts = now.secs();
-        let ext = self.ext.fitting("the Authorization header", |ext| {
-            AuthorizationHeader::written_length(id, ts, nonce, ext)
-        })?;
-        let mac = self.key.mac(&Artifacts {
-            kind: Kind::Header,
-            ts,
-            nonce,
-            method,
-            resource,
-            host,
-            port,
-            hash: None,
-            ext,
-        });
-        Ok(AuthorizationHeader::write(id, ts, nonce, ext, &mac))
-    }
-
-    pub(super) fn encoded_bewit(
-        &self,
-        (host, port): (&str, u16),
-        resource: &str,
-        expires: Timestamp,
-    ) -> Result<String, SignError> {
+        let UrlParts { host, port, resource } = *url;
         let exp = expires.secs();
         let id = self.client_id.as_str();
         let ext = self.ext.fitting("the path and query of the signed URL", |ext| {
@@ -177,7 +231,7 @@ impl Signer {
             hash: None,
             ext,
         });
-        Ok(Bewit::encode(id, exp, ext, &mac))
+        Ok(bewit_suffix(resource, &Bewit::encode(id, exp, ext, &mac)))
     }
 }
 

@@ -5,7 +5,7 @@ use crate::Timestamp;
 use std::time::Duration;
 
 /// The longest that temporary credentials can be valid.
-pub const MAX_DURATION: Duration = Duration::from_secs(31 * 24 * 60 * 60);
+pub(super) const MAX_DURATION: Duration = Duration::from_secs(31 * 24 * 60 * 60);
 
 /// An order for temporary credentials.
 ///
@@ -64,8 +64,7 @@ pub enum TemporaryError {
 }
 
 impl TemporaryCredentials {
-    /// Issues them with the accessToken of `issuer`. An authorizedScopes restriction of the issuer
-    /// goes over to them.
+    /// Issues them with the accessToken of `issuer`.
     ///
     /// # Errors
     ///
@@ -98,7 +97,6 @@ impl TemporaryCredentials {
             client_id,
             access_token: certificate.access_token(&key),
             certificate: Some(GivenCertificate::issued(certificate)),
-            authorized_scopes: issuer.authorized_scopes.clone(),
         })
     }
 }

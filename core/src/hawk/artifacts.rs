@@ -1,3 +1,5 @@
+//! What a MAC covers, and the normalized string.
+
 /// Which of Hawk's two MACs is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {

@@ -1,7 +1,8 @@
+//! The bewit: written, read, put into a URL and taken out of it.
+
 use super::artifacts::{digits, push_number};
 use super::mac::MAC_LENGTH;
 use super::{HawkError, Mac};
-use crate::base64::{Alphabet, decode};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::fmt;
@@ -44,7 +45,9 @@ impl Bewit {
     ///
     /// As npm `hawk` 9: not base64url, not four parts, or one of the first three empty.
     pub fn decode(encoded: &str) -> Result<Self, HawkError> {
-        let decoded = decode(encoded, Alphabet::UrlSafe)
+        let decoded = URL_SAFE_NO_PAD
+            .decode(encoded)
+            .ok()
             .and_then(|bytes| String::from_utf8(bytes).ok())
             .ok_or_else(|| HawkError::bad_request("Invalid bewit encoding"))?;
         let mut parts = decoded.split('\\');

@@ -1,14 +1,16 @@
+//! Why a Hawk server rejects a request.
+
 use std::fmt;
 
-/// Why a Hawk server turns a request away, in the words of npm `hawk` 9, which is what callers of
-/// Taskcluster see.
+/// Why a Hawk server rejects a request, in the words of npm `hawk` 9, which clients of Taskcluster
+/// see.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HawkError {
     rejection: Rejection,
     reason: String,
 }
 
-/// Which of Hawk's two answers a [`HawkError`] stands for.
+/// Which kind of rejection a [`HawkError`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rejection {
     /// The request is malformed: `Bad Request: ..`.
@@ -35,7 +37,7 @@ impl HawkError {
         Self { rejection: Rejection::Credentials, reason: reason.into() }
     }
 
-    /// Which answer it is.
+    /// Which kind it is.
     pub fn rejection(&self) -> Rejection {
         self.rejection
     }
@@ -48,14 +50,14 @@ impl HawkError {
 
 impl fmt::Display for HawkError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let answer = match self.rejection {
+        let kind = match self.rejection {
             Rejection::BadRequest => "Bad Request",
             Rejection::Unauthorized => "Unauthorized",
             Rejection::Credentials => return f.write_str(&self.reason),
         };
         match self.reason.as_str() {
-            "" => f.write_str(answer),
-            reason => write!(f, "{answer}: {reason}"),
+            "" => f.write_str(kind),
+            reason => write!(f, "{kind}: {reason}"),
         }
     }
 }

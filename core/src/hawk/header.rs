@@ -1,3 +1,5 @@
+//! The `Authorization` header field, written and read.
+
 use super::artifacts::{digits, push_number};
 use super::mac::MAC_LENGTH;
 use super::{HawkError, Mac, is_attribute_value};
@@ -28,7 +30,7 @@ pub struct AuthorizationHeader<'a> {
     pub ext: Option<&'a str>,
 }
 
-/// Whoever reads the MAC can send the request again; `ext` may hold a certificate.
+/// With the MAC anyone can send the request again; `ext` may hold a certificate.
 impl fmt::Debug for AuthorizationHeader<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuthorizationHeader")
@@ -87,7 +89,7 @@ impl<'a> AuthorizationHeader<'a> {
     }
 
     /// The length in bytes of the header for such parts.
-    pub fn written_length(id: &str, ts: u64, nonce: &str, ext: Option<&str>) -> usize {
+    pub(crate) fn written_length(id: &str, ts: u64, nonce: &str, ext: Option<&str>) -> usize {
         let frame = r#"Hawk id="", ts="", nonce="", mac="""#.len();
         let ext = ext.map_or(0, |ext| r#", ext="""#.len() + ext.len());
         frame + id.len() + digits(ts) + nonce.len() + ext + MAC_LENGTH

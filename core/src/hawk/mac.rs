@@ -1,3 +1,5 @@
+//! The key, and the MACs that it makes.
+
 use super::Artifacts;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -13,7 +15,7 @@ use subtle::ConstantTimeEq as _;
 /// use taskcluster_proxy_core::hawk::Key;
 ///
 /// let key = Key::new("no-secret");
-/// assert_eq!(format!("{key:?}"), "Key(<not shown>)");
+/// assert_eq!(format!("{key:?}"), "Key([REDACTED])");
 /// assert!(key.mac_of(b"text").verifies(&key.mac_of(b"text").to_string()));
 /// ```
 #[derive(Clone)]
@@ -45,7 +47,7 @@ impl Key {
 
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Key(<not shown>)")
+        f.write_str("Key([REDACTED])")
     }
 }
 
@@ -78,7 +80,7 @@ impl fmt::Display for Mac {
 /// A MAC goes over the wire, but the right MAC for a request that failed is a key to it.
 impl fmt::Debug for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Mac(<not shown>)")
+        f.write_str("Mac([REDACTED])")
     }
 }
 

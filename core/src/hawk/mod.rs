@@ -8,8 +8,6 @@ mod artifacts;
 mod bewit;
 mod error;
 mod header;
-#[cfg(feature = "http")]
-mod http_url;
 mod mac;
 mod url;
 mod verify;
@@ -19,13 +17,9 @@ pub(crate) use bewit::bewit_suffix;
 pub use bewit::{Bewit, append_bewit, split_bewit};
 pub use error::{HawkError, Rejection};
 pub use header::AuthorizationHeader;
-#[cfg(feature = "http")]
-pub use http_url::HttpUrl;
-#[cfg(feature = "http")]
-pub(crate) use http_url::default_port;
 pub use mac::{Key, Mac};
-pub use url::{UrlError, UrlParts};
-pub use verify::{Presented, RequestLine, present};
+pub use url::{UrlError, UrlParts, parse_url};
+pub use verify::{Claim, RequestLine, present};
 
 use std::time::Duration;
 
@@ -38,6 +32,6 @@ pub const MAX_SKEW: Duration = Duration::from_secs(15 * 60);
 
 /// Whether `value` may stand between the quotes of an attribute of the `Authorization` header:
 /// at least one character, printable ASCII, neither `"` nor `\`.
-pub fn is_attribute_value(value: &str) -> bool {
+pub(crate) fn is_attribute_value(value: &str) -> bool {
     !value.is_empty() && value.bytes().all(|b| matches!(b, b' '..=b'~') && b != b'"' && b != b'\\')
 }

@@ -1,31 +1,34 @@
-use crate::escaped::Escaped;
-use std::borrow::Cow;
-use std::fmt::{self, Write as _};
+//! What Hawk needs of a URL, and which URLs can be signed.
 
-/// An absolute http or https URL taken apart, each part as it is written.
+use crate::escaped::Escaped;
+use http::Uri;
+use url::{ParseError, Position, Url};
+
+/// The parts of a URL that Hawk signs.
+///
+/// They are those of a [`Url`], of the [`Uri`] of an [`http::Request`], or come from elsewhere already
+/// taken apart, as from JavaScript's `URL`.
 ///
 /// ```
 /// use taskcluster_proxy_core::hawk::UrlParts;
 ///
-/// let url = UrlParts::as_sent("https://tc.example.com/a%2fb//../c?z&a#f")?;
-/// assert_eq!((url.host, url.port()), ("tc.example.com", 443));
-/// assert_eq!(url.resource, "/a%2fb//../c?z&a");
-/// assert_eq!(url.to_string(), "https://tc.example.com/a%2fb//../c?z&a");
+/// let url = url::Url::parse("https://TC.example.com/a%2fb/../c?z&a#fragment")?;
+/// let parts = UrlParts::try_from(&url)?;
+/// assert_eq!((parts.host, parts.port), ("tc.example.com", 443));
+/// assert_eq!(parts.resource, "/c?z&a");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UrlParts<'a> {
-    /// https rather than http.
-    pub secure: bool,
     /// A name, an IPv4 address, or an IPv6 address in brackets.
     pub host: &'a str,
-    /// Where one is given.
-    pub given_port: Option<u16>,
-    /// Path and query, without the fragment, which never goes over the wire.
+    /// The port, given or implied by the scheme.
+    pub port: u16,
+    /// Path and query exactly as they are sent, without the fragment, which never is.
     pub resource: &'a str,
 }
 
-/// Why a text is not an absolute http or https URL.
+/// Why a text or a URL is not an absolute http or https URL that can be signed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UrlError {
@@ -38,197 +41,88 @@ pub enum UrlError {
     /// No scheme, or another one.
     #[error("expected an absolute URL that starts with http:// or https://, found {0}")]
     Scheme(String),
-    /// Control characters.
-    #[error("a URL cannot contain control characters, found '{}' at byte {}", Escaped(.0.encode_utf8(&mut [0; 4])), .1)]
-    Control(char, usize),
     /// A user name or password.
     #[error("a URL to be signed cannot carry a user name or password")]
     UserInfo,
-    /// The host is empty or has characters that no host has.
-    #[error(
-        "expected a host name or address (in ASCII form, xn--..) after the scheme, found \"{}\"", Escaped(.0))]
-    Host(String),
+    /// The host is empty, or neither a name nor an address.
+    #[error("expected a host name or address after the scheme: {0}")]
+    Host(&'static str),
     /// The port is not a number from 1 to 65535.
-    #[error("expected a port from 1 to 65535, found \"{}\"", Escaped(.0))]
-    Port(String),
-    /// Longer than any URL that software takes.
-    #[error("expected a URL of at most {MAX_LENGTH} bytes, found one of {0}")]
-    TooLong(usize),
-    /// Path and query are not in the form that goes over the wire.
-    #[error("expected a path and query that start with / and are percent-encoded, found '{}'", Escaped(.0.encode_utf8(&mut [0; 4])))]
-    NotAsSent(char),
-    /// Otherwise no URI.
-    #[error("not a URL: {0}")]
-    Malformed(String),
+    #[error("expected a port from 1 to 65535, found another text or number")]
+    Port,
 }
 
-/// The longest URL in bytes (that of `http::Uri`, which the proxy reads requests with).
-const MAX_LENGTH: usize = 65_534;
-
-impl<'a> UrlParts<'a> {
-    /// Takes apart a URL whose path and query are as they go over the wire, such as the `href` of
-    /// JavaScript's `URL`: nothing has to be encoded, so nothing is.
-    ///
-    /// # Errors
-    ///
-    /// The text is not an absolute http or https URL, names a user, has no usable host or port, or
-    /// has something in its path and query that has to be percent-encoded.
-    pub fn as_sent(text: &'a str) -> Result<Self, UrlError> {
-        let parts = Self::split_clean(text)?;
-        if !parts.resource.starts_with('/') {
-            return Err(UrlError::NotAsSent(parts.resource.chars().next().unwrap_or(' ')));
-        }
-        let found = parts.resource.bytes().position(|b| !b.is_ascii_graphic());
-        match found.and_then(|at| parts.resource.get(at..)?.chars().next()) {
-            Some(found) => Err(UrlError::NotAsSent(found)),
-            None => Ok(parts),
-        }
+/// Reads a URL as browsers, fetch and most HTTP clients do (the WHATWG URL standard).
+///
+/// ```
+/// use taskcluster_proxy_core::hawk::parse_url;
+///
+/// assert_eq!(parse_url(" https://tc.example.com/a/../b c\n")?.as_str(), "https://tc.example.com/b%20c");
+/// assert!(parse_url("tc.example.com/x").is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+///
+/// The text is not an absolute http or https URL, names a user, or has no usable host or port.
+pub fn parse_url(text: &str) -> Result<Url, UrlError> {
+    if text.trim().is_empty() {
+        return Err(UrlError::Empty);
     }
-
-    /// Takes a URL apart; white space around it does not count.
-    pub(crate) fn split(text: &'a str) -> Result<Self, UrlError> {
-        let text = text.trim();
-        // All of ASCII's, and none of them is part of another character in UTF-8.
-        if let Some((at, found)) = text.bytes().enumerate().find(|(_, b)| b.is_ascii_control()) {
-            return Err(UrlError::Control(char::from(found), at));
+    let url = Url::parse(text).map_err(|error| match error {
+        // The text may be anything, a pasted secret included: none of it is repeated.
+        ParseError::RelativeUrlWithoutBase | ParseError::RelativeUrlWithCannotBeABaseBase => {
+            UrlError::Scheme("no scheme".to_owned())
         }
-        Self::split_clean(text)
-    }
+        ParseError::InvalidPort => UrlError::Port,
+        ParseError::EmptyHost => UrlError::Host("found an empty one"),
+        ParseError::InvalidIpv4Address => UrlError::Host("found an invalid IPv4 address"),
+        ParseError::InvalidIpv6Address => UrlError::Host("found an invalid IPv6 address"),
+        _ => UrlError::Host("found characters that no host name has"),
+    })?;
+    UrlParts::try_from(&url)?;
+    Ok(url)
+}
 
-    /// Takes a URL apart that has neither white space around it nor control characters; they end up
-    /// in the resource, if anywhere.
-    fn split_clean(text: &'a str) -> Result<Self, UrlError> {
-        if text.is_empty() {
-            return Err(UrlError::Empty);
+impl<'a> TryFrom<&'a Url> for UrlParts<'a> {
+    type Error = UrlError;
+
+    fn try_from(url: &'a Url) -> Result<Self, UrlError> {
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(UrlError::Scheme(match url.has_authority() {
+                true => format!("{}://", Escaped(url.scheme())),
+                // It may be anything with a colon in it.
+                false => "no scheme".to_owned(),
+            }));
         }
-        if text.len() > MAX_LENGTH {
-            return Err(UrlError::TooLong(text.len()));
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(UrlError::UserInfo);
         }
-        let (secure, rest) = split_scheme(text)?;
-        let rest = rest.split_once('#').map_or(rest, |(before, _fragment)| before);
-        let end = rest.bytes().position(|b| matches!(b, b'/' | b'?' | b'\\'));
-        let end = end.unwrap_or(rest.len());
-        let (authority, resource) = rest.split_at_checked(end).unwrap_or((rest, ""));
-        let (host, given_port) = split_authority(authority)?;
-        Ok(Self { secure, host, given_port, resource })
-    }
-
-    /// The port, given or implied by the scheme.
-    pub fn port(&self) -> u16 {
-        self.given_port.unwrap_or(if self.secure { 443 } else { 80 })
-    }
-
-    /// `http` or `https`.
-    pub fn scheme(&self) -> &'static str {
-        if self.secure { "https" } else { "http" }
-    }
-
-    /// Host in lower case, and port where one is given.
-    pub(crate) fn authority(&self) -> String {
-        let mut authority = self.host.to_ascii_lowercase();
-        if let Some(port) = self.given_port {
-            // Writing to a String cannot fail.
-            let _ = write!(authority, ":{port}");
-        }
-        authority
-    }
-
-    /// Path and query as they go over the wire: what RFC 3986 section 2 does not let stand in a URI
-    /// encoded, but for `[` and `]`, which every client leaves as they are.
-    pub(crate) fn encoded_resource(&self) -> Cow<'a, str> {
-        let resource = percent_encode(self.resource);
-        match resource.as_bytes().first() {
-            Some(b'/') => resource,
-            // An empty path goes over the wire as `/` (RFC 9110 section 4.2.3).
-            _ => format!("/{resource}").into(),
-        }
+        Ok(Self {
+            host: url.host_str().ok_or(UrlError::Host("found none"))?,
+            port: url.port_or_known_default().filter(|port| *port > 0).ok_or(UrlError::Port)?,
+            resource: &url[Position::BeforePath..Position::AfterQuery],
+        })
     }
 }
 
-/// The URL, put together again.
-impl fmt::Display for UrlParts<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for part in [self.scheme(), "://", &self.authority(), self.resource] {
-            f.write_str(part)?;
-        }
-        Ok(())
-    }
-}
+/// Byte for byte: a URI is signed as it stands.
+impl<'a> TryFrom<&'a Uri> for UrlParts<'a> {
+    type Error = UrlError;
 
-fn split_scheme(text: &str) -> Result<(bool, &str), UrlError> {
-    for (name, secure) in [("http://", false), ("https://", true)] {
-        if let Some((start, rest)) = text.split_at_checked(name.len())
-            && start.eq_ignore_ascii_case(name)
-        {
-            return Ok((secure, rest));
-        }
+    fn try_from(uri: &'a Uri) -> Result<Self, UrlError> {
+        let default_port = match uri.scheme_str() {
+            Some("https") => 443,
+            Some("http") => 80,
+            Some(scheme) => return Err(UrlError::Scheme(format!("{}://", Escaped(scheme)))),
+            None => return Err(UrlError::Scheme("no scheme".to_owned())),
+        };
+        Ok(Self {
+            host: uri.host().ok_or(UrlError::Host("found none"))?,
+            port: uri.port_u16().unwrap_or(default_port),
+            resource: uri.path_and_query().map_or("/", |resource| resource.as_str()),
+        })
     }
-    // The text may be anything, a pasted secret included: only a scheme is repeated.
-    Err(UrlError::Scheme(match text.split_once(':') {
-        Some((scheme, rest)) if is_scheme(scheme) && rest.starts_with("//") => {
-            format!("{scheme}://")
-        }
-        _ => "no scheme".to_owned(),
-    }))
-}
-
-fn is_scheme(text: &str) -> bool {
-    text.len() < 32 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
-}
-
-fn split_authority(text: &str) -> Result<(&str, Option<u16>), UrlError> {
-    if text.contains('@') {
-        return Err(UrlError::UserInfo);
-    }
-    let (host, port) = match text.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => (host, port),
-        _ => (text, ""),
-    };
-    if !is_host(host) {
-        return Err(UrlError::Host(host.to_owned()));
-    }
-    match port.parse() {
-        // `http://host:/` means the default port (RFC 3986 section 3.2.3).
-        _ if port.is_empty() => Ok((host, None)),
-        Ok(number) if number > 0 && port.bytes().all(|b| b.is_ascii_digit()) => {
-            Ok((host, Some(number)))
-        }
-        _ => Err(UrlError::Port(port.to_owned())),
-    }
-}
-
-/// A registered name or IPv4 address, in the characters that the DNS and the certificates of hosts
-/// know, or an IPv6 address in brackets.
-fn is_host(host: &str) -> bool {
-    match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        // Which of these are addresses, who connects to them finds out.
-        Some(address) => {
-            address.contains(':')
-                && address.bytes().all(|b| b.is_ascii_hexdigit() || b":.".contains(&b))
-        }
-        None => {
-            !host.is_empty()
-                && host.len() <= 255
-                && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
-        }
-    }
-}
-
-fn percent_encode(text: &str) -> Cow<'_, str> {
-    let must = |b: u8| !b.is_ascii() || b" \"<>\\^`{|}".contains(&b);
-    if !text.bytes().any(must) {
-        return text.into();
-    }
-    let mut encoded = String::with_capacity(text.len() + 16);
-    for byte in text.bytes() {
-        if must(byte) {
-            // Writing to a String cannot fail.
-            let _ = write!(encoded, "%{byte:02X}");
-        } else {
-            encoded.push(char::from(byte));
-        }
-    }
-    encoded.into()
 }
 
 #[cfg(test)]
@@ -236,23 +130,55 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_has_to_be_encoded_is_not_as_sent() {
-        for (text, found) in [
-            ("https://h", ' '),
-            ("https://h?x", '?'),
-            ("https://h\\x", '\\'),
-            ("https://h/a b", ' '),
-            ("https://h/é", 'é'),
+    fn urls_are_read_as_clients_read_them() {
+        for (text, expected) in [
+            (" https://tc.example.com\n", "https://tc.example.com/"),
+            ("HTTPS://TC.Example.com?a", "https://tc.example.com/?a"),
+            ("http://h:/x", "http://h/x"),
+            ("http://h:080/x", "http://h/x"),
+            ("https:\\\\h\\a\\..\\b", "https://h/b"),
+            ("http:/h/x", "http://h/x"),
+            ("https:///x", "https://x/"),
+            ("http://h/a\nb\t", "http://h/ab"),
+            ("http://bücher.example/é", "http://xn--bcher-kva.example/%C3%A9"),
+            ("http://0x7f.1/", "http://127.0.0.1/"),
+            ("http://[::0:1]:8080/x?", "http://[::1]:8080/x?"),
+            ("https://h/%2e%2E/%2f?b=%7e&a='&é", "https://h/%2f?b=%7e&a=%27&%C3%A9"),
         ] {
-            assert_eq!(UrlParts::as_sent(text), Err(UrlError::NotAsSent(found)), "{text}");
+            assert_eq!(parse_url(text).unwrap().as_str(), expected, "{text}");
         }
-        let text = "http://[::1]:80/a|b'c{}^`\"<>[]\\?q=a'b|{}";
-        assert_eq!(UrlParts::as_sent(text).unwrap().to_string(), text);
     }
 
     #[test]
-    fn length_is_limited() {
-        let long = format!("http://h/{}", "x".repeat(MAX_LENGTH));
-        assert_eq!(UrlParts::split(&long), Err(UrlError::TooLong(MAX_LENGTH + 9)));
+    fn errors_say_what_was_expected_and_found() {
+        for (text, expected) in [
+            (" \n", "found nothing"),
+            ("tc.example.com/x", "found no scheme"),
+            ("/x", "found no scheme"),
+            ("secret:x", "found no scheme"),
+            ("ftp://h/x", "found ftp://"),
+            ("https://", "expected a host name or address after the scheme: found an empty one"),
+            ("http://?x", "found an empty one"),
+            ("http://h h/x", "characters that no host name has"),
+            ("http://[::1/x", "invalid IPv6 address"),
+            ("http://1.2.3.256/", "invalid IPv4 address"),
+            ("http://h:0/x", "expected a port"),
+            ("http://h:65536/x", "expected a port"),
+            ("http://h:+1/x", "expected a port"),
+            ("http://u:p@h/x", "user name"),
+            ("http://u@h/x", "user name"),
+        ] {
+            let error = parse_url(text).unwrap_err().to_string();
+            assert!(error.contains(expected), "{text:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_uri_is_signed_byte_for_byte() {
+        let uri = Uri::from_static("http://TC.example.com/a//b/./../%2f%2F;p?q=a'b&&c=[1]");
+        let parts = UrlParts::try_from(&uri).unwrap();
+        assert_eq!((parts.host, parts.port), ("TC.example.com", 80));
+        assert_eq!(parts.resource, "/a//b/./../%2f%2F;p?q=a'b&&c=[1]");
+        assert!(UrlParts::try_from(&Uri::from_static("/x")).is_err());
     }
 }

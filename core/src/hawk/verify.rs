@@ -1,3 +1,5 @@
+//! The claim of a received request: read, and checked with a key.
+
 use super::{Artifacts, AuthorizationHeader, Bewit, HawkError, Key, Kind, MAX_SKEW, split_bewit};
 use crate::Timestamp;
 use std::borrow::Cow;
@@ -19,7 +21,7 @@ pub struct RequestLine<'a> {
 }
 
 /// A claim that a request makes, read and not yet checked: who it says it is from, and the proof.
-pub struct Presented<'a> {
+pub struct Claim<'a> {
     kind: Kind,
     request: RequestLine<'a>,
     resource: Cow<'a, str>,
@@ -37,23 +39,23 @@ pub struct Presented<'a> {
 ///
 /// The claim cannot be read, two are made at once, or a bewit is used with a method other than GET
 /// and HEAD.
-pub fn present(request: RequestLine<'_>) -> Result<Option<Presented<'_>>, HawkError> {
+pub fn present(request: RequestLine<'_>) -> Result<Option<Claim<'_>>, HawkError> {
     match (split_bewit(request.resource), request.authorization) {
         (Some(_), Some(_)) => {
             Err(HawkError::credentials("Cannot use two authentication schemes at once"))
         }
-        (Some((resource, bewit)), None) => present_bewit(request, resource, bewit).map(Some),
-        (None, Some(authorization)) => present_header(request, authorization).map(Some),
+        (Some((resource, bewit)), None) => claim_of_bewit(request, resource, bewit).map(Some),
+        (None, Some(authorization)) => claim_of_header(request, authorization).map(Some),
         (None, None) => Ok(None),
     }
 }
 
-fn present_header<'a>(
+fn claim_of_header<'a>(
     request: RequestLine<'a>,
     authorization: &'a str,
-) -> Result<Presented<'a>, HawkError> {
+) -> Result<Claim<'a>, HawkError> {
     let header = AuthorizationHeader::parse(authorization)?;
-    Ok(Presented {
+    Ok(Claim {
         kind: Kind::Header,
         request,
         resource: request.resource.into(),
@@ -66,11 +68,11 @@ fn present_header<'a>(
     })
 }
 
-fn present_bewit<'a>(
+fn claim_of_bewit<'a>(
     request: RequestLine<'a>,
     resource: String,
     bewit: &str,
-) -> Result<Presented<'a>, HawkError> {
+) -> Result<Claim<'a>, HawkError> {
     if request.resource.len() > super::MAX_MATCH_LENGTH {
         return Err(HawkError::bad_request("Resource path exceeds max length"));
     }
@@ -81,7 +83,7 @@ fn present_bewit<'a>(
         return Err(HawkError::unauthorized("Invalid method"));
     }
     let bewit = Bewit::decode(bewit)?;
-    Ok(Presented {
+    Ok(Claim {
         kind: Kind::Bewit,
         request,
         resource: resource.into(),
@@ -105,9 +107,9 @@ impl fmt::Debug for RequestLine<'_> {
     }
 }
 
-impl fmt::Debug for Presented<'_> {
+impl fmt::Debug for Claim<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Presented")
+        f.debug_struct("Claim")
             .field("kind", &self.kind)
             .field("request", &self.request)
             .field("id", &self.id)
@@ -116,7 +118,7 @@ impl fmt::Debug for Presented<'_> {
     }
 }
 
-impl Presented<'_> {
+impl Claim<'_> {
     /// Header or bewit.
     pub fn kind(&self) -> Kind {
         self.kind
@@ -137,7 +139,7 @@ impl Presented<'_> {
         &self.mac
     }
 
-    /// The payload hash that came along; whoever has the body can compare it.
+    /// The payload hash of the request; a server that has the body can compare it.
     pub fn hash(&self) -> Option<&str> {
         self.hash
     }

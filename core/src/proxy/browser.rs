@@ -1,3 +1,5 @@
+//! Which requests are taken for those of web pages.
+
 use super::destination::shortened;
 use crate::escaped::Escaped;
 use std::net::IpAddr;

@@ -1,3 +1,5 @@
+//! Where a request goes, by its request target.
+
 use crate::escaped::Escaped;
 use std::borrow::Cow;
 
@@ -45,7 +47,7 @@ pub enum Form {
     Host,
 }
 
-/// Why a request goes nowhere.
+/// Why a request target has no destination.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RouteError {
@@ -73,7 +75,7 @@ pub enum RouteError {
 }
 
 impl RouteError {
-    /// The `code` that callers of Taskcluster's services would see.
+    /// The `code` that clients of Taskcluster's services would see.
     pub const CODE: &'static str = "ResourceNotFound";
 }
 

@@ -2,9 +2,10 @@
 
 use crate::Timestamp;
 use crate::credentials::{
-    Credentials, CredentialsFinding, Rounded, Scope, missing_scopes, scopes_to_json,
+    AuthorizedScopes, Credentials, CredentialsFinding, Rounded, Scope, missing_scopes,
+    scopes_to_json,
 };
-use crate::json::{parse_object, string};
+use crate::json::{JsonValue as _, parse_object, string};
 use std::fmt;
 use std::time::Duration;
 
@@ -77,13 +78,13 @@ const MAX_RESOURCE: usize = crate::hawk::MAX_MATCH_LENGTH;
 
 impl Terms {
     /// Those of `credentials`.
-    pub fn new(credentials: &Credentials) -> Self {
+    pub fn new(credentials: &Credentials, authorized_scopes: &AuthorizedScopes) -> Self {
         let certificate = credentials.certificate.as_ref();
         Self {
             form: credentials.form_findings().collect(),
             dates: certificate.map_or((None, None), |it| (it.start(), it.expiry())),
             granted: certificate.map(|certificate| certificate.scopes().to_vec()),
-            authorized: credentials.authorized_scopes.clone(),
+            authorized: authorized_scopes.scopes().map(<[Scope]>::to_vec),
         }
     }
 
@@ -98,10 +99,11 @@ impl Terms {
     /// none to be found.
     ///
     /// ```
-    /// use taskcluster_proxy_core::{Timestamp, credentials::Credentials};
+    /// use taskcluster_proxy_core::{Timestamp, credentials::{AuthorizedScopes, Credentials}};
     /// use taskcluster_proxy_core::proxy::{Refusal, Terms};
     ///
-    /// let terms = Terms::new(&Credentials::permanent("tester", "no-secret")?);
+    /// let credentials = Credentials::permanent("tester", "no-secret")?;
+    /// let terms = Terms::new(&credentials, &AuthorizedScopes::Unrestricted);
     /// let now = Timestamp::from_secs(1_767_225_600);
     /// let date = Some(Timestamp::from_secs(1_767_229_200));
     /// let found = terms.diagnose(&Refusal { status: 401, body: None, date, now, resource: "/x" });
@@ -165,8 +167,8 @@ fn has_bewit(resource: &str) -> bool {
 /// The scopes that the message of an `InsufficientScopes` error says are missing: the lines of its
 /// first fenced block, be they plain or the strings of a scope expression in JSON.
 fn scopes_named_in(body: &str) -> Vec<Scope> {
-    let object = parse_object(body.as_bytes()).unwrap_or_default();
-    let message = object.get("message").and_then(|message| string(message).ok());
+    let object = parse_object(body.as_bytes()).ok();
+    let message = object.and_then(|it| string(it.member("message")?).ok());
     let message = message.unwrap_or_default();
     let block = message.split("```").nth(1).unwrap_or_default();
     let lines = block
@@ -262,7 +264,8 @@ mod tests {
 
     #[test]
     fn what_looks_wrong_about_the_credentials_comes_first() {
-        let terms = Terms::new(&Credentials::given("", "no-secret", r#"{"scopes":null}"#));
+        let credentials = Credentials::given("", "no-secret", r#"{"scopes":null}"#);
+        let terms = Terms::new(&credentials, &AuthorizedScopes::Unrestricted);
         for (status, resource, rest) in [
             (401, "/x?bewit=b", "; the URL carries a bewit"),
             (403, "/x", r#"; the scopes of the certificate lack ["a:b"]"#),

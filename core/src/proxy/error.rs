@@ -4,9 +4,9 @@ use super::{BrowserError, HostError, RouteError};
 use crate::Timestamp;
 use crate::credentials::{CredentialsFinding, JsonError, SignError};
 use crate::hawk::UrlError;
-use crate::json::push_string;
+use serde::Serialize;
 
-/// What the proxy itself has to say instead of an upstream's answer.
+/// An error that the proxy itself responds with.
 ///
 /// The one place where an error becomes a status and a body.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -15,7 +15,7 @@ pub enum ProxyError {
     /// The message is not as RFC 9112 has it.
     #[error("malformed request: {0}")]
     Malformed(String),
-    /// The request goes nowhere.
+    /// No destination has this request target.
     #[error(transparent)]
     Route(#[from] RouteError),
     /// An endpoint of the proxy's own does not take this method.
@@ -25,7 +25,7 @@ pub enum ProxyError {
         endpoint: &'static str,
         /// The method that it takes.
         allow: &'static str,
-        /// The method that came.
+        /// The method of the request.
         method: String,
     },
     /// CONNECT, which asks for a tunnel, or TRACE, which would show what was signed.
@@ -42,7 +42,7 @@ pub enum ProxyError {
     /// The body of `PUT /credentials` is no credentials.
     #[error("the credentials stay as they are: {0}")]
     Credentials(#[from] JsonError),
-    /// A web page that has no business here.
+    /// A request of a web page.
     #[error(transparent)]
     Browser(#[from] BrowserError),
     /// A host that requests may not go to.
@@ -76,10 +76,10 @@ pub enum ProxyError {
     UnusableCredentials {
         /// What is wrong about them.
         finding: CredentialsFinding,
-        /// When they were put in force.
+        /// Since when they are the current credentials.
         since: Timestamp,
     },
-    /// No answer came from the upstream.
+    /// No response came from the upstream.
     #[error("no answer from {upstream}: {reason}")]
     Unreachable {
         /// Scheme, host and port.
@@ -103,9 +103,15 @@ pub enum ProxyError {
     Internal,
 }
 
+/// The body of a response to a request that failed.
+#[derive(Serialize)]
+struct Body {
+    code: &'static str,
+    message: String,
+}
+
 impl ProxyError {
-    /// The status that it is answered with.
-    #[cfg(feature = "http")]
+    /// The response status.
     pub fn status(&self) -> http::StatusCode {
         http::StatusCode::from_u16(self.status_code())
             .unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR)
@@ -113,12 +119,12 @@ impl ProxyError {
 
     /// The same as a number.
     pub fn status_code(&self) -> u16 {
-        self.answer().0
+        self.status_and_code().0
     }
 
     /// The `code` of the body.
     pub fn code(&self) -> &'static str {
-        self.answer().1
+        self.status_and_code().1
     }
 
     /// The value of the `Allow` header that goes with it.
@@ -134,15 +140,12 @@ impl ProxyError {
     /// The body, as JSON in the shape of Taskcluster's services; the official clients show
     /// `message`.
     pub fn to_json(&self) -> String {
-        let mut json = String::from("{\"code\":");
-        push_string(&mut json, self.code());
-        json.push_str(",\"message\":");
-        push_string(&mut json, &self.to_string());
-        json.push('}');
-        json
+        let body = Body { code: self.code(), message: self.to_string() };
+        // Texts can always be written.
+        serde_json::to_string(&body).unwrap_or_default()
     }
 
-    fn answer(&self) -> (u16, &'static str) {
+    fn status_and_code(&self) -> (u16, &'static str) {
         match self {
             Self::Route(_) => (404, RouteError::CODE),
             Self::Method { .. } | Self::UnsupportedMethod(_) => (405, "MethodNotAllowed"),

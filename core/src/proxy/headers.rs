@@ -1,4 +1,8 @@
-use crate::credentials::{Credentials, Scope, scopes_to_json};
+//! Header fields: which of them are forwarded, how they are read, and which the proxy adds.
+
+use crate::credentials::{AuthorizedScopes, Credentials, Scope, scopes_to_json};
+use http::header::TRANSFER_ENCODING;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// What a header field is to a proxy, by its name.
 ///
@@ -32,8 +36,8 @@ pub enum HeaderRole {
     /// `X-Forwarded-Host`, `-Port` and `-Proto`: of a request, they stop here. Services take the scheme and
     /// the port that they check a signature for from them.
     Forwarded,
-    /// One of those that the proxy puts on its answers: no upstream says that of it.
-    Reply,
+    /// One that only the proxy itself sets in responses.
+    Own,
 }
 
 const VERSION: &str = "x-taskcluster-proxy-version";
@@ -69,29 +73,29 @@ impl HeaderRole {
             ],
             18 => &[("proxy-authenticate", Self::HopByHop)],
             19 => &[("proxy-authorization", Self::HopByHop)],
-            22 => &[(ENDPOINT, Self::Reply)],
+            22 => &[(ENDPOINT, Self::Own)],
             25 => &[("proxy-authentication-info", Self::HopByHop)],
-            27 => &[(VERSION, Self::Reply)],
-            28 => &[(REVISION, Self::Reply)],
-            29 => &[(DIAGNOSIS, Self::Reply)],
-            30 => &[(REQUEST_ID, Self::Reply)],
-            31 => &[(TEMP_SCOPES, Self::Reply), (AUTHORIZED_SCOPES, Self::Reply)],
-            33 => &[(PERM_CLIENT_ID, Self::Reply), (TEMP_CLIENT_ID, Self::Reply)],
+            27 => &[(VERSION, Self::Own)],
+            28 => &[(REVISION, Self::Own)],
+            29 => &[(DIAGNOSIS, Self::Own)],
+            30 => &[(REQUEST_ID, Self::Own)],
+            31 => &[(TEMP_SCOPES, Self::Own), (AUTHORIZED_SCOPES, Self::Own)],
+            33 => &[(PERM_CLIENT_ID, Self::Own), (TEMP_CLIENT_ID, Self::Own)],
             _ => &[],
         };
         let found = candidates.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
         found.map_or(Self::EndToEnd, |(_, role)| *role)
     }
 
-    /// Whether a request's field of this role is forwarded as it is. `Content-Length` is for whoever frames
-    /// the message to decide on.
-    pub fn passes_with_requests(self) -> bool {
-        matches!(self, Self::EndToEnd | Self::Expect | Self::Reply)
+    /// Whether a request's field of this role is forwarded as it is. `Content-Length` is decided on where
+    /// the message is framed.
+    pub fn is_forwarded_in_requests(self) -> bool {
+        matches!(self, Self::EndToEnd | Self::Expect | Self::Own)
     }
 
-    /// Whether an answer's field of this role passes as it is. What requests replace is nothing
-    /// special there.
-    pub fn passes_with_answers(self) -> bool {
+    /// Whether a response's field of this role is forwarded as it is. What the proxy replaces in
+    /// requests is nothing special there.
+    pub fn is_forwarded_in_responses(self) -> bool {
         matches!(self, Self::EndToEnd | Self::Expect | Self::Authorization | Self::Forwarded)
     }
 }
@@ -109,21 +113,59 @@ pub fn list_members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|b| *b == b',').map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
 }
 
-/// The header fields that each answer of the proxy carries, made ready once for a set of credentials.
-#[derive(Clone, Debug)]
-pub struct ReplyHeaders(Vec<(&'static str, String)>);
+/// Whether a field that is a list, such as `Connection` or `TE`, names this option, in any case.
+///
+/// ```
+/// use http::{HeaderMap, HeaderValue, header::CONNECTION};
+/// use taskcluster_proxy_core::proxy::names_option;
+///
+/// let headers = HeaderMap::from_iter([(CONNECTION, HeaderValue::from_static("X-Hop, Close"))]);
+/// assert!(names_option(&headers, &CONNECTION, "close"));
+/// ```
+pub fn names_option(headers: &HeaderMap, field: &HeaderName, option: &str) -> bool {
+    let values = headers.get_all(field).iter();
+    let mut members = values.flat_map(|value| list_members(value.as_bytes()));
+    members.any(|member| member.eq_ignore_ascii_case(option.as_bytes()))
+}
 
-impl ReplyHeaders {
-    /// Where an answer came from: the name of the field that holds the URL that was asked for there.
+/// Whether a message has no transfer coding, or chunked alone. Of a body that is coded otherwise two
+/// recipients may find the end in different places (RFC 9112 section 6.1).
+///
+/// ```
+/// use http::{HeaderMap, HeaderValue, header::TRANSFER_ENCODING};
+/// use taskcluster_proxy_core::proxy::is_chunked_at_most;
+///
+/// let coded = |with| HeaderMap::from_iter([(TRANSFER_ENCODING, HeaderValue::from_static(with))]);
+/// assert!(is_chunked_at_most(&HeaderMap::new()) && is_chunked_at_most(&coded("Chunked ")));
+/// assert!(!is_chunked_at_most(&coded("gzip, chunked")));
+/// ```
+pub fn is_chunked_at_most(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let is_chunked =
+        |coding: &HeaderValue| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
+    codings.next().is_none_or(is_chunked) && codings.next().is_none()
+}
+
+/// The header fields that each response of the proxy carries, made ready once for a set of credentials.
+#[derive(Clone, Debug)]
+pub struct ResponseFields(Vec<(&'static str, String)>);
+
+impl ResponseFields {
+    /// The name of the field with the URL that a response is from.
     pub const ENDPOINT: &str = ENDPOINT;
-    /// Which request an answer is to: the name of the field with an id that the log has, too.
+    /// The name of the field with the id of the request, which the log has, too.
     pub const REQUEST_ID: &str = REQUEST_ID;
 
-    /// Why a service refused a call, as far as the proxy can tell: the name of that field.
+    /// The name of the field that says why a service rejected a request, as far as the proxy can tell.
     pub const DIAGNOSIS: &str = DIAGNOSIS;
 
     /// Prepares them for `credentials`, and for the version and git revision of the program.
-    pub fn new(version: &str, revision: &str, credentials: &Credentials) -> Self {
+    pub fn new(
+        version: &str,
+        revision: &str,
+        credentials: &Credentials,
+        authorized_scopes: &AuthorizedScopes,
+    ) -> Self {
         let client_id = credentials.client_id.as_str();
         let mut fields = vec![(VERSION, text(version)), (REVISION, text(revision))];
         match &credentials.certificate {
@@ -133,7 +175,7 @@ impl ReplyHeaders {
                 fields.push((TEMP_SCOPES, json(certificate.scopes())));
             }
         }
-        if let Some(scopes) = &credentials.authorized_scopes {
+        if let Some(scopes) = authorized_scopes.scopes() {
             fields.push((AUTHORIZED_SCOPES, json(scopes)));
         }
         Self(fields)
@@ -175,7 +217,7 @@ mod tests {
             ("authorization", HeaderRole::Authorization),
             ("host", HeaderRole::Host),
             ("expect", HeaderRole::Expect),
-            ("x-taskcluster-proxy-revision", HeaderRole::Reply),
+            ("x-taskcluster-proxy-revision", HeaderRole::Own),
             ("X-Taskcluster-Skip-Cache", HeaderRole::EndToEnd),
             ("X-Forwarded-Port", HeaderRole::Forwarded),
             ("x-forwarded-proto", HeaderRole::Forwarded),
@@ -199,7 +241,7 @@ mod tests {
             DIAGNOSIS,
             REQUEST_ID,
         ] {
-            assert_eq!(HeaderRole::of(&name.to_lowercase()), HeaderRole::Reply, "{name}");
+            assert_eq!(HeaderRole::of(&name.to_lowercase()), HeaderRole::Own, "{name}");
         }
     }
 
@@ -218,16 +260,16 @@ mod tests {
             (REQUEST_ID, true, false),
         ] {
             let role = HeaderRole::of(name);
-            assert_eq!(role.passes_with_requests(), with_requests, "{name}");
-            assert_eq!(role.passes_with_answers(), with_responses, "{name}");
+            assert_eq!(role.is_forwarded_in_requests(), with_requests, "{name}");
+            assert_eq!(role.is_forwarded_in_responses(), with_responses, "{name}");
         }
     }
 
     #[test]
     fn they_say_whose_an_answer_is() {
-        let mut credentials = Credentials::permanent("tester", "no-secret").unwrap();
-        credentials.authorized_scopes = Some(vec![Scope::new("a:\"b\"").unwrap()]);
-        let headers = ReplyHeaders::new("1.2.3", "a\nb", &credentials);
+        let credentials = Credentials::permanent("tester", "no-secret").unwrap();
+        let scopes = AuthorizedScopes::Only(vec![Scope::new("a:\"b\"").unwrap()]);
+        let headers = ResponseFields::new("1.2.3", "a\nb", &credentials, &scopes);
         let expected = [
             ("x-taskcluster-proxy-version", "1.2.3"),
             ("x-taskcluster-proxy-revision", ""),

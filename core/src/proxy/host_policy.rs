@@ -1,3 +1,5 @@
+//! Which hosts requests in hostname form are allowed to go to.
+
 use super::destination::{is_host_name, shortened};
 use crate::escaped::Escaped;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -8,13 +10,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// use taskcluster_proxy_core::proxy::{HostPattern, HostPolicy};
 ///
 /// let everywhere = HostPolicy::new(vec![], "tc.example.com");
-/// assert!(everywhere.admits_name("example.com").is_ok());
-/// assert!(everywhere.admits_address("example.com", [93, 184, 215, 14].into()).is_ok());
-/// assert!(everywhere.admits_address("example.com", [169, 254, 169, 254].into()).is_err());
+/// assert!(everywhere.allows_name("example.com").is_ok());
+/// assert!(everywhere.allows_address("example.com", [93, 184, 215, 14].into()).is_ok());
+/// assert!(everywhere.allows_address("example.com", [169, 254, 169, 254].into()).is_err());
 ///
 /// let there_alone = HostPolicy::new(vec![HostPattern::parse("*.example.com")?], "tc.example.com");
-/// assert!(there_alone.admits_name("a.example.com").is_ok());
-/// assert!(there_alone.admits_name("example.org").is_err());
+/// assert!(there_alone.allows_name("a.example.com").is_ok());
+/// assert!(there_alone.allows_name("example.org").is_err());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, Default)]
@@ -49,7 +51,7 @@ pub enum HostError {
     /// No pattern is for it.
     #[error("requests may go only to the hosts of --allow-host, found \"{}\"", Escaped(.0))]
     NotAllowed(String),
-    /// It is a place where a task has no business, unless somebody says so.
+    /// It is a place that a task must not reach unless the operator allows it by name.
     #[error(
         "\"{}\" is {what}: requests go there only if --allow-host gives this very name",
         Escaped(.host)
@@ -62,7 +64,7 @@ pub enum HostError {
     },
 }
 
-/// Places that have services for this machine alone, and trust whoever can reach them.
+/// Places that have services for this machine alone, and trust every client that can reach them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Special {
@@ -119,7 +121,7 @@ impl HostPolicy {
     /// # Errors
     ///
     /// No pattern is for it, or it is by its name a special place and not named.
-    pub fn admits_name(&self, host: &str) -> Result<(), HostError> {
+    pub fn allows_name(&self, host: &str) -> Result<(), HostError> {
         if !self.patterns.is_empty() && !self.patterns.iter().any(|pattern| pattern.is_for(host)) {
             return Err(HostError::NotAllowed(shortened(host)));
         }
@@ -130,12 +132,12 @@ impl HostPolicy {
     }
 
     /// Decides on an address that `host` has turned out to have. To be asked of the very address
-    /// that is connected to: the next answer may be another one.
+    /// that is connected to: the next lookup may give another one.
     ///
     /// # Errors
     ///
     /// It is a special place, and the host is not named.
-    pub fn admits_address(&self, host: &str, address: IpAddr) -> Result<(), HostError> {
+    pub fn allows_address(&self, host: &str, address: IpAddr) -> Result<(), HostError> {
         match special_address(address) {
             Some(what) if !self.is_named(host) => Err(special(host, what)),
             _ => Ok(()),
@@ -213,8 +215,8 @@ mod tests {
         HostPolicy::new(patterns, "root.example")
     }
 
-    fn admits_address(policy: &HostPolicy, host: &str, address: &str) -> bool {
-        policy.admits_address(host, address.parse().unwrap()).is_ok()
+    fn allows_address(policy: &HostPolicy, host: &str, address: &str) -> bool {
+        policy.allows_address(host, address.parse().unwrap()).is_ok()
     }
 
     #[test]
@@ -247,7 +249,7 @@ mod tests {
     #[test]
     fn without_patterns_any_name() {
         for host in ["example.com", "10.0.0.1", "192.168.1.1", "root.example", "a.1x.example"] {
-            assert_eq!(policy(&[]).admits_name(host), Ok(()), "{host}");
+            assert_eq!(policy(&[]).allows_name(host), Ok(()), "{host}");
         }
         for (host, what) in [
             ("127.0.0.1", Special::Loopback),
@@ -261,9 +263,9 @@ mod tests {
             ("0x7f.0.0.0x1", Special::Number),
             ("1.2.3", Special::Number),
         ] {
-            assert_eq!(policy(&[]).admits_name(host), Err(special(host, what)), "{host}");
-            assert_eq!(policy(&["*"]).admits_name(host), Err(special(host, what)), "{host}");
-            assert_eq!(policy(&[host]).admits_name(host), Ok(()), "{host}");
+            assert_eq!(policy(&[]).allows_name(host), Err(special(host, what)), "{host}");
+            assert_eq!(policy(&["*"]).allows_name(host), Err(special(host, what)), "{host}");
+            assert_eq!(policy(&[host]).allows_name(host), Ok(()), "{host}");
         }
     }
 
@@ -271,10 +273,10 @@ mod tests {
     fn with_patterns_there_alone() {
         let policy = policy(&["a.example", "*.b.example"]);
         for host in ["a.example", "x.b.example", "x.y.b.example"] {
-            assert_eq!(policy.admits_name(host), Ok(()), "{host}");
+            assert_eq!(policy.allows_name(host), Ok(()), "{host}");
         }
         for host in ["b.example", "xb.example", "x.a.example", "a.example.org", "root.example"] {
-            assert_eq!(policy.admits_name(host), Err(HostError::NotAllowed(host.into())), "{host}");
+            assert_eq!(policy.allows_name(host), Err(HostError::NotAllowed(host.into())), "{host}");
         }
     }
 
@@ -303,17 +305,17 @@ mod tests {
             ("2002:7f00:1::", false),
         ] {
             for patterns in [&[][..], &["*"], &["*.example"]] {
-                let admitted = admits_address(&policy(patterns), "a.example", address);
+                let admitted = allows_address(&policy(patterns), "a.example", address);
                 assert_eq!(admitted, expected, "{address} {patterns:?}");
             }
-            assert!(admits_address(&policy(&["A.example"]), "a.example", address), "{address}");
-            assert!(admits_address(&policy(&[]), "Root.example", address), "{address}");
+            assert!(allows_address(&policy(&["A.example"]), "a.example", address), "{address}");
+            assert!(allows_address(&policy(&[]), "Root.example", address), "{address}");
         }
     }
 
     #[test]
     fn errors_say_what_to_do() {
-        let error = policy(&[]).admits_address("a.example", [127, 0, 0, 1].into()).unwrap_err();
+        let error = policy(&[]).allows_address("a.example", [127, 0, 0, 1].into()).unwrap_err();
         assert_eq!(
             error.to_string(),
             "\"a.example\" is at a loopback address: requests go there only if --allow-host gives \

@@ -1,5 +1,5 @@
-//! What makes it this proxy: where a request goes, what happens to its headers, when it is tried
-//! again, and what the proxy itself answers.
+//! What makes it this proxy: where a request goes, what happens to its headers, when it is
+//! retried, and what the proxy itself responds with.
 
 mod browser;
 mod destination;
@@ -7,7 +7,6 @@ mod diagnosis;
 mod error;
 mod headers;
 mod host_policy;
-#[cfg(feature = "http")]
 mod retry;
 mod root_url;
 
@@ -15,8 +14,7 @@ pub use browser::{BrowserError, reject_browsers};
 pub use destination::{Destination, Form, RouteError};
 pub use diagnosis::{Finding, Refusal, Terms};
 pub use error::ProxyError;
-pub use headers::{HeaderRole, ReplyHeaders, list_members};
+pub use headers::{HeaderRole, ResponseFields, is_chunked_at_most, list_members, names_option};
 pub use host_policy::{HostError, HostPattern, HostPatternError, HostPolicy, Special};
-#[cfg(feature = "http")]
 pub use retry::{Decision, Outcome, Repeatable, RetryPolicy};
 pub use root_url::{RootUrl, RootUrlError};

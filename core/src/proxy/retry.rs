@@ -1,8 +1,10 @@
+//! When a request is retried.
+
 use super::Form;
 use http::{Method, StatusCode};
 use std::time::Duration;
 
-/// How often and how soon a request is tried again.
+/// How often and how soon a request is retried.
 ///
 /// The default has the figures of Taskcluster's official clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +15,7 @@ pub struct RetryPolicy {
     /// ways, so that tasks that failed together do not come back together.
     pub base: Duration,
     /// All retries together end at this time after the first failure. A larger one keeps a task
-    /// waiting for an answer that its own client would have retried by then.
+    /// waiting for a response that its own client would have retried by then.
     pub budget: Duration,
 }
 
@@ -29,14 +31,14 @@ impl Default for RetryPolicy {
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// With an answer.
-    Answered(StatusCode),
-    /// Without an answer, and without a byte of the request on its way.
+    /// With a response.
+    Responded(StatusCode),
+    /// Without a response, before a byte of the request was sent.
     NothingSent,
-    /// Without an answer, after some or all of the request was sent.
+    /// Without a response, after some or all of the request was sent.
     Broken,
-    /// Without an answer, for a reason that will be there the next time too.
-    Hopeless,
+    /// Without a response, for a reason that a retry does not change.
+    Lasting,
 }
 
 /// Whether a request can be sent again once some of it was sent.
@@ -44,7 +46,7 @@ pub enum Outcome {
 pub enum Repeatable {
     /// Yes: its body, as far as it came, is still there.
     Yes,
-    /// No: its body is gone, or it might do its work twice.
+    /// No: its body is not kept, or it might do its work twice.
     No,
 }
 
@@ -63,9 +65,9 @@ impl Repeatable {
 /// What to do after an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// Give the caller what there is.
+    /// Respond with what there is.
     Deliver,
-    /// Try again after this long.
+    /// Retry after this long.
     RetryAfter(Duration),
 }
 
@@ -78,7 +80,7 @@ impl RetryPolicy {
     /// use std::time::Duration;
     /// use taskcluster_proxy_core::proxy::{Decision, Outcome, Repeatable, RetryPolicy};
     ///
-    /// let outcome = Outcome::Answered(StatusCode::SERVICE_UNAVAILABLE);
+    /// let outcome = Outcome::Responded(StatusCode::SERVICE_UNAVAILABLE);
     /// assert_eq!(
     ///     RetryPolicy::default().decide(2, Duration::from_millis(150), outcome, Repeatable::Yes, 0.5),
     ///     Decision::RetryAfter(Duration::from_millis(200)),
@@ -93,10 +95,10 @@ impl RetryPolicy {
         jitter: f32,
     ) -> Decision {
         let worthwhile = match outcome {
-            Outcome::Answered(status) => status.is_server_error() && repeatable == Repeatable::Yes,
+            Outcome::Responded(status) => status.is_server_error() && repeatable == Repeatable::Yes,
             Outcome::Broken => repeatable == Repeatable::Yes,
             Outcome::NothingSent => true,
-            Outcome::Hopeless => false,
+            Outcome::Lasting => false,
         };
         if !worthwhile || attempt > self.retries {
             return Decision::Deliver;
@@ -136,16 +138,16 @@ mod tests {
         use Outcome::*;
         use Repeatable::*;
         for (outcome, repeatable, expected) in [
-            (Answered(StatusCode::OK), Yes, false),
-            (Answered(StatusCode::UNAUTHORIZED), Yes, false),
-            (Answered(StatusCode::TOO_MANY_REQUESTS), Yes, false),
-            (Answered(StatusCode::INTERNAL_SERVER_ERROR), Yes, true),
-            (Answered(StatusCode::GATEWAY_TIMEOUT), Yes, true),
-            (Answered(StatusCode::INTERNAL_SERVER_ERROR), No, false),
+            (Responded(StatusCode::OK), Yes, false),
+            (Responded(StatusCode::UNAUTHORIZED), Yes, false),
+            (Responded(StatusCode::TOO_MANY_REQUESTS), Yes, false),
+            (Responded(StatusCode::INTERNAL_SERVER_ERROR), Yes, true),
+            (Responded(StatusCode::GATEWAY_TIMEOUT), Yes, true),
+            (Responded(StatusCode::INTERNAL_SERVER_ERROR), No, false),
             (Broken, Yes, true),
             (Broken, No, false),
             (NothingSent, No, true),
-            (Hopeless, Yes, false),
+            (Lasting, Yes, false),
         ] {
             assert_eq!(retries(outcome, repeatable), expected, "{outcome:?} {repeatable:?}");
         }
@@ -180,11 +182,11 @@ mod tests {
             // Since the first failure: the first attempt itself may take as long as it likes.
             let mut since = Duration::ZERO;
             let mut count = 0;
-            for (took, jitter, answered) in attempts {
+            for (took, jitter, responded) in attempts {
                 count += 1;
                 since += if count == 1 { Duration::ZERO } else { Duration::from_millis(took) };
-                let busy = Outcome::Answered(StatusCode::SERVICE_UNAVAILABLE);
-                let outcome = if answered { busy } else { Outcome::Broken };
+                let busy = Outcome::Responded(StatusCode::SERVICE_UNAVAILABLE);
+                let outcome = if responded { busy } else { Outcome::Broken };
                 match policy.decide(count, since, outcome, Repeatable::Yes, jitter) {
                     Decision::Deliver => break,
                     Decision::RetryAfter(delay) => since += delay,

@@ -1,5 +1,8 @@
-use crate::hawk::{UrlError, UrlParts};
+//! The root URL of a Taskcluster deployment.
+
+use crate::hawk::{UrlError, parse_url};
 use std::fmt;
+use url::{Position, Url};
 
 /// Where a Taskcluster deployment is: `https://tc.example.com`. Trailing slashes do not count.
 ///
@@ -10,13 +13,7 @@ use std::fmt;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RootUrl {
-    text: String,
-    /// Where in `text` the path starts: empty, or starts with `/` and does not end in one.
-    prefix: usize,
-    secure: bool,
-    given_port: Option<u16>,
-}
+pub struct RootUrl(Url);
 
 /// Why a text is not a root URL.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,70 +34,39 @@ impl RootUrl {
     ///
     /// It is not an absolute http or https URL, or has a query.
     pub fn parse(text: &str) -> Result<Self, RootUrlError> {
-        let url = UrlParts::split(text)?;
-        Self::new(&url, &url.encoded_resource())
-    }
-
-    /// As [`parse`](Self::parse), of a text that is already in the form that goes over the wire.
-    ///
-    /// # Errors
-    ///
-    /// As `parse`, and the path has to be percent-encoded.
-    pub fn as_sent(text: &str) -> Result<Self, RootUrlError> {
-        let url = UrlParts::as_sent(text)?;
-        Self::new(&url, url.resource)
-    }
-
-    fn new(url: &UrlParts<'_>, resource: &str) -> Result<Self, RootUrlError> {
-        if resource.contains('?') {
+        let mut url = parse_url(text)?;
+        if url.query().is_some() {
             return Err(RootUrlError::Query);
         }
-        let (scheme, authority) = (url.scheme(), url.authority());
-        Ok(Self {
-            text: format!("{scheme}://{authority}{}", resource.trim_end_matches('/')),
-            prefix: scheme.len() + "://".len() + authority.len(),
-            secure: url.secure,
-            given_port: url.given_port,
-        })
+        url.set_fragment(None);
+        let path = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&path);
+        Ok(Self(url))
     }
 
     /// https rather than http.
     pub fn is_secure(&self) -> bool {
-        self.secure
+        self.0.scheme() == "https"
     }
 
-    /// Host, in lower case, and port where one is given.
+    /// Host, in lower case, and port where it is not the scheme's own.
     pub fn authority(&self) -> &str {
-        let start = if self.secure { "https://" } else { "http://" }.len();
-        self.text.get(start..self.prefix).unwrap_or_default()
-    }
-
-    /// The port, where one is given.
-    pub fn given_port(&self) -> Option<u16> {
-        self.given_port
+        &self.0[Position::BeforeHost..Position::AfterPort]
     }
 
     /// The text, without a slash at its end.
     pub fn as_str(&self) -> &str {
-        &self.text
+        self.0.as_str().trim_end_matches('/')
     }
 
-    /// What stands before `/api`; empty for nearly every deployment.
+    /// The path before `/api`; empty for nearly every deployment.
     pub fn prefix(&self) -> &str {
-        self.text.get(self.prefix..).unwrap_or_default()
+        self.0.path().trim_end_matches('/')
     }
 }
 
 impl fmt::Display for RootUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
-impl std::str::FromStr for RootUrl {
-    type Err = RootUrlError;
-
-    fn from_str(text: &str) -> Result<Self, RootUrlError> {
-        Self::parse(text)
+        f.write_str(self.as_str())
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::Signer;
 use taskcluster_proxy_core::hawk::{
-    Artifacts, Bewit, HttpUrl, Key, Kind, RequestLine, append_bewit, split_bewit,
+    Artifacts, Bewit, Key, Kind, RequestLine, UrlParts, append_bewit, parse_url, split_bewit,
 };
 
 #[derive(Deserialize)]
@@ -39,11 +39,14 @@ impl Vector for BewitVector {
     }
 
     fn check(&self) -> Result<(), Failed> {
-        let credentials = credentials(&self.client_id, &self.access_token, self.ext_json.as_ref())?;
-        let url = HttpUrl::parse(&self.url)?;
+        let (credentials, authorized) =
+            credentials(&self.client_id, &self.access_token, self.ext_json.as_ref())?;
+        let url = parse_url(&self.url)?;
+        let UrlParts { host, port, resource: unsigned } = UrlParts::try_from(&url)?;
         let expiry = Timestamp::from_secs(self.expiry);
-        let signed_url = Signer::new(&credentials)?.bewit(&url, expiry)?;
-        let (resource, encoded) = split_bewit(&signed_url).ok_or("the signed URL has no bewit")?;
+        let signed_url = Signer::restricted(&credentials, &authorized)?.bewit(&url, expiry)?;
+        let (resource, encoded) =
+            split_bewit(signed_url.as_str()).ok_or("the signed URL has no bewit")?;
         let bewit = Bewit::decode(encoded)?;
 
         let ext = Some(bewit.ext.as_str()).filter(|ext| !ext.is_empty());
@@ -55,9 +58,9 @@ impl Vector for BewitVector {
             ts: self.expiry,
             nonce: "",
             method: "GET",
-            resource: url.resource(),
-            host: url.host(),
-            port: url.port(),
+            resource: unsigned,
+            host,
+            port,
             hash: None,
             ext: Some(&self.ext),
         };
@@ -67,29 +70,27 @@ impl Vector for BewitVector {
         assert_eq!(String::from_utf8(URL_SAFE_NO_PAD.decode(encoded)?)?, self.decoded, "decoded");
         assert_eq!(encoded, self.bewit, "encoded");
         assert_eq!(resource, self.url, "the URL that was signed");
-        assert_eq!(signed_url, self.signed_url, "signed URL");
+        assert_eq!(signed_url.as_str(), self.signed_url, "signed URL");
         assert_eq!(append_bewit(&self.url, &self.bewit), self.signed_url, "bewit appended");
         let expected =
             Bewit { id: self.client_id.clone(), exp: self.expiry, mac, ext: self.ext.clone() };
         assert_eq!(Bewit::decode(&self.bewit)?, expected, "decoded into its parts");
 
-        let signed = HttpUrl::parse(&self.signed_url)?;
-        let request = RequestLine {
-            method: "GET",
-            resource: signed.resource(),
-            host: signed.host(),
-            port: signed.port(),
-            authorization: None,
-        };
+        let resource = UrlParts::try_from(&signed_url)?.resource;
+        let request = RequestLine { method: "GET", resource, host, port, authorization: None };
         let now = expiry.minus(Duration::from_secs(60));
         for method in ["GET", "HEAD"] {
             let verified =
                 check(RequestLine { method, ..request }, now)?.ok_or("the URL makes no claim")?;
             assert_eq!(verified.client_id, self.client_id, "authenticated clientId");
-            assert_eq!(verified.scopes, granted(&credentials)?, "authenticated scopes");
+            assert_eq!(
+                verified.scopes,
+                granted(&credentials, &authorized)?,
+                "authenticated scopes"
+            );
             assert_eq!(verified.expires, Some(expiry), "authenticated until");
         }
-        self.refused_with_one_bit_changed(&url, request, now);
+        self.refused_with_one_bit_changed(unsigned, request, now);
         assert_eq!(refusal(request, expiry), "Unauthorized: Access expired");
         Ok(())
     }
@@ -98,12 +99,12 @@ impl Vector for BewitVector {
 impl BewitVector {
     fn refused_with_one_bit_changed(
         &self,
-        url: &HttpUrl,
+        unsigned: &str,
         request: RequestLine<'_>,
         now: Timestamp,
     ) {
         refused_elsewhere(request, now);
-        for resource in one_bit_off(url.resource()) {
+        for resource in one_bit_off(unsigned) {
             let resource = append_bewit(&resource, &self.bewit);
             let request = RequestLine { resource: &resource, ..request };
             assert_eq!(refusal(request, now), "Unauthorized: Bad mac", "{resource}");
@@ -115,7 +116,7 @@ impl BewitVector {
             );
         }
         for decoded in one_bit_off(&self.decoded) {
-            let resource = append_bewit(url.resource(), &URL_SAFE_NO_PAD.encode(&decoded));
+            let resource = append_bewit(unsigned, &URL_SAFE_NO_PAD.encode(&decoded));
             // A changed bit can also make another clientId, a bewit that expired, or none.
             assert_ne!(
                 refusal(RequestLine { resource: &resource, ..request }, now),

@@ -5,7 +5,9 @@ use base64::engine::general_purpose::STANDARD;
 use libtest_mimic::Failed;
 use serde::Deserialize;
 use serde_json::Value;
-use taskcluster_proxy_core::credentials::{Certificate, Credentials, GivenCertificate, Scope};
+use taskcluster_proxy_core::credentials::{
+    AuthorizedScopes, Certificate, Credentials, GivenCertificate, Scope,
+};
 
 /// The content of `ext`, as the fixtures have it in the clear.
 #[derive(Default, Deserialize)]
@@ -20,15 +22,15 @@ pub(crate) fn credentials(
     client_id: &str,
     access_token: &str,
     ext_json: Option<&Value>,
-) -> Result<Credentials, Failed> {
+) -> Result<(Credentials, AuthorizedScopes), Failed> {
     let ext = ext_json.map(ExtJson::deserialize).transpose()?.unwrap_or_default();
     // In the order of its members in the fixtures, which a `Value` does not keep.
     let certificate = ext.certificate.map(|json| Certificate::parse(&json.to_string()));
     let mut credentials = Credentials::permanent(client_id, access_token)?;
     credentials.certificate =
         certificate.transpose()?.map(|it| GivenCertificate::new(it.to_json()));
-    credentials.authorized_scopes = ext.authorized_scopes.as_deref().map(scopes).transpose()?;
-    Ok(credentials)
+    let authorized = ext.authorized_scopes.as_deref().map(scopes).transpose()?;
+    Ok((credentials, authorized.into()))
 }
 
 /// The content of an `ext` that was written.
@@ -38,9 +40,12 @@ pub(crate) fn decoded(ext: Option<&str>) -> Result<Option<Value>, Failed> {
 }
 
 /// What a request signed with `credentials` may do, where permanent clients hold `*`.
-pub(crate) fn granted(credentials: &Credentials) -> Result<Vec<Scope>, Failed> {
+pub(crate) fn granted(
+    credentials: &Credentials,
+    authorized: &AuthorizedScopes,
+) -> Result<Vec<Scope>, Failed> {
     let certificate = credentials.certificate.as_ref().map(|it| it.scopes().to_vec());
-    let mut granted = match credentials.authorized_scopes.clone().or(certificate) {
+    let mut granted = match authorized.scopes().map(<[Scope]>::to_vec).or(certificate) {
         Some(scopes) => scopes,
         None => vec![Scope::new("*")?],
     };

@@ -10,7 +10,7 @@ use serde_json::Value;
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::Signer;
 use taskcluster_proxy_core::hawk::{
-    Artifacts, AuthorizationHeader, HttpUrl, Key, Kind, MAX_SKEW, RequestLine,
+    Artifacts, AuthorizationHeader, Key, Kind, MAX_SKEW, RequestLine, UrlParts, parse_url,
 };
 
 #[derive(Deserialize)]
@@ -38,16 +38,15 @@ impl Vector for HeaderVector {
     }
 
     fn check(&self) -> Result<(), Failed> {
-        let credentials = credentials(&self.client_id, &self.access_token, self.ext_json.as_ref())?;
-        let url = HttpUrl::parse(&self.url)?;
+        let (credentials, authorized) =
+            credentials(&self.client_id, &self.access_token, self.ext_json.as_ref())?;
+        let url = parse_url(&self.url)?;
+        let UrlParts { host, port, resource } = UrlParts::try_from(&url)?;
         let now = Timestamp::from_secs(self.ts);
-        let header = Signer::new(&credentials)?.authorization(
-            &self.method,
-            url.as_uri(),
-            now,
-            &self.nonce,
-        )?;
-        let header = header.to_str()?;
+        let request = http::Request::builder().method(&*self.method).uri(url.as_str()).body(())?;
+        let request =
+            Signer::restricted(&credentials, &authorized)?.sign(request, now, &self.nonce)?;
+        let header = request.headers()["authorization"].to_str()?;
         let parsed = AuthorizationHeader::parse(header)?;
 
         assert_eq!(decoded(parsed.ext)?, self.ext_json, "ext as JSON");
@@ -58,9 +57,9 @@ impl Vector for HeaderVector {
             ts: self.ts,
             nonce: &self.nonce,
             method: &self.method,
-            resource: url.resource(),
-            host: url.host(),
-            port: url.port(),
+            resource,
+            host,
+            port,
             hash: None,
             ext: self.ext.as_deref(),
         };
@@ -80,14 +79,14 @@ impl Vector for HeaderVector {
 
         let request = RequestLine {
             method: &self.method,
-            resource: url.resource(),
-            host: url.host(),
-            port: url.port(),
+            resource,
+            host,
+            port,
             authorization: Some(&self.header),
         };
         let verified = check(request, now)?.ok_or("the request makes no claim")?;
         assert_eq!(verified.client_id, self.client_id, "authenticated clientId");
-        assert_eq!(verified.scopes, granted(&credentials)?, "authenticated scopes");
+        assert_eq!(verified.scopes, granted(&credentials, &authorized)?, "authenticated scopes");
         let expiry = credentials.certificate.as_ref().and_then(|it| it.expiry());
         assert_eq!(verified.expires, expiry, "authenticated until");
         self.refused_with_one_bit_changed(request, now);

@@ -9,8 +9,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::{
-    AuthenticateError, Certificate, ClientId, Credentials, GivenCertificate, Signer,
-    TemporaryCredentials, Verified,
+    AuthenticateError, AuthorizedScopes, Certificate, ClientId, Credentials, GivenCertificate,
+    Signer, TemporaryCredentials, Verified,
 };
 use taskcluster_proxy_core::hawk::RequestLine;
 
@@ -72,7 +72,11 @@ impl Vector for TemporaryVector {
         let start = Timestamp::from_millis(self.start_ms);
         let verified = use_them(&credentials, start)??.ok_or("the request makes no claim")?;
         assert_eq!(verified.client_id, self.expected.client_id, "authenticated clientId");
-        assert_eq!(verified.scopes, granted(&credentials)?, "authenticated scopes");
+        assert_eq!(
+            verified.scopes,
+            granted(&credentials, &AuthorizedScopes::Unrestricted)?,
+            "authenticated scopes"
+        );
         self.refused_with_another_certificate(start)
     }
 }
@@ -111,14 +115,14 @@ fn use_them(
     credentials: &Credentials,
     now: Timestamp,
 ) -> Result<Result<Option<Verified>, AuthenticateError>, Failed> {
-    let uri = "https://tc.example.com/api/queue/v1/ping".parse()?;
-    let header = Signer::new(credentials)?.authorization("GET", &uri, now, "j4h3g2")?;
+    let request = http::Request::get("https://tc.example.com/api/queue/v1/ping").body(())?;
+    let request = Signer::new(credentials)?.sign(request, now, "j4h3g2")?;
     let request = RequestLine {
         method: "GET",
-        resource: uri.path(),
+        resource: request.uri().path(),
         host: "tc.example.com",
         port: 443,
-        authorization: Some(header.to_str()?),
+        authorization: Some(request.headers()["authorization"].to_str()?),
     };
     Ok(check(request, now))
 }

@@ -13,7 +13,7 @@ use http::header::LOCATION;
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 use std::time::Duration;
-use taskcluster_proxy_core::hawk::HttpUrl;
+use taskcluster_proxy_core::hawk::parse_url;
 
 pub(super) const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
@@ -126,7 +126,7 @@ fn create(call: &Call<'_>, payload: &Object, state: &mut State) -> Answer {
             (ArtifactSource::Stored { object, direct: false }, answer)
         }
         "reference" | "redirect" => {
-            let url = HttpUrl::parse(payload::string(payload, "url")?)
+            let url = parse_url(payload::string(payload, "url")?)
                 .map_err(|error| Failure::new(Code::InputError, format!("`url`: {error}")))?;
             (ArtifactSource::Elsewhere(url.to_string()), json!({ "storageType": storage_type }))
         }

@@ -49,8 +49,14 @@ pub(super) fn integer<T: TryFrom<u64>>(payload: &Object, member: &str) -> Result
 
 pub(super) fn datetime(payload: &Object, member: &str) -> Result<Timestamp, Failure> {
     read(payload, member, "a date and time such as 2030-01-31T12:00:00.000Z", |value| {
-        Timestamp::from_rfc3339(value.as_str()?)
+        parse_rfc3339(value.as_str()?)
     })
+}
+
+/// Any date and time of RFC 3339; one before 1970 counts as its beginning.
+pub(super) fn parse_rfc3339(text: &str) -> Option<Timestamp> {
+    let moment: jiff::Timestamp = text.parse().ok()?;
+    Some(Timestamp::from_millis(moment.as_millisecond().try_into().unwrap_or(0)))
 }
 
 pub(super) fn scopes(payload: &Object, member: &str) -> Result<Vec<Scope>, Failure> {

@@ -7,7 +7,7 @@ use crate::telemetry::log::date;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use taskcluster_proxy_core::credentials::{Credentials, scopes_to_json};
+use taskcluster_proxy_core::credentials::{AuthorizedScopes, Credentials, scopes_to_json};
 use taskcluster_proxy_core::proxy::RootUrl;
 
 /// Logs how the proxy was started; with a sandbox, also prints how to try it.
@@ -15,6 +15,7 @@ pub(super) fn announce(
     listeners: &Listeners,
     root_url: &RootUrl,
     credentials: &Credentials,
+    authorized_scopes: &AuthorizedScopes,
     sandbox: Option<&Sandbox>,
 ) {
     let revision = REVISION.unwrap_or("unknown");
@@ -27,7 +28,7 @@ pub(super) fn announce(
             None => tracing::info!("temporary credentials: the certificate says no expiry"),
         },
     }
-    match &credentials.authorized_scopes {
+    match authorized_scopes.scopes() {
         None => tracing::info!("all scopes of the credentials: no restriction"),
         Some(scopes) => tracing::info!("restricted to the scopes {}", scopes_to_json(scopes)),
     }

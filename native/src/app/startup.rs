@@ -63,7 +63,7 @@ pub(super) async fn start(
     let Config { mut inbound, proxy, outbound, .. } = config;
     inbound.max_connections = process::room_for_connections(inbound.max_connections);
     let Opened { sandbox, root_url, credentials } = config.deployment.open().await?;
-    let (mut credentials, file) = credentials?;
+    let (credentials, file) = credentials?;
     let (metrics, drain) = (Arc::new(Metrics::default()), Arc::new(Drain::default()));
     let upstreams = Upstreams::new(&outbound, root_url, &metrics)?;
     let connections = Inbound::new(&inbound, &drain, &metrics)?;
@@ -76,12 +76,14 @@ pub(super) async fn start(
     if let Some(address) = &config.admin {
         tokio::spawn(admin::serve(admin::Listener::bind(address)?, Arc::clone(&status)));
     }
-    credentials.authorized_scopes =
-        task_scopes::restriction(config.scopes, task_id, &upstreams.outbound, &root_url).await?;
+    let authorized_scopes =
+        task_scopes::restriction(config.scopes, task_id, &upstreams.outbound, &root_url)
+            .await?
+            .into();
 
     let listeners = Listeners::open(&inbound, inherited).await?;
-    announce(&listeners, &root_url, &credentials, sandbox.as_ref());
-    let store = Arc::new(Store::new(&credentials, config.credentials_drain));
+    announce(&listeners, &root_url, &credentials, &authorized_scopes, sandbox.as_ref());
+    let store = Arc::new(Store::new(&credentials, authorized_scopes, config.credentials_drain));
     drop(credentials);
     if let Some(file) = file {
         tokio::spawn(file.follow(Arc::clone(&store), Arc::clone(&metrics)));

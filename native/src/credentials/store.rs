@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::{
-    ClientId, Credentials, CredentialsFinding, GivenCertificate, Scope, Signer,
+    AuthorizedScopes, ClientId, Credentials, CredentialsFinding, GivenCertificate, Signer,
 };
-use taskcluster_proxy_core::proxy::{ProxyError, ReplyHeaders, Terms};
+use taskcluster_proxy_core::proxy::{ProxyError, ResponseFields, Terms};
 use tokio::sync::{RwLock, watch};
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -52,18 +52,22 @@ pub struct Store {
     current: RwLock<Arc<Snapshot>>,
     /// The same for readers that must not queue up.
     watched: watch::Sender<Arc<Snapshot>>,
-    authorized_scopes: Option<Vec<Scope>>,
+    authorized_scopes: AuthorizedScopes,
     drain: Duration,
 }
 
 impl Store {
-    /// Starts with `credentials`, whose authorizedScopes stay through all updates. An update waits
-    /// for at most `drain`.
-    pub fn new(credentials: &Credentials, drain: Duration) -> Self {
-        let first = Arc::new(Snapshot::new(credentials));
+    /// Starts with `credentials`. What is signed is restricted to `authorized_scopes`, also after
+    /// updates. An update waits for at most `drain`.
+    pub fn new(
+        credentials: &Credentials,
+        authorized_scopes: AuthorizedScopes,
+        drain: Duration,
+    ) -> Self {
+        let first = Arc::new(Snapshot::new(credentials, &authorized_scopes));
         first.warn_of_findings();
         Self {
-            authorized_scopes: credentials.authorized_scopes.clone(),
+            authorized_scopes,
             watched: watch::Sender::new(Arc::clone(&first)),
             current: RwLock::new(first),
             drain,
@@ -84,8 +88,7 @@ impl Store {
     /// Makes `credentials` the current ones when the requests in flight have ended, or the drain
     /// timeout is over; requests that are still in flight then keep the previous ones. Returns
     /// their number.
-    pub async fn replace(&self, mut credentials: Credentials) -> usize {
-        credentials.authorized_scopes.clone_from(&self.authorized_scopes);
+    pub async fn replace(&self, credentials: Credentials) -> usize {
         let mut current = self.current.write().await;
         // So that the log explains why an update takes long.
         match current.in_flight.len() {
@@ -95,7 +98,7 @@ impl Store {
         // What is still in flight tells whether it timed out.
         let _ = tokio::time::timeout(self.drain, current.in_flight.wait()).await;
         let left = current.in_flight.len();
-        let next = Arc::new(Snapshot::new(&credentials));
+        let next = Arc::new(Snapshot::new(&credentials, &self.authorized_scopes));
         next.warn_of_findings();
         self.watched.send_replace(Arc::clone(&next));
         *current = next;
@@ -104,8 +107,9 @@ impl Store {
 }
 
 impl Snapshot {
-    fn new(credentials: &Credentials) -> Self {
-        let headers = ReplyHeaders::new(VERSION, REVISION.unwrap_or("unknown"), credentials);
+    fn new(credentials: &Credentials, authorized_scopes: &AuthorizedScopes) -> Self {
+        let revision = REVISION.unwrap_or("unknown");
+        let headers = ResponseFields::new(VERSION, revision, credentials, authorized_scopes);
         let response_fields = headers.fields().filter_map(|(name, value)| {
             Some((HeaderName::from_static(name), HeaderValue::from_str(value).ok()?))
         });
@@ -117,11 +121,11 @@ impl Snapshot {
         Self {
             client_id: credentials.client_id.clone(),
             temporary: certificate.is_some(),
-            signer: Signer::new(credentials)
+            signer: Signer::restricted(credentials, authorized_scopes)
                 .map_err(|finding| ProxyError::UnusableCredentials { finding, since: now }),
             findings: credentials.findings(now),
             response_fields: response_fields.collect(),
-            terms: Terms::new(credentials),
+            terms: Terms::new(credentials, authorized_scopes),
             expiry: certificate.and_then(GivenCertificate::expiry),
             in_flight,
         }
@@ -159,6 +163,7 @@ impl Deref for Lease {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use taskcluster_proxy_core::credentials::Scope;
 
     fn credentials(client_id: &str) -> Credentials {
         Credentials::permanent(client_id, "no-secret").unwrap()
@@ -170,7 +175,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_update_waits_for_requests_in_flight_and_later_requests_wait_for_it() {
-        let store = Arc::new(Store::new(&credentials("old"), Duration::from_secs(5)));
+        let store = Arc::new(Store::new(
+            &credentials("old"),
+            AuthorizedScopes::Unrestricted,
+            Duration::from_secs(5),
+        ));
         let lease = store.lease().await;
         let update = tokio::spawn({
             let store = Arc::clone(&store);
@@ -191,7 +200,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_wait_is_bounded_and_requests_in_flight_keep_their_credentials() {
-        let store = Store::new(&credentials("old"), Duration::from_secs(5));
+        let store =
+            Store::new(&credentials("old"), AuthorizedScopes::Unrestricted, Duration::from_secs(5));
         let lease = store.lease().await;
         let start = tokio::time::Instant::now();
         assert_eq!(store.replace(credentials("new")).await, 1);
@@ -202,9 +212,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn authorized_scopes_stay() {
-        let mut first = credentials("old");
-        first.authorized_scopes = Some(vec![Scope::new("a:b").unwrap()]);
-        let store = Store::new(&first, Duration::ZERO);
+        let scopes = AuthorizedScopes::Only(vec![Scope::new("a:b").unwrap()]);
+        let store = Store::new(&credentials("old"), scopes, Duration::ZERO);
         store.replace(credentials("new")).await;
         let fields: http::HeaderMap = store.lease().await.response_fields.iter().cloned().collect();
         assert_eq!(fields["x-taskcluster-authorized-scopes"], r#"["a:b"]"#);

@@ -5,7 +5,7 @@ use super::client_stream::ClientStream;
 use crate::os::stream::Stream;
 use crate::proxy::{Client, Handler};
 use http::header::CONNECTION;
-use http::{HeaderMap, Request, Version};
+use http::{Request, Version};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -17,7 +17,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
-use taskcluster_proxy_core::proxy::{ProxyError, list_members};
+use taskcluster_proxy_core::proxy::{ProxyError, names_option};
 
 /// The longest header section of a request, in bytes, and the most that is read of a body before it
 /// is forwarded. 64 KiB and room for a header section.
@@ -136,12 +136,7 @@ fn builder(header_timeout: Duration) -> http1::Builder {
 /// Whether the client has announced that no request follows this one.
 fn is_last(request: &Request<Incoming>) -> bool {
     match request.version() {
-        Version::HTTP_10 => !names(request.headers(), b"keep-alive"),
-        _ => names(request.headers(), b"close"),
+        Version::HTTP_10 => !names_option(request.headers(), &CONNECTION, "keep-alive"),
+        _ => names_option(request.headers(), &CONNECTION, "close"),
     }
-}
-
-fn names(headers: &HeaderMap, option: &[u8]) -> bool {
-    let connection = headers.get_all(CONNECTION).iter();
-    connection.flat_map(|it| list_members(it.as_bytes())).any(|it| it.eq_ignore_ascii_case(option))
 }

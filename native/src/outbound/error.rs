@@ -120,7 +120,7 @@ impl SendError {
             | Self::HeaderSectionTooLarge
             | Self::Client(_)
             | Self::Budget(_)
-            | Self::Sign(_) => Outcome::Hopeless,
+            | Self::Sign(_) => Outcome::Lasting,
         }
     }
 

@@ -4,12 +4,13 @@ use super::error::{SendError, explain};
 use super::replay::AttemptBody;
 use super::stream::{Traffic, UpstreamStream};
 use crate::os::stream::Stream;
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::header::CONTENT_LENGTH;
 use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
 use std::rc::Rc;
+use taskcluster_proxy_core::proxy::is_chunked_at_most;
 use tokio::task::spawn_local;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -123,10 +124,7 @@ impl Http1Connection {
 /// What hyper takes of a response and a client may read otherwise (RFC 9112 section 6).
 fn check_framing(mut response: Response<Incoming>) -> Result<Response<Incoming>, SendError> {
     let headers = response.headers_mut();
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    let chunked =
-        |coding: &HeaderValue| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
-    if !codings.next().is_none_or(chunked) || codings.next().is_some() {
+    if !is_chunked_at_most(headers) {
         // The body would be forwarded without a word of its coding.
         let reason = "expected no transfer coding or chunked, found another one";
         return Err(SendError::Unusable(reason.to_owned()));

@@ -42,7 +42,8 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use taskcluster_proxy_core::Timestamp;
-use taskcluster_proxy_core::credentials::Signer;
+use taskcluster_proxy_core::credentials::{SignError, Signer};
+use taskcluster_proxy_core::hawk::UrlParts;
 use taskcluster_proxy_core::proxy::{Decision, Form, HostPolicy, Outcome, Repeatable, RetryPolicy};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -153,7 +154,7 @@ impl Outbound {
             let deadline = first_failure.map(|first: Instant| first + self.policy.budget);
             let result = self.attempt(request, body, deadline).await;
             let outcome = match &result {
-                Ok(responded) => Outcome::Answered(responded.response.head.status),
+                Ok(responded) => Outcome::Responded(responded.response.head.status),
                 Err(error) => error.outcome(),
             };
             match (&result, corrected) {
@@ -279,8 +280,8 @@ impl Outbound {
             return Ok(None);
         };
         let nonce = self.nonces.next();
-        let uri = &request.target.uri;
-        Ok(Some(signer.authorization(request.method.as_str(), uri, now, nonce.as_str())?))
+        let url = UrlParts::try_from(&request.target.uri).map_err(SignError::Url)?;
+        Ok(Some(signer.authorization(request.method, &url, now, nonce.as_str())?))
     }
 
     /// Sends a request on `connection` once.

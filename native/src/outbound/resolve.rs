@@ -66,7 +66,7 @@ fn admitted(
     let mut refused = None;
     let mut admitted = Vec::new();
     for address in found {
-        match policy.admits_address(host, address.ip()) {
+        match policy.allows_address(host, address.ip()) {
             Ok(()) => admitted.push(address),
             Err(error) => refused = Some(error),
         }

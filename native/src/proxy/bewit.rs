@@ -12,7 +12,7 @@ use http::request::Parts;
 use std::rc::Rc;
 use std::time::Duration;
 use taskcluster_proxy_core::Timestamp;
-use taskcluster_proxy_core::hawk::{HttpUrl, UrlError};
+use taskcluster_proxy_core::hawk::{UrlError, parse_url};
 use taskcluster_proxy_core::proxy::{Form, ProxyError};
 use zeroize::Zeroizing;
 
@@ -49,7 +49,8 @@ async fn url(head: &Parts, body: &RequestBody) -> Result<Zeroizing<Vec<u8>>, Ref
 fn sign(body: &[u8], lease: &Lease, now: Timestamp) -> Result<(OwnResponse, String), ProxyError> {
     let text =
         std::str::from_utf8(body).map_err(|error| UrlError::Encoding(error.valid_up_to()))?;
-    let url = HttpUrl::parse(text)?;
+    let url = parse_url(text)?;
     let signed = lease.signer()?.bewit(&url, now.plus(LIFETIME))?;
-    Ok((OwnResponse::see_other(signed), url.host().to_owned()))
+    let host = url.host_str().unwrap_or_default().to_owned();
+    Ok((OwnResponse::see_other(signed.into()), host))
 }

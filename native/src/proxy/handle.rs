@@ -8,14 +8,16 @@ use crate::credentials::Lease;
 use crate::os::peer::Peer;
 use crate::outbound::{Origin, RequestBody, Target};
 use crate::telemetry::metrics;
-use http::header::{EXPECT, HOST, TRANSFER_ENCODING};
+use http::header::{EXPECT, HOST};
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery};
-use http::{HeaderMap, Method, Request, Response, Uri, Version};
+use http::{Method, Request, Response, Uri, Version};
 use hyper::body::Incoming;
 use std::rc::Rc;
 use std::sync::Arc;
-use taskcluster_proxy_core::proxy::{Destination, Form, ProxyError, reject_browsers};
+use taskcluster_proxy_core::proxy::{
+    Destination, Form, ProxyError, is_chunked_at_most, reject_browsers,
+};
 
 /// The route of a request.
 enum Route {
@@ -114,7 +116,7 @@ impl Proxy {
                 Route::Forward(Target::new(origin, path_and_query, Form::Service))
             }
             Destination::Host { host, resource } => {
-                self.policy.hosts.admits_name(&host)?;
+                self.policy.hosts.allows_name(&host)?;
                 let origin = Origin::of_host(&host)
                     .map_err(|error| ProxyError::Malformed(format!("{host}: {error}")))?;
                 let path_and_query = path_and_query(resource.into_owned())?;
@@ -168,7 +170,8 @@ fn expects_continue(head: &Parts) -> bool {
 /// Checks what RFC 9112 demands and hyper does not check.
 fn check_message(head: &Parts) -> Result<(), ProxyError> {
     check_host(head)?;
-    check_framing(&head.headers)
+    // Where there is a Content-Length, too, hyper leaves it out and closes the connection afterwards.
+    if is_chunked_at_most(&head.headers) { Ok(()) } else { Err(ProxyError::TransferCoding) }
 }
 
 /// RFC 9112 section 3.2: a request of HTTP/1.1 has one `Host`, and a second one or an invalid one
@@ -198,19 +201,4 @@ fn has_valid_port(authority: &Authority) -> bool {
     let port = authority.as_str().get(authority.host().len()..).unwrap_or_default();
     let port = port.strip_prefix(':').unwrap_or(port);
     port.is_empty() || authority.port_u16().is_some()
-}
-
-/// RFC 9112 section 6.1: of a body that is coded otherwise two recipients may find the end in
-/// different places. Where there is a Content-Length, too, hyper leaves it out and closes the
-/// connection afterwards.
-fn check_framing(headers: &HeaderMap) -> Result<(), ProxyError> {
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    let Some(coding) = codings.next() else {
-        return Ok(());
-    };
-    if codings.next().is_some() || !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked")
-    {
-        return Err(ProxyError::TransferCoding);
-    }
-    Ok(())
 }

@@ -2,7 +2,7 @@
 
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, TE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName};
-use taskcluster_proxy_core::proxy::{HeaderRole, list_members};
+use taskcluster_proxy_core::proxy::{HeaderRole, list_members, names_option};
 
 /// The header fields of a request that are forwarded.
 #[derive(Debug)]
@@ -15,11 +15,8 @@ pub(super) struct ForwardedHeaders {
 impl ForwardedHeaders {
     /// Removes the hop-by-hop fields and those that the proxy replaces.
     pub(super) fn of_request(mut headers: HeaderMap) -> Self {
-        let te = headers.get_all(TE).iter();
-        let accepts_trailers = te
-            .flat_map(|value| list_members(value.as_bytes()))
-            .any(|member| member.eq_ignore_ascii_case(b"trailers"));
-        remove_hop_by_hop(&mut headers, |role| !role.passes_with_requests());
+        let accepts_trailers = names_option(&headers, &TE, "trailers");
+        remove_hop_by_hop(&mut headers, |role| !role.is_forwarded_in_requests());
         Self { headers, accepts_trailers }
     }
 }

@@ -12,7 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use taskcluster_proxy_core::proxy::{ProxyError, ReplyHeaders};
+use taskcluster_proxy_core::proxy::{ProxyError, ResponseFields};
 
 /// The body of a response to a client.
 #[derive(Debug)]
@@ -103,7 +103,7 @@ pub(super) fn forward(
     log.status.set(head.status.as_u16());
     log.responded();
     head.version = http::Version::HTTP_11;
-    remove_hop_by_hop(&mut head.headers, |role| !role.passes_with_answers());
+    remove_hop_by_hop(&mut head.headers, |role| !role.is_forwarded_in_responses());
     if head.status == StatusCode::NO_CONTENT {
         // RFC 9110 section 8.6.
         head.headers.remove(CONTENT_LENGTH);
@@ -140,9 +140,9 @@ fn add_own_fields(head: &mut response::Parts, lease: &Lease, log: &AccessLog, cl
     }
 }
 
-const DIAGNOSIS: HeaderName = HeaderName::from_static(ReplyHeaders::DIAGNOSIS);
-const ENDPOINT: HeaderName = HeaderName::from_static(ReplyHeaders::ENDPOINT);
-const REQUEST_ID: HeaderName = HeaderName::from_static(ReplyHeaders::REQUEST_ID);
+const DIAGNOSIS: HeaderName = HeaderName::from_static(ResponseFields::DIAGNOSIS);
+const ENDPOINT: HeaderName = HeaderName::from_static(ResponseFields::ENDPOINT);
+const REQUEST_ID: HeaderName = HeaderName::from_static(ResponseFields::REQUEST_ID);
 
 impl Body for ResponseBody {
     type Data = Bytes;

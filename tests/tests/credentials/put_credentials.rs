@@ -97,7 +97,10 @@ fn what_is_no_credentials_changes_nothing_and_is_not_repeated() {
             r#"{"clientId": "c", "accessToken": ["canary"]}"#.to_owned(),
             "`accessToken`: expected a string, found an array",
         ),
-        (r#"{"clientId": "c", "accessToken": "canary\ud800"}"#.to_owned(), "found a syntax error"),
+        (
+            r#"{"clientId": "c", "accessToken": "canary\ud800"}"#.to_owned(),
+            "found a string that is not Unicode text",
+        ),
         (
             with(&certificate(&["a:b"]).to_string()),
             "`certificate`: expected a string of JSON, or null, found an object",

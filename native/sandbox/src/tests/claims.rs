@@ -1,6 +1,7 @@
 //! Tests of claims: work that is claimed, reclaimed and resolved.
 
 use super::*;
+use crate::sandbox::payload::parse_rfc3339;
 
 const WORKER: &str = r#"{"workerGroup":"g","workerId":"w","tasks":1}"#;
 const RUN: &str = "/api/queue/v1/task/fN1SbArXTPSVFNUvaOlinQ/runs/0";
@@ -25,7 +26,7 @@ async fn a_worker_gets_the_task_and_its_credentials() {
     assert_eq!((&claim["workerId"], &claim["task"]["workerType"]), (&json!("w"), &json!("ci")));
     assert_eq!(claim["status"]["runs"][0]["state"], "running");
     assert_eq!(claim["status"]["runs"][0]["takenUntil"], claim["takenUntil"]);
-    let until = Timestamp::from_rfc3339(claim["takenUntil"].as_str().unwrap()).unwrap();
+    let until = parse_rfc3339(claim["takenUntil"].as_str().unwrap()).unwrap();
     let name = format!("task-client/{TASK_ID}/0/on/g/w/until/{}", until.secs());
     assert_eq!(claim["credentials"]["clientId"], name);
     assert!(claim["credentials"]["certificate"].is_string());

@@ -9,6 +9,7 @@ mod queue;
 mod secrets;
 
 use super::Sandbox;
+use super::payload::parse_rfc3339;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1;
@@ -16,8 +17,8 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use taskcluster_proxy_core::Timestamp;
-use taskcluster_proxy_core::credentials::{Credentials, Scope, Signer};
-use taskcluster_proxy_core::hawk::HttpUrl;
+use taskcluster_proxy_core::credentials::{AuthorizedScopes, Credentials, Scope, Signer};
+use taskcluster_proxy_core::hawk::parse_url;
 use tokio::net::TcpStream;
 
 /// A sandbox with somebody to call it.
@@ -52,11 +53,12 @@ impl Story {
     }
 
     /// From here on the sandbox's own credentials sign, restricted.
-    fn restricted_to(self, scopes: &[&str]) -> Self {
-        let mut credentials = self.sandbox.credentials();
+    fn restricted_to(mut self, scopes: &[&str]) -> Self {
+        let credentials = self.sandbox.credentials();
         let scopes = scopes.iter().map(|scope| Scope::new(*scope).unwrap()).collect();
-        credentials.authorized_scopes = Some(scopes);
-        self.signed_with(&credentials)
+        let scopes = AuthorizedScopes::Only(scopes);
+        self.signer = Some(Signer::restricted(&credentials, &scopes).unwrap());
+        self
     }
 
     fn url(&self, path: &str) -> String {
@@ -65,15 +67,15 @@ impl Story {
 
     fn bewit(&self, path: &str, expires: Timestamp) -> String {
         let signer = self.signer.as_ref().unwrap();
-        let url = signer.bewit(&HttpUrl::parse(&self.url(path)).unwrap(), expires).unwrap();
-        url.strip_prefix(&self.sandbox.root_url().to_string()).unwrap().to_owned()
+        let url = signer.bewit(&parse_url(&self.url(path)).unwrap(), expires).unwrap();
+        url.as_str().strip_prefix(&self.sandbox.root_url().to_string()).unwrap().to_owned()
     }
 
     fn request(&self, method: &str, path: &str) -> ::http::request::Builder {
         let mut request =
             ::http::Request::builder().method(method).uri(self.url(path)).body(()).unwrap();
         if let Some(signer) = &self.signer {
-            signer.sign(&mut request, now(), "j4h3g2").unwrap();
+            request = signer.sign(request, now(), "j4h3g2").unwrap();
         }
         let host = self.sandbox.root_url().authority().to_string();
         let mut builder = ::http::Request::builder().method(method).uri(path).header("host", host);
@@ -133,7 +135,7 @@ impl Answer {
         assert!(message.contains(reason), "{message}");
         let info = &error["requestInfo"];
         assert!(info["method"].is_string() && info["params"].is_object(), "{error}");
-        assert!(Timestamp::from_rfc3339(info["time"].as_str().unwrap()).is_some(), "{error}");
+        assert!(parse_rfc3339(info["time"].as_str().unwrap()).is_some(), "{error}");
         error
     }
 }

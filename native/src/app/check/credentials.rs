@@ -6,14 +6,14 @@ use crate::app::call;
 use crate::os::clock;
 use crate::outbound::Outbound;
 use crate::telemetry::log;
-use http::StatusCode;
+use http::{Method, StatusCode};
 use serde::Deserialize;
 use std::time::Duration;
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::{
-    Credentials, CredentialsFinding, GivenCertificate, SignError, Signer,
+    AuthorizedScopes, Credentials, CredentialsFinding, GivenCertificate, SignError, Signer,
 };
-use taskcluster_proxy_core::hawk::MAX_MATCH_LENGTH;
+use taskcluster_proxy_core::hawk::{MAX_MATCH_LENGTH, UrlParts, parse_url};
 use taskcluster_proxy_core::proxy::RootUrl;
 
 /// By the clock of the deployment, where `now` was learned there.
@@ -52,12 +52,13 @@ pub(super) fn check_credentials(credentials: &Credentials, now: Timestamp, repor
 /// answers.
 pub(super) async fn check_signature(
     credentials: &Credentials,
+    authorized_scopes: &AuthorizedScopes,
     root_url: &RootUrl,
     outbound: Option<&Outbound>,
     report: &mut Report,
 ) {
     const NOTHING: &str = "not known: nothing can be signed";
-    let Ok(signer) = Signer::new(credentials) else {
+    let Ok(signer) = Signer::restricted(credentials, authorized_scopes) else {
         report.unknown("signature", NOTHING);
         return report.unknown("accepted", NOTHING);
     };
@@ -104,10 +105,11 @@ pub(super) async fn check_signature(
 /// The length of the header. It differs from call to call only where the clientId does.
 fn authorization(signer: &Signer, root_url: &RootUrl) -> Result<usize, SignError> {
     let url = [root_url.as_str(), CURRENT_SCOPES].concat();
-    let uri = url.parse().map_err(|_| SignError::NotAbsolute(url))?;
+    let url = parse_url(&url)?;
     // As long as those of requests.
     let nonce = "0123456789abcdef";
-    let header = signer.authorization("GET", &uri, clock::now(), nonce)?;
+    let header =
+        signer.authorization(&Method::GET, &UrlParts::try_from(&url)?, clock::now(), nonce)?;
     Ok(header.len())
 }
 

@@ -19,7 +19,7 @@ use crate::os::clock;
 use crate::outbound::{self, Outbound, Upstreams};
 use std::sync::Arc;
 use std::time::Duration;
-use taskcluster_proxy_core::credentials::{Credentials, Scope, scopes_to_json};
+use taskcluster_proxy_core::credentials::{Scope, scopes_to_json};
 use taskcluster_proxy_core::proxy::{RetryPolicy, RootUrl};
 
 /// Looks at everything that a start needs, and at what the deployment says to it.
@@ -49,11 +49,17 @@ pub async fn run(config: Config, inherited: Inherited) -> Report {
     match credentials {
         Err(error) => report.fail("credentials", error),
         Ok((credentials, _)) => {
-            let credentials = Credentials { authorized_scopes: scopes, ..credentials };
             let now = reached.map_or_else(clock::now, |reached| reached.now);
             credentials::check_credentials(&credentials, now, &mut report);
             let asked = reached.map(|_| &outbound);
-            credentials::check_signature(&credentials, &root_url, asked, &mut report).await;
+            credentials::check_signature(
+                &credentials,
+                &scopes.into(),
+                &root_url,
+                asked,
+                &mut report,
+            )
+            .await;
         }
     }
     report

@@ -215,9 +215,9 @@ impl Retry {
     /// Of an attempt that another one follows.
     pub fn after(attempted: Attempted) -> Self {
         match attempted {
-            Attempted::Answered(_) => Self::Status,
+            Attempted::Responded(_) => Self::Status,
             Attempted::NothingSent => Self::Connect,
-            Attempted::Broken | Attempted::Hopeless => Self::Broken,
+            Attempted::Broken | Attempted::Lasting => Self::Broken,
         }
     }
 }

@@ -2,10 +2,11 @@
 
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::{
-    AuthenticateError, Client, ClientId, Credentials, Scope, Signer, TemporaryCredentials,
-    Verified, authenticate,
+    AuthenticateError, AuthorizedScopes, Client, ClientId, Credentials, Scope, Signer,
+    TemporaryCredentials, Verified, authenticate,
 };
-use taskcluster_proxy_core::hawk::{HttpUrl, RequestLine};
+use taskcluster_proxy_core::hawk::{RequestLine, UrlParts, parse_url};
+use url::Url;
 
 pub(crate) const NOW: Timestamp = Timestamp::from_secs(1_767_225_600);
 pub(crate) const HOUR: u64 = 3600;
@@ -33,8 +34,21 @@ pub(crate) const NOT_FOR_MOHAWK: &[&str] = &[
 pub(crate) const NOT_FOR_NPM_HAWKS_CLIENT: &[&str] =
     &["https://tc.example.com/it's?quoted='", "http://[::1]:8080/x", "https://[2001:db8::1]/x"];
 
+/// Credentials, and what is signed with them is restricted to.
+#[derive(Clone)]
+pub(crate) struct Restricted {
+    pub(crate) credentials: Credentials,
+    authorized_scopes: AuthorizedScopes,
+}
+
+impl Restricted {
+    pub(crate) fn signer(&self) -> Signer {
+        Signer::restricted(&self.credentials, &self.authorized_scopes).unwrap()
+    }
+}
+
 /// Each URL with permanent and temporary credentials, restricted and not.
-pub(crate) fn cases(urls: &[&[&str]]) -> Vec<(HttpUrl, Credentials)> {
+pub(crate) fn cases(urls: &[&[&str]]) -> Vec<(Url, Restricted)> {
     let temporary = TemporaryCredentials {
         name: Some(ClientId::new("named/temporary").unwrap()),
         scopes: scopes(&["a:*", "d: \"space\\"]),
@@ -46,24 +60,26 @@ pub(crate) fn cases(urls: &[&[&str]]) -> Vec<(HttpUrl, Credentials)> {
     let restrictions = [None, Some(scopes(&[])), Some(scopes(&["a:b", "a:c*"]))];
     let credentials = [issuer(), temporary].into_iter().flat_map(|credentials| {
         let restrictions = restrictions.clone();
-        restrictions
-            .map(|authorized_scopes| Credentials { authorized_scopes, ..credentials.clone() })
+        restrictions.map(|authorized_scopes| Restricted {
+            credentials: credentials.clone(),
+            authorized_scopes: authorized_scopes.into(),
+        })
     });
-    let credentials: Vec<Credentials> = credentials.collect();
-    let urls = urls.iter().copied().flatten().map(|url| HttpUrl::parse(url).unwrap());
+    let credentials: Vec<Restricted> = credentials.collect();
+    let urls = urls.iter().copied().flatten().map(|url| parse_url(url).unwrap());
     urls.flat_map(|url| credentials.iter().cloned().map(move |it| (url.clone(), it))).collect()
 }
 
-pub(crate) fn our_header(credentials: &Credentials, url: &HttpUrl) -> String {
-    let signer = Signer::new(credentials).unwrap();
-    let header = signer.authorization("PUT", url.as_uri(), NOW, "n0nce").unwrap();
-    header.to_str().unwrap().to_owned()
+pub(crate) fn our_header(credentials: &Restricted, url: &Url) -> String {
+    let signer = credentials.signer();
+    let url = UrlParts::try_from(url).unwrap();
+    signer.authorization_text("PUT", &url, NOW, "n0nce").unwrap()
 }
 
 /// Another host, port and target.
 pub(crate) fn altered_urls(url: &str) -> [String; 3] {
-    let url = HttpUrl::parse(url).unwrap();
-    let (host, port, resource) = (url.host(), url.port(), url.resource());
+    let url = parse_url(url).unwrap();
+    let UrlParts { host, port, resource } = UrlParts::try_from(&url).unwrap();
     [
         format!("http://another.example.com:{port}{resource}"),
         format!("http://{host}:1{resource}"),
@@ -84,10 +100,11 @@ pub(crate) fn check(line: RequestLine<'_>) -> Result<Option<Verified>, Authentic
 }
 
 /// Who such a request is from.
-pub(crate) fn verified(credentials: &Credentials) -> Verified {
+pub(crate) fn verified(restricted: &Restricted) -> Verified {
+    let credentials = &restricted.credentials;
     let certificate = credentials.certificate.as_ref();
     let held = certificate.map_or(scopes(&["*"]), |certificate| certificate.scopes().to_vec());
-    let mut granted = credentials.authorized_scopes.clone().unwrap_or(held);
+    let mut granted = restricted.authorized_scopes.scopes().map_or(held, <[Scope]>::to_vec);
     granted.extend(scopes(&["assume:anonymous"]));
     Verified {
         client_id: credentials.client_id.to_string(),

@@ -14,7 +14,7 @@ fn by_flags_alone() {
     assert_eq!(credentials(&config).client_id.as_str(), "c");
     assert_eq!(credentials(&config).access_token.expose(), "t");
     assert!(credentials(&config).certificate.is_some());
-    assert!(credentials(&config).authorized_scopes.is_none());
+    assert!(config.scopes.is_empty());
 }
 
 #[test]
