@@ -1,5 +1,5 @@
 //! What comes by flag or by environment: newer workers use the environment, older ones flags
-//! (requirements.md, S4).
+//! (docs/compatibility.md, S4).
 
 use super::CliError;
 use crate::env::Environment;
