@@ -1,5 +1,5 @@
-//! The documents of the repository: links lead somewhere, each document can be reached, and the requirements
-//! to which code and tests refer exist.
+//! The documents of the repository: links and file names lead somewhere, each document can be reached, and the
+//! requirements to which code and tests refer exist.
 
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +28,28 @@ fn relative_links_lead_to_files_and_headings() {
     }
     assert!(dead.is_empty(), "links that lead nowhere:\n{}", dead.join("\n"));
     assert!(count > 30, "only {count} links were found");
+}
+
+#[test]
+fn files_that_documents_name_exist() {
+    const FOLDERS: [&str; 7] =
+        ["core/", "docs/", "fixtures/", "native/", "release/", "tests/", "wasm/"];
+    let mut missing = Vec::new();
+    let mut count = 0;
+    for (path, document) in documents() {
+        for code in document.codes {
+            let is_path = FOLDERS.iter().any(|folder| code.starts_with(folder))
+                && code.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c));
+            if is_path {
+                count += 1;
+                if !root().join(&code).exists() {
+                    missing.push(format!("{}: {code}", path.display()));
+                }
+            }
+        }
+    }
+    assert!(missing.is_empty(), "files that are not there:\n{}", missing.join("\n"));
+    assert!(count > 50, "only {count} files are named");
 }
 
 #[test]
@@ -75,8 +97,11 @@ fn requirements_and_headings_that_code_refers_to_exist() {
 }
 
 /// What is looked at of a document.
+#[derive(Default)]
 struct Document {
     links: Vec<String>,
+    /// What is written as code within a line.
+    codes: Vec<String>,
     /// As they are written, without markup.
     titles: BTreeSet<String>,
     /// What links name them by.
@@ -89,8 +114,7 @@ fn documents() -> BTreeMap<PathBuf, Document> {
 }
 
 fn parse(text: &str) -> Document {
-    let mut document =
-        Document { links: Vec::new(), titles: BTreeSet::new(), headings: BTreeSet::new() };
+    let mut document = Document::default();
     let mut title: Option<String> = None;
     for event in Parser::new_ext(text, Options::ENABLE_TABLES) {
         match event {
@@ -98,10 +122,10 @@ fn parse(text: &str) -> Document {
                 document.links.push(dest_url.into_string());
             }
             Event::Start(Tag::Heading { .. }) => title = Some(String::new()),
-            Event::Text(text) | Event::Code(text) => {
-                if let Some(title) = &mut title {
-                    title.push_str(&text);
-                }
+            Event::Text(text) => title.iter_mut().for_each(|title| title.push_str(&text)),
+            Event::Code(code) => {
+                title.iter_mut().for_each(|title| title.push_str(&code));
+                document.codes.push(code.into_string());
             }
             Event::End(TagEnd::Heading(_)) => {
                 if let Some(title) = title.take() {
