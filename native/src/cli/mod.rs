@@ -1,6 +1,6 @@
 //! The command line and the environment.
 //!
-//! The grammar is that of the reference's docopt (docs/compatibility.md, S2), so that whatever starts the
+//! The grammar is that of the reference's docopt (requirements.md, S2), so that whatever starts the
 //! reference starts this.
 
 mod arguments;

@@ -1,5 +1,5 @@
 //! What comes by flag or by environment: newer workers use the environment, older ones flags
-//! (docs/compatibility.md, S4).
+//! (requirements.md, S4).
 
 use super::CliError;
 use crate::env::Environment;

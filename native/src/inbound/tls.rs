@@ -63,7 +63,7 @@ pub enum TlsError {
 /// Why there is no TLS on a connection.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum HandshakeError {
-    /// Somebody looked whether the port is open, as workers do every 100 ms (docs/compatibility.md, S7).
+    /// Somebody looked whether the port is open, as workers do every 100 ms (requirements.md, S7).
     #[error("closed before a TLS handshake")]
     Gone,
     #[error("no TLS handshake within {} s", .0.as_secs_f32())]

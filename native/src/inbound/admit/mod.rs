@@ -13,7 +13,7 @@ use std::io;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// Decides which connections get in (docs/compatibility.md, A1 to A3).
+/// Decides which connections get in (requirements.md, A1 to A3).
 #[derive(Clone, Debug)]
 pub struct Admitter {
     /// `None`: all of them.
@@ -155,7 +155,7 @@ impl fmt::Display for Rule {
 }
 
 /// Whether the peer only looked whether the port is open, and closed the connection again: workers
-/// do so every 100 ms until the proxy is up (docs/compatibility.md, S7).
+/// do so every 100 ms until the proxy is up (requirements.md, S7).
 async fn is_probe(stream: &Stream) -> bool {
     matches!(timeout(PATIENCE, stream.peek()).await, Ok(Ok(0) | Err(_)))
 }

@@ -85,7 +85,7 @@ pub enum ListenError {
 }
 
 /// Opens the TCP sockets that `listen` asks for, and 127.0.0.1 where `admission` needs it
-/// (docs/compatibility.md, A2).
+/// (requirements.md, A2).
 ///
 /// # Errors
 ///
