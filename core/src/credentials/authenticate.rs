@@ -222,7 +222,7 @@ fn may_create(scopes: &[Scope], client_id: &str) -> bool {
         .is_ok_and(|required| scopes.iter().any(|scope| scope.satisfies(&required)))
 }
 
-/// Added before and after the check of authorizedScopes (protocol.md, scopes).
+/// Added before and after the check of authorizedScopes (docs/protocol.md, "Scopes").
 fn with_anonymous(mut scopes: Vec<Scope>) -> Result<Vec<Scope>, HawkError> {
     let anonymous =
         Scope::new(ANONYMOUS).map_err(|error| HawkError::credentials(error.to_string()))?;

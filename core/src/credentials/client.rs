@@ -90,7 +90,7 @@ impl AccessToken {
         }
     }
 
-    /// That of temporary credentials (protocol.md, temporary credentials).
+    /// That of temporary credentials (docs/protocol.md, "Temporary credentials").
     pub(super) fn derived(issuer_key: &Key, seed: &str) -> Self {
         let mac = issuer_key.mac_of(seed.as_bytes());
         Self(Zeroizing::new(URL_SAFE_NO_PAD.encode(mac.as_bytes())))

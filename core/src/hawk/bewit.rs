@@ -73,7 +73,7 @@ impl Bewit {
     /// The value of a `bewit` parameter for such parts.
     pub(crate) fn encode(id: &str, exp: u64, ext: Option<&str>, mac: &Mac) -> String {
         let ext = ext.unwrap_or_default();
-        // Three backslashes always: `ext` may be empty (protocol.md, bewit). Joined without the
+        // Three backslashes always: `ext` may be empty (docs/protocol.md, "Bewit"). Joined without the
         // formatting machinery, which takes as long as the MAC.
         let mut decoded = String::with_capacity(id.len() + 20 + MAC_LENGTH + ext.len() + 3);
         decoded.push_str(id);

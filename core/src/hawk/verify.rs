@@ -150,7 +150,7 @@ impl Claim<'_> {
             kind: self.kind,
             ts: self.ts,
             nonce: self.nonce,
-            // A bewit is signed for GET and holds for HEAD too (protocol.md, bewit).
+            // A bewit is signed for GET and holds for HEAD too (docs/protocol.md, "Bewit").
             method: if self.kind == Kind::Bewit { "GET" } else { self.request.method },
             resource: &self.resource,
             host: self.request.host,

@@ -43,7 +43,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         process::keep_memory_private();
     }
     let inherited = Inherited::take();
-    // One thread: one proxy serves one task, and what it does is wait (docs/performance.md).
+    // One thread: one proxy serves one task, and what it does is wait (docs/decisions.md).
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = match runtime.enable_all().build_local(LocalOptions::default()) {
         Ok(runtime) => runtime,

@@ -65,7 +65,7 @@ pub enum TlsError {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum HandshakeError {
     /// The client only checked whether the port is open, as workers do every 100 ms
-    /// (requirements.md, S7).
+    /// (docs/compatibility.md, S7).
     #[error("closed before a TLS handshake")]
     Closed,
     #[error("no TLS handshake within {} s", .0.as_secs_f32())]

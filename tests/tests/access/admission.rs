@@ -1,4 +1,4 @@
-//! Who may connect (requirements.md, A1 to A3), as far as it takes more than one user or network
+//! Who may connect (docs/compatibility.md, A1 to A3), as far as it takes more than one user or network
 //! namespace of this machine; the rules themselves are tested beside them.
 
 #![cfg(target_os = "linux")]

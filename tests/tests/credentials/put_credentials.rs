@@ -1,4 +1,4 @@
-//! `PUT /credentials`, and what is signed with what (requirements.md, Q10, Q11 and F7).
+//! `PUT /credentials`, and what is signed with what (docs/compatibility.md, Q10, Q11 and F7).
 
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};

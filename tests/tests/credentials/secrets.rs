@@ -1,5 +1,5 @@
 //! Secrets stay where they are: no answer, no line of the log at its finest level and no command line
-//! tells them, whatever is asked for and however it fails (requirements.md, S8).
+//! tells them, whatever is asked for and however it fails (docs/compatibility.md, S8).
 
 use serde_json::{Value, json};
 use std::any::Any;

@@ -1,5 +1,5 @@
 //! An upstream that breaks off anywhere, plain and over TLS: each request is answered once or its
-//! connection ends, and what looks complete is complete (requirements.md, F4).
+//! connection ends, and what looks complete is complete (docs/compatibility.md, F4).
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex};

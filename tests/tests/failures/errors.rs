@@ -1,4 +1,4 @@
-//! What the proxy itself has to say instead of an upstream's answer (requirements.md, Q12). What is
+//! What the proxy itself has to say instead of an upstream's answer (docs/compatibility.md, Q12). What is
 //! wrong with a request is told in `routing.rs`, `bewit.rs` and `credentials.rs`.
 
 use std::net::{Ipv4Addr, TcpListener};

@@ -1,4 +1,4 @@
-//! Connections that are kept between requests, and upstreams that close them (requirements.md, F2).
+//! Connections that are kept between requests, and upstreams that close them (docs/compatibility.md, F2).
 
 use stories::{Answer, Connection, Proxy, Request, Upstream};
 

@@ -1,4 +1,4 @@
-//! What is tried again, how, and how often (requirements.md, F1).
+//! What is tried again, how, and how often (docs/compatibility.md, F1).
 
 use std::collections::HashSet;
 use stories::{Answer, ClosedPort, Gate, Proxy, Request, Response, Upstream};

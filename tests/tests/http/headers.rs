@@ -1,4 +1,4 @@
-//! What passes with a request and with its answer (requirements.md, Q6 to Q8).
+//! What passes with a request and with its answer (docs/compatibility.md, Q6 to Q8).
 
 use serde_json::{Value, json};
 use stories::hawk::Claim;

@@ -3,6 +3,7 @@
 
 mod admin;
 mod check;
+mod documents;
 mod health;
 mod log;
 mod readme;

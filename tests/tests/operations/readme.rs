@@ -1,13 +1,15 @@
-//! What the README and its guides say is so: options are those of `--help`, the session is what
+//! What the README and the guides in docs/ say is so: options are those of `--help`, the sessions are what
 //! happens, metrics and fields of the log are all told.
 
 use serde_json::Value;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use stories::{Answer, Proxy, Upstream, certificate};
 
 const README: &str = include_str!("../../../README.md");
 const GUIDE: &str = include_str!("../../../docs/operations.md");
+const DEBUGGING: &str = include_str!("../../../docs/debugging.md");
 
 #[test]
 fn the_guide_to_operations_has_the_options_of_help() {
@@ -31,16 +33,61 @@ fn the_options_that_the_readme_names_are_there() {
 fn the_session_is_what_happens() {
     let proxy = Proxy::sandbox().start();
     let session = block(README, "console");
+    let seen = run(&session, &[("localhost:8080", proxy.address())]);
+    assert_eq!(lasting(&session), lasting(&seen), "run again:\n{seen}");
+}
+
+#[test]
+fn the_sessions_of_the_guide_to_debugging_are_what_happens() {
+    let sandbox = Proxy::sandbox().args(["--admin", "127.0.0.1:0"]).start();
+    let root_url = sandbox.sandbox_root_url();
+    let wrong_token = Proxy::in_front_of(root_url).env("TASKCLUSTER_ACCESS_TOKEN", "wrong").start();
+    let expired = serde_json::json!({
+        "version": 1,
+        "scopes": ["*"],
+        "start": 1_700_000_000_000_u64,
+        "expiry": 1_700_003_600_000_u64,
+        "seed": "a".repeat(44),
+        "signature": "x",
+    });
+    let expired =
+        Proxy::in_front_of(root_url).env("TASKCLUSTER_CERTIFICATE", expired.to_string()).start();
+    let restricted = Proxy::in_front_of(root_url).args(["test:nothing"]).start();
+    let unreachable =
+        Proxy::in_front_of("http://127.0.0.1:9").args(["--retry-budget", "0.2"]).start();
+    let addresses = [
+        ("localhost:8080", sandbox.address()),
+        ("localhost:8081", sandbox.admin_address()),
+        ("localhost:8401", wrong_token.address()),
+        ("localhost:8402", expired.address()),
+        ("localhost:8403", restricted.address()),
+        ("localhost:8502", unreachable.address()),
+    ];
+    let sessions = blocks(DEBUGGING, "console");
+    assert!(sessions.len() > 5, "{sessions:?}");
+    for session in sessions {
+        let seen = run(&session, &addresses);
+        assert_eq!(lasting(&session), lasting(&seen), "run again:\n{seen}");
+    }
+}
+
+/// What the commands of a session print, with `addresses` in place of those that it names.
+fn run(session: &str, addresses: &[(&str, SocketAddr)]) -> String {
     let commands: Vec<&str> = session.lines().filter_map(|line| line.strip_prefix("$ ")).collect();
     assert!(!commands.is_empty(), "no commands in the session");
     let mut seen = String::new();
     for command in commands {
-        let run = command.replace("localhost:8080", &proxy.address().to_string());
+        let run = addresses.iter().fold(command.to_owned(), |command, (name, address)| {
+            command.replace(name, &address.to_string())
+        });
         let output = Command::new("bash").args(["-c", &run]).output().expect("bash runs");
-        let text = String::from_utf8(output.stdout).expect("answers are text").replace('\r', "");
-        seen += &format!("$ {command}\n{}\n", text.trim_end());
+        let text = String::from_utf8(output.stdout).expect("responses are text").replace('\r', "");
+        seen += &format!("$ {command}\n");
+        if !text.is_empty() {
+            seen += &format!("{}\n", text.trim_end());
+        }
     }
-    assert_eq!(lasting(&session), lasting(&seen));
+    seen
 }
 
 #[test]
@@ -76,12 +123,17 @@ fn the_guide_to_operations_names_every_metric_and_field() {
 
 /// The first block of a text in this language.
 fn block(text: &str, language: &str) -> String {
-    let (_, rest) = text.split_once(&format!("```{language}\n")).expect("there is such a block");
-    rest.split_once("\n```").expect("the block ends").0.to_owned()
+    blocks(text, language).into_iter().next().expect("there is such a block")
+}
+
+fn blocks(text: &str, language: &str) -> Vec<String> {
+    let fence = format!("```{language}\n");
+    let starts = text.split(&fence).skip(1);
+    starts.map(|rest| rest.split_once("\n```").expect("the block ends").0.to_owned()).collect()
 }
 
 /// Without what differs from one run to the next: dates, the sandbox's port, the revision, the
-/// request's id, the signature.
+/// request's id, the signature, how long ago something was.
 fn lasting(session: &str) -> Vec<String> {
     const DIFFER: [&str; 5] = [
         "Date: ",
@@ -94,7 +146,11 @@ fn lasting(session: &str) -> Vec<String> {
         .lines()
         .map(|line| match DIFFER.iter().find(|header| line.starts_with(**header)) {
             Some(header) => (*header).to_owned(),
-            None => without_after(&without_after(line, "127.0.0.1:", "/"), "?bewit=", ""),
+            None => {
+                [("127.0.0.1:", "/"), ("?bewit=", ""), ("\"time\":\"", "\""), ("expired ", ",")]
+                    .iter()
+                    .fold(line.to_owned(), |line, (start, end)| without_after(&line, start, end))
+            }
         })
         .collect()
 }

@@ -1,4 +1,4 @@
-//! From the command line to the first request, and to the end (requirements.md, S1 to S8).
+//! From the command line to the first request, and to the end (docs/compatibility.md, S1 to S8).
 
 use serde_json::{Value, json};
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};

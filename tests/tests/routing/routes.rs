@@ -1,4 +1,4 @@
-//! Where requests go (requirements.md, Q1 to Q5).
+//! Where requests go (docs/compatibility.md, Q1 to Q5).
 
 use std::net::{IpAddr, Ipv4Addr};
 use stories::hawk::Claim;

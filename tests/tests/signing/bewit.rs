@@ -1,4 +1,4 @@
-//! Signed URLs: `POST /bewit` (requirements.md, Q9 and F7).
+//! Signed URLs: `POST /bewit` (docs/compatibility.md, Q9 and F7).
 
 use serde_json::{Value, json};
 use stories::hawk::{Claim, LIMIT};

@@ -1,4 +1,4 @@
-//! Bodies of any size pass as they come, and the memory stays as it is (requirements.md, F5).
+//! Bodies of any size pass as they come, and the memory stays as it is (docs/compatibility.md, F5).
 
 use std::thread;
 use stories::http1::Body;

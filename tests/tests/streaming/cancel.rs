@@ -1,4 +1,4 @@
-//! A client that goes away takes its request along (requirements.md, F3).
+//! A client that goes away takes its request along (docs/compatibility.md, F3).
 
 use stories::http1::Body;
 use stories::{Answer, Connection, Proxy, Upstream};

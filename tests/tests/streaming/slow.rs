@@ -1,5 +1,5 @@
 //! Whoever takes their time gets it: timeouts are for heads and for idle connections, never for a
-//! transfer (requirements.md, F6).
+//! transfer (docs/compatibility.md, F6).
 
 use std::time::Duration;
 use stories::http1::Body;

@@ -1,4 +1,4 @@
-//! A body that the upstream cuts short is never passed off as complete (requirements.md, F4).
+//! A body that the upstream cuts short is never passed off as complete (docs/compatibility.md, F4).
 
 use stories::{Answer, Proxy, Response, Upstream};
 

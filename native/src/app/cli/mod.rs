@@ -1,6 +1,6 @@
 //! The command line and the environment.
 //!
-//! The grammar is that of the Go program's docopt (requirements.md, S2), so that its launchers can
+//! The grammar is that of the Go program's docopt (docs/compatibility.md, S2), so that its launchers can
 //! start this program as well.
 
 mod arguments;

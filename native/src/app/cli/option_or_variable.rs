@@ -1,5 +1,5 @@
 //! Options that environment variables can stand in for: newer workers use variables, older ones
-//! flags (requirements.md, S4).
+//! flags (docs/compatibility.md, S4).
 
 use super::CliError;
 use crate::os::env::Environment;

@@ -14,7 +14,7 @@ use std::io;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// Decides which connections are admitted (requirements.md, A1 to A3).
+/// Decides which connections are admitted (docs/compatibility.md, A1 to A3).
 #[derive(Clone, Debug)]
 pub struct Admitter {
     /// `None`: all connections are admitted.
@@ -157,7 +157,7 @@ impl fmt::Display for Rule {
 }
 
 /// Whether the peer only checked that the port is open, and closed the connection again: workers
-/// do so every 100 ms until the proxy is up (requirements.md, S7).
+/// do so every 100 ms until the proxy is up (docs/compatibility.md, S7).
 async fn is_probe(stream: &Stream) -> bool {
     matches!(timeout(PROBE_TIMEOUT, stream.peek()).await, Ok(Ok(0) | Err(_)))
 }

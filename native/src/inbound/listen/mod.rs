@@ -92,7 +92,7 @@ pub enum ListenError {
 }
 
 /// Opens the TCP sockets that `listen` asks for, and 127.0.0.1 where `admission` needs it
-/// (requirements.md, A2).
+/// (docs/compatibility.md, A2).
 ///
 /// # Errors
 ///

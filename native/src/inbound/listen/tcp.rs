@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use tokio::net::TcpListener;
 
 /// Opens the sockets that `listen` asks for, and 127.0.0.1 where `admission` needs it
-/// (requirements.md, A2).
+/// (docs/compatibility.md, A2).
 ///
 /// # Errors
 ///
@@ -66,7 +66,7 @@ fn try_open(address: SocketAddr) -> io::Result<TcpListener> {
         socket.set_only_v6(false)?;
     }
     // A killed proxy leaves connections in TIME_WAIT; the next one needs the port at once
-    // (requirements.md, S7). On Windows the option means something else: to take a port over.
+    // (docs/compatibility.md, S7). On Windows the option means something else: to take a port over.
     #[cfg(not(windows))]
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;

@@ -4,7 +4,7 @@ use super::Owner;
 use std::io;
 use std::net::SocketAddr;
 
-/// This platform has no such check (requirements.md, A3).
+/// This platform has no such check (docs/compatibility.md, A3).
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Lookup {}
 
