@@ -2,8 +2,8 @@
 
 use crate::cli::printable;
 use crate::outbound::{
-    Origin, Outbound, OutboundRequest, ReplayBudget, RequestBody, ResponseBodyError, SendError,
-    Target,
+    Origin, Outbound, OutboundRequest, ReplayBudget, RequestBody, ResponseBodyError, Target,
+    UpstreamError,
 };
 use bytes::Bytes;
 use http::uri::{InvalidUri, PathAndQuery};
@@ -32,7 +32,7 @@ pub struct Response {
 pub enum CallError {
     /// None came.
     #[error(transparent)]
-    Send(#[from] SendError),
+    Send(#[from] UpstreamError),
     /// Its body did not come to the end.
     #[error(transparent)]
     Truncated(#[from] ResponseBodyError),

@@ -3,7 +3,7 @@
 use super::Report;
 use crate::call::{self, CallError};
 use crate::clock;
-use crate::outbound::{Origin, Outbound, SendError};
+use crate::outbound::{Origin, Outbound, UpstreamError};
 use http::StatusCode;
 use std::time::{Duration, Instant};
 use taskcluster_proxy_core::Timestamp;
@@ -53,7 +53,7 @@ pub(super) async fn check(
 
 fn explain(root_url: &RootUrl, error: &CallError, report: &mut Report) {
     match error {
-        CallError::Send(SendError::Untrusted(reason)) => {
+        CallError::Send(UpstreamError::Untrusted(reason)) => {
             report.fail("root url", format!("{root_url} shows a certificate that does not hold"));
             report.fail("tls", reason);
         }

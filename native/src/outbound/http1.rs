@@ -1,6 +1,6 @@
 //! Connections to upstreams over HTTP/1.1, by hyper.
 
-use super::error::{SendError, explain};
+use super::error::{UpstreamError, explain};
 use super::replay::AttemptBody;
 use super::stream::{Traffic, UpstreamStream};
 use crate::os::stream::Stream;
@@ -32,43 +32,46 @@ pub(super) struct Http1Connection {
     traffic: Rc<Traffic>,
     task: AbortOnDropHandle<()>,
     /// Where it leads to a plain HTTP proxy.
-    via: Option<Via>,
+    proxied: Option<ProxiedRequests>,
     /// Whether it carried another request before.
     reused: bool,
 }
 
-/// What a plain HTTP proxy needs with each request, which has to name the whole URL.
+/// How requests are sent to a plain HTTP proxy: with the whole URL (RFC 9112 section 3.2.2), and this.
 #[derive(Clone, Debug)]
-pub(super) struct Via {
-    /// Its login.
+pub(super) struct ProxiedRequests {
+    /// `Proxy-Authorization`, if the proxy's URL has a login.
     pub(super) authorization: Option<HeaderValue>,
 }
 
 impl Http1Connection {
     /// Begins HTTP/1.1 on `stream`.
-    pub(super) async fn start(stream: Stream, via: Option<Via>) -> Result<Self, SendError> {
+    pub(super) async fn start(
+        stream: Stream,
+        proxied: Option<ProxiedRequests>,
+    ) -> Result<Self, UpstreamError> {
         let (stream, traffic) = UpstreamStream::new(stream);
         let (sender, connection) = Builder::new()
             .max_buf_size(MAX_HEADER_SECTION)
             .max_header_size(MAX_HEADER_SECTION)
             .handshake(TokioIo::new(stream))
             .await
-            .map_err(|error| SendError::Connect(explain(&error)))?;
+            .map_err(|error| UpstreamError::Connect(explain(&error)))?;
         // Its errors reach whoever waits for a response.
         let task = AbortOnDropHandle::new(spawn_local(async { drop(connection.await) }));
-        Ok(Self { sender, traffic, task, via, reused: false })
+        Ok(Self { sender, traffic, task, proxied, reused: false })
     }
 
-    /// Whether it leads to a plain HTTP proxy, and how.
-    pub(super) fn via(&self) -> Option<&Via> {
-        self.via.as_ref()
+    /// What requests need besides, if it leads to a plain HTTP proxy.
+    pub(super) fn proxied(&self) -> Option<&ProxiedRequests> {
+        self.proxied.as_ref()
     }
 
     /// Sends a request.
     pub(super) async fn send(
         &mut self,
         request: Request<AttemptBody>,
-    ) -> Result<Response<Incoming>, SendError> {
+    ) -> Result<Response<Incoming>, UpstreamError> {
         let (reads, writes) = (self.traffic.reads(), self.traffic.writes());
         self.traffic.expect_response(MAX_BEFORE_RESPONSE);
         let sent = self.sender.try_send_request(request).await;
@@ -76,7 +79,7 @@ impl Http1Connection {
         let failed = match sent {
             Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                 let reason = "101 (Switching Protocols), which nobody asked for".to_owned();
-                return Err(SendError::Unusable(reason));
+                return Err(UpstreamError::Unusable(reason));
             }
             Ok(response) => return check_framing(response),
             Err(failed) => failed.into_error(),
@@ -86,14 +89,16 @@ impl Http1Connection {
                 "more than {} KiB of header section and interim responses (1xx)",
                 MAX_BEFORE_RESPONSE / 1024
             );
-            return Err(SendError::Unusable(reason));
+            return Err(UpstreamError::Unusable(reason));
         }
         let unsent = self.traffic.writes() == writes;
         let unanswered = self.traffic.reads() == reads;
-        Err(match SendError::of_http1(&failed) {
+        Err(match UpstreamError::of_http1(&failed) {
             // The upstream closed it while it was idle.
-            SendError::Broken(reason) if self.reused && unanswered => SendError::Stale(reason),
-            SendError::Broken(reason) if unsent => SendError::Connect(reason),
+            UpstreamError::Broken(reason) if self.reused && unanswered => {
+                UpstreamError::Stale(reason)
+            }
+            UpstreamError::Broken(reason) if unsent => UpstreamError::Connect(reason),
             error => error,
         })
     }
@@ -121,7 +126,7 @@ impl Http1Connection {
 }
 
 /// What hyper takes of a response and a client may read otherwise (RFC 9112 section 6).
-fn check_framing(mut response: Response<Incoming>) -> Result<Response<Incoming>, SendError> {
+fn check_framing(mut response: Response<Incoming>) -> Result<Response<Incoming>, UpstreamError> {
     let headers = response.headers_mut();
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     let chunked =
@@ -129,12 +134,12 @@ fn check_framing(mut response: Response<Incoming>) -> Result<Response<Incoming>,
     if !codings.next().is_none_or(chunked) || codings.next().is_some() {
         // The body would be forwarded without a word of its coding.
         let reason = "expected no transfer coding or chunked, found another one";
-        return Err(SendError::Unusable(reason.to_owned()));
+        return Err(UpstreamError::Unusable(reason.to_owned()));
     }
     if let Some(length) = headers.get(CONTENT_LENGTH) {
         if !length.as_bytes().iter().all(u8::is_ascii_digit) {
             let reason = "expected a Content-Length of one number, found something else";
-            return Err(SendError::Unusable(reason.to_owned()));
+            return Err(UpstreamError::Unusable(reason.to_owned()));
         }
         // Should there be several, they are the same.
         let length = length.clone();

@@ -5,6 +5,7 @@ mod client_connection;
 mod connect;
 mod error;
 mod forward_proxy;
+mod happy_eyeballs;
 mod http1;
 mod http2;
 mod origin;
@@ -16,7 +17,7 @@ mod stream;
 mod tls;
 
 pub use client_connection::ClientConnection;
-pub use error::SendError;
+pub use error::UpstreamError;
 pub use forward_proxy::ProxyVariable;
 pub use origin::{Origin, Target};
 pub use replay::{ReplayBudget, RequestBody};
@@ -28,7 +29,7 @@ use crate::metrics::{Metrics, Retry};
 use ::http::header::{AUTHORIZATION, CONNECTION, HOST, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING};
 use ::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, response};
 use connect::Connector;
-use http1::Via;
+use http1::ProxiedRequests;
 use hyper::body::Incoming;
 use pool::{Connection, Pool, Reuse};
 use replay::AttemptBody;
@@ -42,7 +43,7 @@ use taskcluster_proxy_core::proxy::{Decision, Form, HostPolicy, Outcome, Repeata
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-pub(crate) use connect::KEEPALIVE;
+pub(crate) use happy_eyeballs::KEEPALIVE;
 
 /// Everything that requests to upstreams share.
 #[derive(Debug)]
@@ -136,7 +137,7 @@ impl Outbound {
         request: &OutboundRequest<'_>,
         body: &RequestBody,
         attempts: &Cell<u32>,
-    ) -> Result<UpstreamResponse, SendError> {
+    ) -> Result<UpstreamResponse, UpstreamError> {
         let OutboundRequest { method, target, .. } = request;
         let mut first_failure = None;
         let mut last_response = None;
@@ -227,7 +228,7 @@ impl Outbound {
         request: &OutboundRequest<'_>,
         body: &RequestBody,
         deadline: Option<Instant>,
-    ) -> Result<Responded, SendError> {
+    ) -> Result<Responded, UpstreamError> {
         let OutboundRequest { method, target, .. } = request;
         // Whether another attempt could take this one's place decides which connection will do; that
         // more of the body may come than fits counts as no.
@@ -244,18 +245,20 @@ impl Outbound {
                 None => acquiring.await,
                 Some(deadline) => timeout_at(deadline, acquiring)
                     .await
-                    .unwrap_or(Err(SendError::Budget(self.policy.budget))),
+                    .unwrap_or(Err(UpstreamError::Budget(self.policy.budget))),
             }?;
             match self.exchange(request, authorization, body, connection, deadline).await {
                 Ok(response) => return Ok(Responded { response, signed_at }),
-                Err(SendError::Unsent(_)) if unsent < MAX_UNSENT && body.is_kept() => unsent += 1,
-                Err(SendError::GoneAway(_))
+                Err(UpstreamError::Unsent(_)) if unsent < MAX_UNSENT && body.is_kept() => {
+                    unsent += 1
+                }
+                Err(UpstreamError::GoneAway(_))
                     if unsent < MAX_UNSENT && self.retries() && body.is_kept() =>
                 {
                     unsent += 1;
                 }
-                Err(SendError::Stale(_)) if self.retries() && body.is_kept() => {}
-                Err(error) => return Err(body.failure().map_or(error, SendError::Client)),
+                Err(UpstreamError::Stale(_)) if self.retries() && body.is_kept() => {}
+                Err(error) => return Err(body.failure().map_or(error, UpstreamError::Client)),
             }
         }
     }
@@ -269,7 +272,7 @@ impl Outbound {
         &self,
         request: &OutboundRequest<'_>,
         now: Timestamp,
-    ) -> Result<Option<HeaderValue>, SendError> {
+    ) -> Result<Option<HeaderValue>, UpstreamError> {
         let Some(signer) = request.signer else {
             return Ok(None);
         };
@@ -286,7 +289,7 @@ impl Outbound {
         body: &RequestBody,
         mut connection: Connection,
         deadline: Option<Instant>,
-    ) -> Result<UpstreamResponse, SendError> {
+    ) -> Result<UpstreamResponse, UpstreamError> {
         let late = async {
             match deadline {
                 Some(deadline) => sleep_until(deadline).await,
@@ -304,8 +307,9 @@ impl Outbound {
         let sending = async {
             match &mut connection {
                 Connection::Http1(connection) => {
-                    let via = connection.via();
-                    let mut outgoing = request.for_http1(authorization, attempt_body, body, via);
+                    let proxied = connection.proxied();
+                    let mut outgoing =
+                        request.for_http1(authorization, attempt_body, body, proxied);
                     if let Some(continued) = continued {
                         hyper::ext::on_informational(&mut outgoing, move |response| {
                             if response.status() == StatusCode::CONTINUE {
@@ -323,7 +327,7 @@ impl Outbound {
         let response: ::http::Response<Incoming> = tokio::select! {
             biased;
             response = sending => response?,
-            () = late => return Err(SendError::Budget(self.policy.budget)),
+            () = late => return Err(UpstreamError::Budget(self.policy.budget)),
         };
         let (head, incoming) = response.into_parts();
         let origin = Arc::clone(&request.target.origin);
@@ -338,7 +342,7 @@ impl OutboundRequest<'_> {
         authorization: Option<HeaderValue>,
         attempt: AttemptBody,
         body: &RequestBody,
-        via: Option<&Via>,
+        proxied: Option<&ProxiedRequests>,
     ) -> Request<AttemptBody> {
         let mut request = self.outgoing(authorization, attempt);
         let headers = request.headers_mut();
@@ -352,9 +356,9 @@ impl OutboundRequest<'_> {
             headers.insert(TE, HeaderValue::from_static("trailers"));
             headers.insert(CONNECTION, HeaderValue::from_static("TE"));
         }
-        match via {
+        match proxied {
             None => *request.uri_mut() = origin_form(&self.target.uri),
-            Some(Via { authorization }) => {
+            Some(ProxiedRequests { authorization }) => {
                 if let Some(authorization) = authorization {
                     request.headers_mut().insert(PROXY_AUTHORIZATION, authorization.clone());
                 }

@@ -1,6 +1,6 @@
 //! TLS to upstreams and to proxies on the way: rustls with the system's roots, or built-in ones where there are none.
 
-use super::error::{SendError, explain};
+use super::error::{UpstreamError, explain};
 use crate::os::stream::Stream;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{CertificateError, ClientConfig, RootCertStore};
@@ -53,9 +53,9 @@ pub(super) async fn start(
     config: &Arc<ClientConfig>,
     host: &str,
     stream: Stream,
-) -> Result<(Stream, Alpn), SendError> {
+) -> Result<(Stream, Alpn), UpstreamError> {
     let name = ServerName::try_from(host.to_owned())
-        .map_err(|_| SendError::Refused(format!("{host:?} is no name that TLS knows")))?;
+        .map_err(|_| UpstreamError::Refused(format!("{host:?} is no name that TLS knows")))?;
     let connector = TlsConnector::from(Arc::clone(config));
     Ok(match stream {
         Stream::Tcp(tcp) => {
@@ -73,16 +73,16 @@ async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
     connector: &TlsConnector,
     name: ServerName<'static>,
     stream: S,
-) -> Result<(Box<TlsStream<S>>, Alpn), SendError> {
+) -> Result<(Box<TlsStream<S>>, Alpn), UpstreamError> {
     let stream = connector.connect(name, stream).await.map_err(|error| {
         let reason = format!("TLS: {}", explain(&error));
         // Not by source(), which is that of the error within.
         match error.get_ref().and_then(|error| error.downcast_ref()) {
             Some(rustls::Error::InvalidCertificate(why)) => {
                 let reason = in_words(why).map_or(reason, |words| format!("TLS: {words}"));
-                SendError::Untrusted(reason)
+                UpstreamError::Untrusted(reason)
             }
-            _ => SendError::Connect(reason),
+            _ => UpstreamError::Connect(reason),
         }
     })?;
     let alpn = match stream.get_ref().1.alpn_protocol() {

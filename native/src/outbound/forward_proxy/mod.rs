@@ -95,6 +95,10 @@ impl ForwardProxy {
         &self.uri
     }
 
+    pub(super) fn port(&self) -> u16 {
+        self.uri.port_u16().unwrap_or_default()
+    }
+
     /// Its host as certificates name it: an IPv6 address without brackets.
     pub(super) fn bare_host(&self) -> &str {
         self.uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']')
@@ -116,7 +120,7 @@ impl fmt::Display for ForwardProxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = self.uri.scheme_str().unwrap_or_default();
         let host = self.uri.host().unwrap_or_default();
-        write!(f, "{scheme}://{host}:{}", self.uri.port_u16().unwrap_or_default())
+        write!(f, "{scheme}://{host}:{}", self.port())
     }
 }
 
