@@ -85,6 +85,7 @@ async fn start(
     let (metrics, drain) = (Arc::new(Metrics::default()), Arc::new(Drain::default()));
     let replay = Arc::new(ReplayBudget::new(limits.replay_each, limits.replay_all));
     let outbound = Outbound::new(&limits, Arc::clone(&hosts), Arc::clone(&metrics))?;
+    tracing::debug!("{} is reached {}", origin.as_str(), outbound.route(&origin));
     let admitter = Admitter::new(&config.admission)?;
     let tls = config.tls.map(Tls::load).transpose()?;
     let guard = CredentialsGuard::new(config.credentials_from)?;

@@ -34,12 +34,9 @@ pub(super) async fn check(
         }
     };
     let answered = clock::now();
-    let way = match outbound.forward_proxy(origin) {
-        Some(proxy) => format!(", through the proxy {proxy}"),
-        None => String::new(),
-    };
+    let route = outbound.route(origin);
     let (status, took) = (answer.status, start.elapsed());
-    let text = format!("{root_url}{PING} answered {status} in {took:.1?}{way}");
+    let text = format!("{root_url}{PING} answered {status} in {took:.1?}, reached {route}");
     match answer.status {
         StatusCode::OK => report.ok("root url", text),
         _ => report.warn("root url", format!("{text}, expected 200: is it a deployment's?")),

@@ -2,13 +2,14 @@
 //! start of HTTP.
 
 use super::error::{UpstreamError, explain};
-use super::forward_proxy::{self, ForwardProxy, Kind, Proxies, ProxyVariable};
+use super::forward_proxy::{self, ForwardProxy, Kind, Proxies, ProxyVariable, Route};
 use super::happy_eyeballs::HappyEyeballs;
 use super::http1::{Http1Connection, ProxiedRequests};
 use super::http2::Http2Connection;
 use super::origin::Origin;
 use super::resolve::resolve;
 use super::tls::{self, Alpn, ClientConfigs};
+use crate::env::Process;
 use crate::os::stream::Stream;
 use std::cell::RefCell;
 use std::fmt;
@@ -58,15 +59,15 @@ impl Connector {
         Ok(Self {
             policy,
             happy_eyeballs: HappyEyeballs::default(),
-            proxies: Proxies::from_env()?,
+            proxies: Proxies::from_env(&Process)?,
             tls: OnceCell::new(),
             timeout,
         })
     }
 
-    /// The forward proxy that connections to `origin` lead through.
-    pub(super) fn forward_proxy(&self, origin: &Origin) -> Option<ForwardProxy> {
-        self.proxies.for_origin(origin)
+    /// How connections to `origin` are made: through which forward proxy, or why through none.
+    pub(super) fn route(&self, origin: &Origin) -> Route<'_> {
+        self.proxies.route(origin)
     }
 
     /// How long a connection may take to be made.
@@ -99,15 +100,15 @@ impl Connector {
         released: &Rc<Notify>,
         progress: &RefCell<Progress>,
     ) -> Result<Protocol, UpstreamError> {
-        let (stream, proxied) = match self.forward_proxy(origin) {
-            None => {
+        let (stream, proxied) = match self.route(origin) {
+            Route::Through(proxy) => {
+                let through = self.through(proxy, origin, progress).await;
+                through.map_err(|error| error.of_proxy(proxy))?
+            }
+            Route::NoVariable | Route::Loopback | Route::NoProxy(_) => {
                 let (host, port) = (origin.bare_host(), origin.port());
                 let tcp = self.tcp(host, port, Some(&self.policy), progress).await?;
                 (Stream::Tcp(tcp), None)
-            }
-            Some(proxy) => {
-                let through = self.through(&proxy, origin, progress).await;
-                through.map_err(|error| error.of_proxy(&proxy))?
             }
         };
         if !origin.is_secure() {

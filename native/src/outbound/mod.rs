@@ -197,9 +197,9 @@ impl Outbound {
         }
     }
 
-    /// The forward proxy that connections to `origin` lead through, without its login.
-    pub fn forward_proxy(&self, origin: &Origin) -> Option<impl std::fmt::Display> {
-        self.pool.forward_proxy(origin)
+    /// How `origin` is reached: through which forward proxy, without its login, or why through none.
+    pub fn route(&self, origin: &Origin) -> impl std::fmt::Display {
+        self.pool.route(origin)
     }
 
     /// Takes over the time from the response of a service that may have refused a request for the time

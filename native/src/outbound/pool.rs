@@ -2,7 +2,7 @@
 
 use super::connect::{Connector, Protocol};
 use super::error::UpstreamError;
-use super::forward_proxy::ForwardProxy;
+use super::forward_proxy::Route;
 use super::http1::Http1Connection;
 use super::http2::{Http2Connection, Http2Stream};
 use super::origin::Origin;
@@ -94,9 +94,9 @@ impl Pool {
         })
     }
 
-    /// The forward proxy that new connections to `origin` lead through.
-    pub(super) fn forward_proxy(&self, origin: &Origin) -> Option<ForwardProxy> {
-        self.connector.forward_proxy(origin)
+    /// How new connections to `origin` are made.
+    pub(super) fn route(&self, origin: &Origin) -> Route<'_> {
+        self.connector.route(origin)
     }
 
     /// A connection to `origin`: one that there is, or a new one.

@@ -24,7 +24,7 @@ pub(in crate::outbound) async fn ask(
 }
 
 fn failure(error: &Error, origin: &Origin) -> UpstreamError {
-    let to = format!("{}:{}", origin.host(), origin.port());
+    let to = origin.host_and_port();
     let passing =
         |why: &str| UpstreamError::Connect(format!("it has no connection to {to}: {why}"));
     let lasting = |reason: &str| UpstreamError::Refused(reason.to_owned());

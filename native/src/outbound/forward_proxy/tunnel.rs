@@ -18,7 +18,7 @@ pub(in crate::outbound) async fn ask(
     authorization: Option<HeaderValue>,
 ) -> Result<Stream, UpstreamError> {
     let failed = |error: hyper::Error| UpstreamError::Connect(explain(&error));
-    let authority = format!("{}:{}", origin.host(), origin.port());
+    let authority = origin.host_and_port();
     let mut request = Request::connect(&authority).header(HOST, &authority);
     if let Some(authorization) = authorization {
         request = request.header(PROXY_AUTHORIZATION, authorization);
