@@ -77,7 +77,7 @@ fn a_certificate_by_an_unknown_issuer_and_a_known_one() {
     let root_url = format!("https://{}", tls.address());
     let report = checked(&root_url, |builder| builder, 1);
     report.says("fail", "root url", "shows a certificate that does not hold");
-    report.says("fail", "tls", "nobody who is trusted has issued its certificate");
+    report.says("fail", "tls", "its certificate was not issued by a certificate that is trusted");
     report.says("fail", "tls", "SSL_CERT_FILE");
     let known = |builder: ProxyBuilder| builder.env("SSL_CERT_FILE", tls.authority());
     checked(&root_url, known, 0).says("ok", "tls", "the certificate is valid");
