@@ -13,17 +13,16 @@ use std::rc::Rc;
 use tokio::task::spawn_local;
 use tokio_util::task::AbortOnDropHandle;
 
-/// The longest header section of a response that is forwarded, in bytes, and the most that is read of a
-/// response before it is used. 64 KiB and room for a header section, so that a response of that size
-/// is read at once.
-pub(super) const MAX_HEADER_SECTION: usize = 72 * 1024;
+/// The longest header section of a response that is forwarded, in bytes, and the longest trailer section.
+pub(super) const MAX_HEADER_SECTION: usize = 256 * 1024;
 
-/// How many header fields of a response are forwarded. hyper's default.
-pub(super) const MAX_HEADER_FIELDS: usize = 100;
+/// How many header fields of a response are forwarded. hyper reserves 64 bytes for each while it parses a
+/// header section.
+pub(super) const MAX_HEADER_FIELDS: usize = 4096;
 
 /// More than this before the header section of a response is complete, in bytes, are interim responses
 /// (1xx) without an end. Services send none but 100 (Continue).
-const MAX_BEFORE_RESPONSE: usize = 4 * MAX_HEADER_SECTION;
+const MAX_BEFORE_RESPONSE: usize = 2 * MAX_HEADER_SECTION;
 
 /// A connection that carries one request at a time. It is closed when this is dropped.
 #[derive(Debug)]
@@ -54,6 +53,7 @@ impl Http1Connection {
         let (sender, connection) = Builder::new()
             .max_buf_size(MAX_HEADER_SECTION)
             .max_header_size(MAX_HEADER_SECTION)
+            .max_headers(MAX_HEADER_FIELDS)
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| UpstreamError::Connect(explain(&error)))?;

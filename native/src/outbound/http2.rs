@@ -2,7 +2,7 @@
 
 use super::batched_writes::BatchedWrites;
 use super::error::{UpstreamError, explain};
-use super::http1::MAX_HEADER_SECTION;
+use super::http1::{MAX_HEADER_FIELDS, MAX_HEADER_SECTION};
 use super::replay::AttemptBody;
 use super::stream::{Traffic, UpstreamStream};
 use crate::os::stream::Stream;
@@ -183,8 +183,8 @@ impl Http2Stream {
             let unsent = failed.take_message().is_some();
             UpstreamError::of_http2(&failed.into_error(), unsent)
         })?;
-        let size = section_size(response.headers());
-        if size > MAX_HEADER_SECTION {
+        let headers = response.headers();
+        if section_size(headers) > MAX_HEADER_SECTION || headers.len() > MAX_HEADER_FIELDS {
             return Err(UpstreamError::HeaderSectionTooLarge);
         }
         Ok(response)
