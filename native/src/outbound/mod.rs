@@ -26,7 +26,9 @@ pub use response_body::{ResponseBody, ResponseBodyError};
 use crate::clock::{self, Nonces, ServiceClock, SkewCorrection};
 use crate::config::Limits;
 use crate::metrics::{Metrics, Retry};
-use ::http::header::{AUTHORIZATION, CONNECTION, HOST, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING};
+use ::http::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING,
+};
 use ::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, response};
 use connect::Connector;
 use http1::ProxiedRequests;
@@ -41,7 +43,7 @@ use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::Signer;
 use taskcluster_proxy_core::proxy::{Decision, Form, HostPolicy, Outcome, Repeatable, RetryPolicy};
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 pub(crate) use happy_eyeballs::KEEPALIVE;
 
@@ -142,6 +144,7 @@ impl Outbound {
         let mut first_failure = None;
         let mut last_response = None;
         let mut corrected = None;
+        let mut lengthened = false;
         attempts.set(0);
         loop {
             attempts.set(attempts.get() + 1);
@@ -163,6 +166,13 @@ impl Outbound {
                 // What is refused with the right time, too, is refused for another reason.
                 (Ok(responded), Some(correction)) if responded.is_unauthorized() => {
                     self.clock.undo(correction);
+                }
+                (Ok(responded), _) if responded.wants_length() && !lengthened => {
+                    lengthened = self.retries() && self.find_length(body).await;
+                    if lengthened {
+                        body.suspend();
+                        continue;
+                    }
                 }
                 _ => {}
             }
@@ -221,6 +231,17 @@ impl Outbound {
             );
         }
         Some(correction)
+    }
+
+    /// Whether the length of a body that the client sends in chunks is known after all: all of it is in the
+    /// replay buffer.
+    async fn find_length(&self, body: &RequestBody) -> bool {
+        if body.length().is_some() || !body.is_kept() {
+            return false;
+        }
+        // The attempt that was refused reads no more of it.
+        body.suspend();
+        timeout(self.policy.budget, body.read_to_end()).await.unwrap_or(false)
     }
 
     async fn attempt(
@@ -387,12 +408,16 @@ impl OutboundRequest<'_> {
         authorization: Option<HeaderValue>,
         attempt: AttemptBody,
     ) -> Request<AttemptBody> {
-        let mut request = Request::new(attempt);
-        *request.method_mut() = self.method.clone();
         let mut headers = self.headers.clone();
+        // Also where hyper would add none: to an empty body that came in chunks.
+        if let Some(length) = attempt.length() {
+            headers.insert(CONTENT_LENGTH, length.into());
+        }
         if let Some(authorization) = authorization {
             headers.insert(AUTHORIZATION, authorization);
         }
+        let mut request = Request::new(attempt);
+        *request.method_mut() = self.method.clone();
         *request.headers_mut() = headers;
         request
     }
@@ -404,6 +429,11 @@ fn origin_form(uri: &Uri) -> Uri {
 }
 
 impl Responded {
+    /// Whether the upstream does not take a body without a Content-Length.
+    fn wants_length(&self) -> bool {
+        self.response.head.status == StatusCode::LENGTH_REQUIRED
+    }
+
     fn is_unauthorized(&self) -> bool {
         self.response.head.status == StatusCode::UNAUTHORIZED
     }

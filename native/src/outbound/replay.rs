@@ -65,6 +65,8 @@ struct State {
     /// Whether the client waits for 100 (Continue) before it sends the body.
     expects_continue: bool,
     received: u64,
+    /// Was read ahead, and did not fit the replay buffer.
+    pending: Option<Bytes>,
     replay: ReplayBuffer,
     client: Rc<ClientConnection>,
     /// The number of the attempt that may send; those before it are over.
@@ -235,37 +237,39 @@ impl RequestBody {
         state.client.abort_upload();
     }
 
-    /// Reads what has come already, if all of it can be kept: a body that is there is sent in one piece
-    /// with the header section.
+    /// Reads what has come already, as far as it can be kept: a body that is there is sent in one piece
+    /// with the header section, and with a Content-Length.
     pub async fn read_ahead(&self) {
-        let mut polls = 0;
+        let mut has_waited = false;
         poll_fn(|context| {
             let state = &mut *self.0.borrow_mut();
+            if state.expects_continue || (state.length.is_some() && !state.will_fit()) {
+                return Poll::Ready(());
+            }
             loop {
-                if !state.will_fit()
-                    || state.expects_continue
-                    || matches!(state.progress, Progress::Complete(_))
-                {
-                    return Poll::Ready(());
-                }
-                match state.poll_incoming(context) {
-                    Poll::Ready(Some(Ok(frame))) => {
-                        if let Some(data) = frame.data_ref() {
-                            state.replay.keep(data);
-                        }
-                    }
-                    Poll::Ready(_) => return Poll::Ready(()),
-                    // hyper looks for the body when it is asked for for the first time.
-                    Poll::Pending if polls == 0 => {
-                        polls = 1;
+                match state.poll_keep(context) {
+                    // hyper looks for the body when it is asked for it, and for each chunk anew.
+                    Poll::Pending if !has_waited => {
+                        has_waited = true;
                         context.waker().wake_by_ref();
                         return Poll::Pending;
                     }
-                    Poll::Pending => return Poll::Ready(()),
+                    Poll::Ready(true) => has_waited &= state.length.is_some(),
+                    Poll::Pending | Poll::Ready(false) => return Poll::Ready(()),
                 }
             }
         })
         .await;
+    }
+
+    /// Reads all of it, if it can be kept, so that its length is known. Whether it is.
+    pub(super) async fn read_to_end(&self) -> bool {
+        poll_fn(|context| {
+            let state = &mut *self.0.borrow_mut();
+            while ready!(state.poll_keep(context)) {}
+            Poll::Ready(state.length.is_some())
+        })
+        .await
     }
 
     /// The next frame of it, for the proxy itself.
@@ -301,6 +305,7 @@ impl State {
             length: Some(0),
             expects_continue: false,
             received: 0,
+            pending: None,
             replay,
             client: Rc::default(),
             attempt: 0,
@@ -312,6 +317,9 @@ impl State {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        if let Some(data) = self.pending.take() {
+            return Poll::Ready(Some(Ok(Frame::data(data))));
+        }
         let Some(incoming) = &mut self.incoming else {
             return Poll::Ready(None);
         };
@@ -340,6 +348,35 @@ impl State {
 }
 
 impl State {
+    /// Reads a frame of data into the replay buffer. `false` when there is none that fits: the body has
+    /// ended, which gives its length, or failed, or goes on beyond what can be kept.
+    fn poll_keep(&mut self, context: &mut Context<'_>) -> Poll<bool> {
+        if !self.replay.keeping || self.pending.is_some() {
+            return Poll::Ready(false);
+        }
+        match self.progress {
+            Progress::Untouched | Progress::Reading => {}
+            Progress::Complete(None) => {
+                self.length = Some(self.received);
+                return Poll::Ready(false);
+            }
+            Progress::Complete(Some(_)) | Progress::Failed(_) => return Poll::Ready(false),
+        }
+        match ready!(self.poll_incoming(context)) {
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) if self.replay.charge(self.replay.bytes.len() + data.len()) => {
+                    self.replay.keep(&data);
+                    return Poll::Ready(true);
+                }
+                Ok(data) => self.pending = Some(data),
+                Err(_trailers) => {}
+            },
+            None => self.length = Some(self.received),
+            Some(Err(_)) => {}
+        }
+        Poll::Ready(false)
+    }
+
     fn will_fit(&self) -> bool {
         let charged = self.replay.charged as u64;
         self.replay.keeping && self.length.is_some_and(|length| length <= charged)
@@ -401,6 +438,12 @@ pub(super) fn end_to_end(trailers: &HeaderMap) -> HeaderMap {
 }
 
 impl AttemptBody {
+    /// The length of the body, if there is a body and its length is known.
+    pub(super) fn length(&self) -> Option<u64> {
+        let state = self.body.0.borrow();
+        state.length.filter(|_| state.incoming.is_some())
+    }
+
     fn is_held(&mut self, context: &mut Context<'_>) -> bool {
         let held = self.hold.as_mut().is_some_and(|hold| hold.as_mut().poll(context).is_pending());
         if !held {
