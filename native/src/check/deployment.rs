@@ -1,6 +1,6 @@
 //! The other side: whether the deployment answers, its certificate, its clock.
 
-use super::Report;
+use super::{Report, called};
 use crate::call::{self, CallError};
 use crate::clock;
 use crate::outbound::{Origin, Outbound, UpstreamError};
@@ -25,7 +25,7 @@ pub(super) async fn check(
     report: &mut Report,
 ) -> Option<Reached> {
     let (asked, start) = (clock::now(), Instant::now());
-    let answer = call::get(outbound, root_url, PING, None, MAX_PING).await;
+    let answer = called(PING, call::get(outbound, root_url, PING, None, MAX_PING)).await;
     let answer = match answer {
         Ok(answer) => answer,
         Err(error) => {
@@ -123,14 +123,14 @@ mod tests {
     fn clocks_are_compared() {
         let now = Timestamp::from_millis(1_000_000_500);
         for (date, expected) in [
-            (1_000_000, "ok    clock  that of the deployment, to the second"),
-            (1_000_001, "ok    clock  that of the deployment, to the second"),
-            (1_000_003, "ok    clock  1 s behind the deployment's"),
-            (999_997, "ok    clock  2 s ahead of the deployment's"),
-            (1_000_032, "warn  clock  30 s behind the deployment's: set it"),
-            (999_965, "warn  clock  34 s ahead of the deployment's: set it"),
-            (1_000_400, "fail  clock  398 s behind the deployment's: set it"),
-            (999_700, "fail  clock  299 s ahead of the deployment's: set it"),
+            (1_000_000, "ok    clock         that of the deployment, to the second"),
+            (1_000_001, "ok    clock         that of the deployment, to the second"),
+            (1_000_003, "ok    clock         1 s behind the deployment's"),
+            (999_997, "ok    clock         2 s ahead of the deployment's"),
+            (1_000_032, "warn  clock         30 s behind the deployment's: set it"),
+            (999_965, "warn  clock         34 s ahead of the deployment's: set it"),
+            (1_000_400, "fail  clock         398 s behind the deployment's: set it"),
+            (999_700, "fail  clock         299 s ahead of the deployment's: set it"),
         ] {
             let mut report = Report::default();
             let date = Timestamp::from_secs(date);
