@@ -2,9 +2,10 @@
 
 use http::HeaderMap;
 use http::header::DATE;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use taskcluster_proxy_core::Timestamp;
+use tokio::sync::OnceCell;
 
 /// The time of day.
 pub fn now() -> Timestamp {
@@ -25,6 +26,10 @@ pub fn date_of(headers: &HeaderMap) -> Option<Timestamp> {
 pub struct ServiceClock {
     /// In milliseconds.
     ahead: AtomicI64,
+    /// A service has told the time.
+    known: AtomicBool,
+    /// One was asked for it.
+    asked: OnceCell<()>,
 }
 
 /// The services allow 15 minutes; what is closer than this is not why they refuse a call.
@@ -36,6 +41,28 @@ impl ServiceClock {
         let ahead = self.ahead.load(Ordering::Relaxed);
         let by = Duration::from_millis(ahead.unsigned_abs());
         if ahead < 0 { now().minus(by) } else { now().plus(by) }
+    }
+
+    /// Whether a service has told the time.
+    pub fn is_known(&self) -> bool {
+        self.known.load(Ordering::Relaxed)
+    }
+
+    /// Runs `ask`, which is to make a call to a service, if none has told the time yet: once, whatever
+    /// comes of it. Those that call it meanwhile wait for that.
+    pub async fn ask_once(&self, ask: impl Future<Output = ()>) {
+        if !self.is_known() {
+            self.asked.get_or_init(|| ask).await;
+        }
+    }
+
+    /// Takes over the time that the first response of a service tells, if it is far off. Whether it is.
+    pub fn observe(&self, date: Timestamp) -> bool {
+        if self.known.swap(true, Ordering::Relaxed) {
+            return false;
+        }
+        let before = self.now();
+        self.correct(before, date).is_some_and(SkewCorrection::is_new)
     }
 
     /// Takes over what a service said the time is when it refused a request that was signed at

@@ -27,7 +27,8 @@ use crate::clock::{self, Nonces, ServiceClock, SkewCorrection};
 use crate::config::Limits;
 use crate::metrics::{Metrics, Retry};
 use ::http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING,
+    AGE, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, PROXY_AUTHORIZATION, TE,
+    TRANSFER_ENCODING,
 };
 use ::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, response};
 use connect::Connector;
@@ -151,6 +152,12 @@ impl Outbound {
             let attempt = attempts.get();
             let deadline = first_failure.map(|first: Instant| first + self.policy.budget);
             let result = self.attempt(request, body, deadline).await;
+            if let Ok(responded) = &result
+                && target.form == Form::Service
+                && !self.clock.is_known()
+            {
+                self.observe_time(responded);
+            }
             let outcome = match &result {
                 Ok(responded) => Outcome::Answered(responded.response.head.status),
                 Err(error) => error.outcome(),
@@ -207,6 +214,30 @@ impl Outbound {
         }
     }
 
+    /// Sees to it that [`now`](Self::now) is the services' time, for what reaches no service before it is
+    /// used. `ask`: a call to one, made if no response has told the time yet.
+    pub async fn learn_time(&self, ask: impl Future<Output = ()>) {
+        self.clock.ask_once(ask).await;
+    }
+
+    /// Takes over the time from the first response of a service. A 401 is for
+    /// [`correct_skew`](Self::correct_skew), which can find out that it was not that; the date of a
+    /// response that comes from a cache (RFC 9111 section 5.1) is that of another time.
+    fn observe_time(&self, responded: &Responded) {
+        let headers = &responded.response.head.headers;
+        if responded.is_unauthorized() || headers.contains_key(AGE) {
+            return;
+        }
+        if clock::date_of(headers).is_some_and(|date| self.clock.observe(date)) {
+            self.warn_of_skew();
+        }
+    }
+
+    fn warn_of_skew(&self) {
+        let date = self.clock.now().to_rfc3339();
+        tracing::warn!("this machine's clock is wrong: for the services it is {date}; signing so");
+    }
+
     /// How `origin` is reached: through which forward proxy, without its login, or why through none.
     pub fn route(&self, origin: &Origin) -> impl std::fmt::Display {
         self.pool.route(origin)
@@ -225,10 +256,7 @@ impl Outbound {
         let date = clock::date_of(&refused.response.head.headers)?;
         let correction = self.clock.correct(refused.signed_at, date)?;
         if correction.is_new() {
-            let date = self.clock.now().to_rfc3339();
-            tracing::warn!(
-                "this machine's clock is wrong: for the services it is {date}; signing so"
-            );
+            self.warn_of_skew();
         }
         Some(correction)
     }
