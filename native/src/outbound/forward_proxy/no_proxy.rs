@@ -169,11 +169,9 @@ mod tests {
         ];
         for (list, direct, proxied) in TABLE {
             for url in *direct {
-                println!("NO_PROXY={list:?}: {url} is reached directly");
                 assert!(is_direct(list, url), "{list:?} is for {url}");
             }
             for url in *proxied {
-                println!("NO_PROXY={list:?}: {url} is reached through the proxy");
                 assert!(!is_direct(list, url), "{list:?} is not for {url}");
             }
         }

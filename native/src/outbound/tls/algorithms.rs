@@ -86,9 +86,11 @@ static P521_SHA512: Ecdsa = Ecdsa {
 struct Ecdsa {
     public_key: AlgorithmIdentifier,
     signature: AlgorithmIdentifier,
-    /// Of a public key (SEC 1), a message and a signature (DER).
-    verify: fn(&[u8], &[u8], &[u8]) -> Result<(), p256::ecdsa::Error>,
+    verify: Verify,
 }
+
+/// Of a public key (SEC 1), a message and a signature (DER).
+type Verify = fn(&[u8], &[u8], &[u8]) -> Result<(), p256::ecdsa::Error>;
 
 impl SignatureVerificationAlgorithm for Ecdsa {
     fn verify_signature(
