@@ -47,7 +47,7 @@ pub enum UpstreamError {
     /// The connection had been used before, and was closed without a word of a response: the upstream
     /// closed it while it was idle, most likely.
     #[error("{0}")]
-    Stale(String),
+    ClosedWhileIdle(String),
     /// The connection broke before a response came, or what came is not HTTP.
     #[error("{0}")]
     Broken(String),
@@ -109,7 +109,7 @@ impl UpstreamError {
             Self::Connect(_) | Self::Unsent(_) | Self::GoneAway(_) | Self::NotProcessed(_) => {
                 Outcome::NothingSent
             }
-            Self::Broken(_) | Self::Stale(_) => Outcome::Broken,
+            Self::Broken(_) | Self::ClosedWhileIdle(_) => Outcome::Broken,
             // Every address had the time that there is.
             Self::ConnectTimeout(..)
             | Self::Refused(_)
@@ -155,7 +155,7 @@ impl UpstreamError {
             | Self::Unsent(_)
             | Self::GoneAway(_)
             | Self::NotProcessed(_)
-            | Self::Stale(_)
+            | Self::ClosedWhileIdle(_)
             | Self::Broken(_)
             | Self::Unusable(_)
             | Self::HeaderSectionTooLarge => {

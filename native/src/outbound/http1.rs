@@ -96,7 +96,7 @@ impl Http1Connection {
         Err(match UpstreamError::of_http1(&failed) {
             // The upstream closed it while it was idle.
             UpstreamError::Broken(reason) if self.reused && unanswered => {
-                UpstreamError::Stale(reason)
+                UpstreamError::ClosedWhileIdle(reason)
             }
             UpstreamError::Broken(reason) if unsent => UpstreamError::Connect(reason),
             error => error,

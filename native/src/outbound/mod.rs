@@ -306,7 +306,7 @@ impl Outbound {
                 {
                     unsent += 1;
                 }
-                Err(UpstreamError::Stale(_)) if self.retries() && body.is_kept() => {}
+                Err(UpstreamError::ClosedWhileIdle(_)) if self.retries() && body.is_kept() => {}
                 Err(error) => return Err(body.failure().map_or(error, UpstreamError::Client)),
             }
         }
