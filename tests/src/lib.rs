@@ -26,6 +26,8 @@ mod folder;
 pub mod hawk;
 pub mod http1;
 mod http2;
+#[cfg(target_os = "linux")]
+mod network;
 mod output;
 mod proxy;
 mod random;
@@ -47,6 +49,8 @@ pub use certificate::certificate;
 pub use environment::number;
 pub use folder::Folder;
 pub use http2::{Frame, Frames, Http2Builder, Http2Response, Http2Upstream};
+#[cfg(target_os = "linux")]
+pub use network::{UnresponsiveAddress, with_hosts};
 pub use output::Finished;
 pub use proxy::{Proxy, ProxyBuilder};
 pub use random::{Random, seed};

@@ -1,5 +1,5 @@
 use crate::users::can_be_others;
-use crate::{ClosedPort, DEADLINE, Folder, skip};
+use crate::{ClosedPort, DEADLINE, Folder, skip, with_hosts};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -28,9 +28,9 @@ impl Socks {
         let folder = Folder::new();
         let hosts = folder.put("hosts", format!("127.0.0.1 {host}\n"));
         let address = ClosedPort::take().address();
-        let script = format!("mount --bind {} /etc/hosts && exec \"$0\" \"$@\"", hosts.display());
-        let mut command = Command::new("unshare");
-        command.args(["--mount", "bash", "-c", &script, "microsocks", "-i", "127.0.0.1"]);
+        let [unshare, arguments @ ..] = with_hosts(&hosts);
+        let mut command = Command::new(unshare);
+        command.args(arguments).args(["microsocks", "-i", "127.0.0.1"]);
         command.args(["-p", &address.port().to_string()]);
         if let Some([user, password]) = login {
             command.args(["-u", user, "-P", password]);

@@ -52,7 +52,7 @@ struct State {
     over: bool,
 }
 
-/// A port of 127.0.0.1 that is taken, but refuses connections until an [`Upstream`] starts there.
+/// A port, of 127.0.0.1 unless told otherwise, that is taken, but refuses connections until an [`Upstream`] starts there.
 #[derive(Debug)]
 pub struct ClosedPort {
     socket: Socket,
@@ -62,8 +62,13 @@ pub struct ClosedPort {
 impl ClosedPort {
     /// Takes one that is free.
     pub fn take() -> Self {
+        Self::take_of(Ipv4Addr::LOCALHOST)
+    }
+
+    /// Takes one that is free of this address.
+    pub fn take_of(address: Ipv4Addr) -> Self {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("there are sockets");
-        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let any = SocketAddr::from((address, 0));
         socket.bind(&any.into()).expect("a port is free");
         let address = socket.local_addr().ok().and_then(|address| address.as_socket());
         Self { socket, address: address.expect("a bound socket has an address") }

@@ -26,9 +26,8 @@ pub struct Signer {
 pub enum SignError {
     /// The services would refuse it for its length, with a 401 that does not say why.
     #[error(
-        "{what} would be {length} characters long, and Taskcluster's services read at most {limit}; \
-         {ext} of them are the certificate and the authorizedScopes: use fewer scopes, scopes that \
-         end in *, or a role that stands for them (assume:<role>)"
+        "{what} would be {length} characters long, and Taskcluster's services read at most {limit}; {}",
+        advice(what, *length, *limit, *ext)
     )]
     TooLong {
         /// `the Authorization header` or `the path and query of the signed URL`.
@@ -49,6 +48,25 @@ pub enum SignError {
     /// The nonce cannot stand in a header.
     #[error("expected a nonce of printable ASCII characters other than \" and \\")]
     Nonce,
+}
+
+const HEADER: &str = "the Authorization header";
+
+/// What to do about something that is too long.
+fn advice(what: &str, length: usize, limit: usize, ext: usize) -> String {
+    if length.saturating_sub(ext) <= limit {
+        return format!(
+            "{ext} of them are the certificate and the authorizedScopes: use fewer scopes, scopes that \
+             end in *, or a role that stands for them (assume:<role>)"
+        );
+    }
+    let excess = length - ext - limit;
+    match what {
+        HEADER => format!("it is too long by {excess} without any scopes: use a shorter clientId"),
+        _ => format!(
+            "the URL itself is too long, by {excess}, without any scopes: use a shorter one"
+        ),
+    }
 }
 
 impl SignError {

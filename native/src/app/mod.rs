@@ -1,7 +1,6 @@
 //! The process: command line, configuration, start, check, health check, shutdown.
 
 mod announcement;
-pub mod call;
 pub mod check;
 pub mod cli;
 pub mod config;

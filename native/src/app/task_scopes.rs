@@ -1,7 +1,7 @@
 //! The scopes of a task, which `--task-id` asks the queue for.
 
-use crate::app::call::{self, CallError};
 use crate::outbound::Outbound;
+use crate::outbound::call::{self, CallError};
 use crate::telemetry::printable;
 use http::StatusCode;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};

@@ -1,41 +1,31 @@
-//! A connection to an upstream: DNS, TCP, a proxy on the way where the environment names one, TLS,
-//! and the start of HTTP.
+//! A connection to an upstream: DNS, TCP, a forward proxy where the environment names one, TLS, and the
+//! start of HTTP.
 
-use super::error::{SendError, explain, find};
-use super::forward_proxy::{self, ForwardProxy, Kind, Proxies, ProxyVariable};
-use super::http1::{Http1Connection, Via};
+use super::error::{UpstreamError, explain};
+use super::forward_proxy::{self, ForwardProxy, Kind, Proxies, ProxyVariable, Route};
+use super::happy_eyeballs::HappyEyeballs;
+use super::http1::{Http1Connection, ProxiedRequests};
 use super::http2::Http2Connection;
 use super::origin::Origin;
-use super::resolve::Resolver;
+use super::resolve::resolve;
 use super::tls::{self, Alpn, ClientConfigs};
+use crate::os::env::Process;
 use crate::os::stream::Stream;
-use http::Uri;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioIo;
+use std::cell::RefCell;
+use std::fmt;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use taskcluster_proxy_core::proxy::{HostError, HostPolicy};
+use taskcluster_proxy_core::proxy::HostPolicy;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, OnceCell};
-use tower_service::Service as _;
-
-/// After so much silence TCP asks whether the other side is still there, and so often again. There
-/// is no other end to the wait for an answer from a machine that went away without a word, or for a
-/// client that did. The Go program's figure.
-pub(crate) const KEEPALIVE: Duration = Duration::from_secs(15);
-
-/// What was sent and is not acknowledged for so long was sent to a machine that is gone (RFC 5482).
-/// Linux counts an upstream that is there and reads nothing as well, which may be busy: a shorter time
-/// would cut off its uploads.
-#[cfg(target_os = "linux")]
-const USER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Makes connections.
 #[derive(Debug)]
 pub(super) struct Connector {
-    tcp: HttpConnector<Resolver>,
-    to_proxies: HttpConnector<Resolver>,
+    policy: Arc<HostPolicy>,
+    happy_eyeballs: HappyEyeballs,
     proxies: Proxies,
     /// Made when they are first needed: a proxy whose root URL is plain http never reads roots.
     tls: OnceCell<ClientConfigs>,
@@ -49,32 +39,35 @@ pub(super) enum Protocol {
     Http2(Rc<Http2Connection>),
 }
 
+/// How far the start of a connection has come, for the error when it takes too long.
+#[derive(Debug)]
+enum Progress {
+    Resolving(String),
+    Connecting(Vec<SocketAddr>),
+    /// TCP is established; TLS or the forward proxy's response is not there yet.
+    Connected(SocketAddr),
+}
+
 impl Connector {
-    /// DNS, TCP, TLS and a proxy on the way have `timeout` together. Hosts are where `policy`
-    /// lets requests go; what a proxy on the way makes of a name is the proxy's affair.
+    /// DNS, TCP, TLS and a forward proxy have `timeout` together. `policy` says which addresses
+    /// upstreams may have; names that a forward proxy resolves are the proxy's affair.
     ///
     /// # Errors
     ///
     /// A variable of the environment is to name a proxy, and does not.
     pub(super) fn new(timeout: Duration, policy: Arc<HostPolicy>) -> Result<Self, ProxyVariable> {
-        let proxies = Proxies::from_env()?;
-        let [tcp, to_proxies] =
-            [Resolver::guarded(policy), Resolver::unguarded()].map(|resolver| {
-                let mut tcp = HttpConnector::new_with_resolver(resolver);
-                tcp.enforce_http(false);
-                tcp.set_nodelay(true);
-                tcp.set_keepalive(Some(KEEPALIVE));
-                tcp.set_keepalive_interval(Some(KEEPALIVE));
-                #[cfg(target_os = "linux")]
-                tcp.set_tcp_user_timeout(Some(USER_TIMEOUT));
-                tcp
-            });
-        Ok(Self { tcp, to_proxies, proxies, tls: OnceCell::new(), timeout })
+        Ok(Self {
+            policy,
+            happy_eyeballs: HappyEyeballs::default(),
+            proxies: Proxies::from_env(&Process)?,
+            tls: OnceCell::new(),
+            timeout,
+        })
     }
 
-    /// The forward proxy that connections to `origin` lead through.
-    pub(super) fn forward_proxy(&self, origin: &Origin) -> Option<ForwardProxy> {
-        self.proxies.for_origin(origin)
+    /// How connections to `origin` are made: through which forward proxy, or why through none.
+    pub(super) fn route(&self, origin: &Origin) -> Route<'_> {
+        self.proxies.route(origin)
     }
 
     /// How long a connection may take to be made.
@@ -88,30 +81,38 @@ impl Connector {
         &self,
         origin: &Origin,
         released: &Rc<Notify>,
-    ) -> Result<Protocol, SendError> {
-        tokio::time::timeout(self.timeout, self.connect_without_limit(origin, released))
-            .await
-            .unwrap_or(Err(SendError::ConnectTimeout(self.timeout)))
+    ) -> Result<Protocol, UpstreamError> {
+        let progress = RefCell::new(Progress::Resolving(origin.host().to_owned()));
+        let connecting = self.connect_without_limit(origin, released, &progress);
+        let connected = tokio::time::timeout(self.timeout, connecting).await;
+        let progress = progress.into_inner();
+        if let (Err(_) | Ok(Err(_)), Progress::Connected(address)) = (&connected, &progress) {
+            self.happy_eyeballs.failed(*address);
+        }
+        connected.unwrap_or_else(|_| {
+            Err(UpstreamError::ConnectTimeout(self.timeout, progress.to_string()))
+        })
     }
 
     async fn connect_without_limit(
         &self,
         origin: &Origin,
         released: &Rc<Notify>,
-    ) -> Result<Protocol, SendError> {
-        let uri: Uri = origin
-            .as_str()
-            .parse()
-            .map_err(|error| SendError::Refused(format!("{}: {error}", origin.as_str())))?;
-        let (stream, via) = match self.forward_proxy(origin) {
-            None => (Stream::Tcp(tcp(&self.tcp, &uri).await?), None),
-            Some(proxy) => {
-                let through = self.through(&proxy, origin).await;
-                through.map_err(|error| error.of_proxy(&proxy))?
+        progress: &RefCell<Progress>,
+    ) -> Result<Protocol, UpstreamError> {
+        let (stream, proxied) = match self.route(origin) {
+            Route::Through(proxy) => {
+                let through = self.through(proxy, origin, progress).await;
+                through.map_err(|error| error.of_proxy(proxy))?
+            }
+            Route::NoVariable | Route::Loopback | Route::NoProxy(_) => {
+                let (host, port) = (origin.bare_host(), origin.port());
+                let tcp = self.tcp(host, port, Some(&self.policy), progress).await?;
+                (Stream::Tcp(tcp), None)
             }
         };
         if !origin.is_secure() {
-            return Ok(Protocol::Http1(Http1Connection::start(stream, via).await?));
+            return Ok(Protocol::Http1(Http1Connection::start(stream, proxied).await?));
         }
         let config = &self.tls().await?.to_upstreams;
         Ok(match tls::start(config, origin.bare_host(), stream).await? {
@@ -127,8 +128,9 @@ impl Connector {
         &self,
         proxy: &ForwardProxy,
         origin: &Origin,
-    ) -> Result<(Stream, Option<Via>), SendError> {
-        let tcp = tcp(&self.to_proxies, proxy.uri()).await?;
+        progress: &RefCell<Progress>,
+    ) -> Result<(Stream, Option<ProxiedRequests>), UpstreamError> {
+        let tcp = self.tcp(proxy.bare_host(), proxy.port(), None, progress).await?;
         let stream = match proxy.kind() {
             Kind::Socks5 => {
                 let tcp = forward_proxy::ask_socks5(tcp, origin, proxy.login()).await?;
@@ -142,47 +144,51 @@ impl Connector {
         };
         let authorization = proxy.authorization();
         match origin.is_secure() {
-            false => Ok((stream, Some(Via { authorization }))),
+            false => Ok((stream, Some(ProxiedRequests { authorization }))),
             true => Ok((forward_proxy::ask_tunnel(stream, origin, authorization).await?, None)),
         }
     }
 
-    async fn tls(&self) -> Result<&ClientConfigs, SendError> {
+    async fn tcp(
+        &self,
+        host: &str,
+        port: u16,
+        policy: Option<&HostPolicy>,
+        progress: &RefCell<Progress>,
+    ) -> Result<TcpStream, UpstreamError> {
+        progress.replace(Progress::Resolving(host.to_owned()));
+        let addresses = self.happy_eyeballs.ordered(resolve(host, port, policy).await?);
+        progress.replace(Progress::Connecting(addresses.clone()));
+        let stream = self.happy_eyeballs.connect(&addresses).await?;
+        if let Ok(address) = stream.peer_addr() {
+            progress.replace(Progress::Connected(address));
+        }
+        Ok(stream)
+    }
+
+    async fn tls(&self) -> Result<&ClientConfigs, UpstreamError> {
         self.tls.get_or_try_init(load_tls).await
     }
 }
 
-async fn tcp(connector: &HttpConnector<Resolver>, uri: &Uri) -> Result<TcpStream, SendError> {
-    let connected = connector.clone().call(uri.clone()).await;
-    connected.map(TokioIo::into_inner).map_err(|error| match find::<HostError>(&error) {
-        Some(refused) => SendError::Host(refused.clone()),
-        None => SendError::Connect(explain(&error)),
-    })
-}
-
-async fn load_tls() -> Result<ClientConfigs, SendError> {
+async fn load_tls() -> Result<ClientConfigs, UpstreamError> {
     tokio::task::spawn_blocking(ClientConfigs::load)
         .await
-        .map_err(|error| SendError::Connect(explain(&error)))?
-        .map_err(|error| SendError::Refused(error.to_string()))
+        .map_err(|error| UpstreamError::Connect(explain(&error)))?
+        .map_err(|error| UpstreamError::Refused(error.to_string()))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn connections_find_out_when_the_other_side_is_gone() {
-        let upstream = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let uri = format!("http://{}", upstream.local_addr().unwrap()).parse().unwrap();
-        let connector = Connector::new(Duration::from_secs(10), Arc::default()).unwrap();
-        let Ok(stream) = tcp(&connector.tcp, &uri).await else {
-            panic!("no connection");
-        };
-        let socket = socket2::SockRef::from(&stream);
-        assert!(socket.keepalive().unwrap());
-        // Windows does not tell.
-        #[cfg(unix)]
-        assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEPALIVE);
+impl fmt::Display for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Resolving(host) => write!(f, "the name {host} could not be resolved"),
+            Self::Connecting(addresses) => {
+                let addresses: Vec<_> = addresses.iter().map(SocketAddr::to_string).collect();
+                write!(f, "no response from {}", addresses.join(", "))
+            }
+            Self::Connected(address) => {
+                write!(f, "{address} accepted the connection, and then did not respond")
+            }
+        }
     }
 }

@@ -10,7 +10,7 @@ use taskcluster_proxy_core::proxy::{HostError, Outcome, ProxyError};
 /// Why an attempt brought no response.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum SendError {
+pub enum UpstreamError {
     /// There is no connection, for a reason that may pass.
     #[error("cannot connect: {0}")]
     Connect(String),
@@ -24,9 +24,9 @@ pub enum SendError {
     /// There must be no connection.
     #[error(transparent)]
     Host(HostError),
-    /// There was no connection within the time for that.
-    #[error("no connection within {} seconds", .0.as_secs_f32())]
-    ConnectTimeout(Duration),
+    /// There was no connection within the time for that. The text says how far it had come.
+    #[error("no connection within {} seconds (--connect-timeout): {}", .0.as_secs_f32(), .1)]
+    ConnectTimeout(Duration, String),
     /// All connections that one upstream may have carry as many requests as they can.
     #[error(
         "the upstream takes no more requests at once than there are, and none of them ended within {} seconds",
@@ -47,7 +47,7 @@ pub enum SendError {
     /// The connection had been used before, and was closed without a word of a response: the upstream
     /// closed it while it was idle, most likely.
     #[error("{0}")]
-    Stale(String),
+    ClosedWhileIdle(String),
     /// The connection broke before a response came, or what came is not HTTP.
     #[error("{0}")]
     Broken(String),
@@ -72,7 +72,7 @@ pub enum SendError {
     Sign(#[from] SignError),
 }
 
-impl SendError {
+impl UpstreamError {
     /// Of a request that hyper could not send, or get a response to, over HTTP/1.1.
     pub(super) fn of_http1(error: &hyper::Error) -> Self {
         if error.is_parse_too_large() {
@@ -106,13 +106,13 @@ impl SendError {
     /// What the retry policy has to know of it.
     pub(super) fn outcome(&self) -> Outcome {
         match self {
-            Self::Connect(_)
-            | Self::ConnectTimeout(_)
-            | Self::Unsent(_)
-            | Self::GoneAway(_)
-            | Self::NotProcessed(_) => Outcome::NothingSent,
-            Self::Broken(_) | Self::Stale(_) => Outcome::Broken,
-            Self::Refused(_)
+            Self::Connect(_) | Self::Unsent(_) | Self::GoneAway(_) | Self::NotProcessed(_) => {
+                Outcome::NothingSent
+            }
+            Self::Broken(_) | Self::ClosedWhileIdle(_) => Outcome::Broken,
+            // Every address had the time that there is.
+            Self::ConnectTimeout(..)
+            | Self::Refused(_)
             | Self::Untrusted(_)
             | Self::Host(_)
             | Self::Busy(_)
@@ -132,6 +132,9 @@ impl SendError {
             Self::Refused(reason) | Self::Untrusted(reason) => {
                 Self::Refused(format!("proxy {proxy}: {reason}"))
             }
+            Self::ConnectTimeout(timeout, progress) => {
+                Self::ConnectTimeout(timeout, format!("proxy {proxy}: {progress}"))
+            }
             error => error,
         }
     }
@@ -143,7 +146,7 @@ impl SendError {
             Self::Host(error) => error.into(),
             Self::Client(reason) => ProxyError::Body(reason),
             Self::Busy(_) => ProxyError::Busy(format!("{upstream}: {self}")),
-            Self::ConnectTimeout(_) | Self::Budget(_) => {
+            Self::ConnectTimeout(..) | Self::Budget(_) => {
                 ProxyError::TimedOut { upstream, reason: self.to_string() }
             }
             Self::Connect(_)
@@ -152,7 +155,7 @@ impl SendError {
             | Self::Unsent(_)
             | Self::GoneAway(_)
             | Self::NotProcessed(_)
-            | Self::Stale(_)
+            | Self::ClosedWhileIdle(_)
             | Self::Broken(_)
             | Self::Unusable(_)
             | Self::HeaderSectionTooLarge => {

@@ -1,6 +1,6 @@
 //! Connections to upstreams over HTTP/1.1, by hyper.
 
-use super::error::{SendError, explain};
+use super::error::{UpstreamError, explain};
 use super::replay::AttemptBody;
 use super::stream::{Traffic, UpstreamStream};
 use crate::os::stream::Stream;
@@ -14,17 +14,16 @@ use taskcluster_proxy_core::proxy::is_chunked_at_most;
 use tokio::task::spawn_local;
 use tokio_util::task::AbortOnDropHandle;
 
-/// The longest header section of a response that is forwarded, in bytes, and the most that is read of a
-/// response before it is used. 64 KiB and room for a header section, so that a response of that size
-/// is read at once.
-pub(super) const MAX_HEADER_SECTION: usize = 72 * 1024;
+/// The longest header section of a response that is forwarded, in bytes, and the longest trailer section.
+pub(super) const MAX_HEADER_SECTION: usize = 256 * 1024;
 
-/// How many header fields of a response are forwarded. hyper's default.
-pub(super) const MAX_HEADER_FIELDS: usize = 100;
+/// How many header fields of a response are forwarded. hyper reserves 64 bytes for each while it parses a
+/// header section.
+pub(super) const MAX_HEADER_FIELDS: usize = 4096;
 
 /// More than this before the header section of a response is complete, in bytes, are interim responses
 /// (1xx) without an end. Services send none but 100 (Continue).
-const MAX_BEFORE_RESPONSE: usize = 4 * MAX_HEADER_SECTION;
+const MAX_BEFORE_RESPONSE: usize = 2 * MAX_HEADER_SECTION;
 
 /// A connection that carries one request at a time. It is closed when this is dropped.
 #[derive(Debug)]
@@ -33,43 +32,47 @@ pub(super) struct Http1Connection {
     traffic: Rc<Traffic>,
     task: AbortOnDropHandle<()>,
     /// Where it leads to a plain HTTP proxy.
-    via: Option<Via>,
+    proxied: Option<ProxiedRequests>,
     /// Whether it carried another request before.
     reused: bool,
 }
 
-/// What a plain HTTP proxy needs with each request, which has to name the whole URL.
+/// How requests are sent to a plain HTTP proxy: with the whole URL (RFC 9112 section 3.2.2), and this.
 #[derive(Clone, Debug)]
-pub(super) struct Via {
-    /// Its login.
+pub(super) struct ProxiedRequests {
+    /// `Proxy-Authorization`, if the proxy's URL has a login.
     pub(super) authorization: Option<HeaderValue>,
 }
 
 impl Http1Connection {
     /// Begins HTTP/1.1 on `stream`.
-    pub(super) async fn start(stream: Stream, via: Option<Via>) -> Result<Self, SendError> {
+    pub(super) async fn start(
+        stream: Stream,
+        proxied: Option<ProxiedRequests>,
+    ) -> Result<Self, UpstreamError> {
         let (stream, traffic) = UpstreamStream::new(stream);
         let (sender, connection) = Builder::new()
             .max_buf_size(MAX_HEADER_SECTION)
             .max_header_size(MAX_HEADER_SECTION)
+            .max_headers(MAX_HEADER_FIELDS)
             .handshake(TokioIo::new(stream))
             .await
-            .map_err(|error| SendError::Connect(explain(&error)))?;
+            .map_err(|error| UpstreamError::Connect(explain(&error)))?;
         // Its errors reach whoever waits for a response.
         let task = AbortOnDropHandle::new(spawn_local(async { drop(connection.await) }));
-        Ok(Self { sender, traffic, task, via, reused: false })
+        Ok(Self { sender, traffic, task, proxied, reused: false })
     }
 
-    /// Whether it leads to a plain HTTP proxy, and how.
-    pub(super) fn via(&self) -> Option<&Via> {
-        self.via.as_ref()
+    /// What requests need besides, if it leads to a plain HTTP proxy.
+    pub(super) fn proxied(&self) -> Option<&ProxiedRequests> {
+        self.proxied.as_ref()
     }
 
     /// Sends a request.
     pub(super) async fn send(
         &mut self,
         request: Request<AttemptBody>,
-    ) -> Result<Response<Incoming>, SendError> {
+    ) -> Result<Response<Incoming>, UpstreamError> {
         let (reads, writes) = (self.traffic.reads(), self.traffic.writes());
         self.traffic.expect_response(MAX_BEFORE_RESPONSE);
         let sent = self.sender.try_send_request(request).await;
@@ -77,7 +80,7 @@ impl Http1Connection {
         let failed = match sent {
             Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                 let reason = "101 (Switching Protocols), which nobody asked for".to_owned();
-                return Err(SendError::Unusable(reason));
+                return Err(UpstreamError::Unusable(reason));
             }
             Ok(response) => return check_framing(response),
             Err(failed) => failed.into_error(),
@@ -87,14 +90,16 @@ impl Http1Connection {
                 "more than {} KiB of header section and interim responses (1xx)",
                 MAX_BEFORE_RESPONSE / 1024
             );
-            return Err(SendError::Unusable(reason));
+            return Err(UpstreamError::Unusable(reason));
         }
         let unsent = self.traffic.writes() == writes;
         let unanswered = self.traffic.reads() == reads;
-        Err(match SendError::of_http1(&failed) {
+        Err(match UpstreamError::of_http1(&failed) {
             // The upstream closed it while it was idle.
-            SendError::Broken(reason) if self.reused && unanswered => SendError::Stale(reason),
-            SendError::Broken(reason) if unsent => SendError::Connect(reason),
+            UpstreamError::Broken(reason) if self.reused && unanswered => {
+                UpstreamError::ClosedWhileIdle(reason)
+            }
+            UpstreamError::Broken(reason) if unsent => UpstreamError::Connect(reason),
             error => error,
         })
     }
@@ -122,17 +127,17 @@ impl Http1Connection {
 }
 
 /// What hyper takes of a response and a client may read otherwise (RFC 9112 section 6).
-fn check_framing(mut response: Response<Incoming>) -> Result<Response<Incoming>, SendError> {
+fn check_framing(mut response: Response<Incoming>) -> Result<Response<Incoming>, UpstreamError> {
     let headers = response.headers_mut();
     if !is_chunked_at_most(headers) {
         // The body would be forwarded without a word of its coding.
         let reason = "expected no transfer coding or chunked, found another one";
-        return Err(SendError::Unusable(reason.to_owned()));
+        return Err(UpstreamError::Unusable(reason.to_owned()));
     }
     if let Some(length) = headers.get(CONTENT_LENGTH) {
         if !length.as_bytes().iter().all(u8::is_ascii_digit) {
             let reason = "expected a Content-Length of one number, found something else";
-            return Err(SendError::Unusable(reason.to_owned()));
+            return Err(UpstreamError::Unusable(reason.to_owned()));
         }
         // Should there be several, they are the same.
         let length = length.clone();

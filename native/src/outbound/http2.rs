@@ -1,8 +1,8 @@
 //! Connections to upstreams over HTTP/2, by hyper.
 
 use super::batched_writes::BatchedWrites;
-use super::error::{SendError, explain};
-use super::http1::MAX_HEADER_SECTION;
+use super::error::{UpstreamError, explain};
+use super::http1::{MAX_HEADER_FIELDS, MAX_HEADER_SECTION};
 use super::replay::AttemptBody;
 use super::stream::{Traffic, UpstreamStream};
 use crate::os::stream::Stream;
@@ -84,7 +84,10 @@ impl<F: Future + 'static> Executor<F> for LocalExecutor {
 
 impl Http2Connection {
     /// Begins HTTP/2 on `stream`. `released` is told whenever there is room for another request.
-    pub(super) async fn start(stream: Stream, released: Rc<Notify>) -> Result<Rc<Self>, SendError> {
+    pub(super) async fn start(
+        stream: Stream,
+        released: Rc<Notify>,
+    ) -> Result<Rc<Self>, UpstreamError> {
         let (stream, traffic) = UpstreamStream::new(stream);
         let (sender, connection) = Builder::new(LocalExecutor)
             .timer(TokioTimer::new())
@@ -96,7 +99,7 @@ impl Http2Connection {
             .keep_alive_timeout(PING)
             .handshake(TokioIo::new(BatchedWrites::new(stream)))
             .await
-            .map_err(|error| SendError::Connect(explain(&error)))?;
+            .map_err(|error| UpstreamError::Connect(explain(&error)))?;
         let connection = Rc::new(RefCell::new(Some(connection)));
         spawn_local(run(Rc::clone(&connection)));
         spawn_local({
@@ -174,15 +177,15 @@ impl Http2Stream {
     pub(super) async fn send(
         &self,
         request: Request<AttemptBody>,
-    ) -> Result<Response<Incoming>, SendError> {
+    ) -> Result<Response<Incoming>, UpstreamError> {
         let sent = self.connection.sender.clone().try_send_request(request).await;
         let response = sent.map_err(|mut failed| {
             let unsent = failed.take_message().is_some();
-            SendError::of_http2(&failed.into_error(), unsent)
+            UpstreamError::of_http2(&failed.into_error(), unsent)
         })?;
-        let size = section_size(response.headers());
-        if size > MAX_HEADER_SECTION {
-            return Err(SendError::HeaderSectionTooLarge);
+        let headers = response.headers();
+        if section_size(headers) > MAX_HEADER_SECTION || headers.len() > MAX_HEADER_FIELDS {
+            return Err(UpstreamError::HeaderSectionTooLarge);
         }
         Ok(response)
     }

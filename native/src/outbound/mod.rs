@@ -1,16 +1,19 @@
 //! Requests to upstreams: connect, sign, send, retry, and the response as it comes.
 
 mod batched_writes;
+pub mod call;
 mod client_connection;
 mod config;
 mod connect;
 mod error;
 mod forward_proxy;
+mod happy_eyeballs;
 mod http1;
 mod http2;
 mod origin;
 mod pool;
 mod replay;
+mod request;
 mod resolve;
 mod response_body;
 mod service_clock;
@@ -20,35 +23,34 @@ mod upstreams;
 
 pub use client_connection::ClientConnection;
 pub use config::Config;
-pub use error::SendError;
+pub use error::UpstreamError;
 pub use forward_proxy::ProxyVariable;
 pub use origin::{Origin, Target};
 pub use replay::{ReplayBudget, RequestBody};
+pub use request::OutboundRequest;
 pub use response_body::{ResponseBody, ResponseBodyError};
 pub use upstreams::{Upstreams, UpstreamsError};
 
 use crate::os::clock::{self, Nonces};
 use crate::telemetry::metrics::{Metrics, Retry};
-use ::http::header::{AUTHORIZATION, CONNECTION, HOST, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING};
-use ::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, response};
+use ::http::header::AGE;
+use ::http::{HeaderValue, StatusCode, response};
 use connect::Connector;
-use http1::Via;
 use hyper::body::Incoming;
 use pool::{Connection, Pool, Reuse};
-use replay::AttemptBody;
 use response_body::Exchange;
 use service_clock::{ServiceClock, SkewCorrection};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use taskcluster_proxy_core::Timestamp;
-use taskcluster_proxy_core::credentials::{SignError, Signer};
+use taskcluster_proxy_core::credentials::SignError;
 use taskcluster_proxy_core::hawk::UrlParts;
 use taskcluster_proxy_core::proxy::{Decision, Form, HostPolicy, Outcome, Repeatable, RetryPolicy};
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
-pub(crate) use connect::KEEPALIVE;
+pub(crate) use happy_eyeballs::KEEPALIVE;
 
 /// Everything that requests to upstreams share.
 #[derive(Debug)]
@@ -70,21 +72,6 @@ pub enum SetupError {
     /// There are no nonces.
     #[error("the system has no randomness to give: {0}")]
     Randomness(#[from] std::io::Error),
-}
-
-/// A request to an upstream, as often as it has to be sent.
-#[derive(Debug)]
-pub struct OutboundRequest<'a> {
-    /// The method.
-    pub method: &'a Method,
-    /// Where to.
-    pub target: &'a Target,
-    /// The end-to-end header fields, but those that say where to and from whom.
-    pub headers: &'a HeaderMap,
-    /// Whether the client can make use of trailers.
-    pub accepts_trailers: bool,
-    /// Who signs; `None`: the request goes unsigned.
-    pub signer: Option<&'a Signer>,
 }
 
 /// An upstream's response.
@@ -142,17 +129,24 @@ impl Outbound {
         request: &OutboundRequest<'_>,
         body: &RequestBody,
         attempts: &Cell<u32>,
-    ) -> Result<UpstreamResponse, SendError> {
+    ) -> Result<UpstreamResponse, UpstreamError> {
         let OutboundRequest { method, target, .. } = request;
         let mut first_failure = None;
         let mut last_response = None;
         let mut corrected = None;
+        let mut lengthened = false;
         attempts.set(0);
         loop {
             attempts.set(attempts.get() + 1);
             let attempt = attempts.get();
             let deadline = first_failure.map(|first: Instant| first + self.policy.budget);
             let result = self.attempt(request, body, deadline).await;
+            if let Ok(responded) = &result
+                && target.form == Form::Service
+                && !self.clock.is_known()
+            {
+                self.observe_time(responded);
+            }
             let outcome = match &result {
                 Ok(responded) => Outcome::Responded(responded.response.head.status),
                 Err(error) => error.outcome(),
@@ -168,6 +162,13 @@ impl Outbound {
                 // What is refused with the right time, too, is refused for another reason.
                 (Ok(responded), Some(correction)) if responded.is_unauthorized() => {
                     self.clock.undo(correction);
+                }
+                (Ok(responded), _) if responded.wants_length() && !lengthened => {
+                    lengthened = self.retries() && self.find_length(body).await;
+                    if lengthened {
+                        body.suspend();
+                        continue;
+                    }
                 }
                 _ => {}
             }
@@ -202,9 +203,33 @@ impl Outbound {
         }
     }
 
-    /// The forward proxy that connections to `origin` lead through, without its login.
-    pub fn forward_proxy(&self, origin: &Origin) -> Option<impl std::fmt::Display> {
-        self.pool.forward_proxy(origin)
+    /// Sees to it that [`now`](Self::now) is the services' time, for what reaches no service before it is
+    /// used. `ask`: a call to one, made if no response has told the time yet.
+    pub async fn learn_time(&self, ask: impl Future<Output = ()>) {
+        self.clock.ask_once(ask).await;
+    }
+
+    /// Takes over the time from the first response of a service. A 401 is for
+    /// [`correct_skew`](Self::correct_skew), which can find out that it was not that; the date of a
+    /// response that comes from a cache (RFC 9111 section 5.1) is that of another time.
+    fn observe_time(&self, responded: &Responded) {
+        let headers = &responded.response.head.headers;
+        if responded.is_unauthorized() || headers.contains_key(AGE) {
+            return;
+        }
+        if clock::date_of(headers).is_some_and(|date| self.clock.observe(date)) {
+            self.warn_of_skew();
+        }
+    }
+
+    fn warn_of_skew(&self) {
+        let date = self.clock.now().to_rfc3339();
+        tracing::warn!("this machine's clock is wrong: for the services it is {date}; signing so");
+    }
+
+    /// How `origin` is reached: through which forward proxy, without its login, or why through none.
+    pub fn route(&self, origin: &Origin) -> impl std::fmt::Display {
+        self.pool.route(origin)
     }
 
     /// Takes over the time from the response of a service that may have refused a request for the time
@@ -220,12 +245,20 @@ impl Outbound {
         let date = clock::date_of(&refused.response.head.headers)?;
         let correction = self.clock.correct(refused.signed_at, date)?;
         if correction.is_new() {
-            let date = self.clock.now().to_rfc3339();
-            tracing::warn!(
-                "this machine's clock is wrong: for the services it is {date}; signing so"
-            );
+            self.warn_of_skew();
         }
         Some(correction)
+    }
+
+    /// Whether the length of a body that the client sends in chunks is known after all: all of it is in the
+    /// replay buffer.
+    async fn find_length(&self, body: &RequestBody) -> bool {
+        if body.length().is_some() || !body.is_kept() {
+            return false;
+        }
+        // The attempt that was refused reads no more of it.
+        body.suspend();
+        timeout(self.policy.budget, body.read_to_end()).await.unwrap_or(false)
     }
 
     async fn attempt(
@@ -233,7 +266,7 @@ impl Outbound {
         request: &OutboundRequest<'_>,
         body: &RequestBody,
         deadline: Option<Instant>,
-    ) -> Result<Responded, SendError> {
+    ) -> Result<Responded, UpstreamError> {
         let OutboundRequest { method, target, .. } = request;
         // Whether another attempt could take this one's place decides which connection will do; that
         // more of the body may come than fits counts as no.
@@ -250,18 +283,20 @@ impl Outbound {
                 None => acquiring.await,
                 Some(deadline) => timeout_at(deadline, acquiring)
                     .await
-                    .unwrap_or(Err(SendError::Budget(self.policy.budget))),
+                    .unwrap_or(Err(UpstreamError::Budget(self.policy.budget))),
             }?;
             match self.exchange(request, authorization, body, connection, deadline).await {
                 Ok(response) => return Ok(Responded { response, signed_at }),
-                Err(SendError::Unsent(_)) if unsent < MAX_UNSENT && body.is_kept() => unsent += 1,
-                Err(SendError::GoneAway(_))
+                Err(UpstreamError::Unsent(_)) if unsent < MAX_UNSENT && body.is_kept() => {
+                    unsent += 1
+                }
+                Err(UpstreamError::GoneAway(_))
                     if unsent < MAX_UNSENT && self.retries() && body.is_kept() =>
                 {
                     unsent += 1;
                 }
-                Err(SendError::Stale(_)) if self.retries() && body.is_kept() => {}
-                Err(error) => return Err(body.failure().map_or(error, SendError::Client)),
+                Err(UpstreamError::ClosedWhileIdle(_)) if self.retries() && body.is_kept() => {}
+                Err(error) => return Err(body.failure().map_or(error, UpstreamError::Client)),
             }
         }
     }
@@ -275,7 +310,7 @@ impl Outbound {
         &self,
         request: &OutboundRequest<'_>,
         now: Timestamp,
-    ) -> Result<Option<HeaderValue>, SendError> {
+    ) -> Result<Option<HeaderValue>, UpstreamError> {
         let Some(signer) = request.signer else {
             return Ok(None);
         };
@@ -292,7 +327,7 @@ impl Outbound {
         body: &RequestBody,
         mut connection: Connection,
         deadline: Option<Instant>,
-    ) -> Result<UpstreamResponse, SendError> {
+    ) -> Result<UpstreamResponse, UpstreamError> {
         let late = async {
             match deadline {
                 Some(deadline) => sleep_until(deadline).await,
@@ -310,8 +345,9 @@ impl Outbound {
         let sending = async {
             match &mut connection {
                 Connection::Http1(connection) => {
-                    let via = connection.via();
-                    let mut outgoing = request.for_http1(authorization, attempt_body, body, via);
+                    let proxied = connection.proxied();
+                    let mut outgoing =
+                        request.for_http1(authorization, attempt_body, body, proxied);
                     if let Some(continued) = continued {
                         hyper::ext::on_informational(&mut outgoing, move |response| {
                             if response.status() == StatusCode::CONTINUE {
@@ -329,7 +365,7 @@ impl Outbound {
         let response: ::http::Response<Incoming> = tokio::select! {
             biased;
             response = sending => response?,
-            () = late => return Err(SendError::Budget(self.policy.budget)),
+            () = late => return Err(UpstreamError::Budget(self.policy.budget)),
         };
         let (head, incoming) = response.into_parts();
         let origin = Arc::clone(&request.target.origin);
@@ -338,74 +374,12 @@ impl Outbound {
     }
 }
 
-impl OutboundRequest<'_> {
-    fn for_http1(
-        &self,
-        authorization: Option<HeaderValue>,
-        attempt: AttemptBody,
-        body: &RequestBody,
-        via: Option<&Via>,
-    ) -> Request<AttemptBody> {
-        let mut request = self.outgoing(authorization, attempt);
-        let headers = request.headers_mut();
-        headers.insert(HOST, self.target.origin.host_field().clone());
-        if body.length().is_none() {
-            // hyper assumes that a GET without a length has no body.
-            headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-        }
-        if self.accepts_trailers {
-            // RFC 9110 section 10.1.4: named, so that nobody forwards it unread.
-            headers.insert(TE, HeaderValue::from_static("trailers"));
-            headers.insert(CONNECTION, HeaderValue::from_static("TE"));
-        }
-        match via {
-            None => *request.uri_mut() = origin_form(&self.target.uri),
-            Some(Via { authorization }) => {
-                if let Some(authorization) = authorization {
-                    request.headers_mut().insert(PROXY_AUTHORIZATION, authorization.clone());
-                }
-                *request.uri_mut() = self.target.uri.clone();
-            }
-        }
-        request
-    }
-
-    fn for_http2(
-        &self,
-        authorization: Option<HeaderValue>,
-        attempt: AttemptBody,
-    ) -> Request<AttemptBody> {
-        let mut request = self.outgoing(authorization, attempt);
-        *request.version_mut() = Version::HTTP_2;
-        *request.uri_mut() = self.target.uri.clone();
-        if self.accepts_trailers {
-            request.headers_mut().insert(TE, HeaderValue::from_static("trailers"));
-        }
-        request
-    }
-
-    fn outgoing(
-        &self,
-        authorization: Option<HeaderValue>,
-        attempt: AttemptBody,
-    ) -> Request<AttemptBody> {
-        let mut request = Request::new(attempt);
-        *request.method_mut() = self.method.clone();
-        let mut headers = self.headers.clone();
-        if let Some(authorization) = authorization {
-            headers.insert(AUTHORIZATION, authorization);
-        }
-        *request.headers_mut() = headers;
-        request
-    }
-}
-
-/// Path and query alone, as they go over the wire.
-fn origin_form(uri: &Uri) -> Uri {
-    uri.path_and_query().cloned().map(Uri::from).unwrap_or_default()
-}
-
 impl Responded {
+    /// Whether the upstream does not take a body without a Content-Length.
+    fn wants_length(&self) -> bool {
+        self.response.head.status == StatusCode::LENGTH_REQUIRED
+    }
+
     fn is_unauthorized(&self) -> bool {
         self.response.head.status == StatusCode::UNAUTHORIZED
     }

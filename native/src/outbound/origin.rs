@@ -79,13 +79,28 @@ impl Origin {
 
     /// The host as sockets and certificates name it: an IPv6 address without brackets.
     pub fn bare_host(&self) -> &str {
-        self.host().trim_start_matches('[').trim_end_matches(']')
+        bare(self.host())
+    }
+
+    /// Host and port, the port always given.
+    pub fn host_and_port(&self) -> String {
+        host_and_port(self.host(), self.port())
     }
 
     /// The port, given or implied by the scheme.
     pub fn port(&self) -> u16 {
         self.authority.port_u16().unwrap_or(if self.is_secure() { 443 } else { 80 })
     }
+}
+
+/// A host as sockets and certificates name it: an IPv6 address without brackets.
+pub(super) fn bare(host: &str) -> &str {
+    host.trim_start_matches('[').trim_end_matches(']')
+}
+
+/// `host:port`; an IPv6 address is in brackets.
+pub(super) fn host_and_port(host: &str, port: u16) -> String {
+    format!("{host}:{port}")
 }
 
 impl PartialEq for Origin {
@@ -135,6 +150,7 @@ mod tests {
             let origin = Origin::of_root_url(&RootUrl::parse(root_url).unwrap()).unwrap();
             assert_eq!((origin.as_str(), origin.host(), origin.port()), (url, host, port));
             assert_eq!(origin.bare_host(), if bare.is_empty() { host } else { bare });
+            assert_eq!(origin.host_and_port(), format!("{host}:{port}"));
             assert_eq!(origin.is_secure(), root_url.starts_with("https"));
         }
         assert_eq!(Origin::of_host("a.example").unwrap().as_str(), "https://a.example");

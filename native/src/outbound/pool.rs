@@ -1,8 +1,8 @@
 //! Connections to upstreams, kept between requests, and shared where HTTP/2 allows it.
 
 use super::connect::{Connector, Protocol};
-use super::error::SendError;
-use super::forward_proxy::ForwardProxy;
+use super::error::UpstreamError;
+use super::forward_proxy::Route;
 use super::http1::Http1Connection;
 use super::http2::{Http2Connection, Http2Stream};
 use super::origin::Origin;
@@ -74,8 +74,8 @@ const MAX_HTTP2_CONNECTIONS: usize = 32;
 /// Idle connections are looked for no more often than this.
 const MIN_PERIOD: Duration = Duration::from_secs(1);
 
-/// When a request may find room on a connection that others use, too.
-enum Room {
+/// When a connection that other requests use may have capacity for one more.
+enum Capacity {
     /// When the connection that is being made is there.
     WhenConnected(Rc<Notify>),
     /// When a request ends.
@@ -94,9 +94,9 @@ impl Pool {
         })
     }
 
-    /// The forward proxy that new connections to `origin` lead through.
-    pub(super) fn forward_proxy(&self, origin: &Origin) -> Option<ForwardProxy> {
-        self.connector.forward_proxy(origin)
+    /// How new connections to `origin` are made.
+    pub(super) fn route(&self, origin: &Origin) -> Route<'_> {
+        self.connector.route(origin)
     }
 
     /// A connection to `origin`: one that there is, or a new one.
@@ -104,27 +104,30 @@ impl Pool {
         &self,
         origin: &Arc<Origin>,
         reuse: Reuse,
-    ) -> Result<Connection, SendError> {
+    ) -> Result<Connection, UpstreamError> {
         let deadline = Instant::now() + self.connector.timeout();
         loop {
             if let Some(connection) = self.take(origin, reuse) {
                 return Ok(connection);
             }
-            let Some(room) = self.room_to_wait_for(origin) else {
+            let Some(capacity) = self.next_capacity(origin) else {
                 return self.connect(origin).await;
             };
-            let (changed, late) = match room {
-                Room::WhenConnected(changed) => (changed, SendError::ConnectTimeout as fn(_) -> _),
-                Room::WhenReleased(changed) => (changed, SendError::Busy as fn(_) -> _),
+            let timeout = self.connector.timeout();
+            let (changed, late) = match capacity {
+                Capacity::WhenConnected(changed) => {
+                    let progress = "another request is still connecting".to_owned();
+                    (changed, UpstreamError::ConnectTimeout(timeout, progress))
+                }
+                Capacity::WhenReleased(changed) => (changed, UpstreamError::Busy(timeout)),
             };
-            let waited = timeout_at(deadline, changed.notified()).await;
-            waited.map_err(|_| late(self.connector.timeout()))?;
+            timeout_at(deadline, changed.notified()).await.map_err(|_| late)?;
         }
     }
 
-    /// Tells of room on a connection that there is, or that is being made, where a request finds it
-    /// sooner than on one of its own.
-    fn room_to_wait_for(&self, origin: &Arc<Origin>) -> Option<Room> {
+    /// When a connection that there is, or that is being made, may have capacity for a request, where that
+    /// is sooner than a connection of its own.
+    fn next_capacity(&self, origin: &Arc<Origin>) -> Option<Capacity> {
         let mut origins = self.origins.borrow_mut();
         let connections = origins.get_mut(origin)?;
         connections.http2.retain(|connection| !connection.is_over());
@@ -132,9 +135,9 @@ impl Pool {
         let changed = Rc::clone(&connections.changed);
         // What an upstream speaks shows with its first connection.
         if connections.connecting > 0 && connections.speaks_http2.unwrap_or(origin.is_secure()) {
-            Some(Room::WhenConnected(changed))
+            Some(Capacity::WhenConnected(changed))
         } else if usable >= MAX_HTTP2_CONNECTIONS {
-            Some(Room::WhenReleased(changed))
+            Some(Capacity::WhenReleased(changed))
         } else {
             None
         }
@@ -151,7 +154,7 @@ impl Pool {
         connections.http2.iter().find_map(Http2Connection::stream).map(Connection::Http2)
     }
 
-    async fn connect(&self, origin: &Arc<Origin>) -> Result<Connection, SendError> {
+    async fn connect(&self, origin: &Arc<Origin>) -> Result<Connection, UpstreamError> {
         let connecting = Connecting::begin(self, origin);
         let protocol = self.connector.connect(origin, &connecting.changed).await?;
         let mut origins = self.origins.borrow_mut();
@@ -163,7 +166,7 @@ impl Pool {
             }
             Protocol::Http2(connection) => {
                 let stream = connection.stream().ok_or_else(|| {
-                    SendError::Connect("the upstream closed the new connection".to_owned())
+                    UpstreamError::Connect("the upstream closed the new connection".to_owned())
                 })?;
                 connections.speaks_http2 = Some(true);
                 connections.http2.push(connection);

@@ -1,9 +1,10 @@
 //! Clock skew: the time of day at the services, as far as it can be told from their responses.
 
 use crate::os::clock::now;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 use taskcluster_proxy_core::Timestamp;
+use tokio::sync::OnceCell;
 
 /// The time of day at the services, which is the time in signatures: this machine's, unless that
 /// has turned out to be wrong.
@@ -11,6 +12,10 @@ use taskcluster_proxy_core::Timestamp;
 pub struct ServiceClock {
     /// How far the services are ahead of this machine, in milliseconds.
     ahead: AtomicI64,
+    /// A service has told the time.
+    known: AtomicBool,
+    /// A service was asked for the time.
+    asked: OnceCell<()>,
 }
 
 /// The services allow 15 minutes; what is closer than this is not why they refuse a call.
@@ -22,6 +27,29 @@ impl ServiceClock {
         let ahead = self.ahead.load(Ordering::Relaxed);
         let by = Duration::from_millis(ahead.unsigned_abs());
         if ahead < 0 { now().minus(by) } else { now().plus(by) }
+    }
+
+    /// Whether a service has told the time.
+    pub fn is_known(&self) -> bool {
+        self.known.load(Ordering::Relaxed)
+    }
+
+    /// Runs `ask`, which calls a service, if none has told the time yet: once, whatever its result.
+    /// Concurrent callers wait for it.
+    pub async fn ask_once(&self, ask: impl Future<Output = ()>) {
+        if !self.is_known() {
+            self.asked.get_or_init(|| ask).await;
+        }
+    }
+
+    /// Takes over the time of the first response of a service, if it is far off. Returns whether it
+    /// is.
+    pub fn observe(&self, date: Timestamp) -> bool {
+        if self.known.swap(true, Ordering::Relaxed) {
+            return false;
+        }
+        let before = self.now();
+        self.correct(before, date).is_some_and(SkewCorrection::is_new)
     }
 
     /// Takes over `date`, the time at a service that refused a request signed at `signed_at`, if

@@ -7,8 +7,13 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf, Take};
 use tokio::sync::Notify;
+
+/// How much is read at once, in bytes: 64 KiB and room for a header section, so that a response of that size
+/// is read at once. hyper's own limit is that of header sections, and that much memory for each download is
+/// of no use.
+const MAX_READ: u64 = 72 * 1024;
 
 /// What has come and gone on a connection.
 #[derive(Debug, Default)]
@@ -29,7 +34,7 @@ pub(super) struct Traffic {
 /// A [`Stream`] whose traffic is counted.
 #[derive(Debug)]
 pub(super) struct UpstreamStream {
-    stream: Stream,
+    stream: Take<Stream>,
     traffic: Rc<Traffic>,
     /// A write has failed. The upstream may have sent a response before it closed (RFC 9112 section
     /// 9.6): nothing more is written, and reading tells how it ends.
@@ -40,6 +45,7 @@ impl UpstreamStream {
     pub(super) fn new(stream: Stream) -> (Self, Rc<Traffic>) {
         let traffic = Rc::<Traffic>::default();
         traffic.has_response();
+        let stream = stream.take(MAX_READ);
         (Self { stream, traffic: Rc::clone(&traffic), write_failed: false }, traffic)
     }
 
@@ -107,6 +113,7 @@ impl AsyncRead for UpstreamStream {
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = into.filled().len();
+        self.stream.set_limit(MAX_READ);
         let read = ready!(Pin::new(&mut self.stream).poll_read(context, into));
         let count = into.filled().len() - before;
         if count > 0 {
@@ -136,7 +143,7 @@ impl AsyncWrite for UpstreamStream {
         if self.write_failed {
             return Poll::Pending;
         }
-        let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
+        let polled = Pin::new(self.stream.get_mut()).poll_write(context, bytes);
         self.written(polled)
     }
 
@@ -148,19 +155,19 @@ impl AsyncWrite for UpstreamStream {
         if self.write_failed {
             return Poll::Pending;
         }
-        let polled = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        let polled = Pin::new(self.stream.get_mut()).poll_write_vectored(context, slices);
         self.written(polled)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.stream.get_ref().is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.write_failed {
             return Poll::Pending;
         }
-        let flushed = ready!(Pin::new(&mut self.stream).poll_flush(context));
+        let flushed = ready!(Pin::new(self.stream.get_mut()).poll_flush(context));
         if flushed.is_err() {
             self.write_failed = true;
             return Poll::Pending;
@@ -169,6 +176,6 @@ impl AsyncWrite for UpstreamStream {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        Pin::new(self.stream.get_mut()).poll_shutdown(context)
     }
 }

@@ -49,6 +49,7 @@ impl Upstreams {
         let allowed = config.allowed_hosts.clone();
         let hosts = Arc::new(HostPolicy::new(allowed, origin.bare_host()));
         let outbound = Outbound::new(config, Arc::clone(&hosts), Arc::clone(metrics))?;
+        tracing::debug!("{} is reached {}", origin.as_str(), outbound.route(&origin));
         let replay = Arc::new(ReplayBudget::new(config.replay_buffer, config.replay_total));
         Ok(Self { root_url, origin, hosts, outbound, replay })
     }

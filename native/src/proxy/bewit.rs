@@ -6,7 +6,9 @@ use super::own_body::{expect_method, read};
 use super::response::OwnResponse;
 use super::{Proxy, ResponseBody};
 use crate::credentials::Lease;
+use crate::os::clock;
 use crate::outbound::RequestBody;
+use crate::outbound::call;
 use http::Response;
 use http::request::Parts;
 use std::rc::Rc;
@@ -14,6 +16,7 @@ use std::time::Duration;
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::hawk::{UrlError, parse_url};
 use taskcluster_proxy_core::proxy::{Form, ProxyError};
+use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 /// How long a signed URL is valid.
@@ -31,6 +34,9 @@ impl Proxy {
         log: &Rc<AccessLog>,
     ) -> Response<ResponseBody> {
         let url = url(head, body).await;
+        if url.is_ok() {
+            self.outbound.learn_time(self.ask_for_the_time()).await;
+        }
         // Only now: a client that is slow to send the body must not delay an update of the
         // credentials.
         let lease = self.store.lease().await;
@@ -38,7 +44,31 @@ impl Proxy {
         let signed = url.and_then(|url| Ok(sign(&url, &lease, now)?));
         respond_with(signed, lease, log)
     }
+
+    /// A call to a service, whose response tells the time: a URL that is signed with a wrong one is no
+    /// good, and nobody would say so.
+    async fn ask_for_the_time(&self) {
+        let asking = call::get(&self.outbound, &self.root_url, PING, None, MAX_PING);
+        let problem = match timeout(PING_TIMEOUT, asking).await {
+            Ok(Ok(response)) if clock::date_of(&response.headers).is_some() => return,
+            Ok(Ok(_)) => "its response has no Date".to_owned(),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no response within {} seconds", PING_TIMEOUT.as_secs()),
+        };
+        tracing::warn!(
+            "signing a URL by this machine's clock, as the services' time is not known: {PING}: {problem}"
+        );
+    }
 }
+
+/// What every service answers without asking who wants to know.
+const PING: &str = "/api/auth/v1/ping";
+
+/// The longest body of the response, in bytes.
+const MAX_PING: usize = 1024 * 1024;
+
+/// How long a URL to be signed may wait for the time.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
 async fn url(head: &Parts, body: &RequestBody) -> Result<Zeroizing<Vec<u8>>, Refusal> {
     expect_method(head, body, "POST", "/bewit").await?;

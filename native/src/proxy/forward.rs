@@ -13,6 +13,11 @@ use http::{Response, StatusCode, Version};
 use std::rc::Rc;
 use std::sync::Arc;
 
+/// Why an upstream got a body without a length.
+const LENGTH: &str = "the upstream requires a Content-Length, and the request's body came in chunks: the proxy \
+    adds the length to a body that fits its replay buffer (--replay-buffer) and has no trailers; have the \
+    client send it for this one";
+
 impl Proxy {
     /// Forwards a request to `target`, signed with the current credentials.
     pub(super) async fn forward(
@@ -46,9 +51,12 @@ impl Proxy {
             Ok(mut response) => {
                 let refused = response.head.status == StatusCode::UNAUTHORIZED
                     || response.head.status == StatusCode::FORBIDDEN;
-                let diagnosis = match refused {
-                    true => Box::pin(diagnose(&mut response, target, &lease.terms)).await,
-                    false => None,
+                let diagnosis = match response.head.status {
+                    StatusCode::LENGTH_REQUIRED if body.length().is_none() => {
+                        Some(LENGTH.to_owned())
+                    }
+                    _ if refused => Box::pin(diagnose(&mut response, target, &lease.terms)).await,
+                    _ => None,
                 };
                 if let Some(diagnosis) = &diagnosis {
                     tracing::warn!("{} refused it: {diagnosis}", target.origin.as_str());

@@ -52,7 +52,7 @@ fn a_certificate_that_does_not_hold() {
     let old = Tls::for_host("localhost").valid([2001, 2002]).start(&upstream);
     let young = Tls::for_host("localhost").valid([3001, 3002]).start(&upstream);
     for (tls, authority, why) in [
-        (&trusted, &other, "nobody who is trusted has issued"),
+        (&trusted, &other, "was not issued by a certificate that is trusted"),
         (&other, &other, "is for another name"),
         (&old, &old, "has expired"),
         (&young, &young, "is not yet valid"),

@@ -1,8 +1,11 @@
 //! Tests of upstreams and networks that fail: retries, error responses, diagnosis.
 
+mod addresses;
+mod certificates;
 mod chaos;
 mod diagnosis;
 mod errors;
 mod faults;
 mod idle;
+mod length_required;
 mod retries;

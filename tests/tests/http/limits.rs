@@ -1,7 +1,5 @@
 //! Each option under `Limits` in `--help` has its effect.
 
-use socket2::{Domain, Socket, Type};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 use stories::{Answer, ClosedPort, Proxy, Request, Response, Upstream};
 
@@ -39,15 +37,17 @@ fn an_answer_may_take_longer_than_the_head_timeout() {
 #[test]
 #[cfg(target_os = "linux")] // Elsewhere a full queue of connections is refused.
 fn a_connection_is_waited_for_no_longer_than_the_connect_timeout() {
-    let (listener, _queued) = deaf_listener();
-    let address = listener.local_addr().unwrap().as_socket().unwrap();
-    let limits = ["--connect-timeout", "0.1", "--retry-budget", "0"];
+    let upstream = stories::UnresponsiveAddress::at("127.0.0.1:0".parse().unwrap());
+    let address = upstream.address();
+    let limits = ["--connect-timeout", "0.1"];
     let proxy = Proxy::in_front_of(format!("http://{address}")).args(limits).start();
     let response = proxy.exchange(GET);
     assert_eq!(response.status(), 504);
     assert_eq!(response.json()["code"], "UpstreamTimedOut");
     let message = response.json()["message"].to_string();
     assert!(message.contains("no connection within 0.1 seconds"), "{message}");
+    assert!(message.contains(&format!("no response from {address}")), "{message}");
+    assert!(proxy.log().contains("attempts=1"), "{}", proxy.log());
 }
 
 #[test]
@@ -161,15 +161,4 @@ fn answered_after_503(limits: &[&str], length: usize) -> (u16, Vec<Request>) {
     let upstream = Upstream::start([Answer::status(503), Answer::ok("")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).args(limits).start();
     (post(&proxy, length).status(), upstream.requests())
-}
-
-/// Listens, but so many connections wait to be accepted that no other one is made.
-fn deaf_listener() -> (Socket, Vec<TcpStream>) {
-    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
-    listener.listen(1).unwrap();
-    let address = listener.local_addr().unwrap().as_socket().unwrap();
-    let connect = || TcpStream::connect_timeout(&address, TENTH);
-    let waiting = std::iter::from_fn(|| connect().ok()).collect();
-    (listener, waiting)
 }

@@ -127,8 +127,12 @@ fn white_space_and_case_are_no_disguise() {
     ] {
         let seen = story.answered(&format!("{PUT}{field}\r\n\r\n4\r\nbody\r\n0\r\n\r\n"));
         assert_eq!(
-            (seen.body.as_slice(), seen.head.all("transfer-encoding").len()),
-            (&b"body"[..], 1)
+            (
+                seen.body.as_slice(),
+                seen.head.all("content-length"),
+                seen.header("transfer-encoding")
+            ),
+            (&b"body"[..], vec!["4"], None)
         );
     }
 }
@@ -143,7 +147,7 @@ fn after_two_framings_the_connection_ends() {
         "Content-Length: 0\r\nTransfer-Encoding: chunked\r\n",
     ] {
         let seen = story.answered(&format!("{PUT}{fields}\r\n1\r\nx\r\n0\r\n\r\n{SMUGGLED}"));
-        assert_eq!((seen.body.as_slice(), seen.header("content-length")), (&b"x"[..], None));
+        assert_eq!((seen.body.as_slice(), seen.head.all("content-length")), (&b"x"[..], vec!["1"]));
     }
 }
 

@@ -51,6 +51,29 @@ fn an_admin_address_that_is_taken() {
     Report::of(with(&address), 0).says("ok", "admin", &format!("free: http://{address}"));
 }
 
+/// Each call has 10 s, and what is known before is told before.
+#[test]
+fn an_upstream_that_accepts_and_never_responds() {
+    let upstream = Upstream::start([Answer::nothing().then_stall()]);
+    let report = checked(&upstream.root_url(), |it| it.args(["--connect-timeout", "1"]), 1);
+    report.says("ok", "port", "free");
+    report.says("fail", "root url", "no response to GET /api/auth/v1/ping within 10 seconds");
+    report.says("?", "accepted", "not known");
+}
+
+/// The one call that does not get a response is the one that is named.
+#[test]
+fn an_auth_service_that_does_not_say_which_scopes_there_are() {
+    let upstream = Upstream::start(|request: &stories::Request| match request.target() {
+        "/api/auth/v1/ping" => auth(request, 0),
+        _ => Answer::nothing().then_stall(),
+    });
+    let report = checked(&upstream.root_url(), |it| it, 1);
+    report.says("ok", "root url", "answered 200");
+    let expected = "no response to GET /api/auth/v1/scopes/current within 10 seconds";
+    report.says("fail", "accepted", expected);
+}
+
 #[test]
 fn nobody_at_the_root_url() {
     let port = ClosedPort::take();
@@ -77,7 +100,7 @@ fn a_certificate_by_an_unknown_issuer_and_a_known_one() {
     let root_url = format!("https://{}", tls.address());
     let report = checked(&root_url, |builder| builder, 1);
     report.says("fail", "root url", "shows a certificate that does not hold");
-    report.says("fail", "tls", "nobody who is trusted has issued its certificate");
+    report.says("fail", "tls", "its certificate was not issued by a certificate that is trusted");
     report.says("fail", "tls", "SSL_CERT_FILE");
     let known = |builder: ProxyBuilder| builder.env("SSL_CERT_FILE", tls.authority());
     checked(&root_url, known, 0).says("ok", "tls", "the certificate is valid");

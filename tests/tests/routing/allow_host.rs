@@ -2,9 +2,8 @@
 
 #![cfg(target_os = "linux")]
 
-use std::fs;
 use stories::users::can_be_others;
-use stories::{Answer, Proxy, ProxyBuilder, Response, Upstream};
+use stories::{Answer, Folder, Proxy, Response, Upstream, with_hosts};
 
 /// A name that leads to this machine, as anybody's DNS can have it.
 const REBOUND: &str = "rebound.example";
@@ -57,14 +56,10 @@ fn a_name_that_leads_to_this_machine_has_to_be_named() {
     if !can_be_others(&[["unshare", "--version"]]) {
         return;
     }
-    let hosts = std::env::temp_dir().join(format!("tcproxy-hosts-{}", std::process::id()));
-    fs::write(&hosts, format!("127.0.0.1 {REBOUND}\n169.254.169.254 metadata.example\n"))
-        .expect("temporary files can be written");
-    // With a table of hosts of its own.
-    let script = format!("mount --bind {} /etc/hosts && exec \"$0\" \"$@\"", hosts.display());
-    let proxy = || -> ProxyBuilder {
-        Proxy::sandbox().under(["unshare", "--mount", "bash", "-c", &script])
-    };
+    let folder = Folder::new();
+    let hosts = format!("127.0.0.1 {REBOUND}\n169.254.169.254 metadata.example\n");
+    let hosts = folder.put("hosts", hosts);
+    let proxy = || Proxy::sandbox().under(with_hosts(&hosts));
     for patterns in [&[][..], &["--allow-host", "*"], &["--allow-host", "*.example"]] {
         let proxy = proxy().args(patterns).start();
         let response = proxy.get(&format!("/{REBOUND}/"));
@@ -76,5 +71,4 @@ fn a_name_that_leads_to_this_machine_has_to_be_named() {
     let response = proxy.get(&format!("/{REBOUND}/"));
     // Port 443 is not in use, or by somebody whose certificate is not for this name.
     assert_eq!(response.status(), 502, "{}", response.text());
-    fs::remove_file(hosts).expect("it is still there");
 }

@@ -96,6 +96,9 @@ fn no_proxy_names_hosts_that_are_reached_directly() {
         (".example.test", false),
         ("other.test, tc.example.test", false),
         ("*", false),
+        ("*.example.test", false),
+        ("tc.example.test:81", false),
+        ("TC.Example.Test:82", true),
         ("xample.test", true),
         ("other.test", true),
         ("", true),
@@ -186,7 +189,7 @@ fn an_https_proxys_certificate_has_to_hold() {
     let other = Tls::for_host("elsewhere.example.test").start(&way);
     let old = Tls::for_host("127.0.0.1").valid([2001, 2002]).start(&way);
     for (tls, trusted, why) in [
-        (&unknown, &other, "nobody who is trusted has issued"),
+        (&unknown, &other, "was not issued by a certificate that is trusted"),
         (&other, &other, "is for another name"),
         (&old, &old, "has expired"),
     ] {

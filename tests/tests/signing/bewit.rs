@@ -1,8 +1,9 @@
 //! Signed URLs: `POST /bewit` (docs/compatibility.md, Q9 and F7).
 
 use serde_json::{Value, json};
+use std::time::{Duration, SystemTime};
 use stories::hawk::{Claim, LIMIT};
-use stories::{Proxy, ProxyBuilder, certificate};
+use stories::{Answer, Proxy, ProxyBuilder, Upstream, certificate};
 
 const URL: &str = "https://tc.example.com/x";
 
@@ -140,6 +141,73 @@ fn a_url_that_no_service_would_read_is_refused() {
         .and_then(|rest| rest.split(' ').next()?.parse().ok())
         .unwrap_or_else(|| panic!("{message}"));
     assert!(length > LIMIT && message.contains("at most 4096") && message.contains("fewer scopes"));
+}
+
+/// What the services' clock says `ahead` seconds from now, as a response tells it.
+fn tells(ahead: u64, status: u16) -> Answer {
+    let date = SystemTime::now() + Duration::from_secs(ahead);
+    Answer::new(status, &[("Date", &httpdate::fmt_http_date(date))], "")
+}
+
+/// By the services' clock, which the proxy asks for once.
+#[test]
+fn a_url_that_is_signed_first_of_all_is_valid_for_an_hour() {
+    for status in [200, 503] {
+        let upstream = Upstream::start([tells(7200, status)]);
+        let proxy = Proxy::in_front_of(upstream.root_url()).args(["--retry-budget", "0"]).start();
+        for _ in 0..2 {
+            let signed = proxy.call("POST", "/bewit", URL);
+            let claim = Claim::of_url(signed.text()).assert_signed_with("no-secret");
+            assert!(claim.ts.abs_diff(now() + 7200 + 3600) < 60, "{claim:?}");
+        }
+        let requests = upstream.requests();
+        assert_eq!((requests.len(), requests[0].target()), (1, "/api/auth/v1/ping"));
+        assert_eq!(requests[0].header("authorization"), None);
+        proxy.wait_for_log("this machine's clock is wrong");
+    }
+}
+
+#[test]
+fn a_response_before_has_told_the_time() {
+    let upstream = Upstream::start([tells(7200, 404)]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    assert_eq!(proxy.get("/api/queue/v1/x").status(), 404);
+    let signed = proxy.call("POST", "/bewit", URL);
+    let claim = Claim::of_url(signed.text()).assert_signed_with("no-secret");
+    assert!(claim.ts.abs_diff(now() + 7200 + 3600) < 60, "{claim:?}");
+    assert_eq!(upstream.requests().len(), 1);
+}
+
+#[test]
+fn a_time_that_nobody_tells_is_warned_of() {
+    let silent = Upstream::start([Answer::nothing().then_stall()]);
+    let dateless = Upstream::start([Answer::ok("")]);
+    let cached = Upstream::start([Answer::new(
+        200,
+        &[("Date", "Thu, 01 Jan 2015 00:00:00 GMT"), ("Age", "1")],
+        "",
+    )]);
+    for (upstream, why) in [
+        (&silent, "/api/auth/v1/ping: no response within 2 seconds"),
+        (&dateless, "/api/auth/v1/ping: its response has no Date"),
+        (&cached, ""),
+    ] {
+        let proxy = Proxy::in_front_of(upstream.root_url()).start();
+        let signed = proxy.call("POST", "/bewit", URL);
+        let claim = Claim::of_url(signed.text()).assert_signed_with("no-secret");
+        assert!(claim.ts.abs_diff(now() + 3600) < 60, "{claim:?}");
+        assert!(proxy.log().contains(why), "{}", proxy.log());
+    }
+}
+
+/// Fewer scopes would not help: there are none.
+#[test]
+fn a_url_that_is_too_long_itself_is_called_so() {
+    let proxy = anywhere().start();
+    let url = format!("{URL}{}", "y".repeat(5000));
+    let message = proxy.call("POST", "/bewit", url).refusal(400, "AuthorizationTooLong");
+    assert!(message.contains("at most 4096; the URL itself is too long, by "), "{message}");
+    assert!(!message.contains("fewer scopes"), "{message}");
 }
 
 #[test]

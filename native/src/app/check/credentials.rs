@@ -1,10 +1,10 @@
 //! What the proxy would sign with: for how long, whether it fits, whether the deployment takes it.
 
-use super::Report;
 use super::deployment::NO_ANSWER;
-use crate::app::call;
+use super::{Report, called};
 use crate::os::clock;
 use crate::outbound::Outbound;
+use crate::outbound::call;
 use crate::telemetry::log;
 use http::{Method, StatusCode};
 use serde::Deserialize;
@@ -76,11 +76,11 @@ pub(super) async fn check_signature(
     let Some(outbound) = outbound else {
         return report.unknown("accepted", NO_ANSWER);
     };
-    let answer =
-        match call::get(outbound, root_url, CURRENT_SCOPES, Some(&signer), MAX_SCOPES).await {
-            Ok(answer) => answer,
-            Err(error) => return report.fail("accepted", format!("{CURRENT_SCOPES}: {error}")),
-        };
+    let asked = call::get(outbound, root_url, CURRENT_SCOPES, Some(&signer), MAX_SCOPES);
+    let answer = match called(CURRENT_SCOPES, asked).await {
+        Ok(answer) => answer,
+        Err(error) => return report.fail("accepted", format!("{CURRENT_SCOPES}: {error}")),
+    };
     let message = call::message(&answer.body);
     match (answer.status, serde_json::from_slice(&answer.body)) {
         (StatusCode::OK, Ok(CurrentScopes { scopes })) => {

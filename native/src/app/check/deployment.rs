@@ -1,9 +1,9 @@
 //! The other side: whether the deployment answers, its certificate, its clock.
 
-use super::Report;
-use crate::app::call::{self, CallError};
+use super::{Report, called};
 use crate::os::clock;
-use crate::outbound::{Origin, Outbound, SendError};
+use crate::outbound::call::{self, CallError};
+use crate::outbound::{Origin, Outbound, UpstreamError};
 use http::StatusCode;
 use std::time::{Duration, Instant};
 use taskcluster_proxy_core::Timestamp;
@@ -25,7 +25,7 @@ pub(super) async fn check(
     report: &mut Report,
 ) -> Option<Reached> {
     let (asked, start) = (clock::now(), Instant::now());
-    let answer = call::get(outbound, root_url, PING, None, MAX_PING).await;
+    let answer = called(PING, call::get(outbound, root_url, PING, None, MAX_PING)).await;
     let answer = match answer {
         Ok(answer) => answer,
         Err(error) => {
@@ -34,12 +34,9 @@ pub(super) async fn check(
         }
     };
     let answered = clock::now();
-    let way = match outbound.forward_proxy(origin) {
-        Some(proxy) => format!(", through the proxy {proxy}"),
-        None => String::new(),
-    };
+    let route = outbound.route(origin);
     let (status, took) = (answer.status, start.elapsed());
-    let text = format!("{root_url}{PING} answered {status} in {took:.1?}{way}");
+    let text = format!("{root_url}{PING} answered {status} in {took:.1?}, reached {route}");
     match answer.status {
         StatusCode::OK => report.ok("root url", text),
         _ => report.warn("root url", format!("{text}, expected 200: is it a deployment's?")),
@@ -53,7 +50,7 @@ pub(super) async fn check(
 
 fn explain(root_url: &RootUrl, error: &CallError, report: &mut Report) {
     match error {
-        CallError::Send(SendError::Untrusted(reason)) => {
+        CallError::Send(UpstreamError::Untrusted(reason)) => {
             report.fail("root url", format!("{root_url} shows a certificate that does not hold"));
             report.fail("tls", reason);
         }
@@ -126,14 +123,14 @@ mod tests {
     fn clocks_are_compared() {
         let now = Timestamp::from_millis(1_000_000_500);
         for (date, expected) in [
-            (1_000_000, "ok    clock  that of the deployment, to the second"),
-            (1_000_001, "ok    clock  that of the deployment, to the second"),
-            (1_000_003, "ok    clock  1 s behind the deployment's"),
-            (999_997, "ok    clock  2 s ahead of the deployment's"),
-            (1_000_032, "warn  clock  30 s behind the deployment's: set it"),
-            (999_965, "warn  clock  34 s ahead of the deployment's: set it"),
-            (1_000_400, "fail  clock  398 s behind the deployment's: set it"),
-            (999_700, "fail  clock  299 s ahead of the deployment's: set it"),
+            (1_000_000, "ok    clock         that of the deployment, to the second"),
+            (1_000_001, "ok    clock         that of the deployment, to the second"),
+            (1_000_003, "ok    clock         1 s behind the deployment's"),
+            (999_997, "ok    clock         2 s ahead of the deployment's"),
+            (1_000_032, "warn  clock         30 s behind the deployment's: set it"),
+            (999_965, "warn  clock         34 s ahead of the deployment's: set it"),
+            (1_000_400, "fail  clock         398 s behind the deployment's: set it"),
+            (999_700, "fail  clock         299 s ahead of the deployment's: set it"),
         ] {
             let mut report = Report::default();
             let date = Timestamp::from_secs(date);

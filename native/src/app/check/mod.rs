@@ -16,15 +16,17 @@ use crate::app::deployment::Opened;
 use crate::app::task_scopes;
 use crate::inbound::Inherited;
 use crate::os::clock;
+use crate::outbound::call::{CallError, Response};
 use crate::outbound::{self, Outbound, Upstreams};
 use std::sync::Arc;
 use std::time::Duration;
 use taskcluster_proxy_core::credentials::{Scope, scopes_to_json};
 use taskcluster_proxy_core::proxy::{RetryPolicy, RootUrl};
+use tokio::time::timeout;
 
 /// Looks at everything that a start needs, and at what the deployment says to it.
 pub async fn run(config: Config, inherited: Inherited) -> Report {
-    let mut report = Report::default();
+    let mut report = Report::printing();
     listener::check(&config, inherited, &mut report).await;
     // A sandbox runs until the end of the check.
     let Opened { sandbox: _sandbox, root_url, credentials } = match config.deployment.open().await {
@@ -74,18 +76,37 @@ async fn authorized_scopes(
     report: &mut Report,
 ) -> Option<Vec<Scope>> {
     let given = scopes.clone();
-    let scopes = match task_scopes::restriction(scopes, task_id, outbound, root_url).await {
-        Ok(scopes) => scopes,
-        Err(error) => {
-            report.fail("scopes", error);
-            return Some(given);
+    let fetching = task_scopes::restriction(scopes, task_id, outbound, root_url);
+    let error = match timeout(CALL_TIMEOUT, fetching).await {
+        Ok(Ok(scopes)) => {
+            match &scopes {
+                None => report.ok("scopes", "all of the credentials: no restriction"),
+                Some(scopes) => {
+                    report.ok("scopes", format!("restricted to {}", scopes_to_json(scopes)));
+                }
+            }
+            return scopes;
         }
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => no_response("the queue's task definition").to_string(),
     };
-    match &scopes {
-        None => report.ok("scopes", "all of the credentials: no restriction"),
-        Some(scopes) => report.ok("scopes", format!("restricted to {}", scopes_to_json(scopes))),
-    }
-    scopes
+    report.fail("scopes", error);
+    Some(given)
+}
+
+/// Each call has this long, whatever `--connect-timeout` says.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The result of a call to `path`, which has [`CALL_TIMEOUT`].
+async fn called(
+    path: &'static str,
+    call: impl Future<Output = Result<Response, CallError>>,
+) -> Result<Response, CallError> {
+    timeout(CALL_TIMEOUT, call).await.unwrap_or_else(|_| Err(no_response(path)))
+}
+
+fn no_response(path: &'static str) -> CallError {
+    CallError::NoResponse(path, CALL_TIMEOUT)
 }
 
 /// The first failure is what a check is for.

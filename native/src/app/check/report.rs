@@ -1,10 +1,19 @@
-//! The report of `--check`: a line for each thing that was looked at.
+//! The report of `--check`: a line for each thing that was checked, printed as soon as it is known.
 
 use std::fmt::{self, Display};
+use std::io::{self, Write as _};
 
-/// What was found, line by line: `ok    port        free: 0.0.0.0:8080`.
+/// What was found, line by line: `ok    port          free: 0.0.0.0:8080`.
 #[derive(Debug, Default)]
-pub struct Report(Vec<Line>);
+pub struct Report {
+    lines: Vec<Line>,
+    prints: bool,
+    /// A line could not be printed.
+    unprinted: bool,
+}
+
+/// The longest thing that is checked: the texts beside them are aligned.
+const WIDTH: usize = "listener tls".len();
 
 #[derive(Debug)]
 struct Line {
@@ -26,9 +35,14 @@ enum Finding {
 }
 
 impl Report {
-    /// Whether a start would work.
+    /// Prints each line on stdout when it is added: what is checked may take its time.
+    pub(super) fn printing() -> Self {
+        Self { prints: true, ..Self::default() }
+    }
+
+    /// Whether a start would work, and all was told.
     pub fn is_ok(&self) -> bool {
-        self.0.iter().all(|line| line.finding != Finding::Fail)
+        !self.unprinted && self.lines.iter().all(|line| line.finding != Finding::Fail)
     }
 
     pub(super) fn ok(&mut self, what: &'static str, text: impl Display) {
@@ -48,24 +62,34 @@ impl Report {
     }
 
     fn add(&mut self, finding: Finding, what: &'static str, text: impl Display) {
-        self.0.push(Line { finding, what, text: text.to_string() });
+        let line = Line { finding, what, text: text.to_string() };
+        if self.prints {
+            // A reader that has gone away (`--check | head -1`) is no failure.
+            let printed = writeln!(io::stdout(), "{line}");
+            self.unprinted |= printed.is_err_and(|error| error.kind() != io::ErrorKind::BrokenPipe);
+        }
+        self.lines.push(line);
     }
 }
 
+impl Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { finding, what, text } = self;
+        let finding = match finding {
+            Finding::Ok => "ok",
+            Finding::Warn => "warn",
+            Finding::Fail => "fail",
+            Finding::Unknown => "?",
+        };
+        write!(f, "{finding:<4}  {what:<WIDTH$}  {text}")
+    }
+}
+
+#[cfg(test)]
 impl Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let width = self.0.iter().map(|line| line.what.len()).max().unwrap_or_default();
-        for (index, Line { finding, what, text }) in self.0.iter().enumerate() {
-            let finding = match finding {
-                Finding::Ok => "ok",
-                Finding::Warn => "warn",
-                Finding::Fail => "fail",
-                Finding::Unknown => "?",
-            };
-            let end = if index == 0 { "" } else { "\n" };
-            write!(f, "{end}{finding:<4}  {what:<width$}  {text}")?;
-        }
-        Ok(())
+        let lines: Vec<_> = self.lines.iter().map(Line::to_string).collect();
+        f.write_str(&lines.join("\n"))
     }
 }
 
@@ -82,8 +106,7 @@ mod tests {
         assert!(report.is_ok());
         report.fail("x", "c");
         assert!(!report.is_ok());
-        let expected =
-            "ok    port      free\nwarn  root url  a\n?     tls       b\nfail  x         c";
+        let expected = "ok    port          free\nwarn  root url      a\n?     tls           b\nfail  x             c";
         assert_eq!(report.to_string(), expected);
     }
 }

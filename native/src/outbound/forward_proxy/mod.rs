@@ -1,24 +1,44 @@
-//! Forward proxies on the way to upstreams, as the environment names them.
+//! Forward proxies between the proxy and upstreams, as the environment names them.
 
+mod no_proxy;
 mod socks5;
 mod tunnel;
 
 pub(super) use socks5::ask as ask_socks5;
 pub(super) use tunnel::ask as ask_tunnel;
 
-use super::origin::Origin;
+use super::origin::{Origin, bare, host_and_port};
+use crate::os::env::Environment;
 use http::{HeaderValue, Uri};
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
+use no_proxy::NoProxy;
 use std::fmt;
 use std::net::IpAddr;
 
-/// Which upstreams are behind which proxy.
+/// Which upstreams are reached through which proxy.
 #[derive(Debug)]
-pub(super) struct Proxies(Matcher);
+pub(super) struct Proxies {
+    http: Option<ForwardProxy>,
+    https: Option<ForwardProxy>,
+    no_proxy: NoProxy,
+}
 
-/// One of them.
+/// How an upstream is reached.
+#[derive(Debug)]
+pub(super) enum Route<'a> {
+    /// The upstream's scheme has no proxy.
+    NoVariable,
+    /// Loopback addresses are always reached directly, as by the Go program.
+    Loopback,
+    /// This entry of `NO_PROXY` is for the upstream.
+    NoProxy(&'a str),
+    Through(&'a ForwardProxy),
+}
+
+/// A forward proxy.
 #[derive(Debug)]
 pub(super) struct ForwardProxy {
+    variable: &'static str,
     kind: Kind,
     /// Scheme, host and port: it may be shown.
     uri: Uri,
@@ -43,36 +63,58 @@ pub(super) enum Kind {
 )]
 pub struct ProxyVariable(&'static str);
 
-/// As curl has them.
-const PROXY_VARIABLES: [&str; 6] =
-    ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+/// The first one that is not empty counts. As Go and curl have them.
+const HTTP: [&str; 4] = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
+const HTTPS: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+const NO_PROXY: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
 impl Proxies {
     /// # Errors
     ///
-    /// A variable is to name a proxy, and does not.
-    pub(super) fn from_env() -> Result<Self, ProxyVariable> {
-        match PROXY_VARIABLES.into_iter().find(|name| names_no_proxy(name)) {
-            Some(variable) => Err(ProxyVariable(variable)),
-            None => Ok(Self(Matcher::from_env())),
-        }
+    /// A variable is to name a proxy, and does not: requests would go past the proxy.
+    pub(super) fn from_env(environment: &impl Environment) -> Result<Self, ProxyVariable> {
+        let value = |name| environment.get(name).filter(|value| !value.is_empty());
+        let read = |variables: [&'static str; 4]| {
+            // Each is read, also where another one counts.
+            let mut proxies = variables.into_iter().filter_map(|variable| {
+                let url = value(variable)?;
+                let proxy = url.to_str().and_then(|url| ForwardProxy::parse(variable, url));
+                Some(proxy.ok_or(ProxyVariable(variable)))
+            });
+            let proxy = proxies.next().transpose()?;
+            proxies.try_for_each(|proxy| proxy.map(drop))?;
+            Ok(proxy)
+        };
+        let no_proxy = NO_PROXY.into_iter().find_map(value).unwrap_or_default();
+        Ok(Self {
+            http: read(HTTP)?,
+            https: read(HTTPS)?,
+            no_proxy: NoProxy::parse(&no_proxy.to_string_lossy()),
+        })
     }
 
-    /// The one on the way to `origin`. As for the Go program, loopback addresses are reached directly,
-    /// whatever the environment.
-    pub(super) fn for_origin(&self, origin: &Origin) -> Option<ForwardProxy> {
+    /// How `origin` is reached.
+    pub(super) fn route(&self, origin: &Origin) -> Route<'_> {
         let host = origin.bare_host();
-        let loopback = host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
-        if loopback {
-            return None;
+        let proxy = if origin.is_secure() { &self.https } else { &self.http };
+        let Some(proxy) = proxy else {
+            return Route::NoVariable;
+        };
+        if host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback()) {
+            return Route::Loopback;
         }
-        ForwardProxy::new(self.0.intercept(&origin.as_str().parse().ok()?)?)
+        match self.no_proxy.entry_for(origin) {
+            Some(entry) => Route::NoProxy(entry),
+            None => Route::Through(proxy),
+        }
     }
 }
 
 impl ForwardProxy {
-    /// `None`: what it speaks is not spoken here.
-    fn new(named: Intercept) -> Option<Self> {
+    /// `None`: the URL is none, or what the proxy speaks is not spoken here.
+    fn parse(variable: &'static str, url: &str) -> Option<Self> {
+        let any = Uri::from_static("http://host.example");
+        let named = Matcher::builder().all(url).build().intercept(&any)?;
         let scheme = named.uri().scheme_str()?;
         // The ports that the Go program takes, too. To SOCKS5 it gives names in either case.
         let (kind, port) = match scheme {
@@ -82,22 +124,21 @@ impl ForwardProxy {
             _ => return None,
         };
         let (host, port) = (named.uri().host()?, named.uri().port_u16().unwrap_or(port));
-        let uri = format!("{scheme}://{host}:{port}").parse().ok()?;
-        Some(Self { kind, uri, named })
+        let uri = format!("{scheme}://{}", host_and_port(host, port)).parse().ok()?;
+        Some(Self { variable, kind, uri, named })
     }
 
     pub(super) fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// Where it is.
-    pub(super) fn uri(&self) -> &Uri {
-        &self.uri
+    pub(super) fn port(&self) -> u16 {
+        self.uri.port_u16().unwrap_or_default()
     }
 
     /// Its host as certificates name it: an IPv6 address without brackets.
     pub(super) fn bare_host(&self) -> &str {
-        self.uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']')
+        bare(self.uri.host().unwrap_or_default())
     }
 
     /// What one of HTTP wants to see.
@@ -116,26 +157,72 @@ impl fmt::Display for ForwardProxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = self.uri.scheme_str().unwrap_or_default();
         let host = self.uri.host().unwrap_or_default();
-        write!(f, "{scheme}://{host}:{}", self.uri.port_u16().unwrap_or_default())
+        write!(f, "{scheme}://{}", host_and_port(host, self.port()))
     }
 }
 
-/// The matcher passes over what it cannot read, and requests would go past the proxy.
-fn names_no_proxy(variable: &str) -> bool {
-    let Some(value) = std::env::var_os(variable).filter(|value| !value.is_empty()) else {
-        return false;
-    };
-    value.to_str().and_then(named_by).is_none()
-}
-
-fn named_by(value: &str) -> Option<ForwardProxy> {
-    let any = Uri::from_static("http://host.example");
-    ForwardProxy::new(Matcher::builder().all(value).build().intercept(&any)?)
+/// As `--check` and the log tell it.
+impl fmt::Display for Route<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoVariable => f.write_str("directly, no variable names a proxy"),
+            Self::Loopback => f.write_str("directly, as all loopback addresses"),
+            Self::NoProxy(entry) => write!(f, "directly, for NO_PROXY has {entry:?}"),
+            Self::Through(proxy) => write!(f, "through the proxy {proxy} of {}", proxy.variable),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::HashMap;
+    use std::ffi::OsString;
+    use taskcluster_proxy_core::proxy::RootUrl;
+
+    fn named_by(url: &str) -> Option<ForwardProxy> {
+        ForwardProxy::parse("ALL_PROXY", url)
+    }
+
+    fn proxies(variables: &[(&'static str, &str)]) -> Result<Proxies, ProxyVariable> {
+        let variables = variables.iter().map(|(name, value)| (*name, OsString::from(value)));
+        Proxies::from_env(&variables.collect::<HashMap<_, _>>())
+    }
+
+    #[test]
+    fn the_route_says_which_proxy_is_used_or_why_none() {
+        for (variables, root_url, expected) in [
+            (&[] as &[_], "https://tc.test", "directly, no variable names a proxy"),
+            (&[("HTTP_PROXY", "p:1")], "https://tc.test", "directly, no variable names a proxy"),
+            (
+                &[("HTTPS_PROXY", ""), ("https_proxy", "u:cAnArY@p:1"), ("ALL_PROXY", "q:2")],
+                "https://tc.test",
+                "through the proxy http://p:1 of https_proxy",
+            ),
+            (
+                &[("ALL_PROXY", "p:1")],
+                "http://tc.test",
+                "through the proxy http://p:1 of ALL_PROXY",
+            ),
+            (&[("ALL_PROXY", "p:1")], "http://[::1]", "directly, as all loopback addresses"),
+            (&[("ALL_PROXY", "p:1")], "http://localhost:80", "directly, as all loopback addresses"),
+            (
+                &[("ALL_PROXY", "p:1"), ("NO_PROXY", ""), ("no_proxy", "a, .test")],
+                "http://tc.test",
+                "directly, for NO_PROXY has \".test\"",
+            ),
+        ] {
+            let root_url = RootUrl::parse(root_url).unwrap();
+            let origin = Origin::of_root_url(&root_url).unwrap();
+            assert_eq!(proxies(variables).unwrap().route(&origin).to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn each_variable_has_to_name_a_proxy() {
+        let error = proxies(&[("HTTP_PROXY", "p:1"), ("ALL_PROXY", "ftp://q")]).unwrap_err();
+        assert_eq!(error, ProxyVariable("ALL_PROXY"));
+    }
 
     #[test]
     fn urls_name_proxies() {
@@ -150,8 +237,8 @@ mod tests {
         ] {
             let proxy = named_by(url).unwrap();
             assert_eq!((proxy.kind(), proxy.to_string().as_str()), (kind, shown), "{url}");
-            assert!(!format!("{:?}", proxy.uri()).contains("cAn"), "{url}");
-            assert_eq!(proxy.uri().to_string().trim_end_matches('/'), shown);
+            assert!(!format!("{:?}", proxy.uri).contains("cAn"), "{url}");
+            assert_eq!(proxy.uri.to_string().trim_end_matches('/'), shown);
         }
         assert_eq!(named_by("socks5://[::1]").unwrap().bare_host(), "::1");
     }

@@ -1,6 +1,6 @@
 //! A connection through a SOCKS5 proxy (RFC 1928, RFC 1929).
 
-use crate::outbound::error::SendError;
+use crate::outbound::error::UpstreamError;
 use crate::outbound::origin::Origin;
 use tokio::net::TcpStream;
 use tokio_socks::Error;
@@ -11,7 +11,7 @@ pub(in crate::outbound) async fn ask(
     tcp: TcpStream,
     origin: &Origin,
     login: Option<(&str, &str)>,
-) -> Result<TcpStream, SendError> {
+) -> Result<TcpStream, UpstreamError> {
     let target = (origin.bare_host(), origin.port());
     let asked = match login {
         // It may do without a login all the same.
@@ -23,12 +23,13 @@ pub(in crate::outbound) async fn ask(
     asked.map(Socks5Stream::into_inner).map_err(|error| failure(&error, origin))
 }
 
-fn failure(error: &Error, origin: &Origin) -> SendError {
-    let to = format!("{}:{}", origin.host(), origin.port());
-    let passing = |why: &str| SendError::Connect(format!("it has no connection to {to}: {why}"));
-    let lasting = |reason: &str| SendError::Refused(reason.to_owned());
+fn failure(error: &Error, origin: &Origin) -> UpstreamError {
+    let to = origin.host_and_port();
+    let passing =
+        |why: &str| UpstreamError::Connect(format!("it has no connection to {to}: {why}"));
+    let lasting = |reason: &str| UpstreamError::Refused(reason.to_owned());
     match error {
-        Error::Io(error) => SendError::Connect(error.to_string()),
+        Error::Io(error) => UpstreamError::Connect(error.to_string()),
         Error::GeneralSocksServerFailure => passing("it does not say why"),
         Error::NetworkUnreachable => passing("network unreachable"),
         Error::HostUnreachable => passing("host unreachable"),
@@ -70,8 +71,8 @@ mod tests {
         let result = ask(tcp, &Origin::of_root_url(&root_url).unwrap(), login).await;
         plays.await.unwrap();
         result.map(drop).map_err(|error| match error {
-            SendError::Connect(reason) => format!("passing: {reason}"),
-            SendError::Refused(reason) => format!("lasting: {reason}"),
+            UpstreamError::Connect(reason) => format!("passing: {reason}"),
+            UpstreamError::Refused(reason) => format!("lasting: {reason}"),
             error => panic!("{error:?}"),
         })
     }

@@ -1,8 +1,8 @@
 //! A bewit for any URL, of the kinds that the WHATWG URL test data has, verifies for what clients send
 //! after they have parsed the URL that `POST /bewit` gave them.
 
-use crate::cases::NOW;
-use crate::{accepts, mohawk, npm_hawk};
+use super::cases::NOW;
+use super::{accepts, mohawk, npm_hawk};
 use serde_json::json;
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::{Credentials, Signer};

@@ -128,7 +128,9 @@ fn unreachable(road: Road, response: &Response) -> Option<&'static str> {
         Road::Closed => ("refused", "refused"),
         Road::Expired => ("its certificate has expired", "certificate expired"),
         Road::WrongName => ("its certificate is for another name", "certificate of another"),
-        Road::UnknownIssuer => ("nobody who is trusted has issued", "certificate of nobody"),
+        Road::UnknownIssuer => {
+            ("was not issued by a certificate that is trusted", "certificate of nobody")
+        }
         Road::Service | Road::Tls | Road::Http2 => return None,
     };
     message.contains(reason).then_some(what)

@@ -1,8 +1,8 @@
 //! Calls of the proxy's own to the services of a deployment.
 
 use crate::outbound::{
-    Origin, Outbound, OutboundRequest, ReplayBudget, RequestBody, ResponseBodyError, SendError,
-    Target,
+    Origin, Outbound, OutboundRequest, ReplayBudget, RequestBody, ResponseBodyError, Target,
+    UpstreamError,
 };
 use crate::telemetry::printable;
 use bytes::Bytes;
@@ -12,6 +12,7 @@ use http_body_util::{BodyExt as _, Limited};
 use serde::Deserialize;
 use std::cell::Cell;
 use std::sync::Arc;
+use std::time::Duration;
 use taskcluster_proxy_core::credentials::Signer;
 use taskcluster_proxy_core::proxy::{Form, RootUrl};
 
@@ -32,7 +33,14 @@ pub struct Response {
 pub enum CallError {
     /// None came.
     #[error(transparent)]
-    Send(#[from] SendError),
+    Send(#[from] UpstreamError),
+    /// None came within the time for that.
+    #[error(
+        "no response to GET {} within {} seconds: see whether the deployment works, and what is in between",
+        .0,
+        .1.as_secs()
+    )]
+    NoResponse(&'static str, Duration),
     /// Its body did not come to the end.
     #[error(transparent)]
     Truncated(#[from] ResponseBodyError),

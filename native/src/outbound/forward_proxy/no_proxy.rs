@@ -1,0 +1,187 @@
+//! `NO_PROXY`: which upstreams are reached directly, as Go and curl read it.
+//!
+//! hyper-util's matcher knows neither ports nor `*.example.com` nor brackets.
+
+use crate::outbound::origin::Origin;
+use ipnet::IpNet;
+use std::net::{IpAddr, SocketAddr};
+
+/// What the variable lists.
+#[derive(Debug, Default)]
+pub(super) struct NoProxy(Vec<Entry>);
+
+/// One of the list.
+#[derive(Debug)]
+struct Entry {
+    /// As it was given.
+    text: String,
+    hosts: Hosts,
+    /// `None`: any.
+    port: Option<u16>,
+}
+
+#[derive(Debug)]
+enum Hosts {
+    All,
+    Network(IpNet),
+    Address(IpAddr),
+    /// Those below a domain. The name starts with a dot.
+    Below(String),
+    /// A domain and those below it.
+    Domain(String),
+}
+
+impl NoProxy {
+    /// Entries are separated by commas (Go) or white space (curl). One that is none, such as a port that
+    /// is no number, is for no host.
+    pub(super) fn parse(list: &str) -> Self {
+        let entries = list.split(|c: char| c == ',' || c.is_whitespace());
+        Self(entries.filter_map(Entry::parse).collect())
+    }
+
+    /// The first entry that is for `origin`, as it was given.
+    pub(super) fn entry_for(&self, origin: &Origin) -> Option<&str> {
+        let host = origin.bare_host().trim_end_matches('.');
+        let address = host.parse().ok().map(|address: IpAddr| address.to_canonical());
+        let is_for = |entry: &&Entry| {
+            entry.port.is_none_or(|port| port == origin.port()) && entry.hosts.has(host, address)
+        };
+        self.0.iter().find(is_for).map(|entry| entry.text.as_str())
+    }
+}
+
+impl Entry {
+    fn parse(text: &str) -> Option<Self> {
+        let entry = |hosts, port| Some(Self { text: text.to_owned(), hosts, port });
+        let name = text.to_ascii_lowercase();
+        if let Ok(network) = name.parse() {
+            return entry(Hosts::Network(network), None);
+        }
+        if let Ok(address) = name.parse::<SocketAddr>() {
+            return entry(Hosts::Address(address.ip().to_canonical()), Some(address.port()));
+        }
+        let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+        if let Ok(address) = bare.unwrap_or(&name).parse::<IpAddr>() {
+            return entry(Hosts::Address(address.to_canonical()), None);
+        }
+        let (host, port) = name.split_once(':').unwrap_or((&name, ""));
+        let port = if port.is_empty() { None } else { Some(port.parse().ok()?) };
+        let hosts = match host.trim_end_matches('.') {
+            "" => return None,
+            "*" => Hosts::All,
+            host => {
+                let below = host.strip_prefix('*').filter(|rest| rest.starts_with('.'));
+                match below.unwrap_or(host) {
+                    below if below.starts_with('.') => Hosts::Below(below.to_owned()),
+                    domain => Hosts::Domain(domain.to_owned()),
+                }
+            }
+        };
+        entry(hosts, port)
+    }
+}
+
+impl Hosts {
+    /// `address`: the host's, if it is one.
+    fn has(&self, host: &str, address: Option<IpAddr>) -> bool {
+        match self {
+            Self::All => true,
+            Self::Network(network) => address.is_some_and(|address| network.contains(&address)),
+            Self::Address(listed) => address == Some(*listed),
+            Self::Below(domain) => host.ends_with(domain.as_str()),
+            Self::Domain(domain) => host
+                .strip_suffix(domain.as_str())
+                .is_some_and(|below| below.is_empty() || below.ends_with('.')),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use taskcluster_proxy_core::proxy::RootUrl;
+
+    fn is_direct(list: &str, root_url: &str) -> bool {
+        let root_url = RootUrl::parse(root_url).unwrap();
+        NoProxy::parse(list).entry_for(&Origin::of_root_url(&root_url).unwrap()).is_some()
+    }
+
+    /// The rules that Go documents (golang.org/x/net/http/httpproxy, `Config.NoProxy`), each with hosts
+    /// that it is for and hosts that it is not for.
+    #[test]
+    fn entries_are_read_as_go_documents_them() {
+        type Row = (&'static str, &'static [&'static str], &'static [&'static str]);
+        const TABLE: &[Row] = &[
+            // A domain name matches that name and all subdomains.
+            (
+                "corp.test",
+                &["http://corp.test", "https://a.corp.test", "https://b.a.corp.test:8443"],
+                &["http://xcorp.test", "http://corp.test.example", "http://test"],
+            ),
+            // One with a leading dot matches subdomains only; so does one with `*.`.
+            (".corp.test", &["http://a.corp.test"], &["http://corp.test", "http://acorp.test"]),
+            (
+                "*.corp.test",
+                &["http://a.corp.test", "https://b.a.corp.test"],
+                &["http://corp.test"],
+            ),
+            // Each may have a port, which is that of the URL, given or implied.
+            (
+                "tc.corp.test:8443",
+                &["https://tc.corp.test:8443", "http://a.tc.corp.test:8443"],
+                &["https://tc.corp.test", "https://tc.corp.test:8444"],
+            ),
+            ("corp.test:443", &["https://a.corp.test"], &["http://a.corp.test"]),
+            ("corp.test:80", &["http://corp.test"], &["https://corp.test"]),
+            ("*.corp.test:81", &["http://a.corp.test:81"], &["http://a.corp.test"]),
+            (".corp.test:81", &["http://a.corp.test:81"], &["http://corp.test:81"]),
+            // An IP address, with or without a port; IPv6 with or without brackets.
+            ("192.0.2.1", &["http://192.0.2.1", "https://192.0.2.1:81"], &["http://192.0.2.10"]),
+            ("192.0.2.1:81", &["http://192.0.2.1:81"], &["http://192.0.2.1"]),
+            ("2001:db8::1", &["http://[2001:db8::1]"], &["http://[2001:db8::11]"]),
+            ("[2001:db8::1]", &["http://[2001:db8:0::1]:81"], &["http://[2001:db8::2]"]),
+            ("[2001:db8::1]:81", &["http://[2001:db8::1]:81"], &["http://[2001:db8::1]"]),
+            ("::ffff:192.0.2.1", &["http://192.0.2.1"], &["http://192.0.2.2"]),
+            // CIDR, of which names are never part.
+            ("192.0.2.0/24", &["http://192.0.2.255:81"], &["http://192.0.3.1", "http://corp.test"]),
+            ("192.0.2.77/24", &["http://192.0.2.1"], &["http://192.0.3.77"]),
+            ("2001:db8::/32", &["http://[2001:db8:1::1]"], &["http://[2001:db9::1]"]),
+            // A single asterisk: no proxy at all.
+            ("*", &["http://a", "https://192.0.2.1", "https://[2001:db8::1]:81"], &[]),
+            ("other.test, *", &["http://corp.test"], &[]),
+            // White space and case do not count; curl separates by white space as well.
+            (
+                " Corp.TEST ,\tother.test  third.test",
+                &["http://corp.test", "http://OTHER.test", "http://a.third.test"],
+                &["http://fourth.test"],
+            ),
+            // A dot at the end of a name (as curl).
+            ("corp.test.", &["http://corp.test", "http://corp.test."], &["http://corp"]),
+            // What is no entry is for nobody, and spoils no other one.
+            ("", &[], &["http://corp.test"]),
+            (",, ,", &[], &["http://corp.test"]),
+            (".", &[], &["http://corp.test"]),
+            (
+                "corp.test:http,192.0.2.0/99,*x.test,a.test",
+                &["http://a.test"],
+                &["http://corp.test", "http://192.0.2.1", "http://ax.test"],
+            ),
+        ];
+        for (list, direct, proxied) in TABLE {
+            for url in *direct {
+                assert!(is_direct(list, url), "{list:?} is for {url}");
+            }
+            for url in *proxied {
+                assert!(!is_direct(list, url), "{list:?} is not for {url}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_entry_is_told_as_it_was_given() {
+        let root_url = RootUrl::parse("https://a.corp.test").unwrap();
+        let origin = Origin::of_root_url(&root_url).unwrap();
+        let list = NoProxy::parse("other.test, *.Corp.test:443");
+        assert_eq!(list.entry_for(&origin), Some("*.Corp.test:443"));
+    }
+}

@@ -1,0 +1,112 @@
+//! Signatures that certificates may have, beyond those that ring verifies: ECDSA with P-521, and with
+//! SHA-512 under P-256 and P-384 (docs/decisions.md).
+//!
+//! All that is verified is public, so it does not matter that the arithmetic of these crates is not proven
+//! to take constant time.
+
+use p256::ecdsa::signature::hazmat::PrehashVerifier;
+use rustls::SignatureScheme;
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring};
+use rustls::pki_types::{
+    AlgorithmIdentifier, InvalidSignature, SignatureVerificationAlgorithm, alg_id,
+};
+use sha2::{Digest as _, Sha384, Sha512};
+use std::sync::LazyLock;
+
+/// ring, with these algorithms besides.
+pub(super) fn provider() -> CryptoProvider {
+    CryptoProvider {
+        signature_verification_algorithms: WebPkiSupportedAlgorithms {
+            all: &ALGORITHMS,
+            mapping: &SCHEMES,
+        },
+        ..ring::default_provider()
+    }
+}
+
+type Algorithm = &'static dyn SignatureVerificationAlgorithm;
+
+static ALGORITHMS: LazyLock<Vec<Algorithm>> = LazyLock::new(|| {
+    let ring = ring::default_provider().signature_verification_algorithms;
+    let further: [Algorithm; 4] = [&P256_SHA512, &P384_SHA512, &P521_SHA384, &P521_SHA512];
+    ring.all.iter().copied().chain(further).collect()
+});
+
+static SCHEMES: LazyLock<Vec<(SignatureScheme, &'static [Algorithm])>> = LazyLock::new(|| {
+    let ring = ring::default_provider().signature_verification_algorithms;
+    let further = (SignatureScheme::ECDSA_NISTP521_SHA512, WITH_SHA512.as_slice());
+    ring.mapping.iter().copied().chain([further]).collect()
+});
+
+/// The first is for TLS 1.3, whose schemes give the curve as well.
+static WITH_SHA512: [Algorithm; 3] = [&P521_SHA512, &P384_SHA512, &P256_SHA512];
+
+static P256_SHA512: Ecdsa = Ecdsa {
+    public_key: alg_id::ECDSA_P256,
+    signature: alg_id::ECDSA_SHA512,
+    verify: |key, message, signature| {
+        let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(key)?;
+        let signature = p256::ecdsa::Signature::from_der(signature)?;
+        key.verify_prehash(&Sha512::digest(message), &signature)
+    },
+};
+
+static P384_SHA512: Ecdsa = Ecdsa {
+    public_key: alg_id::ECDSA_P384,
+    signature: alg_id::ECDSA_SHA512,
+    verify: |key, message, signature| {
+        let key = p384::ecdsa::VerifyingKey::from_sec1_bytes(key)?;
+        let signature = p384::ecdsa::Signature::from_der(signature)?;
+        key.verify_prehash(&Sha512::digest(message), &signature)
+    },
+};
+
+static P521_SHA384: Ecdsa = Ecdsa {
+    public_key: alg_id::ECDSA_P521,
+    signature: alg_id::ECDSA_SHA384,
+    verify: |key, message, signature| {
+        let key = p521::ecdsa::VerifyingKey::from_sec1_bytes(key)?;
+        let signature = p521::ecdsa::Signature::from_der(signature)?;
+        key.verify_prehash(&Sha384::digest(message), &signature)
+    },
+};
+
+static P521_SHA512: Ecdsa = Ecdsa {
+    public_key: alg_id::ECDSA_P521,
+    signature: alg_id::ECDSA_SHA512,
+    verify: |key, message, signature| {
+        let key = p521::ecdsa::VerifyingKey::from_sec1_bytes(key)?;
+        let signature = p521::ecdsa::Signature::from_der(signature)?;
+        key.verify_prehash(&Sha512::digest(message), &signature)
+    },
+};
+
+/// ECDSA with one curve and one hash.
+#[derive(Debug)]
+struct Ecdsa {
+    public_key: AlgorithmIdentifier,
+    signature: AlgorithmIdentifier,
+    verify: Verify,
+}
+
+/// Of a public key (SEC 1), a message and a signature (DER).
+type Verify = fn(&[u8], &[u8], &[u8]) -> Result<(), p256::ecdsa::Error>;
+
+impl SignatureVerificationAlgorithm for Ecdsa {
+    fn verify_signature(
+        &self,
+        public_key: &[u8],
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<(), InvalidSignature> {
+        (self.verify)(public_key, message, signature).map_err(|_| InvalidSignature)
+    }
+
+    fn public_key_alg_id(&self) -> AlgorithmIdentifier {
+        self.public_key
+    }
+
+    fn signature_alg_id(&self) -> AlgorithmIdentifier {
+        self.signature
+    }
+}

@@ -1,0 +1,97 @@
+//! TLS to upstreams and to forward proxies: rustls with ring.
+
+mod algorithms;
+mod failure;
+mod roots;
+mod verifier;
+
+use super::error::UpstreamError;
+use crate::os::stream::Stream;
+use roots::Roots;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use std::sync::Arc;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::{TlsConnector, TlsStream};
+use verifier::Verifier;
+
+/// How to speak TLS as a client.
+#[derive(Clone, Debug)]
+pub(super) struct ClientConfigs {
+    pub(super) to_upstreams: Arc<ClientConfig>,
+    /// HTTP/1.1 alone: so are they asked for tunnels.
+    pub(super) to_proxies: Arc<ClientConfig>,
+}
+
+/// What the other side has chosen to speak within TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Alpn {
+    Http1,
+    Http2,
+}
+
+impl ClientConfigs {
+    /// Reads the root certificates, which takes some milliseconds.
+    ///
+    /// # Errors
+    ///
+    /// The environment names root certificates that cannot be used.
+    pub(super) fn load() -> Result<Self, TlsError> {
+        let provider = Arc::new(algorithms::provider());
+        let verifier = Verifier::new(Roots::load()?, &provider)?;
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| TlsError(error.to_string()))?
+            // Which rustls calls so: the verifier is webpki's, and what it adds is at its definition.
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_no_client_auth();
+        config.alpn_protocols = vec![HTTP1.to_vec()];
+        let to_proxies = Arc::new(config.clone());
+        config.alpn_protocols = vec![HTTP2.to_vec(), HTTP1.to_vec()];
+        Ok(Self { to_upstreams: Arc::new(config), to_proxies })
+    }
+}
+
+/// Starts TLS with `host` on `stream`.
+pub(super) async fn start(
+    config: &Arc<ClientConfig>,
+    host: &str,
+    stream: Stream,
+) -> Result<(Stream, Alpn), UpstreamError> {
+    let name = ServerName::try_from(host.to_owned())
+        .map_err(|_| UpstreamError::Refused(format!("{host:?} is no name that TLS knows")))?;
+    let connector = TlsConnector::from(Arc::clone(config));
+    Ok(match stream {
+        Stream::Tcp(tcp) => {
+            let (tls, alpn) = shake_hands(&connector, name, tcp).await?;
+            (Stream::Tls(tls), alpn)
+        }
+        stream => {
+            let (tls, alpn) = shake_hands(&connector, name, stream).await?;
+            (Stream::TlsWithin(tls), alpn)
+        }
+    })
+}
+
+async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
+    connector: &TlsConnector,
+    name: ServerName<'static>,
+    stream: S,
+) -> Result<(Box<TlsStream<S>>, Alpn), UpstreamError> {
+    let stream = connector.connect(name, stream).await.map_err(|error| failure::explain(&error))?;
+    let alpn = match stream.get_ref().1.alpn_protocol() {
+        Some(HTTP2) => Alpn::Http2,
+        _ => Alpn::Http1,
+    };
+    Ok((Box::new(TlsStream::Client(stream)), alpn))
+}
+
+/// As ALPN has them (RFC 7301 section 6, RFC 9113 section 3.2).
+const HTTP1: &[u8] = b"http/1.1";
+const HTTP2: &[u8] = b"h2";
+
+/// Root certificates that cannot be used.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("cannot set up TLS: {0}")]
+pub(super) struct TlsError(String);

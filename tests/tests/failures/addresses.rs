@@ -1,0 +1,121 @@
+//! Upstreams whose name has several addresses, some of which do not respond (RFC 8305). Each test has a
+//! table of hosts of its own.
+#![cfg(target_os = "linux")]
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::{Duration, Instant};
+use stories::users::can_be_others;
+use stories::{
+    Answer, ClosedPort, Folder, Proxy, ProxyBuilder, UnresponsiveAddress, Upstream, with_hosts,
+};
+
+/// Of two addresses, the system sorts this one first (RFC 6724 rule 9: the machine's own address is
+/// this one).
+const FIRST: Ipv4Addr = Ipv4Addr::LOCALHOST;
+const SECOND: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+
+/// Far more than the whole test should take, so that waiting for it fails the test.
+const LONG: [&str; 2] = ["--connect-timeout", "20"];
+
+/// In front of `http://tc.example.test:<port>`, a host that has `addresses`.
+fn proxy(addresses: &[IpAddr], port: u16, folder: &Folder) -> ProxyBuilder {
+    let hosts: String =
+        addresses.iter().map(|address| format!("{address} tc.example.test\n")).collect();
+    Proxy::in_front_of(format!("http://tc.example.test:{port}"))
+        .under(with_hosts(&folder.put("hosts", hosts)))
+}
+
+fn is_possible() -> bool {
+    can_be_others(&[["unshare", "--version"]])
+}
+
+fn unresponsive(address: impl Into<IpAddr>, port: u16) -> UnresponsiveAddress {
+    UnresponsiveAddress::at(SocketAddr::new(address.into(), port))
+}
+
+/// Two requests, which each take a connection of their own: the first finds out that `dead` does not
+/// respond, the second knows, and has no such delay.
+fn assert_passed_over(dead: IpAddr) {
+    if !is_possible() {
+        return;
+    }
+    let port = ClosedPort::take_of(SECOND);
+    let number = port.address().port();
+    let _unresponsive = unresponsive(dead, number);
+    let upstream = Upstream::start_at(port, [Answer::ok("alive")]);
+    let folder = Folder::new();
+    let idle = ["--upstream-idle-timeout", "0", "--log-level", "debug"];
+    let proxy = proxy(&[dead, SECOND.into()], number, &folder).args(LONG).args(idle).start();
+    let [first, second] = [(); 2].map(|()| {
+        let start = Instant::now();
+        assert_eq!(proxy.get("/api/queue/v1/x").text(), "alive");
+        start.elapsed()
+    });
+    // A lower bound, so no matter of speed: the address that fails first is the dead one.
+    assert!(first >= Duration::from_millis(250), "{first:?}");
+    assert!(second < first, "{second:?}");
+    assert_eq!(upstream.connections(), 2);
+    assert!(!proxy.log().contains("attempts=2"), "{}", proxy.log());
+}
+
+#[test]
+fn a_dead_ipv4_address_is_passed_over() {
+    assert_passed_over(FIRST.into());
+}
+
+#[test]
+fn a_dead_ipv6_address_is_passed_over() {
+    assert_passed_over(Ipv6Addr::LOCALHOST.into());
+}
+
+#[test]
+fn an_address_that_refuses_is_passed_over_at_once() {
+    if !is_possible() {
+        return;
+    }
+    let port = ClosedPort::take_of(SECOND);
+    let number = port.address().port();
+    let upstream = Upstream::start_at(port, [Answer::ok("alive")]);
+    let folder = Folder::new();
+    let proxy = proxy(&[FIRST.into(), SECOND.into()], number, &folder).args(LONG).start();
+    assert_eq!(proxy.get("/api/queue/v1/x").text(), "alive");
+    assert_eq!(upstream.connections(), 1);
+    assert!(proxy.log().contains("attempts=1"), "{}", proxy.log());
+}
+
+#[test]
+fn dead_addresses_alone_are_waited_for_no_longer_than_the_connect_timeout() {
+    if !is_possible() {
+        return;
+    }
+    let first = unresponsive(FIRST, 0);
+    let number = first.address().port();
+    let _second = unresponsive(SECOND, number);
+    let folder = Folder::new();
+    let addresses = [FIRST.into(), SECOND.into()];
+    let proxy = proxy(&addresses, number, &folder).args(["--connect-timeout", "0.6"]).start();
+    let message = proxy.get("/api/queue/v1/x").refusal(504, "UpstreamTimedOut");
+    let expected = format!(
+        "no connection within 0.6 seconds (--connect-timeout): no response from {FIRST}:{number}, \
+         {SECOND}:{number}"
+    );
+    assert!(message.contains(&expected), "{message}");
+    assert!(proxy.log().contains("attempts=1"), "{}", proxy.log());
+}
+
+#[test]
+fn addresses_that_all_refuse_are_all_named() {
+    if !is_possible() {
+        return;
+    }
+    let port = ClosedPort::take_of(SECOND);
+    let number = port.address().port();
+    let folder = Folder::new();
+    let addresses = [FIRST.into(), SECOND.into()];
+    let proxy = proxy(&addresses, number, &folder).args(["--retry-budget", "0"]).start();
+    let message = proxy.get("/api/queue/v1/x").refusal(502, "UpstreamUnreachable");
+    for address in addresses {
+        let expected = format!("{address}:{number}: Connection refused");
+        assert!(message.contains(&expected), "{message}");
+    }
+}

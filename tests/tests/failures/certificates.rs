@@ -1,0 +1,254 @@
+//! Certificates as private authorities, gateways and `openssl req -x509` make them, and what the proxy says
+//! of those that it does not accept. The upstream is `openssl s_server`.
+#![cfg(target_os = "linux")]
+
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use stories::{Folder, Proxy, Response, skip};
+
+/// Makes what a case needs, in the current folder; `root.pem` is what the proxy trusts.
+const SELF_SIGNED: &str = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
+    -keyout key.pem -out cert.pem -subj /CN=localhost -addext subjectAltName=DNS:localhost";
+
+/// `openssl s_server`, ended with this.
+struct Server {
+    child: Child,
+    port: u16,
+}
+
+impl Server {
+    fn start(folder: &Folder, arguments: &[&str]) -> Self {
+        let mut command = Command::new("openssl");
+        command.current_dir(folder.path(".")).args(["s_server", "-www", "-accept", "127.0.0.1:0"]);
+        command.args(["-cert", "cert.pem", "-key", "key.pem"]).args(arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().expect("openssl was there just now");
+        let lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+        let port = lines
+            .map_while(Result::ok)
+            .find_map(|line| line.strip_prefix("ACCEPT ")?.rsplit_once(':')?.1.parse().ok());
+        Self { child, port: port.expect("openssl says where it listens") }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs `script` in a new folder.
+fn made(script: &str) -> Option<Folder> {
+    if Command::new("openssl").arg("version").output().is_err() {
+        skip("openssl is not installed");
+        return None;
+    }
+    let folder = Folder::new();
+    let output = Command::new("bash")
+        .args(["-euo", "pipefail", "-c", script])
+        .current_dir(folder.path("."))
+        .output()
+        .expect("bash is there");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(folder)
+}
+
+/// What a client gets of the server at `https://<host>:<port>`, with `roots` trusted.
+fn get(server: &Server, host: &str, roots: PathBuf) -> Response {
+    Proxy::in_front_of(format!("https://{host}:{}", server.port))
+        .env("SSL_CERT_FILE", roots)
+        .args(["--retry-budget", "0"])
+        .start()
+        .get("/api/queue/v1/x")
+}
+
+/// A chain of an authority with a key on `curve`, a signature with `hash`, and a server's key on the same
+/// curve.
+fn chain(curve: &str, hash: &str) -> String {
+    format!(
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:{curve} -{hash} -nodes -keyout ca.key \
+            -out root.pem -subj '/O=Corp/CN=Corp CA'
+         openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:{curve} -{hash} -nodes -keyout key.pem \
+            -out csr.pem -subj /CN=localhost
+         openssl x509 -req -in csr.pem -CA root.pem -CAkey ca.key -CAcreateserial -{hash} -days 30 \
+            -extfile <(echo subjectAltName=DNS:localhost) -out cert.pem"
+    )
+}
+
+#[test]
+fn a_self_signed_certificate_that_is_trusted_itself_is_accepted() {
+    let Some(folder) = made(SELF_SIGNED) else { return };
+    let server = Server::start(&folder, &[]);
+    let response = get(&server, "localhost", folder.path("cert.pem"));
+    assert_eq!(response.status(), 200, "{}", response.text());
+    // For its name alone.
+    let response = get(&server, "127.0.0.1", folder.path("cert.pem"));
+    let message = response.refusal(502, "UpstreamUnreachable");
+    assert!(message.contains("is for another name than 127.0.0.1"), "{message}");
+}
+
+/// Byte for byte: one with the same key and the same name is another one.
+#[test]
+fn a_self_signed_certificate_like_a_trusted_one_is_not_accepted() {
+    let script = format!(
+        "{SELF_SIGNED}; mv cert.pem root.pem; openssl req -x509 -key key.pem -out cert.pem \
+         -subj /CN=localhost -addext subjectAltName=DNS:localhost"
+    );
+    let Some(folder) = made(&script) else { return };
+    let server = Server::start(&folder, &[]);
+    let message = get(&server, "localhost", folder.path("root.pem"))
+        .refusal(502, "UpstreamUnreachable")
+        .to_owned();
+    assert!(message.contains("is an authority's, not a server's"), "{message}");
+}
+
+#[test]
+fn curves_and_hashes_of_private_authorities_are_accepted() {
+    for (curve, hash) in [
+        ("P-256", "sha256"),
+        ("P-256", "sha384"),
+        ("P-256", "sha512"),
+        ("P-384", "sha256"),
+        ("P-384", "sha384"),
+        ("P-384", "sha512"),
+        ("P-521", "sha384"),
+        ("P-521", "sha512"),
+    ] {
+        let Some(folder) = made(&chain(curve, hash)) else { return };
+        for version in ["-tls1_2", "-tls1_3"] {
+            // For TLS 1.2 a server wants to see the curve of its key among those of the key exchange.
+            if (curve, version) == ("P-521", "-tls1_2") {
+                continue;
+            }
+            let server = Server::start(&folder, &[version]);
+            let response = get(&server, "localhost", folder.path("root.pem"));
+            println!("{curve} {hash} {version}: {}", response.status());
+            assert_eq!(response.status(), 200, "{curve} {hash} {version}: {}", response.text());
+        }
+    }
+}
+
+/// With an authority of the same name and another key, whose signature does not hold.
+#[test]
+fn signatures_of_others_are_not_accepted() {
+    for (curve, hash) in
+        [("P-256", "sha512"), ("P-384", "sha512"), ("P-521", "sha384"), ("P-521", "sha512")]
+    {
+        let script = format!(
+            "{}; openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:{curve} -{hash} -nodes \
+             -keyout other.key -out root.pem -subj '/O=Corp/CN=Corp CA'",
+            chain(curve, hash)
+        );
+        let Some(folder) = made(&script) else { return };
+        let server = Server::start(&folder, &[]);
+        let message = get(&server, "localhost", folder.path("root.pem"))
+            .refusal(502, "UpstreamUnreachable")
+            .to_owned();
+        assert!(message.contains("was not signed by the trusted certificate"), "{message}");
+        assert!(message.contains("issuer CN=Corp CA,O=Corp"), "{message}");
+    }
+}
+
+/// Each says what is wrong, what was presented and what to change, and nothing of Rust's.
+#[test]
+fn each_failure_is_said_in_words() {
+    let good = chain("P-256", "sha256");
+    let with = |end: &str| format!("{good}; {end}");
+    let issued = |extension: &str, more: &str| {
+        format!(
+            "{good}; openssl x509 -req -in csr.pem -CA root.pem -CAkey ca.key {more} \
+             -extfile <(echo '{extension}') -out cert.pem"
+        )
+    };
+    const NAME: &str = "subjectAltName=DNS:localhost";
+    let other_root = with(
+        "openssl req -x509 -newkey rsa:2048 -nodes -keyout x.key -out root.pem -subj /CN=Other",
+    );
+    let rsa_1024 = with(
+        "openssl req -x509 -newkey rsa:1024 -nodes -keyout key.pem -out cert.pem -subj /CN=localhost \
+         -addext subjectAltName=DNS:localhost -addext basicConstraints=CA:FALSE; cp cert.pem root.pem",
+    );
+    let version_1 =
+        with("openssl x509 -req -in csr.pem -CA root.pem -CAkey ca.key -days 30 -out cert.pem");
+    let cases: [(&str, String, &[&str], &str); 12] = [
+        (
+            "another root",
+            other_root,
+            &[],
+            "was not issued by a certificate that is trusted: add the",
+        ),
+        (
+            "another name",
+            issued("subjectAltName=DNS:a.test", ""),
+            &[],
+            "is for another name than localhost",
+        ),
+        ("no name", issued("basicConstraints=CA:FALSE", ""), &[], "it has no subjectAltName"),
+        (
+            "expired",
+            issued(NAME, "-days -1"),
+            &[],
+            "has expired: renew it there, or set this machine",
+        ),
+        (
+            "clients' certificate",
+            issued(&format!("{NAME}\nextendedKeyUsage=clientAuth"), ""),
+            &[],
+            "is not for servers",
+        ),
+        (
+            "an authority's",
+            SELF_SIGNED.to_owned()
+                + "; openssl req -x509 -newkey rsa:2048 -nodes -keyout x -out root.pem -subj /CN=Other",
+            &[],
+            "authority's, not a server's: to trust this",
+        ),
+        ("RSA 1024", rsa_1024, &["-cipher", "ALL:@SECLEVEL=0"], "RSA needs 2048 bits"),
+        ("version 1", version_1, &[], "is of X.509 version 1 or 2"),
+        (
+            "TLS 1.1",
+            good.clone(),
+            &["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"],
+            "neither TLS 1.2 nor TLS 1.3",
+        ),
+        (
+            "no cipher suite",
+            good.clone(),
+            &["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA"],
+            "no cipher suite",
+        ),
+        (
+            "client certificate, TLS 1.2",
+            good.clone(),
+            &["-tls1_2", "-Verify", "1"],
+            "requires a client certificate",
+        ),
+        (
+            "critical extension",
+            issued(&format!("{NAME}\n1.2.3.4=critical,ASN1:NULL"), ""),
+            &[],
+            "has a critical extension",
+        ),
+    ];
+    for (case, script, arguments, expected) in cases {
+        let Some(folder) = made(&script) else { return };
+        let server = Server::start(&folder, arguments);
+        let response = get(&server, "localhost", folder.path("root.pem"));
+        let message = response.refusal(502, "UpstreamUnreachable");
+        println!("{case}:\n  {message}");
+        assert!(message.contains(expected), "{case}: {message}");
+        assert_in_words(&message);
+    }
+}
+
+/// No debug output of Rust: `Other(`, `Some(`, `{ `.
+fn assert_in_words(message: &str) {
+    let before_parenthesis = message.split('(').rev().skip(1);
+    for before in before_parenthesis {
+        assert!(!before.ends_with(char::is_alphanumeric), "{message}");
+    }
+    assert!(!message.contains("{ ") && !message.contains("::"), "{message}");
+}
