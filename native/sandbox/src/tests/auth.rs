@@ -1,7 +1,7 @@
 //! Tests of the auth service: signatures, certificates, scopes.
 
 use super::*;
-use crate::sandbox::payload::parse_rfc3339;
+use crate::payload::parse_rfc3339;
 use taskcluster_proxy_core::credentials::{ClientId, TemporaryCredentials};
 use taskcluster_proxy_core::hawk::UrlParts;
 

@@ -1,7 +1,7 @@
 //! Tests of claims: work that is claimed, reclaimed and resolved.
 
 use super::*;
-use crate::sandbox::payload::parse_rfc3339;
+use crate::payload::parse_rfc3339;
 
 const WORKER: &str = r#"{"workerGroup":"g","workerId":"w","tasks":1}"#;
 const RUN: &str = "/api/queue/v1/task/fN1SbArXTPSVFNUvaOlinQ/runs/0";
