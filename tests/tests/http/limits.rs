@@ -47,7 +47,7 @@ fn a_connection_is_waited_for_no_longer_than_the_connect_timeout() {
     let message = response.json()["message"].to_string();
     assert!(message.contains("no connection within 0.1 seconds"), "{message}");
     assert!(message.contains(&format!("no response from {address}")), "{message}");
-    assert!(proxy.log().contains("attempts=1"), "{}", proxy.log());
+    proxy.wait_for_log("attempts=1");
 }
 
 #[test]
