@@ -34,7 +34,8 @@ impl Proxy {
         log: &Rc<AccessLog>,
     ) -> Response<ResponseBody> {
         let url = url(head, body).await;
-        if url.is_ok() {
+        let can_sign = self.store.watch().borrow().signer().is_ok();
+        if url.is_ok() && can_sign {
             self.outbound.learn_time(self.ask_for_the_time()).await;
         }
         // Only now: a client that is slow to send the body must not delay an update of the
@@ -45,8 +46,8 @@ impl Proxy {
         respond_with(signed, lease, log)
     }
 
-    /// A call to a service, whose response tells the time: a URL that is signed with a wrong one is no
-    /// good, and nobody would say so.
+    /// Calls a service, whose response tells the time: a URL that is signed with a wrong time is
+    /// refused when it is used, where nothing explains it.
     async fn ask_for_the_time(&self) {
         let asking = call::get(&self.outbound, &self.root_url, PING, None, MAX_PING);
         let problem = match timeout(PING_TIMEOUT, asking).await {
@@ -61,7 +62,7 @@ impl Proxy {
     }
 }
 
-/// What every service answers without asking who wants to know.
+/// Every service responds to it without authentication.
 const PING: &str = "/api/auth/v1/ping";
 
 /// The longest body of the response, in bytes.
