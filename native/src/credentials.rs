@@ -12,7 +12,9 @@ use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::{
     ClientId, Credentials, CredentialsFinding, GivenCertificate, Scope, Signer,
 };
-use taskcluster_proxy_core::proxy::{ProxyError, ReplyHeaders, Terms};
+use taskcluster_proxy_core::proxy::{
+    CredentialsProfile, ProxyError, ReplyHeaders, RestrictionOrigin,
+};
 use tokio::sync::{RwLock, watch};
 
 /// One set of credentials, made ready for use.
@@ -29,7 +31,7 @@ pub struct Snapshot {
     /// What responses say of them.
     pub response_fields: Vec<(HeaderName, HeaderValue)>,
     /// Why a service may refuse them.
-    pub terms: Terms,
+    pub profile: CredentialsProfile,
     /// When the certificate expires; `None`: there is none, or it does not say.
     pub expiry: Option<Timestamp>,
     in_flight: Count,
@@ -48,20 +50,22 @@ pub struct Store {
     /// The same for those who only look, and must not queue up.
     shown: watch::Sender<Arc<Snapshot>>,
     authorized_scopes: Option<Vec<Scope>>,
+    restriction_origin: RestrictionOrigin,
     drain: Duration,
 }
 
 impl Store {
-    /// Begins with `credentials`; their authorizedScopes stay in force through all updates. An
-    /// update waits for at most `drain`.
-    pub fn new(credentials: &Credentials, drain: Duration) -> Self {
-        let first = Arc::new(Snapshot::new(credentials));
+    /// Begins with `credentials`; their authorizedScopes, which come from `origin`, stay in force
+    /// through all updates. An update waits for at most `drain`.
+    pub fn new(credentials: &Credentials, origin: RestrictionOrigin, drain: Duration) -> Self {
+        let first = Arc::new(Snapshot::new(credentials, origin.clone()));
         first.warn_of_findings();
         Self {
             authorized_scopes: credentials.authorized_scopes.clone(),
             shown: watch::Sender::new(Arc::clone(&first)),
             current: RwLock::new(first),
             drain,
+            restriction_origin: origin,
         }
     }
 
@@ -91,7 +95,7 @@ impl Store {
         // Whether it ran out or not is told by what is still in flight.
         let _ = tokio::time::timeout(self.drain, current.in_flight.none()).await;
         let left = current.in_flight.get();
-        let next = Arc::new(Snapshot::new(&credentials));
+        let next = Arc::new(Snapshot::new(&credentials, self.restriction_origin.clone()));
         next.warn_of_findings();
         self.shown.send_replace(Arc::clone(&next));
         *current = next;
@@ -100,7 +104,7 @@ impl Store {
 }
 
 impl Snapshot {
-    fn new(credentials: &Credentials) -> Self {
+    fn new(credentials: &Credentials, origin: RestrictionOrigin) -> Self {
         let headers = ReplyHeaders::new(VERSION, REVISION.unwrap_or("unknown"), credentials);
         let response_fields = headers.fields().filter_map(|(name, value)| {
             Some((HeaderName::from_static(name), HeaderValue::from_str(value).ok()?))
@@ -114,7 +118,7 @@ impl Snapshot {
                 .map_err(|finding| ProxyError::UnusableCredentials { finding, since: now }),
             findings: credentials.findings(now),
             response_fields: response_fields.collect(),
-            terms: Terms::new(credentials),
+            profile: CredentialsProfile::new(credentials, origin),
             expiry: certificate.and_then(GivenCertificate::expiry),
             in_flight: Count::default(),
         }
@@ -169,7 +173,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_update_waits_for_what_is_in_flight_and_later_requests_for_it() {
-        let store = Arc::new(Store::new(&credentials("old"), Duration::from_secs(5)));
+        let store = Arc::new(Store::new(
+            &credentials("old"),
+            RestrictionOrigin::default(),
+            Duration::from_secs(5),
+        ));
         let lease = store.lease().await;
         let update = tokio::spawn({
             let store = Arc::clone(&store);
@@ -190,7 +198,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_wait_is_bounded_and_old_requests_keep_what_they_have() {
-        let store = Store::new(&credentials("old"), Duration::from_secs(5));
+        let store =
+            Store::new(&credentials("old"), RestrictionOrigin::default(), Duration::from_secs(5));
         let lease = store.lease().await;
         let start = tokio::time::Instant::now();
         assert_eq!(store.replace(credentials("new")).await, 1);
@@ -203,7 +212,7 @@ mod tests {
     async fn authorized_scopes_stay() {
         let mut first = credentials("old");
         first.authorized_scopes = Some(vec![Scope::new("a:b").unwrap()]);
-        let store = Store::new(&first, Duration::ZERO);
+        let store = Store::new(&first, RestrictionOrigin::default(), Duration::ZERO);
         store.replace(credentials("new")).await;
         let fields: http::HeaderMap = store.lease().await.response_fields.iter().cloned().collect();
         assert_eq!(fields["x-taskcluster-authorized-scopes"], r#"["a:b"]"#);

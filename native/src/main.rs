@@ -20,6 +20,7 @@ use taskcluster_proxy::outbound::{Origin, Outbound, ReplayBudget};
 use taskcluster_proxy::proxy::{AccessPolicy, CatchPanic, Proxy};
 use taskcluster_proxy::stop::{self, Started};
 use taskcluster_proxy::{admin, check, exit, expiry, health, log, process, task};
+use taskcluster_proxy_core::credentials::Signer;
 use taskcluster_proxy_core::proxy::HostPolicy;
 use tokio::runtime::LocalOptions;
 
@@ -98,13 +99,15 @@ async fn start(
     if let Some(address) = &config.admin {
         tokio::spawn(admin::serve(admin::Listener::bind(address)?, Arc::clone(&status)));
     }
+    let restriction_origin = task::restriction_origin(&config.scopes, task_id);
+    let signer = Signer::new(&credentials).ok();
     credentials.authorized_scopes =
-        task::restriction(config.scopes, task_id, &outbound, &root_url).await?;
+        task::restriction(config.scopes, task_id, &outbound, &root_url, signer.as_ref()).await?;
 
     let (listen, socket) = (config.listen.as_ref(), config.socket.as_ref());
     let listeners = Listeners::open(listen, socket, inherited, &config.admission).await?;
     log::announce(&listeners, &root_url, &credentials, sandbox.as_ref());
-    let store = Arc::new(Store::new(&credentials, config.credentials_drain));
+    let store = Arc::new(Store::new(&credentials, restriction_origin, config.credentials_drain));
     drop(credentials);
     if let Some(file) = file {
         tokio::spawn(file.follow(Arc::clone(&store), Arc::clone(&metrics)));

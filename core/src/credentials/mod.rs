@@ -10,6 +10,7 @@ mod ext;
 mod finding;
 mod given;
 mod scope;
+mod scope_expression;
 mod signer;
 #[cfg(feature = "http")]
 mod signer_http;
@@ -28,10 +29,11 @@ pub use scope::{
     InvalidScope, Scope, ScopesError, missing_scopes, reduce_scopes, satisfies, scopes_from_json,
     scopes_to_json,
 };
+pub use scope_expression::ScopeExpression;
 pub use signer::{SignError, Signer};
 pub use temporary::{MAX_DURATION, TemporaryCredentials, TemporaryError};
 
 use std::time::Duration;
 
 /// By how much a certificate's start and expiry may lie on the wrong side of now for the services.
-const CERTIFICATE_SKEW: Duration = Duration::from_secs(5 * 60);
+pub const CERTIFICATE_SKEW: Duration = Duration::from_secs(5 * 60);

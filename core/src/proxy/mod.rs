@@ -13,7 +13,10 @@ mod root_url;
 
 pub use browser::{BrowserError, reject_browsers};
 pub use destination::{Destination, Form, RouteError};
-pub use diagnosis::{Finding, Refusal, Terms};
+pub use diagnosis::{
+    BeyondRestriction, CredentialsProfile, Diagnosis, Finding, MissingScopes, RefusedRequest,
+    RestrictionOrigin, ServiceError,
+};
 pub use error::ProxyError;
 pub use headers::{HeaderRole, ReplyHeaders, list_members};
 pub use host_policy::{HostError, HostPattern, HostPatternError, HostPolicy, Special};

@@ -162,7 +162,7 @@ impl Status {
 }
 
 fn credentials(in_force: &Snapshot) -> Value {
-    let findings = in_force.terms.findings(clock::now());
+    let findings = in_force.profile.findings(clock::now());
     json!({
         "clientId": in_force.client_id.as_str(),
         "temporary": in_force.temporary,

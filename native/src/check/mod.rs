@@ -18,7 +18,7 @@ use crate::sandbox::Sandbox;
 use crate::task;
 use std::sync::Arc;
 use std::time::Duration;
-use taskcluster_proxy_core::credentials::{Credentials, Scope, scopes_to_json};
+use taskcluster_proxy_core::credentials::{Credentials, Scope, Signer, scopes_to_json};
 use taskcluster_proxy_core::proxy::{HostPolicy, RetryPolicy, RootUrl};
 
 /// Looks at everything that a start needs, and at what the deployment says to it.
@@ -56,8 +56,12 @@ pub async fn run(config: Config, inherited: Inherited) -> Report {
         }
     };
     let reached = deployment::check(&outbound, &root_url, &origin, &mut report).await;
-    let task = config.task_id.as_deref();
-    let scopes = authorized_scopes(&outbound, &root_url, task, config.scopes, &mut report).await;
+    let task_id = config.task_id.as_deref();
+    let origin = task::restriction_origin(&config.scopes, task_id);
+    let signer = credentials.as_ref().ok().and_then(|(given, _)| Signer::new(given).ok());
+    let signer = signer.as_ref();
+    let scopes =
+        authorized_scopes(&outbound, &root_url, task_id, config.scopes, signer, &mut report).await;
     match credentials {
         Err(error) => report.fail("credentials", error),
         Ok((credentials, _)) => {
@@ -65,7 +69,7 @@ pub async fn run(config: Config, inherited: Inherited) -> Report {
             let now = reached.map_or_else(clock::now, |reached| reached.now);
             credentials::check_credentials(&credentials, now, &mut report);
             let asked = reached.map(|_| &outbound);
-            credentials::check_signature(&credentials, &root_url, asked, &mut report).await;
+            credentials::check_signature(&credentials, origin, &root_url, asked, &mut report).await;
         }
     }
     report
@@ -77,10 +81,11 @@ async fn authorized_scopes(
     root_url: &RootUrl,
     task_id: Option<&str>,
     scopes: Vec<Scope>,
+    signer: Option<&Signer>,
     report: &mut Report,
 ) -> Option<Vec<Scope>> {
     let given = scopes.clone();
-    let scopes = match task::restriction(scopes, task_id, outbound, root_url).await {
+    let scopes = match task::restriction(scopes, task_id, outbound, root_url, signer).await {
         Ok(scopes) => scopes,
         Err(error) => {
             report.fail("scopes", error);

@@ -88,13 +88,8 @@ pub struct UpstreamResponse {
     pub head: response::Parts,
     /// The body, as it comes.
     pub body: ResponseBody,
-}
-
-/// An attempt that brought a response.
-struct Responded {
-    response: UpstreamResponse,
-    /// The time that the signature told, if there was one.
-    signed_at: Timestamp,
+    /// The time that the request's signature told, if there was one.
+    pub signed_at: Timestamp,
 }
 
 /// A request that hyper did not send is sent on another connection at once, but not more often than
@@ -148,20 +143,24 @@ impl Outbound {
             let deadline = first_failure.map(|first: Instant| first + self.policy.budget);
             let result = self.attempt(request, body, deadline).await;
             let outcome = match &result {
-                Ok(responded) => Outcome::Answered(responded.response.head.status),
+                Ok(response) => Outcome::Answered(response.head.status),
                 Err(error) => error.outcome(),
             };
             match (&result, corrected) {
-                (Ok(responded), None) if responded.is_unauthorized() && body.is_kept() => {
-                    corrected = self.correct_skew(responded, request);
+                (Ok(response), None) if response.is_unauthorized() && body.is_kept() => {
+                    corrected = self.correct_skew(response, request);
                     if corrected.is_some() && self.retries() {
                         body.suspend();
                         continue;
                     }
                 }
                 // What is refused with the right time, too, is refused for another reason.
-                (Ok(responded), Some(correction)) if responded.is_unauthorized() => {
+                (Ok(response), Some(correction)) if response.is_unauthorized() => {
                     self.clock.undo(correction);
+                }
+                (Ok(response), Some(correction)) if !response.head.status.is_server_error() => {
+                    self.warn_of_skew(correction);
+                    corrected = None;
                 }
                 _ => {}
             }
@@ -179,7 +178,7 @@ impl Outbound {
                 Decision::RetryAfter(_) | Decision::Deliver => {
                     body.stop_keeping();
                     return match (result, last_response) {
-                        (Ok(responded), _) | (Err(_), Some(responded)) => Ok(responded.response),
+                        (Ok(response), _) | (Err(_), Some(response)) => Ok(response),
                         (Err(error), None) => Err(error),
                     };
                 }
@@ -205,21 +204,25 @@ impl Outbound {
     /// that its signature tells.
     fn correct_skew(
         &self,
-        refused: &Responded,
+        refused: &UpstreamResponse,
         request: &OutboundRequest<'_>,
     ) -> Option<SkewCorrection> {
         if request.target.form != Form::Service || request.signer.is_none() {
             return None;
         }
-        let date = clock::date_of(&refused.response.head.headers)?;
-        let correction = self.clock.correct(refused.signed_at, date)?;
+        let date = clock::date_of(&refused.head.headers)?;
+        self.clock.correct(refused.signed_at, date)
+    }
+
+    /// Not before a request that was signed with the corrected time was accepted: otherwise the diagnosis
+    /// of the response says why it was not.
+    fn warn_of_skew(&self, correction: SkewCorrection) {
         if correction.is_new() {
             let date = self.clock.now().to_rfc3339();
             tracing::warn!(
                 "this machine's clock is wrong: for the services it is {date}; signing so"
             );
         }
-        Some(correction)
     }
 
     async fn attempt(
@@ -227,7 +230,7 @@ impl Outbound {
         request: &OutboundRequest<'_>,
         body: &RequestBody,
         deadline: Option<Instant>,
-    ) -> Result<Responded, SendError> {
+    ) -> Result<UpstreamResponse, SendError> {
         let OutboundRequest { method, target, .. } = request;
         // Whether another attempt could take this one's place decides which connection will do; that
         // more of the body may come than fits counts as no.
@@ -247,7 +250,7 @@ impl Outbound {
                     .unwrap_or(Err(SendError::Budget(self.policy.budget))),
             }?;
             match self.exchange(request, authorization, body, connection, deadline).await {
-                Ok(response) => return Ok(Responded { response, signed_at }),
+                Ok((head, body)) => return Ok(UpstreamResponse { head, body, signed_at }),
                 Err(SendError::Unsent(_)) if unsent < MAX_UNSENT && body.is_kept() => unsent += 1,
                 Err(SendError::GoneAway(_))
                     if unsent < MAX_UNSENT && self.retries() && body.is_kept() =>
@@ -286,7 +289,7 @@ impl Outbound {
         body: &RequestBody,
         mut connection: Connection,
         deadline: Option<Instant>,
-    ) -> Result<UpstreamResponse, SendError> {
+    ) -> Result<(response::Parts, ResponseBody), SendError> {
         let late = async {
             match deadline {
                 Some(deadline) => sleep_until(deadline).await,
@@ -328,7 +331,7 @@ impl Outbound {
         let (head, incoming) = response.into_parts();
         let origin = Arc::clone(&request.target.origin);
         let exchange = Exchange { connection, attempt, origin, pool: Rc::clone(&self.pool) };
-        Ok(UpstreamResponse { head, body: ResponseBody::new(incoming, exchange) })
+        Ok((head, ResponseBody::new(incoming, exchange)))
     }
 }
 
@@ -399,8 +402,8 @@ fn origin_form(uri: &Uri) -> Uri {
     uri.path_and_query().cloned().map(Uri::from).unwrap_or_default()
 }
 
-impl Responded {
+impl UpstreamResponse {
     fn is_unauthorized(&self) -> bool {
-        self.response.head.status == StatusCode::UNAUTHORIZED
+        self.head.status == StatusCode::UNAUTHORIZED
     }
 }

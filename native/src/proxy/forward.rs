@@ -12,6 +12,7 @@ use http::request::Parts;
 use http::{Response, StatusCode, Version};
 use std::rc::Rc;
 use std::sync::Arc;
+use taskcluster_proxy_core::proxy::Diagnosis;
 
 impl Proxy {
     /// Forwards a request to `target`, signed with the current credentials.
@@ -47,13 +48,14 @@ impl Proxy {
                 let refused = response.head.status == StatusCode::UNAUTHORIZED
                     || response.head.status == StatusCode::FORBIDDEN;
                 let diagnosis = match refused {
-                    true => Box::pin(diagnose(&mut response, target, &lease.terms)).await,
-                    false => None,
+                    true => Box::pin(diagnose(&mut response, target, &lease.profile)).await,
+                    false => Diagnosis::default(),
                 };
-                if let Some(diagnosis) = &diagnosis {
+                let header = (!diagnosis.is_empty()).then(|| diagnosis.to_header());
+                if !diagnosis.is_empty() {
                     tracing::warn!("{} refused it: {diagnosis}", target.origin.as_str());
                 }
-                response::forward(response, target, diagnosis.as_deref(), lease, log, body)
+                response::forward(response, target, header.as_deref(), lease, log, body)
             }
             Err(error) => {
                 let error = error.into_proxy_error(target.origin.as_str().to_owned());

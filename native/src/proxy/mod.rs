@@ -3,6 +3,7 @@
 mod access_log;
 mod bewit;
 mod catch_panic;
+mod content_coding;
 mod diagnosis;
 mod forward;
 mod handle;
