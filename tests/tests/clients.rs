@@ -25,7 +25,10 @@ fn the_rust_client() {
     let saw = what_it_saw(rust());
     let mut expected = what_a_task_sees(&saw["taskId"]);
     let refused = saw["insufficientScopes"][1].as_str().unwrap_or_default();
-    assert!(refused.starts_with("client ID tester lacks scopes"), "{saw:#}");
+    assert!(
+        refused.starts_with("Client ID tester does not have sufficient scopes and is missing"),
+        "{saw:#}"
+    );
     expected["insufficientScopes"] = json!([403, refused]);
     expected["removed"] = json!([404, "there is no such secret, or it has expired"]);
     expected["notFound"] = json!([404, "there is no task A-task-that-is-not-there"]);

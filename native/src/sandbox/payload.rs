@@ -53,6 +53,12 @@ pub(super) fn datetime(payload: &Object, member: &str) -> Result<Timestamp, Fail
     })
 }
 
+pub(super) fn strings<'a>(payload: &'a Object, member: &str) -> Result<Vec<&'a str>, Failure> {
+    read(payload, member, "an array of strings", |value| {
+        value.as_array()?.iter().map(Value::as_str).collect()
+    })
+}
+
 pub(super) fn scopes(payload: &Object, member: &str) -> Result<Vec<Scope>, Failure> {
     read(payload, member, "an array of scopes, which are of printable ASCII", |value| {
         value.as_array()?.iter().map(|item| Scope::new(item.as_str()?).ok()).collect()
