@@ -30,8 +30,14 @@ fn the_rust_client() {
         "{saw:#}"
     );
     expected["insufficientScopes"] = json!([403, refused]);
-    expected["removed"] = json!([404, "there is no such secret, or it has expired"]);
-    expected["notFound"] = json!([404, "there is no task A-task-that-is-not-there"]);
+    for (member, reason) in [
+        ("removed", "there is no such secret, or it has expired\n\n---\n"),
+        ("notFound", "there is no task A-task-that-is-not-there\n\n---\n"),
+    ] {
+        let refused = saw[member][1].as_str().unwrap_or_default();
+        assert!(refused.starts_with(reason), "{saw:#}");
+        expected[member] = json!([404, refused]);
+    }
     expected["pages"] = json!([2, 1]);
     assert_eq!(saw, expected);
 }
