@@ -42,6 +42,26 @@ fn the_rust_client() {
     assert_eq!(saw, expected);
 }
 
+/// The response is compressed for these clients, and repeats the task.
+#[test]
+fn a_task_that_may_not_be_created_is_explained() {
+    for mut scenario in [python("refused.py"), node("refused.mjs")] {
+        let proxy = Proxy::sandbox()
+            .args(["queue:scheduler-id:*", "queue:create-task:project:none"])
+            .start();
+        scenario.arg(proxy.url());
+        let saw = clients::run(scenario);
+        assert_eq!((&saw[0], &saw[1]), (&json!(403), &json!("InsufficientScopes")));
+        let message = saw[2].as_str().unwrap_or_default();
+        assert!(message.contains("\"AnyOf\": [\n    \"queue:create-task:highest:"), "{message}");
+        let log = proxy.wait_for_log("refused it: the request needs one of [\"queue:create-task:");
+        let expected = "\"queue:create-task:lowest:harbour/crane\"], which the scopes that requests are \
+                        restricted to (those of the command line) do not grant; whether client \
+                        \"tester\" has it, the services know";
+        assert!(log.contains(expected), "{log}");
+    }
+}
+
 /// reqwest, which Rust programs of tasks use where they do not use that client.
 #[test]
 fn a_stock_http_client() {
