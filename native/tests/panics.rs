@@ -23,7 +23,7 @@ use taskcluster_proxy::log;
 use taskcluster_proxy::outbound::{Origin, Outbound, ReplayBudget};
 use taskcluster_proxy::proxy::{AccessPolicy, CatchPanic, Client, Handler, Proxy, ResponseBody};
 use taskcluster_proxy_core::credentials::Credentials;
-use taskcluster_proxy_core::proxy::{HostPolicy, ProxyError, RootUrl};
+use taskcluster_proxy_core::proxy::{HostPolicy, ProxyError, RestrictionOrigin, RootUrl};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
@@ -134,7 +134,7 @@ fn proxy(upstream: SocketAddr) -> Proxy {
         },
         root_url,
         origin,
-        store: Arc::new(Store::new(&credentials, LONG)),
+        store: Arc::new(Store::new(&credentials, RestrictionOrigin::default(), LONG)),
         replay: Arc::new(ReplayBudget::new(limits.replay_each, limits.replay_all)),
         drain: Arc::default(),
         metrics,

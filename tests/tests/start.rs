@@ -242,7 +242,7 @@ fn a_task_that_cannot_be_had_ends_it() {
 #[test]
 fn a_queue_that_requires_credentials_is_asked_once_more_signed() {
     for status in [401, 403] {
-        let upstream = Upstream::start(move |request: &stories::Request| {
+        let upstream = Upstream::start(move |request: &Request| {
             match (request.header("authorization"), request.target()) {
                 (None, _) => Answer::new(status, &[], "refused"),
                 (Some(_), "/api/queue/v1/task/t") => Answer::ok(r#"{"scopes": ["a:b"]}"#),

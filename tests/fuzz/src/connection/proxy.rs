@@ -12,7 +12,9 @@ use taskcluster_proxy::metrics::Metrics;
 use taskcluster_proxy::outbound::{Origin, Outbound, ReplayBudget};
 use taskcluster_proxy::proxy::{AccessPolicy, CatchPanic, Proxy};
 use taskcluster_proxy_core::credentials::Credentials;
-use taskcluster_proxy_core::proxy::{HostPattern, HostPolicy, RetryPolicy, RootUrl};
+use taskcluster_proxy_core::proxy::{
+    HostPattern, HostPolicy, RestrictionOrigin, RetryPolicy, RootUrl,
+};
 
 /// How many times a request is sent again where retries are on.
 pub(super) const RETRIES: u32 = 2;
@@ -29,7 +31,7 @@ pub(super) async fn start(upstream: SocketAddr, retries: bool) -> SocketAddr {
         ..Limits::default()
     };
     let credentials = Credentials::permanent("tester", "no-secret").expect("they are credentials");
-    let store = Arc::new(Store::new(&credentials, Duration::ZERO));
+    let store = Arc::new(Store::new(&credentials, RestrictionOrigin::default(), Duration::ZERO));
     let root_url = RootUrl::parse(&format!("http://{upstream}")).expect("it is a root URL");
     let metrics = Arc::new(Metrics::default());
     // No fuzzed request leaves this machine.
