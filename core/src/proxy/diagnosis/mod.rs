@@ -93,9 +93,10 @@ impl CredentialsProfile {
     /// let profile = CredentialsProfile::new(&credentials, Default::default());
     /// let now = Timestamp::from_secs(1_767_225_600);
     /// let body = br#"{"code":"AuthenticationFailed","message":"Unauthorized: Stale timestamp"}"#;
+    /// let error = ServiceError::parse(body);
     /// let refused = RefusedRequest {
     ///     status: 401,
-    ///     error: ServiceError::parse(body).as_ref(),
+    ///     error: error.as_ref(),
     ///     date: Some(Timestamp::from_secs(1_767_229_200)),
     ///     now,
     ///     signed_at: now,
