@@ -18,8 +18,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use taskcluster_proxy_core::credentials::{AuthorizedScopes, Credentials};
-use taskcluster_proxy_core::proxy::RootUrl;
+use taskcluster_proxy_core::credentials::Credentials;
+use taskcluster_proxy_core::proxy::{Restriction, RootUrl};
 use tokio::task::spawn_local;
 
 /// A proxy that does not listen yet, and what a test looks at.
@@ -50,8 +50,7 @@ impl TestProxy {
         let metrics = Arc::new(Metrics::default());
         let upstreams = Upstreams::new(config, root_url, &metrics)?;
         let replay = Arc::clone(&upstreams.replay);
-        let store =
-            Arc::new(Store::new(credentials, AuthorizedScopes::Unrestricted, credentials_drain));
+        let store = Arc::new(Store::new(credentials, Restriction::default(), credentials_drain));
         let config = proxy::Config::default();
         let guard = CredentialsGuard::new(config.credentials_from)?;
         let (shared, counted) = (Arc::clone(&store), Arc::clone(&metrics));

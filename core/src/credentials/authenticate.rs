@@ -175,10 +175,10 @@ fn load(
     if let Some(authorized_scopes) = authorized_scopes {
         if !satisfies(&holder.scopes, &authorized_scopes) {
             return Err(HawkError::credentials(format!(
-                "Supplied credentials do not satisfy authorizedScopes; credentials have scopes [{}]; \
-                 authorizedScopes are [{}]",
-                join(&holder.scopes),
-                join(&authorized_scopes)
+                "Supplied credentials do not satisfy authorizedScopes; credentials have \
+                 scopes:\n\n```\n{}\n```\n\nauthorizedScopes are:\n\n```\n{}\n```",
+                join(&holder.scopes, "\n"),
+                join(&authorized_scopes, "\n")
             )));
         }
         holder.scopes = with_anonymous(authorized_scopes)?;
@@ -201,11 +201,15 @@ fn check_certificate(
     } else if expiry > start.plus(MAX_DURATION) {
         "ext.certificate cannot last longer than 31 days!".to_owned()
     } else if issuer != id && !may_create(&holder.scopes, id) {
-        format!("ext.certificate issuer `{issuer}` lacks `auth:create-client:{id}`")
+        format!(
+            "ext.certificate issuer `{issuer}` doesn't have `auth:create-client:{id}` for supplied \
+             clientId."
+        )
     } else if !satisfies(&holder.scopes, certificate.scopes()) {
         format!(
-            "ext.certificate issuer `{issuer}` does not satisfy all certificate scopes [{}]",
-            join(certificate.scopes())
+            "ext.certificate issuer `{issuer}` doesn't satisfy all certificate scopes {}.  The \
+             temporary credentials were not generated correctly.",
+            join(certificate.scopes(), ", ")
         )
     } else if certificate.verifies(&holder.key, id) {
         return Ok(());
@@ -232,10 +236,10 @@ fn with_anonymous(mut scopes: Vec<Scope>) -> Result<Vec<Scope>, HawkError> {
     Ok(scopes)
 }
 
-fn join(scopes: &[Scope]) -> String {
+fn join(scopes: &[Scope], separator: &str) -> String {
     let mut text = String::new();
     for (index, scope) in scopes.iter().enumerate() {
-        text.push_str(if index > 0 { ", " } else { "" });
+        text.push_str(if index > 0 { separator } else { "" });
         text.push_str(scope.as_str());
     }
     text

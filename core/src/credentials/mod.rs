@@ -11,6 +11,7 @@ mod ext;
 mod finding;
 mod given;
 mod scope;
+mod scope_expression;
 mod signer;
 mod temporary;
 
@@ -28,6 +29,7 @@ pub use scope::{
     InvalidScope, Scope, ScopesError, missing_scopes, reduce_scopes, satisfies, scopes_from_json,
     scopes_from_value, scopes_to_json,
 };
+pub use scope_expression::ScopeExpression;
 pub use signer::{SignError, Signer};
 use temporary::MAX_DURATION;
 pub use temporary::{TemporaryCredentials, TemporaryError};
@@ -35,4 +37,4 @@ pub use temporary::{TemporaryCredentials, TemporaryError};
 use std::time::Duration;
 
 /// By how much a certificate's start and expiry may lie on the wrong side of now for the services.
-const CERTIFICATE_SKEW: Duration = Duration::from_secs(5 * 60);
+pub const CERTIFICATE_SKEW: Duration = Duration::from_secs(5 * 60);

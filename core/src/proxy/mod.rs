@@ -12,7 +12,10 @@ mod root_url;
 
 pub use browser::{BrowserError, reject_browsers};
 pub use destination::{Destination, Form, RouteError};
-pub use diagnosis::{Finding, Refusal, Terms};
+pub use diagnosis::{
+    BeyondRestriction, CredentialsProfile, Diagnosis, Finding, MissingScopes, RefusedRequest,
+    Restriction, RestrictionOrigin, ServiceError,
+};
 pub use error::ProxyError;
 pub use headers::{HeaderRole, ResponseFields, is_chunked_at_most, list_members, names_option};
 pub use host_policy::{HostError, HostPattern, HostPatternError, HostPolicy, Special};

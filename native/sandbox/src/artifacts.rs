@@ -164,7 +164,7 @@ fn get_location(call: &Call<'_>, state: &mut State) -> Answer {
 fn authorized(call: &Call<'_>, state: &mut State) -> Result<Artifact, Failure> {
     let name = call.param("name");
     if !name.starts_with("public/") {
-        let required = call.params.scopes(&["queue:get-artifact:<name>"])?;
+        let required = call.params.all_of(&["queue:get-artifact:<name>"])?;
         Caller::authenticate(call)?.require(&required)?;
     }
     let artifact = state.run_mut(call)?.artifacts.get(name);

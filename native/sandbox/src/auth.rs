@@ -9,7 +9,7 @@ use super::state::State;
 use serde_json::json;
 use std::io;
 use std::time::Duration;
-use taskcluster_proxy_core::credentials::{Credentials, Scope};
+use taskcluster_proxy_core::credentials::{Credentials, Scope, ScopeExpression};
 use taskcluster_proxy_core::hawk::RequestLine;
 
 /// The only client there is.
@@ -72,10 +72,9 @@ fn test_authenticate(call: &Call<'_>, payload: &Object, _: &mut State) -> Answer
 }
 
 fn answer_test(caller: &Caller, required: &[Scope]) -> Answer {
-    caller.require(required)?;
-    // The services call a client that makes no claim so.
-    let client_id = caller.client_id.as_deref().unwrap_or("auth-failed:no-auth");
-    json(&json!({ "clientId": client_id, "scopes": caller.scopes }))
+    let required = required.iter().cloned().map(ScopeExpression::Scope).collect();
+    caller.require(&ScopeExpression::AllOf(required))?;
+    json(&json!({ "clientId": caller.client_id(), "scopes": caller.scopes }))
 }
 
 fn current_scopes(call: &Call<'_>, _: &mut State) -> Answer {

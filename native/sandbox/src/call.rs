@@ -8,7 +8,7 @@ use http::header::{AUTHORIZATION, HOST};
 use http::request::Parts;
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::{
-    AuthenticateError, Client, Scope, authenticate, missing_scopes,
+    AuthenticateError, Client, Scope, ScopeExpression, authenticate,
 };
 use taskcluster_proxy_core::hawk::{HawkError, RequestLine};
 
@@ -85,11 +85,20 @@ impl Caller {
         request: RequestLine<'_>,
         scopes: Vec<Scope>,
     ) -> Result<Self, AuthenticateError> {
+        let mut unknown = None;
         let verified = authenticate(request, call.now, |client_id| {
+            if client_id != CLIENT_ID {
+                unknown = Some(client_id.to_owned());
+                return None;
+            }
             let access_token = call.deployment.credentials.access_token.clone();
-            (client_id == CLIENT_ID).then_some(Client { access_token, scopes, expires: None })
-        })?;
-        Ok(match verified {
+            Some(Client { access_token, scopes, expires: None })
+        });
+        if let Some(client_id) = unknown {
+            let reason = format!("Client with clientId '{client_id}' not found");
+            return Err(HawkError::credentials(reason));
+        }
+        Ok(match verified? {
             Some(verified) => Self {
                 client_id: Some(verified.client_id),
                 scopes: verified.scopes,
@@ -105,29 +114,35 @@ impl Caller {
         })
     }
 
-    /// Lets pass who holds each of `required`.
-    pub(super) fn require(&self, required: &[Scope]) -> Result<(), Failure> {
-        let missing = missing_scopes(&self.scopes, required);
-        if missing.is_empty() {
+    /// Lets pass who satisfies `required`; others are told what they lack in the words of real services.
+    pub(super) fn require(&self, required: &ScopeExpression) -> Result<(), Failure> {
+        let Some(missing) = required.missing(&self.scopes) else {
             return Ok(());
-        }
-        // In blocks of their own, as real services list them.
-        let list = |scopes: &mut dyn Iterator<Item = &Scope>| {
-            let lines: String = scopes.map(|scope| format!("{scope}\n")).collect();
-            format!("\n\n```\n{lines}```\n\n")
         };
         Err(Failure::new(
             Code::InsufficientScopes,
             format!(
-                "{} lacks scopes that this request needs:{}It has:{}",
-                match &self.client_id {
-                    Some(client_id) => format!("client ID {client_id}"),
-                    None => "a request without credentials".to_owned(),
-                },
-                list(&mut missing.into_iter()),
-                list(&mut self.scopes.iter()),
+                "Client ID {} does not have sufficient scopes and is missing the following scopes:\n\n\
+                 ```\n{}\n```\n\nThis request requires the client to satisfy the following scope \
+                 expression:\n\n```\n{}\n```",
+                self.client_id(),
+                shown(&missing),
+                shown(required)
             ),
         ))
+    }
+
+    /// What the services call the caller, also one that makes no claim.
+    pub(super) fn client_id(&self) -> &str {
+        self.client_id.as_deref().unwrap_or("auth-failed:no-auth")
+    }
+}
+
+/// A single scope as it is, anything else as JSON of several lines.
+fn shown(expression: &ScopeExpression) -> String {
+    match expression {
+        ScopeExpression::Scope(scope) => scope.to_string(),
+        other => format!("{:#}", other.to_json()),
     }
 }
 

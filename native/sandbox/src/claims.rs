@@ -10,7 +10,7 @@ use super::state::State;
 use super::task::{Claim, PRIORITIES, RunState, Task};
 use serde_json::{Value, json};
 use std::time::Duration;
-use taskcluster_proxy_core::credentials::{ClientId, Scope, TemporaryCredentials};
+use taskcluster_proxy_core::credentials::{ClientId, Scope, ScopeExpression, TemporaryCredentials};
 
 pub(super) const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
@@ -46,7 +46,7 @@ fn claim_work(call: &Call<'_>, payload: &Object, state: &mut State) -> Answer {
     let worker = format!("queue:worker-id:{worker_group}/{worker_id}");
     let worker = Scope::new(worker)
         .map_err(|error| payload::wrong("workerId", &format!("an identifier: {error}")))?;
-    Caller::authenticate(call)?.require(&[worker])?;
+    Caller::authenticate(call)?.require(&ScopeExpression::Scope(worker))?;
 
     let mut claims = Vec::new();
     for task_id in pending(state, call.param("taskQueueId")).into_iter().take(wanted) {

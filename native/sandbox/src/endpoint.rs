@@ -9,7 +9,7 @@ use super::{artifacts, auth, claims, index, object, queue, secrets, storage};
 use bytes::Bytes;
 use percent_encoding::percent_decode_str;
 use serde_json::json;
-use taskcluster_proxy_core::credentials::Scope;
+use taskcluster_proxy_core::credentials::{Scope, ScopeExpression};
 
 /// An API method.
 pub(super) struct Endpoint {
@@ -140,6 +140,15 @@ impl Params {
     /// A param that only some paths to the same handler name.
     pub(super) fn find(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// What `templates` require together.
+    pub(super) fn all_of(&self, templates: &[&str]) -> Result<ScopeExpression, Failure> {
+        let scopes = self.scopes(templates)?.into_iter().map(ScopeExpression::Scope);
+        Ok(match <[ScopeExpression; 1]>::try_from(scopes.collect::<Vec<_>>()) {
+            Ok([only]) => only,
+            Err(scopes) => ScopeExpression::AllOf(scopes),
+        })
     }
 
     /// The scopes that `templates` stand for.

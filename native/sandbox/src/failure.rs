@@ -54,20 +54,28 @@ impl Failure {
     }
 
     pub(super) fn into_reply(self, info: RequestInfo) -> Reply {
+        let Self { code, message } = self;
+        let RequestInfo { method, params, payload, time } = info;
+        let (status, time) = (code.status(), time.to_rfc3339());
+        let message = format!(
+            "{message}\n\n---\n\n* method:     {method}\n* errorCode:  {code:?}\n* statusCode: {}\n\
+             * time:       {time}",
+            status.as_u16()
+        );
         let mut reply = json_with_status(
-            self.code.status(),
+            status,
             &json!({
-                "code": self.code,
-                "message": self.message,
+                "code": code,
+                "message": message,
                 "requestInfo": {
-                    "method": info.method,
-                    "params": info.params,
-                    "payload": info.payload,
-                    "time": info.time.to_rfc3339(),
+                    "method": method,
+                    "params": params,
+                    "payload": payload,
+                    "time": time,
                 },
             }),
         );
-        if self.code == Code::AuthenticationFailed {
+        if code == Code::AuthenticationFailed {
             reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("hawk"));
         }
         reply

@@ -13,6 +13,7 @@ mod artifacts;
 mod auth;
 mod call;
 mod claims;
+mod compression;
 mod content;
 mod endpoint;
 mod failure;

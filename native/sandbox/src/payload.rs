@@ -59,6 +59,12 @@ pub(super) fn parse_rfc3339(text: &str) -> Option<Timestamp> {
     Some(Timestamp::from_millis(moment.as_millisecond().try_into().unwrap_or(0)))
 }
 
+pub(super) fn strings<'a>(payload: &'a Object, member: &str) -> Result<Vec<&'a str>, Failure> {
+    read(payload, member, "an array of strings", |value| {
+        value.as_array()?.iter().map(Value::as_str).collect()
+    })
+}
+
 pub(super) fn scopes(payload: &Object, member: &str) -> Result<Vec<Scope>, Failure> {
     read(payload, member, "an array of scopes, which are of printable ASCII", |value| {
         value.as_array()?.iter().map(|item| Scope::new(item.as_str()?).ok()).collect()

@@ -10,7 +10,7 @@ use super::reply::{Answer, json};
 use super::state::State;
 use super::task::{Run, Task};
 use serde_json::{Value, json};
-use taskcluster_proxy_core::credentials::Scope;
+use taskcluster_proxy_core::credentials::{Scope, ScopeExpression};
 
 /// What only reads is open to all, as the anonymous role makes it in most deployments.
 pub(super) const ENDPOINTS: &[Endpoint] = &[
@@ -85,12 +85,28 @@ fn create(call: &Call<'_>, payload: &Object, state: &mut State) -> Answer {
     json(&json!({ "status": status }))
 }
 
-fn required(task: &Task) -> Result<Vec<Scope>, Failure> {
-    let create = format!("queue:create-task:{}:{}", task.priority, task.task_queue_id);
-    let create = Scope::new(create).map_err(|error| {
-        Failure::new(Code::InputError, format!("the task cannot be created: {error}"))
-    })?;
-    Ok([create].into_iter().chain(task.scopes.iter().cloned()).collect())
+/// The task's own scopes, those of its routes, project and scheduler, and one that allows the priority: a
+/// more urgent one will do.
+fn required(task: &Task) -> Result<ScopeExpression, Failure> {
+    let scope = |text: String| match Scope::new(text) {
+        Ok(scope) => Ok(ScopeExpression::Scope(scope)),
+        Err(error) => {
+            let reason = format!("the task cannot be created: {error}");
+            Err(Failure::new(Code::InputError, reason))
+        }
+    };
+    let member = |name| payload::string(&task.definition, name);
+    let mut all: Vec<_> = task.scopes.iter().cloned().map(ScopeExpression::Scope).collect();
+    for route in payload::strings(&task.definition, "routes")? {
+        all.push(scope(format!("queue:route:{route}"))?);
+    }
+    all.push(scope(format!("queue:create-task:project:{}", member("projectId")?))?);
+    all.push(scope(format!("queue:scheduler-id:{}", member("schedulerId")?))?);
+    let queue = &task.task_queue_id;
+    let priorities = task.sufficient_priorities();
+    let any = priorities.map(|priority| scope(format!("queue:create-task:{priority}:{queue}")));
+    all.push(ScopeExpression::AnyOf(any.collect::<Result<_, _>>()?));
+    Ok(ScopeExpression::AllOf(all))
 }
 
 fn list_group(call: &Call<'_>, state: &mut State) -> Answer {

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName};
 use http::{HeaderValue, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::Full;
 use serde_json::Value;
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -21,7 +20,7 @@ pub(super) type Answer = Result<Reply, Failure>;
 /// The body of an answer.
 pub(super) enum ReplyBody {
     /// Held in memory.
-    Held(Full<Bytes>),
+    Held(Bytes),
     /// Made while it is sent.
     Generated(Generated),
 }
@@ -48,7 +47,7 @@ pub(super) fn set(reply: &mut Reply, name: HeaderName, value: &str) -> Result<()
 
 impl<B: Into<Bytes>> From<B> for ReplyBody {
     fn from(content: B) -> Self {
-        Self::Held(Full::new(content.into()))
+        Self::Held(content.into())
     }
 }
 
@@ -61,14 +60,17 @@ impl Body for ReplyBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         match self.get_mut() {
-            Self::Held(body) => Pin::new(body).poll_frame(context),
+            Self::Held(content) => {
+                let content = std::mem::take(content);
+                Poll::Ready((!content.is_empty()).then(|| Ok(Frame::data(content))))
+            }
             Self::Generated(body) => Pin::new(body).poll_frame(context),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Held(body) => body.size_hint(),
+            Self::Held(content) => SizeHint::with_exact(content.len() as u64),
             Self::Generated(body) => body.size_hint(),
         }
     }

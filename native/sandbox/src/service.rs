@@ -1,6 +1,7 @@
 //! One request: find the endpoint, check who asks, read the body, answer.
 
 use super::call::{Call, Caller};
+use super::compression::compress;
 use super::endpoint::{Handler, find};
 use super::failure::{Code, Failure, RequestInfo};
 use super::payload::{self, Object};
@@ -39,7 +40,8 @@ impl Deployment {
         let answer = self.serve(&head, &mut body, now, &mut info).await;
         // With some of the body unread the connection would be reset, the answer perhaps with it.
         let _ = count(&mut body, LINGER).await;
-        answer.unwrap_or_else(|failure| failure.into_reply(info))
+        let reply = answer.unwrap_or_else(|failure| failure.into_reply(info));
+        compress(&head.headers, reply)
     }
 
     async fn serve(
@@ -54,7 +56,7 @@ impl Deployment {
         info.params = params.to_json();
         let call = Call { deployment: self, head, params, now };
         if !endpoint.scopes.is_empty() {
-            let required = call.params.scopes(endpoint.scopes)?;
+            let required = call.params.all_of(endpoint.scopes)?;
             Caller::authenticate(&call)?.require(&required)?;
         }
         match endpoint.handler {

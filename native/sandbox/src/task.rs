@@ -93,6 +93,16 @@ impl Task {
         })
     }
 
+    /// Its priority and those that are more urgent.
+    pub(super) fn sufficient_priorities(&self) -> impl Iterator<Item = &'static str> {
+        let mut found = false;
+        PRIORITIES
+            .iter()
+            .copied()
+            .filter(|priority| *priority != "normal")
+            .take_while(move |priority| !std::mem::replace(&mut found, *priority == self.priority))
+    }
+
     pub(super) fn status(&self, task_id: &str) -> Value {
         let member = |name| self.definition.get(name);
         json!({

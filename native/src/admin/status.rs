@@ -163,7 +163,7 @@ impl Status {
 }
 
 fn credentials(current: &Snapshot) -> Value {
-    let findings = current.terms.findings(clock::now());
+    let findings = current.profile.findings(clock::now());
     json!({
         "clientId": current.client_id.as_str(),
         "temporary": current.temporary,

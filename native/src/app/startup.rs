@@ -17,6 +17,7 @@ use crate::telemetry::metrics::Metrics;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use taskcluster_proxy_core::credentials::Signer;
 
 /// Why the proxy does not start.
 #[derive(Debug, thiserror::Error)]
@@ -76,14 +77,14 @@ pub(super) async fn start(
     if let Some(address) = &config.admin {
         tokio::spawn(admin::serve(admin::Listener::bind(address)?, Arc::clone(&status)));
     }
-    let authorized_scopes =
-        task_scopes::restriction(config.scopes, task_id, &upstreams.outbound, &root_url)
-            .await?
-            .into();
+    let signer = Signer::new(&credentials).ok();
+    let (outbound, signer) = (&upstreams.outbound, signer.as_ref());
+    let restriction =
+        task_scopes::restriction(config.scopes, task_id, outbound, &root_url, signer).await?;
 
     let listeners = Listeners::open(&inbound, inherited).await?;
-    announce(&listeners, &root_url, &credentials, &authorized_scopes, sandbox.as_ref());
-    let store = Arc::new(Store::new(&credentials, authorized_scopes, config.credentials_drain));
+    announce(&listeners, &root_url, &credentials, &restriction.scopes, sandbox.as_ref());
+    let store = Arc::new(Store::new(&credentials, restriction, config.credentials_drain));
     drop(credentials);
     if let Some(file) = file {
         tokio::spawn(file.follow(Arc::clone(&store), Arc::clone(&metrics)));

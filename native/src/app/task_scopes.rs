@@ -7,8 +7,8 @@ use http::StatusCode;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 use std::time::Duration;
-use taskcluster_proxy_core::credentials::{InvalidScope, Scope};
-use taskcluster_proxy_core::proxy::RootUrl;
+use taskcluster_proxy_core::credentials::{InvalidScope, Scope, Signer};
+use taskcluster_proxy_core::proxy::{Restriction, RestrictionOrigin, RootUrl};
 use tokio::time::timeout;
 
 /// The largest task definition that is read, in bytes: the queue takes none that is larger.
@@ -34,11 +34,18 @@ pub struct TaskError {
 enum Why {
     #[error(transparent)]
     Call(#[from] CallError),
-    #[error("the queue answered {0}{1}")]
+    #[error("the queue responded with {0}{1}")]
     Status(StatusCode, String),
-    #[error("no answer from the queue within {} seconds", TIMEOUT.as_secs())]
+    #[error(
+        "the queue responded with {unsigned} without credentials, and with {status} to the proxy's \
+         credentials{message}; grant the scope \"queue:get-task:{task_id}\" either to the role \
+         \"anonymous\" or to the client of these credentials, or leave out --task-id and name the \
+         scopes on the command line"
+    )]
+    Refused { unsigned: StatusCode, status: StatusCode, message: String, task_id: String },
+    #[error("no response from the queue within {} seconds", TIMEOUT.as_secs())]
     Timeout,
-    #[error("the queue's answer is no task definition with an array of scopes")]
+    #[error("the queue's response is not a task definition with an array of scopes")]
     NoTask,
     #[error(transparent)]
     Scope(#[from] InvalidScope),
@@ -47,44 +54,80 @@ enum Why {
 /// What requests are restricted to: these scopes, and those of the task. Neither scopes nor a task: no
 /// restriction. A task without scopes: none at all.
 ///
+/// The queue is asked without credentials, as anyone may read tasks in most deployments; where it
+/// requires some, with those of `signer`.
+///
 /// # Errors
 ///
-/// The queue cannot be reached, does not know the task, or answers with something else.
+/// The queue cannot be reached, does not know the task, does not show it, or responds with something
+/// else.
 pub async fn restriction(
     mut scopes: Vec<Scope>,
     task_id: Option<&str>,
     outbound: &Outbound,
     root_url: &RootUrl,
-) -> Result<Option<Vec<Scope>>, TaskError> {
+    signer: Option<&Signer>,
+) -> Result<Restriction, TaskError> {
+    let Restriction { origin, .. } = given(&scopes, task_id);
     if let Some(task_id) = task_id {
-        scopes.extend(fetch_scopes(outbound, root_url, task_id).await?);
+        scopes.extend(fetch_scopes(outbound, root_url, task_id, signer).await?);
     }
-    Ok((task_id.is_some() || !scopes.is_empty()).then_some(scopes))
+    Ok(Restriction { origin, ..given(&scopes, task_id) })
 }
 
-/// Asks the queue, unauthenticated, with retries.
+/// The restriction to `scopes` alone, without those of the task.
+pub fn given(scopes: &[Scope], task_id: Option<&str>) -> Restriction {
+    let origin =
+        RestrictionOrigin { command_line: !scopes.is_empty(), task_id: task_id.map(str::to_owned) };
+    let restricted = task_id.is_some() || !scopes.is_empty();
+    Restriction { scopes: restricted.then(|| scopes.to_vec()).into(), origin }
+}
+
+/// Asks the queue, with retries.
 async fn fetch_scopes(
     outbound: &Outbound,
     root_url: &RootUrl,
     task_id: &str,
+    signer: Option<&Signer>,
 ) -> Result<Vec<Scope>, TaskError> {
     let fail = |why| TaskError { task_id: printable(task_id), why };
     tracing::debug!("asking the queue for the scopes of task {task_id:?}");
-    let fetched = timeout(TIMEOUT, fetch(outbound, root_url, task_id)).await;
+    let fetched = timeout(TIMEOUT, fetch(outbound, root_url, task_id, signer)).await;
     let scopes = fetched.unwrap_or(Err(Why::Timeout)).map_err(fail)?;
     let scopes = scopes.into_iter().map(Scope::new).collect::<Result<_, _>>();
     scopes.map_err(|error| fail(error.into()))
 }
 
-async fn fetch(outbound: &Outbound, root_url: &RootUrl, task_id: &str) -> Result<Vec<String>, Why> {
+async fn fetch(
+    outbound: &Outbound,
+    root_url: &RootUrl,
+    task_id: &str,
+    signer: Option<&Signer>,
+) -> Result<Vec<String>, Why> {
     let segment = utf8_percent_encode(task_id, SEGMENT);
     let path = format!("/api/queue/v1/task/{segment}");
-    let call::Response { status, body, .. } =
-        call::get(outbound, root_url, &path, None, MAX_TASK).await?;
-    if status != StatusCode::OK {
-        return Err(Why::Status(status, call::message(&body)));
+    let mut response = call::get(outbound, root_url, &path, None, MAX_TASK).await?;
+    let unsigned = response.status;
+    let signer = signer.filter(|_| is_refused(unsigned));
+    if signer.is_some() {
+        tracing::debug!(
+            "the queue responded with {unsigned} without credentials: asking with them"
+        );
+        response = call::get(outbound, root_url, &path, signer, MAX_TASK).await?;
     }
-    scopes(&body).ok_or(Why::NoTask)
+    let (status, message) = (response.status, || call::message(&response.body));
+    if signer.is_some() && is_refused(status) {
+        let (message, task_id) = (message(), printable(task_id));
+        return Err(Why::Refused { unsigned, status, message, task_id });
+    }
+    if status != StatusCode::OK {
+        return Err(Why::Status(status, message()));
+    }
+    scopes(&response.body).ok_or(Why::NoTask)
+}
+
+fn is_refused(status: StatusCode) -> bool {
+    matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
 }
 
 /// The scopes in a task definition; one that does not say has none. Not by a derived struct, which

@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use taskcluster_proxy_core::Timestamp;
-use taskcluster_proxy_core::credentials::CredentialsFinding;
+use taskcluster_proxy_core::credentials::{CERTIFICATE_SKEW, CredentialsFinding};
 use tokio::sync::watch::Receiver;
 
 /// How long before the certificate expires the first warning is. Workers renew credentials minutes
@@ -58,13 +58,22 @@ async fn warn_of(expiry: Option<Timestamp>, mut logged: Stage) -> Infallible {
             let date = log::date(expiry);
             match stage {
                 Stage::Expired => tracing::warn!(
-                    "the credentials expired on {date}: services refuse what is signed with them; \
-                     send new ones with PUT /credentials"
+                    "the credentials expired on {date}, and the {} minutes that services allow after \
+                     that are over: they refuse what is signed with them; send new ones with PUT \
+                     /credentials",
+                    CERTIFICATE_SKEW.as_secs() / 60
                 ),
-                _ => tracing::warn!(
-                    "the credentials expire in {} s, on {date}: send new ones with PUT /credentials",
-                    expiry.distance(now).as_secs()
-                ),
+                _ => {
+                    let when = match expiry > now {
+                        true => format!("expire in {} s, on", expiry.distance(now).as_secs()),
+                        false => "expired on".to_owned(),
+                    };
+                    tracing::warn!(
+                        "the credentials {when} {date}; services accept them for {} minutes after \
+                         that: send new ones with PUT /credentials",
+                        CERTIFICATE_SKEW.as_secs() / 60
+                    );
+                }
             }
         }
         match next {
@@ -76,13 +85,13 @@ async fn warn_of(expiry: Option<Timestamp>, mut logged: Stage) -> Infallible {
 
 /// The stage of a certificate that expires at `expiry`, and when the next one begins.
 fn stage(now: Timestamp, expiry: Timestamp) -> (Stage, Option<Duration>) {
-    let left = expiry.distance(now);
-    if expiry <= now {
+    let refused = expiry.plus(CERTIFICATE_SKEW);
+    if refused <= now {
         (Stage::Expired, None)
-    } else if left <= AHEAD {
-        (Stage::Soon, Some(left))
+    } else if expiry <= now.plus(AHEAD) {
+        (Stage::Soon, Some(refused.distance(now)))
     } else {
-        (Stage::Valid, Some(left - AHEAD))
+        (Stage::Valid, Some(expiry.distance(now) - AHEAD))
     }
 }
 
@@ -96,10 +105,10 @@ mod tests {
         let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
         for (expiry, expected) in [
             (now.plus(minutes(20)), (Stage::Valid, Some(minutes(5)))),
-            (now.plus(minutes(15)), (Stage::Soon, Some(minutes(15)))),
-            (now.plus(Duration::from_millis(1)), (Stage::Soon, Some(Duration::from_millis(1)))),
-            (now, (Stage::Expired, None)),
-            (now.minus(minutes(1)), (Stage::Expired, None)),
+            (now.plus(minutes(15)), (Stage::Soon, Some(minutes(20)))),
+            (now, (Stage::Soon, Some(minutes(5)))),
+            (now.minus(minutes(4)), (Stage::Soon, Some(minutes(1)))),
+            (now.minus(minutes(5)), (Stage::Expired, None)),
         ] {
             assert_eq!(stage(now, expiry), expected);
         }

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::{
-    AuthorizedScopes, ClientId, Credentials, CredentialsFinding, GivenCertificate, Signer,
+    ClientId, Credentials, CredentialsFinding, GivenCertificate, Signer,
 };
-use taskcluster_proxy_core::proxy::{ProxyError, ResponseFields, Terms};
+use taskcluster_proxy_core::proxy::{CredentialsProfile, ProxyError, ResponseFields, Restriction};
 use tokio::sync::{RwLock, watch};
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -30,7 +30,7 @@ pub struct Snapshot {
     /// The header fields that describe them in responses.
     pub response_fields: Vec<(HeaderName, HeaderValue)>,
     /// Why a service may refuse them.
-    pub terms: Terms,
+    pub profile: CredentialsProfile,
     /// When the certificate expires; `None`: there is none, or it does not say.
     pub expiry: Option<Timestamp>,
     /// One task for each request that uses them.
@@ -52,22 +52,18 @@ pub struct Store {
     current: RwLock<Arc<Snapshot>>,
     /// The same for readers that must not queue up.
     watched: watch::Sender<Arc<Snapshot>>,
-    authorized_scopes: AuthorizedScopes,
+    restriction: Restriction,
     drain: Duration,
 }
 
 impl Store {
-    /// Starts with `credentials`. What is signed is restricted to `authorized_scopes`, also after
-    /// updates. An update waits for at most `drain`.
-    pub fn new(
-        credentials: &Credentials,
-        authorized_scopes: AuthorizedScopes,
-        drain: Duration,
-    ) -> Self {
-        let first = Arc::new(Snapshot::new(credentials, &authorized_scopes));
+    /// Starts with `credentials`. What is signed is under `restriction`, also after updates. An
+    /// update waits for at most `drain`.
+    pub fn new(credentials: &Credentials, restriction: Restriction, drain: Duration) -> Self {
+        let first = Arc::new(Snapshot::new(credentials, &restriction));
         first.warn_of_findings();
         Self {
-            authorized_scopes,
+            restriction,
             watched: watch::Sender::new(Arc::clone(&first)),
             current: RwLock::new(first),
             drain,
@@ -98,7 +94,7 @@ impl Store {
         // What is still in flight tells whether it timed out.
         let _ = tokio::time::timeout(self.drain, current.in_flight.wait()).await;
         let left = current.in_flight.len();
-        let next = Arc::new(Snapshot::new(&credentials, &self.authorized_scopes));
+        let next = Arc::new(Snapshot::new(&credentials, &self.restriction));
         next.warn_of_findings();
         self.watched.send_replace(Arc::clone(&next));
         *current = next;
@@ -107,7 +103,8 @@ impl Store {
 }
 
 impl Snapshot {
-    fn new(credentials: &Credentials, authorized_scopes: &AuthorizedScopes) -> Self {
+    fn new(credentials: &Credentials, restriction: &Restriction) -> Self {
+        let authorized_scopes = &restriction.scopes;
         let revision = REVISION.unwrap_or("unknown");
         let headers = ResponseFields::new(VERSION, revision, credentials, authorized_scopes);
         let response_fields = headers.fields().filter_map(|(name, value)| {
@@ -125,7 +122,7 @@ impl Snapshot {
                 .map_err(|finding| ProxyError::UnusableCredentials { finding, since: now }),
             findings: credentials.findings(now),
             response_fields: response_fields.collect(),
-            terms: Terms::new(credentials, authorized_scopes),
+            profile: CredentialsProfile::new(credentials, restriction),
             expiry: certificate.and_then(GivenCertificate::expiry),
             in_flight,
         }
@@ -163,7 +160,7 @@ impl Deref for Lease {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use taskcluster_proxy_core::credentials::Scope;
+    use taskcluster_proxy_core::credentials::{AuthorizedScopes, Scope};
 
     fn credentials(client_id: &str) -> Credentials {
         Credentials::permanent(client_id, "no-secret").unwrap()
@@ -177,7 +174,7 @@ mod tests {
     async fn an_update_waits_for_requests_in_flight_and_later_requests_wait_for_it() {
         let store = Arc::new(Store::new(
             &credentials("old"),
-            AuthorizedScopes::Unrestricted,
+            Restriction::default(),
             Duration::from_secs(5),
         ));
         let lease = store.lease().await;
@@ -200,8 +197,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_wait_is_bounded_and_requests_in_flight_keep_their_credentials() {
-        let store =
-            Store::new(&credentials("old"), AuthorizedScopes::Unrestricted, Duration::from_secs(5));
+        let store = Store::new(&credentials("old"), Restriction::default(), Duration::from_secs(5));
         let lease = store.lease().await;
         let start = tokio::time::Instant::now();
         assert_eq!(store.replace(credentials("new")).await, 1);
@@ -213,7 +209,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn authorized_scopes_stay() {
         let scopes = AuthorizedScopes::Only(vec![Scope::new("a:b").unwrap()]);
-        let store = Store::new(&credentials("old"), scopes, Duration::ZERO);
+        let restriction = Restriction { scopes, ..Restriction::default() };
+        let store = Store::new(&credentials("old"), restriction, Duration::ZERO);
         store.replace(credentials("new")).await;
         let fields: http::HeaderMap = store.lease().await.response_fields.iter().cloned().collect();
         assert_eq!(fields["x-taskcluster-authorized-scopes"], r#"["a:b"]"#);

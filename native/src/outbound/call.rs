@@ -9,12 +9,11 @@ use bytes::Bytes;
 use http::uri::{InvalidUri, PathAndQuery};
 use http::{HeaderMap, Method, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
-use serde::Deserialize;
 use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 use taskcluster_proxy_core::credentials::Signer;
-use taskcluster_proxy_core::proxy::{Form, RootUrl};
+use taskcluster_proxy_core::proxy::{Form, RootUrl, ServiceError};
 
 /// What a service responded.
 #[derive(Debug)]
@@ -87,18 +86,18 @@ pub async fn get(
     Ok(Response { status, headers, body: body.to_bytes() })
 }
 
-/// An error as the services shape it.
-#[derive(Deserialize)]
-struct Refusal {
-    message: String,
+/// `: ` and what a service says of its error, in one line; nothing where it says nothing.
+pub fn message(body: &[u8]) -> String {
+    let Some(error) = ServiceError::parse(body) else {
+        return String::new();
+    };
+    let mut line = printable(&error.to_line());
+    if let Some((end, _)) = line.char_indices().nth(MAX_MESSAGE) {
+        line.truncate(end);
+        line.push_str("...");
+    }
+    format!(": {line}")
 }
 
-/// `: ` and the first line of the message in a service's error; empty if there is none.
-pub fn message(body: &[u8]) -> String {
-    match serde_json::from_slice::<Refusal>(body) {
-        Ok(refusal) => {
-            format!(": {}", printable(refusal.message.lines().next().unwrap_or_default()))
-        }
-        Err(_) => String::new(),
-    }
-}
+/// The longest message that is shown, in characters: some list hundreds of scopes.
+const MAX_MESSAGE: usize = 1000;

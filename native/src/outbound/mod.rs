@@ -81,13 +81,8 @@ pub struct UpstreamResponse {
     pub head: response::Parts,
     /// The body, as it comes.
     pub body: ResponseBody,
-}
-
-/// An attempt that brought a response.
-struct Responded {
-    response: UpstreamResponse,
-    /// The time that the signature told, if there was one.
-    signed_at: Timestamp,
+    /// The time that the request's signature told, if there was one.
+    pub signed_at: Timestamp,
 }
 
 /// A request that hyper did not send is sent on another connection at once, but not more often than
@@ -141,34 +136,38 @@ impl Outbound {
             let attempt = attempts.get();
             let deadline = first_failure.map(|first: Instant| first + self.policy.budget);
             let result = self.attempt(request, body, deadline).await;
-            if let Ok(responded) = &result
+            if let Ok(response) = &result
                 && target.form == Form::Service
                 && !self.clock.is_known()
             {
-                self.observe_time(responded);
+                self.observe_time(response);
             }
             let outcome = match &result {
-                Ok(responded) => Outcome::Responded(responded.response.head.status),
+                Ok(response) => Outcome::Responded(response.head.status),
                 Err(error) => error.outcome(),
             };
             match (&result, corrected) {
-                (Ok(responded), None) if responded.is_unauthorized() && body.is_kept() => {
-                    corrected = self.correct_skew(responded, request);
+                (Ok(response), None) if response.is_unauthorized() && body.is_kept() => {
+                    corrected = self.correct_skew(response, request);
                     if corrected.is_some() && self.retries() {
                         body.suspend();
                         continue;
                     }
                 }
                 // What is refused with the right time, too, is refused for another reason.
-                (Ok(responded), Some(correction)) if responded.is_unauthorized() => {
+                (Ok(response), Some(correction)) if response.is_unauthorized() => {
                     self.clock.undo(correction);
                 }
-                (Ok(responded), _) if responded.wants_length() && !lengthened => {
+                (Ok(response), _) if response.wants_length() && !lengthened => {
                     lengthened = self.retries() && self.find_length(body).await;
                     if lengthened {
                         body.suspend();
                         continue;
                     }
+                }
+                (Ok(response), Some(correction)) if !response.head.status.is_server_error() => {
+                    self.warn_of_skew(correction);
+                    corrected = None;
                 }
                 _ => {}
             }
@@ -186,7 +185,7 @@ impl Outbound {
                 Decision::RetryAfter(_) | Decision::Deliver => {
                     body.stop_keeping();
                     return match (result, last_response) {
-                        (Ok(responded), _) | (Err(_), Some(responded)) => Ok(responded.response),
+                        (Ok(response), _) | (Err(_), Some(response)) => Ok(response),
                         (Err(error), None) => Err(error),
                     };
                 }
@@ -212,17 +211,17 @@ impl Outbound {
     /// Takes over the time from the first response of a service. A 401 is for
     /// [`correct_skew`](Self::correct_skew), which can find out that it was not that; the date of a
     /// response that comes from a cache (RFC 9111 section 5.1) is that of another time.
-    fn observe_time(&self, responded: &Responded) {
-        let headers = &responded.response.head.headers;
-        if responded.is_unauthorized() || headers.contains_key(AGE) {
+    fn observe_time(&self, response: &UpstreamResponse) {
+        let headers = &response.head.headers;
+        if response.is_unauthorized() || headers.contains_key(AGE) {
             return;
         }
         if clock::date_of(headers).is_some_and(|date| self.clock.observe(date)) {
-            self.warn_of_skew();
+            self.warn_of_corrected_time();
         }
     }
 
-    fn warn_of_skew(&self) {
+    fn warn_of_corrected_time(&self) {
         let date = self.clock.now().to_rfc3339();
         tracing::warn!("this machine's clock is wrong: for the services it is {date}; signing so");
     }
@@ -236,18 +235,22 @@ impl Outbound {
     /// that its signature tells.
     fn correct_skew(
         &self,
-        refused: &Responded,
+        refused: &UpstreamResponse,
         request: &OutboundRequest<'_>,
     ) -> Option<SkewCorrection> {
         if request.target.form != Form::Service || request.signer.is_none() {
             return None;
         }
-        let date = clock::date_of(&refused.response.head.headers)?;
-        let correction = self.clock.correct(refused.signed_at, date)?;
+        let date = clock::date_of(&refused.head.headers)?;
+        self.clock.correct(refused.signed_at, date)
+    }
+
+    /// Not before a request that was signed with the corrected time was accepted: otherwise the diagnosis
+    /// of the response says why it was not.
+    fn warn_of_skew(&self, correction: SkewCorrection) {
         if correction.is_new() {
-            self.warn_of_skew();
+            self.warn_of_corrected_time();
         }
-        Some(correction)
     }
 
     /// Whether the length of a body that the client sends in chunks is known after all: all of it is in the
@@ -266,7 +269,7 @@ impl Outbound {
         request: &OutboundRequest<'_>,
         body: &RequestBody,
         deadline: Option<Instant>,
-    ) -> Result<Responded, UpstreamError> {
+    ) -> Result<UpstreamResponse, UpstreamError> {
         let OutboundRequest { method, target, .. } = request;
         // Whether another attempt could take this one's place decides which connection will do; that
         // more of the body may come than fits counts as no.
@@ -286,7 +289,7 @@ impl Outbound {
                     .unwrap_or(Err(UpstreamError::Budget(self.policy.budget))),
             }?;
             match self.exchange(request, authorization, body, connection, deadline).await {
-                Ok(response) => return Ok(Responded { response, signed_at }),
+                Ok((head, body)) => return Ok(UpstreamResponse { head, body, signed_at }),
                 Err(UpstreamError::Unsent(_)) if unsent < MAX_UNSENT && body.is_kept() => {
                     unsent += 1
                 }
@@ -327,7 +330,7 @@ impl Outbound {
         body: &RequestBody,
         mut connection: Connection,
         deadline: Option<Instant>,
-    ) -> Result<UpstreamResponse, UpstreamError> {
+    ) -> Result<(response::Parts, ResponseBody), UpstreamError> {
         let late = async {
             match deadline {
                 Some(deadline) => sleep_until(deadline).await,
@@ -370,17 +373,17 @@ impl Outbound {
         let (head, incoming) = response.into_parts();
         let origin = Arc::clone(&request.target.origin);
         let exchange = Exchange { connection, attempt, origin, pool: Rc::clone(&self.pool) };
-        Ok(UpstreamResponse { head, body: ResponseBody::new(incoming, exchange) })
+        Ok((head, ResponseBody::new(incoming, exchange)))
     }
 }
 
-impl Responded {
+impl UpstreamResponse {
     /// Whether the upstream does not take a body without a Content-Length.
     fn wants_length(&self) -> bool {
-        self.response.head.status == StatusCode::LENGTH_REQUIRED
+        self.head.status == StatusCode::LENGTH_REQUIRED
     }
 
     fn is_unauthorized(&self) -> bool {
-        self.response.head.status == StatusCode::UNAUTHORIZED
+        self.head.status == StatusCode::UNAUTHORIZED
     }
 }

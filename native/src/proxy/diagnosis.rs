@@ -1,45 +1,40 @@
-//! When a service refuses a call: why, as far as the proxy can tell.
+//! When a service refuses a request: why, as far as the proxy can tell.
 
+use super::content_coding::decode;
 use crate::os::clock;
 use crate::outbound::{Target, UpstreamResponse};
-use http::StatusCode;
-use http::header::CONTENT_ENCODING;
 use std::time::Duration;
-use taskcluster_proxy_core::proxy::{Form, Refusal, Terms};
+use taskcluster_proxy_core::proxy::{
+    CredentialsProfile, Diagnosis, Form, RefusedRequest, ServiceError,
+};
 use tokio::time::timeout;
 
-/// How long a body is waited for, of which a part of the reason can be read.
+/// How long the body is waited for. Too short: slow services get no diagnosis. Too long: the client
+/// waits for the response.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The longest body that is read for the reason, in bytes.
-const MAX_BODY: usize = 72 * 1024;
+/// The largest body that is read, in bytes, as it was received and decoded. Those of the services
+/// repeat the payload and all scopes.
+const MAX_BODY: usize = 1024 * 1024;
 
-/// Why a service refused the call that `response` is to; `None` if it did not, or for no reason that
-/// can be found here. The body stays to be forwarded.
+/// Why a service responded with 401 or 403: nothing if no reason can be found here. The body stays to be
+/// forwarded, as it was received.
 pub(super) async fn diagnose(
     response: &mut UpstreamResponse,
     target: &Target,
-    terms: &Terms,
-) -> Option<String> {
+    profile: &CredentialsProfile,
+) -> Diagnosis {
     if target.form != Form::Service {
-        return None;
+        return Diagnosis::default();
     }
-    let status = response.head.status;
-    let readable = !response.head.headers.contains_key(CONTENT_ENCODING);
-    let body = match status {
-        StatusCode::FORBIDDEN if readable => {
-            timeout(TIMEOUT, response.body.peek(MAX_BODY)).await.unwrap_or_default()
-        }
-        _ => None,
-    };
-    let refusal = Refusal {
-        status: status.as_u16(),
-        body: body.as_deref().and_then(|body| std::str::from_utf8(body).ok()),
+    let body = timeout(TIMEOUT, response.body.peek(MAX_BODY)).await.unwrap_or_default();
+    let body = body.and_then(|body| decode(&response.head.headers, body, MAX_BODY));
+    profile.diagnose(&RefusedRequest {
+        status: response.head.status.as_u16(),
+        error: body.and_then(|body| ServiceError::parse(&body)).as_ref(),
         date: clock::date_of(&response.head.headers),
         now: clock::now(),
+        signed_at: response.signed_at,
         resource: target.resource(),
-    };
-    let findings = terms.diagnose(&refusal);
-    let texts: Vec<String> = findings.iter().map(ToString::to_string).collect();
-    (!texts.is_empty()).then(|| texts.join("; "))
+    })
 }

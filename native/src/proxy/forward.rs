@@ -12,11 +12,7 @@ use http::request::Parts;
 use http::{Response, StatusCode, Version};
 use std::rc::Rc;
 use std::sync::Arc;
-
-/// Why an upstream got a body without a length.
-const LENGTH: &str = "the upstream requires a Content-Length, and the request's body came in chunks: the proxy \
-    adds the length to a body that fits its replay buffer (--replay-buffer) and has no trailers; have the \
-    client send it for this one";
+use taskcluster_proxy_core::proxy::{Diagnosis, Finding};
 
 impl Proxy {
     /// Forwards a request to `target`, signed with the current credentials.
@@ -53,15 +49,16 @@ impl Proxy {
                     || response.head.status == StatusCode::FORBIDDEN;
                 let diagnosis = match response.head.status {
                     StatusCode::LENGTH_REQUIRED if body.length().is_none() => {
-                        Some(LENGTH.to_owned())
+                        Diagnosis(vec![Finding::LengthRequired])
                     }
-                    _ if refused => Box::pin(diagnose(&mut response, target, &lease.terms)).await,
-                    _ => None,
+                    _ if refused => Box::pin(diagnose(&mut response, target, &lease.profile)).await,
+                    _ => Diagnosis::default(),
                 };
-                if let Some(diagnosis) = &diagnosis {
+                let header = (!diagnosis.is_empty()).then(|| diagnosis.to_header());
+                if !diagnosis.is_empty() {
                     tracing::warn!("{} refused it: {diagnosis}", target.origin.as_str());
                 }
-                response::forward(response, target, diagnosis.as_deref(), lease, log, body)
+                response::forward(response, target, header.as_deref(), lease, log, body)
             }
             Err(error) => {
                 let error = error.into_proxy_error(target.origin.as_str().to_owned());

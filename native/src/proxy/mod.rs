@@ -4,6 +4,7 @@ mod access_log;
 mod bewit;
 mod catch_panic;
 mod config;
+mod content_coding;
 mod credentials_guard;
 mod diagnosis;
 mod forward;

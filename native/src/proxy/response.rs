@@ -90,7 +90,7 @@ impl OwnResponse {
 }
 
 /// The response to the request that `log` is about, from `target`. `diagnosis`: why the service
-/// refused it.
+/// refused it, short enough for a header field.
 pub(super) fn forward(
     response: UpstreamResponse,
     target: &Target,
@@ -99,7 +99,7 @@ pub(super) fn forward(
     log: &Rc<AccessLog>,
     request_body: &RequestBody,
 ) -> Response<ResponseBody> {
-    let UpstreamResponse { mut head, body } = response;
+    let UpstreamResponse { mut head, body, .. } = response;
     log.status.set(head.status.as_u16());
     log.responded();
     head.version = http::Version::HTTP_11;

@@ -25,12 +25,41 @@ fn the_rust_client() {
     let saw = what_it_saw(rust());
     let mut expected = what_a_task_sees(&saw["taskId"]);
     let refused = saw["insufficientScopes"][1].as_str().unwrap_or_default();
-    assert!(refused.starts_with("client ID tester lacks scopes"), "{saw:#}");
+    assert!(
+        refused.starts_with("Client ID tester does not have sufficient scopes and is missing"),
+        "{saw:#}"
+    );
     expected["insufficientScopes"] = json!([403, refused]);
-    expected["removed"] = json!([404, "there is no such secret, or it has expired"]);
-    expected["notFound"] = json!([404, "there is no task A-task-that-is-not-there"]);
+    for (member, reason) in [
+        ("removed", "there is no such secret, or it has expired\n\n---\n"),
+        ("notFound", "there is no task A-task-that-is-not-there\n\n---\n"),
+    ] {
+        let refused = saw[member][1].as_str().unwrap_or_default();
+        assert!(refused.starts_with(reason), "{saw:#}");
+        expected[member] = json!([404, refused]);
+    }
     expected["pages"] = json!([2, 1]);
     assert_eq!(saw, expected);
+}
+
+/// The response is compressed for these clients, and repeats the task.
+#[test]
+fn a_task_that_may_not_be_created_is_explained() {
+    for mut scenario in [python("refused.py"), node("refused.mjs")] {
+        let proxy = Proxy::sandbox()
+            .args(["queue:scheduler-id:*", "queue:create-task:project:none"])
+            .start();
+        scenario.arg(proxy.url());
+        let saw = clients::run(scenario);
+        assert_eq!((&saw[0], &saw[1]), (&json!(403), &json!("InsufficientScopes")));
+        let message = saw[2].as_str().unwrap_or_default();
+        assert!(message.contains("\"AnyOf\": [\n    \"queue:create-task:highest:"), "{message}");
+        let log = proxy.wait_for_log("refused it: the request needs one of [\"queue:create-task:");
+        let expected = "\"queue:create-task:lowest:harbour/crane\"], which the scopes that requests are \
+                        restricted to (those of the command line) do not grant; whether client \
+                        \"tester\" has it, the services know";
+        assert!(log.contains(expected), "{log}");
+    }
 }
 
 /// reqwest, which Rust programs of tasks use where they do not use that client.

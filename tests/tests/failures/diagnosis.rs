@@ -1,6 +1,11 @@
-//! When a service refuses a call, the proxy says why (issue: Ask).
+//! When a service refuses a request, the proxy says why.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use flate2::Compression;
+use flate2::write::{GzEncoder, ZlibEncoder};
 use serde_json::json;
+use std::io::Write as _;
 use std::time::{Duration, SystemTime};
 use stories::hawk::Claim;
 use stories::{Answer, Gate, Proxy, Request, Response, Tls, Upstream, certificate};
@@ -29,27 +34,50 @@ fn what_is_not_known_is_not_said_and_nobody_forges_it() {
     }
 }
 
+/// As the secrets service responds to a client that accepts br.
+const BROTLI: &str = "G+ABABwHdjPXwmCzcInPlcietc1Un4uDl5MtXV5ZN8kHEcawWLQsdVj6LDzViAeI/vLp3rSwWB8TtOYdxm4zei\
+                      Qdf0CQLxX8aVoI0A4EcGie2/6l5FYerODHtmqt9fkjIucONRjcj2LGbK3FZI/l0vdu9etpTB7X9AjM6ZRft0T\
+                      rPId4vIzRLuHWuPthdhgbJ7INAcNlxY4IMCV0wFAAxWzJwJqL52WwbSbbQDWqnbmVhZRIMytCQYjBESJBDToC\
+                      wTIJN8HP1DQdV84vXiinC+keMxS82pl3spCKEuu+4gE=";
+
 #[test]
-fn missing_scopes_are_named_with_who_lacks_them() {
-    let block = "```\nqueue:create-task:a\nsecrets:get:b\n```\n\nneeds\n```\nc:d\n```";
-    let body = json!({ "code": "InsufficientScopes", "message": block }).to_string();
-    let head = "HTTP/1.1 403 \r\nTransfer-Encoding: chunked\r\n\r\n";
-    let chunks = Answer::bytes(head).then_chunk(&body[..9]).then_chunk(&body[9..]);
-    for answer in [Answer::new(403, &[], body.as_str()), chunks.then("0\r\n\r\n")] {
+fn missing_scopes_are_named_however_the_body_is_coded() {
+    let body = lacks_secret("");
+    // Repeats what the client has sent.
+    let large = lacks_secret(&"x".repeat(900 * 1024));
+    let mut zlib = ZlibEncoder::new(Vec::new(), Compression::default());
+    zlib.write_all(&large).unwrap();
+    let brotli = STANDARD.decode(BROTLI).unwrap();
+    let chunked = Answer::bytes("HTTP/1.1 403 \r\nTransfer-Encoding: chunked\r\n\r\n")
+        .then_chunk(&body[..9])
+        .then_chunk(&body[9..])
+        .then("0\r\n\r\n");
+    let with = |coding: &str, body: &[u8]| Answer::new(403, &[("Content-Encoding", coding)], body);
+    for (name, answer, sent) in [
+        ("plain", Answer::new(403, &[], &body), &body),
+        ("chunked", chunked, &body),
+        ("large", Answer::new(403, &[], &large), &large),
+        ("gzip", with("gzip", &gzip(&body)), &gzip(&body)),
+        ("large gzip", with("gzip", &gzip(&large)), &gzip(&large)),
+        ("deflate", with("deflate", &zlib.finish().unwrap()), &Vec::new()),
+        ("br", with("br", &brotli), &brotli),
+    ] {
         let upstream = Upstream::start([answer]);
         let proxy = Proxy::in_front_of(upstream.root_url())
             .env("TASKCLUSTER_CERTIFICATE", certificate(&["queue:*"]).to_string())
-            .args(["secrets:*"])
+            .args(["secrets:get:a"])
             .start();
         let mut client = proxy.connect();
         for _ in 0..2 {
             client.send("GET /api/queue/v1/x HTTP/1.1\r\nHost: x\r\n\r\n");
             let response = client.response();
-            assert_eq!((response.status(), response.text()), (403, body.as_str()));
+            assert_eq!(response.status(), 403);
+            assert!(sent.is_empty() || response.body == *sent, "{name}");
             assert_eq!(
                 said(&response),
-                "the scopes that requests are restricted to (those of the task) lack \
-                 [\"queue:create-task:a\"]; the scopes of the certificate lack [\"secrets:get:b\"]"
+                "the request needs \"secrets:get:b\", which the scopes that requests are restricted to \
+                 (those of the command line) do not grant; the certificate does not grant it either",
+                "{name}"
             );
         }
         assert_eq!(upstream.connections(), 1);
@@ -57,17 +85,88 @@ fn missing_scopes_are_named_with_who_lacks_them() {
 }
 
 #[test]
+fn what_cannot_be_decoded_passes_without_a_diagnosis() {
+    let body = lacks_secret("");
+    let too_large = lacks_secret(&"x".repeat(1024 * 1024));
+    for (coding, sent) in [
+        ("gzip", body.clone()),
+        ("zstd", body.clone()),
+        ("gzip", gzip(&body)[..60].to_vec()),
+        ("gzip", gzip(&too_large)),
+        ("identity", too_large),
+    ] {
+        let answer = Answer::new(403, &[("Content-Encoding", coding)], &sent);
+        let upstream = Upstream::start([answer]);
+        let proxy = Proxy::in_front_of(upstream.root_url()).args(["queue:*"]).start();
+        let response = proxy.get("/api/queue/v1/x");
+        assert_eq!((response.status(), response.header(HEADER)), (403, None), "{coding}");
+        assert!(response.body == sent, "{coding}");
+    }
+}
+
+#[test]
+fn the_header_field_is_short_and_the_log_has_all() {
+    let scopes: Vec<String> = (0..300).map(|number| format!("some:scope:{number}")).collect();
+    let payload = json!({ "clientScopes": ["some:other"], "requiredScopes": scopes });
+    let proxy = Proxy::sandbox().start();
+    let request = format!(
+        "POST /api/auth/v1/test-authenticate HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip, deflate, \
+         br\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{payload}",
+        payload.to_string().len()
+    );
+    let response = proxy.exchange(request);
+    assert_eq!((response.status(), response.header("content-encoding")), (403, Some("gzip")));
+    let said = said(&response);
+    assert!(said.starts_with("the request needs all of [\"some:scope:0\", "), "{said}");
+    assert!(said.contains("\"some:scope:19\", and 280 more]") && said.len() < 1024, "{said}");
+    let log = proxy.wait_for_log("refused it: ");
+    assert!(log.contains("\"some:scope:299\"], which client \"tester\" does not have"), "{log}");
+}
+
+#[test]
 fn what_a_deployment_says_is_understood() {
     let proxy = Proxy::sandbox().args(["queue:*"]).start();
     let response = proxy.get("/api/secrets/v1/secret/a");
     assert_eq!(response.status(), 403);
-    assert!(said(&response).ends_with("lack [\"secrets:get:a\"]"), "{response:?}");
+    assert_eq!(
+        said(&response),
+        "the request needs \"secrets:get:a\", which the scopes that requests are restricted to (those of \
+         the command line) do not grant; whether client \"tester\" has it, the services know"
+    );
+    let proxy = Proxy::sandbox().args(["--task-id", "KTBKfEgxR5GdfIIREQIvFQ"]).start();
+    let response = proxy.get("/api/secrets/v1/secrets");
+    assert!(
+        said(&response).contains("(those of task KTBKfEgxR5GdfIIREQIvFQ (--task-id))"),
+        "{response:?}"
+    );
+    let sandbox = Proxy::sandbox().start();
+    let before = |client_id: &str, access_token: &str, scopes: &[&str]| {
+        let proxy = Proxy::in_front_of(sandbox.sandbox_root_url())
+            .env("TASKCLUSTER_CLIENT_ID", client_id)
+            .env("TASKCLUSTER_ACCESS_TOKEN", access_token)
+            .args(scopes)
+            .start();
+        let response = proxy.get("/api/auth/v1/test-authenticate-get/");
+        assert_eq!(response.status(), 401);
+        said(&response).to_owned()
+    };
+    for (said, expected) in [
+        (before("tester", "wrong", &[]), "the signature does not match (Bad mac): "),
+        (before("other", "wrong", &[]), "the deployment has no client \"other\": if these are "),
+        (
+            before("tester", "no-secret", &["test:*", "secrets:get:a"]),
+            "requests are restricted to scopes (those of the command line) that the credentials do not \
+             have: \"secrets:get:a\"; every request is refused until ",
+        ),
+    ] {
+        assert!(said.starts_with(expected), "{said}");
+    }
 }
 
 #[test]
 fn over_http2_too() {
-    let body = json!({ "message": "```\nsecrets:get:b\n```" }).to_string();
-    let upstream = Upstream::start([Answer::new(403, &[], body.as_str())]);
+    let body = lacks_secret("");
+    let upstream = Upstream::start([Answer::new(403, &[], &body)]);
     let tls = Tls::for_host("tc.example.test").behind_proxy().http2().start(&upstream);
     let proxy = Proxy::in_front_of("https://tc.example.test")
         .env("HTTPS_PROXY", format!("http://{}", tls.address()))
@@ -75,8 +174,8 @@ fn over_http2_too() {
         .args(["queue:*"])
         .start();
     let response = proxy.get("/api/queue/v1/x");
-    assert_eq!((response.status(), response.text()), (403, body.as_str()));
-    assert!(said(&response).ends_with("lack [\"secrets:get:b\"]"), "{response:?}");
+    assert_eq!((response.status(), &response.body), (403, &body));
+    assert!(said(&response).starts_with("the request needs \"secrets:get:b\", "), "{response:?}");
 }
 
 #[test]
@@ -146,15 +245,38 @@ fn all_that_are_on_their_way_when_the_time_is_learned_are_signed_again() {
 
 #[test]
 fn a_refusal_that_is_not_for_the_time_is_tried_again_but_once() {
-    let upstream =
-        Upstream::start(|_: &Request| Answer::new(401, &[("Date", date(HOUR).as_str())], "no"));
-    let proxy = Proxy::in_front_of(upstream.root_url()).start();
-    for requests in [2, 4] {
-        let response = proxy.get("/api/queue/v1/x");
-        assert_eq!((response.status(), response.text()), (401, "no"));
-        assert!(said(&response).starts_with("this machine's clock is "), "{response:?}");
-        assert_eq!(upstream.requests().len(), requests);
+    const WRONG_KEY: &str =
+        r#"{"code":"AuthenticationFailed","message":"Unauthorized: Bad mac\n\n---\n\n* method:"}"#;
+    for (body, expected) in [("no", ""), (WRONG_KEY, "the signature does not match (Bad mac): ")] {
+        let upstream = Upstream::start(move |_: &Request| {
+            Answer::new(401, &[("Date", date(HOUR).as_str())], body)
+        });
+        let proxy = Proxy::in_front_of(upstream.root_url()).start();
+        for requests in [2, 4] {
+            let response = proxy.get("/api/queue/v1/x");
+            assert_eq!((response.status(), response.text()), (401, body));
+            assert!(said(&response).starts_with(expected), "{response:?}");
+            assert_eq!(said(&response).is_empty(), expected.is_empty(), "{response:?}");
+            assert_eq!(upstream.requests().len(), requests);
+        }
+        // One warning for each response, and none of the clock.
+        let warnings = if expected.is_empty() { 0 } else { 2 };
+        assert_eq!(proxy.log().matches(" WARN ").count(), warnings, "{}", proxy.log());
     }
+}
+
+/// Without retries the request is not signed again, and the service's words are about the clock.
+#[test]
+fn a_wrong_clock_is_named_where_the_request_is_not_signed_again() {
+    let body = r#"{"code":"AuthenticationFailed","message":"Unauthorized: Stale timestamp"}"#;
+    let upstream = Upstream::start(move |_: &Request| {
+        Answer::new(401, &[("Date", date(HOUR).as_str())], body)
+    });
+    let proxy = Proxy::in_front_of(upstream.root_url()).args(["--retry-budget", "0"]).start();
+    let response = proxy.get("/api/queue/v1/x");
+    assert!(said(&response).starts_with("this machine's clock is "), "{response:?}");
+    assert!(said(&response).ends_with(" behind the service's: set it"), "{response:?}");
+    assert_eq!(upstream.requests().len(), 1);
 }
 
 #[test]
@@ -184,6 +306,22 @@ fn what_looks_wrong_about_the_credentials_is_named_first() {
         assert!(!said(&response).contains("canary"), "{response:?}");
         proxy.wait_for_log("refused it: the certificate is not as the services expect it");
     }
+}
+
+/// As a service responds where the scope secrets:get:b is missing.
+fn lacks_secret(payload: &str) -> Vec<u8> {
+    let message = "Client ID tester does not have sufficient scopes and is missing the following \
+                   scopes:\n\n```\nsecrets:get:b\n```\n\nThis request requires the client to satisfy \
+                   the following scope expression:\n\n```\nsecrets:get:b\n```\n\n---\n\n* method:     get";
+    let info = json!({ "method": "get", "params": {}, "payload": payload });
+    let error = json!({ "code": "InsufficientScopes", "message": message, "requestInfo": info });
+    error.to_string().into_bytes()
+}
+
+fn gzip(content: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(content).unwrap();
+    encoder.finish().unwrap()
 }
 
 fn said(response: &Response) -> &str {

@@ -129,6 +129,12 @@ fn credentials_in_time_too_early_and_too_late() {
         (-HOUR, 5 * HOUR + 60, "ok", "client tester, temporary, until "),
         (-HOUR, 5 * HOUR + 60, "ok", "GMT, 5 h from now"),
         (-HOUR, 200, "warn", "have new ones issued"),
+        (
+            -HOUR,
+            -100,
+            "warn",
+            "GMT, 100 s ago; services accept them for 5 minutes after that: have new ones issued",
+        ),
         (-5 * HOUR, -3 * HOUR - 90, "fail", "the certificate expired 3h 1min ago, at "),
         (
             3 * HOUR + 90,
@@ -205,9 +211,93 @@ fn credentials_that_are_refused() {
     let wrong = |builder: ProxyBuilder| builder.env("TASKCLUSTER_ACCESS_TOKEN", "canary");
     let sandbox = Proxy::sandbox().start();
     let report = checked(sandbox.sandbox_root_url(), wrong, 1);
-    report.says("fail", "accepted", "refused with 401 Unauthorized: ");
-    report.says("fail", "accepted", "Bad mac");
+    report.says(
+        "fail",
+        "accepted",
+        "refused with 401 Unauthorized: Unauthorized: Bad mac: the signature does not match (Bad mac): \
+         the accessToken is not that of client \"tester\"",
+    );
     assert!(!format!("{report:?}").contains("canary"), "{report:?}");
+}
+
+/// The auth service accepts the signature and does not show the scopes.
+#[test]
+fn credentials_that_may_not_list_their_scopes() {
+    let missing = "```\nauth:current-scopes\n```";
+    let message = format!(
+        "Client ID tester does not have sufficient scopes and is missing the following scopes:\n\n\
+         {missing}\n\nThis request requires the client to satisfy the following scope expression:\n\n\
+         {missing}\n\n---\n\n* method:     currentScopes"
+    );
+    for (code, finding, expected, status) in [
+        (
+            "InsufficientScopes",
+            "ok",
+            "the signature was accepted; with the scope \"auth:current-scopes\" this line would list",
+            0,
+        ),
+        ("Forbidden", "fail", "`auth:current-scopes`: get new credentials", 1),
+    ] {
+        let body = json!({ "code": code, "message": message }).to_string();
+        let upstream = Upstream::start(move |request: &stories::Request| {
+            match request.target().ends_with("/scopes/current") {
+                true => Answer::new(403, &[("Date", &date(0))], &body),
+                false => auth(request, 0),
+            }
+        });
+        let report = checked(&upstream.root_url(), |builder| builder, status);
+        report.says(finding, "accepted", expected);
+    }
+}
+
+#[test]
+fn a_restriction_beyond_the_credentials() {
+    let sandbox = Proxy::sandbox().start();
+    let claims = claimed_credentials(&sandbox);
+    let with = |builder: ProxyBuilder| {
+        builder
+            .env("TASKCLUSTER_CLIENT_ID", claims["clientId"].as_str().unwrap())
+            .env("TASKCLUSTER_ACCESS_TOKEN", claims["accessToken"].as_str().unwrap())
+            .env("TASKCLUSTER_CERTIFICATE", claims["certificate"].as_str().unwrap())
+            .args(["secrets:get:a/b", "queue:create-task:*"])
+    };
+    let report = checked(sandbox.sandbox_root_url(), with, 1);
+    report.says(
+        "fail",
+        "accepted",
+        "requests are restricted to scopes (those of the command line) that the credentials do not \
+         have: \"queue:create-task:*\"; every request is refused until the restriction leaves them out",
+    );
+    assert!(!format!("{report:?}").contains("lines above"), "{report:?}");
+}
+
+/// Those that a worker gets with a task that may `secrets:get:a/*`.
+fn claimed_credentials(sandbox: &Proxy) -> serde_json::Value {
+    let moment = |seconds: i64| {
+        let moment = taskcluster_proxy_core::Timestamp::from_secs((now() + seconds) as u64);
+        moment.to_rfc3339()
+    };
+    let task = json!({
+        "taskQueueId": "proj/ci", "created": moment(0), "deadline": moment(3600),
+        "scopes": ["secrets:get:a/*"], "payload": {},
+        "metadata": {
+            "name": "n", "description": "d", "owner": "o@example.com", "source": "https://example.com",
+        },
+    });
+    let post = |method: &str, target: &str, body: String| {
+        let request = format!(
+            "{method} {target} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let response = sandbox.exchange(request);
+        assert_eq!(response.status(), 200, "{response:?}");
+        response.json()
+    };
+    post("PUT", "/api/queue/v1/task/fN1SbArXTPSVFNUvaOlinQ", task.to_string());
+    let worker = json!({ "workerGroup": "g", "workerId": "w", "tasks": 1 }).to_string();
+    let claims = post("POST", "/api/queue/v1/claim-work/proj/ci", worker);
+    claims["tasks"][0]["credentials"].clone()
 }
 
 #[test]

@@ -219,12 +219,15 @@ fn a_queue_that_stumbles_is_asked_again() {
 fn a_task_that_cannot_be_had_ends_it() {
     let unknown = json!({ "code": "ResourceNotFound", "message": "no task t\nsecond line" });
     for (answer, why) in [
-        (Answer::new(404, &[], unknown.to_string()), "the queue answered 404 Not Found: no task t"),
-        (Answer::new(403, &[], "<html>"), "the queue answered 403 Forbidden"),
-        (Answer::ok("[]"), "the queue's answer is no task definition with an array of scopes"),
+        (
+            Answer::new(404, &[], unknown.to_string()),
+            "the queue responded with 404 Not Found: no task t second line",
+        ),
+        (Answer::new(400, &[], "<html>"), "the queue responded with 400 Bad Request"),
+        (Answer::ok("[]"), "the queue's response is not a task definition with an array of scopes"),
         (
             Answer::ok(r#"{"scopes": "a:b"}"#),
-            "the queue's answer is no task definition with an array of scopes",
+            "the queue's response is not a task definition with an array of scopes",
         ),
     ] {
         let upstream = Upstream::start([answer]);
@@ -232,6 +235,58 @@ fn a_task_that_cannot_be_had_ends_it() {
         assert_fails(builder, &format!("could not fetch taskcluster task 't/ü' : {why}"));
         let requests = upstream.requests();
         assert_eq!((requests.len(), requests[0].target()), (1, "/api/queue/v1/task/t%2F%C3%BC"));
+    }
+}
+
+/// As any fresh deployment: the anonymous role has no scopes.
+#[test]
+fn a_queue_that_requires_credentials_is_asked_once_more_signed() {
+    for status in [401, 403] {
+        let upstream = Upstream::start(move |request: &Request| {
+            match (request.header("authorization"), request.target()) {
+                (None, _) => Answer::new(status, &[], "refused"),
+                (Some(_), "/api/queue/v1/task/t") => Answer::ok(r#"{"scopes": ["a:b"]}"#),
+                _ => Answer::status(200),
+            }
+        });
+        let proxy = Proxy::in_front_of(upstream.root_url()).args(["--task-id", "t", "c"]).start();
+        let response = proxy.get("/api/queue/v1/x");
+        assert_eq!(response.header("x-taskcluster-authorized-scopes"), Some(r#"["c","a:b"]"#));
+        let [_, signed, _] = &upstream.requests()[..] else { panic!("{:?}", upstream.requests()) };
+        // With all that the credentials may do.
+        assert_eq!(Claim::of(signed).assert_signed_with("no-secret").ext(), Value::Null);
+    }
+}
+
+#[test]
+fn a_task_that_nobody_shows_ends_it_with_two_ways_out() {
+    let refusal = |code: &str, message: &str| {
+        let message = format!("{message}\n\n---\n\n* method:     task");
+        json!({ "code": code, "message": message }).to_string()
+    };
+    let missing = "scopes:\n\n```\nqueue:get-task:t\n```";
+    for (status, body, why) in [
+        (
+            403,
+            refusal("InsufficientScopes", missing),
+            "with 403 Forbidden to the proxy's credentials: scopes: `queue:get-task:t`",
+        ),
+        (
+            401,
+            refusal("AuthenticationFailed", "Unauthorized: Bad mac"),
+            "with 401 Unauthorized to the proxy's credentials: Unauthorized: Bad mac",
+        ),
+    ] {
+        let upstream = Upstream::start([Answer::new(status, &[], body)]);
+        let finished =
+            Proxy::in_front_of(upstream.root_url()).args(["-p0", "--task-id", "t"]).run();
+        let line = one_line(&finished);
+        assert!(line.contains(why), "{line}");
+        let ways = "; grant the scope \"queue:get-task:t\" either to the role \"anonymous\" or to the \
+                    client of these credentials, or leave out --task-id and name the scopes on the \
+                    command line";
+        assert!(line.ends_with(ways), "{line}");
+        assert_eq!(upstream.requests().len(), 2);
     }
 }
 

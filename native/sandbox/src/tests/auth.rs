@@ -27,19 +27,24 @@ async fn missing_scopes_are_named() {
     let story = Story::begin().await;
     let payload = json!({"clientScopes": ["a:b"], "requiredScopes": ["a:b", "a:c"]});
     let error = story.call("POST", POST, payload).await;
-    let error = error.refused(403, "InsufficientScopes", "client ID tester lacks");
-    assert!(
-        error["message"]
-            .as_str()
-            .unwrap()
-            .contains("needs:\n\n```\na:c\n```\n\nIt has:\n\n```\na:b\n")
-    );
+    let error = error.refused(403, "InsufficientScopes", "Client ID tester does not have");
+    let expected = "Client ID tester does not have sufficient scopes and is missing the following \
+                    scopes:\n\n```\na:c\n```\n\nThis request requires the client to satisfy the \
+                    following scope expression:\n\n```\n{\n  \"AllOf\": [\n    \"a:b\",\n    \
+                    \"a:c\"\n  ]\n}\n```\n\n---\n\n* method:     testAuthenticate\n* errorCode:  \
+                    InsufficientScopes\n* statusCode: 403\n* time:       ";
+    let message = error["message"].as_str().unwrap();
+    assert!(message.starts_with(expected), "{message}");
     assert_eq!(error["requestInfo"]["method"], "testAuthenticate");
     assert_eq!(error["requestInfo"]["payload"]["requiredScopes"], json!(["a:b", "a:c"]));
     let story = story.restricted_to(&["test:other"]);
     story.get(GET).await.refused(403, "InsufficientScopes", "```\ntest:authenticate-get");
     let story = story.unsigned();
-    story.get(GET).await.refused(403, "InsufficientScopes", "a request without credentials");
+    story.get(GET).await.refused(
+        403,
+        "InsufficientScopes",
+        "Client ID auth-failed:no-auth does not",
+    );
 }
 
 #[tokio::test]
@@ -65,9 +70,16 @@ async fn who_cannot_prove_it_is_refused() {
     }
     let unknown = Credentials::permanent("somebody", "no-secret").unwrap();
     let story = story.signed_with(&unknown);
-    story.get(GET).await.refused(401, "AuthenticationFailed", "Unknown credentials");
+    story.get(GET).await.refused(
+        401,
+        "AuthenticationFailed",
+        "Client with clientId 'somebody' not found",
+    );
     let story = story.restricted_to(&["other"]);
-    story.get(GET).await.refused(401, "AuthenticationFailed", "do not satisfy authorizedScopes");
+    let expected = "Supplied credentials do not satisfy authorizedScopes; credentials have \
+                    scopes:\n\n```\ntest:*\nauth:create-client:test:*\nassume:anonymous\n```\n\n\
+                    authorizedScopes are:\n\n```\nother\n```\n\n---\n";
+    story.get(GET).await.refused(401, "AuthenticationFailed", expected);
 }
 
 #[tokio::test]

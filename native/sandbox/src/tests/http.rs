@@ -1,6 +1,8 @@
 //! Tests of methods, paths and bodies that no endpoint takes.
 
 use super::*;
+use flate2::read::{GzDecoder, ZlibDecoder};
+use std::io::Read as _;
 
 #[tokio::test]
 async fn every_service_answers_a_ping() {
@@ -94,4 +96,37 @@ async fn the_introduction_has_three_commands() {
     assert_eq!(story.get(artifact).await.text(), "test artifact\n");
     let bewit = story.bewit(artifact, now().plus(Duration::from_secs(3600)));
     assert_eq!(story.unsigned().get(&bewit).await.text(), "test artifact\n");
+}
+
+#[tokio::test]
+async fn json_from_1_kib_is_compressed_for_whoever_accepts_it() {
+    let scopes: Vec<String> = (0..100).map(|number| format!("some:scope:{number}")).collect();
+    let story = Story::begin().await.restricted_to(&["other"]);
+    for (length, accepted, coding) in [
+        (100, "gzip, deflate, br", Some("gzip")),
+        (100, "br;q=1.0, Deflate;q=0.5, *;q=0.1", Some("deflate")),
+        (100, "gzip;q=0, br", None),
+        (100, "", None),
+        (1, "gzip", None),
+    ] {
+        let payload = json!({"clientScopes": ["other"], "requiredScopes": scopes[..length]});
+        let request = story.request("POST", "/api/auth/v1/test-authenticate");
+        let request = request.header("content-type", "application/json");
+        let request = request.header("accept-encoding", accepted);
+        let answer = story.send(request.body(Full::new(payload.to_string().into())).unwrap()).await;
+        assert_eq!((answer.status, answer.header("vary")), (403, "Accept-Encoding"));
+        let found = answer.headers.get("content-encoding").map(|value| value.to_str().unwrap());
+        assert_eq!(found, coding, "{length} {accepted}");
+        let mut content = Vec::new();
+        match coding {
+            Some("gzip") => GzDecoder::new(&answer.body[..]).read_to_end(&mut content).unwrap(),
+            Some(_) => ZlibDecoder::new(&answer.body[..]).read_to_end(&mut content).unwrap(),
+            None => (&answer.body[..]).read_to_end(&mut content).unwrap(),
+        };
+        Answer { body: content.into(), ..answer }.refused(
+            403,
+            "InsufficientScopes",
+            "some:scope:0",
+        );
+    }
 }

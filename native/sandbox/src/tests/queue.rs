@@ -68,18 +68,25 @@ async fn a_definition_has_to_be_whole() {
 #[tokio::test]
 async fn a_task_can_have_no_scopes_that_its_creator_lacks() {
     let path = format!("/api/queue/v1/task/{TASK_ID}");
-    let create = "queue:create-task:lowest:proj/ci";
-    let story = Story::begin().await.restricted_to(&[create]);
+    // A more urgent priority will do.
+    let create = "queue:create-task:low:proj/ci";
+    let others = ["queue:create-task:project:none", "queue:scheduler-id:-"];
+    let story = Story::begin().await.restricted_to(&[&[create], &others[..]].concat());
     let answer = story.call("PUT", &path, definition()).await;
-    answer.refused(403, "InsufficientScopes", "needs:\n\n```\nsecrets:get:a/*\n```");
-    let story = story.restricted_to(&["secrets:get:*"]);
-    let answer = story.call("PUT", &path, definition()).await;
-    answer.refused(
-        403,
-        "InsufficientScopes",
-        "needs:\n\n```\nqueue:create-task:lowest:proj/ci\n```",
-    );
-    let story = story.restricted_to(&[create, "secrets:get:*"]);
+    answer.refused(403, "InsufficientScopes", "scopes:\n\n```\nsecrets:get:a/*\n```");
+    let story = story.restricted_to(&[&["secrets:get:*"], &others[..]].concat());
+    let mut routed = definition();
+    routed["priority"] = json!("high");
+    routed["routes"] = json!(["r"]);
+    let answer = story.call("PUT", &path, routed).await;
+    let missing = json!({ "AllOf": ["queue:route:r", { "AnyOf": [
+        "queue:create-task:highest:proj/ci",
+        "queue:create-task:very-high:proj/ci",
+        "queue:create-task:high:proj/ci",
+    ] }] });
+    let missing = format!("scopes:\n\n```\n{missing:#}\n```\n\nThis request requires");
+    answer.refused(403, "InsufficientScopes", &missing);
+    let story = story.restricted_to(&[&[create, "secrets:get:*"], &others[..]].concat());
     story.call("PUT", &path, definition()).await.ok();
 }
 

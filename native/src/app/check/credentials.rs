@@ -11,10 +11,12 @@ use serde::Deserialize;
 use std::time::Duration;
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::{
-    AuthorizedScopes, Credentials, CredentialsFinding, GivenCertificate, SignError, Signer,
+    Credentials, CredentialsFinding, GivenCertificate, SignError, Signer,
 };
 use taskcluster_proxy_core::hawk::{MAX_MATCH_LENGTH, UrlParts, parse_url};
-use taskcluster_proxy_core::proxy::RootUrl;
+use taskcluster_proxy_core::proxy::{
+    CredentialsProfile, RefusedRequest, Restriction, RootUrl, ServiceError,
+};
 
 /// By the clock of the deployment, where `now` was learned there.
 pub(super) fn check_credentials(credentials: &Credentials, now: Timestamp, report: &mut Report) {
@@ -39,7 +41,10 @@ pub(super) fn check_credentials(credentials: &Credentials, now: Timestamp, repor
     let (until, left) = (log::date(expiry), rounded(expiry.distance(now)));
     let renew = "have new ones issued";
     if expiry <= now {
-        report.fail(WHAT, format!("client {client_id}, expired on {until}, {left} ago: {renew}"));
+        // Later it is a finding.
+        let text = format!("client {client_id}, temporary, expired on {until}, {left} ago");
+        report
+            .warn(WHAT, format!("{text}; services accept them for 5 minutes after that: {renew}"));
     } else if expiry.distance(now) < SOON {
         let text = format!("client {client_id}, temporary, until {until}, {left} from now");
         report.warn(WHAT, format!("{text}: {renew}"));
@@ -52,13 +57,13 @@ pub(super) fn check_credentials(credentials: &Credentials, now: Timestamp, repor
 /// answers.
 pub(super) async fn check_signature(
     credentials: &Credentials,
-    authorized_scopes: &AuthorizedScopes,
+    restriction: &Restriction,
     root_url: &RootUrl,
     outbound: Option<&Outbound>,
     report: &mut Report,
 ) {
     const NOTHING: &str = "not known: nothing can be signed";
-    let Ok(signer) = Signer::restricted(credentials, authorized_scopes) else {
+    let Ok(signer) = Signer::restricted(credentials, &restriction.scopes) else {
         report.unknown("signature", NOTHING);
         return report.unknown("accepted", NOTHING);
     };
@@ -82,17 +87,34 @@ pub(super) async fn check_signature(
         Err(error) => return report.fail("accepted", format!("{CURRENT_SCOPES}: {error}")),
     };
     let message = call::message(&answer.body);
+    let error = ServiceError::parse(&answer.body);
+    let insufficient = error.as_ref().is_some_and(|error| error.code() == "InsufficientScopes");
     match (answer.status, serde_json::from_slice(&answer.body)) {
         (StatusCode::OK, Ok(CurrentScopes { scopes })) => {
             report.ok("accepted", format!("they may do: {}", in_short(&scopes)));
         }
-        (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _) => report.fail(
+        // Scopes are looked at when the signature was accepted.
+        (StatusCode::FORBIDDEN, _) if insufficient => report.ok(
             "accepted",
-            format!(
-                "refused with {}{message}: see the lines above, else have new ones issued",
-                answer.status
-            ),
+            "the signature was accepted; with the scope \"auth:current-scopes\" this line would list \
+             what they may do",
         ),
+        (status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN), _) => {
+            let now = clock::now();
+            let diagnosis = CredentialsProfile::new(credentials, restriction).diagnose(&RefusedRequest {
+                status: status.as_u16(),
+                error: error.as_ref(),
+                date: clock::date_of(&answer.headers),
+                now,
+                signed_at: now,
+                resource: CURRENT_SCOPES,
+            });
+            let why = match diagnosis.is_empty() {
+                true => "get new credentials if they should be accepted".to_owned(),
+                false => diagnosis.to_string(),
+            };
+            report.fail("accepted", format!("refused with {status}{message}: {why}"));
+        }
         (status, _) => report.warn(
             "accepted",
             format!(

@@ -13,15 +13,15 @@ pub use report::Report;
 
 use crate::app::config::Config;
 use crate::app::deployment::Opened;
-use crate::app::task_scopes;
+use crate::app::task_scopes::{self, TaskError};
 use crate::inbound::Inherited;
 use crate::os::clock;
 use crate::outbound::call::{CallError, Response};
-use crate::outbound::{self, Outbound, Upstreams};
+use crate::outbound::{self, Upstreams};
 use std::sync::Arc;
 use std::time::Duration;
-use taskcluster_proxy_core::credentials::{Scope, scopes_to_json};
-use taskcluster_proxy_core::proxy::{RetryPolicy, RootUrl};
+use taskcluster_proxy_core::credentials::{Signer, scopes_to_json};
+use taskcluster_proxy_core::proxy::{Restriction, RetryPolicy};
 use tokio::time::timeout;
 
 /// Looks at everything that a start needs, and at what the deployment says to it.
@@ -46,19 +46,25 @@ pub async fn run(config: Config, inherited: Inherited) -> Report {
     };
     let Upstreams { root_url, origin, outbound, .. } = upstreams;
     let reached = deployment::check(&outbound, &root_url, &origin, &mut report).await;
-    let task = config.task_id.as_deref();
-    let scopes = authorized_scopes(&outbound, &root_url, task, config.scopes, &mut report).await;
+    let signer = credentials.as_ref().ok().and_then(|(given, _)| Signer::new(given).ok());
+    let restriction = {
+        let (scopes, task_id) = (config.scopes, config.task_id.as_deref());
+        let given = task_scopes::given(&scopes, task_id);
+        let fetching =
+            task_scopes::restriction(scopes, task_id, &outbound, &root_url, signer.as_ref());
+        check_restriction(fetching, given, &mut report).await
+    };
     match credentials {
         Err(error) => report.fail("credentials", error),
         Ok((credentials, _)) => {
             let now = reached.map_or_else(clock::now, |reached| reached.now);
             credentials::check_credentials(&credentials, now, &mut report);
-            let asked = reached.map(|_| &outbound);
+            let outbound = reached.map(|_| &outbound);
             credentials::check_signature(
                 &credentials,
-                &scopes.into(),
+                &restriction,
                 &root_url,
-                asked,
+                outbound,
                 &mut report,
             )
             .await;
@@ -67,31 +73,28 @@ pub async fn run(config: Config, inherited: Inherited) -> Report {
     report
 }
 
-/// As a start puts them together; those of a task that cannot be had are left out.
-async fn authorized_scopes(
-    outbound: &Outbound,
-    root_url: &RootUrl,
-    task_id: Option<&str>,
-    scopes: Vec<Scope>,
+/// The restriction as a start would fetch it. If the task's scopes cannot be fetched, it is the one
+/// that was `given` without them.
+async fn check_restriction(
+    fetching: impl Future<Output = Result<Restriction, TaskError>>,
+    given: Restriction,
     report: &mut Report,
-) -> Option<Vec<Scope>> {
-    let given = scopes.clone();
-    let fetching = task_scopes::restriction(scopes, task_id, outbound, root_url);
+) -> Restriction {
     let error = match timeout(CALL_TIMEOUT, fetching).await {
-        Ok(Ok(scopes)) => {
-            match &scopes {
+        Ok(Ok(restriction)) => {
+            match restriction.scopes.scopes() {
                 None => report.ok("scopes", "all of the credentials: no restriction"),
                 Some(scopes) => {
                     report.ok("scopes", format!("restricted to {}", scopes_to_json(scopes)));
                 }
             }
-            return scopes;
+            return restriction;
         }
         Ok(Err(error)) => error.to_string(),
         Err(_) => no_response("the queue's task definition").to_string(),
     };
     report.fail("scopes", error);
-    Some(given)
+    given
 }
 
 /// Each call has this long, whatever `--connect-timeout` says.

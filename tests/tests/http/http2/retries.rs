@@ -88,13 +88,15 @@ fn streams_above_the_last_of_a_goaway_are_retried_whatever_the_method_and_form()
             frames.read_to_end();
             Ok(())
         });
-        let proxy = upstream.proxy().start();
+        let proxy = upstream.proxy().args(["--log-level", "debug"]).start();
         for method in METHODS {
             for (target, _) in TARGETS {
                 let response = proxy.call(method, target, "body");
                 assert_eq!(response.text(), "up", "{method} {target} {reason}");
             }
         }
+        // At once: a backoff would be logged.
+        assert!(!proxy.log().contains("retrying"), "{}", proxy.log());
     }
 }
 

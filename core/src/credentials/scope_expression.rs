@@ -1,0 +1,139 @@
+//! Scope expressions: what the services require of a caller, with AllOf and AnyOf.
+
+use super::Scope;
+use serde_json::{Value, json};
+
+/// A scope, or a combination of scope expressions, as Taskcluster's services declare what a request
+/// needs.
+///
+/// ```
+/// use taskcluster_proxy_core::credentials::{Scope, ScopeExpression};
+///
+/// let json = serde_json::json!({ "AllOf": ["a:b", { "AnyOf": ["c", "d"] }] });
+/// let required = ScopeExpression::from_json(&json).unwrap();
+/// let missing = required.missing(&[Scope::new("a:*")?]).unwrap();
+/// assert_eq!(missing.to_json(), serde_json::json!({ "AnyOf": ["c", "d"] }));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ScopeExpression {
+    /// This scope.
+    Scope(Scope),
+    /// Each of these.
+    AllOf(Vec<Self>),
+    /// At least one of these.
+    AnyOf(Vec<Self>),
+}
+
+impl ScopeExpression {
+    /// Reads the form that the services write: a string, or an object with the one member `AllOf` or
+    /// `AnyOf`, an array. `None`: it is something else.
+    pub fn from_json(json: &Value) -> Option<Self> {
+        if let Value::String(scope) = json {
+            return Scope::new(scope.as_str()).ok().map(Self::Scope);
+        }
+        let mut members = json.as_object()?.iter();
+        let (Some((operator, Value::Array(items))), None) = (members.next(), members.next()) else {
+            return None;
+        };
+        let items = items.iter().map(Self::from_json).collect::<Option<_>>()?;
+        match operator.as_str() {
+            "AllOf" => Some(Self::AllOf(items)),
+            "AnyOf" => Some(Self::AnyOf(items)),
+            _ => None,
+        }
+    }
+
+    /// The form that the services write.
+    pub fn to_json(&self) -> Value {
+        let array = |items: &[Self]| Value::Array(items.iter().map(Self::to_json).collect());
+        match self {
+            Self::Scope(scope) => scope.as_str().into(),
+            Self::AllOf(items) => json!({ "AllOf": array(items) }),
+            Self::AnyOf(items) => json!({ "AnyOf": array(items) }),
+        }
+    }
+
+    /// What the holder of `scopes` lacks to satisfy this; `None`: nothing. Of an AllOf that are the items
+    /// that are not satisfied, of an AnyOf all items.
+    pub fn missing(&self, scopes: &[Scope]) -> Option<Self> {
+        match self {
+            Self::Scope(required) => {
+                let held = scopes.iter().any(|scope| scope.satisfies(required));
+                (!held).then(|| self.clone())
+            }
+            Self::AllOf(items) => {
+                let missing: Vec<Self> =
+                    items.iter().filter_map(|item| item.missing(scopes)).collect();
+                match <[Self; 1]>::try_from(missing) {
+                    Ok([only]) => Some(only),
+                    Err(missing) if missing.is_empty() => None,
+                    Err(missing) => Some(Self::AllOf(missing)),
+                }
+            }
+            Self::AnyOf(items) => {
+                let missing: Option<Vec<Self>> =
+                    items.iter().map(|item| item.missing(scopes)).collect();
+                match <[Self; 1]>::try_from(missing?) {
+                    Ok([only]) => Some(only),
+                    Err(missing) => Some(Self::AnyOf(missing)),
+                }
+            }
+        }
+    }
+
+    /// How many scopes it names.
+    pub fn scope_count(&self) -> usize {
+        match self {
+            Self::Scope(_) => 1,
+            Self::AllOf(items) | Self::AnyOf(items) => items.iter().map(Self::scope_count).sum(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn missing(held: &[&str], required: Value) -> Option<Value> {
+        let held: Vec<Scope> = held.iter().map(|scope| Scope::new(*scope).unwrap()).collect();
+        ScopeExpression::from_json(&required).unwrap().missing(&held).map(|it| it.to_json())
+    }
+
+    #[test]
+    fn what_is_missing() {
+        for (held, required, expected) in [
+            (&["a"][..], json!("a"), None),
+            (&[], json!("a"), Some(json!("a"))),
+            (&[], json!({ "AllOf": [] }), None),
+            (&["*"], json!({ "AnyOf": [] }), Some(json!({ "AnyOf": [] }))),
+            (&["a"], json!({ "AnyOf": ["a", "b"] }), None),
+            (&["c"], json!({ "AnyOf": ["a", "b"] }), Some(json!({ "AnyOf": ["a", "b"] }))),
+            (&["a"], json!({ "AllOf": ["a", "b"] }), Some(json!("b"))),
+            (
+                &["a"],
+                json!({ "AnyOf": ["b", { "AllOf": ["a", "c"] }] }),
+                Some(json!({ "AnyOf": ["b", "c"] })),
+            ),
+        ] {
+            assert_eq!(missing(held, required.clone()), expected, "{held:?} {required}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_expression() {
+        for json in [
+            json!(null),
+            json!(1),
+            json!(["a"]),
+            json!({}),
+            json!("é"),
+            json!({ "AllOf": "a" }),
+            json!({ "NoneOf": ["a"] }),
+            json!({ "AllOf": ["a"], "AnyOf": ["b"] }),
+            json!({ "AnyOf": [{ "AllOf": [1] }] }),
+        ] {
+            assert_eq!(ScopeExpression::from_json(&json), None, "{json}");
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! What a diagnosis says, at length for the log and short enough for a header field.
+
+use super::scopes::{BeyondRestriction, MissingScopes, RestrictionOrigin};
+use crate::credentials::{CredentialsFinding, Rounded, Scope, ScopeExpression};
+use crate::escaped::Escaped;
+use crate::hawk::MAX_SKEW;
+use std::fmt::{self, Write};
+use std::time::Duration;
+
+/// Why a service refused a request: the findings, most likely reason first. [`Display`](fmt::Display)
+/// writes all of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Diagnosis(pub Vec<Finding>);
+
+/// Why a service refused a request, most likely.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Finding {
+    /// The credentials look wrong.
+    Credentials(CredentialsFinding),
+    /// The request carries a bewit, and was signed with a header besides.
+    BewitToo,
+    /// This machine's clock is wrong.
+    Clock {
+        /// By so much.
+        by: Duration,
+        /// Ahead of the service's.
+        ahead: bool,
+    },
+    /// The signature was too old or too new for the service, though the clocks agree now.
+    StaleTimestamp,
+    /// The request was signed with another key than the service expects.
+    WrongKey {
+        /// Whose key it should be.
+        client_id: String,
+        /// Whether there is a certificate.
+        temporary: bool,
+    },
+    /// The deployment does not know the client that the credentials name, or the certificate's issuer.
+    ClientNotFound {
+        /// The client.
+        client_id: String,
+        /// Whether there is a certificate.
+        temporary: bool,
+        /// Whether the client is the issuer of the certificate.
+        issuer: bool,
+    },
+    /// The client is disabled.
+    ClientDisabled {
+        /// The client.
+        client_id: String,
+    },
+    /// The client has expired.
+    ClientExpired {
+        /// The client.
+        client_id: String,
+    },
+    /// The service says that the certificate is not valid now, though its dates and the response's do
+    /// not show it.
+    CertificateDates,
+    /// The certificate's signature is wrong.
+    CertificateSignature,
+    /// The issuer of the certificate may not issue it.
+    CertificateIssuer,
+    /// Requests are restricted to scopes that the credentials do not have.
+    RestrictionBeyondCredentials {
+        /// Where the restriction comes from.
+        origin: RestrictionOrigin,
+        /// The scopes that are too many, where they are known.
+        missing: Option<ScopeExpression>,
+    },
+    /// The request needs scopes that it does not have.
+    MissingScopes(MissingScopes),
+    /// The upstream requires a `Content-Length` (411), and the request's body was sent in chunks.
+    LengthRequired,
+}
+
+impl Diagnosis {
+    /// Whether there is nothing to say.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What fits a header field of less than 1 KiB, in printable ASCII: not all scopes, if they are many.
+    pub fn to_header(&self) -> String {
+        let shorter = (0..=MAX_HEADER_SCOPES).rev().map(|scopes| self.text(scopes));
+        let mut text = shorter
+            .into_iter()
+            .find(|text| text.len() <= MAX_HEADER)
+            .unwrap_or_else(|| self.text(0))
+            .replace(|c: char| !matches!(c, ' '..='~'), "?");
+        if text.len() > MAX_HEADER {
+            text.truncate(MAX_HEADER - ELLIPSIS.len());
+            text.push_str(ELLIPSIS);
+        }
+        text
+    }
+
+    /// With at most so many scopes of each expression.
+    fn text(&self, max_scopes: usize) -> String {
+        let mut text = String::new();
+        for (index, finding) in self.0.iter().enumerate() {
+            text.push_str(if index > 0 { "; " } else { "" });
+            // A String takes everything.
+            let _ = finding.write(&mut text, max_scopes);
+        }
+        text
+    }
+}
+
+/// Clients limit all header fields of a response together: Node to 16 KiB.
+const MAX_HEADER: usize = 1000;
+
+/// More than this nobody reads in a header field.
+const MAX_HEADER_SCOPES: usize = 20;
+
+const ELLIPSIS: &str = "...";
+
+impl fmt::Display for Diagnosis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text(usize::MAX))
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f, usize::MAX)
+    }
+}
+
+impl Finding {
+    fn write(&self, f: &mut impl Write, max_scopes: usize) -> fmt::Result {
+        match self {
+            Self::Credentials(finding) => write!(f, "{finding}"),
+            Self::LengthRequired => f.write_str(
+                "the upstream requires a Content-Length, and the request's body came in chunks: the \
+                 proxy adds the length to a body that fits its replay buffer (--replay-buffer) and has \
+                 no trailers; have the client send it for this one",
+            ),
+            Self::BewitToo => f.write_str(
+                "the URL carries a bewit, and services refuse that beside the proxy's signature: \
+                 request it without the proxy, or without the bewit",
+            ),
+            Self::Clock { by, ahead } => {
+                let direction = if *ahead { "ahead of" } else { "behind" };
+                let by = Rounded(*by);
+                write!(f, "this machine's clock is {by} {direction} the service's: set it")
+            }
+            Self::StaleTimestamp => write!(
+                f,
+                "the time in the signature differs by more than {} minutes from the service's: was \
+                 this machine's clock changed, or the request held up?",
+                MAX_SKEW.as_secs() / 60
+            ),
+            Self::WrongKey { client_id, temporary } => {
+                let client_id = Escaped(client_id);
+                f.write_str("the signature does not match (Bad mac): the accessToken is not ")?;
+                match temporary {
+                    true => write!(f, "that of the certificate of client \"{client_id}\"")?,
+                    false => write!(
+                        f,
+                        "that of client \"{client_id}\", or it is one of temporary credentials, \
+                         which need their certificate as well"
+                    )?,
+                }
+                f.write_str(
+                    "; if the accessToken is right, something between the proxy and the service \
+                     changes the host, the port, the path or the query",
+                )
+            }
+            Self::ClientNotFound { client_id, temporary, issuer } => {
+                write!(f, "the deployment has no client \"{}\"", Escaped(client_id))?;
+                f.write_str(if *issuer { ", which issued the certificate" } else { "" })?;
+                f.write_str(match temporary {
+                    true => ": the credentials are of another deployment, or the client was deleted",
+                    false => {
+                        ": if these are temporary credentials, hand over their certificate as well \
+                         (TASKCLUSTER_CERTIFICATE, --certificate, or `certificate` in PUT \
+                         /credentials); otherwise they are of another deployment, or the client was \
+                         deleted"
+                    }
+                })
+            }
+            Self::ClientDisabled { client_id } => {
+                let client_id = Escaped(client_id);
+                write!(f, "client \"{client_id}\" is disabled: enable it, or use another one")
+            }
+            Self::ClientExpired { client_id } => {
+                let client_id = Escaped(client_id);
+                write!(f, "client \"{client_id}\" has expired: extend it, or use another one")
+            }
+            Self::CertificateDates => f.write_str(
+                "the service says that the certificate is not valid at this time: get new \
+                 credentials, and check the clocks of this machine and of the issuer",
+            ),
+            Self::CertificateSignature => f.write_str(
+                "the signature of the certificate is not valid: certificate and clientId are not of \
+                 the same credentials, or the issuer's accessToken was reset",
+            ),
+            Self::CertificateIssuer => f.write_str(
+                "the issuer of the certificate lacks scopes that it needs to issue it (the response \
+                 names them): grant them to the issuer, or issue credentials with fewer",
+            ),
+            Self::RestrictionBeyondCredentials { origin, missing } => {
+                write!(f, "requests are restricted to scopes (those of {origin}) ")?;
+                f.write_str("that the credentials do not have")?;
+                if let Some(missing) = missing {
+                    f.write_str(": ")?;
+                    write_expression(f, missing, max_scopes)?;
+                }
+                f.write_str(
+                    "; every request is refused until the restriction leaves them out or the \
+                     credentials have them",
+                )
+            }
+            Self::MissingScopes(missing) => missing.write(f, max_scopes),
+        }
+    }
+}
+
+impl MissingScopes {
+    fn write(&self, f: &mut impl Write, max_scopes: usize) -> fmt::Result {
+        let (Self::Restriction { missing, .. }
+        | Self::Certificate { missing, .. }
+        | Self::Client { missing, .. }) = self;
+        f.write_str("the request needs ")?;
+        write_expression(f, missing, max_scopes)?;
+        f.write_str(", which ")?;
+        match self {
+            Self::Restriction { missing, origin, beyond } => {
+                write!(f, "the scopes that requests are restricted to (those of {origin}) ")?;
+                f.write_str("do not grant; ")?;
+                beyond.write(f, missing, max_scopes)
+            }
+            Self::Certificate { has_roles: false, .. } => {
+                f.write_str("the certificate does not grant")
+            }
+            Self::Certificate { has_roles: true, .. } => {
+                f.write_str("the certificate, with the roles that it names, does not grant")
+            }
+            Self::Client { client_id, .. } => write!(
+                f,
+                "client \"{}\" does not have: grant it to the client or to one of its roles",
+                Escaped(client_id)
+            ),
+        }
+    }
+}
+
+impl BeyondRestriction {
+    /// `missing`: what the restriction does not grant.
+    fn write(
+        &self,
+        f: &mut impl Write,
+        missing: &ScopeExpression,
+        max_scopes: usize,
+    ) -> fmt::Result {
+        let it = |f: &mut _, part: &ScopeExpression| match part == missing {
+            true => Write::write_str(f, "it"),
+            false => write_expression(f, part, max_scopes),
+        };
+        match self {
+            Self::Granted => f.write_str("the certificate grants it: add it to the restriction"),
+            Self::NotGranted(part) => {
+                f.write_str("the certificate does not grant ")?;
+                it(f, part)?;
+                f.write_str(" either")
+            }
+            Self::Roles(part, roles) => {
+                f.write_str("whether the certificate grants ")?;
+                it(f, part)?;
+                f.write_str(" depends on its roles (")?;
+                write_scopes(f, roles, max_scopes)?;
+                f.write_str("), which the services know")
+            }
+            Self::Client(client_id) => {
+                let client_id = Escaped(client_id);
+                write!(f, "whether client \"{client_id}\" has it, the services know")
+            }
+        }
+    }
+}
+
+/// With at most so many scopes, and the number of those that are left out.
+fn write_expression(
+    f: &mut impl Write,
+    expression: &ScopeExpression,
+    max_scopes: usize,
+) -> fmt::Result {
+    if max_scopes == 0 {
+        return match expression.scope_count() {
+            1 => f.write_str("a scope"),
+            count => write!(f, "a combination of {count} scopes"),
+        };
+    }
+    write_part(f, expression, &mut { max_scopes })
+}
+
+fn write_part(f: &mut impl Write, expression: &ScopeExpression, left: &mut usize) -> fmt::Result {
+    let (operator, items) = match expression {
+        ScopeExpression::Scope(scope) => {
+            *left = left.saturating_sub(1);
+            return write_scope(f, scope);
+        }
+        ScopeExpression::AllOf(items) => ("all of", items),
+        ScopeExpression::AnyOf(items) => ("one of", items),
+    };
+    write!(f, "{operator} [")?;
+    let mut hidden = 0;
+    for (index, item) in items.iter().enumerate() {
+        if *left == 0 {
+            hidden += item.scope_count();
+            continue;
+        }
+        f.write_str(if index > 0 { ", " } else { "" })?;
+        write_part(f, item, left)?;
+    }
+    write_hidden(f, hidden)?;
+    f.write_char(']')
+}
+
+fn write_scopes(f: &mut impl Write, scopes: &[Scope], max_scopes: usize) -> fmt::Result {
+    let max_scopes = max_scopes.max(1);
+    for (index, scope) in scopes.iter().take(max_scopes).enumerate() {
+        f.write_str(if index > 0 { ", " } else { "" })?;
+        write_scope(f, scope)?;
+    }
+    write_hidden(f, scopes.len().saturating_sub(max_scopes))
+}
+
+fn write_scope(f: &mut impl Write, scope: &Scope) -> fmt::Result {
+    write!(f, "\"{}\"", Escaped(scope.as_str()))
+}
+
+fn write_hidden(f: &mut impl Write, count: usize) -> fmt::Result {
+    if count == 0 { Ok(()) } else { write!(f, ", and {count} more") }
+}

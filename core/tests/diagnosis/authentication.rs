@@ -1,0 +1,192 @@
+//! Requests that are not authenticated. A response, credentials and a restriction in, the whole diagnosis out. The numbers are
+//! those of the rows of issue 17.
+
+use crate::case::{Case, HOUR, MINUTE, NOW, SECOND, refused, unauthenticated};
+use crate::service::beyond_credentials;
+use serde_json::json;
+use std::time::Duration;
+use taskcluster_proxy_core::proxy::RestrictionOrigin;
+
+#[test]
+fn row_8_a_restriction_beyond_the_credentials() {
+    let task_id = Some("fN1SbArXTPSVFNUvaOlinQ".to_owned());
+    let body = beyond_credentials(&["queue:*", "assume:anonymous"], &["queue:x", "secrets:get:a"]);
+    refused(401, body)
+        .restricted(
+            &["queue:x", "secrets:get:a"],
+            RestrictionOrigin { command_line: false, task_id },
+        )
+        .certificate(&["queue:*"])
+        .gives(
+            "requests are restricted to scopes (those of task fN1SbArXTPSVFNUvaOlinQ (--task-id)) \
+             that the credentials do not have: \"secrets:get:a\"; every request is refused until the \
+             restriction leaves them out or the credentials have them",
+        );
+    unauthenticated(
+        "Supplied credentials do not satisfy authorizedScopes; credentials have scopes [a]; \
+         authorizedScopes are [b]",
+    )
+    .command_line(&["b"])
+    .gives(
+        "requests are restricted to scopes (those of the command line) that the credentials do not \
+         have; every request is refused until the restriction leaves them out or the credentials \
+         have them",
+    );
+}
+
+const WRONG_KEY: &str = "the signature does not match (Bad mac): the accessToken is not that of client \
+                         \"c/1\", or it is one of temporary credentials, which need their certificate as \
+                         well; if the accessToken is right, something between the proxy and the service \
+                         changes the host, the port, the path or the query";
+const WRONG_TEMPORARY_KEY: &str = "the signature does not match (Bad mac): the accessToken is not that \
+                                   of the certificate of client \"c/1\"; if the accessToken is right, \
+                                   something between the proxy and the service changes the host, the \
+                                   port, the path or the query";
+
+#[test]
+fn row_8_a_wrong_access_token() {
+    unauthenticated("Unauthorized: Bad mac").gives(WRONG_KEY);
+    unauthenticated("Unauthorized: Bad mac").certificate(&["*"]).gives(WRONG_TEMPORARY_KEY);
+    let mut case = unauthenticated("Unauthorized: Bad mac");
+    case.profile.access_token = Some("no-secret\n");
+    case.gives(&format!(
+        "the accessToken has white space or characters other than printable ASCII: requests are signed \
+         with it as it is, and the services are likely to refuse them until new credentials come; \
+         {WRONG_KEY}"
+    ));
+}
+
+#[test]
+fn row_8_clients_that_are_not_there() {
+    unauthenticated("Client with clientId 'c/1' not found").gives(
+        "the deployment has no client \"c/1\": if these are temporary credentials, hand over their \
+         certificate as well (TASKCLUSTER_CERTIFICATE, --certificate, or `certificate` in PUT \
+         /credentials); otherwise they are of another deployment, or the client was deleted",
+    );
+    unauthenticated("Client with clientId 'issuer' not found").certificate(&["*"]).gives(
+        "the deployment has no client \"issuer\", which issued the certificate: the credentials are of \
+         another deployment, or the client was deleted",
+    );
+    unauthenticated("Client with clientId 'c/1' is disabled")
+        .gives("client \"c/1\" is disabled: enable it, or use another one");
+    unauthenticated("Client with clientId: 'c/1' has expired")
+        .gives("client \"c/1\" has expired: extend it, or use another one");
+}
+
+#[test]
+fn row_9_the_length_of_the_url_is_no_reason() {
+    let mut case = unauthenticated("Unauthorized: Bad mac");
+    case.resource = format!("/api/queue/v1/{}", "x".repeat(6000));
+    case.gives(WRONG_KEY);
+    case.body = b"<html>".to_vec();
+    case.gives("");
+}
+
+#[test]
+fn row_10_the_final_response_decides() {
+    let ahead = NOW.plus(2 * HOUR);
+    // Signed again with the service's time.
+    unauthenticated("Unauthorized: Bad mac").clocks(ahead, NOW).gives(WRONG_KEY);
+    refused(401, b"no".to_vec()).clocks(ahead, NOW).gives("");
+    let clock = "this machine's clock is 2h ahead of the service's: set it";
+    unauthenticated("Unauthorized: Stale timestamp").clocks(ahead, ahead).gives(clock);
+    refused(401, b"no".to_vec()).clocks(ahead, ahead).gives(clock);
+    let behind = NOW.minus(20 * MINUTE);
+    unauthenticated("Unauthorized: Stale timestamp")
+        .clocks(behind, behind)
+        .gives("this machine's clock is 20min behind the service's: set it");
+    unauthenticated("Unauthorized: Stale timestamp").clocks(NOW, behind).gives(
+        "the time in the signature differs by more than 15 minutes from the service's: was this \
+         machine's clock changed, or the request held up?",
+    );
+    // Within what the services tolerate.
+    let tolerated = NOW.plus(15 * MINUTE);
+    refused(401, b"no".to_vec()).clocks(tolerated, tolerated).gives("");
+}
+
+#[test]
+fn row_11_the_dates_of_the_certificate() {
+    let fresh = |case: Case| {
+        let start = NOW.plus(Duration::from_millis(400));
+        case.certificate_of(&["*"], start, NOW.plus(HOUR), json!({}))
+    };
+    fresh(unauthenticated("Unauthorized: Bad mac")).gives(WRONG_TEMPORARY_KEY);
+    fresh(refused(401, Vec::new())).gives("");
+    fresh(refused(401, beyond_credentials(&["*"], &["*", "a"]))).command_line(&["*"]).gives(
+        "requests are restricted to scopes (those of the command line) that the credentials do not \
+         have; every request is refused until the restriction leaves them out or the credentials \
+         have them",
+    );
+    let expired = |case: Case, ago: Duration| {
+        case.certificate_of(&["*"], NOW.minus(9 * HOUR), NOW.minus(ago), json!({}))
+    };
+    for ago in [2 * MINUTE, 5 * MINUTE, HOUR] {
+        expired(unauthenticated("Unauthorized: Bad mac"), ago).gives(WRONG_TEMPORARY_KEY);
+    }
+    expired(refused(401, Vec::new()), 5 * MINUTE).gives("");
+    let over = "the certificate expired 5min 1s ago, at 2025-12-31T23:54:59.000Z: requests are signed \
+                with it as it is, and the services are likely to refuse them until new credentials come";
+    for case in [unauthenticated("ext.certificate.expiry < now"), refused(401, Vec::new())] {
+        expired(case, 5 * MINUTE + SECOND).gives(over);
+    }
+    // The clock of the service counts, and it is the service that says so.
+    expired(unauthenticated("ext.certificate.expiry < now"), 5 * MINUTE).gives(
+        "the service says that the certificate is not valid at this time: get new credentials, and \
+         check the clocks of this machine and of the issuer",
+    );
+    unauthenticated("ext.certificate.start > now")
+        .certificate_of(&["*"], NOW.plus(HOUR), NOW.plus(2 * HOUR), json!({}))
+        .clocks(NOW.plus(HOUR), NOW)
+        .gives(
+            "the certificate is not valid before 2026-01-01T01:00:00.000Z, in 1h: requests are signed \
+             with it, and the services refuse them until then",
+        );
+}
+
+#[test]
+fn what_the_services_say_of_certificates() {
+    let certificate = |message: &str| unauthenticated(message).certificate(&["*"]);
+    for signature in [
+        "ext.certificate.signature is not valid",
+        "ext.certificate.signature is not valid, or wrong clientId provided",
+    ] {
+        certificate(signature).gives(
+            "the signature of the certificate is not valid: certificate and clientId are not of the \
+             same credentials, or the issuer's accessToken was reset",
+        );
+    }
+    for issuer in [
+        "ext.certificate issuer `i` doesn't have `auth:create-client:c/1` for supplied clientId.",
+        "ext.certificate issuer `i` doesn't satisfy all certificate scopes a, b.  The temporary \
+         credentials were not generated correctly.",
+    ] {
+        certificate(issuer).gives(
+            "the issuer of the certificate lacks scopes that it needs to issue it (the response names \
+             them): grant them to the issuer, or issue credentials with fewer",
+        );
+    }
+    unauthenticated("ext.certificate.seed must be 44 characters")
+        .certificate_of(&["*"], NOW, NOW.plus(HOUR), json!({ "seed": "canary" }))
+        .gives(
+            "the certificate is not as the services expect it (`seed`: expected a string of 44 \
+             characters, found another string): requests are signed with it as it is, and the services \
+             are likely to refuse them until new credentials come",
+        );
+}
+
+#[test]
+fn a_bewit_besides() {
+    let mut case = unauthenticated(
+        "Cannot use two authentication schemes at once this request has both bewit in querystring and \
+         and 'authorization' header",
+    );
+    let expected = "the URL carries a bewit, and services refuse that beside the proxy's signature: \
+                    request it without the proxy, or without the bewit";
+    case.gives(expected);
+    case.body = Vec::new();
+    case.gives("");
+    for (resource, expected) in [("/x?a&bewit=b", expected), ("/x?notbewit=b", "")] {
+        case.resource = resource.to_owned();
+        case.gives(expected);
+    }
+}
