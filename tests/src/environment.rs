@@ -2,7 +2,7 @@ use std::process::Command;
 
 /// Takes away what the machine happens to have set and could decide a story: variables of
 /// Taskcluster, of HTTP proxies, of root certificates, of logs and of systemd.
-pub(crate) fn neutralise(command: &mut Command) {
+pub(crate) fn clear_environment(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy().to_ascii_uppercase();
         let decides = text.starts_with("TASKCLUSTER_")

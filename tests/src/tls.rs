@@ -1,6 +1,6 @@
 use crate::http1::Head;
 use crate::server_tls::{Authority, accept_connect, acceptor};
-use crate::signal::Watched;
+use crate::sync::Watched;
 use crate::{Folder, ProxyBuilder, Upstream};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;

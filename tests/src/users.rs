@@ -11,7 +11,7 @@ pub const NOBODY: &str = "65534";
 pub const DAEMON: &str = "1";
 
 /// Whether these tools are there and the stories run as root; says so if not.
-pub fn can_be_others(tools: &[[&str; 2]]) -> bool {
+pub fn can_switch_users(tools: &[[&str; 2]]) -> bool {
     let user = Command::new("id").arg("-u").output().expect("every Unix has id");
     if user.stdout != b"0\n" {
         skip("only root can be another user, or make a network namespace");

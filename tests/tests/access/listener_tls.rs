@@ -7,8 +7,8 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::Command;
 use std::sync::Arc;
-use stories::admin::value;
-use stories::{Answer, DEADLINE, Folder, Proxy, Upstream, self_signed};
+use support::admin::value;
+use support::{DEADLINE, Folder, Proxy, ScriptedResponse, Upstream, self_signed};
 
 #[test]
 fn clients_call_and_sign_over_it() {
@@ -51,18 +51,18 @@ fn http_1_1_is_all_that_is_spoken() {
 #[test]
 fn bodies_stream_and_a_cut_is_not_an_end() {
     const LENGTH: usize = 16 * 1024 * 1024;
-    let answers = [Answer::large(LENGTH as u64), Answer::cut_short(10, "four")];
+    let answers = [ScriptedResponse::large(LENGTH as u64), ScriptedResponse::truncated(10, "four")];
     let (upstream, folder) = (Upstream::start(answers), Folder::new());
     let proxy = Proxy::in_front_of(upstream.root_url()).with_tls(&folder, "127.0.0.1").start();
     let body = "x".repeat(LENGTH);
     let mut client = client(&proxy, &folder);
-    client.write_all(&stories::request("PUT", "/api/queue/v1/x", &body)).unwrap();
+    client.write_all(&support::request("PUT", "/api/queue/v1/x", &body)).unwrap();
     let mut answer = vec![0; LENGTH];
     client.read_exact(&mut answer).unwrap();
     assert_eq!(upstream.wait_for_requests(1)[0].body_length, LENGTH as u64);
 
     let mut client = self::client(&proxy, &folder);
-    client.write_all(&stories::request("GET", "/api/queue/v1/x", "")).unwrap();
+    client.write_all(&support::request("GET", "/api/queue/v1/x", "")).unwrap();
     let error = client.read_to_end(&mut answer).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof, "{error}");
 }
@@ -73,7 +73,7 @@ fn plain_http_gets_an_alert() {
     let proxy = Proxy::sandbox().with_tls(&folder, "127.0.0.1").start();
     let mut plain = proxy.connect();
     // So much that a connection that is closed at once would be reset.
-    plain.send(stories::request("PUT", "/credentials", "x".repeat(8 * 1024 * 1024)));
+    plain.send(support::request("PUT", "/credentials", "x".repeat(8 * 1024 * 1024)));
     plain.finish_sending();
     // Of type alert (RFC 8446 section 5.1), fatal.
     let alert = plain.read_to_end();
@@ -145,8 +145,8 @@ fn a_handshake_that_fails_is_logged_and_counted() {
 #[cfg(target_os = "linux")]
 #[test]
 fn whom_admission_turns_away_gets_no_answer() {
-    use stories::users::{DAEMON, NOBODY, as_user, can_be_others, status_for};
-    if !can_be_others(&[["curl", "--version"]]) {
+    use support::users::{DAEMON, NOBODY, as_user, can_switch_users, status_for};
+    if !can_switch_users(&[["curl", "--version"]]) {
         return;
     }
     let folder = Folder::new();
@@ -275,7 +275,7 @@ fn get(proxy: &Proxy, folder: &Folder) -> String {
 
 /// The beginning of an answer.
 fn exchange(client: &mut Client) -> String {
-    client.write_all(&stories::request("GET", "/api/queue/v1/ping", "")).unwrap();
+    client.write_all(&support::request("GET", "/api/queue/v1/ping", "")).unwrap();
     let mut answer = String::new();
     while !answer.ends_with('}') {
         let mut byte = [0];

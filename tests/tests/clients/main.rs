@@ -4,8 +4,8 @@
 use reqwest::blocking::{Body, Client};
 use serde_json::{Value, json};
 use std::process::Command;
-use stories::clients::{self, node, python, rust};
-use stories::{Answer, Proxy, Upstream};
+use support::clients::{self, node, python, rust};
+use support::{Proxy, ScriptedResponse, Upstream};
 
 #[test]
 fn the_python_client() {
@@ -37,11 +37,11 @@ fn the_rust_client() {
 #[test]
 fn a_stock_http_client() {
     let upstream = Upstream::start(vec![
-        Answer::ok("hello"),
-        Answer::new(201, &[("X-Answer", "1")], "made"),
-        Answer::new(303, &[("Location", "/api/queue/v1/elsewhere")], ""),
-        Answer::ok("elsewhere"),
-        Answer::new(404, &[], r#"{"code":"ResourceNotFound","message":"no task"}"#),
+        ScriptedResponse::ok("hello"),
+        ScriptedResponse::new(201, &[("X-ScriptedResponse", "1")], "made"),
+        ScriptedResponse::new(303, &[("Location", "/api/queue/v1/elsewhere")], ""),
+        ScriptedResponse::ok("elsewhere"),
+        ScriptedResponse::new(404, &[], r#"{"code":"ResourceNotFound","message":"no task"}"#),
     ]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let client = Client::new();

@@ -4,8 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 use std::ffi::OsString;
-use stories::hawk::Claim;
-use stories::{Answer, Proxy, ProxyBuilder, Upstream};
+use support::hawk::Claim;
+use support::{Proxy, ProxyBuilder, ScriptedResponse, Upstream};
 
 /// The access token that rows give unless they are about it. Like each secret of theirs it has
 /// `canary` in it, and nothing else has.
@@ -50,7 +50,7 @@ pub(crate) struct Case {
 
 impl Case {
     pub(crate) fn run(self) {
-        let upstream = Upstream::start([Answer::ok("hello")]);
+        let upstream = Upstream::start([ScriptedResponse::ok("hello")]);
         let builder = self.start(&upstream);
         if let Outcome::DoesNotStart(expected) = self.outcome {
             let ended = builder.run();
@@ -64,7 +64,7 @@ impl Case {
             let response = proxy.call("PUT", "/credentials", body);
             match self.outcome {
                 Outcome::Refused(expected) => {
-                    let message = response.refusal(400, "InputError");
+                    let message = response.assert_error(400, "InputError");
                     assert!(message.contains(expected), "{message}");
                     assert!(!message.contains("canary"), "{message}");
                 }
@@ -91,7 +91,7 @@ impl Case {
                 let flags = options.into_iter().zip(&self.credentials);
                 let flags = flags
                     .filter_map(|(option, value)| Some([OsString::from(option), value.clone()?]));
-                return ProxyBuilder::args(Proxy::with_nothing(), flags.flatten())
+                return ProxyBuilder::args(Proxy::builder(), flags.flatten())
                     .env("TASKCLUSTER_ROOT_URL", root_url)
                     .args(["--log-level", "trace"]);
             }
@@ -105,7 +105,7 @@ impl Case {
         let given = names.into_iter().zip(&self.credentials);
         given
             .filter_map(|(name, value)| Some((name, value.as_ref()?)))
-            .fold(Proxy::with_nothing(), |builder, (name, value)| builder.env(name, value))
+            .fold(Proxy::builder(), |builder, (name, value)| builder.env(name, value))
             .env("TASKCLUSTER_ROOT_URL", root_url)
             .args(["--log-level", "trace"])
     }
@@ -184,7 +184,7 @@ fn unusable(proxy: &Proxy, upstream: &Upstream, expected: &str) {
         proxy.get("/files.example.com/x"),
         proxy.call("POST", "/bewit", "https://tc.example.com/x"),
     ] {
-        let message = response.refusal(500, "InternalServerError");
+        let message = response.assert_error(500, "InternalServerError");
         assert!(message.starts_with("the "), "{message}");
         assert!(message.contains(expected) && message.contains("(in force since 2"), "{message}");
         assert!(!message.contains("canary"), "{message}");

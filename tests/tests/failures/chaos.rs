@@ -4,8 +4,8 @@
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::thread;
-use stories::hawk::Claim;
-use stories::{Answer, Connection, Proxy, Request, Response, Tls, Upstream, request};
+use support::hawk::Claim;
+use support::{Connection, Proxy, Request, Response, ScriptedResponse, Tls, Upstream, request};
 
 /// Answers of each framing, short enough to be broken off at every byte.
 const ANSWERS: [&str; 3] = [
@@ -44,9 +44,9 @@ fn an_answer_whose_head_breaks_off_is_asked_for_again() {
     let answer = ANSWERS[0];
     for at in (0..head(answer)).step_by(7) {
         let upstream = Upstream::start([
-            Answer::bytes(&answer[..at]).then_reset(),
-            Answer::bytes(&answer[..at]).then_close(),
-            Answer::bytes(answer),
+            ScriptedResponse::bytes(&answer[..at]).then_reset(),
+            ScriptedResponse::bytes(&answer[..at]).then_close(),
+            ScriptedResponse::bytes(answer),
         ]);
         let response = Proxy::in_front_of(upstream.root_url()).start().get("/api/queue/v1/x");
         assert_eq!((response.status(), response.text(), response.complete), (200, "up", true));
@@ -64,12 +64,12 @@ fn an_answer_whose_head_breaks_off_is_asked_for_again() {
 fn credentials_that_change_while_all_else_fails() {
     const ROUNDS: Range<usize> = 0..40;
     let upstream = Upstream::start(|seen: &Request| match seen.index % 7 {
-        0 => Answer::status(503),
-        1 => Answer::nothing().then_reset(),
-        2 => Answer::bytes("HTTP/1.1 2").then_close(),
-        3 => Answer::cut_short(100, "four"),
-        4 => Answer::status(500).then_close(),
-        _ => Answer::ok(seen.target()),
+        0 => ScriptedResponse::status(503),
+        1 => ScriptedResponse::nothing().then_reset(),
+        2 => ScriptedResponse::bytes("HTTP/1.1 2").then_close(),
+        3 => ScriptedResponse::truncated(100, "four"),
+        4 => ScriptedResponse::status(500).then_close(),
+        _ => ScriptedResponse::ok(seen.target()),
     });
     let settings = ["--retry-budget", "0.3", "--credentials-drain", "0.05"];
     let proxy = Proxy::in_front_of(upstream.root_url()).args(settings).start();
@@ -111,13 +111,13 @@ fn credentials_that_change_while_all_else_fails() {
 /// Breaks `answer` off one byte later each time: first by a reset, then by an orderly end.
 fn breaks_off(answer: &'static str) -> Upstream {
     Upstream::start(move |seen: &Request| match seen.target().rsplit_once('/') {
-        Some((_, "whole")) => Answer::ok("whole"),
+        Some((_, "whole")) => ScriptedResponse::ok("whole"),
         Some((_, at)) => {
             let (way, at) = at.split_at(1);
-            let part = Answer::bytes(&answer[..at.parse().unwrap()]);
+            let part = ScriptedResponse::bytes(&answer[..at.parse().unwrap()]);
             if way == "r" { part.then_reset() } else { part.then_close() }
         }
-        None => Answer::status(404),
+        None => ScriptedResponse::status(404),
     })
 }
 
@@ -129,7 +129,7 @@ fn for_every_byte(answer: &str, proxy: &Proxy) {
             connection.send(request("GET", &format!("/api/queue/v1/{way}{at}"), ""));
             let response: Response = connection.response();
             match at < head(answer) {
-                true => drop(response.refusal(502, "UpstreamUnreachable")),
+                true => drop(response.assert_error(502, "UpstreamUnreachable")),
                 false => {
                     assert_eq!(response.status(), 200, "{answer:?} at {at}");
                     assert!(

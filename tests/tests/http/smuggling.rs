@@ -2,7 +2,7 @@
 //! same for the proxy, for the upstream behind it and for the client before it, or the connection ends
 //! (RFC 9112 section 11).
 
-use stories::{Answer, Connection, Proxy, Request, Upstream, request};
+use support::{Connection, Proxy, Request, ScriptedResponse, Upstream, request};
 
 const SMUGGLED: &str = "GET /api/queue/v1/smuggled HTTP/1.1\r\nHost: x\r\n\r\n";
 
@@ -240,7 +240,7 @@ fn a_body_that_waits_to_be_asked_for_is_no_request() {
         (" 100-CONTINUE", "/credentials"),
         ("x, 100-continue", "/nowhere"),
     ] {
-        let upstream = Upstream::start([Answer::status(200)]);
+        let upstream = Upstream::start([ScriptedResponse::status(200)]);
         let proxy = Proxy::in_front_of(upstream.root_url()).start();
         let mut connection = proxy.connect();
         let length = SMUGGLED.len();
@@ -266,8 +266,8 @@ fn of_two_answers_the_second_is_nobodys() {
         "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     ] {
         let upstream = Upstream::start(move |request: &Request| match request.index % 2 {
-            0 => Answer::bytes([first, SECOND].concat()),
-            _ => Answer::ok(request.target()),
+            0 => ScriptedResponse::bytes([first, SECOND].concat()),
+            _ => ScriptedResponse::ok(request.target()),
         });
         let proxy = Proxy::in_front_of(upstream.root_url()).start();
         let mut client = proxy.connect();
@@ -296,10 +296,10 @@ fn answers_that_some_read_otherwise_are_a_502() {
         "HTTP/1.1 000 What\r\nContent-Length: 2\r\n\r\nup",
         "HTTP/1.1 99 What\r\nContent-Length: 2\r\n\r\nup",
     ] {
-        let upstream = Upstream::start([Answer::bytes(answer)]);
+        let upstream = Upstream::start([ScriptedResponse::bytes(answer)]);
         let once = ["--retry-budget", "0"];
         let proxy = Proxy::in_front_of(upstream.root_url()).args(once).start();
-        let message = proxy.get("/api/queue/v1/x").refusal(502, "UpstreamUnreachable");
+        let message = proxy.get("/api/queue/v1/x").assert_error(502, "UpstreamUnreachable");
         assert!(!message.contains("Set-Cookie"), "{message}");
     }
 }
@@ -314,7 +314,7 @@ struct Story {
 
 impl Story {
     fn start() -> Self {
-        let upstream = Upstream::start([Answer::status(200)]);
+        let upstream = Upstream::start([ScriptedResponse::status(200)]);
         let proxy = Proxy::in_front_of(upstream.root_url()).start();
         Self { upstream, proxy }
     }

@@ -1,7 +1,9 @@
 //! What follows the last chunk passes in both directions, to whoever asks for it (RFC 9110 section
 //! 6.5).
 
-use stories::{Answer, Connection, Proxy, ProxyBuilder, Request, Response, Tls, Upstream};
+use support::{
+    Connection, Proxy, ProxyBuilder, Request, Response, ScriptedResponse, Tls, Upstream,
+};
 
 #[test]
 fn trailers_of_an_answer_pass_if_the_client_asks_for_them() {
@@ -98,17 +100,21 @@ fn assert_request_trailers_pass(proxy: &Proxy, upstream: &Upstream, target: &str
 }
 
 /// An upstream such as RFC 9110 section 6.5.1 wants them.
-fn trailers_if_asked(request: &Request) -> Answer {
-    if request.header("te") == Some("trailers") { with_trailers() } else { Answer::ok("up") }
+fn trailers_if_asked(request: &Request) -> ScriptedResponse {
+    if request.header("te") == Some("trailers") {
+        with_trailers()
+    } else {
+        ScriptedResponse::ok("up")
+    }
 }
 
-fn with_trailers() -> Answer {
+fn with_trailers() -> ScriptedResponse {
     let head = "HTTP/1.1 200 \r\nTrailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n";
-    Answer::bytes(head).then_chunk("up").then("0\r\nx-sum: 1\r\n\r\n")
+    ScriptedResponse::bytes(head).then_chunk("up").then("0\r\nx-sum: 1\r\n\r\n")
 }
 
-fn fails_at_first(request: &Request) -> Answer {
-    if request.index == 0 { Answer::status(503) } else { Answer::status(200) }
+fn fails_at_first(request: &Request) -> ScriptedResponse {
+    if request.index == 0 { ScriptedResponse::status(503) } else { ScriptedResponse::status(200) }
 }
 
 fn get(client: &mut Connection, target: &str, header: &str) -> Response {

@@ -8,8 +8,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
-use stories::http1::Body;
-use stories::{Connection, Random, Response};
+use support::http1::Body;
+use support::{Connection, Random, Response};
 
 /// One client after the other, each with a connection that lasts as long as both sides let it.
 #[derive(Debug)]
@@ -158,7 +158,7 @@ fn response(connection: &mut Connection, ticket: &Ticket) -> Response {
         if ticket.plan.load == Load::Events && body.len() % PIECE == 0 {
             ticket.next_piece.send(()).expect("the ticket has the other end");
         }
-        match connection.body_piece(&mut framing) {
+        match connection.body_data(&mut framing) {
             Ok(Some(piece)) => body.extend(piece),
             Ok(None) => break true,
             Err(_) => break false,

@@ -6,8 +6,8 @@ use std::io::{self, BufReader, Write as _};
 use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
-use stories::DEADLINE;
-use stories::http1::Body;
+use support::DEADLINE;
+use support::http1::Body;
 
 /// What becomes of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,8 +11,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Instant;
-use stories::Request;
-use stories::http1::{Body, Head};
+use support::Request;
+use support::http1::{Body, Head};
 
 #[derive(Debug)]
 pub(crate) struct Deployment {

@@ -1,8 +1,8 @@
 //! The sets of credentials that take turns in the soak.
 
 use serde_json::{Value, json};
-use stories::hawk::Claim;
-use stories::{Request, Response, certificate};
+use support::hawk::Claim;
+use support::{Request, Response, certificate};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {

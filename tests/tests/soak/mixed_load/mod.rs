@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
-use stories::{Proxy, Random, number, seed};
+use support::{Proxy, Random, number, seed};
 
 /// So many clients at once.
 const CLIENTS: usize = 24;
@@ -63,7 +63,7 @@ impl Soak {
     fn start(seed: u64) -> Self {
         let deployment = Deployment::start(Identity::both());
         let [first, _] = deployment.identities();
-        let proxy = Proxy::with_nothing()
+        let proxy = Proxy::builder()
             .env("TASKCLUSTER_ROOT_URL", deployment.root_url())
             .env("TASKCLUSTER_CLIENT_ID", first.client_id)
             .env("TASKCLUSTER_ACCESS_TOKEN", first.access_token)

@@ -1,7 +1,7 @@
 //! What each request of the soak is, and what its upstream does on it.
 
 use std::sync::OnceLock;
-use stories::Random;
+use support::Random;
 
 /// One request.
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::time::Duration;
-use stories::{Connection, Random, Response, request};
+use support::{Connection, Random, Response, request};
 
 pub(crate) struct Client<'a> {
     pub(crate) proxy: SocketAddr,
@@ -90,7 +90,7 @@ impl Client<'_> {
                 "failed"
             }
             (Deed::Failed(fault), 502) if fault.at().is_some() && text != "busy" => {
-                response.refusal(502, "UpstreamUnreachable");
+                response.assert_error(502, "UpstreamUnreachable");
                 "broken"
             }
             (Deed::Stale, 401) if attempts.len() > 1 && last.since_step < AROUND_A_STEP => "stale",
@@ -119,10 +119,10 @@ impl Fault {
 fn unreachable(road: Road, response: &Response) -> Option<&'static str> {
     // Of what is tried again, the time may be over in the middle of an attempt.
     if matches!(road, Road::Nameless | Road::Closed) && response.status() == 504 {
-        response.refusal(504, "UpstreamTimedOut");
+        response.assert_error(504, "UpstreamTimedOut");
         return Some("given up");
     }
-    let message = response.refusal(502, "UpstreamUnreachable");
+    let message = response.assert_error(502, "UpstreamUnreachable");
     let (reason, what) = match road {
         Road::Nameless => ("cannot connect: ", "no such name"),
         Road::Closed => ("refused", "refused"),

@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
-use stories::{Proxy, Random, Request, Upstream, seed, skip};
+use support::{Proxy, Random, Request, Upstream, seed, skip};
 
 /// So many clients at once.
 const CLIENTS: usize = 16;
@@ -44,7 +44,7 @@ fn everything_at_once() {
         Ok(roads) => roads,
         Err(error) => return skip(&format!("cannot listen on port 443: {error}")),
     };
-    let proxy = Proxy::with_nothing()
+    let proxy = Proxy::builder()
         .env("TASKCLUSTER_ROOT_URL", upstream.root_url())
         .env("TASKCLUSTER_CLIENT_ID", "client-0")
         .env("TASKCLUSTER_ACCESS_TOKEN", "token-0")

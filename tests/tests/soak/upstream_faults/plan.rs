@@ -1,7 +1,7 @@
 //! What each request of the storm is, and what becomes of it on its way. All of it follows from the
 //! number that stands in its target, which no other request has.
 
-use stories::Random;
+use support::Random;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {

@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
-use stories::{Folder, Tls, TlsBuilder, Upstream};
+use support::{Folder, Tls, TlsBuilder, Upstream};
 
 /// Hosts at port 443, each with an address of its own.
 #[derive(Debug)]

@@ -5,8 +5,8 @@ use serde_json::json;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
-use stories::hawk::Claim;
-use stories::{Answer, Request};
+use support::hawk::Claim;
+use support::{Request, ScriptedResponse};
 
 /// What all upstreams share.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ impl Services {
     }
 
     /// The answer to a request, whose signature is verified when the storm is over.
-    pub(crate) fn answer(&self, seen: &Request) -> Answer {
+    pub(crate) fn answer(&self, seen: &Request) -> ScriptedResponse {
         let id = seen.target().rsplit('/').next().and_then(|id| id.parse().ok());
         let plan = Plan::of(id.expect("the target ends in a number"));
         let claim = Claim::of(seen);
@@ -92,15 +92,15 @@ impl Services {
         let since_step = weather.stepped.elapsed();
         attempts.push(Attempt { deed, client_id: claim.id, since_step });
         let date = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(now));
-        let status = |status, body| Answer::new(status, &[("Date", date.as_str())], body);
+        let status = |status, body| ScriptedResponse::new(status, &[("Date", date.as_str())], body);
         let bytes = plan.answer(&format!("Date: {date}\r\n"));
         match deed {
-            Deed::Served => Answer::bytes(bytes),
-            Deed::Stalled => Answer::nothing().then_stall(),
+            Deed::Served => ScriptedResponse::bytes(bytes),
+            Deed::Stalled => ScriptedResponse::nothing().then_stall(),
             Deed::Stale => status(401, "stale"),
             Deed::Failed(Fault::Status(code)) => status(code, "busy"),
-            Deed::Failed(Fault::Reset(at)) => Answer::bytes(&bytes[..at]).then_reset(),
-            Deed::Failed(Fault::Close(at)) => Answer::bytes(&bytes[..at]).then_close(),
+            Deed::Failed(Fault::Reset(at)) => ScriptedResponse::bytes(&bytes[..at]).then_reset(),
+            Deed::Failed(Fault::Close(at)) => ScriptedResponse::bytes(&bytes[..at]).then_close(),
         }
     }
 }
@@ -109,7 +109,7 @@ impl Services {
 /// temporary.
 pub(crate) fn credentials(number: usize) -> String {
     let certificate =
-        (number % 2 == 1).then(|| stories::certificate(&[&scope(number)]).to_string());
+        (number % 2 == 1).then(|| support::certificate(&[&scope(number)]).to_string());
     json!({
         "clientId": format!("client-{number}"),
         "accessToken": format!("token-{number}"),
