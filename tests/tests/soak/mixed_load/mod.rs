@@ -6,13 +6,13 @@
 
 #![cfg(target_os = "linux")]
 
+mod behaviour;
 mod client;
-mod deed;
 mod deployment;
 mod identity;
 mod plan;
 
-use client::{Client, Tally};
+use client::{Client, OutcomeCounts};
 use deployment::Deployment;
 use identity::Identity;
 use std::io::{Write as _, stderr};
@@ -32,7 +32,7 @@ const SECOND: Duration = Duration::from_secs(1);
 struct Soak {
     proxy: Proxy,
     deployment: Arc<Deployment>,
-    tally: Tally,
+    counts: OutcomeCounts,
     random: Random,
     start: Instant,
 }
@@ -72,8 +72,8 @@ impl Soak {
             // No body is left out because there are too many.
             .args(["--replay-total", "65536"])
             .start();
-        let tally = Tally::default();
-        Self { proxy, deployment, tally, random: Random::new(seed), start: Instant::now() }
+        let counts = OutcomeCounts::default();
+        Self { proxy, deployment, counts, random: Random::new(seed), start: Instant::now() }
     }
 
     fn run(&mut self, length: Duration) {
@@ -85,7 +85,7 @@ impl Soak {
                     proxy: self.proxy.address(),
                     deployment: &self.deployment,
                     random: Random::new(seed),
-                    tally: &self.tally,
+                    counts: &self.counts,
                 };
                 scope.spawn(move || client.run(until));
             }
@@ -96,7 +96,7 @@ impl Soak {
 
     /// Every second.
     fn change_credentials(&self, until: Instant) {
-        let _alarm = self.deployment.alarm();
+        let _failure_guard = self.deployment.failure_guard();
         let turns = self.deployment.identities().iter().rev().cycle();
         for (second, identity) in (1u32..).zip(turns) {
             thread::sleep(SECOND);
@@ -112,7 +112,7 @@ impl Soak {
     }
 
     fn progress(&self) {
-        let Tally { whole, cut, refused, failed, left } = &self.tally;
+        let OutcomeCounts { whole, cut, refused, failed, left } = &self.counts;
         let [whole, cut, refused, failed, left] =
             [whole, cut, refused, failed, left].map(|count| count.load(Ordering::Relaxed));
         say(&format!(

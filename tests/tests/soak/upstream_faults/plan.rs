@@ -6,7 +6,7 @@ use support::Random;
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) id: u64,
-    pub(crate) road: Road,
+    pub(crate) destination: Destination,
     /// What goes wrong at one attempt after the other, before one that succeeds.
     pub(crate) faults: Vec<Fault>,
     /// Whether the answer comes in chunks.
@@ -14,12 +14,12 @@ pub(crate) struct Plan {
     /// A PUT with [`content`](Self::content) rather than a GET.
     pub(crate) put: bool,
     /// The client does not wait for an answer, and there is none.
-    pub(crate) leaves: bool,
+    pub(crate) aborts: bool,
 }
 
 /// Whom a request goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Road {
+pub(crate) enum Destination {
     /// A service, at the root URL, which is plain http.
     Service,
     /// A host, over TLS.
@@ -49,42 +49,42 @@ pub(crate) enum Fault {
 }
 
 /// In this order, again and again, so that none is left out.
-const ROADS: [Road; 20] = [
-    Road::Service,
-    Road::Tls,
-    Road::Expired,
-    Road::Service,
-    Road::Http2,
-    Road::Service,
-    Road::Tls,
-    Road::WrongName,
-    Road::Service,
-    Road::Closed,
-    Road::Service,
-    Road::Http2,
-    Road::Service,
-    Road::UnknownIssuer,
-    Road::Tls,
-    Road::Service,
-    Road::Service,
-    Road::Nameless,
-    Road::Service,
-    Road::Tls,
+const DESTINATIONS: [Destination; 20] = [
+    Destination::Service,
+    Destination::Tls,
+    Destination::Expired,
+    Destination::Service,
+    Destination::Http2,
+    Destination::Service,
+    Destination::Tls,
+    Destination::WrongName,
+    Destination::Service,
+    Destination::Closed,
+    Destination::Service,
+    Destination::Http2,
+    Destination::Service,
+    Destination::UnknownIssuer,
+    Destination::Tls,
+    Destination::Service,
+    Destination::Service,
+    Destination::Nameless,
+    Destination::Service,
+    Destination::Tls,
 ];
 
 impl Plan {
-    /// The one with this number, whose lowest bits say where in the order of roads it stands.
+    /// The one with this number, whose lowest bits say where in the order of destinations it stands.
     pub(crate) fn of(id: u64) -> Self {
         let random = &mut Random::new(id);
         let mut plan = Self {
             id,
-            road: ROADS[(id % ROADS.len() as u64) as usize],
+            destination: DESTINATIONS[(id % DESTINATIONS.len() as u64) as usize],
             faults: Vec::new(),
             chunked: random.below(2) == 0,
             put: random.below(3) == 0,
-            leaves: false,
+            aborts: false,
         };
-        if plan.road.leads_somewhere() {
+        if plan.destination.leads_somewhere() {
             // Mostly none. One that stays is more than the proxy puts up with.
             plan.faults = match random.below(20) {
                 0..12 => Vec::new(),
@@ -92,7 +92,7 @@ impl Plan {
                 16..18 => vec![plan.fault(random), plan.fault(random)],
                 _ => vec![plan.fault(random); 9],
             };
-            plan.leaves = random.below(16) == 0;
+            plan.aborts = random.below(16) == 0;
         }
         plan
     }
@@ -108,9 +108,9 @@ impl Plan {
         }
     }
 
-    /// The next number of a request, for the place in the order of roads.
+    /// The next number of a request, for the place in the order of destinations.
     pub(crate) fn id(random: &mut Random, place: usize) -> u64 {
-        let count = ROADS.len() as u64;
+        let count = DESTINATIONS.len() as u64;
         random.next() / count / 2 * count + place as u64 % count
     }
 
@@ -144,7 +144,7 @@ impl Plan {
     }
 }
 
-impl Road {
+impl Destination {
     /// Whether there are answers at its end.
     pub(crate) fn leads_somewhere(self) -> bool {
         matches!(self, Self::Service | Self::Tls | Self::Http2)
