@@ -1,9 +1,9 @@
-//! What the end-to-end stories in `tests/tests/` are built of: the proxy as a child process, an
+//! What the end-to-end tests in `tests/tests/` are built of: the proxy as a child process, an
 //! upstream that does as it is told, a client that sends and reads exact bytes, the clients and
 //! verifiers of others.
 //!
 //! Everything runs over loopback sockets and pipes. Nothing here sleeps to wait for something: what
-//! has to be waited for is waited for, no longer than [`DEADLINE`], and then the story fails and
+//! has to be waited for is waited for, no longer than [`DEADLINE`], and then the test fails and
 //! says what it waited for.
 //!
 //! ```no_run
@@ -63,11 +63,11 @@ pub use upstream::{ClosedPort, Request, Script, Upstream};
 
 use std::time::Duration;
 
-/// How long a story waits for any one thing. Generous: it is only ever reached on the way to a
+/// How long a test waits for any one thing. Generous: it is only ever reached on the way to a
 /// failure, and machines that run tests are slow at times.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Ends a story that this machine cannot tell, and says so; on a machine of CI it fails instead.
+/// Ends a test that this machine cannot tell, and says so; on a machine of CI it fails instead.
 pub fn skip(why: &str) {
     assert!(std::env::var_os("CI").is_none(), "{why}");
     eprintln!("skipped: {why}");

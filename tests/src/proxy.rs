@@ -5,9 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
-/// The proxy, running as a process of its own until the story is over.
+/// The proxy, running as a process of its own until the test is over.
 ///
-/// If the story fails, what the proxy said is printed with the reason.
+/// If the test fails, what the proxy said is printed with the reason.
 #[derive(Debug)]
 pub struct Proxy {
     child: Child,

@@ -45,13 +45,13 @@ impl<T> Watched<T> {
         found
     }
 
-    /// A story that failed in another thread must not hide its reason behind a poisoned lock.
+    /// A test that failed in another thread must not hide its reason behind a poisoned lock.
     fn lock(&self) -> MutexGuard<'_, T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Shut until the story opens it: an [`ScriptedResponse`](crate::ScriptedResponse) can wait there half-way.
+/// Shut until the test opens it: an [`ScriptedResponse`](crate::ScriptedResponse) can wait there half-way.
 #[derive(Clone, Debug, Default)]
 pub struct Latch(Arc<Watched<bool>>);
 

@@ -1,4 +1,4 @@
-//! What the stories are built of does what it says: the raw client against the scripted upstream,
+//! What the tests are built of does what it says: the raw client against the scripted upstream,
 //! and the proxy between them.
 
 use crate::http1::Body;
@@ -48,7 +48,7 @@ fn what_cuts_a_body_short_is_seen() {
 }
 
 #[test]
-fn no_answer_is_an_answer_too() {
+fn no_response_is_a_response_too() {
     let upstream = Upstream::start(|request: &Request| match request.target() {
         "/close" => ScriptedResponse::nothing().then_close(),
         "/reset" => ScriptedResponse::nothing().then_reset(),
@@ -67,12 +67,12 @@ fn no_answer_is_an_answer_too() {
 }
 
 #[test]
-fn an_answer_can_wait_half_way() {
+fn a_response_can_wait_half_way() {
     let latch = Latch::new();
     let head = "HTTP/1.1 200 \r\nTransfer-Encoding: chunked\r\n\r\n";
-    let answer =
+    let response =
         ScriptedResponse::bytes(head).then_chunk("first").then_wait(&latch).then_chunk("second");
-    let upstream = Upstream::start([answer.then_trickle("0\r\n\r\n", Duration::from_millis(1))]);
+    let upstream = Upstream::start([response.then_trickle("0\r\n\r\n", Duration::from_millis(1))]);
     let mut connection = Connection::open(upstream.address());
     connection.send(GET);
     let mut body = Body::of_response(&connection.head(), "GET");
@@ -84,10 +84,10 @@ fn an_answer_can_wait_half_way() {
 }
 
 #[test]
-fn an_answer_can_come_before_the_body() {
-    let answer =
+fn a_response_can_come_before_the_body() {
+    let response =
         ScriptedResponse::bytes("HTTP/1.1 100 Continue\r\n\r\n").before_body().then_read_body();
-    let upstream = Upstream::start([answer.then("HTTP/1.1 204 \r\n\r\n")]);
+    let upstream = Upstream::start([response.then("HTTP/1.1 204 \r\n\r\n")]);
     let mut connection = Connection::open(upstream.address());
     connection.send("PUT / HTTP/1.1\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n");
     assert_eq!(connection.response().status(), 100);

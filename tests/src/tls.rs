@@ -24,7 +24,7 @@ pub struct Tls {
     address: SocketAddr,
     authority: Authority,
     connects: Arc<Watched<Vec<Head>>>,
-    /// Ends what runs in it when the story is over.
+    /// Ends what runs in it when the test is over.
     _runtime: Runtime,
 }
 

@@ -19,7 +19,7 @@ pub struct Upstream {
 /// What the n-th request gets: an array or a vector of answers, of which the last one serves for
 /// all further requests, or a closure that is shown the request's head.
 pub trait Script: Send + 'static {
-    /// The answer to this request, whose body is not read yet.
+    /// The response to this request, whose body is not read yet.
     fn respond(&mut self, request: &Request) -> ScriptedResponse;
 }
 
@@ -207,8 +207,8 @@ impl Script for Vec<ScriptedResponse> {
     }
 }
 
-fn nth(answers: &[ScriptedResponse], index: usize) -> ScriptedResponse {
-    answers.get(index).or(answers.last()).cloned().unwrap_or_else(ScriptedResponse::nothing)
+fn nth(responses: &[ScriptedResponse], index: usize) -> ScriptedResponse {
+    responses.get(index).or(responses.last()).cloned().unwrap_or_else(ScriptedResponse::nothing)
 }
 
 fn accept(listener: &TcpListener, state: &Arc<Watched<State>>, script: &Arc<Mutex<dyn Script>>) {

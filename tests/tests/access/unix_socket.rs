@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use support::users::{DAEMON, NOBODY, can_switch_users, status_for};
 use support::{ProcessOutput, Proxy, ProxyBuilder, skip};
 
-/// A directory that everyone may enter, until the story is over.
+/// A directory that everyone may enter, until the test is over.
 struct Folder(PathBuf);
 
 impl Folder {

@@ -47,14 +47,14 @@ fn a_stock_http_client() {
     let client = Client::new();
     let url = |path: &str| format!("{}/api/queue/v1/{path}", proxy.url());
 
-    let response = client.get(url("a%2Fb?c=%20d")).send().expect("an answer");
+    let response = client.get(url("a%2Fb?c=%20d")).send().expect("a response");
     assert_eq!((response.status().as_u16(), response.text().unwrap().as_str()), (200, "hello"));
     assert_eq!(upstream.last_request().target(), "/api/queue/v1/a%2Fb?c=%20d");
 
     // In chunks, as its length is not told.
     let content = "upload ".repeat(100_000);
     let body = Body::new(std::io::Cursor::new(content.clone()));
-    let response = client.put(url("upload")).body(body).send().expect("an answer");
+    let response = client.put(url("upload")).body(body).send().expect("a response");
     assert_eq!(
         (response.status().as_u16(), response.headers()["x-answer"].as_bytes()),
         (201, &b"1"[..])
@@ -64,11 +64,11 @@ fn a_stock_http_client() {
     assert_eq!(request.header("transfer-encoding"), Some("chunked"));
     assert!(request.body == content.as_bytes(), "{} bytes", request.body.len());
 
-    let response = client.get(url("latest")).send().expect("an answer");
+    let response = client.get(url("latest")).send().expect("a response");
     assert_eq!(response.url().path(), "/api/queue/v1/elsewhere");
     assert_eq!(response.text().unwrap(), "elsewhere");
 
-    let response = client.get(url("none")).send().expect("an answer");
+    let response = client.get(url("none")).send().expect("a response");
     assert_eq!(response.status().as_u16(), 404);
     let error: Value = serde_json::from_str(&response.text().unwrap()).unwrap();
     assert_eq!(error["message"], "no task");

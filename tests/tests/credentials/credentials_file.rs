@@ -81,9 +81,9 @@ fn what_becomes_of_it_is_counted() {
 #[test]
 fn it_waits_for_requests_in_flight_but_not_for_ever() {
     let latch = support::Latch::new();
-    let answers =
+    let responses =
         [ScriptedResponse::nothing().then_wait(&latch).then(OK), ScriptedResponse::status(200)];
-    let (upstream, folder) = (Upstream::start(answers), Folder::new());
+    let (upstream, folder) = (Upstream::start(responses), Folder::new());
     let file = folder.put("c.json", credentials("first", "secret-1"));
     let proxy = with_file(&upstream, &file).args(["--credentials-drain", "0.2"]).start();
     let mut slow = proxy.connect();

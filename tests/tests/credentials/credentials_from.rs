@@ -69,9 +69,9 @@ fn a_refusal_has_the_services_shape() {
     let proxy = from("root").start();
     let script = format!("curl -s -X PUT -d '{NEW}' {}/credentials", proxy.url());
     let output = support::users::as_user(NOBODY, "bash").args(["-c", &script]).output();
-    let answer = String::from_utf8(output.expect("bash runs").stdout).expect("it is text");
+    let response = String::from_utf8(output.expect("bash runs").stdout).expect("it is text");
     assert_eq!(
-        answer,
+        response,
         "{\"code\":\"Forbidden\",\"message\":\"PUT /credentials is for root alone \
          (--credentials-from), found a connection of uid 65534: the credentials stay as they \
          are\"}"

@@ -160,12 +160,12 @@ fn an_update_waits_for_what_is_in_flight_and_later_requests_wait_for_it() {
 }
 
 #[test]
-fn a_request_is_in_flight_until_its_answer_has_ended() {
+fn a_request_is_in_flight_until_its_response_has_ended() {
     let latch = Latch::new();
     let head = "HTTP/1.1 200 \r\nTransfer-Encoding: chunked\r\n\r\n";
-    let answer =
+    let response =
         ScriptedResponse::bytes(head).then_chunk("some").then_wait(&latch).then_chunk("more");
-    let upstream = Upstream::start([answer.then("0\r\n\r\n"), ScriptedResponse::ok("later")]);
+    let upstream = Upstream::start([response.then("0\r\n\r\n"), ScriptedResponse::ok("later")]);
     let proxy = draining(&upstream, "60").start();
     let mut first = proxy.connect();
     first.send(request("GET", "/api/queue/v1/x", ""));
@@ -300,7 +300,7 @@ fn draining(upstream: &Upstream, seconds: &str) -> ProxyBuilder {
     Proxy::in_front_of(upstream.root_url()).args(["--credentials-drain", seconds])
 }
 
-/// A request that has arrived upstream, and has no answer yet.
+/// A request that has arrived upstream, and has no response yet.
 fn in_flight(proxy: &Proxy, upstream: &Upstream) -> Connection {
     let mut connection = proxy.connect();
     connection.send(request("GET", "/api/queue/v1/x", ""));
@@ -316,7 +316,7 @@ fn waiting_update(proxy: &Proxy) -> Connection {
     put
 }
 
-/// Whose credentials an answer speaks of.
+/// Whose credentials a response speaks of.
 fn clients(response: &Response) -> &str {
-    response.header("x-taskcluster-proxy-perm-clientid").expect("each answer says it")
+    response.header("x-taskcluster-proxy-perm-clientid").expect("each response says it")
 }

@@ -1,4 +1,4 @@
-//! Secrets stay where they are: no answer, no line of the log at its finest level and no command line
+//! Secrets stay where they are: no response, no line of the log at its finest level and no command line
 //! tells them, whatever is asked for and however it fails (docs/compatibility.md, S8).
 
 use serde_json::{Value, json};
@@ -33,8 +33,8 @@ fn nothing_tells_a_secret() {
         }
         told.push(("stderr".to_owned(), finished.stderr.into_bytes()));
     }
-    let answered = told.iter().filter(|(_, text)| text.starts_with(b"HTTP/1.1 ")).count();
-    assert!(answered > 60, "{answered}");
+    let responses = told.iter().filter(|(_, text)| text.starts_with(b"HTTP/1.1 ")).count();
+    assert!(responses > 60, "{responses}");
     for (where_, text) in told {
         let text = String::from_utf8_lossy(&text).into_owned();
         assert!(!text.to_lowercase().contains(&CANARY.to_lowercase()), "{where_}: {text}");
@@ -129,9 +129,9 @@ fn with_secrets(root_url: &str) -> support::ProxyBuilder {
         .args(["--log-level", "trace", "--retry-budget", "0.1", "--credentials-drain", "0", "a:b"])
 }
 
-/// The proxy, and what has to live as long as the story.
+/// The proxy, and what has to live as long as the test.
 fn before_services() -> (Proxy, Box<dyn Any>) {
-    let mut answers = [
+    let mut responses = [
         ScriptedResponse::ok("up"),
         ScriptedResponse::status(503),
         ScriptedResponse::nothing().then_reset(),
@@ -142,7 +142,7 @@ fn before_services() -> (Proxy, Box<dyn Any>) {
     ]
     .into_iter()
     .cycle();
-    let upstream = Upstream::start(move |_: &support::Request| answers.next().unwrap());
+    let upstream = Upstream::start(move |_: &support::Request| responses.next().unwrap());
     (with_secrets(&upstream.root_url()).start(), Box::new(upstream))
 }
 
@@ -218,7 +218,7 @@ fn every_request() -> Vec<Vec<u8>> {
 
 /// All that comes, after the client has said that nothing more will.
 fn end_of(mut connection: Connection) -> Vec<u8> {
-    // What is answered and leaves the connection open ends with the second one.
+    // A request that gets a response and leaves the connection open ends with the second one.
     let _ = connection.try_send("GET /nowhere HTTP/1.0\r\n\r\n");
     connection.read_to_end()
 }

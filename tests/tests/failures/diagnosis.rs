@@ -9,7 +9,7 @@ const HEADER: &str = "x-taskcluster-proxy-diagnosis";
 const HOUR: Duration = Duration::from_secs(3600);
 
 #[test]
-fn a_refused_answer_passes_unchanged_and_what_is_known_is_said() {
+fn a_refused_response_passes_unchanged_and_what_is_known_is_said() {
     let upstream = Upstream::start([ScriptedResponse::new(401, &[("X-Kept", "1")], "no")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let response = proxy.get("/api/queue/v1/x?bewit=abc");
@@ -35,8 +35,8 @@ fn missing_scopes_are_named_with_who_lacks_them() {
     let body = json!({ "code": "InsufficientScopes", "message": block }).to_string();
     let head = "HTTP/1.1 403 \r\nTransfer-Encoding: chunked\r\n\r\n";
     let chunks = ScriptedResponse::bytes(head).then_chunk(&body[..9]).then_chunk(&body[9..]);
-    for answer in [ScriptedResponse::new(403, &[], body.as_str()), chunks.then("0\r\n\r\n")] {
-        let upstream = Upstream::start([answer]);
+    for response in [ScriptedResponse::new(403, &[], body.as_str()), chunks.then("0\r\n\r\n")] {
+        let upstream = Upstream::start([response]);
         let proxy = Proxy::in_front_of(upstream.root_url())
             .env("TASKCLUSTER_CERTIFICATE", certificate(&["queue:*"]).to_string())
             .args(["secrets:*"])
@@ -146,7 +146,7 @@ fn all_that_are_on_their_way_when_the_time_is_learned_are_signed_again() {
 }
 
 #[test]
-fn a_refusal_that_is_not_for_the_time_is_tried_again_but_once() {
+fn a_refusal_that_is_not_for_the_time_is_retried_but_once() {
     let upstream = Upstream::start(|_: &Request| {
         ScriptedResponse::new(401, &[("Date", date(HOUR).as_str())], "no")
     });

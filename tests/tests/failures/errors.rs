@@ -1,4 +1,4 @@
-//! What the proxy itself has to say instead of an upstream's answer (docs/compatibility.md, Q12). What is
+//! What the proxy itself has to say instead of an upstream's response (docs/compatibility.md, Q12). What is
 //! wrong with a request is told in `routing.rs`, `bewit.rs` and `credentials.rs`.
 
 use std::net::{Ipv4Addr, TcpListener};
@@ -22,7 +22,7 @@ fn the_host_is_not_known() {
 
 #[test]
 fn what_comes_is_not_http() {
-    for answer in [
+    for response in [
         ScriptedResponse::bytes("SSH-2.0-OpenSSH_9.2\r\n\r\n"),
         ScriptedResponse::bytes("HTTP/1.1 OK\r\n\r\n"),
         ScriptedResponse::bytes("HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n").then_close(),
@@ -32,7 +32,7 @@ fn what_comes_is_not_http() {
         ScriptedResponse::bytes("HTTP/1.1 200 OK\r\nno colon\r\n\r\n"),
         ScriptedResponse::bytes("HTTP/1.1 200 OK\r\nX: y").then_close(),
     ] {
-        let upstream = Upstream::start([answer]);
+        let upstream = Upstream::start([response]);
         let tls = Tls::for_host("h.example.test").behind_proxy().start(&upstream);
         let proxy = Proxy::in_front_of("https://h.example.test")
             .env("HTTPS_PROXY", format!("http://{}", tls.address()))
@@ -96,7 +96,7 @@ fn a_proxy_on_the_way_refuses() {
 
 /// Takes the 30 seconds that all retries together have.
 #[test]
-fn no_answer_in_time() {
+fn no_response_in_time() {
     let reset = ScriptedResponse::nothing().then_reset();
     let upstream = Upstream::start([reset, ScriptedResponse::nothing().then_stall()]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();

@@ -11,9 +11,9 @@ use support::{Connection, Latch, Proxy, Request, Response, ScriptedResponse, Ups
 const GET: &str = "GET /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n";
 
 #[test]
-fn an_answer_that_cannot_be_passed_on_is_refused_at_once() {
+fn a_response_that_cannot_be_passed_on_is_refused_at_once() {
     let many: String = (0..150).map(|at| format!("X-{at}: 1\r\n")).collect();
-    for (answer, why) in [
+    for (response, why) in [
         (format!("HTTP/1.1 200 \r\n{many}Content-Length: 0\r\n\r\n"), "more than 100 fields"),
         ("HTTP/1.1 101 \r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n".to_owned(), "101"),
         (
@@ -21,7 +21,7 @@ fn an_answer_that_cannot_be_passed_on_is_refused_at_once() {
             "no transfer coding",
         ),
     ] {
-        let upstream = Upstream::start([ScriptedResponse::bytes(answer)]);
+        let upstream = Upstream::start([ScriptedResponse::bytes(response)]);
         let proxy = Proxy::in_front_of(upstream.root_url()).start();
         let response = proxy.exchange("GET /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n");
         assert_eq!(response.status(), 502, "{why}");
@@ -43,7 +43,7 @@ fn what_is_not_http_is_a_502() {
         "\x16\x03\x01\x02\x00\x01",
         "\r\n",
     ] {
-        let response = answered(ScriptedResponse::bytes(garbage).then_close());
+        let response = response_to(ScriptedResponse::bytes(garbage).then_close());
         assert_eq!(response.status(), 502, "{garbage:?}");
         assert_eq!(response.json()["code"], "UpstreamUnreachable");
     }
@@ -58,8 +58,8 @@ fn lengths_that_contradict_each_other_are_a_502() {
         "Content-Length: two",
         "Content-Length: 99999999999999999999",
     ] {
-        let answer = ScriptedResponse::bytes(format!("HTTP/1.1 200 \r\n{lengths}\r\n\r\nabc"));
-        assert_eq!(answered(answer.then_close()).status(), 502, "{lengths}");
+        let response = ScriptedResponse::bytes(format!("HTTP/1.1 200 \r\n{lengths}\r\n\r\nabc"));
+        assert_eq!(response_to(response.then_close()).status(), 502, "{lengths}");
     }
 }
 
@@ -67,7 +67,7 @@ fn lengths_that_contradict_each_other_are_a_502() {
 #[test]
 fn a_length_that_is_repeated_in_a_list_is_one_or_a_502() {
     let response =
-        answered(ScriptedResponse::bytes("HTTP/1.1 200 \r\nContent-Length: 2, 2\r\n\r\nup"));
+        response_to(ScriptedResponse::bytes("HTTP/1.1 200 \r\nContent-Length: 2, 2\r\n\r\nup"));
     let length = response.head.all("content-length");
     match response.status() {
         200 => assert_eq!((response.text(), length), ("up", vec!["2"])),
@@ -98,10 +98,10 @@ fn of_two_framings_of_a_request_one_is_sent() {
 }
 
 #[test]
-fn of_two_framings_of_an_answer_one_is_delivered() {
+fn of_two_framings_of_a_response_one_is_delivered() {
     for lengths in TWO_FRAMINGS {
-        let answer = ScriptedResponse::bytes(format!("HTTP/1.1 200 \r\n{lengths}\r\n\r\n"));
-        let response = answered(answer.then_chunk("abcde").then("0\r\n\r\n"));
+        let response = ScriptedResponse::bytes(format!("HTTP/1.1 200 \r\n{lengths}\r\n\r\n"));
+        let response = response_to(response.then_chunk("abcde").then("0\r\n\r\n"));
         assert_eq!((response.status(), response.text(), response.complete), (200, "abcde", true));
         assert_eq!(response.header("content-length"), None);
     }
@@ -150,10 +150,10 @@ fn a_head_that_is_too_large_is_a_502_and_harms_no_other() {
 }
 
 #[test]
-fn interim_answers_alone_are_a_502() {
+fn interim_responses_alone_are_a_502() {
     for interim in ["HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 103 \r\nLink: </x>\r\n\r\n"] {
         for ends in [ScriptedResponse::then_close, ScriptedResponse::then_reset] {
-            let response = answered(ends(ScriptedResponse::bytes(interim.repeat(3))));
+            let response = response_to(ends(ScriptedResponse::bytes(interim.repeat(3))));
             assert_eq!(response.status(), 502, "{interim:?}");
         }
     }
@@ -171,7 +171,7 @@ fn an_upstream_that_closes_at_once_is_a_502() {
 }
 
 #[test]
-fn an_answer_byte_by_byte_is_an_answer() {
+fn a_response_byte_by_byte_is_a_response() {
     let bytes = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nup\r\n0\r\n\r\n";
     let upstream = Upstream::start([ScriptedResponse::nothing().then_trickle(bytes, MOMENT)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
@@ -328,8 +328,8 @@ fn clients_that_vanish_leave_nothing_behind() {
 const MOMENT: Duration = Duration::from_millis(1);
 
 /// The response to a request in front of an upstream that answers like this.
-fn answered(answer: ScriptedResponse) -> Response {
-    let upstream = Upstream::start([answer]);
+fn response_to(response: ScriptedResponse) -> Response {
+    let upstream = Upstream::start([response]);
     let once = ["--retry-budget", "0"];
     Proxy::in_front_of(upstream.root_url()).args(once).start().exchange(GET)
 }

@@ -18,7 +18,7 @@ fn one_connection_serves_many_requests() {
 }
 
 #[test]
-fn answers_without_a_body_leave_the_connection_open_too() {
+fn responses_without_a_body_leave_the_connection_open_too() {
     for status in [204, 304, 404] {
         let upstream = Upstream::start([ScriptedResponse::status(status)]);
         let proxy = Proxy::in_front_of(upstream.root_url()).start();
@@ -32,10 +32,10 @@ fn answers_without_a_body_leave_the_connection_open_too() {
 }
 
 #[test]
-fn no_request_is_lost_where_each_connection_is_closed_after_its_answer() {
+fn no_request_is_lost_where_each_connection_is_closed_after_its_response() {
     for close in ["close", "Close", "x, close"] {
-        let answer = ScriptedResponse::new(200, &[("Connection", close)], "up").then_close();
-        let upstream = Upstream::start([answer]);
+        let response = ScriptedResponse::new(200, &[("Connection", close)], "up").then_close();
+        let upstream = Upstream::start([response]);
         assert_eq!(requests_lost_by(&upstream, 50), 0);
         assert_eq!(upstream.requests().len(), 50);
     }
@@ -78,7 +78,7 @@ fn connections_are_kept_for_requests_at_the_same_time() {
 }
 
 #[test]
-fn a_connection_with_more_on_it_than_the_answer_is_not_used_again() {
+fn a_connection_with_more_on_it_than_the_response_is_not_used_again() {
     let two = "HTTP/1.1 200 \r\nContent-Length: 2\r\n\r\nupHTTP/1.1 200 \r\n\r\nnot asked for";
     let upstream = Upstream::start([ScriptedResponse::bytes(two)]);
     assert_eq!(requests_lost_by(&upstream, 10), 0);

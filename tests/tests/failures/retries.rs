@@ -9,7 +9,7 @@ const GET: &str = "GET /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n";
 const REPLAY_BUFFER: usize = 1024 * 1024;
 
 #[test]
-fn a_5xx_answer_is_tried_again() {
+fn a_5xx_response_is_retried() {
     for status in [500, 502, 503, 504, 599] {
         let (response, requests) =
             exchange([ScriptedResponse::status(status), ScriptedResponse::ok("up")], GET);
@@ -18,7 +18,7 @@ fn a_5xx_answer_is_tried_again() {
 }
 
 #[test]
-fn a_4xx_answer_is_not() {
+fn a_4xx_response_is_not() {
     for status in [400, 401, 404, 409, 429] {
         let (response, requests) =
             exchange([ScriptedResponse::status(status), ScriptedResponse::ok("")], GET);
@@ -27,7 +27,7 @@ fn a_4xx_answer_is_not() {
 }
 
 #[test]
-fn a_connection_that_ends_without_an_answer_is_tried_again() {
+fn a_connection_that_ends_without_a_response_is_retried() {
     for end in [ScriptedResponse::nothing().then_close(), ScriptedResponse::nothing().then_reset()]
     {
         let half = ScriptedResponse::bytes("HTTP/1.1 200 \r\nContent-Le").then_close();
@@ -37,7 +37,7 @@ fn a_connection_that_ends_without_an_answer_is_tried_again() {
 }
 
 #[test]
-fn an_upstream_that_is_not_up_yet_is_tried_again() {
+fn an_upstream_that_is_not_up_yet_is_retried() {
     let port = ClosedPort::take();
     let debug = ["--log-level", "debug"];
     let proxy = Proxy::in_front_of(port.root_url()).args(debug).start();
@@ -50,7 +50,7 @@ fn an_upstream_that_is_not_up_yet_is_tried_again() {
 }
 
 #[test]
-fn after_five_retries_the_last_answer_is_delivered_as_it_is() {
+fn after_five_retries_the_last_response_is_delivered_as_it_is() {
     let upstream = Upstream::start(|request: &Request| {
         ScriptedResponse::new(
             503,
@@ -67,7 +67,7 @@ fn after_five_retries_the_last_answer_is_delivered_as_it_is() {
 }
 
 #[test]
-fn after_five_retries_without_an_answer_the_reason_is_told() {
+fn after_five_retries_without_a_response_the_reason_is_told() {
     let (response, requests) = exchange([ScriptedResponse::nothing().then_close()], GET);
     assert_eq!((response.status(), requests.len()), (502, 6));
     assert_eq!(response.json()["code"], "UpstreamUnreachable");
@@ -85,7 +85,7 @@ fn where_nobody_listens_the_reason_is_told() {
 }
 
 #[test]
-fn an_answer_is_kept_when_later_attempts_bring_none() {
+fn a_response_is_kept_when_later_attempts_bring_none() {
     let busy = ScriptedResponse::new(503, &[("x-kept", "1")], "busy");
     let nothing = ScriptedResponse::nothing().then_reset();
     let (response, requests) = exchange([ScriptedResponse::status(500), busy, nothing], GET);
@@ -123,12 +123,12 @@ fn attempts_differ_in_their_signature_alone() {
 fn a_body_is_sent_whole_each_time() {
     for request in [put(REPLAY_BUFFER), chunked(&["a".repeat(1000), "b".repeat(REPLAY_BUFFER / 2)])]
     {
-        let answers = [
+        let responses = [
             ScriptedResponse::status(503),
             ScriptedResponse::nothing().then_close(),
             ScriptedResponse::ok(""),
         ];
-        let (response, requests) = exchange(answers, &request);
+        let (response, requests) = exchange(responses, &request);
         assert_eq!((response.status(), requests.len()), (200, 3));
         for request in &requests {
             assert!(request.complete);
@@ -141,13 +141,13 @@ fn a_body_is_sent_whole_each_time() {
 #[test]
 fn a_body_that_outgrows_the_replay_buffer_is_sent_once() {
     for request in [put(REPLAY_BUFFER + 1), chunked(&["a".repeat(REPLAY_BUFFER), "b".to_owned()])] {
-        let answers = [ScriptedResponse::new(503, &[], "busy"), ScriptedResponse::ok("")];
-        let (response, requests) = exchange(answers, &request);
+        let responses = [ScriptedResponse::new(503, &[], "busy"), ScriptedResponse::ok("")];
+        let (response, requests) = exchange(responses, &request);
         assert_eq!((response.status(), response.text(), requests.len()), (503, "busy", 1));
         assert_eq!(requests[0].body_length, REPLAY_BUFFER as u64 + 1);
 
-        let answers = [ScriptedResponse::nothing().then_close(), ScriptedResponse::ok("")];
-        let (response, requests) = exchange(answers, &request);
+        let responses = [ScriptedResponse::nothing().then_close(), ScriptedResponse::ok("")];
+        let (response, requests) = exchange(responses, &request);
         assert_eq!((response.status(), requests.len()), (502, 1));
     }
 }
@@ -169,7 +169,7 @@ fn a_body_of_any_size_is_sent_again_if_nothing_of_it_was_sent() {
 }
 
 #[test]
-fn an_early_answer_survives_the_attempts_that_bring_none() {
+fn an_early_response_survives_the_attempts_that_bring_none() {
     let latch = Latch::new();
     let busy = ScriptedResponse::bytes("HTTP/1.1 503 \r\nContent-Length: 4\r\n\r\n").before_body();
     let busy = busy.then("bu").then_wait(&latch).then("sy").then_stall();
@@ -219,10 +219,10 @@ fn a_retry_may_begin_while_the_client_is_still_sending() {
 /// The response to a request in front of an upstream that answers like this, and what the upstream
 /// got.
 fn exchange<const N: usize>(
-    answers: [ScriptedResponse; N],
+    responses: [ScriptedResponse; N],
     request: impl AsRef<[u8]>,
 ) -> (Response, Vec<Request>) {
-    let upstream = Upstream::start(answers);
+    let upstream = Upstream::start(responses);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let response = proxy.exchange(request);
     (response, upstream.requests())

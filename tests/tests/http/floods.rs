@@ -174,8 +174,8 @@ fn large_bodies_to_the_proxy_itself_are_few_at_a_time() {
     let padding = " ".repeat(100_000);
     let whole = format!(r#"{{"clientId":"large","accessToken":"t"}}{padding}"#);
     let put = || proxy.call("PUT", "/credentials", &whole);
-    let answered = until("a 503", put, |response| response.status() == 503);
-    assert!(answered.assert_error(503, "Busy").contains("64 KiB"));
+    let busy = until("a 503", put, |response| response.status() == 503);
+    assert!(busy.assert_error(503, "Busy").contains("64 KiB"));
     assert!(proxy.peak_memory() < 48 * MIB, "{}", proxy.peak_memory());
     // Those of the usual size are taken meanwhile.
     let new = r#"{"clientId":"new","accessToken":"t"}"#;
@@ -222,7 +222,7 @@ fn chunk_lines_and_trailers_without_an_end() {
 }
 
 #[test]
-fn interim_answers_without_an_end() {
+fn interim_responses_without_an_end() {
     for interim in
         ["HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"]
     {
@@ -240,11 +240,11 @@ fn interim_answers_without_an_end() {
 }
 
 #[test]
-fn a_few_interim_answers_are_none_of_the_clients_business() {
+fn a_few_interim_responses_are_none_of_the_clients_business() {
     let interim = "HTTP/1.1 102 Processing\r\n\r\n".repeat(50);
-    let answer =
+    let response =
         ScriptedResponse::bytes(interim).then("HTTP/1.1 200 \r\nContent-Length: 2\r\n\r\nup");
-    let upstream = Upstream::start([answer]);
+    let upstream = Upstream::start([response]);
     assert_eq!(Proxy::in_front_of(upstream.root_url()).start().exchange(GET).text(), "up");
 }
 
@@ -287,11 +287,11 @@ fn whoever_asks_for_more_and_more_and_goes_away_cancels_it() {
 
 #[test]
 fn whoever_goes_away_while_the_upstream_reads_nothing_cancels_it() {
-    for answer in [
+    for response in [
         ScriptedResponse::nothing().before_body().then_wait(&Latch::new()),
         ScriptedResponse::ok("early").before_body().then_wait(&Latch::new()),
     ] {
-        let upstream = Upstream::start([answer]);
+        let upstream = Upstream::start([response]);
         let proxy = Proxy::in_front_of(upstream.root_url()).args(["--replay-buffer", "0"]).start();
         let before = proxy.descriptors();
         let mut client = proxy.connect();
@@ -321,7 +321,7 @@ fn a_client_that_asks_and_does_not_read() {
     assert!(proxy.peak_memory() < 32 * MIB, "{}", proxy.peak_memory());
 }
 
-/// Asks until the answer is as it should be.
+/// Asks until the response is as it should be.
 fn until(what: &str, ask: impl Fn() -> Response, good: impl Fn(&Response) -> bool) -> Response {
     let start = Instant::now();
     loop {

@@ -27,7 +27,7 @@ fn an_idle_client_is_waited_for_no_longer_than_the_head_timeout() {
 }
 
 #[test]
-fn an_answer_may_take_longer_than_the_head_timeout() {
+fn a_response_may_take_longer_than_the_head_timeout() {
     let upstream =
         Upstream::start([ScriptedResponse::nothing().then_trickle("HTTP/1.1 204 \r\n\r\n", TENTH)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).args(["--head-timeout", "0.2"]).start();
@@ -111,12 +111,12 @@ fn what_was_kept_of_a_body_makes_room_for_others() {
 }
 
 #[test]
-fn a_retry_that_hangs_is_cut_off_by_the_budget_and_the_answer_before_is_delivered() {
-    let answers = [
+fn a_retry_that_hangs_is_cut_off_by_the_budget_and_the_response_before_is_delivered() {
+    let responses = [
         ScriptedResponse::new(503, &[("x-first", "1")], "busy"),
         ScriptedResponse::nothing().then_stall(),
     ];
-    let upstream = Upstream::start(answers);
+    let upstream = Upstream::start(responses);
     let proxy = Proxy::in_front_of(upstream.root_url()).args(["--retry-budget", "1"]).start();
     let response = proxy.exchange(GET);
     assert_eq!((response.status(), response.text(), response.complete), (503, "busy", true));
@@ -126,10 +126,10 @@ fn a_retry_that_hangs_is_cut_off_by_the_budget_and_the_answer_before_is_delivere
 }
 
 #[test]
-fn a_retry_that_hangs_after_no_answer_at_all_is_a_timeout() {
-    let answers =
+fn a_retry_that_hangs_after_no_response_at_all_is_a_timeout() {
+    let responses =
         [ScriptedResponse::nothing().then_close(), ScriptedResponse::nothing().then_stall()];
-    let upstream = Upstream::start(answers);
+    let upstream = Upstream::start(responses);
     let proxy = Proxy::in_front_of(upstream.root_url()).args(["--retry-budget", "1"]).start();
     let response = proxy.exchange(GET);
     assert_eq!((response.status(), &response.json()["code"]), (504, &"UpstreamTimedOut".into()));
@@ -163,7 +163,7 @@ fn post(proxy: &Proxy, length: usize) -> Response {
     proxy.exchange(format!("{head}: {length}\r\n\r\n{}", "x".repeat(length)))
 }
 
-/// The status of the answer to a request with a body of this length, where 503 is the first thing
+/// The status of the response to a request with a body of this length, where 503 is the first thing
 /// that the upstream says, and the requests that it got.
 fn answered_after_503(limits: &[&str], length: usize) -> (u16, Vec<Request>) {
     let upstream = Upstream::start([ScriptedResponse::status(503), ScriptedResponse::ok("")]);

@@ -36,7 +36,7 @@ fn requests_are_counted_by_what_became_of_them() {
     // What is no request is no more than a connection.
     assert_eq!(proxy.exchange("nonsense\r\n\r\n").status(), 400);
     proxy.get("/last");
-    // A line in the log and a count come together, and not before the answer's last byte.
+    // A line in the log and a count come together, and not before the response's last byte.
     proxy.wait_for_log("GET /last 404");
     let after = proxy.metrics();
     for (service, method, status, outcome) in [
@@ -175,7 +175,7 @@ fn readiness_ends_when_the_credentials_expire() {
 
 #[test]
 #[cfg(unix)]
-fn it_answers_while_the_proxy_drains() {
+fn it_responses_while_the_proxy_drains() {
     let latch = Latch::new();
     let upstream = Upstream::start([ScriptedResponse::nothing().then_wait(&latch).then_close()]);
     let proxy = with_admin(&upstream).start();
@@ -283,11 +283,11 @@ fn it_can_be_a_unix_socket() {
     proxy.wait_for_log(&format!("admin at {address}"));
     let mut stream = std::os::unix::net::UnixStream::connect(&path).unwrap();
     stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
     assert!(
-        answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nok\n"),
-        "{answer}"
+        response.starts_with("HTTP/1.1 200 OK\r\n") && response.ends_with("\r\n\r\nok\n"),
+        "{response}"
     );
     proxy.signal("TERM");
     assert_eq!(proxy.wait().status.code(), Some(0));

@@ -14,7 +14,7 @@ fn as_json(upstream: &Upstream) -> ProxyBuilder {
 
 /// The line of the request that was answered like this, and no other.
 fn line_of(proxy: &Proxy, response: &Response) -> Value {
-    let id = response.header(REQUEST_ID).expect("each answer has an id");
+    let id = response.header(REQUEST_ID).expect("each response has an id");
     assert!(id.len() == 16 && id.bytes().all(|b| b.is_ascii_hexdigit()), "{id}");
     let line = proxy.wait_for_log(id);
     assert_eq!(proxy.log().matches(id).count(), 1, "{}", proxy.log());
@@ -52,7 +52,7 @@ fn a_line_for_each_request_tells_machines_all_there_is() {
 }
 
 #[test]
-fn answers_of_the_proxys_own_have_ids_and_lines_too() {
+fn responses_of_the_proxys_own_have_ids_and_lines_too() {
     let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = as_json(&upstream).start();
     let mut ids = Vec::new();

@@ -224,7 +224,7 @@ fn a_queue_that_stumbles_is_asked_again() {
 #[test]
 fn a_task_that_cannot_be_had_ends_it() {
     let unknown = json!({ "code": "ResourceNotFound", "message": "no task t\nsecond line" });
-    for (answer, why) in [
+    for (response, why) in [
         (
             ScriptedResponse::new(404, &[], unknown.to_string()),
             "the queue answered 404 Not Found: no task t",
@@ -239,7 +239,7 @@ fn a_task_that_cannot_be_had_ends_it() {
             "the queue's answer is no task definition with an array of scopes",
         ),
     ] {
-        let upstream = Upstream::start([answer]);
+        let upstream = Upstream::start([response]);
         let builder = Proxy::in_front_of(upstream.root_url()).args(["-p0", "--task-id", "t/ü"]);
         assert_fails(builder, &format!("could not fetch taskcluster task 't/ü' : {why}"));
         let requests = upstream.requests();

@@ -47,7 +47,7 @@ fn a_download_in_flight_is_finished() {
 }
 
 #[test]
-fn an_answer_that_begins_after_it_is_the_last_on_its_connection() {
+fn a_response_that_begins_after_it_is_the_last_on_its_connection() {
     let latch = Latch::new();
     let ok = "HTTP/1.1 200 \r\nContent-Length: 2\r\n\r\nup";
     let late = ScriptedResponse::nothing().then_wait(&latch).then(ok);

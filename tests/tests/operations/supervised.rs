@@ -36,7 +36,7 @@ fn message(manager: &UnixDatagram) -> String {
     String::from_utf8_lossy(&message[..length]).into_owned()
 }
 
-/// A directory of its own, until the story is over.
+/// A directory of its own, until the test is over.
 struct Directory(PathBuf);
 
 impl Directory {

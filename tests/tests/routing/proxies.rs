@@ -103,7 +103,7 @@ fn no_proxy_names_hosts_that_are_reached_directly() {
         ("other.test", true),
         ("", true),
     ];
-    // All at once: where there is no answer, it takes its time.
+    // All at once: where there is no response, it takes its time.
     std::thread::scope(|scope| {
         for (exceptions, used) in cases {
             scope.spawn(move || {

@@ -16,11 +16,12 @@ const PEAK: u64 = 48 * MIB;
 fn server_sent_events_come_one_by_one() {
     let latches = [(); 3].map(|()| Latch::new());
     let head = "HTTP/1.1 200 \r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked";
-    let answer =
-        latches.iter().fold(ScriptedResponse::bytes(format!("{head}\r\n\r\n")), |answer, latch| {
-            answer.then_wait(latch).then_chunk("data: event\n\n")
+    let response = latches
+        .iter()
+        .fold(ScriptedResponse::bytes(format!("{head}\r\n\r\n")), |response, latch| {
+            response.then_wait(latch).then_chunk("data: event\n\n")
         });
-    let upstream = Upstream::start([answer.then("0\r\n\r\n")]);
+    let upstream = Upstream::start([response.then("0\r\n\r\n")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut client = proxy.connect();
     client.send(GET);
@@ -38,8 +39,8 @@ fn server_sent_events_come_one_by_one() {
 fn the_first_bytes_of_a_long_poll_come_before_its_last() {
     let latch = Latch::new();
     let head = "HTTP/1.1 200 \r\nContent-Length: 9\r\n\r\n";
-    let answer = ScriptedResponse::bytes(head).then("first").then_wait(&latch).then("last");
-    let upstream = Upstream::start([answer]);
+    let response = ScriptedResponse::bytes(head).then("first").then_wait(&latch).then("last");
+    let upstream = Upstream::start([response]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut client = proxy.connect();
     client.send(GET);
@@ -70,9 +71,10 @@ fn the_first_bytes_of_an_upload_arrive_before_the_last_are_sent() {
 #[test]
 fn both_directions_can_go_on_at_once() {
     let latch = Latch::new();
-    let answer =
+    let response =
         ScriptedResponse::bytes(CHUNKED).then_chunk("early").before_body().then_wait(&latch);
-    let upstream = Upstream::start([answer.then_read_body().then_chunk("late").then("0\r\n\r\n")]);
+    let upstream =
+        Upstream::start([response.then_read_body().then_chunk("late").then("0\r\n\r\n")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut client = proxy.connect();
     client.send("PUT /a/v1/b HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nfirst");
@@ -149,9 +151,9 @@ fn bodies_that_are_kept_to_be_sent_again_take_no_more_memory() {
 
 #[test]
 fn a_client_is_told_to_continue_when_the_upstream_asks_for_the_body() {
-    let answer =
+    let response =
         ScriptedResponse::bytes("HTTP/1.1 100 Continue\r\n\r\n").before_body().then_read_body();
-    let upstream = Upstream::start([answer.then("HTTP/1.1 204 \r\n\r\n")]);
+    let upstream = Upstream::start([response.then("HTTP/1.1 204 \r\n\r\n")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut client = expecting_client(&proxy);
     assert_eq!(client.response().status(), 100);
@@ -177,8 +179,8 @@ fn a_client_is_told_to_continue_though_the_upstream_knows_nothing_of_it() {
 #[test]
 fn a_client_is_not_told_to_continue_when_the_upstream_does_not_want_the_body() {
     for status in [401, 417, 200] {
-        let answer = ScriptedResponse::new(status, &[], "early").before_body();
-        let upstream = Upstream::start([answer.then_read_body()]);
+        let response = ScriptedResponse::new(status, &[], "early").before_body();
+        let upstream = Upstream::start([response.then_read_body()]);
         let proxy = Proxy::in_front_of(upstream.root_url()).start();
         let mut client = expecting_client(&proxy);
         let response = client.response();
@@ -194,7 +196,7 @@ fn a_client_is_not_told_to_continue_when_the_upstream_does_not_want_the_body() {
 }
 
 #[test]
-fn what_waits_to_be_told_to_continue_is_tried_again_like_everything() {
+fn what_waits_to_be_told_to_continue_is_retried_like_everything() {
     let busy = ScriptedResponse::status(503).before_body().then_stall();
     let asks =
         ScriptedResponse::bytes("HTTP/1.1 100 Continue\r\n\r\n").before_body().then_read_body();
@@ -208,7 +210,7 @@ fn what_waits_to_be_told_to_continue_is_tried_again_like_everything() {
 }
 
 #[test]
-fn an_answer_that_comes_before_the_whole_body_is_delivered() {
+fn a_response_that_comes_before_the_whole_body_is_delivered() {
     for length in [100_000, MIB, 64 * MIB] {
         for ends in [ScriptedResponse::then_close, ScriptedResponse::then_reset] {
             let early =
@@ -228,7 +230,7 @@ fn an_answer_that_comes_before_the_whole_body_is_delivered() {
 }
 
 #[test]
-fn a_connection_that_ends_with_an_early_answer_says_so() {
+fn a_connection_that_ends_with_an_early_response_says_so() {
     for length in [1000, 100_000, MIB, 64 * MIB] {
         let early = ScriptedResponse::status(413).before_body().then_close();
         let upstream = Upstream::start(move |request: &Request| match request.method() {
@@ -251,7 +253,7 @@ fn a_connection_that_ends_with_an_early_answer_says_so() {
 }
 
 #[test]
-fn a_client_can_finish_sending_after_an_early_answer() {
+fn a_client_can_finish_sending_after_an_early_response() {
     for length in [100_000, MIB, 64 * MIB] {
         let early =
             ScriptedResponse::new(413, &[("Connection", "close")], "too large").before_body();

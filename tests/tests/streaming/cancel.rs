@@ -11,7 +11,7 @@ const POST: &str = "POST /a/v1/b HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\
 const WAYS: [fn(Connection); 2] = [drop, Connection::reset];
 
 #[test]
-fn while_it_waits_for_an_answer() {
+fn while_it_waits_for_a_response() {
     for go_away in WAYS {
         for request in [GET, POST] {
             let upstream = Upstream::start([ScriptedResponse::nothing().then_stall()]);
@@ -46,11 +46,11 @@ fn between_two_attempts() {
 #[test]
 fn in_the_middle_of_a_download() {
     for go_away in WAYS {
-        for answer in [
+        for response in [
             ScriptedResponse::large(1 << 30),
             ScriptedResponse::bytes(CHUNKED).then_chunk("a").then_stall(),
         ] {
-            let upstream = Upstream::start([answer]);
+            let upstream = Upstream::start([response]);
             let proxy = Proxy::in_front_of(upstream.root_url()).start();
             let mut client = proxy.connect();
             client.send(GET);

@@ -34,10 +34,11 @@ fn an_upstream_that_sends_one_byte_a_second() {
 #[test]
 fn an_upstream_that_stalls_in_the_middle() {
     let latches = [(); 3].map(|()| Latch::new());
-    let answer =
+    let response =
         ScriptedResponse::nothing().then_wait(&latches[0]).then("HTTP/1.1 200 \r\nContent-");
-    let answer = answer.then_wait(&latches[1]).then("Length: 2\r\n\r\nu").then_wait(&latches[2]);
-    let upstream = Upstream::start([answer.then("p")]);
+    let response =
+        response.then_wait(&latches[1]).then("Length: 2\r\n\r\nu").then_wait(&latches[2]);
+    let upstream = Upstream::start([response.then("p")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).args(TIMEOUTS).start();
     let mut client = proxy.connect();
     client.send(GET);

@@ -6,7 +6,7 @@ use support::{
 };
 
 #[test]
-fn trailers_of_an_answer_pass_if_the_client_asks_for_them() {
+fn trailers_of_a_response_pass_if_the_client_asks_for_them() {
     for te in ["trailers", "gzip;q=0.5, Trailers", "gzip\r\nTE: trailers"] {
         let upstream = Upstream::start(trailers_if_asked);
         let proxy = Proxy::in_front_of(upstream.root_url()).start();
@@ -56,7 +56,7 @@ fn trailers_that_nobody_asked_for_are_left_out() {
 }
 
 #[test]
-fn trailers_of_an_answer_over_http2_pass() {
+fn trailers_of_a_response_over_http2_pass() {
     let upstream = Upstream::start(trailers_if_asked);
     let tls = Tls::for_host("files.example.test").behind_proxy().http2().start(&upstream);
     let proxy = over_http2(&tls).start();

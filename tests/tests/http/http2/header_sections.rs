@@ -70,10 +70,10 @@ fn trailers_of_17_to_240_kb_pass_over_both_versions() {
             let lines: String =
                 fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
             let head = "HTTP/1.1 200 \r\nTransfer-Encoding: chunked\r\n";
-            let answer =
+            let response =
                 ScriptedResponse::bytes(format!("{head}Trailer: {}\r\n\r\n", names(&fields)));
-            let answer = answer.then_chunk("up").then(format!("0\r\n{lines}\r\n"));
-            let upstream = Upstream::start([answer]);
+            let response = response.then_chunk("up").then(format!("0\r\n{lines}\r\n"));
+            let upstream = Upstream::start([response]);
             let proxy = Proxy::in_front_of(upstream.root_url()).start();
             let response = get_with_trailers(&proxy, "/queue/v1/x");
             assert_trailers_pass(&response, shape, size);

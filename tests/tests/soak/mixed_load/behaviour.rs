@@ -36,7 +36,7 @@ impl Behaviour {
             }
         }
         let plan = &pending.plan;
-        let answer = match plan.kind {
+        let response = match plan.kind {
             RequestKind::Get => content(plan.id, SMALL),
             RequestKind::Echo(_) => came,
             RequestKind::Upload => digest(&came),
@@ -47,9 +47,9 @@ impl Behaviour {
             thread::sleep(STALL);
         }
         if plan.kind == RequestKind::Events && self == Self::ServeInChunks {
-            return serve_events(pending, &answer, to);
+            return serve_events(pending, &response, to);
         }
-        to.write_all(&self.bytes(&answer))
+        to.write_all(&self.bytes(&response))
     }
 
     /// Ends the connection, or leaves it to the next request.
@@ -81,20 +81,20 @@ impl Behaviour {
         matches!(self, Self::Reject | Self::BusyAtOnce | Self::ResetAtOnce | Self::Garbage)
     }
 
-    /// All that is sent; `answer` is what the client is to get.
-    fn bytes(self, answer: &[u8]) -> Vec<u8> {
-        let (length, half) = (answer.len(), &answer[..answer.len() / 2]);
+    /// All that is sent; `response` is what the client is to get.
+    fn bytes(self, response: &[u8]) -> Vec<u8> {
+        let (length, half) = (response.len(), &response[..response.len() / 2]);
         match self {
             Self::Serve | Self::ServeAfterStall | Self::ServeThenClose | Self::ServeThenReset => {
-                message(&with_length(length), answer)
+                message(&with_length(length), response)
             }
             Self::ServeAfterInterim => {
                 let interim = "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n";
-                message(&(interim.to_owned() + &with_length(length)), answer)
+                message(&(interim.to_owned() + &with_length(length)), response)
             }
-            Self::ServeUntilClose => message("HTTP/1.1 200 OK\r\n\r\n", answer),
+            Self::ServeUntilClose => message("HTTP/1.1 200 OK\r\n\r\n", response),
             Self::ServeInChunks => {
-                let chunks = answer.chunks(CHUNK).flat_map(chunk).chain(LAST_CHUNK.bytes());
+                let chunks = response.chunks(CHUNK).flat_map(chunk).chain(LAST_CHUNK.bytes());
                 CHUNKED.bytes().chain(chunks).collect()
             }
             Self::Reject => closing("413 Too Large", "too large").into(),
@@ -110,9 +110,9 @@ impl Behaviour {
 }
 
 /// A piece at a time, each when the client asks for it. A client that goes away does not ask.
-fn serve_events(pending: &PendingRequest, answer: &[u8], mut to: &TcpStream) -> io::Result<()> {
+fn serve_events(pending: &PendingRequest, response: &[u8], mut to: &TcpStream) -> io::Result<()> {
     to.write_all(CHUNKED.as_bytes())?;
-    for piece in answer.chunks(EVENT_LENGTH) {
+    for piece in response.chunks(EVENT_LENGTH) {
         let asked = pending.event_requests.lock().unwrap().recv_timeout(DEADLINE);
         asked.map_err(|_| io::ErrorKind::TimedOut)?;
         to.write_all(&chunk(piece))?;

@@ -52,7 +52,7 @@ impl Client<'_> {
         let request = request(&pending.plan);
         let response = match pending.plan.abort {
             Some(ClientAbort::DuringRequest) => {
-                // The answer may have come already, and the connection be closed.
+                // The response may have come already, and the connection be closed.
                 let _ = connection.try_send(&request[..request.len() / 2]);
                 None
             }
@@ -66,7 +66,7 @@ impl Client<'_> {
                 None
             }
             None => {
-                // Refused, the rest of a large one may not be taken: the answer is there then.
+                // Refused, the rest of a large one may not be taken: the response is there then.
                 let _ = connection.try_send(&request);
                 Some(response(&mut connection, &pending))
             }
@@ -84,7 +84,7 @@ impl Client<'_> {
         open.then_some(connection)
     }
 
-    /// Some small requests before the first answer; the answers come in the same order.
+    /// Some small requests before the first response; the answers come in the same order.
     fn pipeline(&mut self, mut connection: Connection) -> Option<Connection> {
         let count = 2 + self.random.below(4);
         let pending: Vec<Arc<PendingRequest>> =
@@ -104,10 +104,10 @@ impl Client<'_> {
         let details =
             || format!("{plan:?}: {attempts:?}; {:?} {}", response.head, beginning(response));
         let Some(Attempt { behaviour, client_id, .. }) = attempts.last() else {
-            panic!("answered and never sent: {}", details());
+            panic!("responded to and never sent: {}", details());
         };
         assert_eq!(Identity::of(response), Some(client_id.as_str()), "{}", details());
-        let answer = plan.answer();
+        let expected = plan.response();
         let (status, complete, body) = (response.status(), response.complete, &response.body);
         let counted = if behaviour.fails() {
             let no_chance = plan.never_succeeds() || !plan.is_replayable();
@@ -122,11 +122,11 @@ impl Client<'_> {
             );
             &self.counts.refused
         } else if behaviour.truncates() {
-            let right = status == 200 && !complete && answer.starts_with(body);
+            let right = status == 200 && !complete && expected.starts_with(body);
             assert!(right, "{}", details());
             &self.counts.cut
         } else {
-            assert!(status == 200 && complete && *body == answer, "{}", details());
+            assert!(status == 200 && complete && *body == expected, "{}", details());
             &self.counts.whole
         };
         counted.fetch_add(1, Ordering::Relaxed);
@@ -155,7 +155,7 @@ fn request(plan: &Plan) -> Vec<u8> {
 fn response(connection: &mut Connection, pending: &PendingRequest) -> Response {
     let head = connection
         .head_or_end()
-        .unwrap_or_else(|| panic!("no answer: {:?}: {:?}", pending.plan, pending.attempts()));
+        .unwrap_or_else(|| panic!("no response: {:?}: {:?}", pending.plan, pending.attempts()));
     let mut framing = Body::of_response(&head, "GET");
     let mut body = Vec::new();
     let complete = loop {

@@ -30,7 +30,7 @@ pub(crate) struct PendingRequest {
     pub(crate) plan: Plan,
     /// One after the other.
     attempts: Mutex<Vec<Attempt>>,
-    /// Asks for the next piece of an answer that comes piece by piece.
+    /// Asks for the next piece of a response that comes piece by piece.
     pub(crate) next_event: Sender<()>,
     pub(crate) event_requests: Mutex<Receiver<()>>,
 }
@@ -107,7 +107,7 @@ impl Deployment {
         pending
     }
 
-    /// Nobody waits for its answer any more.
+    /// Nobody waits for its response any more.
     pub(crate) fn forget(&self, pending: &PendingRequest) {
         self.pending.lock().unwrap().remove(&pending.plan.id);
     }

@@ -35,7 +35,7 @@ impl Identity {
         claim
     }
 
-    /// Whom an answer is from, as it says itself.
+    /// Whom a response is from, as it says itself.
     pub(crate) fn of(response: &Response) -> Option<&str> {
         let names = ["x-taskcluster-proxy-perm-clientid", "x-taskcluster-proxy-temp-clientid"];
         names.into_iter().find_map(|name| response.header(name))

@@ -1,5 +1,5 @@
 //! Everything at once for as long as one likes: mixed loads, credentials that change every second,
-//! upstreams that fail. Every answer is checked.
+//! upstreams that fail. Every response is checked.
 //!
 //! `SOAK_SECONDS` says how long (10 if it does not), `SOAK_SEED` repeats the requests of another
 //! run, in which only their timing differs.
@@ -38,7 +38,7 @@ struct Soak {
 }
 
 #[test]
-fn every_answer_is_right_and_nothing_is_left_behind() {
+fn every_response_is_right_and_nothing_is_left_behind() {
     let length = SECOND * number("SOAK_SECONDS").map_or(10, |seconds| seconds as u32);
     let seed = seed("SOAK_SEED");
     say(&format!("SOAK_SECONDS={} SOAK_SEED={seed}", length.as_secs()));

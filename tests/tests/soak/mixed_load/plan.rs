@@ -18,13 +18,13 @@ pub(crate) struct Plan {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RequestKind {
     Get,
-    /// The answer is the body, of this length.
+    /// The response is the body, of this length.
     Echo(usize),
-    /// [`UPLOAD`] bytes in chunks; the answer is their digest.
+    /// [`UPLOAD`] bytes in chunks; the response is their digest.
     Upload,
-    /// The answer has [`DOWNLOAD`] bytes.
+    /// The response has [`DOWNLOAD`] bytes.
     Download,
-    /// The answer comes in [`EVENTS`], each when the client has got the one before.
+    /// The response comes in [`EVENTS`], each when the client has got the one before.
     Events,
 }
 
@@ -113,7 +113,7 @@ impl Plan {
         plan
     }
 
-    /// A small request whose answer leaves its connection to the next one.
+    /// A small request whose response leaves its connection to the next one.
     pub(crate) fn pipelined(random: &mut Random) -> Self {
         let kind = random.pick(&[RequestKind::Get, RequestKind::Echo(KIB)]);
         let mut plan = Self::lasting(random, kind);
@@ -121,8 +121,8 @@ impl Plan {
         plan
     }
 
-    /// What of the body an answer to it has when nothing is amiss.
-    pub(crate) fn answer(&self) -> Vec<u8> {
+    /// What of the body a response to it has when nothing is amiss.
+    pub(crate) fn response(&self) -> Vec<u8> {
         match self.kind {
             RequestKind::Get => content(self.id, SMALL),
             RequestKind::Echo(length) => content(self.id, length),
@@ -163,7 +163,7 @@ impl Behaviour {
         FAILING.contains(&self)
     }
 
-    /// Whether the answer is not whole.
+    /// Whether the response is not whole.
     pub(crate) fn truncates(self) -> bool {
         TRUNCATING.contains(&self)
     }
@@ -190,7 +190,7 @@ pub(crate) fn content(id: u64, length: usize) -> Vec<u8> {
     content
 }
 
-/// What the answer to an upload says of it.
+/// What the response to an upload says of it.
 pub(crate) fn digest(bytes: &[u8]) -> Vec<u8> {
     use sha2::{Digest as _, Sha256};
     Sha256::digest(bytes).to_vec()

@@ -99,7 +99,7 @@ impl Client<'_> {
             {
                 "stale"
             }
-            // All retries had their time; the answer is an earlier one, or the proxy's own.
+            // All retries had their time; the response is an earlier one, or the proxy's own.
             (_, 500 | 502..=504) if attempts.len() > 1 && response.complete => "given up",
             _ => panic!("{}", details()),
         }
@@ -111,7 +111,7 @@ impl Client<'_> {
 }
 
 impl Fault {
-    /// Where it breaks the answer off.
+    /// Where it breaks the response off.
     fn at(self) -> Option<usize> {
         match self {
             Self::Reset(at) | Self::Close(at) => Some(at),

@@ -68,7 +68,7 @@ impl Destinations {
     }
 }
 
-/// One that no other process of these stories has.
+/// One that no other process of these tests has.
 fn address(destination: Destination) -> Ipv4Addr {
     let [.., high, low] = std::process::id().to_be_bytes();
     Ipv4Addr::new(127, 1 | high, low, 1 + destination as u8)

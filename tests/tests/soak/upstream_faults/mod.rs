@@ -39,7 +39,7 @@ fn everything_at_once() {
     let seed = seed("STORM_SEED");
     let services = Services::new();
     let shared = Arc::clone(&services);
-    let upstream = Upstream::start(move |seen: &Request| shared.answer(seen));
+    let upstream = Upstream::start(move |seen: &Request| shared.response(seen));
     let destinations = match Destinations::to(&upstream) {
         Ok(destinations) => destinations,
         Err(error) => return skip(&format!("cannot listen on port 443: {error}")),

@@ -9,11 +9,11 @@ pub(crate) struct Plan {
     pub(crate) destination: Destination,
     /// What goes wrong at one attempt after the other, before one that succeeds.
     pub(crate) faults: Vec<Fault>,
-    /// Whether the answer comes in chunks.
+    /// Whether the response comes in chunks.
     pub(crate) chunked: bool,
     /// A PUT with [`content`](Self::content) rather than a GET.
     pub(crate) put: bool,
-    /// The client does not wait for an answer, and there is none.
+    /// The client does not wait for a response, and there is none.
     pub(crate) aborts: bool,
 }
 
@@ -41,9 +41,9 @@ pub(crate) enum Destination {
 /// What an upstream does wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// Sends so many bytes of its answer and resets the connection.
+    /// Sends so many bytes of its response and resets the connection.
     Reset(usize),
-    /// Sends so many bytes of its answer and closes the connection.
+    /// Sends so many bytes of its response and closes the connection.
     Close(usize),
     Status(u16),
 }
@@ -99,7 +99,7 @@ impl Plan {
 
     /// Any byte may be the first that does not come, of the head as often as of all.
     fn fault(&self, random: &mut Random) -> Fault {
-        let within = random.pick(&[self.head("").len(), self.answer("").len()]) as u64;
+        let within = random.pick(&[self.head("").len(), self.response("").len()]) as u64;
         let at = random.below(within) as usize;
         match random.below(3) {
             0 => Fault::Reset(at),
@@ -119,8 +119,8 @@ impl Plan {
         format!("{:016x}.", self.id).repeat(1 + (self.id >> 8) as usize % 200)
     }
 
-    /// All of an answer as it should be, with these lines in its head.
-    pub(crate) fn answer(&self, lines: &str) -> Vec<u8> {
+    /// All of a response as it should be, with these lines in its head.
+    pub(crate) fn response(&self, lines: &str) -> Vec<u8> {
         let content = self.content();
         let head = self.head(lines);
         match self.chunked {

@@ -17,7 +17,7 @@ pub(crate) struct Services {
 
 #[derive(Debug)]
 struct Conditions {
-    /// All answer 503.
+    /// All response 503.
     burst: bool,
     /// By how many seconds the services' clock is ahead of the proxy's.
     ahead: i64,
@@ -71,8 +71,8 @@ impl Services {
         self.attempts.lock().unwrap().values().flatten().cloned().collect()
     }
 
-    /// The answer to a request, whose signature is verified when the storm is over.
-    pub(crate) fn answer(&self, seen: &Request) -> ScriptedResponse {
+    /// The response to a request, whose signature is verified when the storm is over.
+    pub(crate) fn response(&self, seen: &Request) -> ScriptedResponse {
         let id = seen.target().rsplit('/').next().and_then(|id| id.parse().ok());
         let plan = Plan::of(id.expect("the target ends in a number"));
         let claim = Claim::of(seen);
@@ -95,7 +95,7 @@ impl Services {
         attempts.push(Attempt { outcome, client_id: claim.id, since_step });
         let date = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(now));
         let status = |status, body| ScriptedResponse::new(status, &[("Date", date.as_str())], body);
-        let bytes = plan.answer(&format!("Date: {date}\r\n"));
+        let bytes = plan.response(&format!("Date: {date}\r\n"));
         match outcome {
             AttemptOutcome::Served => ScriptedResponse::bytes(bytes),
             AttemptOutcome::Stalled => ScriptedResponse::nothing().then_stall(),
