@@ -48,10 +48,10 @@ async fn one_request_gets_500_and_the_others_go_on() {
 
     let faulty = "PUT /api/queue/v1/fault?bewit=canary HTTP/1.1\r\nHost: x\r\nAuthorization: canary\r\n\
                   Content-Length: 6\r\n\r\ncanary";
-    let answer = to_the_end(&mut sent(proxy, faulty).await).await;
-    assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
-    assert!(answer.contains("\r\nConnection: close\r\n"), "{answer}");
-    assert!(answer.contains(r#"{"code":"InternalServerError","message":""#), "{answer}");
+    let response = to_the_end(&mut sent(proxy, faulty).await).await;
+    assert!(response.starts_with("HTTP/1.1 500 "), "{response}");
+    assert!(response.contains("\r\nConnection: close\r\n"), "{response}");
+    assert!(response.contains(r#"{"code":"InternalServerError","message":""#), "{response}");
     let log = said.text();
     assert!(log.contains("ERROR") && log.contains("a fault of this program, at "), "{log}");
     // Neither what the request held, nor the message of the panic.
@@ -114,8 +114,8 @@ async fn upstream(gate: Arc<Notify>) -> SocketAddr {
                 if target.contains("/held") {
                     gate.notified().await;
                 }
-                let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
-                stream.write_all(answer).await.unwrap();
+                let response = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+                stream.write_all(response).await.unwrap();
             });
         }
     });
@@ -129,9 +129,9 @@ async fn sent(proxy: SocketAddr, request: &str) -> TcpStream {
 }
 
 async fn to_the_end(stream: &mut TcpStream) -> String {
-    let mut answer = String::new();
-    within(stream.read_to_string(&mut answer)).await.unwrap();
-    answer
+    let mut response = String::new();
+    within(stream.read_to_string(&mut response)).await.unwrap();
+    response
 }
 
 async fn within<T>(future: impl Future<Output = T>) -> T {

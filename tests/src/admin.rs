@@ -13,13 +13,13 @@ impl Proxy {
     }
 
     /// Gets this from there.
-    pub fn ask_admin(&self, path: &str) -> Response {
+    pub fn get_admin(&self, path: &str) -> Response {
         crate::exchange(self.admin_address(), request("GET", path, ""))
     }
 
     /// All metrics.
     pub fn metrics(&self) -> String {
-        let response = self.ask_admin("/metrics");
+        let response = self.get_admin("/metrics");
         let content_type = response.header("content-type");
         assert_eq!(content_type, Some("text/plain; version=0.0.4; charset=utf-8"));
         response.text().to_owned()

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-/// The real binary, built by cargo once in a test process; in a release build where the stories are
+/// The real binary, built by cargo once in a test process; in a release build where the tests are
 /// one themselves.
 pub fn binary() -> &'static PathBuf {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();

@@ -24,7 +24,7 @@ pub fn rust() -> Command {
     let program = program.with_extension(std::env::consts::EXE_EXTENSION);
     require(&program);
     let mut command = Command::new(program);
-    environment::neutralise(&mut command);
+    environment::clear_environment(&mut command);
     command
 }
 
@@ -91,7 +91,7 @@ pub fn promtool() -> Option<Command> {
 fn program_of(interpreter: PathBuf, program: &str) -> Command {
     let mut command = Command::new(interpreter);
     command.arg(folder().join(program));
-    environment::neutralise(&mut command);
+    environment::clear_environment(&mut command);
     command
 }
 

@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A folder for the files of one story, gone when it is over.
+/// A folder for the files of one test, gone when it is over.
 #[derive(Debug)]
 pub struct Folder(PathBuf);
 

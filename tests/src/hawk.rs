@@ -1,4 +1,4 @@
-//! Hawk as a service sees it, written for the stories alone: nothing of it is shared with the
+//! Hawk as a service sees it, written for the tests alone: nothing of it is shared with the
 //! proxy, so that the two cannot be wrong together.
 
 use crate::Request;

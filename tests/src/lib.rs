@@ -1,15 +1,15 @@
-//! What the end-to-end stories in `tests/tests/` are built of: the proxy as a child process, an
+//! What the end-to-end tests in `tests/tests/` are built of: the proxy as a child process, an
 //! upstream that does as it is told, a client that sends and reads exact bytes, the clients and
 //! verifiers of others.
 //!
 //! Everything runs over loopback sockets and pipes. Nothing here sleeps to wait for something: what
-//! has to be waited for is waited for, no longer than [`DEADLINE`], and then the story fails and
+//! has to be waited for is waited for, no longer than [`DEADLINE`], and then the test fails and
 //! says what it waited for.
 //!
 //! ```no_run
-//! use stories::{Answer, Proxy, Upstream, exchange};
+//! use support::{ScriptedResponse, Proxy, Upstream, exchange};
 //!
-//! let upstream = Upstream::start([Answer::status(503), Answer::ok("hello")]);
+//! let upstream = Upstream::start([ScriptedResponse::status(503), ScriptedResponse::ok("hello")]);
 //! let proxy = Proxy::in_front_of(upstream.root_url()).start();
 //! let response = exchange(proxy.address(), "GET /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n");
 //! assert_eq!((response.status(), response.body.as_slice()), (200, &b"hello"[..]));
@@ -17,7 +17,6 @@
 //! ```
 
 pub mod admin;
-mod answer;
 mod binary;
 mod certificate;
 pub mod clients;
@@ -32,10 +31,11 @@ mod output;
 mod proxy;
 mod random;
 mod raw;
+mod scripted_response;
 mod server_tls;
-mod signal;
 #[cfg(target_os = "linux")]
 mod socks;
+mod sync;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -43,7 +43,6 @@ mod upstream;
 #[cfg(unix)]
 pub mod users;
 
-pub use answer::Answer;
 pub use binary::binary;
 pub use certificate::certificate;
 pub use environment::number;
@@ -51,23 +50,24 @@ pub use folder::Folder;
 pub use http2::{Frame, Frames, Http2Builder, Http2Response, Http2Upstream};
 #[cfg(target_os = "linux")]
 pub use network::{UnresponsiveAddress, with_hosts};
-pub use output::Finished;
+pub use output::ProcessOutput;
 pub use proxy::{Proxy, ProxyBuilder};
 pub use random::{Random, seed};
 pub use raw::{Connection, Response, exchange, request};
-pub use signal::Gate;
+pub use scripted_response::ScriptedResponse;
 #[cfg(target_os = "linux")]
 pub use socks::Socks;
+pub use sync::Latch;
 pub use tls::{Tls, TlsBuilder, self_signed};
 pub use upstream::{ClosedPort, Request, Script, Upstream};
 
 use std::time::Duration;
 
-/// How long a story waits for any one thing. Generous: it is only ever reached on the way to a
+/// How long a test waits for any one thing. Generous: it is only ever reached on the way to a
 /// failure, and machines that run tests are slow at times.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Ends a story that this machine cannot tell, and says so; on a machine of CI it fails instead.
+/// Ends a test that this machine cannot tell, and says so; on a machine of CI it fails instead.
 pub fn skip(why: &str) {
     assert!(std::env::var_os("CI").is_none(), "{why}");
     eprintln!("skipped: {why}");

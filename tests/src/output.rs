@@ -1,4 +1,4 @@
-use crate::signal::Watched;
+use crate::sync::Watched;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ExitStatus};
 use std::sync::Arc;
@@ -23,7 +23,7 @@ pub(crate) enum Stream {
 
 /// A process that has ended.
 #[derive(Debug)]
-pub struct Finished {
+pub struct ProcessOutput {
     /// How it ended.
     pub status: ExitStatus,
     /// All that it said on stdout.
@@ -58,14 +58,14 @@ impl Output {
     }
 
     /// Waits until `child` has ended and its streams are read to their end; ends it if it does not.
-    pub(crate) fn finish(&self, child: &mut Child) -> Finished {
+    pub(crate) fn finish(&self, child: &mut Child) -> ProcessOutput {
         if self.0.wait_for(|said| (said.open == 0).then_some(())).is_none() {
             // Nothing is lost if it ended just now.
             let _ = child.kill();
             panic!("the process does not end; so far it said:\n{}", self.text());
         }
         let status = child.wait().expect("a child can be waited for");
-        self.0.read(|said| Finished {
+        self.0.read(|said| ProcessOutput {
             status,
             stdout: joined(&said.lines, |stream| stream == Stream::Stdout),
             stderr: joined(&said.lines, |stream| stream == Stream::Stderr),

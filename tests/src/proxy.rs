@@ -1,13 +1,13 @@
 use crate::output::Output;
-use crate::{Connection, Finished, Response, binary, environment};
+use crate::{Connection, ProcessOutput, Response, binary, environment};
 use std::ffi::{OsStr, OsString};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
-/// The proxy, running as a process of its own until the story is over.
+/// The proxy, running as a process of its own until the test is over.
 ///
-/// If the story fails, what the proxy said is printed with the reason.
+/// If the test fails, what the proxy said is printed with the reason.
 #[derive(Debug)]
 pub struct Proxy {
     child: Child,
@@ -44,7 +44,7 @@ impl Proxy {
     }
 
     /// With nothing but the arguments and variables that follow.
-    pub fn with_nothing() -> ProxyBuilder {
+    pub fn builder() -> ProxyBuilder {
         ProxyBuilder::new()
     }
 
@@ -148,12 +148,12 @@ impl Proxy {
     }
 
     /// Waits until it ends by itself.
-    pub fn wait(mut self) -> Finished {
+    pub fn wait(mut self) -> ProcessOutput {
         self.output.finish(&mut self.child)
     }
 
     /// Ends it as workers do, without a warning.
-    pub fn kill(mut self) -> Finished {
+    pub fn kill(mut self) -> ProcessOutput {
         self.child.kill().expect("a child can be killed");
         self.output.finish(&mut self.child)
     }
@@ -223,7 +223,7 @@ impl ProxyBuilder {
     /// Starts it, and waits until it listens.
     pub fn start(self) -> Proxy {
         let (tcp, sandbox) = (self.tcp, self.sandbox);
-        let mut proxy = self.begin();
+        let mut proxy = self.spawn();
         let word = |text| proxy.output.wait_for(|line| word_after(line, text));
         let (address, listens) = match tcp {
             true => {
@@ -240,7 +240,7 @@ impl ProxyBuilder {
     }
 
     /// Starts it, and waits for nothing.
-    pub fn begin(self) -> Proxy {
+    pub fn spawn(self) -> Proxy {
         let mut command = self.command();
         if self.tcp {
             command.args(["--port", &self.port.to_string()]);
@@ -251,7 +251,7 @@ impl ProxyBuilder {
     }
 
     /// Runs it with the arguments and variables given and no others, and waits until it ends.
-    pub fn run(self) -> Finished {
+    pub fn run(self) -> ProcessOutput {
         let (mut child, output) = spawn(self.command());
         output.finish(&mut child)
     }
@@ -260,7 +260,7 @@ impl ProxyBuilder {
         let mut words = self.under.iter().map(OsString::as_os_str).chain([binary().as_os_str()]);
         let mut command = Command::new(words.next().unwrap_or_default());
         command.args(words);
-        environment::neutralise(&mut command);
+        environment::clear_environment(&mut command);
         command.args(&self.args).envs(self.env.iter().map(|(name, value)| (name, value)));
         command
     }

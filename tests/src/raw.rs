@@ -57,7 +57,7 @@ impl Connection {
     }
 
     /// Waits twice as long, for what the proxy itself takes half a minute to do.
-    pub fn patient(self) -> Self {
+    pub fn with_double_timeout(self) -> Self {
         let timeout = Some(2 * DEADLINE);
         self.stream.get_ref().set_read_timeout(timeout).expect("sockets have timeouts");
         self
@@ -116,7 +116,7 @@ impl Connection {
         let mut framing = Body::of_response(&head, method);
         let mut body = Vec::new();
         let complete = loop {
-            match self.body_piece(&mut framing) {
+            match self.body_data(&mut framing) {
                 Ok(Some(piece)) => body.extend(piece),
                 Ok(None) => break true,
                 Err(_) => break false,
@@ -144,7 +144,7 @@ impl Connection {
     /// # Errors
     ///
     /// The connection breaks, or closes before the body's end.
-    pub fn body_piece(&mut self, body: &mut Body) -> io::Result<Option<Vec<u8>>> {
+    pub fn body_data(&mut self, body: &mut Body) -> io::Result<Option<Vec<u8>>> {
         let piece = body.next(&mut self.stream);
         if let Err(error) = &piece
             && timed_out(error)
@@ -223,7 +223,7 @@ impl Response {
 
     /// The message of an error in the shape of Taskcluster's services, which has this status and
     /// `code`.
-    pub fn refusal(&self, status: u16, code: &str) -> String {
+    pub fn assert_error(&self, status: u16, code: &str) -> String {
         let error = self.json();
         let expected = serde_json::json!({ "code": code, "message": error["message"] });
         assert_eq!((self.status(), &error), (status, &expected));

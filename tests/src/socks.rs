@@ -1,4 +1,4 @@
-use crate::users::can_be_others;
+use crate::users::can_switch_users;
 use crate::{ClosedPort, DEADLINE, Folder, skip, with_hosts};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -17,7 +17,7 @@ impl Socks {
     /// Starts one that knows `host` to be at 127.0.0.1, and wants this user and password if there are
     /// any. Where it cannot be, `None`, and that is said.
     pub fn start(host: &str, login: Option<[&str; 2]>) -> Option<Self> {
-        if !can_be_others(&[["unshare", "--version"]]) {
+        if !can_switch_users(&[["unshare", "--version"]]) {
             return None;
         }
         // It has no option that ends well.

@@ -1,15 +1,16 @@
-//! What the stories are built of does what it says: the raw client against the scripted upstream,
+//! What the tests are built of does what it says: the raw client against the scripted upstream,
 //! and the proxy between them.
 
 use crate::http1::Body;
-use crate::{Answer, Connection, Gate, Proxy, Request, Upstream, exchange};
+use crate::{Connection, Latch, Proxy, Request, ScriptedResponse, Upstream, exchange};
 use std::time::Duration;
 
 const GET: &str = "GET /a%2f//b;c?d HTTP/1.1\r\nhost: X\r\nTwice: 1\r\ntwice:  2 \r\n\r\n";
 
 #[test]
 fn requests_are_recorded_byte_for_byte() {
-    let upstream = Upstream::start([Answer::ok("one"), Answer::chunked(["t", "wo"])]);
+    let upstream =
+        Upstream::start([ScriptedResponse::ok("one"), ScriptedResponse::chunked(["t", "wo"])]);
     let mut connection = Connection::open(upstream.address());
     connection.send(GET);
     let response = connection.response();
@@ -31,25 +32,27 @@ fn requests_are_recorded_byte_for_byte() {
 #[test]
 fn what_cuts_a_body_short_is_seen() {
     let script = [
-        Answer::cut_short(5, "four"),
-        Answer::bytes("HTTP/1.1 200 \r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfive!\r\n")
-            .then_close(),
-        Answer::bytes("HTTP/1.1 200 \r\n\r\nto the end").then_close(),
-        Answer::bytes("HTTP/1.1 200 \r\n\r\n").then_reset(),
+        ScriptedResponse::truncated(5, "four"),
+        ScriptedResponse::bytes(
+            "HTTP/1.1 200 \r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfive!\r\n",
+        )
+        .then_close(),
+        ScriptedResponse::bytes("HTTP/1.1 200 \r\n\r\nto the end").then_close(),
+        ScriptedResponse::bytes("HTTP/1.1 200 \r\n\r\n").then_reset(),
     ];
     let upstream = Upstream::start(script);
     let responses = [(); 4].map(|()| exchange(upstream.address(), GET));
     let expected = [("four", false), ("five!", false), ("to the end", true), ("", false)];
     assert_eq!(responses.each_ref().map(|it| (it.text(), it.complete)), expected);
-    upstream.wait_for_ends(4);
+    upstream.wait_for_closed_connections(4);
 }
 
 #[test]
-fn no_answer_is_an_answer_too() {
+fn no_response_is_a_response_too() {
     let upstream = Upstream::start(|request: &Request| match request.target() {
-        "/close" => Answer::nothing().then_close(),
-        "/reset" => Answer::nothing().then_reset(),
-        _ => Answer::nothing().then_stall(),
+        "/close" => ScriptedResponse::nothing().then_close(),
+        "/reset" => ScriptedResponse::nothing().then_reset(),
+        _ => ScriptedResponse::nothing().then_stall(),
     });
     for target in ["close", "reset"] {
         let mut connection = Connection::open(upstream.address());
@@ -60,29 +63,31 @@ fn no_answer_is_an_answer_too() {
     stalled.send("GET /stall HTTP/1.1\r\n\r\n");
     upstream.wait_for_requests(3);
     stalled.reset();
-    upstream.wait_for_ends(3);
+    upstream.wait_for_closed_connections(3);
 }
 
 #[test]
-fn an_answer_can_wait_half_way() {
-    let gate = Gate::new();
+fn a_response_can_wait_half_way() {
+    let latch = Latch::new();
     let head = "HTTP/1.1 200 \r\nTransfer-Encoding: chunked\r\n\r\n";
-    let answer = Answer::bytes(head).then_chunk("first").then_wait(&gate).then_chunk("second");
-    let upstream = Upstream::start([answer.then_trickle("0\r\n\r\n", Duration::from_millis(1))]);
+    let response =
+        ScriptedResponse::bytes(head).then_chunk("first").then_wait(&latch).then_chunk("second");
+    let upstream = Upstream::start([response.then_trickle("0\r\n\r\n", Duration::from_millis(1))]);
     let mut connection = Connection::open(upstream.address());
     connection.send(GET);
     let mut body = Body::of_response(&connection.head(), "GET");
     assert_eq!(connection.body_until(&mut body, "first"), b"first");
-    gate.open();
+    latch.open();
     assert_eq!(connection.body_until(&mut body, "second"), b"second");
     connection.finish_sending();
     assert_eq!(connection.read_to_end(), b"\r\n0\r\n\r\n");
 }
 
 #[test]
-fn an_answer_can_come_before_the_body() {
-    let answer = Answer::bytes("HTTP/1.1 100 Continue\r\n\r\n").before_body().then_read_body();
-    let upstream = Upstream::start([answer.then("HTTP/1.1 204 \r\n\r\n")]);
+fn a_response_can_come_before_the_body() {
+    let response =
+        ScriptedResponse::bytes("HTTP/1.1 100 Continue\r\n\r\n").before_body().then_read_body();
+    let upstream = Upstream::start([response.then("HTTP/1.1 204 \r\n\r\n")]);
     let mut connection = Connection::open(upstream.address());
     connection.send("PUT / HTTP/1.1\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n");
     assert_eq!(connection.response().status(), 100);
@@ -94,19 +99,19 @@ fn an_answer_can_come_before_the_body() {
 #[test]
 fn bodies_can_be_large() {
     const LENGTH: usize = 20_000_000;
-    let upstream = Upstream::start([Answer::large(LENGTH as u64)]);
+    let upstream = Upstream::start([ScriptedResponse::large(LENGTH as u64)]);
     let mut connection = Connection::open(upstream.address());
     connection.send(format!("PUT / HTTP/1.1\r\nContent-Length: {LENGTH}\r\n\r\n"));
     connection.send(vec![b'x'; LENGTH]);
     let response = connection.response();
     assert_eq!((response.complete, response.body.len()), (true, LENGTH));
     let request = upstream.wait_for_requests(1).pop().unwrap();
-    assert_eq!((request.body.len(), request.body_length), (Request::KEPT, LENGTH as u64));
+    assert_eq!((request.body.len(), request.body_length), (Request::MAX_RECORDED, LENGTH as u64));
 }
 
 #[test]
 fn the_proxy_is_a_process_of_its_own() {
-    let upstream = Upstream::start([Answer::status(503), Answer::ok("hello")]);
+    let upstream = Upstream::start([ScriptedResponse::status(503), ScriptedResponse::ok("hello")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).args(["--log-level", "debug"]).start();
     let response = proxy.exchange("GET /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_eq!((response.status(), response.text()), (200, "hello"));
@@ -122,7 +127,7 @@ fn the_proxy_is_a_process_of_its_own() {
     again.signal("TERM");
     again.wait();
 
-    let version = Proxy::with_nothing().args(["--short-version"]).run();
+    let version = Proxy::builder().args(["--short-version"]).run();
     assert_eq!((version.status.success(), version.stderr.as_str()), (true, ""));
     assert!(version.stdout.starts_with(|first: char| first.is_ascii_digit()));
 }

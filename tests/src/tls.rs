@@ -1,6 +1,6 @@
 use crate::http1::Head;
 use crate::server_tls::{Authority, accept_connect, acceptor};
-use crate::signal::Watched;
+use crate::sync::Watched;
 use crate::{Folder, ProxyBuilder, Upstream};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -24,7 +24,7 @@ pub struct Tls {
     address: SocketAddr,
     authority: Authority,
     connects: Arc<Watched<Vec<Head>>>,
-    /// Ends what runs in it when the story is over.
+    /// Ends what runs in it when the test is over.
     _runtime: Runtime,
 }
 

@@ -1,7 +1,7 @@
-use crate::answer::Act;
 use crate::http1::{Body, Head};
-use crate::signal::Watched;
-use crate::{Answer, DEADLINE};
+use crate::scripted_response::Step;
+use crate::sync::Watched;
+use crate::{DEADLINE, ScriptedResponse};
 use socket2::{Domain, Socket, Type};
 use std::io::{self, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -19,8 +19,8 @@ pub struct Upstream {
 /// What the n-th request gets: an array or a vector of answers, of which the last one serves for
 /// all further requests, or a closure that is shown the request's head.
 pub trait Script: Send + 'static {
-    /// The answer to this request, whose body is not read yet.
-    fn answer(&mut self, request: &Request) -> Answer;
+    /// The response to this request, whose body is not read yet.
+    fn respond(&mut self, request: &Request) -> ScriptedResponse;
 }
 
 /// A request that arrived, as far as it has.
@@ -33,7 +33,7 @@ pub struct Request {
     /// The request line and the headers, byte for byte.
     pub head: Head,
     /// The body, byte for byte, out of its chunks if there were any; of a body longer than
-    /// [`KEPT`](Self::KEPT) the beginning.
+    /// [`MAX_RECORDED`](Self::MAX_RECORDED) the beginning.
     pub body: Vec<u8>,
     /// The length of the body so far.
     pub body_length: u64,
@@ -148,7 +148,7 @@ impl Upstream {
     }
 
     /// Waits until so many connections have ended, whoever ended them.
-    pub fn wait_for_ends(&self, count: usize) {
+    pub fn wait_for_closed_connections(&self, count: usize) {
         let ended = self.state.wait_for(|state| (state.ended >= count).then_some(()));
         assert!(ended.is_some(), "{count} connections did not end within {DEADLINE:?}");
     }
@@ -171,7 +171,7 @@ impl Drop for Upstream {
 
 impl Request {
     /// How much is kept of a body.
-    pub const KEPT: usize = 8 * 1024 * 1024;
+    pub const MAX_RECORDED: usize = 8 * 1024 * 1024;
 
     /// The method.
     pub fn method(&self) -> &str {
@@ -189,26 +189,26 @@ impl Request {
     }
 }
 
-impl<F: FnMut(&Request) -> Answer + Send + 'static> Script for F {
-    fn answer(&mut self, request: &Request) -> Answer {
+impl<F: FnMut(&Request) -> ScriptedResponse + Send + 'static> Script for F {
+    fn respond(&mut self, request: &Request) -> ScriptedResponse {
         self(request)
     }
 }
 
-impl<const N: usize> Script for [Answer; N] {
-    fn answer(&mut self, request: &Request) -> Answer {
+impl<const N: usize> Script for [ScriptedResponse; N] {
+    fn respond(&mut self, request: &Request) -> ScriptedResponse {
         nth(self, request.index)
     }
 }
 
-impl Script for Vec<Answer> {
-    fn answer(&mut self, request: &Request) -> Answer {
+impl Script for Vec<ScriptedResponse> {
+    fn respond(&mut self, request: &Request) -> ScriptedResponse {
         nth(self, request.index)
     }
 }
 
-fn nth(answers: &[Answer], index: usize) -> Answer {
-    answers.get(index).or(answers.last()).cloned().unwrap_or_else(Answer::nothing)
+fn nth(responses: &[ScriptedResponse], index: usize) -> ScriptedResponse {
+    responses.get(index).or(responses.last()).cloned().unwrap_or_else(ScriptedResponse::nothing)
 }
 
 fn accept(listener: &TcpListener, state: &Arc<Watched<State>>, script: &Arc<Mutex<dyn Script>>) {
@@ -252,26 +252,26 @@ fn serve(
             state.requests.push(request.clone());
             request
         });
-        let answer = script.lock().unwrap_or_else(PoisonError::into_inner).answer(&request);
-        for act in answer.acts {
-            match act {
-                Act::ReadBody => read_body(&mut from, &mut body, state, request.index)?,
-                Act::Send(bytes) => stream.write_all(&bytes)?,
-                Act::Repeat { block, length } => {
+        let response = script.lock().unwrap_or_else(PoisonError::into_inner).respond(&request);
+        for step in response.steps {
+            match step {
+                Step::ReadBody => read_body(&mut from, &mut body, state, request.index)?,
+                Step::Send(bytes) => stream.write_all(&bytes)?,
+                Step::Repeat { block, length } => {
                     io::copy(&mut Cycle { block, at: 0 }.take(length), &mut stream)?;
                 }
-                Act::Trickle { bytes, pause } => {
+                Step::Trickle { bytes, pause } => {
                     for byte in bytes {
                         thread::sleep(pause);
                         stream.write_all(&[byte])?;
                     }
                 }
-                Act::Wait(gate) if gate.pass() => {}
-                Act::Wait(_) | Act::Close => return Ok(()),
-                Act::Reset => {
+                Step::Wait(latch) if latch.wait() => {}
+                Step::Wait(_) | Step::Close => return Ok(()),
+                Step::Reset => {
                     return socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO));
                 }
-                Act::Stall => return io::copy(&mut from, &mut io::sink()).map(|_| ()),
+                Step::Stall => return io::copy(&mut from, &mut io::sink()).map(|_| ()),
             }
         }
     }
@@ -294,7 +294,7 @@ fn read_body(
                     request.complete = true;
                 }
                 Some(piece) => {
-                    let kept = piece.len().min(Request::KEPT - request.body.len());
+                    let kept = piece.len().min(Request::MAX_RECORDED - request.body.len());
                     request.body.extend(&piece[..kept]);
                     request.body_length += piece.len() as u64;
                 }

@@ -10,8 +10,8 @@ pub const NOBODY: &str = "65534";
 /// Another one.
 pub const DAEMON: &str = "1";
 
-/// Whether these tools are there and the stories run as root; says so if not.
-pub fn can_be_others(tools: &[[&str; 2]]) -> bool {
+/// Whether these tools are there and the tests run as root; says so if not.
+pub fn can_switch_users(tools: &[[&str; 2]]) -> bool {
     let user = Command::new("id").arg("-u").output().expect("every Unix has id");
     if user.stdout != b"0\n" {
         skip("only root can be another user, or make a network namespace");
@@ -33,7 +33,7 @@ pub fn as_user(uid: &str, program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// The status that curl gets as this user, with these arguments; 0 where there is no answer.
+/// The status that curl gets as this user, with these arguments; 0 where there is no response.
 pub fn status_for(uid: &str, args: &[&str]) -> u16 {
     let mut curl = as_user(uid, "curl");
     curl.args(["--silent", "--output", "/dev/null", "--write-out", "%{http_code}"]);

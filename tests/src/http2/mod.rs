@@ -12,7 +12,7 @@ pub use frames::{Frame, Frames};
 pub use response::Http2Response;
 
 use crate::server_tls::{Authority, accept_connect, acceptor};
-use crate::signal::Watched;
+use crate::sync::Watched;
 use crate::{DEADLINE, Proxy, ProxyBuilder, Request};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -155,7 +155,7 @@ impl Http2Upstream {
     }
 
     /// Waits until so many connections have ended.
-    pub fn wait_for_ends(&self, count: usize) {
+    pub fn wait_for_closed_connections(&self, count: usize) {
         let ended = self.state.wait_for(|state| {
             let ended = state.connections.iter().filter(|connection| connection.ended).count();
             (ended >= count).then_some(())

@@ -1,6 +1,6 @@
 //! What the HTTP/2 upstream does on one request, step by step.
 
-use crate::Gate;
+use crate::Latch;
 use h2::Reason;
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
@@ -9,7 +9,7 @@ use hyper::header::{HeaderName, HeaderValue};
 /// it takes the steps that follow. A stream that has no end then is reset.
 ///
 /// ```
-/// use stories::Http2Response;
+/// use support::Http2Response;
 ///
 /// Http2Response::ok("hello");
 /// Http2Response::head(200, &[]).then_large(1 << 30).then_end();
@@ -37,7 +37,7 @@ pub(super) enum Step {
     Large(u64),
     Trailers(HeaderMap),
     ReadBody,
-    Wait(Gate),
+    Wait(Latch),
     Reset(Reason),
     Stall,
 }
@@ -54,13 +54,13 @@ impl Http2Response {
     }
 
     /// A header section that ends the stream.
-    pub fn head_alone(status: u16, headers: &[(&str, &str)]) -> Self {
+    pub fn head_only(status: u16, headers: &[(&str, &str)]) -> Self {
         Self::nothing().and(Step::Headers { status, headers: header_map(headers), end: true })
     }
 
     /// A status, and a Content-Length of 0.
     pub fn status(status: u16) -> Self {
-        Self::head_alone(status, &[("content-length", "0")])
+        Self::head_only(status, &[("content-length", "0")])
     }
 
     /// 200, and a body with its Content-Length.
@@ -127,9 +127,9 @@ impl Http2Response {
         self.and(Step::Data { bytes: Vec::new(), end: true })
     }
 
-    /// Then waits until the gate is opened.
-    pub fn then_wait(self, gate: &Gate) -> Self {
-        self.and(Step::Wait(gate.clone()))
+    /// Then waits until the latch is opened.
+    pub fn then_wait(self, latch: &Latch) -> Self {
+        self.and(Step::Wait(latch.clone()))
     }
 
     /// Then resets the stream. What was sent before may be lost with it; see

@@ -113,7 +113,7 @@ impl Shared {
             body.flow_control().release_capacity(data.len())?;
             self.state.change(|state| {
                 let request = &mut state.requests[index];
-                let kept = data.len().min(Request::KEPT - request.body.len());
+                let kept = data.len().min(Request::MAX_RECORDED - request.body.len());
                 request.body.extend(&data[..kept]);
                 request.body_length += data.len() as u64;
             });
@@ -162,9 +162,9 @@ impl Sending<'_> {
                 }
             }
             Step::Trailers(trailers) => self.stream()?.send_trailers(trailers)?,
-            Step::Wait(gate) => {
-                if !tokio::task::spawn_blocking(move || gate.pass()).await? {
-                    return Err("the gate stayed shut".into());
+            Step::Wait(latch) => {
+                if !tokio::task::spawn_blocking(move || latch.wait()).await? {
+                    return Err("the latch stayed shut".into());
                 }
             }
             Step::Reset(reason) => match &mut self.sent {

@@ -5,12 +5,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::Command;
-use stories::users::{self, DAEMON, NOBODY, can_be_others, status_for};
-use stories::{Finished, Proxy};
+use support::users::{self, DAEMON, NOBODY, can_switch_users, status_for};
+use support::{ProcessOutput, Proxy};
 
 #[test]
 fn a_user_and_root_get_in_and_others_do_not() {
-    if !can_be_others(&[]) {
+    if !can_switch_users(&[]) {
         return;
     }
     let proxy = Proxy::sandbox().ip_address(None).args(["--allowed-user", "nobody"]).start();
@@ -29,7 +29,7 @@ fn a_user_and_root_get_in_and_others_do_not() {
 /// The same two ends, one user after the other: what was found for one is nothing for the next.
 #[test]
 fn a_port_that_another_user_had_before() {
-    if !can_be_others(&[["/usr/bin/python3", "--version"]]) {
+    if !can_switch_users(&[["/usr/bin/python3", "--version"]]) {
         return;
     }
     let proxy = Proxy::sandbox().args(["--allowed-user", "nobody"]).start();
@@ -51,7 +51,7 @@ fn a_port_that_another_user_had_before() {
 /// An exact question about a connection does not find such sockets.
 #[test]
 fn a_socket_that_is_bound_to_an_interface() {
-    if !can_be_others(&[["curl", "--version"]]) {
+    if !can_switch_users(&[["curl", "--version"]]) {
         return;
     }
     let proxy = Proxy::sandbox()
@@ -123,7 +123,7 @@ fn what_would_admit_everyone_or_nobody_ends_the_start() {
         (["--allowed-network", "::/0"], "a prefix length of 0 would admit everyone"),
         (["--allowed-user", "no-such-user"], "found none named \"no-such-user\""),
     ] {
-        let Finished { status, stderr, .. } = Proxy::sandbox().args(args).run();
+        let ProcessOutput { status, stderr, .. } = Proxy::sandbox().args(args).run();
         assert!(!status.success() && stderr.lines().count() == 1, "{status} {stderr}");
         assert!(stderr.contains(expected), "{stderr}");
     }
@@ -139,7 +139,7 @@ impl Container {
     fn new() -> Option<Self> {
         use std::sync::atomic::{AtomicU32, Ordering};
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        if !can_be_others(&[["ip", "netns"]]) {
+        if !can_switch_users(&[["ip", "netns"]]) {
             return None;
         }
         let number = std::process::id() * 4 + COUNT.fetch_add(1, Ordering::Relaxed) % 4;

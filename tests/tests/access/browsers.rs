@@ -1,6 +1,6 @@
 //! `--reject-browsers`: web pages that are opened in a task get nothing.
 
-use stories::{Proxy, Response};
+use support::{Proxy, Response};
 
 const SERVICE: &str = "/api/queue/v1/ping";
 

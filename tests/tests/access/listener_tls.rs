@@ -7,8 +7,8 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::Command;
 use std::sync::Arc;
-use stories::admin::value;
-use stories::{Answer, DEADLINE, Folder, Proxy, Upstream, self_signed};
+use support::admin::value;
+use support::{DEADLINE, Folder, Proxy, ScriptedResponse, Upstream, self_signed};
 
 #[test]
 fn clients_call_and_sign_over_it() {
@@ -21,14 +21,14 @@ fn clients_call_and_sign_over_it() {
         curl.args(["--silent", "--show-error", "--fail", "--noproxy", "*", "--cacert"]);
         let output = curl.arg(trusted).args(rest).output().expect("curl runs");
         assert!(output.status.success(), "{rest:?}: {output:?}");
-        String::from_utf8(output.stdout).expect("answers are text")
+        String::from_utf8(output.stdout).expect("responses are text")
     };
     let ping = format!("{url}/api/queue/v1/ping");
     // Two on one connection, of a client that would rather speak HTTP/2.
     let told = " %{http_version} %{num_connects}\n";
-    let answers = curl(&["--http2", "--write-out", told, &ping, &ping]);
-    let told: Vec<_> = answers.lines().filter_map(|line| line.split_once("} ")).collect();
-    assert_eq!([told[0].1, told[1].1], ["1.1 1", "1.1 0"], "{answers}");
+    let responses = curl(&["--http2", "--write-out", told, &ping, &ping]);
+    let told: Vec<_> = responses.lines().filter_map(|line| line.split_once("} ")).collect();
+    assert_eq!([told[0].1, told[1].1], ["1.1 1", "1.1 0"], "{responses}");
     let signed = curl(&["--data", "https://tc.example.com/x", &format!("{url}/bewit")]);
     assert!(signed.starts_with("https://tc.example.com/x?bewit="), "{signed}");
     let new = r#"{"clientId": "c/1", "accessToken": "new"}"#;
@@ -51,19 +51,20 @@ fn http_1_1_is_all_that_is_spoken() {
 #[test]
 fn bodies_stream_and_a_cut_is_not_an_end() {
     const LENGTH: usize = 16 * 1024 * 1024;
-    let answers = [Answer::large(LENGTH as u64), Answer::cut_short(10, "four")];
-    let (upstream, folder) = (Upstream::start(answers), Folder::new());
+    let responses =
+        [ScriptedResponse::large(LENGTH as u64), ScriptedResponse::truncated(10, "four")];
+    let (upstream, folder) = (Upstream::start(responses), Folder::new());
     let proxy = Proxy::in_front_of(upstream.root_url()).with_tls(&folder, "127.0.0.1").start();
     let body = "x".repeat(LENGTH);
     let mut client = client(&proxy, &folder);
-    client.write_all(&stories::request("PUT", "/api/queue/v1/x", &body)).unwrap();
-    let mut answer = vec![0; LENGTH];
-    client.read_exact(&mut answer).unwrap();
+    client.write_all(&support::request("PUT", "/api/queue/v1/x", &body)).unwrap();
+    let mut response = vec![0; LENGTH];
+    client.read_exact(&mut response).unwrap();
     assert_eq!(upstream.wait_for_requests(1)[0].body_length, LENGTH as u64);
 
     let mut client = self::client(&proxy, &folder);
-    client.write_all(&stories::request("GET", "/api/queue/v1/x", "")).unwrap();
-    let error = client.read_to_end(&mut answer).unwrap_err();
+    client.write_all(&support::request("GET", "/api/queue/v1/x", "")).unwrap();
+    let error = client.read_to_end(&mut response).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof, "{error}");
 }
 
@@ -73,7 +74,7 @@ fn plain_http_gets_an_alert() {
     let proxy = Proxy::sandbox().with_tls(&folder, "127.0.0.1").start();
     let mut plain = proxy.connect();
     // So much that a connection that is closed at once would be reset.
-    plain.send(stories::request("PUT", "/credentials", "x".repeat(8 * 1024 * 1024)));
+    plain.send(support::request("PUT", "/credentials", "x".repeat(8 * 1024 * 1024)));
     plain.finish_sending();
     // Of type alert (RFC 8446 section 5.1), fatal.
     let alert = plain.read_to_end();
@@ -144,9 +145,9 @@ fn a_handshake_that_fails_is_logged_and_counted() {
 /// Before a word of TLS: whoever is turned away does not even learn that it is spoken.
 #[cfg(target_os = "linux")]
 #[test]
-fn whom_admission_turns_away_gets_no_answer() {
-    use stories::users::{DAEMON, NOBODY, as_user, can_be_others, status_for};
-    if !can_be_others(&[["curl", "--version"]]) {
+fn whom_admission_turns_away_gets_no_response() {
+    use support::users::{DAEMON, NOBODY, as_user, can_switch_users, status_for};
+    if !can_switch_users(&[["curl", "--version"]]) {
         return;
     }
     let folder = Folder::new();
@@ -273,14 +274,14 @@ fn get(proxy: &Proxy, folder: &Folder) -> String {
     exchange(&mut client(proxy, folder))
 }
 
-/// The beginning of an answer.
+/// The beginning of a response.
 fn exchange(client: &mut Client) -> String {
-    client.write_all(&stories::request("GET", "/api/queue/v1/ping", "")).unwrap();
-    let mut answer = String::new();
-    while !answer.ends_with('}') {
+    client.write_all(&support::request("GET", "/api/queue/v1/ping", "")).unwrap();
+    let mut response = String::new();
+    while !response.ends_with('}') {
         let mut byte = [0];
         client.read_exact(&mut byte).unwrap();
-        answer.push(byte[0].into());
+        response.push(byte[0].into());
     }
-    answer
+    response
 }

@@ -7,10 +7,10 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use stories::users::{DAEMON, NOBODY, can_be_others, status_for};
-use stories::{Finished, Proxy, ProxyBuilder, skip};
+use support::users::{DAEMON, NOBODY, can_switch_users, status_for};
+use support::{ProcessOutput, Proxy, ProxyBuilder, skip};
 
-/// A directory that everyone may enter, until the story is over.
+/// A directory that everyone may enter, until the test is over.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -49,7 +49,7 @@ fn is_socket(path: &str) -> bool {
 
 #[test]
 fn it_serves_there_and_nowhere_else() {
-    if !can_be_others(&[["curl", "--version"]]) {
+    if !can_switch_users(&[["curl", "--version"]]) {
         return;
     }
     let folder = Folder::new();
@@ -82,7 +82,7 @@ fn it_is_removed_by_an_orderly_stop_and_replaced_after_another() {
 fn one_that_is_in_use_is_left_alone() {
     let folder = Folder::new();
     let _live = UnixListener::bind(folder.socket()).expect("nothing is there yet");
-    let Finished { status, stderr, .. } = at(&folder.socket()).run();
+    let ProcessOutput { status, stderr, .. } = at(&folder.socket()).run();
     let expected = format!("cannot listen on {}: another program does", folder.socket());
     assert!(!status.success() && stderr.contains(&expected), "{status} {stderr}");
     UnixStream::connect(folder.socket()).expect("it still listens");
@@ -90,7 +90,7 @@ fn one_that_is_in_use_is_left_alone() {
 
 #[test]
 fn users_are_told_apart_on_it() {
-    if !can_be_others(&[["curl", "--version"]]) {
+    if !can_switch_users(&[["curl", "--version"]]) {
         return;
     }
     let folder = Folder::new();
@@ -122,7 +122,7 @@ fn beside_tcp() {
 /// Starts the proxy the way that systemd does, once there is a connection.
 #[test]
 fn sockets_of_the_service_manager() {
-    if !can_be_others(&[["curl", "--version"], ["systemd-socket-activate", "--version"]]) {
+    if !can_switch_users(&[["curl", "--version"], ["systemd-socket-activate", "--version"]]) {
         return;
     }
     let folder = Folder::new();
@@ -169,7 +169,7 @@ fn what_is_no_socket_ends_the_start() {
     }
     let script = "LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" \"$@\" 3</dev/null";
     let finished = Proxy::sandbox().under(["bash", "-c", script]).run();
-    let Finished { status, stderr, .. } = finished;
+    let ProcessOutput { status, stderr, .. } = finished;
     assert!(!status.success(), "{status}");
     assert!(stderr.contains("LISTEN_FDS: expected TCP or Unix stream sockets"), "{stderr}");
 }

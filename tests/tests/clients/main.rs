@@ -4,8 +4,8 @@
 use reqwest::blocking::{Body, Client};
 use serde_json::{Value, json};
 use std::process::Command;
-use stories::clients::{self, node, python, rust};
-use stories::{Answer, Proxy, Upstream};
+use support::clients::{self, node, python, rust};
+use support::{Proxy, ScriptedResponse, Upstream};
 
 #[test]
 fn the_python_client() {
@@ -66,24 +66,24 @@ fn a_task_that_may_not_be_created_is_explained() {
 #[test]
 fn a_stock_http_client() {
     let upstream = Upstream::start(vec![
-        Answer::ok("hello"),
-        Answer::new(201, &[("X-Answer", "1")], "made"),
-        Answer::new(303, &[("Location", "/api/queue/v1/elsewhere")], ""),
-        Answer::ok("elsewhere"),
-        Answer::new(404, &[], r#"{"code":"ResourceNotFound","message":"no task"}"#),
+        ScriptedResponse::ok("hello"),
+        ScriptedResponse::new(201, &[("X-ScriptedResponse", "1")], "made"),
+        ScriptedResponse::new(303, &[("Location", "/api/queue/v1/elsewhere")], ""),
+        ScriptedResponse::ok("elsewhere"),
+        ScriptedResponse::new(404, &[], r#"{"code":"ResourceNotFound","message":"no task"}"#),
     ]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let client = Client::new();
     let url = |path: &str| format!("{}/api/queue/v1/{path}", proxy.url());
 
-    let response = client.get(url("a%2Fb?c=%20d")).send().expect("an answer");
+    let response = client.get(url("a%2Fb?c=%20d")).send().expect("a response");
     assert_eq!((response.status().as_u16(), response.text().unwrap().as_str()), (200, "hello"));
     assert_eq!(upstream.last_request().target(), "/api/queue/v1/a%2Fb?c=%20d");
 
     // In chunks, as its length is not told.
     let content = "upload ".repeat(100_000);
     let body = Body::new(std::io::Cursor::new(content.clone()));
-    let response = client.put(url("upload")).body(body).send().expect("an answer");
+    let response = client.put(url("upload")).body(body).send().expect("a response");
     assert_eq!(
         (response.status().as_u16(), response.headers()["x-answer"].as_bytes()),
         (201, &b"1"[..])
@@ -93,11 +93,11 @@ fn a_stock_http_client() {
     assert_eq!(request.header("transfer-encoding"), Some("chunked"));
     assert!(request.body == content.as_bytes(), "{} bytes", request.body.len());
 
-    let response = client.get(url("latest")).send().expect("an answer");
+    let response = client.get(url("latest")).send().expect("a response");
     assert_eq!(response.url().path(), "/api/queue/v1/elsewhere");
     assert_eq!(response.text().unwrap(), "elsewhere");
 
-    let response = client.get(url("none")).send().expect("an answer");
+    let response = client.get(url("none")).send().expect("a response");
     assert_eq!(response.status().as_u16(), 404);
     let error: Value = serde_json::from_str(&response.text().unwrap()).unwrap();
     assert_eq!(error["message"], "no task");

@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 use std::path::Path;
-use stories::admin::value;
-use stories::hawk::Claim;
-use stories::{Answer, Folder, Proxy, ProxyBuilder, Upstream, certificate};
+use support::admin::value;
+use support::hawk::Claim;
+use support::{Folder, Proxy, ProxyBuilder, ScriptedResponse, Upstream, certificate};
 
 #[test]
 fn a_file_signs_and_so_does_what_takes_its_place() {
-    let (upstream, folder) = (Upstream::start([Answer::status(200)]), Folder::new());
+    let (upstream, folder) = (Upstream::start([ScriptedResponse::status(200)]), Folder::new());
     let file = folder.put("c.json", credentials("first", "secret-1"));
     let proxy = with_file(&upstream, &file).args(["a:b"]).start();
     signs(&proxy, &upstream, "first", "secret-1");
@@ -32,7 +32,7 @@ fn a_file_signs_and_so_does_what_takes_its_place() {
 
 #[test]
 fn what_is_no_credentials_changes_nothing_and_is_not_repeated() {
-    let (upstream, folder) = (Upstream::start([Answer::status(200)]), Folder::new());
+    let (upstream, folder) = (Upstream::start([ScriptedResponse::status(200)]), Folder::new());
     let file = folder.put("c.json", credentials("first", "secret-1"));
     let proxy = with_file(&upstream, &file).start();
     folder.put("c.json", r#"{"clientId": "canary", "accessToken": ["canary"]}"#);
@@ -53,7 +53,7 @@ fn what_is_no_credentials_changes_nothing_and_is_not_repeated() {
 
 #[test]
 fn what_becomes_of_it_is_counted() {
-    let (upstream, folder) = (Upstream::start([Answer::status(200)]), Folder::new());
+    let (upstream, folder) = (Upstream::start([ScriptedResponse::status(200)]), Folder::new());
     let file = folder.put("c.json", credentials("first", "secret-1"));
     let proxy = with_file(&upstream, &file).args(["--admin", "127.0.0.1:0"]).start();
     let counted = || {
@@ -80,9 +80,10 @@ fn what_becomes_of_it_is_counted() {
 
 #[test]
 fn it_waits_for_requests_in_flight_but_not_for_ever() {
-    let gate = stories::Gate::new();
-    let answers = [Answer::nothing().then_wait(&gate).then(OK), Answer::status(200)];
-    let (upstream, folder) = (Upstream::start(answers), Folder::new());
+    let latch = support::Latch::new();
+    let responses =
+        [ScriptedResponse::nothing().then_wait(&latch).then(OK), ScriptedResponse::status(200)];
+    let (upstream, folder) = (Upstream::start(responses), Folder::new());
     let file = folder.put("c.json", credentials("first", "secret-1"));
     let proxy = with_file(&upstream, &file).args(["--credentials-drain", "0.2"]).start();
     let mut slow = proxy.connect();
@@ -91,7 +92,7 @@ fn it_waits_for_requests_in_flight_but_not_for_ever() {
     folder.put("c.json", credentials("second", "secret-2"));
     proxy.wait_for_log("1 requests go on with the previous credentials");
     signs(&proxy, &upstream, "second", "secret-2");
-    gate.open();
+    latch.open();
     assert_eq!(slow.response().header("x-taskcluster-proxy-perm-clientid"), Some("first"));
 }
 
@@ -100,7 +101,7 @@ fn it_waits_for_requests_in_flight_but_not_for_ever() {
 #[test]
 fn a_link_may_lead_elsewhere() {
     use std::os::unix::fs::symlink;
-    let (upstream, folder) = (Upstream::start([Answer::status(200)]), Folder::new());
+    let (upstream, folder) = (Upstream::start([ScriptedResponse::status(200)]), Folder::new());
     for (version, client_id) in [("1", "first"), ("2", "other")] {
         std::fs::create_dir(folder.path(version)).unwrap();
         let file = folder.path(version).join("c.json");
@@ -160,10 +161,10 @@ fn not_beside_others() {
 #[cfg(unix)]
 #[test]
 fn a_descriptor_is_read_to_its_end() {
-    let upstream = Upstream::start([Answer::status(200)]);
+    let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let credentials = credentials("first", "secret");
     let here = format!("exec \"$0\" \"$@\" 3<<'END'\n{credentials}\nEND");
-    let proxy = Proxy::with_nothing()
+    let proxy = Proxy::builder()
         .env("TASKCLUSTER_ROOT_URL", upstream.root_url())
         .args(["--credentials-fd", "3"])
         // What a child inherits otherwise is stdin, stdout and stderr alone.
@@ -172,7 +173,7 @@ fn a_descriptor_is_read_to_its_end() {
     signs(&proxy, &upstream, "first", "secret");
     assert!(!proxy.log().contains("secret"), "{}", proxy.log());
 
-    let closed = Proxy::with_nothing()
+    let closed = Proxy::builder()
         .env("TASKCLUSTER_ROOT_URL", upstream.root_url())
         .args(["--credentials-fd", "77"])
         .run();
@@ -188,7 +189,7 @@ fn credentials(client_id: &str, access_token: &str) -> String {
 }
 
 fn with_file(upstream: &Upstream, file: &Path) -> ProxyBuilder {
-    Proxy::with_nothing()
+    Proxy::builder()
         .env("TASKCLUSTER_ROOT_URL", upstream.root_url())
         .args(["--credentials-file".as_ref(), file.as_os_str()])
 }
@@ -202,7 +203,7 @@ fn signs(proxy: &Proxy, upstream: &Upstream, client_id: &str, access_token: &str
 }
 
 fn refused(file: &Path, expected: &str) {
-    let ended = Proxy::with_nothing()
+    let ended = Proxy::builder()
         .env("TASKCLUSTER_ROOT_URL", "http://127.0.0.1:1")
         .args(["--credentials-file".as_ref(), file.as_os_str()])
         .run();

@@ -2,8 +2,8 @@
 
 #![cfg(target_os = "linux")]
 
-use stories::users::{DAEMON, NOBODY, can_be_others, status_for};
-use stories::{Proxy, ProxyBuilder};
+use support::users::{DAEMON, NOBODY, can_switch_users, status_for};
+use support::{Proxy, ProxyBuilder};
 
 const NEW: &str = r#"{"clientId":"new","accessToken":"canary-token"}"#;
 const ROOT: &str = "0";
@@ -25,7 +25,7 @@ fn from(who: &str) -> ProxyBuilder {
 
 #[test]
 fn root_alone() {
-    if !can_be_others(&[["curl", "--version"]]) {
+    if !can_switch_users(&[["curl", "--version"]]) {
         return;
     }
     let proxy = from("root").start();
@@ -44,7 +44,7 @@ fn root_alone() {
 
 #[test]
 fn the_proxys_own_user_alone() {
-    if !can_be_others(&[["curl", "--version"]]) {
+    if !can_switch_users(&[["curl", "--version"]]) {
         return;
     }
     let proxy = from("same-user").start();
@@ -53,7 +53,7 @@ fn the_proxys_own_user_alone() {
 
 #[test]
 fn everyone() {
-    if !can_be_others(&[["curl", "--version"]]) {
+    if !can_switch_users(&[["curl", "--version"]]) {
         return;
     }
     for proxy in [from("any").start(), Proxy::sandbox().start()] {
@@ -63,15 +63,15 @@ fn everyone() {
 
 #[test]
 fn a_refusal_has_the_services_shape() {
-    if !can_be_others(&[["curl", "--version"]]) {
+    if !can_switch_users(&[["curl", "--version"]]) {
         return;
     }
     let proxy = from("root").start();
     let script = format!("curl -s -X PUT -d '{NEW}' {}/credentials", proxy.url());
-    let output = stories::users::as_user(NOBODY, "bash").args(["-c", &script]).output();
-    let answer = String::from_utf8(output.expect("bash runs").stdout).expect("it is text");
+    let output = support::users::as_user(NOBODY, "bash").args(["-c", &script]).output();
+    let response = String::from_utf8(output.expect("bash runs").stdout).expect("it is text");
     assert_eq!(
-        answer,
+        response,
         "{\"code\":\"Forbidden\",\"message\":\"PUT /credentials is for root alone \
          (--credentials-from), found a connection of uid 65534: the credentials stay as they \
          are\"}"

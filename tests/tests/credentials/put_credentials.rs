@@ -2,14 +2,16 @@
 
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-use stories::hawk::Claim;
-use stories::http1::Body;
-use stories::{Answer, Connection, Gate, Proxy, ProxyBuilder, Request, Response, Upstream};
-use stories::{certificate, request};
+use support::hawk::Claim;
+use support::http1::Body;
+use support::{
+    Connection, Latch, Proxy, ProxyBuilder, Request, Response, ScriptedResponse, Upstream,
+};
+use support::{certificate, request};
 
 #[test]
 fn new_credentials_sign_from_now_on() {
-    let upstream = Upstream::start([Answer::status(200)]);
+    let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).args(["a:b"]).start();
     let certificate = certificate(&["a:*"]);
     let permanent = [("x-taskcluster-proxy-perm-clientid", "c/1")];
@@ -43,7 +45,7 @@ fn new_credentials_sign_from_now_on() {
 
 #[test]
 fn without_a_certificate_they_are_permanent() {
-    let upstream = Upstream::start([Answer::status(200)]);
+    let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url())
         .env("TASKCLUSTER_CERTIFICATE", certificate(&["a:*"]).to_string())
         .start();
@@ -75,7 +77,7 @@ fn the_type_and_framing_of_the_body_do_not_matter() {
 
 #[test]
 fn what_is_no_credentials_changes_nothing_and_is_not_repeated() {
-    let upstream = Upstream::start([Answer::status(200)]);
+    let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let with = |certificate: &str| {
         format!(r#"{{"clientId": "c", "accessToken": "canary", "certificate": {certificate}}}"#)
@@ -108,7 +110,7 @@ fn what_is_no_credentials_changes_nothing_and_is_not_repeated() {
         (with("false"), "`certificate`: expected a string of JSON, or null, found a boolean"),
     ] {
         let response = proxy.call("PUT", "/credentials", &body);
-        let message = response.refusal(400, "InputError");
+        let message = response.assert_error(400, "InputError");
         assert!(message.starts_with("the credentials stay as they are: "), "{message}");
         assert!(message.contains(expected), "{body}: {message}");
         assert!(!format!("{:?}{}", response.head, response.text()).contains("canary"));
@@ -123,7 +125,7 @@ fn more_than_1_mib_is_too_much() {
     let body = NEW.to_owned() + &" ".repeat(1024 * 1024 - NEW.len());
     assert_eq!(proxy.call("PUT", "/credentials", &body).status(), 200);
     let response = proxy.call("PUT", "/credentials", body + " ");
-    assert!(response.refusal(413, "InputTooLarge").contains("1048576 bytes"));
+    assert!(response.assert_error(413, "InputTooLarge").contains("1048576 bytes"));
 }
 
 #[test]
@@ -131,7 +133,7 @@ fn other_methods_are_refused() {
     let proxy = Proxy::in_front_of("http://127.0.0.1:1").start();
     for method in ["GET", "POST", "PATCH", "DELETE", "put"] {
         let response = proxy.call(method, "/credentials", NEW);
-        let message = response.refusal(405, "MethodNotAllowed");
+        let message = response.assert_error(405, "MethodNotAllowed");
         assert_eq!(message, format!("expected PUT /credentials, found {method}"));
         assert_eq!(response.header("allow"), Some("PUT"));
     }
@@ -141,14 +143,14 @@ fn other_methods_are_refused() {
 
 #[test]
 fn an_update_waits_for_what_is_in_flight_and_later_requests_wait_for_it() {
-    let gate = Gate::new();
-    let upstream = Upstream::start(first_waits(&gate));
+    let latch = Latch::new();
+    let upstream = Upstream::start(first_waits(&latch));
     let proxy = draining(&upstream, "60").start();
     let mut first = in_flight(&proxy, &upstream);
     let mut put = waiting_update(&proxy);
     let mut later = proxy.connect();
     later.send(request("GET", "/api/queue/v1/x", ""));
-    gate.open();
+    latch.open();
     let response = first.response();
     assert_eq!((response.text(), clients(&response)), ("first", "tester"));
     assert_eq!((put.response().status(), clients(&later.response())), (200, "new"));
@@ -158,26 +160,27 @@ fn an_update_waits_for_what_is_in_flight_and_later_requests_wait_for_it() {
 }
 
 #[test]
-fn a_request_is_in_flight_until_its_answer_has_ended() {
-    let gate = Gate::new();
+fn a_request_is_in_flight_until_its_response_has_ended() {
+    let latch = Latch::new();
     let head = "HTTP/1.1 200 \r\nTransfer-Encoding: chunked\r\n\r\n";
-    let answer = Answer::bytes(head).then_chunk("some").then_wait(&gate).then_chunk("more");
-    let upstream = Upstream::start([answer.then("0\r\n\r\n"), Answer::ok("later")]);
+    let response =
+        ScriptedResponse::bytes(head).then_chunk("some").then_wait(&latch).then_chunk("more");
+    let upstream = Upstream::start([response.then("0\r\n\r\n"), ScriptedResponse::ok("later")]);
     let proxy = draining(&upstream, "60").start();
     let mut first = proxy.connect();
     first.send(request("GET", "/api/queue/v1/x", ""));
     let mut body = Body::of_response(&first.head(), "GET");
     first.body_until(&mut body, "some");
     let mut put = waiting_update(&proxy);
-    gate.open();
+    latch.open();
     first.body_until(&mut body, "more");
     assert_eq!(put.response().status(), 200);
 }
 
 #[test]
 fn the_wait_is_bounded() {
-    let gate = Gate::new();
-    let upstream = Upstream::start(first_waits(&gate));
+    let latch = Latch::new();
+    let upstream = Upstream::start(first_waits(&latch));
     let proxy = draining(&upstream, "0.3").start();
     let mut first = in_flight(&proxy, &upstream);
     let start = Instant::now();
@@ -187,7 +190,7 @@ fn the_wait_is_bounded() {
     assert_eq!(put.response().status(), 200);
     assert!(start.elapsed() >= Duration::from_millis(300), "{:?}", start.elapsed());
     proxy.wait_for_log("client new; 1 requests go on with the previous credentials");
-    gate.open();
+    latch.open();
     let response = first.response();
     assert_eq!((response.text(), clients(&response)), ("first", "tester"));
     Claim::of(&upstream.requests()[1]).assert_signed_with("new-secret");
@@ -195,32 +198,32 @@ fn the_wait_is_bounded() {
 
 #[test]
 fn the_wait_can_be_nothing() {
-    let gate = Gate::new();
-    let upstream = Upstream::start(first_waits(&gate));
+    let latch = Latch::new();
+    let upstream = Upstream::start(first_waits(&latch));
     let proxy = draining(&upstream, "0").start();
     let mut first = in_flight(&proxy, &upstream);
     assert_eq!(proxy.call("PUT", "/credentials", NEW).status(), 200);
     assert_eq!(clients(&proxy.get("/api/queue/v1/x")), "new");
-    gate.open();
+    latch.open();
     assert_eq!(clients(&first.response()), "tester");
 }
 
 #[test]
 fn an_update_is_taken_even_if_nobody_waits_for_it() {
-    let gate = Gate::new();
-    let upstream = Upstream::start(first_waits(&gate));
+    let latch = Latch::new();
+    let upstream = Upstream::start(first_waits(&latch));
     let proxy = draining(&upstream, "60").start();
     let mut first = in_flight(&proxy, &upstream);
     let put = waiting_update(&proxy);
     put.reset();
-    gate.open();
+    latch.open();
     assert_eq!(clients(&first.response()), "tester");
     assert_eq!(clients(&proxy.get("/api/queue/v1/x")), "new");
 }
 
 #[test]
 fn an_update_that_was_cut_short_is_none() {
-    let upstream = Upstream::start([Answer::status(200)]);
+    let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut put = proxy.connect();
     let length = NEW.len() + 1;
@@ -233,10 +236,10 @@ fn an_update_that_was_cut_short_is_none() {
 
 #[test]
 fn what_no_service_would_read_is_refused_here() {
-    let upstream = Upstream::start([Answer::status(200)]);
+    let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let scopes = (0..200).map(|number| format!("scope-of-some-length:{number}"));
     let proxy = Proxy::in_front_of(upstream.root_url()).args(scopes).start();
-    let message = proxy.get("/api/queue/v1/x").refusal(400, "AuthorizationTooLong");
+    let message = proxy.get("/api/queue/v1/x").assert_error(400, "AuthorizationTooLong");
     let length: usize = message
         .strip_prefix("the Authorization header would be ")
         .and_then(|rest| rest.split(' ').next()?.parse().ok())
@@ -252,7 +255,7 @@ fn what_no_service_would_read_is_refused_here() {
 fn scopes_that_others_satisfy_give_way_first() {
     let mut scopes = vec!["test:*".to_owned(), "other:exact".to_owned()];
     scopes.extend((0..200).map(|number| format!("test:scope-of-some-length:{number}")));
-    let upstream = Upstream::start([Answer::status(200)]);
+    let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).args(&scopes).start();
     let response = proxy.get("/api/queue/v1/x");
     let shown: Value =
@@ -266,7 +269,7 @@ fn scopes_that_others_satisfy_give_way_first() {
 #[test]
 fn scopes_that_fit_are_left_alone() {
     let scopes = ["a:b", "a:*", "a:b"];
-    let upstream = Upstream::start([Answer::status(200)]);
+    let upstream = Upstream::start([ScriptedResponse::status(200)]);
     Proxy::in_front_of(upstream.root_url()).args(scopes).start().get("/api/queue/v1/x");
     assert_eq!(Claim::of(&upstream.last_request()).authorized_scopes(), json!(scopes));
 }
@@ -282,14 +285,14 @@ fn a_deployment_takes_what_is_signed() {
 
 const NEW: &str = r#"{"clientId": "new", "accessToken": "new-secret"}"#;
 
-/// The first request is answered when the gate is open, all others at once.
-fn first_waits(gate: &Gate) -> impl FnMut(&Request) -> Answer + use<> {
-    let gate = gate.clone();
+/// The first request is answered when the latch is open, all others at once.
+fn first_waits(latch: &Latch) -> impl FnMut(&Request) -> ScriptedResponse + use<> {
+    let latch = latch.clone();
     move |request| match request.index {
-        0 => Answer::nothing()
-            .then_wait(&gate)
+        0 => ScriptedResponse::nothing()
+            .then_wait(&latch)
             .then("HTTP/1.1 200 \r\nContent-Length: 5\r\n\r\nfirst"),
-        _ => Answer::ok("later"),
+        _ => ScriptedResponse::ok("later"),
     }
 }
 
@@ -297,7 +300,7 @@ fn draining(upstream: &Upstream, seconds: &str) -> ProxyBuilder {
     Proxy::in_front_of(upstream.root_url()).args(["--credentials-drain", seconds])
 }
 
-/// A request that has arrived upstream, and has no answer yet.
+/// A request that has arrived upstream, and has no response yet.
 fn in_flight(proxy: &Proxy, upstream: &Upstream) -> Connection {
     let mut connection = proxy.connect();
     connection.send(request("GET", "/api/queue/v1/x", ""));
@@ -313,7 +316,7 @@ fn waiting_update(proxy: &Proxy) -> Connection {
     put
 }
 
-/// Whose credentials an answer speaks of.
+/// Whose credentials a response speaks of.
 fn clients(response: &Response) -> &str {
-    response.header("x-taskcluster-proxy-perm-clientid").expect("each answer says it")
+    response.header("x-taskcluster-proxy-perm-clientid").expect("each response says it")
 }

@@ -1,9 +1,11 @@
-//! Secrets stay where they are: no answer, no line of the log at its finest level and no command line
+//! Secrets stay where they are: no response, no line of the log at its finest level and no command line
 //! tells them, whatever is asked for and however it fails (docs/compatibility.md, S8).
 
 use serde_json::{Value, json};
 use std::any::Any;
-use stories::{Answer, ClosedPort, Connection, Proxy, Tls, Upstream, certificate, request};
+use support::{
+    ClosedPort, Connection, Proxy, ScriptedResponse, Tls, Upstream, certificate, request,
+};
 
 /// Stands in every secret below, and in nothing else.
 const CANARY: &str = "cAnArY";
@@ -31,8 +33,8 @@ fn nothing_tells_a_secret() {
         }
         told.push(("stderr".to_owned(), finished.stderr.into_bytes()));
     }
-    let answered = told.iter().filter(|(_, text)| text.starts_with(b"HTTP/1.1 ")).count();
-    assert!(answered > 60, "{answered}");
+    let responses = told.iter().filter(|(_, text)| text.starts_with(b"HTTP/1.1 ")).count();
+    assert!(responses > 60, "{responses}");
     for (where_, text) in told {
         let text = String::from_utf8_lossy(&text).into_owned();
         assert!(!text.to_lowercase().contains(&CANARY.to_lowercase()), "{where_}: {text}");
@@ -66,7 +68,7 @@ fn a_start_that_fails_tells_none() {
 
 #[test]
 fn a_token_on_the_command_line_is_warned_of() {
-    let given = Proxy::with_nothing()
+    let given = Proxy::builder()
         .args(["--root-url", "http://127.0.0.1:1", "--client-id", "tester"])
         .args(["--access-token", &format!("token-{CANARY}")])
         .start();
@@ -97,7 +99,7 @@ fn not_even_the_same_users() {
     const NOBODY: &str = "65534";
     let copy =
         std::env::temp_dir().join(format!("taskcluster-proxy-secrets-{}", std::process::id()));
-    std::fs::copy(stories::binary(), &copy).unwrap();
+    std::fs::copy(support::binary(), &copy).unwrap();
     let start = Command::new("setpriv")
         .args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"])
         .arg(&copy)
@@ -114,33 +116,33 @@ fn not_even_the_same_users() {
     proxy.wait().unwrap();
     std::fs::remove_file(copy).unwrap();
     if !listens {
-        return stories::skip("only root can start the proxy as another user");
+        return support::skip("only root can start the proxy as another user");
     }
     assert_eq!(owners, [Some(0), Some(0)]);
 }
 
 /// With temporary credentials, and restricted.
-fn with_secrets(root_url: &str) -> stories::ProxyBuilder {
+fn with_secrets(root_url: &str) -> support::ProxyBuilder {
     Proxy::in_front_of(root_url)
         .env("TASKCLUSTER_ACCESS_TOKEN", format!("token-{CANARY}"))
         .env("TASKCLUSTER_CERTIFICATE", canary_certificate().to_string())
         .args(["--log-level", "trace", "--retry-budget", "0.1", "--credentials-drain", "0", "a:b"])
 }
 
-/// The proxy, and what has to live as long as the story.
+/// The proxy, and what has to live as long as the test.
 fn before_services() -> (Proxy, Box<dyn Any>) {
-    let mut answers = [
-        Answer::ok("up"),
-        Answer::status(503),
-        Answer::nothing().then_reset(),
-        Answer::bytes("not HTTP\r\n\r\n").then_close(),
-        Answer::cut_short(100, "four"),
-        Answer::bytes("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n").then_close(),
-        Answer::bytes("HTTP/1.1 101 \r\n\r\n").then_close(),
+    let mut responses = [
+        ScriptedResponse::ok("up"),
+        ScriptedResponse::status(503),
+        ScriptedResponse::nothing().then_reset(),
+        ScriptedResponse::bytes("not HTTP\r\n\r\n").then_close(),
+        ScriptedResponse::truncated(100, "four"),
+        ScriptedResponse::bytes("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n").then_close(),
+        ScriptedResponse::bytes("HTTP/1.1 101 \r\n\r\n").then_close(),
     ]
     .into_iter()
     .cycle();
-    let upstream = Upstream::start(move |_: &stories::Request| answers.next().unwrap());
+    let upstream = Upstream::start(move |_: &support::Request| responses.next().unwrap());
     (with_secrets(&upstream.root_url()).start(), Box::new(upstream))
 }
 
@@ -151,7 +153,7 @@ fn before_a_closed_port() -> (Proxy, Box<dyn Any>) {
 }
 
 fn before_a_host_that_nobody_trusts() -> (Proxy, Box<dyn Any>) {
-    let upstream = Upstream::start([Answer::ok("up")]);
+    let upstream = Upstream::start([ScriptedResponse::ok("up")]);
     let tls = Tls::for_host("elsewhere.example.test").start(&upstream);
     let proxy = with_secrets(&format!("https://localhost:{}", tls.address().port()))
         .env("SSL_CERT_FILE", tls.authority())
@@ -216,7 +218,7 @@ fn every_request() -> Vec<Vec<u8>> {
 
 /// All that comes, after the client has said that nothing more will.
 fn end_of(mut connection: Connection) -> Vec<u8> {
-    // What is answered and leaves the connection open ends with the second one.
+    // A request that gets a response and leaves the connection open ends with the second one.
     let _ = connection.try_send("GET /nowhere HTTP/1.0\r\n\r\n");
     connection.read_to_end()
 }

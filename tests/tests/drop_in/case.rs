@@ -6,8 +6,8 @@ use httpdate::fmt_http_date;
 use serde_json::{Map, Value};
 use std::ffi::OsString;
 use std::time::SystemTime;
-use stories::hawk::Claim;
-use stories::{Answer, Proxy, ProxyBuilder, Request, Upstream};
+use support::hawk::Claim;
+use support::{Proxy, ProxyBuilder, Request, ScriptedResponse, Upstream};
 
 /// The access token that rows give unless they are about it. Like each secret of theirs it has
 /// `canary` in it, and nothing else has.
@@ -54,7 +54,7 @@ impl Case {
     pub(crate) fn run(self) {
         let upstream = Upstream::start(|_: &Request| {
             // With the services' time no ping has to ask for it before the first bewit.
-            Answer::new(200, &[("Date", &fmt_http_date(SystemTime::now()))], "hello")
+            ScriptedResponse::new(200, &[("Date", &fmt_http_date(SystemTime::now()))], "hello")
         });
         let builder = self.start(&upstream);
         if let Outcome::DoesNotStart(expected) = self.outcome {
@@ -69,7 +69,7 @@ impl Case {
             let response = proxy.call("PUT", "/credentials", body);
             match self.outcome {
                 Outcome::Refused(expected) => {
-                    let message = response.refusal(400, "InputError");
+                    let message = response.assert_error(400, "InputError");
                     assert!(message.contains(expected), "{message}");
                     assert!(!message.contains("canary"), "{message}");
                 }
@@ -96,7 +96,7 @@ impl Case {
                 let flags = options.into_iter().zip(&self.credentials);
                 let flags = flags
                     .filter_map(|(option, value)| Some([OsString::from(option), value.clone()?]));
-                return ProxyBuilder::args(Proxy::with_nothing(), flags.flatten())
+                return ProxyBuilder::args(Proxy::builder(), flags.flatten())
                     .env("TASKCLUSTER_ROOT_URL", root_url)
                     .args(["--log-level", "trace"]);
             }
@@ -110,7 +110,7 @@ impl Case {
         let given = names.into_iter().zip(&self.credentials);
         given
             .filter_map(|(name, value)| Some((name, value.as_ref()?)))
-            .fold(Proxy::with_nothing(), |builder, (name, value)| builder.env(name, value))
+            .fold(Proxy::builder(), |builder, (name, value)| builder.env(name, value))
             .env("TASKCLUSTER_ROOT_URL", root_url)
             .args(["--log-level", "trace"])
     }
@@ -189,7 +189,7 @@ fn unusable(proxy: &Proxy, upstream: &Upstream, expected: &str) {
         proxy.get("/files.example.com/x"),
         proxy.call("POST", "/bewit", "https://tc.example.com/x"),
     ] {
-        let message = response.refusal(500, "InternalServerError");
+        let message = response.assert_error(500, "InternalServerError");
         assert!(message.starts_with("the "), "{message}");
         assert!(message.contains(expected) && message.contains("(in force since 2"), "{message}");
         assert!(!message.contains("canary"), "{message}");

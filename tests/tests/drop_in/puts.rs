@@ -2,8 +2,8 @@
 //! other, and one whose client goes away.
 
 use serde_json::{Value, json};
-use stories::hawk::Claim;
-use stories::{Answer, Gate, Proxy, Request, Response, Upstream, certificate, request};
+use support::hawk::Claim;
+use support::{Latch, Proxy, Request, Response, ScriptedResponse, Upstream, certificate, request};
 
 pub(crate) const ALL: [(&str, fn()); 9] = [
     ("a PUT of text/plain", text_plain),
@@ -70,13 +70,13 @@ fn twenty_at_once() {
 
 /// It is put in force as soon as the request is done: its client was told nothing else.
 fn client_goes_away() {
-    let gate = Gate::new();
-    let waits = gate.clone();
+    let latch = Latch::new();
+    let waits = latch.clone();
     let upstream = Upstream::start(move |request: &Request| match request.index {
-        0 => Answer::nothing()
+        0 => ScriptedResponse::nothing()
             .then_wait(&waits)
             .then("HTTP/1.1 200 \r\nContent-Length: 5\r\n\r\nfirst"),
-        _ => Answer::ok("later"),
+        _ => ScriptedResponse::ok("later"),
     });
     let proxy = Proxy::in_front_of(upstream.root_url()).args(["--credentials-drain", "60"]).start();
     let mut first = proxy.connect();
@@ -87,7 +87,7 @@ fn client_goes_away() {
     proxy.wait_for_log("new credentials wait for 1 requests in flight");
     update.reset();
     assert!(!proxy.log().contains("look wrong"), "they are not in force yet");
-    gate.open();
+    latch.open();
     assert_eq!(client_id(&first.response()), "tester");
     let response = proxy.get("/api/queue/v1/x");
     assert_eq!(response.header("x-taskcluster-proxy-temp-scopes"), Some("[]"));
@@ -139,7 +139,7 @@ const NEW: &str = r#"{"clientId":"new","accessToken":"canary-new","certificate":
 const TESTER: &str = r#"{"clientId":"tester","accessToken":"no-secret","certificate":""}"#;
 
 fn start() -> (Proxy, Upstream) {
-    let upstream = Upstream::start([Answer::status(200)]);
+    let upstream = Upstream::start([ScriptedResponse::status(200)]);
     (Proxy::in_front_of(upstream.root_url()).start(), upstream)
 }
 

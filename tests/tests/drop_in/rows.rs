@@ -4,7 +4,7 @@ use crate::case::{Case, How, Outcome, TOKEN};
 use Outcome::{DoesNotStart, Refused, Signs, Unusable};
 use serde_json::{Value, json};
 use std::ffi::OsString;
-use stories::certificate;
+use support::certificate;
 
 pub(crate) fn all() -> Vec<Case> {
     let mut cases = Vec::new();

@@ -4,9 +4,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
-use stories::users::can_be_others;
-use stories::{
-    Answer, ClosedPort, Folder, Proxy, ProxyBuilder, UnresponsiveAddress, Upstream, with_hosts,
+use support::users::can_switch_users;
+use support::{
+    ClosedPort, Folder, Proxy, ProxyBuilder, ScriptedResponse, UnresponsiveAddress, Upstream,
+    with_hosts,
 };
 
 /// Of two addresses, the system sorts this one first (RFC 6724 rule 9: the machine's own address is
@@ -26,7 +27,7 @@ fn proxy(addresses: &[IpAddr], port: u16, folder: &Folder) -> ProxyBuilder {
 }
 
 fn is_possible() -> bool {
-    can_be_others(&[["unshare", "--version"]])
+    can_switch_users(&[["unshare", "--version"]])
 }
 
 fn unresponsive(address: impl Into<IpAddr>, port: u16) -> UnresponsiveAddress {
@@ -42,7 +43,7 @@ fn assert_passed_over(dead: IpAddr) {
     let port = ClosedPort::take_of(SECOND);
     let number = port.address().port();
     let _unresponsive = unresponsive(dead, number);
-    let upstream = Upstream::start_at(port, [Answer::ok("alive")]);
+    let upstream = Upstream::start_at(port, [ScriptedResponse::ok("alive")]);
     let folder = Folder::new();
     let idle = ["--upstream-idle-timeout", "0", "--log-level", "debug"];
     let proxy = proxy(&[dead, SECOND.into()], number, &folder).args(LONG).args(idle).start();
@@ -75,7 +76,7 @@ fn an_address_that_refuses_is_passed_over_at_once() {
     }
     let port = ClosedPort::take_of(SECOND);
     let number = port.address().port();
-    let upstream = Upstream::start_at(port, [Answer::ok("alive")]);
+    let upstream = Upstream::start_at(port, [ScriptedResponse::ok("alive")]);
     let folder = Folder::new();
     let proxy = proxy(&[FIRST.into(), SECOND.into()], number, &folder).args(LONG).start();
     assert_eq!(proxy.get("/api/queue/v1/x").text(), "alive");
@@ -94,7 +95,7 @@ fn dead_addresses_alone_are_waited_for_no_longer_than_the_connect_timeout() {
     let folder = Folder::new();
     let addresses = [FIRST.into(), SECOND.into()];
     let proxy = proxy(&addresses, number, &folder).args(["--connect-timeout", "0.6"]).start();
-    let message = proxy.get("/api/queue/v1/x").refusal(504, "UpstreamTimedOut");
+    let message = proxy.get("/api/queue/v1/x").assert_error(504, "UpstreamTimedOut");
     let expected = format!(
         "no connection within 0.6 seconds (--connect-timeout): no response from {FIRST}:{number}, \
          {SECOND}:{number}"
@@ -113,7 +114,7 @@ fn addresses_that_all_refuse_are_all_named() {
     let folder = Folder::new();
     let addresses = [FIRST.into(), SECOND.into()];
     let proxy = proxy(&addresses, number, &folder).args(["--retry-budget", "0"]).start();
-    let message = proxy.get("/api/queue/v1/x").refusal(502, "UpstreamUnreachable");
+    let message = proxy.get("/api/queue/v1/x").assert_error(502, "UpstreamUnreachable");
     for address in addresses {
         let expected = format!("{address}:{number}: Connection refused");
         assert!(message.contains(&expected), "{message}");

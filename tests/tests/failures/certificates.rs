@@ -5,7 +5,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use stories::{Folder, Proxy, Response, skip};
+use support::{Folder, Proxy, Response, skip};
 
 /// Makes what a case needs, in the current folder; `root.pem` is what the proxy trusts.
 const SELF_SIGNED: &str = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
@@ -86,7 +86,7 @@ fn a_self_signed_certificate_that_is_trusted_itself_is_accepted() {
     assert_eq!(response.status(), 200, "{}", response.text());
     // For its name alone.
     let response = get(&server, "127.0.0.1", folder.path("cert.pem"));
-    let message = response.refusal(502, "UpstreamUnreachable");
+    let message = response.assert_error(502, "UpstreamUnreachable");
     assert!(message.contains("is for another name than 127.0.0.1"), "{message}");
 }
 
@@ -100,7 +100,7 @@ fn a_self_signed_certificate_like_a_trusted_one_is_not_accepted() {
     let Some(folder) = made(&script) else { return };
     let server = Server::start(&folder, &[]);
     let message = get(&server, "localhost", folder.path("root.pem"))
-        .refusal(502, "UpstreamUnreachable")
+        .assert_error(502, "UpstreamUnreachable")
         .to_owned();
     assert!(message.contains("is an authority's, not a server's"), "{message}");
 }
@@ -145,7 +145,7 @@ fn signatures_of_others_are_not_accepted() {
         let Some(folder) = made(&script) else { return };
         let server = Server::start(&folder, &[]);
         let message = get(&server, "localhost", folder.path("root.pem"))
-            .refusal(502, "UpstreamUnreachable")
+            .assert_error(502, "UpstreamUnreachable")
             .to_owned();
         assert!(message.contains("was not signed by the trusted certificate"), "{message}");
         assert!(message.contains("issuer CN=Corp CA,O=Corp"), "{message}");
@@ -237,7 +237,7 @@ fn each_failure_is_said_in_words() {
         let Some(folder) = made(&script) else { return };
         let server = Server::start(&folder, arguments);
         let response = get(&server, "localhost", folder.path("root.pem"));
-        let message = response.refusal(502, "UpstreamUnreachable");
+        let message = response.assert_error(502, "UpstreamUnreachable");
         println!("{case}:\n  {message}");
         assert!(message.contains(expected), "{case}: {message}");
         assert_in_words(&message);

@@ -4,49 +4,49 @@
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::thread;
-use stories::hawk::Claim;
-use stories::{Answer, Connection, Proxy, Request, Response, Tls, Upstream, request};
+use support::hawk::Claim;
+use support::{Connection, Proxy, Request, Response, ScriptedResponse, Tls, Upstream, request};
 
 /// Answers of each framing, short enough to be broken off at every byte.
-const ANSWERS: [&str; 3] = [
+const RESPONSES: [&str; 3] = [
     "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX: y\r\n\r\nup",
     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nup\r\n0\r\n\r\n",
     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nu\r\n1\r\np\r\n0\r\nX: y\r\n\r\n",
 ];
 
 #[test]
-fn broken_off_at_every_byte_of_an_answer() {
-    for answer in ANSWERS {
-        let upstream = breaks_off(answer);
+fn broken_off_at_every_byte_of_a_response() {
+    for response in RESPONSES {
+        let upstream = breaks_off(response);
         let once = ["--retry-budget", "0"];
         let proxy = Proxy::in_front_of(upstream.root_url()).args(once).start();
-        for_every_byte(answer, &proxy);
+        for_every_byte(response, &proxy);
     }
 }
 
 #[test]
-fn broken_off_at_every_byte_of_an_answer_over_tls() {
-    for answer in ANSWERS {
-        let upstream = breaks_off(answer);
+fn broken_off_at_every_byte_of_a_response_over_tls() {
+    for response in RESPONSES {
+        let upstream = breaks_off(response);
         let tls = Tls::for_host("localhost").start(&upstream);
         let proxy = Proxy::in_front_of(format!("https://localhost:{}", tls.address().port()))
             .env("SSL_CERT_FILE", tls.authority())
             .args(["--retry-budget", "0"])
             .start();
-        for_every_byte(answer, &proxy);
+        for_every_byte(response, &proxy);
     }
 }
 
 /// Tried again, each of these answers comes whole in the end: nobody notices, and every attempt has a
 /// signature of its own.
 #[test]
-fn an_answer_whose_head_breaks_off_is_asked_for_again() {
-    let answer = ANSWERS[0];
-    for at in (0..head(answer)).step_by(7) {
+fn a_response_whose_head_breaks_off_is_asked_for_again() {
+    let response = RESPONSES[0];
+    for at in (0..head(response)).step_by(7) {
         let upstream = Upstream::start([
-            Answer::bytes(&answer[..at]).then_reset(),
-            Answer::bytes(&answer[..at]).then_close(),
-            Answer::bytes(answer),
+            ScriptedResponse::bytes(&response[..at]).then_reset(),
+            ScriptedResponse::bytes(&response[..at]).then_close(),
+            ScriptedResponse::bytes(response),
         ]);
         let response = Proxy::in_front_of(upstream.root_url()).start().get("/api/queue/v1/x");
         assert_eq!((response.status(), response.text(), response.complete), (200, "up", true));
@@ -64,24 +64,24 @@ fn an_answer_whose_head_breaks_off_is_asked_for_again() {
 fn credentials_that_change_while_all_else_fails() {
     const ROUNDS: Range<usize> = 0..40;
     let upstream = Upstream::start(|seen: &Request| match seen.index % 7 {
-        0 => Answer::status(503),
-        1 => Answer::nothing().then_reset(),
-        2 => Answer::bytes("HTTP/1.1 2").then_close(),
-        3 => Answer::cut_short(100, "four"),
-        4 => Answer::status(500).then_close(),
-        _ => Answer::ok(seen.target()),
+        0 => ScriptedResponse::status(503),
+        1 => ScriptedResponse::nothing().then_reset(),
+        2 => ScriptedResponse::bytes("HTTP/1.1 2").then_close(),
+        3 => ScriptedResponse::truncated(100, "four"),
+        4 => ScriptedResponse::status(500).then_close(),
+        _ => ScriptedResponse::ok(seen.target()),
     });
     let settings = ["--retry-budget", "0.3", "--credentials-drain", "0.05"];
     let proxy = Proxy::in_front_of(upstream.root_url()).args(settings).start();
-    let answered = Arc::new(Mutex::new(Vec::new()));
+    let responses = Arc::new(Mutex::new(Vec::new()));
     thread::scope(|scope| {
         for client in 0..4 {
-            let (proxy, answered) = (&proxy, Arc::clone(&answered));
+            let (proxy, responses) = (&proxy, Arc::clone(&responses));
             scope.spawn(move || {
                 for round in ROUNDS {
                     let target = format!("/api/queue/v1/{client}/{round}");
                     let response = proxy.call("PUT", &target, "body");
-                    answered.lock().unwrap().push((target, response));
+                    responses.lock().unwrap().push((target, response));
                 }
             });
         }
@@ -90,9 +90,9 @@ fn credentials_that_change_while_all_else_fails() {
             assert_eq!(proxy.call("PUT", "/credentials", body).status(), 200);
         }
     });
-    let answered = answered.lock().unwrap();
-    assert_eq!(answered.len(), 4 * ROUNDS.len());
-    for (target, response) in answered.iter() {
+    let responses = responses.lock().unwrap();
+    assert_eq!(responses.len(), 4 * ROUNDS.len());
+    for (target, response) in responses.iter() {
         match response.status() {
             200 if response.complete => assert_eq!(response.text(), target),
             200 => assert_eq!(response.text(), "four"),
@@ -108,30 +108,30 @@ fn credentials_that_change_while_all_else_fails() {
     }
 }
 
-/// Breaks `answer` off one byte later each time: first by a reset, then by an orderly end.
-fn breaks_off(answer: &'static str) -> Upstream {
+/// Breaks `response` off one byte later each time: first by a reset, then by an orderly end.
+fn breaks_off(response: &'static str) -> Upstream {
     Upstream::start(move |seen: &Request| match seen.target().rsplit_once('/') {
-        Some((_, "whole")) => Answer::ok("whole"),
+        Some((_, "whole")) => ScriptedResponse::ok("whole"),
         Some((_, at)) => {
             let (way, at) = at.split_at(1);
-            let part = Answer::bytes(&answer[..at.parse().unwrap()]);
+            let part = ScriptedResponse::bytes(&response[..at.parse().unwrap()]);
             if way == "r" { part.then_reset() } else { part.then_close() }
         }
-        None => Answer::status(404),
+        None => ScriptedResponse::status(404),
     })
 }
 
-/// What breaks off in the head is a 502; in the body, an answer that does not look complete.
-fn for_every_byte(answer: &str, proxy: &Proxy) {
-    for at in 0..answer.len() {
+/// What breaks off in the head is a 502; in the body, a response that does not look complete.
+fn for_every_byte(whole: &str, proxy: &Proxy) {
+    for at in 0..whole.len() {
         for way in ["r", "c"] {
             let mut connection: Connection = proxy.connect();
             connection.send(request("GET", &format!("/api/queue/v1/{way}{at}"), ""));
             let response: Response = connection.response();
-            match at < head(answer) {
-                true => drop(response.refusal(502, "UpstreamUnreachable")),
+            match at < head(whole) {
+                true => drop(response.assert_error(502, "UpstreamUnreachable")),
                 false => {
-                    assert_eq!(response.status(), 200, "{answer:?} at {at}");
+                    assert_eq!(response.status(), 200, "{whole:?} at {at}");
                     assert!(
                         !response.complete && "up".starts_with(response.text()),
                         "{response:?}"
@@ -146,8 +146,8 @@ fn for_every_byte(answer: &str, proxy: &Proxy) {
 }
 
 /// The length of its head.
-fn head(answer: &str) -> usize {
-    answer.find("\r\n\r\n").expect("it has one") + 4
+fn head(response: &str) -> usize {
+    response.find("\r\n\r\n").expect("it has one") + 4
 }
 
 fn signed_by(seen: &Request, token: &str) -> Claim {

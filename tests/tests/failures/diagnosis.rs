@@ -7,15 +7,15 @@ use flate2::write::{GzEncoder, ZlibEncoder};
 use serde_json::json;
 use std::io::Write as _;
 use std::time::{Duration, SystemTime};
-use stories::hawk::Claim;
-use stories::{Answer, Gate, Proxy, Request, Response, Tls, Upstream, certificate};
+use support::hawk::Claim;
+use support::{Latch, Proxy, Request, Response, ScriptedResponse, Tls, Upstream, certificate};
 
 const HEADER: &str = "x-taskcluster-proxy-diagnosis";
 const HOUR: Duration = Duration::from_secs(3600);
 
 #[test]
-fn a_refused_answer_passes_unchanged_and_what_is_known_is_said() {
-    let upstream = Upstream::start([Answer::new(401, &[("X-Kept", "1")], "no")]);
+fn a_refused_response_passes_unchanged_and_what_is_known_is_said() {
+    let upstream = Upstream::start([ScriptedResponse::new(401, &[("X-Kept", "1")], "no")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let response = proxy.get("/api/queue/v1/x?bewit=abc");
     let came = (response.status(), response.text(), response.header("x-kept"));
@@ -28,7 +28,7 @@ fn a_refused_answer_passes_unchanged_and_what_is_known_is_said() {
 fn what_is_not_known_is_not_said_and_nobody_forges_it() {
     for (status, body) in [(200, ""), (401, ""), (403, "{}"), (404, "")] {
         let forged = [("X-Taskcluster-Proxy-Diagnosis", "forged")];
-        let upstream = Upstream::start([Answer::new(status, &forged, body)]);
+        let upstream = Upstream::start([ScriptedResponse::new(status, &forged, body)]);
         let proxy = Proxy::in_front_of(upstream.root_url()).start();
         assert_eq!(proxy.get("/api/queue/v1/x").header(HEADER), None, "{status}");
     }
@@ -48,15 +48,17 @@ fn missing_scopes_are_named_however_the_body_is_coded() {
     let mut zlib = ZlibEncoder::new(Vec::new(), Compression::default());
     zlib.write_all(&large).unwrap();
     let brotli = STANDARD.decode(BROTLI).unwrap();
-    let chunked = Answer::bytes("HTTP/1.1 403 \r\nTransfer-Encoding: chunked\r\n\r\n")
+    let chunked = ScriptedResponse::bytes("HTTP/1.1 403 \r\nTransfer-Encoding: chunked\r\n\r\n")
         .then_chunk(&body[..9])
         .then_chunk(&body[9..])
         .then("0\r\n\r\n");
-    let with = |coding: &str, body: &[u8]| Answer::new(403, &[("Content-Encoding", coding)], body);
+    let with = |coding: &str, body: &[u8]| {
+        ScriptedResponse::new(403, &[("Content-Encoding", coding)], body)
+    };
     for (name, answer, sent) in [
-        ("plain", Answer::new(403, &[], &body), &body),
+        ("plain", ScriptedResponse::new(403, &[], &body), &body),
         ("chunked", chunked, &body),
-        ("large", Answer::new(403, &[], &large), &large),
+        ("large", ScriptedResponse::new(403, &[], &large), &large),
         ("gzip", with("gzip", &gzip(&body)), &gzip(&body)),
         ("large gzip", with("gzip", &gzip(&large)), &gzip(&large)),
         ("deflate", with("deflate", &zlib.finish().unwrap()), &Vec::new()),
@@ -95,7 +97,7 @@ fn what_cannot_be_decoded_passes_without_a_diagnosis() {
         ("gzip", gzip(&too_large)),
         ("identity", too_large),
     ] {
-        let answer = Answer::new(403, &[("Content-Encoding", coding)], &sent);
+        let answer = ScriptedResponse::new(403, &[("Content-Encoding", coding)], &sent);
         let upstream = Upstream::start([answer]);
         let proxy = Proxy::in_front_of(upstream.root_url()).args(["queue:*"]).start();
         let response = proxy.get("/api/queue/v1/x");
@@ -166,7 +168,7 @@ fn what_a_deployment_says_is_understood() {
 #[test]
 fn over_http2_too() {
     let body = lacks_secret("");
-    let upstream = Upstream::start([Answer::new(403, &[], &body)]);
+    let upstream = Upstream::start([ScriptedResponse::new(403, &[], &body)]);
     let tls = Tls::for_host("tc.example.test").behind_proxy().http2().start(&upstream);
     let proxy = Proxy::in_front_of("https://tc.example.test")
         .env("HTTPS_PROXY", format!("http://{}", tls.address()))
@@ -180,7 +182,8 @@ fn over_http2_too() {
 
 #[test]
 fn hosts_that_are_no_services_are_not_judged() {
-    let upstream = Upstream::start([Answer::new(401, &[("Date", date(HOUR).as_str())], "")]);
+    let upstream =
+        Upstream::start([ScriptedResponse::new(401, &[("Date", date(HOUR).as_str())], "")]);
     let tls = Tls::for_host("files.example.test").behind_proxy().start(&upstream);
     let proxy = Proxy::in_front_of("https://tc.example.test")
         .env("HTTPS_PROXY", format!("http://{}", tls.address()))
@@ -196,8 +199,8 @@ fn with_a_wrong_clock_the_services_time_is_learned() {
         let date = date(HOUR);
         let told = Claim::of(request).assert_signed_with("no-secret").ts;
         match unix(SystemTime::now() + HOUR).abs_diff(told) {
-            0..60 => Answer::new(200, &[("Date", date.as_str())], "right"),
-            _ => Answer::new(401, &[("Date", date.as_str())], "stale"),
+            0..60 => ScriptedResponse::new(200, &[("Date", date.as_str())], "right"),
+            _ => ScriptedResponse::new(401, &[("Date", date.as_str())], "stale"),
         }
     });
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
@@ -216,16 +219,16 @@ fn with_a_wrong_clock_the_services_time_is_learned() {
 #[test]
 fn all_that_are_on_their_way_when_the_time_is_learned_are_signed_again() {
     const AT_ONCE: usize = 8;
-    let came = Gate::new();
-    let gate = came.clone();
+    let came = Latch::new();
+    let latch = came.clone();
     let upstream = Upstream::start(move |request: &Request| {
         let date = date(HOUR);
         let told = Claim::of(request).assert_signed_with("no-secret").ts;
         match unix(SystemTime::now() + HOUR).abs_diff(told) {
-            0..60 => Answer::new(200, &[("Date", date.as_str())], "right"),
+            0..60 => ScriptedResponse::new(200, &[("Date", date.as_str())], "right"),
             _ => {
                 let stale = format!("HTTP/1.1 401 \r\nDate: {date}\r\nContent-Length: 0\r\n\r\n");
-                Answer::nothing().then_wait(&gate).then(stale)
+                ScriptedResponse::nothing().then_wait(&latch).then(stale)
             }
         }
     });
@@ -250,7 +253,7 @@ fn a_refusal_that_is_not_for_the_time_is_tried_again_but_once() {
         r#"{"code":"AuthenticationFailed","message":"Unauthorized: Bad mac\n\n---\n\n* method:"}"#;
     for (body, expected) in [("no", ""), (WRONG_KEY, "the signature does not match (Bad mac): ")] {
         let upstream = Upstream::start(move |_: &Request| {
-            Answer::new(401, &[("Date", date(HOUR).as_str())], body)
+            ScriptedResponse::new(401, &[("Date", date(HOUR).as_str())], body)
         });
         let proxy = Proxy::in_front_of(upstream.root_url()).start();
         for requests in [2, 4] {
@@ -271,7 +274,7 @@ fn a_refusal_that_is_not_for_the_time_is_tried_again_but_once() {
 fn a_wrong_clock_is_named_where_the_request_is_not_signed_again() {
     let body = r#"{"code":"AuthenticationFailed","message":"Unauthorized: Stale timestamp"}"#;
     let upstream = Upstream::start(move |_: &Request| {
-        Answer::new(401, &[("Date", date(HOUR).as_str())], body)
+        ScriptedResponse::new(401, &[("Date", date(HOUR).as_str())], body)
     });
     let proxy = Proxy::in_front_of(upstream.root_url()).args(["--retry-budget", "0"]).start();
     let response = proxy.get("/api/queue/v1/x");
@@ -284,7 +287,7 @@ fn a_wrong_clock_is_named_where_the_request_is_not_signed_again() {
 fn an_expired_certificate_is_named() {
     let day = 24 * HOUR;
     let upstream = Upstream::start(move |_: &Request| {
-        Answer::new(401, &[("Date", date(400 * day).as_str())], "no")
+        ScriptedResponse::new(401, &[("Date", date(400 * day).as_str())], "no")
     });
     let proxy = Proxy::in_front_of(upstream.root_url())
         .env("TASKCLUSTER_CERTIFICATE", certificate(&["*"]).to_string())
@@ -296,7 +299,7 @@ fn an_expired_certificate_is_named() {
 #[test]
 fn what_looks_wrong_about_the_credentials_is_named_first() {
     for status in [401, 403] {
-        let upstream = Upstream::start([Answer::new(status, &[], "no")]);
+        let upstream = Upstream::start([ScriptedResponse::new(status, &[], "no")]);
         let proxy = Proxy::in_front_of(upstream.root_url())
             .env("TASKCLUSTER_CERTIFICATE", r#"{"version":1,"scopes":null,"seed":"canary"}"#)
             .start();

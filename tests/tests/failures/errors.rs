@@ -1,14 +1,14 @@
-//! What the proxy itself has to say instead of an upstream's answer (docs/compatibility.md, Q12). What is
+//! What the proxy itself has to say instead of an upstream's response (docs/compatibility.md, Q12). What is
 //! wrong with a request is told in `routing.rs`, `bewit.rs` and `credentials.rs`.
 
 use std::net::{Ipv4Addr, TcpListener};
-use stories::{Answer, Proxy, Tls, Upstream, request};
+use support::{Proxy, ScriptedResponse, Tls, Upstream, request};
 
 #[test]
 fn nobody_listens_there() {
     let closed = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
     let proxy = Proxy::in_front_of(format!("http://{closed}")).start();
-    let message = proxy.get("/api/queue/v1/x?bewit=b").refusal(502, "UpstreamUnreachable");
+    let message = proxy.get("/api/queue/v1/x?bewit=b").assert_error(502, "UpstreamUnreachable");
     let expected = format!("no answer from http://{closed}: cannot connect: ");
     assert!(message.starts_with(&expected) && message.contains("refused"), "{message}");
 }
@@ -16,21 +16,23 @@ fn nobody_listens_there() {
 #[test]
 fn the_host_is_not_known() {
     let proxy = Proxy::in_front_of("http://tc.invalid").start();
-    let message = proxy.get("/api/queue/v1/x").refusal(502, "UpstreamUnreachable");
+    let message = proxy.get("/api/queue/v1/x").assert_error(502, "UpstreamUnreachable");
     assert!(message.starts_with("no answer from http://tc.invalid: cannot connect: "), "{message}");
 }
 
 #[test]
 fn what_comes_is_not_http() {
-    for answer in [
-        Answer::bytes("SSH-2.0-OpenSSH_9.2\r\n\r\n"),
-        Answer::bytes("HTTP/1.1 OK\r\n\r\n"),
-        Answer::bytes("HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n").then_close(),
-        Answer::bytes("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n12"),
-        Answer::bytes("HTTP/1.1 200 OK\r\nno colon\r\n\r\n"),
-        Answer::bytes("HTTP/1.1 200 OK\r\nX: y").then_close(),
+    for response in [
+        ScriptedResponse::bytes("SSH-2.0-OpenSSH_9.2\r\n\r\n"),
+        ScriptedResponse::bytes("HTTP/1.1 OK\r\n\r\n"),
+        ScriptedResponse::bytes("HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n").then_close(),
+        ScriptedResponse::bytes(
+            "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n12",
+        ),
+        ScriptedResponse::bytes("HTTP/1.1 200 OK\r\nno colon\r\n\r\n"),
+        ScriptedResponse::bytes("HTTP/1.1 200 OK\r\nX: y").then_close(),
     ] {
-        let upstream = Upstream::start([answer]);
+        let upstream = Upstream::start([response]);
         let tls = Tls::for_host("h.example.test").behind_proxy().start(&upstream);
         let proxy = Proxy::in_front_of("https://h.example.test")
             .env("HTTPS_PROXY", format!("http://{}", tls.address()))
@@ -38,7 +40,7 @@ fn what_comes_is_not_http() {
             .start();
         // A request by host name that is not idempotent is not tried again, which takes no time.
         let response = proxy.call("POST", "/h.example.test/x", "body");
-        let message = response.refusal(502, "UpstreamUnreachable");
+        let message = response.assert_error(502, "UpstreamUnreachable");
         assert!(message.starts_with("no answer from https://h.example.test: "), "{message}");
         assert_eq!(upstream.requests().len(), 1);
     }
@@ -46,7 +48,7 @@ fn what_comes_is_not_http() {
 
 #[test]
 fn a_certificate_that_does_not_hold() {
-    let upstream = Upstream::start([Answer::status(200)]);
+    let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let trusted = Tls::for_host("localhost").start(&upstream);
     let other = Tls::for_host("elsewhere.example.test").start(&upstream);
     let old = Tls::for_host("localhost").valid([2001, 2002]).start(&upstream);
@@ -62,7 +64,7 @@ fn a_certificate_that_does_not_hold() {
             .env("SSL_CERT_FILE", authority.authority())
             .args(["--log-level", "debug"])
             .start();
-        let message = proxy.get("/api/queue/v1/x").refusal(502, "UpstreamUnreachable");
+        let message = proxy.get("/api/queue/v1/x").assert_error(502, "UpstreamUnreachable");
         let expected = format!("no answer from {origin}: cannot connect: TLS: ");
         assert!(message.starts_with(&expected) && message.contains(why), "{message}");
         // It would be the same the next time. What comes of it is logged last.
@@ -74,33 +76,33 @@ fn a_certificate_that_does_not_hold() {
 
 #[test]
 fn certificates_that_cannot_be_read() {
-    let upstream = Upstream::start([Answer::status(200)]);
+    let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(format!("https://localhost:{}", upstream.address().port()))
         .env("SSL_CERT_FILE", "/nowhere.pem")
         .start();
-    let message = proxy.get("/api/queue/v1/x").refusal(502, "UpstreamUnreachable");
+    let message = proxy.get("/api/queue/v1/x").assert_error(502, "UpstreamUnreachable");
     assert!(message.contains("cannot set up TLS: SSL_CERT_FILE"), "{message}");
 }
 
 #[test]
 fn a_proxy_on_the_way_refuses() {
-    let way = Upstream::start([Answer::status(407)]);
+    let way = Upstream::start([ScriptedResponse::status(407)]);
     let proxy =
         Proxy::in_front_of("https://tc.example.test").env("HTTPS_PROXY", way.root_url()).start();
-    let message = proxy.get("/api/queue/v1/x").refusal(502, "UpstreamUnreachable");
+    let message = proxy.get("/api/queue/v1/x").assert_error(502, "UpstreamUnreachable");
     let expected = "it responded to CONNECT tc.example.test:443 with 407";
     assert!(message.contains(&format!("proxy {}: {expected}", way.root_url())), "{message}");
 }
 
 /// Takes the 30 seconds that all retries together have.
 #[test]
-fn no_answer_in_time() {
-    let reset = Answer::nothing().then_reset();
-    let upstream = Upstream::start([reset, Answer::nothing().then_stall()]);
+fn no_response_in_time() {
+    let reset = ScriptedResponse::nothing().then_reset();
+    let upstream = Upstream::start([reset, ScriptedResponse::nothing().then_stall()]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
-    let mut connection = proxy.connect().patient();
+    let mut connection = proxy.connect().with_double_timeout();
     connection.send(request("GET", "/api/queue/v1/x", ""));
-    let message = connection.response().refusal(504, "UpstreamTimedOut");
+    let message = connection.response().assert_error(504, "UpstreamTimedOut");
     let expected = format!("no answer from {} in time: ", upstream.root_url());
     assert!(message.starts_with(&expected) && message.contains("30 seconds"), "{message}");
 }
@@ -109,14 +111,14 @@ fn no_answer_in_time() {
 fn an_upstreams_own_errors_pass() {
     let body = r#"{"code": "InternalServerError", "message": "m", "requestInfo": {}}"#;
     let json = [("Content-Type", "application/json")];
-    let upstream = Upstream::start([Answer::new(404, &json, body)]);
+    let upstream = Upstream::start([ScriptedResponse::new(404, &json, body)]);
     let response = Proxy::in_front_of(upstream.root_url()).start().get("/api/queue/v1/x");
     assert_eq!((response.status(), response.text()), (404, body));
 }
 
 #[test]
 fn a_connection_outlives_an_error() {
-    let upstream = Upstream::start([Answer::ok("hello")]);
+    let upstream = Upstream::start([ScriptedResponse::ok("hello")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut connection = proxy.connect();
     for (method, target, status) in [

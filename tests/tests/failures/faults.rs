@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
-use stories::{Answer, Connection, Gate, Proxy, Request, Response, Upstream};
+use support::{Connection, Latch, Proxy, Request, Response, ScriptedResponse, Upstream};
 
 const GET: &str = "GET /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n";
 
@@ -21,7 +21,7 @@ fn an_answer_that_cannot_be_passed_on_is_refused_at_once() {
             "no transfer coding",
         ),
     ] {
-        let upstream = Upstream::start([Answer::bytes(answer)]);
+        let upstream = Upstream::start([ScriptedResponse::bytes(response)]);
         let proxy = Proxy::in_front_of(upstream.root_url()).start();
         let response = proxy.exchange("GET /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n");
         assert_eq!(response.status(), 502, "{why}");
@@ -43,7 +43,7 @@ fn what_is_not_http_is_a_502() {
         "\x16\x03\x01\x02\x00\x01",
         "\r\n",
     ] {
-        let response = answered(Answer::bytes(garbage).then_close());
+        let response = response_to(ScriptedResponse::bytes(garbage).then_close());
         assert_eq!(response.status(), 502, "{garbage:?}");
         assert_eq!(response.json()["code"], "UpstreamUnreachable");
     }
@@ -58,15 +58,16 @@ fn lengths_that_contradict_each_other_are_a_502() {
         "Content-Length: two",
         "Content-Length: 99999999999999999999",
     ] {
-        let answer = Answer::bytes(format!("HTTP/1.1 200 \r\n{lengths}\r\n\r\nabc"));
-        assert_eq!(answered(answer.then_close()).status(), 502, "{lengths}");
+        let response = ScriptedResponse::bytes(format!("HTTP/1.1 200 \r\n{lengths}\r\n\r\nabc"));
+        assert_eq!(response_to(response.then_close()).status(), 502, "{lengths}");
     }
 }
 
 /// RFC 9110 section 8.6 leaves it to the reader whether that is one length or none.
 #[test]
 fn a_length_that_is_repeated_in_a_list_is_one_or_a_502() {
-    let response = answered(Answer::bytes("HTTP/1.1 200 \r\nContent-Length: 2, 2\r\n\r\nup"));
+    let response =
+        response_to(ScriptedResponse::bytes("HTTP/1.1 200 \r\nContent-Length: 2, 2\r\n\r\nup"));
     let length = response.head.all("content-length");
     match response.status() {
         200 => assert_eq!((response.text(), length), ("up", vec!["2"])),
@@ -83,7 +84,7 @@ const TWO_FRAMINGS: [&str; 2] = [
 #[test]
 fn of_two_framings_of_a_request_one_is_sent() {
     for lengths in TWO_FRAMINGS {
-        let upstream = Upstream::start([Answer::ok("up")]);
+        let upstream = Upstream::start([ScriptedResponse::ok("up")]);
         let proxy = Proxy::in_front_of(upstream.root_url()).start();
         let chunks = "5\r\nabcde\r\n0\r\n\r\n";
         let request = format!("PUT /a/v1/b HTTP/1.1\r\nHost: x\r\n{lengths}\r\n\r\n{chunks}");
@@ -98,10 +99,10 @@ fn of_two_framings_of_a_request_one_is_sent() {
 }
 
 #[test]
-fn of_two_framings_of_an_answer_one_is_delivered() {
+fn of_two_framings_of_a_response_one_is_delivered() {
     for lengths in TWO_FRAMINGS {
-        let answer = Answer::bytes(format!("HTTP/1.1 200 \r\n{lengths}\r\n\r\n"));
-        let response = answered(answer.then_chunk("abcde").then("0\r\n\r\n"));
+        let response = ScriptedResponse::bytes(format!("HTTP/1.1 200 \r\n{lengths}\r\n\r\n"));
+        let response = response_to(response.then_chunk("abcde").then("0\r\n\r\n"));
         assert_eq!((response.status(), response.text(), response.complete), (200, "abcde", true));
         assert_eq!(response.header("content-length"), None);
     }
@@ -112,7 +113,7 @@ fn of_two_framings_of_an_answer_one_is_delivered() {
 fn a_head_without_an_end_is_a_502() {
     for line in ["x-large: 0123456789\r\n", "0123456789"] {
         let head = format!("HTTP/1.1 200 \r\nx-first: {}", line.repeat(1024 * 1024 / line.len()));
-        let upstream = Upstream::start([Answer::bytes(head).then_stall()]);
+        let upstream = Upstream::start([ScriptedResponse::bytes(head).then_stall()]);
         let proxy = Proxy::in_front_of(upstream.root_url()).start();
         let clients = [(); 16].map(|()| {
             let mut client = proxy.connect();
@@ -133,8 +134,8 @@ fn a_head_that_is_too_large_is_a_502_and_harms_no_other() {
             let lines = line.repeat(1024 * 1024 / line.len());
             let head = format!("HTTP/1.1 200 \r\n{lines}Content-Length: 2\r\n\r\n");
             match request.target() {
-                "/api/large/v1/head" => Answer::bytes(head).then("up"),
-                _ => Answer::ok("up"),
+                "/api/large/v1/head" => ScriptedResponse::bytes(head).then("up"),
+                _ => ScriptedResponse::ok("up"),
             }
         });
         let once = ["--retry-budget", "0"];
@@ -150,10 +151,10 @@ fn a_head_that_is_too_large_is_a_502_and_harms_no_other() {
 }
 
 #[test]
-fn interim_answers_alone_are_a_502() {
+fn interim_responses_alone_are_a_502() {
     for interim in ["HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 103 \r\nLink: </x>\r\n\r\n"] {
-        for ends in [Answer::then_close, Answer::then_reset] {
-            let response = answered(ends(Answer::bytes(interim.repeat(3))));
+        for ends in [ScriptedResponse::then_close, ScriptedResponse::then_reset] {
+            let response = response_to(ends(ScriptedResponse::bytes(interim.repeat(3))));
             assert_eq!(response.status(), 502, "{interim:?}");
         }
     }
@@ -171,9 +172,9 @@ fn an_upstream_that_closes_at_once_is_a_502() {
 }
 
 #[test]
-fn an_answer_byte_by_byte_is_an_answer() {
+fn a_response_byte_by_byte_is_a_response() {
     let bytes = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nup\r\n0\r\n\r\n";
-    let upstream = Upstream::start([Answer::nothing().then_trickle(bytes, MOMENT)]);
+    let upstream = Upstream::start([ScriptedResponse::nothing().then_trickle(bytes, MOMENT)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut client = proxy.connect();
     for _ in 0..2 {
@@ -186,7 +187,7 @@ fn an_answer_byte_by_byte_is_an_answer() {
 
 #[test]
 fn a_request_byte_by_byte_is_a_request() {
-    let upstream = Upstream::start([Answer::ok("up")]);
+    let upstream = Upstream::start([ScriptedResponse::ok("up")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut client = proxy.connect();
     for byte in
@@ -203,8 +204,8 @@ fn a_request_byte_by_byte_is_a_request() {
 #[test]
 fn after_a_connection_that_broke_in_a_body_the_next_request_is_served() {
     let upstream = Upstream::start(|request: &Request| match request.index % 2 {
-        0 => Answer::bytes("HTTP/1.1 200 \r\nContent-Length: 9\r\n\r\nfour").then_reset(),
-        _ => Answer::ok("up"),
+        0 => ScriptedResponse::bytes("HTTP/1.1 200 \r\nContent-Length: 9\r\n\r\nfour").then_reset(),
+        _ => ScriptedResponse::ok("up"),
     });
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     for _ in 0..5 {
@@ -216,13 +217,15 @@ fn after_a_connection_that_broke_in_a_body_the_next_request_is_served() {
 #[test]
 fn others_are_served_while_an_upstream_stalls() {
     let upstream = Upstream::start(|request: &Request| match request.target() {
-        "/api/stall/v1/nothing" => Answer::nothing().then_stall(),
-        "/api/stall/v1/head" => Answer::bytes("HTTP/1.1 2").then_stall(),
+        "/api/stall/v1/nothing" => ScriptedResponse::nothing().then_stall(),
+        "/api/stall/v1/head" => ScriptedResponse::bytes("HTTP/1.1 2").then_stall(),
         "/api/stall/v1/body" => {
-            Answer::bytes("HTTP/1.1 200 \r\nContent-Length: 9\r\n\r\nfour").then_stall()
+            ScriptedResponse::bytes("HTTP/1.1 200 \r\nContent-Length: 9\r\n\r\nfour").then_stall()
         }
-        "/api/stall/v1/upload" => Answer::nothing().before_body().then_wait(&Gate::new()),
-        _ => Answer::ok("up"),
+        "/api/stall/v1/upload" => {
+            ScriptedResponse::nothing().before_body().then_wait(&Latch::new())
+        }
+        _ => ScriptedResponse::ok("up"),
     });
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let stalled = ["nothing", "head", "body", "upload"].map(|target| {
@@ -239,7 +242,7 @@ fn others_are_served_while_an_upstream_stalls() {
 
 #[test]
 fn others_are_served_while_a_client_stalls() {
-    let upstream = Upstream::start([Answer::ok("up")]);
+    let upstream = Upstream::start([ScriptedResponse::ok("up")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let upload = "PUT /a/v1/b HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nfour";
     let stalled = ["", "G", "GET /a/v1/b HTTP/1.1\r\nHost", upload].map(|begin| {
@@ -255,8 +258,8 @@ fn others_are_served_while_a_client_stalls() {
 #[test]
 fn others_are_served_while_a_client_reads_byte_by_byte() {
     let upstream = Upstream::start(|request: &Request| match request.target() {
-        "/api/a/v1/large" => Answer::large(1 << 30),
-        _ => Answer::ok("up"),
+        "/api/a/v1/large" => ScriptedResponse::large(1 << 30),
+        _ => ScriptedResponse::ok("up"),
     });
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut slow = TcpStream::connect(proxy.address()).unwrap();
@@ -280,10 +283,10 @@ fn five_hundred_requests_at_once_are_answered_and_leave_nothing_behind() {
     let upstream = Upstream::start(move |request: &Request| {
         let first = seen.insert(request.target().to_owned());
         match request.target().len() % 4 {
-            0 if first => Answer::status(503),
-            1 if first => Answer::nothing().then_reset(),
-            2 => Answer::ok("up").then_close(),
-            _ => Answer::ok("up"),
+            0 if first => ScriptedResponse::status(503),
+            1 if first => ScriptedResponse::nothing().then_reset(),
+            2 => ScriptedResponse::ok("up").then_close(),
+            _ => ScriptedResponse::ok("up"),
         }
     });
     let idle = ["--upstream-idle-timeout", "0.2"];
@@ -305,10 +308,10 @@ fn five_hundred_requests_at_once_are_answered_and_leave_nothing_behind() {
 #[cfg(target_os = "linux")]
 fn clients_that_vanish_leave_nothing_behind() {
     let upstream = Upstream::start(|request: &Request| match request.index % 4 {
-        0 => Answer::status(503),
-        1 => Answer::nothing().then_stall(),
-        2 => Answer::large(1 << 30),
-        _ => Answer::status(413).before_body().then_close(),
+        0 => ScriptedResponse::status(503),
+        1 => ScriptedResponse::nothing().then_stall(),
+        2 => ScriptedResponse::large(1 << 30),
+        _ => ScriptedResponse::status(413).before_body().then_close(),
     });
     let idle = ["--upstream-idle-timeout", "0.2"];
     let proxy = Proxy::in_front_of(upstream.root_url()).args(idle).start();
@@ -326,8 +329,8 @@ fn clients_that_vanish_leave_nothing_behind() {
 const MOMENT: Duration = Duration::from_millis(1);
 
 /// The response to a request in front of an upstream that answers like this.
-fn answered(answer: Answer) -> Response {
-    let upstream = Upstream::start([answer]);
+fn response_to(response: ScriptedResponse) -> Response {
+    let upstream = Upstream::start([response]);
     let once = ["--retry-budget", "0"];
     Proxy::in_front_of(upstream.root_url()).args(once).start().exchange(GET)
 }

@@ -1,6 +1,6 @@
 //! Connections that are kept between requests, and upstreams that close them (docs/compatibility.md, F2).
 
-use stories::{Answer, Connection, Proxy, Request, Upstream};
+use support::{Connection, Proxy, Request, ScriptedResponse, Upstream};
 
 const GET: &str = "GET /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n";
 const POST: &str = "POST /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc";
@@ -10,16 +10,17 @@ const DELETE: &str = "DELETE /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n";
 
 #[test]
 fn one_connection_serves_many_requests() {
-    let upstream = Upstream::start([Answer::ok("up"), Answer::chunked(["u", "p"])]);
+    let upstream =
+        Upstream::start([ScriptedResponse::ok("up"), ScriptedResponse::chunked(["u", "p"])]);
     assert_eq!(requests_lost_by(&upstream, 50), 0);
     // A body of unknown length may go over a connection of its own.
     assert!(upstream.connections() <= 1 + 50 / 4, "{}", upstream.connections());
 }
 
 #[test]
-fn answers_without_a_body_leave_the_connection_open_too() {
+fn responses_without_a_body_leave_the_connection_open_too() {
     for status in [204, 304, 404] {
-        let upstream = Upstream::start([Answer::status(status)]);
+        let upstream = Upstream::start([ScriptedResponse::status(status)]);
         let proxy = Proxy::in_front_of(upstream.root_url()).start();
         for request in [GET, POST, GET] {
             assert_eq!(proxy.exchange(request).status(), status);
@@ -31,10 +32,10 @@ fn answers_without_a_body_leave_the_connection_open_too() {
 }
 
 #[test]
-fn no_request_is_lost_where_each_connection_is_closed_after_its_answer() {
+fn no_request_is_lost_where_each_connection_is_closed_after_its_response() {
     for close in ["close", "Close", "x, close"] {
-        let answer = Answer::new(200, &[("Connection", close)], "up").then_close();
-        let upstream = Upstream::start([answer]);
+        let response = ScriptedResponse::new(200, &[("Connection", close)], "up").then_close();
+        let upstream = Upstream::start([response]);
         assert_eq!(requests_lost_by(&upstream, 50), 0);
         assert_eq!(upstream.requests().len(), 50);
     }
@@ -42,14 +43,14 @@ fn no_request_is_lost_where_each_connection_is_closed_after_its_answer() {
 
 #[test]
 fn no_request_is_lost_where_idle_connections_are_closed_without_a_word() {
-    let upstream = Upstream::start([Answer::ok("up").then_close()]);
+    let upstream = Upstream::start([ScriptedResponse::ok("up").then_close()]);
     assert_eq!(requests_lost_by(&upstream, 50), 0);
     assert_eq!(upstream.requests().len(), 50);
 }
 
 #[test]
 fn no_request_is_lost_where_idle_connections_are_reset() {
-    let upstream = Upstream::start([Answer::ok("up").then_reset()]);
+    let upstream = Upstream::start([ScriptedResponse::ok("up").then_reset()]);
     assert_eq!(requests_lost_by(&upstream, 50), 0);
     assert_eq!(upstream.requests().len(), 50);
 }
@@ -58,15 +59,15 @@ fn no_request_is_lost_where_idle_connections_are_reset() {
 fn no_request_is_lost_where_every_other_one_finds_its_connection_closing() {
     // The upstream reads the request's head before it closes: it might have done what it asks for.
     let upstream = Upstream::start(|request: &Request| match request.index % 2 {
-        0 => Answer::ok("up"),
-        _ => Answer::nothing().before_body().then_reset(),
+        0 => ScriptedResponse::ok("up"),
+        _ => ScriptedResponse::nothing().before_body().then_reset(),
     });
     assert_eq!(requests_lost_by(&upstream, 12), 0);
 }
 
 #[test]
 fn connections_are_kept_for_requests_at_the_same_time() {
-    let upstream = Upstream::start([Answer::ok("up")]);
+    let upstream = Upstream::start([ScriptedResponse::ok("up")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     for _ in 0..5 {
         let mut clients = [(); 10].map(|()| proxy.connect());
@@ -77,9 +78,9 @@ fn connections_are_kept_for_requests_at_the_same_time() {
 }
 
 #[test]
-fn a_connection_with_more_on_it_than_the_answer_is_not_used_again() {
+fn a_connection_with_more_on_it_than_the_response_is_not_used_again() {
     let two = "HTTP/1.1 200 \r\nContent-Length: 2\r\n\r\nupHTTP/1.1 200 \r\n\r\nnot asked for";
-    let upstream = Upstream::start([Answer::bytes(two)]);
+    let upstream = Upstream::start([ScriptedResponse::bytes(two)]);
     assert_eq!(requests_lost_by(&upstream, 10), 0);
 }
 

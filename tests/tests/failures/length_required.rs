@@ -1,6 +1,6 @@
 //! Bodies in chunks, and upstreams that want a Content-Length (411): the Go program always sent one.
 
-use stories::{Answer, Proxy, Upstream};
+use support::{Proxy, ScriptedResponse, Upstream};
 
 const CHUNKED: &str = "PUT /api/object/v1/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n";
 
@@ -11,7 +11,7 @@ fn a_body_whose_end_is_there_has_its_length_announced() {
         ("0\r\n\r\n", ""),
         ("1\r\na\r\n2\r\nbc\r\n0\r\n\r\n", "abc"),
     ] {
-        let upstream = Upstream::start([Answer::ok("")]);
+        let upstream = Upstream::start([ScriptedResponse::ok("")]);
         let proxy = Proxy::in_front_of(upstream.root_url()).start();
         assert_eq!(proxy.exchange(format!("{CHUNKED}\r\n{chunks}")).status(), 200);
         let request = upstream.last_request();
@@ -24,8 +24,10 @@ fn a_body_whose_end_is_there_has_its_length_announced() {
 #[test]
 fn after_a_411_the_length_is_announced() {
     for expect in ["", "Expect: 100-continue\r\n"] {
-        let upstream =
-            Upstream::start([Answer::status(411).before_body().then_read_body(), Answer::ok("up")]);
+        let upstream = Upstream::start([
+            ScriptedResponse::status(411).before_body().then_read_body(),
+            ScriptedResponse::ok("up"),
+        ]);
         let proxy = Proxy::in_front_of(upstream.root_url()).start();
         let mut client = proxy.connect();
         client.send(format!("{CHUNKED}{expect}\r\n"));
@@ -45,7 +47,7 @@ fn after_a_411_the_length_is_announced() {
 
 #[test]
 fn an_upstream_that_wants_something_else_is_asked_once_more_and_not_again() {
-    let upstream = Upstream::start([Answer::status(411).before_body().then_read_body()]);
+    let upstream = Upstream::start([ScriptedResponse::status(411).before_body().then_read_body()]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut client = proxy.connect();
     client.send(format!("{CHUNKED}\r\n"));
@@ -58,7 +60,7 @@ fn an_upstream_that_wants_something_else_is_asked_once_more_and_not_again() {
 
 #[test]
 fn a_body_that_does_not_fit_gets_the_411_and_a_reason() {
-    let upstream = Upstream::start([Answer::status(411).before_body().then_read_body()]);
+    let upstream = Upstream::start([ScriptedResponse::status(411).before_body().then_read_body()]);
     let proxy = Proxy::in_front_of(upstream.root_url()).args(["--replay-buffer", "1"]).start();
     let mut client = proxy.connect();
     client.send(format!("{CHUNKED}\r\n"));

@@ -1,7 +1,7 @@
 //! What is tried again, how, and how often (docs/compatibility.md, F1).
 
 use std::collections::HashSet;
-use stories::{Answer, ClosedPort, Gate, Proxy, Request, Response, Upstream};
+use support::{ClosedPort, Latch, Proxy, Request, Response, ScriptedResponse, Upstream};
 
 const GET: &str = "GET /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n";
 
@@ -9,47 +9,54 @@ const GET: &str = "GET /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n";
 const REPLAY_BUFFER: usize = 1024 * 1024;
 
 #[test]
-fn a_5xx_answer_is_tried_again() {
+fn a_5xx_response_is_retried() {
     for status in [500, 502, 503, 504, 599] {
-        let (response, requests) = exchange([Answer::status(status), Answer::ok("up")], GET);
+        let (response, requests) =
+            exchange([ScriptedResponse::status(status), ScriptedResponse::ok("up")], GET);
         assert_eq!((response.status(), response.text(), requests.len()), (200, "up", 2));
     }
 }
 
 #[test]
-fn a_4xx_answer_is_not() {
+fn a_4xx_response_is_not() {
     for status in [400, 401, 404, 409, 429] {
-        let (response, requests) = exchange([Answer::status(status), Answer::ok("")], GET);
+        let (response, requests) =
+            exchange([ScriptedResponse::status(status), ScriptedResponse::ok("")], GET);
         assert_eq!((response.status(), requests.len()), (status, 1));
     }
 }
 
 #[test]
-fn a_connection_that_ends_without_an_answer_is_tried_again() {
-    for end in [Answer::nothing().then_close(), Answer::nothing().then_reset()] {
-        let half = Answer::bytes("HTTP/1.1 200 \r\nContent-Le").then_close();
-        let (response, requests) = exchange([end, half, Answer::ok("up")], GET);
+fn a_connection_that_ends_without_a_response_is_retried() {
+    for end in [ScriptedResponse::nothing().then_close(), ScriptedResponse::nothing().then_reset()]
+    {
+        let half = ScriptedResponse::bytes("HTTP/1.1 200 \r\nContent-Le").then_close();
+        let (response, requests) = exchange([end, half, ScriptedResponse::ok("up")], GET);
         assert_eq!((response.status(), response.text(), requests.len()), (200, "up", 3));
     }
 }
 
 #[test]
-fn an_upstream_that_is_not_up_yet_is_tried_again() {
+fn an_upstream_that_is_not_up_yet_is_retried() {
     let port = ClosedPort::take();
     let debug = ["--log-level", "debug"];
     let proxy = Proxy::in_front_of(port.root_url()).args(debug).start();
     let mut client = proxy.connect();
     client.send(GET);
     proxy.wait_for_log("retrying");
-    let upstream = Upstream::start_at(port, [Answer::ok("up")]);
+    let upstream = Upstream::start_at(port, [ScriptedResponse::ok("up")]);
     assert_eq!(client.response().text(), "up");
     assert_eq!(upstream.requests().len(), 1);
 }
 
 #[test]
-fn after_five_retries_the_last_answer_is_delivered_as_it_is() {
+fn after_five_retries_the_last_response_is_delivered_as_it_is() {
     let upstream = Upstream::start(|request: &Request| {
-        Answer::new(503, &[("x-attempt", &request.index.to_string()), ("x-attempt", "2nd")], "busy")
+        ScriptedResponse::new(
+            503,
+            &[("x-attempt", &request.index.to_string()), ("x-attempt", "2nd")],
+            "busy",
+        )
     });
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let response = proxy.exchange(GET);
@@ -60,8 +67,8 @@ fn after_five_retries_the_last_answer_is_delivered_as_it_is() {
 }
 
 #[test]
-fn after_five_retries_without_an_answer_the_reason_is_told() {
-    let (response, requests) = exchange([Answer::nothing().then_close()], GET);
+fn after_five_retries_without_a_response_the_reason_is_told() {
+    let (response, requests) = exchange([ScriptedResponse::nothing().then_close()], GET);
     assert_eq!((response.status(), requests.len()), (502, 6));
     assert_eq!(response.json()["code"], "UpstreamUnreachable");
     assert_eq!(response.header("content-type"), Some("application/json"));
@@ -78,17 +85,17 @@ fn where_nobody_listens_the_reason_is_told() {
 }
 
 #[test]
-fn an_answer_is_kept_when_later_attempts_bring_none() {
-    let busy = Answer::new(503, &[("x-kept", "1")], "busy");
-    let nothing = Answer::nothing().then_reset();
-    let (response, requests) = exchange([Answer::status(500), busy, nothing], GET);
+fn a_response_is_kept_when_later_attempts_bring_none() {
+    let busy = ScriptedResponse::new(503, &[("x-kept", "1")], "busy");
+    let nothing = ScriptedResponse::nothing().then_reset();
+    let (response, requests) = exchange([ScriptedResponse::status(500), busy, nothing], GET);
     assert_eq!((response.status(), response.text(), response.complete), (503, "busy", true));
     assert_eq!((response.header("x-kept"), requests.len()), (Some("1"), 6));
 }
 
 #[test]
 fn each_attempt_is_signed_afresh() {
-    let (_, requests) = exchange([Answer::status(503)], GET);
+    let (_, requests) = exchange([ScriptedResponse::status(503)], GET);
     let nonces: HashSet<&str> = requests.iter().map(|it| attribute(it, "nonce")).collect();
     let macs: HashSet<&str> = requests.iter().map(|it| attribute(it, "mac")).collect();
     assert_eq!((requests.len(), nonces.len(), macs.len()), (6, 6, 6));
@@ -100,7 +107,8 @@ fn each_attempt_is_signed_afresh() {
 fn attempts_differ_in_their_signature_alone() {
     let request = "PUT /api/a/v1/%2f//?b HTTP/1.1\r\nHost: x\r\nX-Twice: 1\r\nX-Twice: 2\r\n\
                    Content-Length: 3\r\n\r\nabc";
-    let (_, requests) = exchange([Answer::status(503), Answer::ok("")], request);
+    let (_, requests) =
+        exchange([ScriptedResponse::status(503), ScriptedResponse::ok("")], request);
     let unsigned = |request: &Request| {
         let headers =
             request.head.headers().filter(|(name, _)| !name.eq_ignore_ascii_case("authorization"));
@@ -115,8 +123,12 @@ fn attempts_differ_in_their_signature_alone() {
 fn a_body_is_sent_whole_each_time() {
     for request in [put(REPLAY_BUFFER), chunked(&["a".repeat(1000), "b".repeat(REPLAY_BUFFER / 2)])]
     {
-        let answers = [Answer::status(503), Answer::nothing().then_close(), Answer::ok("")];
-        let (response, requests) = exchange(answers, &request);
+        let responses = [
+            ScriptedResponse::status(503),
+            ScriptedResponse::nothing().then_close(),
+            ScriptedResponse::ok(""),
+        ];
+        let (response, requests) = exchange(responses, &request);
         assert_eq!((response.status(), requests.len()), (200, 3));
         for request in &requests {
             assert!(request.complete);
@@ -129,13 +141,13 @@ fn a_body_is_sent_whole_each_time() {
 #[test]
 fn a_body_that_outgrows_the_replay_buffer_is_sent_once() {
     for request in [put(REPLAY_BUFFER + 1), chunked(&["a".repeat(REPLAY_BUFFER), "b".to_owned()])] {
-        let answers = [Answer::new(503, &[], "busy"), Answer::ok("")];
-        let (response, requests) = exchange(answers, &request);
+        let responses = [ScriptedResponse::new(503, &[], "busy"), ScriptedResponse::ok("")];
+        let (response, requests) = exchange(responses, &request);
         assert_eq!((response.status(), response.text(), requests.len()), (503, "busy", 1));
         assert_eq!(requests[0].body_length, REPLAY_BUFFER as u64 + 1);
 
-        let answers = [Answer::nothing().then_close(), Answer::ok("")];
-        let (response, requests) = exchange(answers, &request);
+        let responses = [ScriptedResponse::nothing().then_close(), ScriptedResponse::ok("")];
+        let (response, requests) = exchange(responses, &request);
         assert_eq!((response.status(), requests.len()), (502, 1));
     }
 }
@@ -150,34 +162,34 @@ fn a_body_of_any_size_is_sent_again_if_nothing_of_it_was_sent() {
     let (begin, rest) = request.split_at(100);
     client.send(begin);
     proxy.wait_for_log("retrying");
-    let upstream = Upstream::start_at(port, [Answer::ok("up")]);
+    let upstream = Upstream::start_at(port, [ScriptedResponse::ok("up")]);
     client.send(rest);
     assert_eq!(client.response().text(), "up");
     assert_eq!(upstream.requests()[0].body_length, 5 * REPLAY_BUFFER as u64);
 }
 
 #[test]
-fn an_early_answer_survives_the_attempts_that_bring_none() {
-    let gate = Gate::new();
-    let busy = Answer::bytes("HTTP/1.1 503 \r\nContent-Length: 4\r\n\r\n").before_body();
-    let busy = busy.then("bu").then_wait(&gate).then("sy").then_stall();
-    let upstream = Upstream::start([busy, Answer::nothing().then_close()]);
+fn an_early_response_survives_the_attempts_that_bring_none() {
+    let latch = Latch::new();
+    let busy = ScriptedResponse::bytes("HTTP/1.1 503 \r\nContent-Length: 4\r\n\r\n").before_body();
+    let busy = busy.then("bu").then_wait(&latch).then("sy").then_stall();
+    let upstream = Upstream::start([busy, ScriptedResponse::nothing().then_close()]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut client = proxy.connect();
     client.send("POST /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nabc");
     upstream.wait_for("a second attempt", |requests| (requests.len() == 2).then_some(()));
     client.send("def");
     upstream.wait_for("the last attempt", |requests| (requests.len() == 6).then_some(()));
-    gate.open();
+    latch.open();
     let response = client.response();
     assert_eq!((response.status(), response.text(), response.complete), (503, "busy", true));
-    upstream.wait_for_ends(6);
+    upstream.wait_for_closed_connections(6);
 }
 
 #[test]
 fn what_is_sent_between_two_attempts_is_not_lost() {
-    let busy = Answer::status(503).before_body().then_read_body().then_stall();
-    let upstream = Upstream::start([busy, Answer::ok("up")]);
+    let busy = ScriptedResponse::status(503).before_body().then_read_body().then_stall();
+    let upstream = Upstream::start([busy, ScriptedResponse::ok("up")]);
     let debug = ["--log-level", "debug"];
     let proxy = Proxy::in_front_of(upstream.root_url()).args(debug).start();
     let mut client = proxy.connect();
@@ -192,8 +204,8 @@ fn what_is_sent_between_two_attempts_is_not_lost() {
 
 #[test]
 fn a_retry_may_begin_while_the_client_is_still_sending() {
-    let busy = Answer::status(503).before_body().then_stall();
-    let upstream = Upstream::start([busy, Answer::ok("up")]);
+    let busy = ScriptedResponse::status(503).before_body().then_stall();
+    let upstream = Upstream::start([busy, ScriptedResponse::ok("up")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut client = proxy.connect();
     client.send("POST /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nabc");
@@ -201,16 +213,16 @@ fn a_retry_may_begin_while_the_client_is_still_sending() {
     client.send("def");
     assert_eq!(client.response().text(), "up");
     assert_eq!(upstream.requests()[1].body, b"abcdef");
-    upstream.wait_for_ends(1);
+    upstream.wait_for_closed_connections(1);
 }
 
 /// The response to a request in front of an upstream that answers like this, and what the upstream
 /// got.
 fn exchange<const N: usize>(
-    answers: [Answer; N],
+    responses: [ScriptedResponse; N],
     request: impl AsRef<[u8]>,
 ) -> (Response, Vec<Request>) {
-    let upstream = Upstream::start(answers);
+    let upstream = Upstream::start(responses);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let response = proxy.exchange(request);
     (response, upstream.requests())

@@ -1,7 +1,7 @@
 //! What is not HTTP, or pretends to be other HTTP than it is ("Bad input"): a 4xx or the end of the
 //! connection, nothing upstream, and all others are served as before.
 
-use stories::{Answer, Connection, Proxy, Request, Upstream, request};
+use support::{Connection, Proxy, Request, ScriptedResponse, Upstream, request};
 
 #[test]
 fn request_lines_that_are_none() {
@@ -129,7 +129,7 @@ fn chunks_that_are_none_are_never_passed_off_as_complete() {
         "2\nab\r\n0\r\n\r\n",
         "2\r\nab\r\n0\r\nno trailer\r\n\r\n",
     ] {
-        let upstream = Upstream::start([Answer::ok("never")]);
+        let upstream = Upstream::start([ScriptedResponse::ok("never")]);
         let proxy = Proxy::in_front_of(upstream.root_url()).start();
         let mut connection = proxy.connect();
         connection.send(format!(
@@ -150,7 +150,7 @@ fn nobody_smuggles_a_second_request() {
         "Content-Length: 5\r\nTransfer-Encoding: chunked\r\nConnection: Transfer-Encoding\r\n",
         "Content-Length: 44\r\ntransfer-encoding: Chunked\r\n",
     ] {
-        let upstream = Upstream::start([Answer::status(200)]);
+        let upstream = Upstream::start([ScriptedResponse::status(200)]);
         let proxy = Proxy::in_front_of(upstream.root_url()).start();
         let mut connection = proxy.connect();
         connection.send(format!(
@@ -169,7 +169,7 @@ fn nobody_smuggles_a_second_request() {
 
 #[test]
 fn the_same_length_twice_is_one() {
-    let upstream = Upstream::start([Answer::status(200)]);
+    let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let response = proxy.exchange(put("Content-Length: 4\r\nContent-Length: 4\r\n"));
     assert_eq!(response.status(), 200);
@@ -179,7 +179,7 @@ fn the_same_length_twice_is_one() {
 /// RFC 9112 section 2.2 allows it; what matters is that it goes on as if it had been `\r\n`.
 #[test]
 fn bare_line_feeds_end_lines_or_are_refused() {
-    let upstream = Upstream::start([Answer::status(200)]);
+    let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let response = proxy.exchange("GET /api/queue/v1/x HTTP/1.1\nHost: x\nX: a\nY: b\r\n\n");
     match response.status() {
@@ -194,7 +194,7 @@ fn bare_line_feeds_end_lines_or_are_refused() {
 
 #[test]
 fn pipelined_requests_are_answered_in_order() {
-    let upstream = Upstream::start(|request: &Request| Answer::ok(request.target()));
+    let upstream = Upstream::start(|request: &Request| ScriptedResponse::ok(request.target()));
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut connection = proxy.connect();
     let requests = [
@@ -214,7 +214,7 @@ fn pipelined_requests_are_answered_in_order() {
 
 #[test]
 fn what_follows_an_unread_body_is_no_request() {
-    let upstream = Upstream::start([Answer::status(200)]);
+    let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut connection = proxy.connect();
     let smuggled = String::from_utf8(request("GET", "/api/queue/v1/smuggled", "")).unwrap();
@@ -232,7 +232,7 @@ fn what_follows_an_unread_body_is_no_request() {
 
 #[test]
 fn clients_that_close_in_the_middle_of_a_head_harm_nobody() {
-    let upstream = Upstream::start([Answer::status(200)]);
+    let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let whole = "GET /api/queue/v1/cut HTTP/1.1\r\nHost: x\r\n\r";
     for length in 1..=whole.len() {
@@ -258,7 +258,7 @@ fn put(framing: &str) -> Vec<u8> {
 /// Each gets a 4xx, or the end of its connection; none goes upstream; a connection that was open
 /// all the time is served as before.
 fn assert_refused(requests: impl IntoIterator<Item = Vec<u8>>) {
-    let upstream = Upstream::start([Answer::status(200)]);
+    let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut other = proxy.connect();
     for bad in requests {

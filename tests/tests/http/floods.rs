@@ -4,15 +4,17 @@
 
 use std::process::Command;
 use std::time::Instant;
-use stories::http1::Body;
-use stories::{Answer, Connection, DEADLINE, Gate, Proxy, Request, Response, Upstream, request};
+use support::http1::Body;
+use support::{
+    Connection, DEADLINE, Latch, Proxy, Request, Response, ScriptedResponse, Upstream, request,
+};
 
 const GET: &str = "GET /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n";
 const MIB: u64 = 1024 * 1024;
 
 #[test]
 fn connections_beyond_the_cap_are_told_so() {
-    let upstream = Upstream::start([Answer::ok("up")]);
+    let upstream = Upstream::start([ScriptedResponse::ok("up")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).args(["--max-connections", "3"]).start();
     let mut served = [(); 3].map(|()| proxy.connect());
     for client in &mut served {
@@ -23,7 +25,7 @@ fn connections_beyond_the_cap_are_told_so() {
         let mut refused = proxy.connect();
         refused.send(request("PUT", "/api/queue/v1/x", "body"));
         let response = refused.response();
-        let message = response.refusal(503, "Busy");
+        let message = response.assert_error(503, "Busy");
         assert!(
             message.contains("3 connections") && message.contains("--max-connections"),
             "{message}"
@@ -47,7 +49,7 @@ fn connections_beyond_the_cap_are_told_so() {
 
 #[test]
 fn a_flood_of_connections_leaves_nothing_behind() {
-    let upstream = Upstream::start([Answer::ok("up")]);
+    let upstream = Upstream::start([ScriptedResponse::ok("up")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).args(["--max-connections", "20"]).start();
     let before = proxy.descriptors();
     let mut served = proxy.connect();
@@ -69,14 +71,14 @@ fn a_flood_of_connections_leaves_nothing_behind() {
 
 #[test]
 fn descriptors_that_are_used_up_come_back() {
-    let gate = Gate::new();
+    let latch = Latch::new();
     let upstream = Upstream::start({
-        let gate = gate.clone();
+        let latch = latch.clone();
         move |request: &Request| match request.target() {
             "/api/queue/v1/slow" => {
-                Answer::nothing().then_wait(&gate).then("HTTP/1.1 204 \r\n\r\n")
+                ScriptedResponse::nothing().then_wait(&latch).then("HTTP/1.1 204 \r\n\r\n")
             }
-            _ => Answer::ok("up"),
+            _ => ScriptedResponse::ok("up"),
         }
     });
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
@@ -93,7 +95,7 @@ fn descriptors_that_are_used_up_come_back() {
     first.send("GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_eq!(first.response().status(), 404);
     limit_descriptors(&proxy, 1024);
-    gate.open();
+    latch.open();
     for client in &mut slow {
         // One for which there was no connection upstream was told so.
         let status = client.response().status();
@@ -105,7 +107,7 @@ fn descriptors_that_are_used_up_come_back() {
 /// Each is a head that is not there yet; together they are no reason not to serve others.
 #[test]
 fn slow_heads() {
-    let upstream = Upstream::start([Answer::ok("up")]);
+    let upstream = Upstream::start([ScriptedResponse::ok("up")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).args(["--head-timeout", "2"]).start();
     let mut slow: Vec<Connection> = (0..200).map(|_| proxy.connect()).collect();
     for (number, client) in slow.iter_mut().enumerate() {
@@ -125,7 +127,7 @@ fn slow_heads() {
 
 #[test]
 fn slow_bodies() {
-    let upstream = Upstream::start([Answer::ok("up")]);
+    let upstream = Upstream::start([ScriptedResponse::ok("up")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut slow: Vec<Connection> = (0..100).map(|_| proxy.connect()).collect();
     for (number, client) in slow.iter_mut().enumerate() {
@@ -140,7 +142,7 @@ fn slow_bodies() {
     assert_eq!(proxy.exchange(GET).text(), "up");
     assert!(proxy.memory() < 32 * MIB, "{}", proxy.memory());
     drop(slow);
-    upstream.wait_for_ends(34);
+    upstream.wait_for_closed_connections(34);
 }
 
 /// A URL to sign that does not come must not keep an update of the credentials waiting.
@@ -172,8 +174,8 @@ fn large_bodies_to_the_proxy_itself_are_few_at_a_time() {
     let padding = " ".repeat(100_000);
     let whole = format!(r#"{{"clientId":"large","accessToken":"t"}}{padding}"#);
     let put = || proxy.call("PUT", "/credentials", &whole);
-    let answered = until("a 503", put, |response| response.status() == 503);
-    assert!(answered.refusal(503, "Busy").contains("64 KiB"));
+    let busy = until("a 503", put, |response| response.status() == 503);
+    assert!(busy.assert_error(503, "Busy").contains("64 KiB"));
     assert!(proxy.peak_memory() < 48 * MIB, "{}", proxy.peak_memory());
     // Those of the usual size are taken meanwhile.
     let new = r#"{"clientId":"new","accessToken":"t"}"#;
@@ -185,7 +187,8 @@ fn large_bodies_to_the_proxy_itself_are_few_at_a_time() {
 #[test]
 fn chunks_of_one_byte() {
     const COUNT: usize = 200_000;
-    let upstream = Upstream::start([Answer::ok("up"), Answer::chunked(vec!["x"; 20_000])]);
+    let upstream =
+        Upstream::start([ScriptedResponse::ok("up"), ScriptedResponse::chunked(vec!["x"; 20_000])]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut client = proxy.connect();
     client.send("PUT /a/v1/b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
@@ -201,7 +204,7 @@ fn chunks_of_one_byte() {
 
 #[test]
 fn chunk_lines_and_trailers_without_an_end() {
-    let upstream = Upstream::start([Answer::ok("up")]);
+    let upstream = Upstream::start([ScriptedResponse::ok("up")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let start = "PUT /a/v1/b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
     let (line, field) = ("1;x=".to_owned() + &"y".repeat(1 << 20), "X: y\r\n".repeat(1 << 18));
@@ -219,16 +222,16 @@ fn chunk_lines_and_trailers_without_an_end() {
 }
 
 #[test]
-fn interim_answers_without_an_end() {
+fn interim_responses_without_an_end() {
     for interim in
         ["HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"]
     {
         let upstream = Upstream::start(move |request: &Request| match request.target() {
-            "/api/queue/v1/other" => Answer::ok("up"),
-            _ => Answer::bytes(interim.repeat(1_000_000 / interim.len())).then_stall(),
+            "/api/queue/v1/other" => ScriptedResponse::ok("up"),
+            _ => ScriptedResponse::bytes(interim.repeat(1_000_000 / interim.len())).then_stall(),
         });
         let proxy = Proxy::in_front_of(upstream.root_url()).start();
-        let message = proxy.exchange(GET).refusal(502, "UpstreamUnreachable");
+        let message = proxy.exchange(GET).assert_error(502, "UpstreamUnreachable");
         assert!(message.contains("interim"), "{message}");
         // Nor is it asked again and again.
         assert_eq!(upstream.requests().len(), 1);
@@ -237,16 +240,17 @@ fn interim_answers_without_an_end() {
 }
 
 #[test]
-fn a_few_interim_answers_are_none_of_the_clients_business() {
+fn a_few_interim_responses_are_none_of_the_clients_business() {
     let interim = "HTTP/1.1 102 Processing\r\n\r\n".repeat(50);
-    let answer = Answer::bytes(interim).then("HTTP/1.1 200 \r\nContent-Length: 2\r\n\r\nup");
-    let upstream = Upstream::start([answer]);
+    let response =
+        ScriptedResponse::bytes(interim).then("HTTP/1.1 200 \r\nContent-Length: 2\r\n\r\nup");
+    let upstream = Upstream::start([response]);
     assert_eq!(Proxy::in_front_of(upstream.root_url()).start().exchange(GET).text(), "up");
 }
 
 #[test]
 fn the_largest_heads_of_many_at_once() {
-    let upstream = Upstream::start([Answer::ok("up")]);
+    let upstream = Upstream::start([ScriptedResponse::ok("up")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let head = format!("GET /a/v1/b HTTP/1.1\r\nHost: x\r\nX: {}\r\n", "y".repeat(70 * 1024));
     let mut clients: Vec<Connection> = (0..100).map(|_| proxy.connect()).collect();
@@ -268,7 +272,7 @@ fn empty_lines_without_an_end() {
 
 #[test]
 fn whoever_asks_for_more_and_more_and_goes_away_cancels_it() {
-    let upstream = Upstream::start([Answer::nothing().then_stall()]);
+    let upstream = Upstream::start([ScriptedResponse::nothing().then_stall()]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     for go_away in [drop, Connection::reset] {
         let before = upstream.requests().len();
@@ -276,18 +280,18 @@ fn whoever_asks_for_more_and_more_and_goes_away_cancels_it() {
         client.send(GET.repeat(20));
         upstream.wait_for("the first", |requests| (requests.len() > before).then_some(()));
         go_away(client);
-        upstream.wait_for_ends(before + 1);
+        upstream.wait_for_closed_connections(before + 1);
         assert_eq!(upstream.requests().len(), before + 1);
     }
 }
 
 #[test]
 fn whoever_goes_away_while_the_upstream_reads_nothing_cancels_it() {
-    for answer in [
-        Answer::nothing().before_body().then_wait(&Gate::new()),
-        Answer::ok("early").before_body().then_wait(&Gate::new()),
+    for response in [
+        ScriptedResponse::nothing().before_body().then_wait(&Latch::new()),
+        ScriptedResponse::ok("early").before_body().then_wait(&Latch::new()),
     ] {
-        let upstream = Upstream::start([answer]);
+        let upstream = Upstream::start([response]);
         let proxy = Proxy::in_front_of(upstream.root_url()).args(["--replay-buffer", "0"]).start();
         let before = proxy.descriptors();
         let mut client = proxy.connect();
@@ -307,7 +311,7 @@ fn whoever_goes_away_while_the_upstream_reads_nothing_cancels_it() {
 /// more than a few of them.
 #[test]
 fn a_client_that_asks_and_does_not_read() {
-    let upstream = Upstream::start([Answer::large(4 * MIB)]);
+    let upstream = Upstream::start([ScriptedResponse::large(4 * MIB)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut client = proxy.connect();
     client.send(GET.repeat(100));
@@ -317,7 +321,7 @@ fn a_client_that_asks_and_does_not_read() {
     assert!(proxy.peak_memory() < 32 * MIB, "{}", proxy.peak_memory());
 }
 
-/// Asks until the answer is as it should be.
+/// Asks until the response is as it should be.
 fn until(what: &str, ask: impl Fn() -> Response, good: impl Fn(&Response) -> bool) -> Response {
     let start = Instant::now();
     loop {

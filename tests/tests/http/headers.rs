@@ -1,16 +1,16 @@
-//! What passes with a request and with its answer (docs/compatibility.md, Q6 to Q8).
+//! What passes with a request and with its response (docs/compatibility.md, Q6 to Q8).
 
 use serde_json::{Value, json};
-use stories::hawk::Claim;
-use stories::http1::Head;
-use stories::{Answer, Proxy, Response, Upstream, certificate, request};
+use support::hawk::Claim;
+use support::http1::Head;
+use support::{Proxy, Response, ScriptedResponse, Upstream, certificate, request};
 
 #[test]
 fn every_header_arrives_and_nothing_is_invented() {
     const HEADERS: &str = "Accept: a/b\r\nX-Twice: 1\r\nCookie: a=b\r\nx-twice: 2, 3\r\n\
                            Forwarded: for=x\r\nX-Empty:\r\nX-Twice: 1\r\nTrailer: x-sum\r\n\
                            X-Utf8: \u{e9}\r\nX-Taskcluster-Skip-Cache: true\r\n";
-    let upstream = Upstream::start([Answer::status(200)]);
+    let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     for (start, framing) in [
         ("GET", ""),
@@ -35,7 +35,7 @@ fn every_header_arrives_and_nothing_is_invented() {
 
 #[test]
 fn a_body_in_chunks_arrives_in_chunks() {
-    let upstream = Upstream::start([Answer::status(200)]);
+    let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut client = proxy.connect();
     client.send(
@@ -54,7 +54,7 @@ fn a_body_in_chunks_arrives_in_chunks() {
 
 #[test]
 fn the_clients_authorization_is_replaced() {
-    let upstream = Upstream::start([Answer::status(200)]);
+    let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     proxy.exchange(
         "GET /api/queue/v1/x HTTP/1.1\r\nAuthorization: Bearer one\r\nauthorization: two\r\n\
@@ -68,7 +68,7 @@ fn the_clients_authorization_is_replaced() {
 
 #[test]
 fn what_is_for_this_hop_stays_here() {
-    let upstream = Upstream::start([Answer::status(200)]);
+    let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     proxy.exchange(
         "PUT /api/queue/v1/x HTTP/1.1\r\nHost: x\r\nConnection: Authorization, X-Foo,Host\r\n\
@@ -85,13 +85,13 @@ fn what_is_for_this_hop_stays_here() {
 }
 
 #[test]
-fn the_same_of_answers() {
-    let answer = Answer::bytes(
+fn the_same_of_responses() {
+    let response = ScriptedResponse::bytes(
         "HTTP/1.1 200 OK\r\nConnection: X-Hop, Date\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\n\
          Upgrade: h2c\r\nProxy-Authenticate: Basic\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
          X-Kept: 1\r\nContent-Length: 4\r\n\r\nbody",
     );
-    let upstream = Upstream::start([answer]);
+    let upstream = Upstream::start([response]);
     let response = Proxy::in_front_of(upstream.root_url()).start().get("/api/queue/v1/x");
     let expected = [("content-length", vec!["4"]), ("x-kept", vec!["1"])];
     assert_eq!(
@@ -104,7 +104,7 @@ fn the_same_of_answers() {
 }
 
 #[test]
-fn answers_pass_unchanged() {
+fn responses_pass_unchanged() {
     let gzip = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\x03\x00\x00\x00\x00\x00\x00\x00\x00\x00";
     for (status, headers, body) in [
         (200, &[("Set-Cookie", "a=1"), ("X-Other", ""), ("set-cookie", "b=2, c")][..], &b"x"[..]),
@@ -117,7 +117,7 @@ fn answers_pass_unchanged() {
         (404, &[("Content-Type", "x/y"), ("Server", "y")], b"<html>"),
         (429, &[("Retry-After", "1")], b""),
     ] {
-        let upstream = Upstream::start([Answer::new(status, headers, body)]);
+        let upstream = Upstream::start([ScriptedResponse::new(status, headers, body)]);
         let response = Proxy::in_front_of(upstream.root_url()).start().get("/api/queue/v1/x");
         assert_eq!((response.status(), response.body.as_slice()), (status, body));
         let length = body.len().to_string();
@@ -130,20 +130,20 @@ fn answers_pass_unchanged() {
 }
 
 #[test]
-fn an_answer_in_chunks_passes_in_chunks() {
-    let upstream = Upstream::start([Answer::chunked(["one", "two"])]);
+fn a_response_in_chunks_passes_in_chunks() {
+    let upstream = Upstream::start([ScriptedResponse::chunked(["one", "two"])]);
     let response = Proxy::in_front_of(upstream.root_url()).start().get("/api/queue/v1/x");
     assert_eq!((response.text(), response.complete), ("onetwo", true));
     assert_eq!(from_upstream(&response.head), sorted([("Transfer-Encoding", "chunked")]));
 }
 
 #[test]
-fn interim_answers_do_not_confuse_it() {
+fn interim_responses_do_not_confuse_it() {
     let interim = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n\
                    HTTP/1.1 102 Processing\r\n\r\n";
-    let answer = Answer::bytes(interim).before_body().then_read_body();
+    let response = ScriptedResponse::bytes(interim).before_body().then_read_body();
     let upstream =
-        Upstream::start([answer.then("HTTP/1.1 201 \r\nContent-Length: 5\r\n\r\nfinal")]);
+        Upstream::start([response.then("HTTP/1.1 201 \r\nContent-Length: 5\r\n\r\nfinal")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut connection = proxy.connect();
     for _ in 0..2 {
@@ -156,7 +156,7 @@ fn interim_answers_do_not_confuse_it() {
 
 #[test]
 fn a_client_may_wait_for_a_100() {
-    let upstream = Upstream::start([Answer::ok("done")]);
+    let upstream = Upstream::start([ScriptedResponse::ok("done")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut connection = proxy.connect();
     connection.send(
@@ -170,30 +170,35 @@ fn a_client_may_wait_for_a_100() {
 }
 
 #[test]
-fn answers_without_a_body_keep_what_they_say_of_it() {
-    for (method, answer, header) in [
+fn responses_without_a_body_keep_what_they_say_of_it() {
+    for (method, scripted, header) in [
         ("HEAD", "200 \r\nContent-Length: 5", ("Content-Length", "5")),
         ("HEAD", "200 \r\nTransfer-Encoding: chunked\r\nX-Some: 1", ("X-Some", "1")),
         ("GET", "204 \r\nX-Some: 1", ("X-Some", "1")),
         ("GET", "304 \r\nETag: \"x\"", ("ETag", "\"x\"")),
     ] {
-        let upstream = Upstream::start([Answer::bytes(format!("HTTP/1.1 {answer}\r\n\r\n"))]);
+        let upstream =
+            Upstream::start([ScriptedResponse::bytes(format!("HTTP/1.1 {scripted}\r\n\r\n"))]);
         let proxy = Proxy::in_front_of(upstream.root_url()).start();
         let mut connection = proxy.connect();
-        // Twice: were there a body, the second answer would not begin where it does.
+        // Twice: were there a body, the second response would not begin where it does.
         for _ in 0..2 {
             connection.send(request(method, "/api/queue/v1/x", ""));
             let response = connection.response_to(method);
             assert!(response.complete && response.body.is_empty());
-            assert_eq!(from_upstream(&response.head), sorted([header]), "{method} {answer}");
+            assert_eq!(from_upstream(&response.head), sorted([header]), "{method} {scripted}");
         }
     }
 }
 
 #[test]
 fn clients_of_http_1_0_are_served() {
-    let answers = [Answer::ok("one"), Answer::chunked(["t", "wo"]), Answer::ok("three")];
-    let upstream = Upstream::start(answers);
+    let responses = [
+        ScriptedResponse::ok("one"),
+        ScriptedResponse::chunked(["t", "wo"]),
+        ScriptedResponse::ok("three"),
+    ];
+    let upstream = Upstream::start(responses);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     for expected in ["one", "two"] {
         let mut connection = proxy.connect();
@@ -211,8 +216,8 @@ fn clients_of_http_1_0_are_served() {
 }
 
 #[test]
-fn each_answer_says_whose_it_is() {
-    let upstream = Upstream::start([Answer::status(204), Answer::status(404)]);
+fn each_response_says_whose_it_is() {
+    let upstream = Upstream::start([ScriptedResponse::status(204), ScriptedResponse::status(404)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     for response in own_and_others(&proxy) {
         assert_eq!(whose(&response), [("x-taskcluster-proxy-perm-clientid", json!("tester"))]);
@@ -220,8 +225,8 @@ fn each_answer_says_whose_it_is() {
 }
 
 #[test]
-fn each_answer_says_what_temporary_credentials_may_do() {
-    let upstream = Upstream::start([Answer::status(204), Answer::status(404)]);
+fn each_response_says_what_temporary_credentials_may_do() {
+    let upstream = Upstream::start([ScriptedResponse::status(204), ScriptedResponse::status(404)]);
     let proxy = Proxy::in_front_of(upstream.root_url())
         .env("TASKCLUSTER_CERTIFICATE", certificate(&["a:*", "b:\"c\""]).to_string())
         .args(["a:b"])
@@ -237,8 +242,8 @@ fn each_answer_says_what_temporary_credentials_may_do() {
 }
 
 #[test]
-fn each_proxied_answer_says_where_it_comes_from() {
-    let upstream = Upstream::start([Answer::status(200)]);
+fn each_proxied_response_says_where_it_comes_from() {
+    let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let endpoint = format!("{}/api/queue/v1/a%2F//?b", upstream.root_url());
     let response = proxy.get("/queue/v1/a%2F//?b");
@@ -255,7 +260,7 @@ fn an_upstream_cannot_forge_them() {
         ("X-Taskcluster-Endpoint", "forged"),
         ("X-Taskcluster-Authorized-Scopes", "[\"*\"]"),
     ];
-    let upstream = Upstream::start([Answer::new(200, &forged, "")]);
+    let upstream = Upstream::start([ScriptedResponse::new(200, &forged, "")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).args(["a:b"]).start();
     let response = proxy.get("/api/queue/v1/x");
     for (name, _) in forged {

@@ -2,7 +2,7 @@
 //! refused here reaches an upstream.
 
 use std::time::{Duration, SystemTime};
-use stories::{Answer, Proxy, ProxyBuilder, Request, Response, Tls, Upstream, request};
+use support::{Proxy, ProxyBuilder, Request, Response, ScriptedResponse, Tls, Upstream, request};
 
 /// RFC 9112 section 3.2.
 #[test]
@@ -71,8 +71,11 @@ fn a_request_with_a_malformed_host_is_a_400() {
 /// RFC 9110 section 6.6.1.
 #[test]
 fn a_response_without_a_date_gets_one() {
-    let upstream =
-        Upstream::start([Answer::ok("up"), Answer::chunked(["up"]), Answer::status(404)]);
+    let upstream = Upstream::start([
+        ScriptedResponse::ok("up"),
+        ScriptedResponse::chunked(["up"]),
+        ScriptedResponse::status(404),
+    ]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let responses = [
         proxy.get("/queue/v1/x"),
@@ -95,7 +98,7 @@ fn a_response_without_a_date_gets_one() {
 #[test]
 fn a_date_of_the_upstreams_stays_as_it_is() {
     const DATE: &str = "Thu, 01 Jan 1970 00:00:00 GMT";
-    let upstream = Upstream::start([Answer::new(200, &[("Date", DATE)], "up")]);
+    let upstream = Upstream::start([ScriptedResponse::new(200, &[("Date", DATE)], "up")]);
     let response = Proxy::in_front_of(upstream.root_url()).start().get("/queue/v1/x");
     assert_eq!(response.head.all("date"), [DATE]);
 }
@@ -173,7 +176,7 @@ fn a_path_that_begins_with_two_slashes_is_a_404_that_says_so() {
         "///api/queue/v1/x",
         "http://taskcluster//api/queue/v1/x",
     ] {
-        let message = test.proxy.get(target).refusal(404, "ResourceNotFound");
+        let message = test.proxy.get(target).assert_error(404, "ResourceNotFound");
         assert!(message.contains("two slashes"), "{target}: {message}");
     }
     assert_eq!(test.upstream.connections(), 0);
@@ -184,18 +187,18 @@ fn a_path_that_begins_with_two_slashes_is_a_404_that_says_so() {
 #[test]
 fn with_a_retry_budget_of_0_nothing_is_sent_twice() {
     for method in ["GET", "POST", "PUT", "DELETE"] {
-        for end in [Answer::then_close, Answer::then_reset] {
+        for end in [ScriptedResponse::then_close, ScriptedResponse::then_reset] {
             let upstream = Upstream::start(move |request: &Request| match request.index {
-                0 => Answer::ok("up"),
-                _ => end(Answer::nothing()),
+                0 => ScriptedResponse::ok("up"),
+                _ => end(ScriptedResponse::nothing()),
             });
             let (_tls, proxy) = over_tls(&upstream);
             let over_tls = proxy.args(["--retry-budget", "0"]).start();
             assert_sent_once(&over_tls, &upstream, method, "/files.example.test/x");
 
             let upstream = Upstream::start(move |request: &Request| match request.index {
-                0 => Answer::ok("up"),
-                _ => end(Answer::nothing()),
+                0 => ScriptedResponse::ok("up"),
+                _ => end(ScriptedResponse::nothing()),
             });
             let once = ["--retry-budget", "0"];
             let plain = Proxy::in_front_of(upstream.root_url()).args(once).start();
@@ -206,12 +209,12 @@ fn with_a_retry_budget_of_0_nothing_is_sent_twice() {
 
 #[test]
 fn with_a_retry_budget_of_0_a_connection_that_was_closed_while_idle_costs_no_request() {
-    let upstream = Upstream::start([Answer::ok("up").then_close()]);
+    let upstream = Upstream::start([ScriptedResponse::ok("up").then_close()]);
     let once = ["--retry-budget", "0"];
     let proxy = Proxy::in_front_of(upstream.root_url()).args(once).start();
     for count in 1..=20 {
         assert_eq!(proxy.call("POST", "/queue/v1/x", "body").text(), "up");
-        upstream.wait_for_ends(count);
+        upstream.wait_for_closed_connections(count);
     }
     assert_eq!(upstream.requests().len(), 20);
 }
@@ -220,7 +223,7 @@ fn assert_sent_once(proxy: &Proxy, upstream: &Upstream, method: &str, target: &s
     assert_eq!(proxy.get(target).text(), "up");
     let body = if method == "GET" { "" } else { "body" };
     let response = proxy.call(method, target, body);
-    response.refusal(502, "UpstreamUnreachable");
+    response.assert_error(502, "UpstreamUnreachable");
     let sent: Vec<_> = upstream.requests().iter().map(|request| request.complete).collect();
     assert_eq!(sent, [true; 2], "{method} {target}");
 }
@@ -235,7 +238,7 @@ struct Test {
 
 impl Test {
     fn start() -> Self {
-        let upstream = Upstream::start([Answer::ok("forwarded")]);
+        let upstream = Upstream::start([ScriptedResponse::ok("forwarded")]);
         let (tls, proxy) = over_tls(&upstream);
         let proxy = proxy.env("TASKCLUSTER_ROOT_URL", upstream.root_url()).start();
         Self { upstream, proxy, _tls: tls }

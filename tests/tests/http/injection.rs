@@ -1,7 +1,7 @@
 //! Nothing that a client or an upstream says becomes a header line of its own, in either direction, or
 //! a line of the log.
 
-use stories::{Answer, Connection, Proxy, Response, Upstream, certificate, request};
+use support::{Connection, Proxy, Response, ScriptedResponse, Upstream, certificate, request};
 
 /// What would be a header of its own, in every way that a line may end for somebody.
 const INJECTED: [&str; 6] = [
@@ -16,7 +16,7 @@ const INJECTED: [&str; 6] = [
 /// It is put in force, and there is no header of a request that could hold it.
 #[test]
 fn a_client_id_by_update() {
-    let upstream = Upstream::start([Answer::ok("up")]);
+    let upstream = Upstream::start([ScriptedResponse::ok("up")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     for client_id in INJECTED {
         let credentials = serde_json::json!({ "clientId": client_id, "accessToken": "t" });
@@ -25,7 +25,7 @@ fn a_client_id_by_update() {
         assert_eq!(updated.status(), 200);
         let response = proxy.get("/api/queue/v1/x");
         assert_clean(&response);
-        response.refusal(500, "InternalServerError");
+        response.assert_error(500, "InternalServerError");
     }
     assert!(upstream.requests().is_empty());
     assert_no_line_is_injected(&proxy.kill().stderr);
@@ -33,7 +33,7 @@ fn a_client_id_by_update() {
 
 #[test]
 fn scopes_of_a_certificate_by_update() {
-    let upstream = Upstream::start([Answer::ok("up")]);
+    let upstream = Upstream::start([ScriptedResponse::ok("up")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     for scope in INJECTED {
         let certificate = certificate(&[scope]).to_string();
@@ -59,7 +59,7 @@ fn client_ids_and_scopes_of_the_command_line() {
         let restricted = Proxy::in_front_of("http://127.0.0.1:1").args([bad]).run();
         assert!(!restricted.status.success(), "{bad:?}");
         assert_eq!(restricted.stderr.lines().count(), 1, "{:?}", restricted.stderr);
-        let named = Proxy::with_nothing()
+        let named = Proxy::builder()
             .env("TASKCLUSTER_ROOT_URL", "http://127.0.0.1:1")
             .env("TASKCLUSTER_ACCESS_TOKEN", "t")
             .args(["--client-id", bad])
@@ -71,7 +71,7 @@ fn client_ids_and_scopes_of_the_command_line() {
 
 #[test]
 fn targets() {
-    let upstream = Upstream::start([Answer::ok("up")]);
+    let upstream = Upstream::start([ScriptedResponse::ok("up")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     for text in INJECTED {
         for target in [format!("/api/queue/v1/{text}"), format!("/api/queue/v1/x?{text}")] {
@@ -100,7 +100,7 @@ fn urls_to_sign() {
         let response = connection.response();
         assert_clean(&response);
         match response.header("location") {
-            None => drop(response.refusal(400, "InputError")),
+            None => drop(response.assert_error(400, "InputError")),
             Some(location) => assert!(location.is_ascii() && !location.contains(' '), "{location}"),
         }
         // And nothing else comes.
@@ -143,7 +143,7 @@ fn an_upstreams_headers() {
         ("Connection", "X-Taskcluster-Endpoint, Content-Length, X-Hop"),
         ("X-Hop", "1"),
     ];
-    let upstream = Upstream::start([Answer::new(200, &forged, "up")]);
+    let upstream = Upstream::start([ScriptedResponse::new(200, &forged, "up")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).args(["only:this"]).start();
     let mut client = proxy.connect();
     for _ in 0..2 {
@@ -169,7 +169,7 @@ fn an_upstreams_headers() {
 /// Whatever a client claims to be, what goes on is signed by the proxy alone.
 #[test]
 fn a_clients_own_authorization() {
-    let upstream = Upstream::start([Answer::ok("up")]);
+    let upstream = Upstream::start([ScriptedResponse::ok("up")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     for connection in ["Authorization", "close, authorization", "AUTHORIZATION,X", "keep-alive"] {
         let fields = format!(
@@ -187,7 +187,7 @@ fn a_clients_own_authorization() {
 
 #[test]
 fn nothing_becomes_a_line_of_the_log() {
-    let upstream = Upstream::start([Answer::ok("up")]);
+    let upstream = Upstream::start([ScriptedResponse::ok("up")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).args(["--log-level", "trace"]).start();
     let escape = "\u{1b}[2J\u{9b}2J";
     for target in

@@ -1,13 +1,13 @@
 //! Each option under `Limits` in `--help` has its effect.
 
 use std::time::Duration;
-use stories::{Answer, ClosedPort, Proxy, Request, Response, Upstream};
+use support::{ClosedPort, Proxy, Request, Response, ScriptedResponse, Upstream};
 
 const GET: &str = "GET /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n";
 
 #[test]
 fn half_a_head_is_waited_for_no_longer_than_the_head_timeout() {
-    let upstream = Upstream::start([Answer::ok("")]);
+    let upstream = Upstream::start([ScriptedResponse::ok("")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).args(["--head-timeout", "0.2"]).start();
     let mut nothing = proxy.connect();
     let mut half = proxy.connect();
@@ -18,7 +18,7 @@ fn half_a_head_is_waited_for_no_longer_than_the_head_timeout() {
 
 #[test]
 fn an_idle_client_is_waited_for_no_longer_than_the_head_timeout() {
-    let upstream = Upstream::start([Answer::ok("")]);
+    let upstream = Upstream::start([ScriptedResponse::ok("")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).args(["--head-timeout", "0.2"]).start();
     let mut client = proxy.connect();
     client.send(GET);
@@ -27,9 +27,9 @@ fn an_idle_client_is_waited_for_no_longer_than_the_head_timeout() {
 }
 
 #[test]
-fn an_answer_may_take_longer_than_the_head_timeout() {
+fn a_response_may_take_longer_than_the_head_timeout() {
     let upstream =
-        Upstream::start([Answer::nothing().then_trickle("HTTP/1.1 204 \r\n\r\n", TENTH)]);
+        Upstream::start([ScriptedResponse::nothing().then_trickle("HTTP/1.1 204 \r\n\r\n", TENTH)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).args(["--head-timeout", "0.2"]).start();
     assert_eq!(proxy.exchange(GET).status(), 204);
 }
@@ -37,7 +37,7 @@ fn an_answer_may_take_longer_than_the_head_timeout() {
 #[test]
 #[cfg(target_os = "linux")] // Elsewhere a full queue of connections is refused.
 fn a_connection_is_waited_for_no_longer_than_the_connect_timeout() {
-    let upstream = stories::UnresponsiveAddress::at("127.0.0.1:0".parse().unwrap());
+    let upstream = support::UnresponsiveAddress::at("127.0.0.1:0".parse().unwrap());
     let address = upstream.address();
     let limits = ["--connect-timeout", "0.1"];
     let proxy = Proxy::in_front_of(format!("http://{address}")).args(limits).start();
@@ -52,24 +52,24 @@ fn a_connection_is_waited_for_no_longer_than_the_connect_timeout() {
 
 #[test]
 fn an_idle_connection_is_kept_no_longer_than_the_upstream_idle_timeout() {
-    let upstream = Upstream::start([Answer::ok("")]);
+    let upstream = Upstream::start([ScriptedResponse::ok("")]);
     let limits = ["--upstream-idle-timeout", "0.2"];
     let proxy = Proxy::in_front_of(upstream.root_url()).args(limits).start();
     assert_eq!(proxy.exchange(GET).status(), 200);
-    upstream.wait_for_ends(1);
+    upstream.wait_for_closed_connections(1);
     assert_eq!(proxy.exchange(GET).status(), 200);
-    upstream.wait_for_ends(2);
+    upstream.wait_for_closed_connections(2);
 }
 
 #[test]
 fn no_idle_connection_is_kept_if_the_timeout_is_0() {
-    let upstream = Upstream::start([Answer::ok("")]);
+    let upstream = Upstream::start([ScriptedResponse::ok("")]);
     let limits = ["--upstream-idle-timeout", "0"];
     let proxy = Proxy::in_front_of(upstream.root_url()).args(limits).start();
     for _ in 0..3 {
         assert_eq!(proxy.exchange(GET).status(), 200);
     }
-    upstream.wait_for_ends(3);
+    upstream.wait_for_closed_connections(3);
 }
 
 #[test]
@@ -97,7 +97,11 @@ fn without_a_replay_buffer_only_what_has_no_body_is_sent_again() {
 #[test]
 fn what_was_kept_of_a_body_makes_room_for_others() {
     let upstream = Upstream::start(|request: &Request| {
-        if request.index.is_multiple_of(2) { Answer::status(503) } else { Answer::ok("") }
+        if request.index.is_multiple_of(2) {
+            ScriptedResponse::status(503)
+        } else {
+            ScriptedResponse::ok("")
+        }
     });
     let limits = ["--replay-total", "1"];
     let proxy = Proxy::in_front_of(upstream.root_url()).args(limits).start();
@@ -107,25 +111,29 @@ fn what_was_kept_of_a_body_makes_room_for_others() {
 }
 
 #[test]
-fn a_retry_that_hangs_is_cut_off_by_the_budget_and_the_answer_before_is_delivered() {
-    let answers = [Answer::new(503, &[("x-first", "1")], "busy"), Answer::nothing().then_stall()];
-    let upstream = Upstream::start(answers);
+fn a_retry_that_hangs_is_cut_off_by_the_budget_and_the_response_before_is_delivered() {
+    let responses = [
+        ScriptedResponse::new(503, &[("x-first", "1")], "busy"),
+        ScriptedResponse::nothing().then_stall(),
+    ];
+    let upstream = Upstream::start(responses);
     let proxy = Proxy::in_front_of(upstream.root_url()).args(["--retry-budget", "1"]).start();
     let response = proxy.exchange(GET);
     assert_eq!((response.status(), response.text(), response.complete), (503, "busy", true));
     assert_eq!(response.header("x-first"), Some("1"));
     assert_eq!(upstream.requests().len(), 2);
-    upstream.wait_for_ends(2);
+    upstream.wait_for_closed_connections(2);
 }
 
 #[test]
-fn a_retry_that_hangs_after_no_answer_at_all_is_a_timeout() {
-    let answers = [Answer::nothing().then_close(), Answer::nothing().then_stall()];
-    let upstream = Upstream::start(answers);
+fn a_retry_that_hangs_after_no_response_at_all_is_a_timeout() {
+    let responses =
+        [ScriptedResponse::nothing().then_close(), ScriptedResponse::nothing().then_stall()];
+    let upstream = Upstream::start(responses);
     let proxy = Proxy::in_front_of(upstream.root_url()).args(["--retry-budget", "1"]).start();
     let response = proxy.exchange(GET);
     assert_eq!((response.status(), &response.json()["code"]), (504, &"UpstreamTimedOut".into()));
-    upstream.wait_for_ends(2);
+    upstream.wait_for_closed_connections(2);
 }
 
 #[test]
@@ -142,7 +150,7 @@ fn the_budget_does_not_cut_off_an_upload_that_cannot_be_sent_again_anyway() {
     client.send("POST /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\nContent-Length: 2000\r\n\r\n");
     client.send([b'x'; 2000]);
     proxy.wait_for_log("retrying");
-    let slow = Answer::nothing().then_trickle("HTTP/1.1 204 \r\n\r\n", 2 * TENTH);
+    let slow = ScriptedResponse::nothing().then_trickle("HTTP/1.1 204 \r\n\r\n", 2 * TENTH);
     let _upstream = Upstream::start_at(port, [slow]);
     assert_eq!(client.response().status(), 204);
 }
@@ -155,10 +163,10 @@ fn post(proxy: &Proxy, length: usize) -> Response {
     proxy.exchange(format!("{head}: {length}\r\n\r\n{}", "x".repeat(length)))
 }
 
-/// The status of the answer to a request with a body of this length, where 503 is the first thing
+/// The status of the response to a request with a body of this length, where 503 is the first thing
 /// that the upstream says, and the requests that it got.
 fn answered_after_503(limits: &[&str], length: usize) -> (u16, Vec<Request>) {
-    let upstream = Upstream::start([Answer::status(503), Answer::ok("")]);
+    let upstream = Upstream::start([ScriptedResponse::status(503), ScriptedResponse::ok("")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).args(limits).start();
     (post(&proxy, length).status(), upstream.requests())
 }

@@ -2,13 +2,13 @@
 //! same for the proxy, for the upstream behind it and for the client before it, or the connection ends
 //! (RFC 9112 section 11).
 
-use stories::{Answer, Connection, Proxy, Request, Upstream, request};
+use support::{Connection, Proxy, Request, ScriptedResponse, Upstream, request};
 
 const SMUGGLED: &str = "GET /api/queue/v1/smuggled HTTP/1.1\r\nHost: x\r\n\r\n";
 
 #[test]
 fn codings_in_disguise_are_refused() {
-    let story = Story::start();
+    let setup = Setup::start();
     for field in [
         "Transfer-Encoding : chunked",
         "Transfer-Encoding\t: chunked",
@@ -37,7 +37,7 @@ fn codings_in_disguise_are_refused() {
     ] {
         for length in ["", "Content-Length: 4\r\n"] {
             for fields in [format!("{field}\r\n{length}"), format!("{length}{field}\r\n")] {
-                story.refuses(&format!("{PUT}{fields}\r\n0\r\n\r\n{SMUGGLED}"));
+                setup.refuses(&format!("{PUT}{fields}\r\n0\r\n\r\n{SMUGGLED}"));
             }
         }
     }
@@ -45,7 +45,7 @@ fn codings_in_disguise_are_refused() {
 
 #[test]
 fn lengths_in_disguise_are_refused() {
-    let story = Story::start();
+    let setup = Setup::start();
     for field in [
         "Content-Length : 4",
         "Content-Length\t: 4",
@@ -65,7 +65,7 @@ fn lengths_in_disguise_are_refused() {
         "Content-Length: \u{0664}",
         "Content-Length: 18446744073709551620",
     ] {
-        story.refuses(&format!("{PUT}{field}\r\n\r\n{SMUGGLED}"));
+        setup.refuses(&format!("{PUT}{field}\r\n\r\n{SMUGGLED}"));
     }
 }
 
@@ -73,22 +73,23 @@ fn lengths_in_disguise_are_refused() {
 /// method, and whether the upstream expects a body there or not.
 #[test]
 fn bodies_where_nobody_expects_one_are_bodies() {
-    let story = Story::start();
+    let setup = Setup::start();
     let length = SMUGGLED.len();
     for method in ["GET", "DELETE", "OPTIONS", "PATCH", "PUT", "POST", "PURGE"] {
         let start = format!("{method} /api/queue/v1/outer HTTP/1.1\r\nHost: x\r\n");
-        let seen = story.answered(&format!("{start}Content-Length: {length}\r\n\r\n{SMUGGLED}"));
+        let seen =
+            setup.request_seen(&format!("{start}Content-Length: {length}\r\n\r\n{SMUGGLED}"));
         assert_eq!(seen.body, SMUGGLED.as_bytes(), "{method}");
         let coded =
             format!("Transfer-Encoding: chunked\r\n\r\n{length:x}\r\n{SMUGGLED}\r\n0\r\n\r\n");
-        let seen = story.answered(&format!("{start}{coded}"));
+        let seen = setup.request_seen(&format!("{start}{coded}"));
         assert_eq!(seen.body, SMUGGLED.as_bytes(), "{method}");
     }
 }
 
 #[test]
 fn what_is_said_of_a_body_in_other_words_counts_for_nothing() {
-    let story = Story::start();
+    let setup = Setup::start();
     for field in [
         "Transfer_Encoding: chunked",
         "Transfer-Encodin: chunked",
@@ -105,7 +106,7 @@ fn what_is_said_of_a_body_in_other_words_counts_for_nothing() {
             format!("{field}\r\nContent-Length: {length}\r\n"),
             format!("Content-Length: {length}\r\n{field}\r\n"),
         ] {
-            let seen = story.answered(&format!("{PUT}{fields}\r\n{SMUGGLED}"));
+            let seen = setup.request_seen(&format!("{PUT}{fields}\r\n{SMUGGLED}"));
             assert_eq!(seen.body, SMUGGLED.as_bytes(), "{field}");
             assert_eq!(seen.head.all("content-length"), [length.to_string()], "{field}");
             assert_eq!(seen.head.all("host").len(), 1, "{field}");
@@ -118,14 +119,14 @@ fn what_is_said_of_a_body_in_other_words_counts_for_nothing() {
 
 #[test]
 fn white_space_and_case_are_no_disguise() {
-    let story = Story::start();
+    let setup = Setup::start();
     for field in [
         "Transfer-Encoding:chunked",
         "Transfer-Encoding:\tchunked",
         "Transfer-Encoding: \t chunked \t",
         "tRANSFER-eNCODING: CHUNKED",
     ] {
-        let seen = story.answered(&format!("{PUT}{field}\r\n\r\n4\r\nbody\r\n0\r\n\r\n"));
+        let seen = setup.request_seen(&format!("{PUT}{field}\r\n\r\n4\r\nbody\r\n0\r\n\r\n"));
         assert_eq!(
             (
                 seen.body.as_slice(),
@@ -140,20 +141,20 @@ fn white_space_and_case_are_no_disguise() {
 /// The last of two framings counts, and what follows is nobody's: the connection ends.
 #[test]
 fn after_two_framings_the_connection_ends() {
-    let story = Story::start();
+    let setup = Setup::start();
     for fields in [
         "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n",
         "Transfer-Encoding: chunked\r\nContent-Length: 500\r\n",
         "Content-Length: 0\r\nTransfer-Encoding: chunked\r\n",
     ] {
-        let seen = story.answered(&format!("{PUT}{fields}\r\n1\r\nx\r\n0\r\n\r\n{SMUGGLED}"));
+        let seen = setup.request_seen(&format!("{PUT}{fields}\r\n1\r\nx\r\n0\r\n\r\n{SMUGGLED}"));
         assert_eq!((seen.body.as_slice(), seen.head.all("content-length")), (&b"x"[..], vec!["1"]));
     }
 }
 
 #[test]
 fn chunks_that_some_read_otherwise_are_refused() {
-    let story = Story::start();
+    let setup = Setup::start();
     for chunks in [
         "2\nab\r\n0\r\n\r\n",
         "2;x\nab\r\n0\r\n\r\n",
@@ -178,19 +179,19 @@ fn chunks_that_some_read_otherwise_are_refused() {
         "0\r\nX : y\r\n\r\n",
     ] {
         let text = format!("{PUT}Transfer-Encoding: chunked\r\n\r\n{chunks}{SMUGGLED}");
-        story.refuses(&text);
+        setup.refuses(&text);
     }
 }
 
 /// These can be read in one way only; whether they are refused is a matter of taste.
 #[test]
 fn odd_chunks_are_refused_or_read_like_everybody_does() {
-    let story = Story::start();
+    let setup = Setup::start();
     for chunks in ["0000000000000002\r\nab\r\n0\r\n\r\n", "2;\0\r\nab\r\n0\r\n\r\n"] {
-        let before = story.upstream.requests().len();
-        let came = story.say(&format!("{PUT}Transfer-Encoding: chunked\r\n\r\n{chunks}"));
-        story.assert_served();
-        for seen in &story.upstream.requests()[before..] {
+        let before = setup.upstream.requests().len();
+        let came = setup.say(&format!("{PUT}Transfer-Encoding: chunked\r\n\r\n{chunks}"));
+        setup.assert_served();
+        for seen in &setup.upstream.requests()[before..] {
             let read = (seen.body.as_slice(), statuses(&came));
             let whole = seen.complete && seen.target() != AFTER;
             assert!(!whole || read == (b"ab", vec!["200".to_owned()]), "{chunks:?}: {read:?}");
@@ -200,34 +201,34 @@ fn odd_chunks_are_refused_or_read_like_everybody_does() {
 
 #[test]
 fn chunk_extensions_go_no_further() {
-    let story = Story::start();
+    let setup = Setup::start();
     let chunks = "2;a=\"GET / HTTP/1.1\";b\r\nab\r\n1 ;x\r\nc\r\n000;last\r\n\r\n";
-    let seen = story.answered(&format!("{PUT}Transfer-Encoding: chunked\r\n\r\n{chunks}"));
+    let seen = setup.request_seen(&format!("{PUT}Transfer-Encoding: chunked\r\n\r\n{chunks}"));
     assert_eq!((seen.body.as_slice(), seen.complete), (&b"abc"[..], true));
 }
 
 #[test]
 fn trailers_say_nothing_of_framing_routing_or_identity() {
-    let story = Story::start();
+    let setup = Setup::start();
     let trailers = "Content-Length: 40\r\nTransfer-Encoding: chunked\r\nHost: evil\r\n\
                     Authorization: Hawk id=\"root\"\r\nConnection: close\r\nTE: gzip\r\nX-Sum: 1\r\n";
     let names = "Content-Length, Transfer-Encoding, Host, Authorization, Connection, TE, X-Sum";
     let fields = format!("Trailer: {names}\r\nTransfer-Encoding: chunked\r\n");
-    let seen = story.answered(&format!("{PUT}{fields}\r\n1\r\nx\r\n0\r\n{trailers}\r\n"));
+    let seen = setup.request_seen(&format!("{PUT}{fields}\r\n1\r\nx\r\n0\r\n{trailers}\r\n"));
     let passed = String::from_utf8_lossy(&seen.trailers).to_ascii_lowercase();
     assert_eq!(passed, "x-sum: 1\r\n");
 }
 
 #[test]
 fn http_1_0_has_no_chunks() {
-    let story = Story::start();
+    let setup = Setup::start();
     let start = "PUT /api/queue/v1/outer HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\n";
     for fields in ["", "Content-Length: 5\r\n"] {
         let coded = format!("{start}{fields}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n{SMUGGLED}");
-        story.refuses(&coded);
+        setup.refuses(&coded);
     }
     let length = SMUGGLED.len();
-    let seen = story.answered(&format!("{start}Content-Length: {length}\r\n\r\n{SMUGGLED}"));
+    let seen = setup.request_seen(&format!("{start}Content-Length: {length}\r\n\r\n{SMUGGLED}"));
     assert_eq!(seen.body, SMUGGLED.as_bytes());
 }
 
@@ -240,7 +241,7 @@ fn a_body_that_waits_to_be_asked_for_is_no_request() {
         (" 100-CONTINUE", "/credentials"),
         ("x, 100-continue", "/nowhere"),
     ] {
-        let upstream = Upstream::start([Answer::status(200)]);
+        let upstream = Upstream::start([ScriptedResponse::status(200)]);
         let proxy = Proxy::in_front_of(upstream.root_url()).start();
         let mut connection = proxy.connect();
         let length = SMUGGLED.len();
@@ -253,9 +254,9 @@ fn a_body_that_waits_to_be_asked_for_is_no_request() {
     }
 }
 
-/// What is more than the answer is nobody's, whether it comes along or later.
+/// What is more than the response is nobody's, whether it comes along or later.
 #[test]
-fn of_two_answers_the_second_is_nobodys() {
+fn of_two_responses_the_second_is_nobodys() {
     const SECOND: &str = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged";
     for first in [
         "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nup",
@@ -266,15 +267,15 @@ fn of_two_answers_the_second_is_nobodys() {
         "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     ] {
         let upstream = Upstream::start(move |request: &Request| match request.index % 2 {
-            0 => Answer::bytes([first, SECOND].concat()),
-            _ => Answer::ok(request.target()),
+            0 => ScriptedResponse::bytes([first, SECOND].concat()),
+            _ => ScriptedResponse::ok(request.target()),
         });
         let proxy = Proxy::in_front_of(upstream.root_url()).start();
         let mut client = proxy.connect();
         for method in ["GET", "HEAD"] {
             client.send(request(method, "/api/queue/v1/one", ""));
-            let answered = client.response_to(method);
-            assert!(!answered.text().contains("forged"), "{first:?}: {answered:?}");
+            let first_response = client.response_to(method);
+            assert!(!first_response.text().contains("forged"), "{first:?}: {first_response:?}");
             client.send(request("GET", "/api/queue/v1/two", ""));
             assert_eq!(client.response().text(), "/api/queue/v1/two", "{first:?}");
         }
@@ -282,8 +283,8 @@ fn of_two_answers_the_second_is_nobodys() {
 }
 
 #[test]
-fn answers_that_some_read_otherwise_are_a_502() {
-    for answer in [
+fn responses_that_some_read_otherwise_are_a_502() {
+    for response in [
         "HTTP/1.1 200 OK\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
         "HTTP/1.1 200 OK\r\nX: y\r\n Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n",
@@ -296,10 +297,10 @@ fn answers_that_some_read_otherwise_are_a_502() {
         "HTTP/1.1 000 What\r\nContent-Length: 2\r\n\r\nup",
         "HTTP/1.1 99 What\r\nContent-Length: 2\r\n\r\nup",
     ] {
-        let upstream = Upstream::start([Answer::bytes(answer)]);
+        let upstream = Upstream::start([ScriptedResponse::bytes(response)]);
         let once = ["--retry-budget", "0"];
         let proxy = Proxy::in_front_of(upstream.root_url()).args(once).start();
-        let message = proxy.get("/api/queue/v1/x").refusal(502, "UpstreamUnreachable");
+        let message = proxy.get("/api/queue/v1/x").assert_error(502, "UpstreamUnreachable");
         assert!(!message.contains("Set-Cookie"), "{message}");
     }
 }
@@ -307,14 +308,14 @@ fn answers_that_some_read_otherwise_are_a_502() {
 const PUT: &str = "PUT /api/queue/v1/outer HTTP/1.1\r\nHost: x\r\n";
 
 /// One proxy and one upstream for many attacks, each over a connection of its own.
-struct Story {
+struct Setup {
     upstream: Upstream,
     proxy: Proxy,
 }
 
-impl Story {
+impl Setup {
     fn start() -> Self {
-        let upstream = Upstream::start([Answer::status(200)]);
+        let upstream = Upstream::start([ScriptedResponse::status(200)]);
         let proxy = Proxy::in_front_of(upstream.root_url()).start();
         Self { upstream, proxy }
     }
@@ -336,7 +337,7 @@ impl Story {
     }
 
     /// It is one request, which comes whole; the one in its body or behind it does not.
-    fn answered(&self, text: &str) -> Request {
+    fn request_seen(&self, text: &str) -> Request {
         let before = self.upstream.requests().len();
         let came = self.say(text);
         assert_eq!(statuses(&came), ["200"], "{text:?}");
@@ -355,11 +356,11 @@ impl Story {
         let mut connection: Connection = self.proxy.connect();
         // It may be refused before it is all there.
         let _ = connection.try_send(text);
-        // Ends the connection after an answer, and is nothing where it has ended.
+        // Ends the connection after a response, and is nothing where it has ended.
         let _ =
             connection.try_send("GET /nowhere HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
         let mut came = connection.read_to_end();
-        // The answer to the line above is no answer to the attack.
+        // The response to the line above is no response to the attack.
         if let Some(at) = position(&came, b"HTTP/1.1 404") {
             came.truncate(at);
         }

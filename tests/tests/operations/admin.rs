@@ -3,10 +3,11 @@
 use serde_json::{Value, json};
 use std::io::Write as _;
 use std::process::Stdio;
-use stories::admin::value;
-use stories::users::{DAEMON, as_user, can_be_others};
-use stories::{
-    Answer, Gate, Proxy, ProxyBuilder, Request, Upstream, certificate, clients, request, skip,
+use support::admin::value;
+use support::users::{DAEMON, as_user, can_switch_users};
+use support::{
+    Latch, Proxy, ProxyBuilder, Request, ScriptedResponse, Upstream, certificate, clients, request,
+    skip,
 };
 
 fn with_admin(upstream: &Upstream) -> ProxyBuilder {
@@ -16,10 +17,10 @@ fn with_admin(upstream: &Upstream) -> ProxyBuilder {
 #[test]
 fn requests_are_counted_by_what_became_of_them() {
     let upstream = Upstream::start(|request: &Request| match (request.target(), request.index) {
-        ("/api/queue/v1/stumbles", 0) => Answer::status(503).then_close(),
-        ("/api/queue/v1/stumbles", 1) => Answer::nothing().before_body().then_reset(),
-        ("/api/index/v1/cut", _) => Answer::cut_short(9, "four"),
-        _ => Answer::ok("hello"),
+        ("/api/queue/v1/stumbles", 0) => ScriptedResponse::status(503).then_close(),
+        ("/api/queue/v1/stumbles", 1) => ScriptedResponse::nothing().before_body().then_reset(),
+        ("/api/index/v1/cut", _) => ScriptedResponse::truncated(9, "four"),
+        _ => ScriptedResponse::ok("hello"),
     });
     let proxy = with_admin(&upstream).start();
     let before = proxy.metrics();
@@ -35,7 +36,7 @@ fn requests_are_counted_by_what_became_of_them() {
     // What is no request is no more than a connection.
     assert_eq!(proxy.exchange("nonsense\r\n\r\n").status(), 400);
     proxy.get("/last");
-    // A line in the log and a count come together, and not before the answer's last byte.
+    // A line in the log and a count come together, and not before the response's last byte.
     proxy.wait_for_log("GET /last 404");
     let after = proxy.metrics();
     for (service, method, status, outcome) in [
@@ -89,8 +90,8 @@ fn requests_are_counted_by_what_became_of_them() {
 
 #[test]
 fn what_goes_on_is_seen_while_it_does() {
-    let gate = Gate::new();
-    let upstream = Upstream::start([Answer::nothing().then_wait(&gate).then_close()]);
+    let latch = Latch::new();
+    let upstream = Upstream::start([ScriptedResponse::nothing().then_wait(&latch).then_close()]);
     let proxy = with_admin(&upstream).env("TASKCLUSTER_CERTIFICATE", certificate(&[]).to_string());
     let proxy = proxy.start();
     let mut client = proxy.connect();
@@ -104,7 +105,7 @@ fn what_goes_on_is_seen_while_it_does() {
     }
     let left = value(&page, "certificate_expires_in_seconds").unwrap();
     assert!((3500.0..3600.0).contains(&left), "{left}");
-    gate.open();
+    latch.open();
 }
 
 #[test]
@@ -112,7 +113,7 @@ fn prometheus_has_nothing_to_say_against_the_metrics() {
     let Some(mut promtool) = clients::promtool() else {
         return skip("promtool is missing: run tests/run, which fetches it");
     };
-    let upstream = Upstream::start([Answer::status(503), Answer::ok("hello")]);
+    let upstream = Upstream::start([ScriptedResponse::status(503), ScriptedResponse::ok("hello")]);
     let proxy = with_admin(&upstream).env("TASKCLUSTER_CERTIFICATE", certificate(&[]).to_string());
     let proxy = proxy.start();
     proxy.get("/api/queue/v1/x");
@@ -131,10 +132,10 @@ fn prometheus_has_nothing_to_say_against_the_metrics() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_peer_that_is_rejected_is_counted() {
-    if !can_be_others(&[]) {
+    if !can_switch_users(&[]) {
         return;
     }
-    let upstream = Upstream::start([Answer::ok("hello")]);
+    let upstream = Upstream::start([ScriptedResponse::ok("hello")]);
     let proxy = with_admin(&upstream).args(["--allowed-user", "nobody"]).start();
     let port = proxy.address().port();
     // Says something, and waits until it is hung up on, be it by a reset.
@@ -154,52 +155,52 @@ fn a_peer_that_is_rejected_is_counted() {
 
 #[test]
 fn readiness_ends_when_the_credentials_expire() {
-    let upstream = Upstream::start([Answer::ok("hello")]);
+    let upstream = Upstream::start([ScriptedResponse::ok("hello")]);
     let mut expired = certificate(&[]);
     expired["expiry"] = 1.into();
     let proxy = with_admin(&upstream).env("TASKCLUSTER_CERTIFICATE", expired.to_string()).start();
     assert_eq!(
-        (proxy.ask_admin("/healthz").status(), proxy.ask_admin("/healthz").text()),
+        (proxy.get_admin("/healthz").status(), proxy.get_admin("/healthz").text()),
         (200, "ok\n")
     );
-    let ready = proxy.ask_admin("/readyz");
+    let ready = proxy.get_admin("/readyz");
     let expected = "the credentials expired on Thu, 01 Jan 1970 00:00:00 GMT\n";
     assert_eq!((ready.status(), ready.text()), (503, expected));
     proxy.call("PUT", "/credentials", r#"{"clientId":"new","accessToken":"x"}"#);
     assert_eq!(
-        (proxy.ask_admin("/readyz").status(), proxy.ask_admin("/readyz").text()),
+        (proxy.get_admin("/readyz").status(), proxy.get_admin("/readyz").text()),
         (200, "ok\n")
     );
 }
 
 #[test]
 #[cfg(unix)]
-fn it_answers_while_the_proxy_drains() {
-    let gate = Gate::new();
-    let upstream = Upstream::start([Answer::nothing().then_wait(&gate).then_close()]);
+fn it_responses_while_the_proxy_drains() {
+    let latch = Latch::new();
+    let upstream = Upstream::start([ScriptedResponse::nothing().then_wait(&latch).then_close()]);
     let proxy = with_admin(&upstream).start();
     let mut client = proxy.connect();
     client.send(request("GET", "/api/queue/v1/x", ""));
     upstream.wait_for_requests(1);
     proxy.signal("TERM");
     proxy.wait_for_log("stopped by SIGTERM");
-    let ready = proxy.ask_admin("/readyz");
+    let ready = proxy.get_admin("/readyz");
     assert_eq!((ready.status(), ready.text()), (503, "draining: the proxy was told to stop\n"));
-    assert_eq!(proxy.ask_admin("/healthz").status(), 200);
+    assert_eq!(proxy.get_admin("/healthz").status(), 200);
     assert_eq!(value(&proxy.metrics(), "draining"), Some(1.0));
-    let status = proxy.ask_admin("/status").json();
+    let status = proxy.get_admin("/status").json();
     assert_eq!((&status["draining"], &status["ready"]), (&true.into(), &false.into()), "{status}");
 }
 
 #[test]
 fn its_status_tells_a_person_whose_the_proxy_is_and_no_secret() {
-    let upstream = Upstream::start([Answer::ok("hello")]);
+    let upstream = Upstream::start([ScriptedResponse::ok("hello")]);
     let proxy = with_admin(&upstream)
         .env("TASKCLUSTER_ACCESS_TOKEN", "canary-token")
         .env("TASKCLUSTER_CERTIFICATE", certificate(&["a:b"]).to_string())
         .args(["c:d"])
         .start();
-    let response = proxy.ask_admin("/status");
+    let response = proxy.get_admin("/status");
     assert!(!response.text().contains("canary"), "{}", response.text());
     assert!(!proxy.metrics().contains("canary"));
     let status = response.json();
@@ -223,9 +224,9 @@ fn its_status_tells_a_person_whose_the_proxy_is_and_no_secret() {
 
 #[test]
 fn what_looks_wrong_about_the_credentials_is_there() {
-    let upstream = Upstream::start([Answer::ok("hello")]);
+    let upstream = Upstream::start([ScriptedResponse::ok("hello")]);
     let proxy = with_admin(&upstream).env("TASKCLUSTER_CERTIFICATE", r#"{"version":2}"#).start();
-    let credentials = || proxy.ask_admin("/status").json()["credentials"].clone();
+    let credentials = || proxy.get_admin("/status").json()["credentials"].clone();
     let found = credentials();
     let [finding] = found["findings"].as_array().unwrap().as_slice() else { panic!("{found}") };
     let finding = finding.as_str().unwrap();
@@ -234,10 +235,10 @@ fn what_looks_wrong_about_the_credentials_is_there() {
     assert_eq!(found["scopes"], json!([]));
     proxy.wait_for_log(finding);
     // The services judge; where there is nothing for them to judge, the proxy is not ready.
-    assert_eq!(proxy.ask_admin("/readyz").status(), 200);
+    assert_eq!(proxy.get_admin("/readyz").status(), 200);
     let unusable = r#"{"clientId":"c","accessToken":"t","certificate":"canary"}"#;
     assert_eq!(proxy.call("PUT", "/credentials", unusable).status(), 200);
-    let ready = proxy.ask_admin("/readyz");
+    let ready = proxy.get_admin("/readyz");
     assert_eq!(ready.status(), 503);
     assert!(ready.text().starts_with("the certificate is not a JSON object"), "{ready:?}");
     assert_eq!(credentials()["clientId"], json!("c"));
@@ -245,13 +246,13 @@ fn what_looks_wrong_about_the_credentials_is_there() {
 
 #[test]
 fn it_is_not_on_the_proxys_port_and_off_unless_asked_for() {
-    let upstream = Upstream::start([Answer::ok("hello")]);
+    let upstream = Upstream::start([ScriptedResponse::ok("hello")]);
     let proxy = with_admin(&upstream).start();
     for path in ["/healthz", "/readyz", "/metrics", "/status"] {
         assert_eq!(proxy.get(path).status(), 404, "{path}");
     }
-    assert_eq!(proxy.ask_admin("/api/queue/v1/ping").status(), 404);
-    let refused = stories::exchange(proxy.admin_address(), request("PUT", "/metrics", "x"));
+    assert_eq!(proxy.get_admin("/api/queue/v1/ping").status(), 404);
+    let refused = support::exchange(proxy.admin_address(), request("PUT", "/metrics", "x"));
     assert_eq!((refused.status(), refused.header("allow")), (405, Some("GET, HEAD")));
     assert_eq!(upstream.requests().len(), 0);
 
@@ -273,7 +274,7 @@ fn it_can_be_a_unix_socket() {
     let folder = std::env::temp_dir().join(format!("stories-admin-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let path = folder.join("admin.socket");
-    let upstream = Upstream::start([Answer::ok("hello")]);
+    let upstream = Upstream::start([ScriptedResponse::ok("hello")]);
     let address = format!("unix:{}", path.display());
     let builder = Proxy::in_front_of(upstream.root_url()).args(["--admin", &address]);
     // The first leaves its socket behind, the second replaces it and takes it away at the end.
@@ -282,11 +283,11 @@ fn it_can_be_a_unix_socket() {
     proxy.wait_for_log(&format!("admin at {address}"));
     let mut stream = std::os::unix::net::UnixStream::connect(&path).unwrap();
     stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
     assert!(
-        answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nok\n"),
-        "{answer}"
+        response.starts_with("HTTP/1.1 200 OK\r\n") && response.ends_with("\r\n\r\nok\n"),
+        "{response}"
     );
     proxy.signal("TERM");
     assert_eq!(proxy.wait().status.code(), Some(0));

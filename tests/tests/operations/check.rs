@@ -3,7 +3,9 @@
 use serde_json::json;
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use stories::{Answer, ClosedPort, Finished, Proxy, ProxyBuilder, Tls, Upstream, certificate};
+use support::{
+    ClosedPort, ProcessOutput, Proxy, ProxyBuilder, ScriptedResponse, Tls, Upstream, certificate,
+};
 
 #[test]
 fn all_is_well_with_the_sandbox() {
@@ -54,7 +56,7 @@ fn an_admin_address_that_is_taken() {
 /// Each call has 10 s, and what is known before is told before.
 #[test]
 fn an_upstream_that_accepts_and_never_responds() {
-    let upstream = Upstream::start([Answer::nothing().then_stall()]);
+    let upstream = Upstream::start([ScriptedResponse::nothing().then_stall()]);
     let report = checked(&upstream.root_url(), |it| it.args(["--connect-timeout", "1"]), 1);
     report.says("ok", "port", "free");
     report.says("fail", "root url", "no response to GET /api/auth/v1/ping within 10 seconds");
@@ -64,9 +66,9 @@ fn an_upstream_that_accepts_and_never_responds() {
 /// The one call that does not get a response is the one that is named.
 #[test]
 fn an_auth_service_that_does_not_say_which_scopes_there_are() {
-    let upstream = Upstream::start(|request: &stories::Request| match request.target() {
+    let upstream = Upstream::start(|request: &support::Request| match request.target() {
         "/api/auth/v1/ping" => auth(request, 0),
-        _ => Answer::nothing().then_stall(),
+        _ => ScriptedResponse::nothing().then_stall(),
     });
     let report = checked(&upstream.root_url(), |it| it, 1);
     report.says("ok", "root url", "answered 200");
@@ -87,7 +89,7 @@ fn nobody_at_the_root_url() {
 
 #[test]
 fn something_else_at_the_root_url() {
-    let upstream = Upstream::start([Answer::new(404, &[("Date", &date(0))], "canary")]);
+    let upstream = Upstream::start([ScriptedResponse::new(404, &[("Date", &date(0))], "canary")]);
     let report = checked(&upstream.root_url(), |builder| builder, 0);
     report.says("warn", "root url", "answered 404 Not Found in ");
     report.says("warn", "accepted", "/api/auth/v1/scopes/current answered 404 Not Found, expected");
@@ -95,7 +97,7 @@ fn something_else_at_the_root_url() {
 
 #[test]
 fn a_certificate_by_an_unknown_issuer_and_a_known_one() {
-    let upstream = Upstream::start(|request: &stories::Request| auth(request, 0));
+    let upstream = Upstream::start(|request: &support::Request| auth(request, 0));
     let tls = Tls::for_host("127.0.0.1").start(&upstream);
     let root_url = format!("https://{}", tls.address());
     let report = checked(&root_url, |builder| builder, 1);
@@ -114,7 +116,7 @@ fn a_clock_that_is_off() {
         (45, "warn", "behind the deployment's: set it"),
         (0, "ok", "that of the deployment"),
     ] {
-        let upstream = Upstream::start(move |request: &stories::Request| auth(request, offset));
+        let upstream = Upstream::start(move |request: &support::Request| auth(request, offset));
         let status = i32::from(finding == "fail");
         let report = checked(&upstream.root_url(), |builder| builder, status);
         report.says(finding, "clock", expected);
@@ -123,7 +125,7 @@ fn a_clock_that_is_off() {
 
 #[test]
 fn credentials_in_time_too_early_and_too_late() {
-    let upstream = Upstream::start(|request: &stories::Request| auth(request, 0));
+    let upstream = Upstream::start(|request: &support::Request| auth(request, 0));
     const HOUR: i64 = 60 * 60;
     for (start, expiry, finding, expected) in [
         (-HOUR, 5 * HOUR + 60, "ok", "client tester, temporary, until "),
@@ -156,7 +158,7 @@ fn credentials_in_time_too_early_and_too_late() {
 /// A start works with them; what the services make of them is another line.
 #[test]
 fn credentials_that_look_wrong() {
-    let upstream = Upstream::start(|request: &stories::Request| auth(request, 0));
+    let upstream = Upstream::start(|request: &support::Request| auth(request, 0));
     for (certificate, finding, expected, status) in [
         (
             r#"{"version":1,"scopes":["scope1"]}"#,
@@ -189,7 +191,7 @@ fn credentials_that_look_wrong() {
 /// A deployment whose clock goes otherwise decides when certificates end.
 #[test]
 fn the_deployments_clock_counts() {
-    let upstream = Upstream::start(|request: &stories::Request| auth(request, 2 * 60 * 60));
+    let upstream = Upstream::start(|request: &support::Request| auth(request, 2 * 60 * 60));
     let certificate = certificate(&["a:b"]).to_string();
     let temporary = |builder: ProxyBuilder| builder.env("TASKCLUSTER_CERTIFICATE", certificate);
     let report = checked(&upstream.root_url(), temporary, 1);
@@ -198,7 +200,7 @@ fn the_deployments_clock_counts() {
 
 #[test]
 fn more_scopes_than_fit() {
-    let upstream = Upstream::start(|request: &stories::Request| auth(request, 0));
+    let upstream = Upstream::start(|request: &support::Request| auth(request, 0));
     let scopes: Vec<_> = (0..500).map(|number| format!("some:scope:{number}")).collect();
     let report = checked(&upstream.root_url(), |builder| builder.args(scopes), 1);
     report.says("fail", "signature", "read at most 4096");
@@ -239,9 +241,9 @@ fn credentials_that_may_not_list_their_scopes() {
         ("Forbidden", "fail", "`auth:current-scopes`: get new credentials", 1),
     ] {
         let body = json!({ "code": code, "message": message }).to_string();
-        let upstream = Upstream::start(move |request: &stories::Request| {
+        let upstream = Upstream::start(move |request: &support::Request| {
             match request.target().ends_with("/scopes/current") {
-                true => Answer::new(403, &[("Date", &date(0))], &body),
+                true => ScriptedResponse::new(403, &[("Date", &date(0))], &body),
                 false => auth(request, 0),
             }
         });
@@ -308,10 +310,10 @@ fn a_task_that_is_not_there() {
 
 #[test]
 fn a_file_without_credentials() {
-    let folder = stories::Folder::new();
+    let folder = support::Folder::new();
     let file = folder.put("c.json", "canary");
-    let upstream = Upstream::start(|request: &stories::Request| auth(request, 0));
-    let builder = Proxy::with_nothing().env("TASKCLUSTER_ROOT_URL", upstream.root_url()).args([
+    let upstream = Upstream::start(|request: &support::Request| auth(request, 0));
+    let builder = Proxy::builder().env("TASKCLUSTER_ROOT_URL", upstream.root_url()).args([
         "--check",
         "--port",
         "0",
@@ -346,7 +348,7 @@ impl Report {
         Self::of_run(builder.args(["--check"]).run(), status)
     }
 
-    fn of_run(ended: Finished, status: i32) -> Self {
+    fn of_run(ended: ProcessOutput, status: i32) -> Self {
         assert_eq!(ended.status.code(), Some(status), "{ended:?}");
         Self { lines: ended.stdout.lines().map(str::to_owned).collect() }
     }
@@ -365,13 +367,13 @@ fn checked(root_url: &str, with: impl FnOnce(ProxyBuilder) -> ProxyBuilder, stat
 }
 
 /// The auth service, with a clock that goes ahead by so many seconds.
-fn auth(request: &stories::Request, ahead: i64) -> Answer {
+fn auth(request: &support::Request, ahead: i64) -> ScriptedResponse {
     let body = match request.target() {
         "/api/auth/v1/ping" => "{\"alive\":true}",
         "/api/auth/v1/scopes/current" => "{\"scopes\":[\"a:b\"]}",
         other => panic!("{other}"),
     };
-    Answer::new(200, &[("Date", &date(ahead))], body)
+    ScriptedResponse::new(200, &[("Date", &date(ahead))], body)
 }
 
 /// The time, so many seconds ahead, as HTTP writes it.

@@ -7,7 +7,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
-use stories::{ClosedPort, Finished, Folder, Proxy, ProxyBuilder, self_signed};
+use support::{ClosedPort, Folder, ProcessOutput, Proxy, ProxyBuilder, self_signed};
 
 #[test]
 fn any_response_of_the_proxy_will_do() {
@@ -92,8 +92,8 @@ fn of_one_that_is_about_to_take_over_a_certificate() {
 #[test]
 fn of_one_that_keeps_the_user_out() {
     use std::os::unix::fs::PermissionsExt as _;
-    use stories::users::{DAEMON, can_be_others};
-    if !can_be_others(&[]) {
+    use support::users::{DAEMON, can_switch_users};
+    if !can_switch_users(&[]) {
         return;
     }
     let folder = Folder::new();
@@ -114,7 +114,7 @@ fn of_one_that_keeps_the_user_out() {
 }
 
 fn asking() -> ProxyBuilder {
-    Proxy::with_nothing().args(["--health"])
+    Proxy::builder().args(["--health"])
 }
 
 /// Asks the proxy that was told to listen here.
@@ -134,7 +134,7 @@ impl Asking for ProxyBuilder {
 }
 
 fn healthy(asked: ProxyBuilder, at: &str) {
-    let Finished { status, stdout, stderr } = asked.run();
+    let ProcessOutput { status, stdout, stderr } = asked.run();
     let version = env!("CARGO_PKG_VERSION");
     assert_eq!(stdout, format!("healthy: taskcluster-proxy {version} at {at}\n"), "{stderr}");
     assert_eq!((status.code(), stderr.as_str()), (Some(0), ""));
@@ -142,7 +142,7 @@ fn healthy(asked: ProxyBuilder, at: &str) {
 
 /// One line that begins like this, and status 1.
 fn ill(asked: ProxyBuilder, expected: &str) -> String {
-    let Finished { status, stdout, stderr } = asked.run();
+    let ProcessOutput { status, stdout, stderr } = asked.run();
     assert_eq!((status.code(), stdout.as_str()), (Some(1), ""), "{stderr}");
     assert!(stderr.starts_with(&format!("taskcluster-proxy: {expected}")), "{stderr}");
     assert_eq!(stderr.lines().count(), 1, "{stderr}");

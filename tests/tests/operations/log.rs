@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use stories::{Answer, Proxy, ProxyBuilder, Request, Response, Upstream, certificate, request};
+use support::{
+    Proxy, ProxyBuilder, Request, Response, ScriptedResponse, Upstream, certificate, request,
+};
 
 const REQUEST_ID: &str = "x-taskcluster-proxy-request-id";
 
@@ -12,7 +14,7 @@ fn as_json(upstream: &Upstream) -> ProxyBuilder {
 
 /// The line of the request that was answered like this, and no other.
 fn line_of(proxy: &Proxy, response: &Response) -> Value {
-    let id = response.header(REQUEST_ID).expect("each answer has an id");
+    let id = response.header(REQUEST_ID).expect("each response has an id");
     assert!(id.len() == 16 && id.bytes().all(|b| b.is_ascii_hexdigit()), "{id}");
     let line = proxy.wait_for_log(id);
     assert_eq!(proxy.log().matches(id).count(), 1, "{}", proxy.log());
@@ -21,7 +23,8 @@ fn line_of(proxy: &Proxy, response: &Response) -> Value {
 
 #[test]
 fn a_line_for_each_request_tells_machines_all_there_is() {
-    let upstream = Upstream::start([Answer::status(503), Answer::new(201, &[], "four")]);
+    let upstream =
+        Upstream::start([ScriptedResponse::status(503), ScriptedResponse::new(201, &[], "four")]);
     let proxy = as_json(&upstream).start();
     let response = proxy.call("PUT", "/queue/v1/task/x?bewit=canary", "abc");
     let line = line_of(&proxy, &response);
@@ -49,8 +52,8 @@ fn a_line_for_each_request_tells_machines_all_there_is() {
 }
 
 #[test]
-fn answers_of_the_proxys_own_have_ids_and_lines_too() {
-    let upstream = Upstream::start([Answer::status(200)]);
+fn responses_of_the_proxys_own_have_ids_and_lines_too() {
+    let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = as_json(&upstream).start();
     let mut ids = Vec::new();
     for (request, status, path) in [
@@ -72,7 +75,7 @@ fn answers_of_the_proxys_own_have_ids_and_lines_too() {
 #[test]
 fn an_upstream_cannot_forge_the_id() {
     let forged = "HTTP/1.1 200 \r\nX-TASKCLUSTER-PROXY-REQUEST-ID: forged\r\n\r\n";
-    let upstream = Upstream::start([Answer::bytes(forged).then_close()]);
+    let upstream = Upstream::start([ScriptedResponse::bytes(forged).then_close()]);
     let proxy = as_json(&upstream).start();
     let response = proxy.get("/api/queue/v1/ping");
     assert_eq!(response.head.all(REQUEST_ID).len(), 1);
@@ -82,8 +85,8 @@ fn an_upstream_cannot_forge_the_id() {
 #[test]
 fn it_tells_how_a_request_ended() {
     let upstream = Upstream::start(|request: &Request| match request.target() {
-        "/api/queue/v1/cut" => Answer::cut_short(9, "four"),
-        _ => Answer::nothing().then_stall(),
+        "/api/queue/v1/cut" => ScriptedResponse::truncated(9, "four"),
+        _ => ScriptedResponse::nothing().then_stall(),
     });
     let proxy = as_json(&upstream).start();
     assert!(!proxy.get("/api/queue/v1/cut").complete);
@@ -104,7 +107,7 @@ fn it_tells_how_a_request_ended() {
 #[test]
 #[cfg(unix)]
 fn a_request_that_the_end_of_the_proxy_cuts_off_has_its_line() {
-    let upstream = Upstream::start([Answer::nothing().then_stall()]);
+    let upstream = Upstream::start([ScriptedResponse::nothing().then_stall()]);
     let proxy = as_json(&upstream).args(["--drain-timeout", "0"]).start();
     let mut client = proxy.connect();
     client.send(request("GET", "/api/queue/v1/x", ""));
@@ -116,7 +119,7 @@ fn a_request_that_the_end_of_the_proxy_cuts_off_has_its_line() {
 
 #[test]
 fn people_read_each_thing_once() {
-    let upstream = Upstream::start([Answer::ok("hello")]);
+    let upstream = Upstream::start([ScriptedResponse::ok("hello")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let id = proxy.get("/api/queue/v1/ping").header(REQUEST_ID).unwrap().to_owned();
     let line = proxy.wait_for_log(&id);
@@ -127,7 +130,7 @@ fn people_read_each_thing_once() {
 
 #[test]
 fn the_option_goes_before_the_variable() {
-    let upstream = Upstream::start([Answer::status(200)]);
+    let upstream = Upstream::start([ScriptedResponse::status(200)]);
     for (variable, option, debug) in [
         ("debug", None, true),
         ("taskcluster_proxy=debug,hyper=trace", None, true),
@@ -151,7 +154,7 @@ fn the_option_goes_before_the_variable() {
 
 #[test]
 fn it_warns_before_the_certificate_expires_and_when_it_has() {
-    let upstream = Upstream::start([Answer::status(200)]);
+    let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let mut short = certificate(&["a:b"]);
     let long = short.to_string();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
@@ -181,7 +184,7 @@ fn it_warns_before_the_certificate_expires_and_when_it_has() {
 
 #[test]
 fn a_trace_goes_on_with_its_request() {
-    let upstream = Upstream::start([Answer::new(200, &[("traceresponse", "00-b")], "")]);
+    let upstream = Upstream::start([ScriptedResponse::new(200, &[("traceresponse", "00-b")], "")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let response = proxy.exchange(format!(
@@ -196,7 +199,8 @@ fn a_trace_goes_on_with_its_request() {
 
 #[test]
 fn no_secret_is_said_to_machines_either_whatever_rust_log_asks_for() {
-    let upstream = Upstream::start([Answer::new(200, &[("Set-Cookie", "canary")], "canary")]);
+    let upstream =
+        Upstream::start([ScriptedResponse::new(200, &[("Set-Cookie", "canary")], "canary")]);
     let proxy = as_json(&upstream)
         .env("TASKCLUSTER_ACCESS_TOKEN", "canary-token")
         .env("TASKCLUSTER_CERTIFICATE", certificate(&["a:b"]).to_string())

@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use stories::{Answer, Proxy, Upstream, certificate};
+use support::{Proxy, ScriptedResponse, Upstream, certificate};
 
 const README: &str = include_str!("../../../README.md");
 const GUIDE: &str = include_str!("../../../docs/operations.md");
@@ -13,13 +13,13 @@ const DEBUGGING: &str = include_str!("../../../docs/debugging.md");
 
 #[test]
 fn the_guide_to_operations_has_the_options_of_help() {
-    let help = Proxy::with_nothing().args(["--help"]).run();
+    let help = Proxy::builder().args(["--help"]).run();
     assert_eq!(block(GUIDE, "text"), help.stdout.trim_end());
 }
 
 #[test]
 fn the_options_that_the_readme_names_are_there() {
-    let help = Proxy::with_nothing().args(["--help"]).run().stdout;
+    let help = Proxy::builder().args(["--help"]).run().stdout;
     let options = README.split('`').filter(|code| code.starts_with("--"));
     let names: Vec<&str> = options.filter_map(|option| option.split([' ', '=']).next()).collect();
     assert!(names.len() > 20, "{names:?}");
@@ -93,7 +93,7 @@ fn run(session: &str, addresses: &[(&str, SocketAddr)]) -> String {
 #[test]
 fn the_guide_to_operations_names_every_metric_and_field() {
     let certificate = certificate(&[]).to_string();
-    let upstream = Upstream::start([Answer::ok("hello")]);
+    let upstream = Upstream::start([ScriptedResponse::ok("hello")]);
     let proxy = Proxy::in_front_of(upstream.root_url())
         .env("TASKCLUSTER_CERTIFICATE", certificate)
         .args(["--admin", "127.0.0.1:0", "--log-format", "json"])

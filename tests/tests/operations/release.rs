@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use stories::Folder;
+use support::Folder;
 
 #[test]
 fn what_cannot_be_released_is_refused_before_anything_changes() {

@@ -2,16 +2,18 @@
 
 use serde_json::{Value, json};
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
-use stories::hawk::Claim;
-use stories::{Answer, Finished, Proxy, ProxyBuilder, Request, Upstream, certificate, request};
+use support::hawk::Claim;
+use support::{
+    ProcessOutput, Proxy, ProxyBuilder, Request, ScriptedResponse, Upstream, certificate, request,
+};
 
 #[test]
 fn it_listens_on_ipv4_and_ipv6_unless_told_otherwise() {
-    let upstream = Upstream::start([Answer::ok("hello")]);
+    let upstream = Upstream::start([ScriptedResponse::ok("hello")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).ip_address(None).start();
     let port = proxy.address().port();
     for address in [(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()] {
-        let response = stories::exchange(address, request("GET", "/api/queue/v1/ping", ""));
+        let response = support::exchange(address, request("GET", "/api/queue/v1/ping", ""));
         assert_eq!(response.text(), "hello", "{address}");
     }
 }
@@ -27,8 +29,8 @@ fn help_tells_the_defaults() {
 
 #[test]
 fn options_and_scopes_interleave_as_with_docopt() {
-    let upstream = Upstream::start([Answer::status(200)]);
-    let proxy = Proxy::with_nothing()
+    let upstream = Upstream::start([ScriptedResponse::status(200)]);
+    let proxy = Proxy::builder()
         .args(["a:b", "--root", &upstream.root_url(), "--client-id=tester", "c:*"])
         .args(["--acc", "-no-secret", "d"])
         .start();
@@ -53,13 +55,13 @@ fn versions_are_printed() {
 
 #[test]
 fn credentials_come_from_the_environment_or_from_flags() {
-    let upstream = Upstream::start([Answer::status(200)]);
+    let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let (root_url, certificate) = (upstream.root_url(), certificate(&["a:b"]).to_string());
-    let environment = Proxy::with_nothing()
+    let environment = Proxy::builder()
         .env("TASKCLUSTER_ROOT_URL", &root_url)
         .env("TASKCLUSTER_CLIENT_ID", "temp")
         .env("TASKCLUSTER_ACCESS_TOKEN", "secret");
-    let flags = Proxy::with_nothing()
+    let flags = Proxy::builder()
         .args(["--root-url", &root_url, "--client-id", "temp"])
         .args(["--access-token", "secret"]);
     let both = Proxy::in_front_of("http://192.0.2.1")
@@ -84,7 +86,7 @@ fn credentials_come_from_the_environment_or_from_flags() {
 
 #[test]
 fn an_empty_certificate_and_an_empty_flag_are_none() {
-    let upstream = Upstream::start([Answer::status(200)]);
+    let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url())
         .env("TASKCLUSTER_CERTIFICATE", "")
         .args(["--certificate", "", "--client-id="])
@@ -99,7 +101,7 @@ fn an_empty_certificate_and_an_empty_flag_are_none() {
 
 #[test]
 fn a_certificate_may_outlast_the_calendar() {
-    let upstream = Upstream::start([Answer::status(200)]);
+    let upstream = Upstream::start([ScriptedResponse::status(200)]);
     for expiry in [253_402_300_800_000, u64::MAX] {
         let mut certificate = certificate(&[]);
         certificate["expiry"] = expiry.into();
@@ -116,7 +118,7 @@ fn what_is_missing_or_wrong_ends_it_at_once() {
     let complete = Proxy::in_front_of("http://127.0.0.1:1");
     for (builder, expected) in [
         (
-            Proxy::with_nothing(),
+            Proxy::builder(),
             "no root URL: give --root-url, or set TASKCLUSTER_ROOT_URL in the environment (see \
              --help)",
         ),
@@ -196,7 +198,7 @@ fn a_task_without_scopes_has_none_at_all() {
 
 #[test]
 fn without_scopes_and_task_there_is_no_restriction() {
-    let upstream = Upstream::start([Answer::status(200)]);
+    let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let response = Proxy::in_front_of(upstream.root_url()).start().get("/api/queue/v1/x");
     assert_eq!(response.header("x-taskcluster-authorized-scopes"), None);
     assert_eq!(Claim::of(&upstream.last_request()).ext(), Value::Null);
@@ -204,8 +206,12 @@ fn without_scopes_and_task_there_is_no_restriction() {
 
 #[test]
 fn a_queue_that_stumbles_is_asked_again() {
-    let task = Answer::ok(r#"{"scopes": ["a:b"]}"#);
-    let upstream = Upstream::start([Answer::status(503), Answer::nothing().then_close(), task]);
+    let task = ScriptedResponse::ok(r#"{"scopes": ["a:b"]}"#);
+    let upstream = Upstream::start([
+        ScriptedResponse::status(503),
+        ScriptedResponse::nothing().then_close(),
+        task,
+    ]);
     let proxy = Proxy::in_front_of(upstream.root_url()).args(["--task-id", "t"]).start();
     assert_eq!(upstream.requests().len(), 3);
     let shown = proxy
@@ -220,17 +226,20 @@ fn a_task_that_cannot_be_had_ends_it() {
     let unknown = json!({ "code": "ResourceNotFound", "message": "no task t\nsecond line" });
     for (answer, why) in [
         (
-            Answer::new(404, &[], unknown.to_string()),
+            ScriptedResponse::new(404, &[], unknown.to_string()),
             "the queue responded with 404 Not Found: no task t second line",
         ),
-        (Answer::new(400, &[], "<html>"), "the queue responded with 400 Bad Request"),
-        (Answer::ok("[]"), "the queue's response is not a task definition with an array of scopes"),
+        (ScriptedResponse::new(400, &[], "<html>"), "the queue responded with 400 Bad Request"),
         (
-            Answer::ok(r#"{"scopes": "a:b"}"#),
+            ScriptedResponse::ok("[]"),
+            "the queue's response is not a task definition with an array of scopes",
+        ),
+        (
+            ScriptedResponse::ok(r#"{"scopes": "a:b"}"#),
             "the queue's response is not a task definition with an array of scopes",
         ),
     ] {
-        let upstream = Upstream::start([answer]);
+        let upstream = Upstream::start([response]);
         let builder = Proxy::in_front_of(upstream.root_url()).args(["-p0", "--task-id", "t/ü"]);
         assert_fails(builder, &format!("could not fetch taskcluster task 't/ü' : {why}"));
         let requests = upstream.requests();
@@ -244,9 +253,9 @@ fn a_queue_that_requires_credentials_is_asked_once_more_signed() {
     for status in [401, 403] {
         let upstream = Upstream::start(move |request: &Request| {
             match (request.header("authorization"), request.target()) {
-                (None, _) => Answer::new(status, &[], "refused"),
-                (Some(_), "/api/queue/v1/task/t") => Answer::ok(r#"{"scopes": ["a:b"]}"#),
-                _ => Answer::status(200),
+                (None, _) => ScriptedResponse::new(status, &[], "refused"),
+                (Some(_), "/api/queue/v1/task/t") => ScriptedResponse::ok(r#"{"scopes": ["a:b"]}"#),
+                _ => ScriptedResponse::status(200),
             }
         });
         let proxy = Proxy::in_front_of(upstream.root_url()).args(["--task-id", "t", "c"]).start();
@@ -277,7 +286,7 @@ fn a_task_that_nobody_shows_ends_it_with_two_ways_out() {
             "with 401 Unauthorized to the proxy's credentials: Unauthorized: Bad mac",
         ),
     ] {
-        let upstream = Upstream::start([Answer::new(status, &[], body)]);
+        let upstream = Upstream::start([ScriptedResponse::new(status, &[], body)]);
         let finished =
             Proxy::in_front_of(upstream.root_url()).args(["-p0", "--task-id", "t"]).run();
         let line = one_line(&finished);
@@ -301,7 +310,7 @@ fn a_queue_that_cannot_be_reached_ends_it() {
 
 #[test]
 fn probes_of_the_port_leave_no_trace() {
-    let upstream = Upstream::start([Answer::status(200)]);
+    let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).args(["--log-level", "trace"]).start();
     let before = proxy.log();
     for _ in 0..20 {
@@ -316,7 +325,7 @@ fn probes_of_the_port_leave_no_trace() {
 
 #[test]
 fn the_port_of_a_killed_proxy_is_free_at_once() {
-    let upstream = Upstream::start([Answer::ok("one"), Answer::ok("two")]);
+    let upstream = Upstream::start([ScriptedResponse::ok("one"), ScriptedResponse::ok("two")]);
     let builder = Proxy::in_front_of(upstream.root_url());
     let first = builder.clone().start();
     let address = first.address();
@@ -348,9 +357,9 @@ fn it_stops_when_it_is_told_to() {
 #[test]
 fn no_secret_is_ever_said() {
     let upstream = Upstream::start(|request: &Request| match request.target() {
-        "/api/queue/v1/broken" => Answer::nothing().then_reset(),
-        "/api/queue/v1/failing" => Answer::new(500, &[("X-Secret", "canary")], "canary"),
-        _ => Answer::new(200, &[("Set-Cookie", "canary")], "canary"),
+        "/api/queue/v1/broken" => ScriptedResponse::nothing().then_reset(),
+        "/api/queue/v1/failing" => ScriptedResponse::new(500, &[("X-Secret", "canary")], "canary"),
+        _ => ScriptedResponse::new(200, &[("Set-Cookie", "canary")], "canary"),
     });
     let proxy = Proxy::in_front_of(upstream.root_url())
         .env("TASKCLUSTER_ACCESS_TOKEN", "canary-token")
@@ -394,7 +403,7 @@ fn no_secret_is_ever_said() {
     });
     cut.reset();
     proxy.wait_for_log("PUT /api/queue/v1/cut");
-    let Finished { stdout, stderr, .. } = proxy.kill();
+    let ProcessOutput { stdout, stderr, .. } = proxy.kill();
     assert!(stderr.contains("PUT /credentials 200"), "{stderr}");
     assert!(!format!("{stdout}{stderr}").contains("canary"), "{stdout}{stderr}");
 }
@@ -416,15 +425,15 @@ fn no_secret_is_said_of_a_start_that_fails() {
 }
 
 /// A queue that knows every task.
-fn queue(task: Value) -> impl FnMut(&Request) -> Answer {
+fn queue(task: Value) -> impl FnMut(&Request) -> ScriptedResponse {
     move |request| match request.target().starts_with("/api/queue/v1/task/") {
-        true => Answer::ok(task.to_string()),
-        false => Answer::status(200),
+        true => ScriptedResponse::ok(task.to_string()),
+        false => ScriptedResponse::status(200),
     }
 }
 
 fn printed(args: &[&str]) -> String {
-    let Finished { status, stdout, stderr } = Proxy::with_nothing().args(args).run();
+    let ProcessOutput { status, stdout, stderr } = Proxy::builder().args(args).run();
     assert!(status.success() && stderr.is_empty(), "{status} {stderr}");
     stdout
 }
@@ -434,8 +443,8 @@ fn assert_fails(builder: ProxyBuilder, expected: &str) {
 }
 
 /// The one line with which a start fails.
-fn one_line(finished: &Finished) -> &str {
-    let Finished { status, stdout, stderr } = finished;
+fn one_line(finished: &ProcessOutput) -> &str {
+    let ProcessOutput { status, stdout, stderr } = finished;
     assert!(!status.success() && stdout.is_empty(), "{status} {stdout}");
     let line = stderr.strip_suffix('\n').expect("there is a line on stderr");
     assert!(!line.contains('\n'), "{stderr}");

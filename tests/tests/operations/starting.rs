@@ -1,29 +1,29 @@
 //! While the proxy starts: it can be watched and stopped, however long others keep it waiting.
 
 use serde_json::{Value, json};
-use stories::admin::value;
-use stories::{Answer, Gate, Proxy, ProxyBuilder, Upstream};
+use support::admin::value;
+use support::{Latch, Proxy, ProxyBuilder, ScriptedResponse, Upstream};
 
 #[test]
 fn it_can_be_watched_while_the_queue_is_asked() {
-    let gate = Gate::new();
+    let latch = Latch::new();
     let task = "HTTP/1.1 200 \r\nContent-Length: 17\r\n\r\n{\"scopes\":[\"a\"]}\n";
     let upstream = Upstream::start([
-        Answer::nothing().then_wait(&gate).then(task).then_close(),
-        Answer::ok("hello"),
+        ScriptedResponse::nothing().then_wait(&latch).then(task).then_close(),
+        ScriptedResponse::ok("hello"),
     ]);
-    let proxy = of_a_task(&upstream).args(["--admin", "127.0.0.1:0"]).begin();
+    let proxy = of_a_task(&upstream).args(["--admin", "127.0.0.1:0"]).spawn();
     upstream.wait_for_requests(1);
-    let health = proxy.ask_admin("/healthz");
+    let health = proxy.get_admin("/healthz");
     assert_eq!((health.status(), health.text()), (200, "ok\n"));
-    let ready = proxy.ask_admin("/readyz");
+    let ready = proxy.get_admin("/readyz");
     let why = "starting: the task's scopes are being fetched (task T)";
     assert_eq!((ready.status(), ready.text()), (503, format!("{why}\n").as_str()));
     let metrics = proxy.metrics();
     for (sample, expected) in [("connections_total", 0.0), ("draining", 0.0)] {
         assert_eq!(value(&metrics, sample), Some(expected), "{metrics}");
     }
-    let status = proxy.ask_admin("/status").json();
+    let status = proxy.get_admin("/status").json();
     for (found, expected) in [
         (&status["rootUrl"], json!(upstream.root_url())),
         (&status["ready"], json!(false)),
@@ -35,22 +35,22 @@ fn it_can_be_watched_while_the_queue_is_asked() {
     }
     assert!(!proxy.log().contains("listening on"), "{}", proxy.log());
 
-    gate.open();
+    latch.open();
     proxy.wait_for_log("listening on");
-    assert_eq!(proxy.ask_admin("/readyz").status(), 200);
-    let status = proxy.ask_admin("/status").json();
+    assert_eq!(proxy.get_admin("/readyz").status(), 200);
+    let status = proxy.get_admin("/status").json();
     assert_eq!(status["credentials"]["authorizedScopes"], json!(["a"]), "{status:#}");
 }
 
 #[cfg(unix)]
 #[test]
 fn a_signal_ends_it_at_once() {
-    let folder = stories::Folder::new();
+    let folder = support::Folder::new();
     let socket = folder.path("admin.sock");
     for signal in ["TERM", "INT"] {
-        let upstream = Upstream::start([Answer::nothing().then_stall()]);
+        let upstream = Upstream::start([ScriptedResponse::nothing().then_stall()]);
         let admin = format!("unix:{}", socket.display());
-        let proxy = of_a_task(&upstream).args(["--admin", &admin]).begin();
+        let proxy = of_a_task(&upstream).args(["--admin", &admin]).spawn();
         upstream.wait_for_requests(1);
         assert!(socket.exists());
         proxy.signal(signal);
@@ -59,7 +59,7 @@ fn a_signal_ends_it_at_once() {
         let expected = format!("stopped by SIG{signal} during the start");
         assert!(ended.stderr.contains(&expected), "{}", ended.stderr);
         assert!(!socket.exists(), "it is left behind");
-        upstream.wait_for_ends(1);
+        upstream.wait_for_closed_connections(1);
     }
 }
 
@@ -67,17 +67,17 @@ fn a_signal_ends_it_at_once() {
 #[cfg(unix)]
 #[test]
 fn credentials_that_do_not_come_keep_no_signal_waiting() {
-    let folder = stories::Folder::new();
+    let folder = support::Folder::new();
     let fifo = folder.path("fifo");
     let made = std::process::Command::new("mkfifo").arg(&fifo).status();
     assert!(made.expect("every Unix has mkfifo").success());
     // For both directions, which waits for no other side.
     let here = format!("exec \"$0\" \"$@\" 3<>{}", fifo.display());
-    let proxy = Proxy::with_nothing()
+    let proxy = Proxy::builder()
         .args(["--root-url", "http://127.0.0.1:1", "--log-level", "debug"])
         .args(["--credentials-fd", "3"])
         .under(["sh", "-c", &here])
-        .begin();
+        .spawn();
     proxy.wait_for_log("reading --credentials-fd 3");
     proxy.signal("TERM");
     let ended = proxy.wait();
@@ -89,11 +89,11 @@ fn credentials_that_do_not_come_keep_no_signal_waiting() {
 #[test]
 fn a_signal_ends_the_first_process_of_a_container() {
     use std::process::Command;
-    if !stories::users::can_be_others(&[["unshare", "--version"]]) {
+    if !support::users::can_switch_users(&[["unshare", "--version"]]) {
         return;
     }
-    let upstream = Upstream::start([Answer::nothing().then_stall()]);
-    let proxy = of_a_task(&upstream).under(["unshare", "--pid", "--fork"]).begin();
+    let upstream = Upstream::start([ScriptedResponse::nothing().then_stall()]);
+    let proxy = of_a_task(&upstream).under(["unshare", "--pid", "--fork"]).spawn();
     upstream.wait_for_requests(1);
     let id = proxy.id();
     let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();

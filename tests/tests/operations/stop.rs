@@ -4,8 +4,8 @@
 #![cfg(unix)]
 
 use std::net::TcpStream;
-use stories::http1::Body;
-use stories::{Answer, Finished, Gate, Proxy, Upstream, request};
+use support::http1::Body;
+use support::{Latch, ProcessOutput, Proxy, ScriptedResponse, Upstream, request};
 
 /// The exit status when something was cut off.
 const CUT: Option<i32> = Some(3);
@@ -14,9 +14,11 @@ fn get() -> Vec<u8> {
     request("GET", "/api/queue/v1/ping", "")
 }
 
-/// 200 with the first half of its body; the second comes when the gate is opened.
-fn in_halves(gate: &Gate) -> Answer {
-    Answer::bytes("HTTP/1.1 200 \r\nContent-Length: 8\r\n\r\nhalf").then_wait(gate).then("half")
+/// 200 with the first half of its body; the second comes when the latch is opened.
+fn in_halves(latch: &Latch) -> ScriptedResponse {
+    ScriptedResponse::bytes("HTTP/1.1 200 \r\nContent-Length: 8\r\n\r\nhalf")
+        .then_wait(latch)
+        .then("half")
 }
 
 fn tell_to_stop(proxy: &Proxy, signal: &str) {
@@ -27,8 +29,8 @@ fn tell_to_stop(proxy: &Proxy, signal: &str) {
 #[test]
 fn a_download_in_flight_is_finished() {
     for signal in ["TERM", "INT"] {
-        let gate = Gate::new();
-        let upstream = Upstream::start([in_halves(&gate)]);
+        let latch = Latch::new();
+        let upstream = Upstream::start([in_halves(&latch)]);
         let proxy = Proxy::in_front_of(upstream.root_url()).start();
         let mut client = proxy.connect();
         client.send(get());
@@ -36,20 +38,20 @@ fn a_download_in_flight_is_finished() {
         let mut body = Body::of_response(&head, "GET");
         client.body_until(&mut body, "half");
         tell_to_stop(&proxy, signal);
-        gate.open();
+        latch.open();
         assert_eq!(client.body_until(&mut body, "half"), b"half");
         assert_eq!(client.read_to_end(), b"");
-        let Finished { status, stderr, .. } = proxy.wait();
+        let ProcessOutput { status, stderr, .. } = proxy.wait();
         assert_eq!(status.code(), Some(0), "{stderr}");
     }
 }
 
 #[test]
-fn an_answer_that_begins_after_it_is_the_last_on_its_connection() {
-    let gate = Gate::new();
+fn a_response_that_begins_after_it_is_the_last_on_its_connection() {
+    let latch = Latch::new();
     let ok = "HTTP/1.1 200 \r\nContent-Length: 2\r\n\r\nup";
-    let late = Answer::nothing().then_wait(&gate).then(ok);
-    let upstream = Upstream::start([Answer::ok("one"), late]);
+    let late = ScriptedResponse::nothing().then_wait(&latch).then(ok);
+    let upstream = Upstream::start([ScriptedResponse::ok("one"), late]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let (mut client, mut own) = (proxy.connect(), proxy.connect());
     client.send(get());
@@ -65,7 +67,7 @@ fn an_answer_that_begins_after_it_is_the_last_on_its_connection() {
     own.send(rest);
     let refused = own.response();
     assert_eq!((refused.status(), refused.header("connection")), (400, Some("close")));
-    gate.open();
+    latch.open();
     let last = client.response();
     assert_eq!((last.text(), last.header("connection")), ("up", Some("close")));
     assert_eq!((client.read_to_end(), own.read_to_end()), (vec![], vec![]));
@@ -75,8 +77,8 @@ fn an_answer_that_begins_after_it_is_the_last_on_its_connection() {
 
 #[test]
 fn idle_connections_close_at_once_and_nobody_gets_in_any_more() {
-    let gate = Gate::new();
-    let upstream = Upstream::start([Answer::ok("one"), in_halves(&gate)]);
+    let latch = Latch::new();
+    let upstream = Upstream::start([ScriptedResponse::ok("one"), in_halves(&latch)]);
     let builder = Proxy::in_front_of(upstream.root_url());
     let proxy = builder.clone().start();
     let mut idle = proxy.connect();
@@ -92,7 +94,7 @@ fn idle_connections_close_at_once_and_nobody_gets_in_any_more() {
     assert!(TcpStream::connect(proxy.address()).is_err(), "somebody listens");
     // Its successor does not have to wait for it.
     let next = builder.port(proxy.address().port()).start();
-    gate.open();
+    latch.open();
     assert_eq!(next.get("/api/queue/v1/ping").text(), "halfhalf");
     assert_eq!(busy.read_to_end(), b"halfhalf");
     assert_eq!(proxy.wait().status.code(), Some(0));
@@ -101,7 +103,7 @@ fn idle_connections_close_at_once_and_nobody_gets_in_any_more() {
 #[test]
 fn a_second_signal_ends_it_at_once() {
     for (first, second) in [("TERM", "TERM"), ("INT", "TERM"), ("TERM", "INT")] {
-        let upstream = Upstream::start([Answer::nothing().then_stall()]);
+        let upstream = Upstream::start([ScriptedResponse::nothing().then_stall()]);
         let proxy = Proxy::in_front_of(upstream.root_url()).start();
         let mut client = proxy.connect();
         client.send(get());
@@ -109,7 +111,7 @@ fn a_second_signal_ends_it_at_once() {
         tell_to_stop(&proxy, first);
         proxy.signal(second);
         assert_eq!(client.read_to_end(), b"");
-        let Finished { status, stderr, .. } = proxy.wait();
+        let ProcessOutput { status, stderr, .. } = proxy.wait();
         assert_eq!(status.code(), CUT, "{stderr}");
         let expected = format!("1 connections are cut off by a second signal, SIG{second}");
         assert!(stderr.contains(&expected), "{stderr}");
@@ -119,7 +121,7 @@ fn a_second_signal_ends_it_at_once() {
 #[test]
 fn the_wait_is_bounded() {
     for timeout in ["0", "0.1"] {
-        let upstream = Upstream::start([Answer::nothing().then_stall()]);
+        let upstream = Upstream::start([ScriptedResponse::nothing().then_stall()]);
         let builder = Proxy::in_front_of(upstream.root_url()).args(["--drain-timeout", timeout]);
         let idle = builder.clone().start();
         let _connection = idle.connect();
@@ -132,10 +134,10 @@ fn the_wait_is_bounded() {
         upstream.wait_for_requests(1);
         proxy.signal("TERM");
         assert_eq!(client.read_to_end(), b"");
-        let Finished { status, stderr, .. } = proxy.wait();
+        let ProcessOutput { status, stderr, .. } = proxy.wait();
         assert_eq!(status.code(), CUT, "{stderr}");
         let expected = format!("1 connections are cut off after {timeout} s (--drain-timeout)");
         assert!(stderr.contains(&expected), "{stderr}");
-        upstream.wait_for_ends(1);
+        upstream.wait_for_closed_connections(1);
     }
 }

@@ -5,14 +5,14 @@
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::Command;
-use stories::Proxy;
+use support::Proxy;
 
 #[test]
 fn a_service_manager_is_told_when_requests_can_come_and_when_the_end_begins() {
     let directory = Directory::new("notify");
     let path = directory.0.join("notify");
     let manager = UnixDatagram::bind(&path).unwrap();
-    manager.set_read_timeout(Some(stories::DEADLINE)).unwrap();
+    manager.set_read_timeout(Some(support::DEADLINE)).unwrap();
 
     let proxy = Proxy::sandbox().env("NOTIFY_SOCKET", &path).start();
     assert_eq!(message(&manager), "READY=1");
@@ -36,7 +36,7 @@ fn message(manager: &UnixDatagram) -> String {
     String::from_utf8_lossy(&message[..length]).into_owned()
 }
 
-/// A directory of its own, until the story is over.
+/// A directory of its own, until the test is over.
 struct Directory(PathBuf);
 
 impl Directory {

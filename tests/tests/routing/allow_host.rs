@@ -2,8 +2,8 @@
 
 #![cfg(target_os = "linux")]
 
-use stories::users::can_be_others;
-use stories::{Answer, Folder, Proxy, Response, Upstream, with_hosts};
+use support::users::can_switch_users;
+use support::{Folder, Proxy, Response, ScriptedResponse, Upstream, with_hosts};
 
 /// A name that leads to this machine, as anybody's DNS can have it.
 const REBOUND: &str = "rebound.example";
@@ -36,7 +36,7 @@ fn special_places_are_refused_by_their_addresses() {
 
 #[test]
 fn with_patterns_requests_go_there_alone() {
-    let upstream = Upstream::start([Answer::status(200)]);
+    let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url())
         .args(["--allow-host", "a.invalid", "--allow-host", "*.b.invalid", "--retry-budget", "0"])
         .start();
@@ -53,7 +53,7 @@ fn with_patterns_requests_go_there_alone() {
 /// What the resolver says decides, and at once: to try again would not make it better.
 #[test]
 fn a_name_that_leads_to_this_machine_has_to_be_named() {
-    if !can_be_others(&[["unshare", "--version"]]) {
+    if !can_switch_users(&[["unshare", "--version"]]) {
         return;
     }
     let folder = Folder::new();

@@ -2,8 +2,8 @@
 //! speak HTTP, in TLS or not. The others are in `socks.rs`.
 
 use std::fs;
-use stories::hawk::Claim;
-use stories::{Answer, ClosedPort, Folder, Proxy, ProxyBuilder, Tls, Upstream};
+use support::hawk::Claim;
+use support::{ClosedPort, Folder, Proxy, ProxyBuilder, ScriptedResponse, Tls, Upstream};
 
 #[test]
 fn a_variable_that_names_no_proxy_ends_the_start() {
@@ -21,7 +21,7 @@ fn a_variable_that_names_no_proxy_ends_the_start() {
 
 #[test]
 fn http_goes_to_the_http_proxy_in_absolute_form() {
-    let way = Upstream::start([Answer::ok("by the way")]);
+    let way = Upstream::start([ScriptedResponse::ok("by the way")]);
     let proxy = tc("http").env("HTTP_PROXY", with_user(&way)).start();
     let response = proxy.get("/api/queue/v1/a%2F//..;b?c??");
     assert_eq!((response.status(), response.text()), (200, "by the way"));
@@ -35,7 +35,7 @@ fn http_goes_to_the_http_proxy_in_absolute_form() {
 
 #[test]
 fn the_clients_own_authorization_to_a_proxy_does_not_pass() {
-    let way = Upstream::start([Answer::status(200)]);
+    let way = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = tc("http").env("HTTP_PROXY", way.root_url()).start();
     proxy.exchange(
         "GET /api/queue/v1/x HTTP/1.1\r\nHost: x\r\nProxy-Authorization: Basic x\r\n\r\n",
@@ -45,7 +45,7 @@ fn the_clients_own_authorization_to_a_proxy_does_not_pass() {
 
 #[test]
 fn https_goes_through_a_tunnel() {
-    let upstream = Upstream::start([Answer::ok("through")]);
+    let upstream = Upstream::start([ScriptedResponse::ok("through")]);
     let tls = Tls::for_host("tc.example.test").behind_proxy().start(&upstream);
     let proxy = tc("https")
         .env("HTTPS_PROXY", format!("http://user:p%40ss@{}", tls.address()))
@@ -80,7 +80,7 @@ fn each_scheme_has_a_proxy_of_its_own_or_all_the_same() {
         ("https", "HTTP_PROXY", false),
     ] {
         // Not tried again, whether it is asked or not.
-        let way = Upstream::start([Answer::status(403)]);
+        let way = Upstream::start([ScriptedResponse::status(403)]);
         let proxy = tc(scheme).env(name, way.root_url()).start();
         let response = proxy.get("/api/queue/v1/x");
         assert_eq!(way.requests().len(), usize::from(used), "{scheme} {name}");
@@ -103,11 +103,11 @@ fn no_proxy_names_hosts_that_are_reached_directly() {
         ("other.test", true),
         ("", true),
     ];
-    // All at once: where there is no answer, it takes its time.
+    // All at once: where there is no response, it takes its time.
     std::thread::scope(|scope| {
         for (exceptions, used) in cases {
             scope.spawn(move || {
-                let way = Upstream::start([Answer::status(403)]);
+                let way = Upstream::start([ScriptedResponse::status(403)]);
                 let proxy = tc("http").env("HTTP_PROXY", way.root_url());
                 proxy.env("NO_PROXY", exceptions).start().get("/api/queue/v1/x");
                 assert_eq!(way.requests().len(), usize::from(used), "{exceptions:?}");
@@ -118,8 +118,8 @@ fn no_proxy_names_hosts_that_are_reached_directly() {
 
 #[test]
 fn loopback_is_always_reached_directly() {
-    let way = Upstream::start([Answer::status(403)]);
-    let upstream = Upstream::start([Answer::ok("directly")]);
+    let way = Upstream::start([ScriptedResponse::status(403)]);
+    let upstream = Upstream::start([ScriptedResponse::ok("directly")]);
     let port = upstream.address().port();
     for host in ["127.0.0.1", "localhost"] {
         let proxy = Proxy::in_front_of(format!("http://{host}:{port}"))
@@ -133,7 +133,7 @@ fn loopback_is_always_reached_directly() {
 
 #[test]
 fn an_https_proxy_sees_http_in_absolute_form_within_tls() {
-    let way = Upstream::start([Answer::ok("by the way")]);
+    let way = Upstream::start([ScriptedResponse::ok("by the way")]);
     let tls = Tls::for_host("127.0.0.1").start(&way);
     let proxy = tc("http")
         .env("HTTP_PROXY", format!("https://user:p%40ss@{}", tls.address()))
@@ -153,7 +153,7 @@ fn an_https_proxy_sees_http_in_absolute_form_within_tls() {
 #[test]
 fn https_goes_through_a_tunnel_within_tls() {
     for http2 in [false, true] {
-        let upstream = Upstream::start([Answer::ok("through")]);
+        let upstream = Upstream::start([ScriptedResponse::ok("through")]);
         let inner = Tls::for_host("tc.example.test").behind_proxy();
         let inner = if http2 { inner.http2() } else { inner }.start(&upstream);
         let outer = Tls::for_host("127.0.0.1").start_before(inner.address());
@@ -184,7 +184,7 @@ fn https_goes_through_a_tunnel_within_tls() {
 /// Its login does not go to somebody else, and it is not taken for the upstream.
 #[test]
 fn an_https_proxys_certificate_has_to_hold() {
-    let way = Upstream::start([Answer::ok("by the way")]);
+    let way = Upstream::start([ScriptedResponse::ok("by the way")]);
     let unknown = Tls::for_host("127.0.0.1").start(&way);
     let other = Tls::for_host("elsewhere.example.test").start(&way);
     let old = Tls::for_host("127.0.0.1").valid([2001, 2002]).start(&way);
@@ -199,7 +199,7 @@ fn an_https_proxys_certificate_has_to_hold() {
                 .env(variable, url.replace("//", "//user:cAnArY@"))
                 .env("SSL_CERT_FILE", trusted.authority())
                 .start();
-            let message = proxy.get("/api/queue/v1/x").refusal(502, "UpstreamUnreachable");
+            let message = proxy.get("/api/queue/v1/x").assert_error(502, "UpstreamUnreachable");
             let expected = format!("cannot connect: proxy {url}: TLS: its certificate");
             assert!(message.contains(why) && message.contains("proxy https://"), "{message}");
             assert!(message.contains(&expected) || why.starts_with("nobody"), "{message}");
@@ -215,7 +215,7 @@ fn a_proxy_that_cannot_be_reached_is_named() {
         let closed = ClosedPort::take();
         let url = format!("{scheme}://user:cAnArY@{}", closed.address());
         let proxy = tc("http").env("HTTP_PROXY", url).args(["--retry-budget", "0"]).start();
-        let message = proxy.get("/api/queue/v1/x").refusal(502, "UpstreamUnreachable");
+        let message = proxy.get("/api/queue/v1/x").assert_error(502, "UpstreamUnreachable");
         let expected = format!("cannot connect: proxy {scheme}://{}: ", closed.address());
         assert!(message.contains(&expected) && message.contains("refused"), "{message}");
         assert!(!proxy.kill().stderr.contains("cAnArY"));
@@ -224,7 +224,7 @@ fn a_proxy_that_cannot_be_reached_is_named() {
 
 #[test]
 fn the_check_tells_the_proxy_on_the_way() {
-    let way = Upstream::start([Answer::ok("{}")]);
+    let way = Upstream::start([ScriptedResponse::ok("{}")]);
     let url = with_user(&way);
     let finished = tc("http").env("HTTP_PROXY", url).args(["--check", "--port", "0"]).run();
     let expected = format!("through the proxy http://{}", way.address());

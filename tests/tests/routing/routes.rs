@@ -1,8 +1,8 @@
 //! Where requests go (docs/compatibility.md, Q1 to Q5).
 
 use std::net::{IpAddr, Ipv4Addr};
-use stories::hawk::Claim;
-use stories::{Answer, Proxy, ProxyBuilder, Tls, Upstream, request};
+use support::hawk::Claim;
+use support::{Proxy, ProxyBuilder, ScriptedResponse, Tls, Upstream, request};
 
 /// What a target can end in; `http::Uri` and HTTP know some that RFC 3986 does not.
 const ENDS: &[&str] = &[
@@ -30,7 +30,7 @@ const ENDS: &[&str] = &[
 
 #[test]
 fn path_and_query_arrive_byte_for_byte_and_as_they_are_signed() {
-    let upstream = Upstream::start([Answer::status(200)]);
+    let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     for end in ENDS {
         let target = format!("/api/queue/v1/{end}");
@@ -44,7 +44,7 @@ fn path_and_query_arrive_byte_for_byte_and_as_they_are_signed() {
 
 #[test]
 fn each_request_has_a_nonce_and_a_time_of_its_own() {
-    let upstream = Upstream::start([Answer::status(200)]);
+    let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let [one, two] = [(); 2].map(|()| {
         proxy.get("/api/queue/v1/ping");
@@ -57,7 +57,7 @@ fn each_request_has_a_nonce_and_a_time_of_its_own() {
 
 #[test]
 fn a_service_can_be_named_without_api() {
-    let upstream = Upstream::start([Answer::status(200)]);
+    let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     for end in ENDS {
         assert_eq!(proxy.get(&format!("/queue/v1/{end}")).status(), 200, "{end}");
@@ -69,7 +69,7 @@ fn a_service_can_be_named_without_api() {
 
 #[test]
 fn a_root_url_with_a_path_keeps_it() {
-    let upstream = Upstream::start([Answer::status(200)]);
+    let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(format!("{}/deep/", upstream.root_url())).start();
     for target in ["/api/queue/v1/a%2F?", "/queue/v1/a%2F?"] {
         assert_eq!(proxy.get(target).status(), 200);
@@ -81,7 +81,7 @@ fn a_root_url_with_a_path_keeps_it() {
 
 #[test]
 fn the_whole_first_segment_decides() {
-    let upstream = Upstream::start([Answer::status(200)]);
+    let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     for service in ["bewitness", "credentials2", "apis"] {
         assert_eq!(proxy.get(&format!("/{service}/v1/x")).status(), 200);
@@ -104,7 +104,7 @@ fn the_whole_first_segment_decides() {
 
 #[test]
 fn what_goes_nowhere_is_told_why() {
-    let upstream = Upstream::start([Answer::status(200)]);
+    let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     for (target, expected) in [
         ("/", "\"\" is not the name of a service or host"),
@@ -125,7 +125,7 @@ fn what_goes_nowhere_is_told_why() {
         ("/../api/queue/v1/x", "\"..\" is not the name"),
     ] {
         let response = proxy.get(target);
-        let message = response.refusal(404, "ResourceNotFound");
+        let message = response.assert_error(404, "ResourceNotFound");
         assert!(message.contains(expected), "{target}: {message}");
     }
     assert_eq!(upstream.requests().len(), 0);
@@ -133,7 +133,7 @@ fn what_goes_nowhere_is_told_why() {
 
 #[test]
 fn absolute_form_routes_like_origin_form() {
-    let upstream = Upstream::start([Answer::status(200)]);
+    let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     for authority in ["http://taskcluster", "https://u@elsewhere.example:81", "HTTP://[::1]"] {
         assert_eq!(proxy.get(&format!("{authority}/api/queue/v1/a%2F//?")).status(), 200);
@@ -144,7 +144,7 @@ fn absolute_form_routes_like_origin_form() {
 
 #[test]
 fn any_host_will_do() {
-    let upstream = Upstream::start([Answer::status(200)]);
+    let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     for host in ["", "a", "a_b.c-d", "A.B:80", "a:", "127.0.0.1:65535", "[::1]", "[::1]:8080"] {
         let head = format!("GET /api/queue/v1/x HTTP/1.1\r\nHost: {host}\r\n\r\n");
@@ -158,7 +158,7 @@ fn any_host_will_do() {
 
 #[test]
 fn connect_and_the_asterisk_are_refused() {
-    let upstream = Upstream::start([Answer::status(200)]);
+    let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     for (start, status, code) in [
         ("CONNECT tc.example.com:443", 405, "MethodNotAllowed"),
@@ -166,14 +166,14 @@ fn connect_and_the_asterisk_are_refused() {
         ("OPTIONS *", 404, "ResourceNotFound"),
     ] {
         let response = proxy.exchange(format!("{start} HTTP/1.1\r\nHost: x\r\n\r\n"));
-        response.refusal(status, code);
+        response.assert_error(status, code);
     }
     assert_eq!(upstream.requests().len(), 0);
 }
 
 #[test]
 fn options_and_any_other_method_go_upstream() {
-    let upstream = Upstream::start([Answer::status(200)]);
+    let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     for method in ["OPTIONS", "DELETE", "PATCH", "PROPFIND", "brew-tea"] {
         assert_eq!(proxy.call(method, "/api/queue/v1/x", "").status(), 200, "{method}");
@@ -185,7 +185,7 @@ fn options_and_any_other_method_go_upstream() {
 
 #[test]
 fn a_host_name_leads_there_over_tls() {
-    let upstream = Upstream::start([Answer::ok("from the host")]);
+    let upstream = Upstream::start([ScriptedResponse::ok("from the host")]);
     let tls = Tls::for_host("files.example.test").behind_proxy().start(&upstream);
     let proxy = proxied_by(&tls).start();
     for end in ENDS {
@@ -213,7 +213,7 @@ fn a_host_name_leads_there_over_tls() {
 #[test]
 fn a_host_name_may_begin_like_an_endpoint() {
     for host in ["api.example.test", "bewit.example.test", "credentials.example.test"] {
-        let upstream = Upstream::start([Answer::status(200)]);
+        let upstream = Upstream::start([ScriptedResponse::status(200)]);
         let tls = Tls::for_host(host).behind_proxy().start(&upstream);
         assert_eq!(proxied_by(&tls).start().get(&format!("/{host}/x")).status(), 200);
         assert_eq!(
@@ -225,7 +225,7 @@ fn a_host_name_may_begin_like_an_endpoint() {
 
 #[test]
 fn http2_carries_the_same() {
-    let upstream = Upstream::start([Answer::ok("over HTTP/2")]);
+    let upstream = Upstream::start([ScriptedResponse::ok("over HTTP/2")]);
     let tls = Tls::for_host("files.example.test").behind_proxy().http2().start(&upstream);
     let proxy = proxied_by(&tls).start();
     let response = proxy.call("PUT", "/files.example.test/a%2F//..;b?c??", "body");
@@ -237,7 +237,7 @@ fn http2_carries_the_same() {
 
 #[test]
 fn a_root_url_may_be_https_and_have_a_port() {
-    let upstream = Upstream::start([Answer::status(200)]);
+    let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let tls = Tls::for_host("localhost").start(&upstream);
     let authority = format!("localhost:{}", tls.address().port());
     let proxy = Proxy::in_front_of(format!("https://{authority}"))
@@ -252,11 +252,11 @@ fn a_root_url_may_be_https_and_have_a_port() {
 #[test]
 fn a_host_is_reached_on_port_443() {
     const HOST: Ipv4Addr = Ipv4Addr::new(127, 82, 91, 1);
-    let upstream = Upstream::start([Answer::status(200)]);
+    let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let tls = match Tls::for_host("127.82.91.1").listen(IpAddr::V4(HOST), 443).try_start(&upstream)
     {
         Ok(tls) => tls,
-        Err(error) => return stories::skip(&format!("cannot listen on {HOST}:443: {error}")),
+        Err(error) => return support::skip(&format!("cannot listen on {HOST}:443: {error}")),
     };
     let proxy = proxied_by(&tls).args(["--allow-host", "127.82.91.1"]).start();
     assert_eq!(proxy.get("/127.82.91.1/x//y").status(), 200);
@@ -275,7 +275,7 @@ fn proxied_by(tls: &Tls) -> ProxyBuilder {
 
 #[test]
 fn a_connection_serves_request_after_request() {
-    let upstream = Upstream::start([Answer::ok("one"), Answer::ok("two")]);
+    let upstream = Upstream::start([ScriptedResponse::ok("one"), ScriptedResponse::ok("two")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut connection = proxy.connect();
     for expected in ["one", "two"] {

@@ -3,8 +3,8 @@
 
 #![cfg(target_os = "linux")]
 
-use stories::hawk::Claim;
-use stories::{Answer, ClosedPort, Proxy, ProxyBuilder, Socks, Tls, Upstream};
+use support::hawk::Claim;
+use support::{ClosedPort, Proxy, ProxyBuilder, ScriptedResponse, Socks, Tls, Upstream};
 
 /// Only the SOCKS proxy knows where it is.
 const HOST: &str = "tc.example.test";
@@ -13,7 +13,7 @@ const LOGIN: Option<[&str; 2]> = Some(["user", "p@ss"]);
 #[test]
 fn http_and_https_go_through_it() {
     let Some(socks) = Socks::start(HOST, None) else { return };
-    let upstream = Upstream::start([Answer::ok("through")]);
+    let upstream = Upstream::start([ScriptedResponse::ok("through")]);
     let tls = Tls::for_host(HOST).start(&upstream);
     let http2 = Tls::for_host(HOST).http2().start(&upstream);
     for scheme in ["socks5", "socks5h"] {
@@ -38,7 +38,7 @@ fn http_and_https_go_through_it() {
 #[test]
 fn connections_through_it_are_kept() {
     let Some(socks) = Socks::start(HOST, None) else { return };
-    let upstream = Upstream::start([Answer::ok("through")]);
+    let upstream = Upstream::start([ScriptedResponse::ok("through")]);
     let url = format!("socks5://{}", socks.address());
     let proxy = tc("http", upstream.address().port()).env("HTTP_PROXY", url).start();
     for _ in 0..3 {
@@ -50,7 +50,7 @@ fn connections_through_it_are_kept() {
 #[test]
 fn it_gets_its_login_and_nobody_else_does() {
     let Some(socks) = Socks::start(HOST, LOGIN) else { return };
-    let upstream = Upstream::start([Answer::ok("through")]);
+    let upstream = Upstream::start([ScriptedResponse::ok("through")]);
     let with = |login: &str| {
         let url = format!("socks5://{login}{}", socks.address());
         tc("http", upstream.address().port()).env("HTTP_PROXY", url).start()
@@ -62,7 +62,7 @@ fn it_gets_its_login_and_nobody_else_does() {
         ("", "it wants another login than none"),
     ] {
         let proxy = with(login);
-        let message = proxy.get("/api/queue/v1/x").refusal(502, "UpstreamUnreachable");
+        let message = proxy.get("/api/queue/v1/x").assert_error(502, "UpstreamUnreachable");
         let expected = format!("cannot connect: proxy socks5://{}: {why}", socks.address());
         assert!(message.contains(&expected), "{message}");
         assert!(!message.contains("cAnArY") && !proxy.kill().stderr.contains("cAnArY"));
@@ -73,7 +73,7 @@ fn it_gets_its_login_and_nobody_else_does() {
 #[test]
 fn one_that_wants_no_login_gets_none() {
     let Some(socks) = Socks::start(HOST, None) else { return };
-    let upstream = Upstream::start([Answer::ok("through")]);
+    let upstream = Upstream::start([ScriptedResponse::ok("through")]);
     let url = format!("socks5://user:p%40ss@{}", socks.address());
     let proxy = tc("http", upstream.address().port()).env("HTTP_PROXY", url).start();
     assert_eq!(proxy.get("/api/queue/v1/x").text(), "through");
@@ -89,7 +89,7 @@ fn what_it_cannot_reach_is_told() {
             .env("HTTP_PROXY", &url)
             .args(["--retry-budget", "0"])
             .start();
-        let message = proxy.get("/api/queue/v1/x").refusal(502, "UpstreamUnreachable");
+        let message = proxy.get("/api/queue/v1/x").assert_error(502, "UpstreamUnreachable");
         let expected = format!("proxy {url}: it has no connection to {host}:{closed}: {why}");
         assert!(message.contains(&expected), "{message}");
     }

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime};
-use stories::hawk::{Claim, LIMIT};
-use stories::{Answer, Proxy, ProxyBuilder, Upstream, certificate};
+use support::hawk::{Claim, LIMIT};
+use support::{Proxy, ProxyBuilder, ScriptedResponse, Upstream, certificate};
 
 const URL: &str = "https://tc.example.com/x";
 
@@ -43,7 +43,7 @@ fn a_signed_url_needs_no_credentials() {
     let url = format!("{root_url}/api/auth/v1/scopes/current?a=%2F&b");
     let signed = proxy.call("POST", "/bewit", &url);
     let target = signed.text().strip_prefix(root_url).unwrap();
-    let response = stories::exchange(
+    let response = support::exchange(
         authority.parse().unwrap(),
         format!("GET {target} HTTP/1.1\r\nHost: {authority}\r\n\r\n"),
     );
@@ -94,7 +94,7 @@ fn what_is_no_url_is_refused_with_the_reason() {
         (b"{\"url\": \"https://tc.example.com/\"}", "found no scheme"),
     ] {
         let response = proxy.call("POST", "/bewit", body);
-        let error = response.refusal(400, "InputError");
+        let error = response.assert_error(400, "InputError");
         assert!(error.contains(expected), "{}: {error}", String::from_utf8_lossy(body));
     }
 }
@@ -105,7 +105,7 @@ fn more_than_64_kib_are_too_much() {
     let body = URL.to_owned() + &" ".repeat(64 * 1024 - URL.len());
     assert_eq!(proxy.call("POST", "/bewit", &body).status(), 303);
     let response = proxy.call("POST", "/bewit", body + " ");
-    assert!(response.refusal(413, "InputTooLarge").contains("65536 bytes"));
+    assert!(response.assert_error(413, "InputTooLarge").contains("65536 bytes"));
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn other_methods_are_refused() {
     let proxy = anywhere().start();
     for method in ["GET", "PUT", "DELETE", "OPTIONS", "post"] {
         let response = proxy.call(method, "/bewit", URL);
-        let message = response.refusal(405, "MethodNotAllowed");
+        let message = response.assert_error(405, "MethodNotAllowed");
         assert_eq!(message, format!("expected POST /bewit, found {method}"));
         assert_eq!(response.header("allow"), Some("POST"));
     }
@@ -135,7 +135,7 @@ fn scopes_that_others_satisfy_give_way_first() {
 fn a_url_that_no_service_would_read_is_refused() {
     let scopes = (0..200).map(|number| format!("scope-of-some-length:{number}"));
     let proxy = anywhere().args(scopes).start();
-    let message = proxy.call("POST", "/bewit", URL).refusal(400, "AuthorizationTooLong");
+    let message = proxy.call("POST", "/bewit", URL).assert_error(400, "AuthorizationTooLong");
     let length: usize = message
         .strip_prefix("the path and query of the signed URL would be ")
         .and_then(|rest| rest.split(' ').next()?.parse().ok())
@@ -144,9 +144,9 @@ fn a_url_that_no_service_would_read_is_refused() {
 }
 
 /// What the services' clock says `ahead` seconds from now, as a response tells it.
-fn tells(ahead: u64, status: u16) -> Answer {
+fn tells(ahead: u64, status: u16) -> ScriptedResponse {
     let date = SystemTime::now() + Duration::from_secs(ahead);
-    Answer::new(status, &[("Date", &httpdate::fmt_http_date(date))], "")
+    ScriptedResponse::new(status, &[("Date", &httpdate::fmt_http_date(date))], "")
 }
 
 /// By the services' clock, which the proxy asks for once.
@@ -180,9 +180,9 @@ fn a_response_before_has_told_the_time() {
 
 #[test]
 fn a_time_that_nobody_tells_is_warned_of() {
-    let silent = Upstream::start([Answer::nothing().then_stall()]);
-    let dateless = Upstream::start([Answer::ok("")]);
-    let cached = Upstream::start([Answer::new(
+    let silent = Upstream::start([ScriptedResponse::nothing().then_stall()]);
+    let dateless = Upstream::start([ScriptedResponse::ok("")]);
+    let cached = Upstream::start([ScriptedResponse::new(
         200,
         &[("Date", "Thu, 01 Jan 2015 00:00:00 GMT"), ("Age", "1")],
         "",
@@ -205,7 +205,7 @@ fn a_time_that_nobody_tells_is_warned_of() {
 fn a_url_that_is_too_long_itself_is_called_so() {
     let proxy = anywhere().start();
     let url = format!("{URL}{}", "y".repeat(5000));
-    let message = proxy.call("POST", "/bewit", url).refusal(400, "AuthorizationTooLong");
+    let message = proxy.call("POST", "/bewit", url).assert_error(400, "AuthorizationTooLong");
     assert!(message.contains("at most 4096; the URL itself is too long, by "), "{message}");
     assert!(!message.contains("fewer scopes"), "{message}");
 }

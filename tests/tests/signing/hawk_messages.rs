@@ -6,7 +6,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
-use stories::clients::{Oracle, node};
+use support::clients::{Oracle, node};
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::{AccessToken, Client, Credentials, Signer, authenticate};
 use taskcluster_proxy_core::hawk::{RequestLine, UrlParts, parse_url};

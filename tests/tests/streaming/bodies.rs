@@ -1,8 +1,8 @@
 //! Bodies of any size pass as they come, and the memory stays as it is (docs/compatibility.md, F5).
 
 use std::thread;
-use stories::http1::Body;
-use stories::{Answer, Connection, Gate, Proxy, Request, Upstream};
+use support::http1::Body;
+use support::{Connection, Latch, Proxy, Request, ScriptedResponse, Upstream};
 
 const GET: &str = "GET /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n";
 const CHUNKED: &str = "HTTP/1.1 200 \r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -14,20 +14,22 @@ const PEAK: u64 = 48 * MIB;
 
 #[test]
 fn server_sent_events_come_one_by_one() {
-    let gates = [(); 3].map(|()| Gate::new());
+    let latches = [(); 3].map(|()| Latch::new());
     let head = "HTTP/1.1 200 \r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked";
-    let answer = gates.iter().fold(Answer::bytes(format!("{head}\r\n\r\n")), |answer, gate| {
-        answer.then_wait(gate).then_chunk("data: event\n\n")
-    });
-    let upstream = Upstream::start([answer.then("0\r\n\r\n")]);
+    let response = latches
+        .iter()
+        .fold(ScriptedResponse::bytes(format!("{head}\r\n\r\n")), |response, latch| {
+            response.then_wait(latch).then_chunk("data: event\n\n")
+        });
+    let upstream = Upstream::start([response.then("0\r\n\r\n")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut client = proxy.connect();
     client.send(GET);
     let head = client.head();
     assert_eq!(head.header("content-type"), Some("text/event-stream"));
     let mut body = Body::of_response(&head, "GET");
-    for gate in gates {
-        gate.open();
+    for latch in latches {
+        latch.open();
         assert_eq!(client.body_until(&mut body, "\n\n"), b"data: event\n\n");
     }
     assert_eq!(client.body_length(&mut body), 0);
@@ -35,16 +37,16 @@ fn server_sent_events_come_one_by_one() {
 
 #[test]
 fn the_first_bytes_of_a_long_poll_come_before_its_last() {
-    let gate = Gate::new();
+    let latch = Latch::new();
     let head = "HTTP/1.1 200 \r\nContent-Length: 9\r\n\r\n";
-    let answer = Answer::bytes(head).then("first").then_wait(&gate).then("last");
-    let upstream = Upstream::start([answer]);
+    let response = ScriptedResponse::bytes(head).then("first").then_wait(&latch).then("last");
+    let upstream = Upstream::start([response]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut client = proxy.connect();
     client.send(GET);
     let mut body = Body::of_response(&client.head(), "GET");
     assert_eq!(client.body_until(&mut body, "first"), b"first");
-    gate.open();
+    latch.open();
     assert_eq!(client.body_until(&mut body, "last"), b"last");
 }
 
@@ -54,7 +56,7 @@ fn the_first_bytes_of_an_upload_arrive_before_the_last_are_sent() {
         ("Content-Length: 9", "first", "last"),
         ("Transfer-Encoding: chunked", "5\r\nfirst\r\n", "4\r\nlast\r\n0\r\n\r\n"),
     ] {
-        let upstream = Upstream::start([Answer::ok("")]);
+        let upstream = Upstream::start([ScriptedResponse::ok("")]);
         let proxy = Proxy::in_front_of(upstream.root_url()).start();
         let mut client = proxy.connect();
         client.send(format!("PUT /a/v1/b HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n{first}"));
@@ -68,15 +70,17 @@ fn the_first_bytes_of_an_upload_arrive_before_the_last_are_sent() {
 
 #[test]
 fn both_directions_can_go_on_at_once() {
-    let gate = Gate::new();
-    let answer = Answer::bytes(CHUNKED).then_chunk("early").before_body().then_wait(&gate);
-    let upstream = Upstream::start([answer.then_read_body().then_chunk("late").then("0\r\n\r\n")]);
+    let latch = Latch::new();
+    let response =
+        ScriptedResponse::bytes(CHUNKED).then_chunk("early").before_body().then_wait(&latch);
+    let upstream =
+        Upstream::start([response.then_read_body().then_chunk("late").then("0\r\n\r\n")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut client = proxy.connect();
     client.send("PUT /a/v1/b HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nfirst");
     let mut body = Body::of_response(&client.head(), "PUT");
     assert_eq!(client.body_until(&mut body, "early"), b"early");
-    gate.open();
+    latch.open();
     client.send("last");
     assert_eq!(client.body_until(&mut body, "late"), b"late");
     assert_eq!(upstream.requests()[0].body, b"firstlast");
@@ -86,8 +90,8 @@ fn both_directions_can_go_on_at_once() {
 #[cfg(target_os = "linux")]
 fn a_client_that_reads_nothing_stops_the_upstream_and_not_the_others() {
     let upstream = Upstream::start(|request: &Request| match request.target() {
-        "/api/a/v1/large" => Answer::large(512 * MIB),
-        _ => Answer::ok("up"),
+        "/api/a/v1/large" => ScriptedResponse::large(512 * MIB),
+        _ => ScriptedResponse::ok("up"),
     });
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut client = proxy.connect();
@@ -104,7 +108,7 @@ fn a_client_that_reads_nothing_stops_the_upstream_and_not_the_others() {
 #[test]
 #[cfg(target_os = "linux")]
 fn half_a_gigabyte_up_and_down_takes_no_more_memory() {
-    let upstream = Upstream::start([Answer::large(512 * MIB)]);
+    let upstream = Upstream::start([ScriptedResponse::large(512 * MIB)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     transfer(proxy.connect(), 512 * MIB, 512 * MIB);
     assert_eq!(upstream.requests()[0].body_length, 512 * MIB);
@@ -114,7 +118,7 @@ fn half_a_gigabyte_up_and_down_takes_no_more_memory() {
 #[test]
 #[cfg(target_os = "linux")]
 fn many_transfers_at_once_take_no_more_memory() {
-    let upstream = Upstream::start([Answer::large(16 * MIB)]);
+    let upstream = Upstream::start([ScriptedResponse::large(16 * MIB)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     thread::scope(|scope| {
         for _ in 0..32 {
@@ -129,8 +133,8 @@ fn many_transfers_at_once_take_no_more_memory() {
 #[cfg(target_os = "linux")]
 fn bodies_that_are_kept_to_be_sent_again_take_no_more_memory() {
     let upstream = Upstream::start(|request: &Request| match request.index {
-        0..64 => Answer::status(503),
-        _ => Answer::ok("up"),
+        0..64 => ScriptedResponse::status(503),
+        _ => ScriptedResponse::ok("up"),
     });
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     thread::scope(|scope| {
@@ -147,8 +151,9 @@ fn bodies_that_are_kept_to_be_sent_again_take_no_more_memory() {
 
 #[test]
 fn a_client_is_told_to_continue_when_the_upstream_asks_for_the_body() {
-    let answer = Answer::bytes("HTTP/1.1 100 Continue\r\n\r\n").before_body().then_read_body();
-    let upstream = Upstream::start([answer.then("HTTP/1.1 204 \r\n\r\n")]);
+    let response =
+        ScriptedResponse::bytes("HTTP/1.1 100 Continue\r\n\r\n").before_body().then_read_body();
+    let upstream = Upstream::start([response.then("HTTP/1.1 204 \r\n\r\n")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut client = expecting_client(&proxy);
     assert_eq!(client.response().status(), 100);
@@ -163,7 +168,7 @@ fn a_client_is_told_to_continue_when_the_upstream_asks_for_the_body() {
 
 #[test]
 fn a_client_is_told_to_continue_though_the_upstream_knows_nothing_of_it() {
-    let upstream = Upstream::start([Answer::ok("up")]);
+    let upstream = Upstream::start([ScriptedResponse::ok("up")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut client = expecting_client(&proxy);
     assert_eq!(client.response().status(), 100);
@@ -174,8 +179,8 @@ fn a_client_is_told_to_continue_though_the_upstream_knows_nothing_of_it() {
 #[test]
 fn a_client_is_not_told_to_continue_when_the_upstream_does_not_want_the_body() {
     for status in [401, 417, 200] {
-        let answer = Answer::new(status, &[], "early").before_body();
-        let upstream = Upstream::start([answer.then_read_body()]);
+        let response = ScriptedResponse::new(status, &[], "early").before_body();
+        let upstream = Upstream::start([response.then_read_body()]);
         let proxy = Proxy::in_front_of(upstream.root_url()).start();
         let mut client = expecting_client(&proxy);
         let response = client.response();
@@ -185,29 +190,31 @@ fn a_client_is_not_told_to_continue_when_the_upstream_does_not_want_the_body() {
         );
         assert_eq!(response.header("connection"), Some("close"));
         assert_eq!(client.read_to_end(), b"");
-        upstream.wait_for_ends(1);
+        upstream.wait_for_closed_connections(1);
         assert_eq!(upstream.requests()[0].body_length, 0);
     }
 }
 
 #[test]
-fn what_waits_to_be_told_to_continue_is_tried_again_like_everything() {
-    let busy = Answer::status(503).before_body().then_stall();
-    let asks = Answer::bytes("HTTP/1.1 100 Continue\r\n\r\n").before_body().then_read_body();
+fn what_waits_to_be_told_to_continue_is_retried_like_everything() {
+    let busy = ScriptedResponse::status(503).before_body().then_stall();
+    let asks =
+        ScriptedResponse::bytes("HTTP/1.1 100 Continue\r\n\r\n").before_body().then_read_body();
     let upstream = Upstream::start([busy, asks.then("HTTP/1.1 204 \r\n\r\n")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut client = expecting_client(&proxy);
     assert_eq!(client.response().status(), 100);
     client.send("body");
     assert_eq!(client.response().status(), 204);
-    upstream.wait_for_ends(1);
+    upstream.wait_for_closed_connections(1);
 }
 
 #[test]
-fn an_answer_that_comes_before_the_whole_body_is_delivered() {
+fn a_response_that_comes_before_the_whole_body_is_delivered() {
     for length in [100_000, MIB, 64 * MIB] {
-        for ends in [Answer::then_close, Answer::then_reset] {
-            let early = Answer::new(413, &[("Connection", "close")], "too large").before_body();
+        for ends in [ScriptedResponse::then_close, ScriptedResponse::then_reset] {
+            let early =
+                ScriptedResponse::new(413, &[("Connection", "close")], "too large").before_body();
             let upstream = Upstream::start([ends(early)]);
             let proxy = Proxy::in_front_of(upstream.root_url()).start();
             for _ in 0..5 {
@@ -223,12 +230,12 @@ fn an_answer_that_comes_before_the_whole_body_is_delivered() {
 }
 
 #[test]
-fn a_connection_that_ends_with_an_early_answer_says_so() {
+fn a_connection_that_ends_with_an_early_response_says_so() {
     for length in [1000, 100_000, MIB, 64 * MIB] {
-        let early = Answer::status(413).before_body().then_close();
+        let early = ScriptedResponse::status(413).before_body().then_close();
         let upstream = Upstream::start(move |request: &Request| match request.method() {
             "PUT" => early.clone(),
-            _ => Answer::ok("up"),
+            _ => ScriptedResponse::ok("up"),
         });
         let proxy = Proxy::in_front_of(upstream.root_url()).start();
         for _ in 0..5 {
@@ -246,9 +253,10 @@ fn a_connection_that_ends_with_an_early_answer_says_so() {
 }
 
 #[test]
-fn a_client_can_finish_sending_after_an_early_answer() {
+fn a_client_can_finish_sending_after_an_early_response() {
     for length in [100_000, MIB, 64 * MIB] {
-        let early = Answer::new(413, &[("Connection", "close")], "too large").before_body();
+        let early =
+            ScriptedResponse::new(413, &[("Connection", "close")], "too large").before_body();
         let upstream = Upstream::start([early.then_close()]);
         let proxy = Proxy::in_front_of(upstream.root_url()).start();
         let mut client = proxy.connect();

@@ -1,7 +1,7 @@
 //! A client that goes away takes its request along (docs/compatibility.md, F3).
 
-use stories::http1::Body;
-use stories::{Answer, Connection, Proxy, Upstream};
+use support::http1::Body;
+use support::{Connection, Proxy, ScriptedResponse, Upstream};
 
 const GET: &str = "GET /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n";
 
@@ -11,16 +11,16 @@ const POST: &str = "POST /a/v1/b HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\
 const WAYS: [fn(Connection); 2] = [drop, Connection::reset];
 
 #[test]
-fn while_it_waits_for_an_answer() {
+fn while_it_waits_for_a_response() {
     for go_away in WAYS {
         for request in [GET, POST] {
-            let upstream = Upstream::start([Answer::nothing().then_stall()]);
+            let upstream = Upstream::start([ScriptedResponse::nothing().then_stall()]);
             let proxy = Proxy::in_front_of(upstream.root_url()).start();
             let mut client = proxy.connect();
             client.send(request);
             upstream.wait_for_requests(1);
             go_away(client);
-            upstream.wait_for_ends(1);
+            upstream.wait_for_closed_connections(1);
             assert_eq!(upstream.requests().len(), 1);
         }
     }
@@ -29,7 +29,7 @@ fn while_it_waits_for_an_answer() {
 #[test]
 fn between_two_attempts() {
     for go_away in WAYS {
-        let upstream = Upstream::start([Answer::status(503)]);
+        let upstream = Upstream::start([ScriptedResponse::status(503)]);
         let debug = ["--log-level", "debug"];
         let proxy = Proxy::in_front_of(upstream.root_url()).args(debug).start();
         let mut client = proxy.connect();
@@ -46,16 +46,18 @@ fn between_two_attempts() {
 #[test]
 fn in_the_middle_of_a_download() {
     for go_away in WAYS {
-        for answer in [Answer::large(1 << 30), Answer::bytes(CHUNKED).then_chunk("a").then_stall()]
-        {
-            let upstream = Upstream::start([answer]);
+        for response in [
+            ScriptedResponse::large(1 << 30),
+            ScriptedResponse::bytes(CHUNKED).then_chunk("a").then_stall(),
+        ] {
+            let upstream = Upstream::start([response]);
             let proxy = Proxy::in_front_of(upstream.root_url()).start();
             let mut client = proxy.connect();
             client.send(GET);
             let mut body = Body::of_response(&client.head(), "GET");
             client.body_until(&mut body, "");
             go_away(client);
-            upstream.wait_for_ends(1);
+            upstream.wait_for_closed_connections(1);
         }
     }
 }
@@ -66,14 +68,14 @@ fn in_the_middle_of_an_upload() {
         for (framing, part) in
             [("Content-Length: 6", "abc"), ("Transfer-Encoding: chunked", "3\r\nabc\r\n")]
         {
-            let upstream = Upstream::start([Answer::ok("")]);
+            let upstream = Upstream::start([ScriptedResponse::ok("")]);
             let proxy = Proxy::in_front_of(upstream.root_url()).start();
             let mut client = proxy.connect();
             client.send(format!("PUT /a/v1/b HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n{part}"));
             let came = |body: &[u8]| (body == b"abc").then_some(());
             upstream.wait_for("a part", |requests| came(&requests.first()?.body));
             go_away(client);
-            upstream.wait_for_ends(1);
+            upstream.wait_for_closed_connections(1);
             let [request] = upstream.requests().try_into().unwrap();
             assert_eq!((request.body.as_slice(), request.complete), (&b"abc"[..], false));
         }
@@ -83,14 +85,15 @@ fn in_the_middle_of_an_upload() {
 #[test]
 fn in_the_middle_of_an_upload_that_was_answered_before_its_end() {
     for go_away in WAYS {
-        let upstream = Upstream::start([Answer::ok("early").before_body().then_read_body()]);
+        let upstream =
+            Upstream::start([ScriptedResponse::ok("early").before_body().then_read_body()]);
         let proxy = Proxy::in_front_of(upstream.root_url()).start();
         let mut client = proxy.connect();
         client.send("PUT /a/v1/b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
         client.send("3\r\nabc\r\n");
         assert_eq!(client.response().text(), "early");
         go_away(client);
-        upstream.wait_for_ends(1);
+        upstream.wait_for_closed_connections(1);
         assert!(!upstream.requests()[0].complete);
     }
 }
@@ -98,14 +101,17 @@ fn in_the_middle_of_an_upload_that_was_answered_before_its_end() {
 #[test]
 fn in_the_middle_of_a_retry() {
     for go_away in WAYS {
-        let upstream = Upstream::start([Answer::status(503), Answer::nothing().then_stall()]);
+        let upstream = Upstream::start([
+            ScriptedResponse::status(503),
+            ScriptedResponse::nothing().then_stall(),
+        ]);
         let proxy = Proxy::in_front_of(upstream.root_url()).start();
         let mut client = proxy.connect();
         client.send("POST /a/v1/b HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc");
         upstream.wait_for_requests(2);
         go_away(client);
         // The second attempt has used the connection of the first.
-        upstream.wait_for_ends(1);
+        upstream.wait_for_closed_connections(1);
         assert_eq!(upstream.requests().len(), 2);
     }
 }

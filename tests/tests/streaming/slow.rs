@@ -2,8 +2,8 @@
 //! transfer (docs/compatibility.md, F6).
 
 use std::time::Duration;
-use stories::http1::Body;
-use stories::{Answer, Connection, Gate, Proxy, Request, Upstream};
+use support::http1::Body;
+use support::{Connection, Latch, Proxy, Request, ScriptedResponse, Upstream};
 
 const GET: &str = "GET /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n";
 /// All that is there, as short as a slow machine can do with.
@@ -18,7 +18,8 @@ fn an_upstream_that_sends_one_byte_a_second() {
     ];
     let clients = bodies.map(|(framing, slow, rest)| {
         let head = format!("HTTP/1.1 200 \r\n{framing}\r\n\r\n");
-        let upstream = Upstream::start([Answer::bytes(head).then_trickle(slow, second).then(rest)]);
+        let upstream =
+            Upstream::start([ScriptedResponse::bytes(head).then_trickle(slow, second).then(rest)]);
         let proxy = Proxy::in_front_of(upstream.root_url()).args(TIMEOUTS).start();
         let mut client = proxy.connect();
         client.send(GET);
@@ -32,16 +33,18 @@ fn an_upstream_that_sends_one_byte_a_second() {
 
 #[test]
 fn an_upstream_that_stalls_in_the_middle() {
-    let gates = [(); 3].map(|()| Gate::new());
-    let answer = Answer::nothing().then_wait(&gates[0]).then("HTTP/1.1 200 \r\nContent-");
-    let answer = answer.then_wait(&gates[1]).then("Length: 2\r\n\r\nu").then_wait(&gates[2]);
-    let upstream = Upstream::start([answer.then("p")]);
+    let latches = [(); 3].map(|()| Latch::new());
+    let response =
+        ScriptedResponse::nothing().then_wait(&latches[0]).then("HTTP/1.1 200 \r\nContent-");
+    let response =
+        response.then_wait(&latches[1]).then("Length: 2\r\n\r\nu").then_wait(&latches[2]);
+    let upstream = Upstream::start([response.then("p")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).args(TIMEOUTS).start();
     let mut client = proxy.connect();
     client.send(GET);
-    for gate in gates {
+    for latch in latches {
         wait_for_the_head_timeout(&proxy);
-        gate.open();
+        latch.open();
     }
     let response = client.response();
     assert_eq!((response.text(), response.complete), ("up", true));
@@ -54,7 +57,7 @@ fn a_client_that_stalls_in_the_middle_of_an_upload() {
         ("Content-Length: 9", ["fir", "stla", "st"]),
         ("Transfer-Encoding: chunked", ["5\r\nfir", "st\r\n4\r", "\nlast\r\n0\r\n\r\n"]),
     ] {
-        let upstream = Upstream::start([Answer::ok("up")]);
+        let upstream = Upstream::start([ScriptedResponse::ok("up")]);
         let proxy = Proxy::in_front_of(upstream.root_url()).args(TIMEOUTS).start();
         let mut client = proxy.connect();
         client.send(format!("PUT /a/v1/b HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n"));
@@ -71,14 +74,14 @@ fn a_client_that_stalls_in_the_middle_of_an_upload() {
 #[test]
 fn a_client_that_stalls_in_the_middle_of_a_download() {
     const LENGTH: u64 = 64 * 1024 * 1024;
-    let upstream = Upstream::start([Answer::large(LENGTH)]);
+    let upstream = Upstream::start([ScriptedResponse::large(LENGTH)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).args(TIMEOUTS).start();
     let mut client = proxy.connect();
     client.send(GET);
     let mut body = Body::of_response(&client.head(), "GET");
     for _ in 0..3 {
         wait_for_the_head_timeout(&proxy);
-        let piece = client.body_piece(&mut body).unwrap();
+        let piece = client.body_data(&mut body).unwrap();
         assert!(piece.is_some());
     }
     let rest = client.body_length(&mut body);
@@ -87,12 +90,12 @@ fn a_client_that_stalls_in_the_middle_of_a_download() {
 
 #[test]
 fn five_hundred_requests_that_wait_together() {
-    let gate = Gate::new();
+    let latch = Latch::new();
     let upstream = Upstream::start({
-        let gate = gate.clone();
+        let latch = latch.clone();
         move |request: &Request| match request.target() {
-            "/api/a/v1/slow" => Answer::nothing().then_wait(&gate).then(UP),
-            _ => Answer::bytes(UP),
+            "/api/a/v1/slow" => ScriptedResponse::nothing().then_wait(&latch).then(UP),
+            _ => ScriptedResponse::bytes(UP),
         }
     });
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
@@ -102,7 +105,7 @@ fn five_hundred_requests_that_wait_together() {
     }
     upstream.wait_for_requests(500);
     assert_eq!(proxy.exchange(GET).text(), "up");
-    gate.open();
+    latch.open();
     for client in &mut clients {
         assert_eq!(client.response().text(), "up");
     }

@@ -1,10 +1,12 @@
 //! What follows the last chunk passes in both directions, to whoever asks for it (RFC 9110 section
 //! 6.5).
 
-use stories::{Answer, Connection, Proxy, ProxyBuilder, Request, Response, Tls, Upstream};
+use support::{
+    Connection, Proxy, ProxyBuilder, Request, Response, ScriptedResponse, Tls, Upstream,
+};
 
 #[test]
-fn trailers_of_an_answer_pass_if_the_client_asks_for_them() {
+fn trailers_of_a_response_pass_if_the_client_asks_for_them() {
     for te in ["trailers", "gzip;q=0.5, Trailers", "gzip\r\nTE: trailers"] {
         let upstream = Upstream::start(trailers_if_asked);
         let proxy = Proxy::in_front_of(upstream.root_url()).start();
@@ -54,7 +56,7 @@ fn trailers_that_nobody_asked_for_are_left_out() {
 }
 
 #[test]
-fn trailers_of_an_answer_over_http2_pass() {
+fn trailers_of_a_response_over_http2_pass() {
     let upstream = Upstream::start(trailers_if_asked);
     let tls = Tls::for_host("files.example.test").behind_proxy().http2().start(&upstream);
     let proxy = over_http2(&tls).start();
@@ -98,17 +100,21 @@ fn assert_request_trailers_pass(proxy: &Proxy, upstream: &Upstream, target: &str
 }
 
 /// An upstream such as RFC 9110 section 6.5.1 wants them.
-fn trailers_if_asked(request: &Request) -> Answer {
-    if request.header("te") == Some("trailers") { with_trailers() } else { Answer::ok("up") }
+fn trailers_if_asked(request: &Request) -> ScriptedResponse {
+    if request.header("te") == Some("trailers") {
+        with_trailers()
+    } else {
+        ScriptedResponse::ok("up")
+    }
 }
 
-fn with_trailers() -> Answer {
+fn with_trailers() -> ScriptedResponse {
     let head = "HTTP/1.1 200 \r\nTrailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n";
-    Answer::bytes(head).then_chunk("up").then("0\r\nx-sum: 1\r\n\r\n")
+    ScriptedResponse::bytes(head).then_chunk("up").then("0\r\nx-sum: 1\r\n\r\n")
 }
 
-fn fails_at_first(request: &Request) -> Answer {
-    if request.index == 0 { Answer::status(503) } else { Answer::status(200) }
+fn fails_at_first(request: &Request) -> ScriptedResponse {
+    if request.index == 0 { ScriptedResponse::status(503) } else { ScriptedResponse::status(200) }
 }
 
 fn get(client: &mut Connection, target: &str, header: &str) -> Response {

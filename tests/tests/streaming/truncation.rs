@@ -1,6 +1,6 @@
 //! A body that the upstream cuts short is never passed off as complete (docs/compatibility.md, F4).
 
-use stories::{Answer, Proxy, Response, Upstream};
+use support::{Proxy, Response, ScriptedResponse, Upstream};
 
 /// Which is not what its name says: nobody on the way looks into it.
 const GZIP: &str = "Content-Encoding: gzip\r\n";
@@ -10,8 +10,8 @@ fn short_of_its_length() {
     for encoding in ["", GZIP] {
         let head = format!("HTTP/1.1 200 \r\n{encoding}Content-Length: 100\r\n\r\n");
         for body in ["", "four"] {
-            for answer in ends(Answer::bytes(&head).then(body)) {
-                assert_cut_short(&through_the_proxy(answer), body);
+            for response in ends(ScriptedResponse::bytes(&head).then(body)) {
+                assert_cut_short(&through_the_proxy(response), body);
             }
         }
     }
@@ -24,8 +24,8 @@ fn short_of_its_last_chunk() {
         for part in
             ["4\r\nfour\r\n", "9\r\nfour", "4\r\nfour", "4\r\nfour\r\n0", "4\r\nfour\r\n0\r\n"]
         {
-            for answer in ends(Answer::bytes(&head).then(part)) {
-                assert_cut_short(&through_the_proxy(answer), "four");
+            for response in ends(ScriptedResponse::bytes(&head).then(part)) {
+                assert_cut_short(&through_the_proxy(response), "four");
             }
         }
     }
@@ -35,8 +35,8 @@ fn short_of_its_last_chunk() {
 fn reset_where_the_end_of_the_connection_is_the_end_of_the_body() {
     for encoding in ["", GZIP] {
         let head = format!("HTTP/1.1 200 \r\n{encoding}\r\n");
-        let answer = Answer::bytes(head).then("four");
-        assert_cut_short(&through_the_proxy(answer.then_reset()), "four");
+        let response = ScriptedResponse::bytes(head).then("four");
+        assert_cut_short(&through_the_proxy(response.then_reset()), "four");
     }
 }
 
@@ -45,8 +45,9 @@ fn not_cut_short_where_the_end_of_the_connection_is_the_end_of_the_body() {
     for encoding in ["", GZIP] {
         for head in [format!("HTTP/1.1 200 \r\n{encoding}"), format!("HTTP/1.0 200 \r\n{encoding}")]
         {
-            let answer = Answer::bytes(format!("{head}\r\n")).then("all of it").then_close();
-            let response = through_the_proxy(answer);
+            let response =
+                ScriptedResponse::bytes(format!("{head}\r\n")).then("all of it").then_close();
+            let response = through_the_proxy(response);
             assert_eq!((response.text(), response.complete), ("all of it", true));
             assert_eq!(response.header("content-encoding").is_some(), !encoding.is_empty());
         }
@@ -56,25 +57,26 @@ fn not_cut_short_where_the_end_of_the_connection_is_the_end_of_the_body() {
 #[test]
 fn in_chunks_that_are_none() {
     for chunks in ["4\r\nfour!!", "x\r\nfour", "4\r\nfour\r\n-1\r\n\r\n"] {
-        let answer = Answer::bytes("HTTP/1.1 200 \r\nTransfer-Encoding: chunked\r\n\r\n");
-        assert!(!through_the_proxy(answer.then(chunks).then_close()).complete, "{chunks:?}");
+        let response =
+            ScriptedResponse::bytes("HTTP/1.1 200 \r\nTransfer-Encoding: chunked\r\n\r\n");
+        assert!(!through_the_proxy(response.then(chunks).then_close()).complete, "{chunks:?}");
     }
 }
 
 #[test]
 fn for_a_client_of_http_1_0_which_knows_no_chunks() {
-    let upstream = Upstream::start([Answer::chunked(["all ", "of it"])]);
+    let upstream = Upstream::start([ScriptedResponse::chunked(["all ", "of it"])]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let response = proxy.exchange("GET /api/queue/v1/ping HTTP/1.0\r\n\r\n");
     assert_eq!((response.text(), response.header("transfer-encoding")), ("all of it", None));
 }
 
-fn ends(answer: Answer) -> [Answer; 2] {
-    [answer.clone().then_close(), answer.then_reset()]
+fn ends(response: ScriptedResponse) -> [ScriptedResponse; 2] {
+    [response.clone().then_close(), response.then_reset()]
 }
 
-fn through_the_proxy(answer: Answer) -> Response {
-    let upstream = Upstream::start([answer]);
+fn through_the_proxy(response: ScriptedResponse) -> Response {
+    let upstream = Upstream::start([response]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let response = proxy.exchange("GET /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_eq!(upstream.requests().len(), 1);

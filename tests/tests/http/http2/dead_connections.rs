@@ -4,8 +4,8 @@ use crate::http2::{HOST, error, get};
 use std::sync::LazyLock;
 use std::thread;
 use std::time::{Duration, Instant};
-use stories::http1::Body;
-use stories::{Frame, Http2Response, Http2Upstream, Proxy, Request, Response};
+use support::http1::Body;
+use support::{Frame, Http2Response, Http2Upstream, Proxy, Request, Response};
 
 #[test]
 fn a_dead_connection_is_found_by_pings_within_20_seconds() {
@@ -110,7 +110,7 @@ impl Outcome {
         let upstream = upstream();
         let proxy = upstream.proxy().start();
         assert_eq!(proxy.get("/queue/v1/x").text(), "up");
-        let mut downloading = get(&proxy, "/queue/v1/download").patient();
+        let mut downloading = get(&proxy, "/queue/v1/download").with_double_timeout();
         let head = downloading.head();
         let mut body = Body::of_response(&head, "GET");
         let first = downloading.body_until(&mut body, "first");
@@ -122,7 +122,7 @@ impl Outcome {
                 scope.spawn(|| exchange(&proxy, "POST", "/queue/v1/post")),
                 scope.spawn(|| exchange(&proxy, "POST", &format!("/{HOST}/post"))),
                 scope.spawn(|| {
-                    let complete = downloading.body_piece(&mut body).is_ok();
+                    let complete = downloading.body_data(&mut body).is_ok();
                     Response { head, body: first, complete, trailers: Vec::new() }
                 }),
             ];
@@ -147,8 +147,8 @@ fn came(response: &Option<Response>) -> &Response {
 }
 
 fn exchange(proxy: &Proxy, method: &str, target: &str) -> Response {
-    let mut client = proxy.connect().patient();
-    client.send(stories::request(method, target, if method == "GET" { "" } else { "body" }));
+    let mut client = proxy.connect().with_double_timeout();
+    client.send(support::request(method, target, if method == "GET" { "" } else { "body" }));
     client.response()
 }
 

@@ -1,8 +1,8 @@
 //! No client can starve another one, whatever it does not read, and memory stays bounded.
 
 use crate::http2::{MIB, get};
-use stories::http1::Body;
-use stories::{Connection, Gate, Http2Response, Http2Upstream, Proxy, Request};
+use support::http1::Body;
+use support::{Connection, Http2Response, Http2Upstream, Latch, Proxy, Request};
 
 #[test]
 fn three_stalled_downloads_do_not_starve_another_request() {
@@ -43,8 +43,8 @@ fn downloads_that_are_given_up_half_way_leave_their_windows_to_others() {
 #[test]
 #[cfg(target_os = "linux")]
 fn an_upload_of_100_mib_respects_flow_control_in_flat_memory() {
-    let gate = Gate::new();
-    let response = Http2Response::nothing().before_body().then_wait(&gate).then_read_body();
+    let latch = Latch::new();
+    let response = Http2Response::nothing().before_body().then_wait(&latch).then_read_body();
     let response = response.then_head(200, &[("content-length", "2")]).then("up").then_end();
     let upstream = Http2Upstream::for_host(crate::http2::HOST).start(move |_| response.clone());
     let proxy = upstream.proxy().start();
@@ -53,7 +53,7 @@ fn an_upload_of_100_mib_respects_flow_control_in_flat_memory() {
     let taken = client.send_until_blocked();
     assert_below(taken, 32 * MIB);
     assert_below(proxy.peak_memory(), 24 * MIB);
-    gate.open();
+    latch.open();
     client.send_zeros(100 * MIB - taken);
     assert_eq!(client.response().text(), "up");
     assert_eq!(upstream.requests()[0].body_length, 100 * MIB);

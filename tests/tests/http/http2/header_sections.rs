@@ -2,9 +2,11 @@
 //! request and no other one.
 
 use crate::http2::{HOST, error, get};
-use stories::Upstream;
-use stories::http1::Body;
-use stories::{Answer, Connection, Gate, Http2Response, Http2Upstream, Proxy, Request, Response};
+use support::Upstream;
+use support::http1::Body;
+use support::{
+    Connection, Http2Response, Http2Upstream, Latch, Proxy, Request, Response, ScriptedResponse,
+};
 
 const KB: usize = 1000;
 
@@ -22,7 +24,7 @@ fn response_header_sections_of_17_to_240_kb_pass_over_both_versions() {
     for shape in SHAPES {
         for size in [17 * KB, 40 * KB, 71 * KB, 240 * KB] {
             let fields = fields(shape, size);
-            let upstream = Upstream::start([Answer::new(200, &borrowed(&fields), "up")]);
+            let upstream = Upstream::start([ScriptedResponse::new(200, &borrowed(&fields), "up")]);
             let response = Proxy::in_front_of(upstream.root_url()).start().get("/queue/v1/x");
             assert_passes(&response, shape, size);
 
@@ -68,9 +70,10 @@ fn trailers_of_17_to_240_kb_pass_over_both_versions() {
             let lines: String =
                 fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
             let head = "HTTP/1.1 200 \r\nTransfer-Encoding: chunked\r\n";
-            let answer = Answer::bytes(format!("{head}Trailer: {}\r\n\r\n", names(&fields)));
-            let answer = answer.then_chunk("up").then(format!("0\r\n{lines}\r\n"));
-            let upstream = Upstream::start([answer]);
+            let response =
+                ScriptedResponse::bytes(format!("{head}Trailer: {}\r\n\r\n", names(&fields)));
+            let response = response.then_chunk("up").then(format!("0\r\n{lines}\r\n"));
+            let upstream = Upstream::start([response]);
             let proxy = Proxy::in_front_of(upstream.root_url()).start();
             let response = get_with_trailers(&proxy, "/queue/v1/x");
             assert_trailers_pass(&response, shape, size);
@@ -106,12 +109,12 @@ fn trailers_that_are_too_large_never_pass_in_part_and_harm_no_other_stream() {
 fn a_204_loses_its_content_length() {
     let upstream = Http2Upstream::for_host(HOST).start(|request: &Request| {
         let length = request.target().strip_prefix("/").unwrap_or_default();
-        Http2Response::head_alone(204, &[("content-length", length), ("x-kept", "1")])
+        Http2Response::head_only(204, &[("content-length", length), ("x-kept", "1")])
     });
     let proxy = upstream.proxy().start();
     let mut client = proxy.connect();
     for length in ["0", "5"] {
-        client.send(stories::request("GET", &format!("/{HOST}/{length}"), ""));
+        client.send(support::request("GET", &format!("/{HOST}/{length}"), ""));
         let response = client.response();
         let headers = ["content-length", "transfer-encoding", "x-kept"];
         let found = headers.map(|name| response.header(name));
@@ -124,12 +127,12 @@ fn a_204_loses_its_content_length() {
 fn responses_to_head_and_304_have_no_body_whatever_their_content_length() {
     let upstream = Http2Upstream::for_host(HOST).start(|request: &Request| {
         let status = if request.method() == "HEAD" { 200 } else { 304 };
-        Http2Response::head_alone(status, &[("content-length", "5")])
+        Http2Response::head_only(status, &[("content-length", "5")])
     });
     let proxy = upstream.proxy().start();
     let mut client = proxy.connect();
     for (method, status) in [("HEAD", 200), ("GET", 304), ("HEAD", 200)] {
-        client.send(stories::request(method, "/queue/v1/x", ""));
+        client.send(support::request(method, "/queue/v1/x", ""));
         let response = client.response_to(method);
         assert_eq!((response.status(), response.complete), (status, true));
         let length = response.header("content-length");
@@ -141,7 +144,7 @@ fn responses_to_head_and_304_have_no_body_whatever_their_content_length() {
 struct Others {
     upstream: Http2Upstream,
     proxy: Proxy,
-    gate: Gate,
+    latch: Latch,
     download: Connection,
     download_body: Body,
     upload: Connection,
@@ -149,14 +152,14 @@ struct Others {
 
 impl Others {
     fn start(respond: impl Fn(&Request) -> Option<Http2Response> + Send + 'static) -> Self {
-        let gate = Gate::new();
-        let at_gate = gate.clone();
+        let latch = Latch::new();
+        let shared_latch = latch.clone();
         let upstream = Http2Upstream::for_host(HOST).start(move |request: &Request| {
             respond(request).unwrap_or_else(|| match request.method() {
                 "POST" => Http2Response::ok("uploaded"),
                 _ => Http2Response::head(200, &[("content-length", "9")])
                     .then("first")
-                    .then_wait(&at_gate)
+                    .then_wait(&shared_latch)
                     .then("last")
                     .then_end(),
             })
@@ -171,11 +174,11 @@ impl Others {
         upstream.wait_for("half an upload", |requests| {
             requests.iter().any(|request| request.body == b"first").then_some(())
         });
-        Self { upstream, proxy, gate, download, download_body, upload }
+        Self { upstream, proxy, latch, download, download_body, upload }
     }
 
     fn assert_unharmed(mut self) {
-        self.gate.open();
+        self.latch.open();
         assert_eq!(self.download.body_length(&mut self.download_body), 4);
         self.upload.send("last");
         assert_eq!(self.upload.response().text(), "uploaded");

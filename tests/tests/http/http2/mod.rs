@@ -9,7 +9,7 @@ mod stream_limits;
 mod streaming;
 mod targets;
 
-use stories::{Connection, Proxy, Response};
+use support::{Connection, Proxy, Response};
 
 /// The named host that each upstream here is: `/<HOST>/<path>` leads there, and so does
 /// `/<service>/<version>/<path>`, as it is the deployment, too.
@@ -20,7 +20,7 @@ const MIB: u64 = 1024 * 1024;
 /// A client that has sent a request with this target, and not read the response.
 fn get(proxy: &Proxy, target: &str) -> Connection {
     let mut client = proxy.connect();
-    client.send(stories::request("GET", target, ""));
+    client.send(support::request("GET", target, ""));
     client
 }
 

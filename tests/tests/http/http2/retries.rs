@@ -6,8 +6,8 @@ use h2::Reason;
 use std::collections::HashSet;
 use std::io;
 use std::thread;
-use stories::hawk::Claim;
-use stories::{Frame, Frames, Http2Response, Http2Upstream, Proxy, Request};
+use support::hawk::Claim;
+use support::{Frame, Frames, Http2Response, Http2Upstream, Proxy, Request};
 
 const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "PURGE"];
 
@@ -115,7 +115,7 @@ fn streams_up_to_the_last_of_a_goaway_are_completed_and_not_sent_twice() {
     });
     let proxy = upstream.proxy().start();
     let mut first = proxy.connect();
-    first.send(stories::request("POST", "/files.example.test/first", "body"));
+    first.send(support::request("POST", "/files.example.test/first", "body"));
     upstream.wait_for_frames(0, Frame::DATA, 1);
     let second = proxy.call("POST", "/files.example.test/second", "body");
     assert_eq!(first.response().text(), "first connection");
@@ -216,7 +216,7 @@ fn assert_none_of_1000_is_lost(proxy: &Proxy, check: impl Fn(&str) + Sync) {
                         0 => (format!("/{HOST}/{path}"), format!("/{path}")),
                         _ => (format!("/queue/v1/{path}"), format!("/api/queue/v1/{path}")),
                     };
-                    connection.send(stories::request(method, &target, body));
+                    connection.send(support::request(method, &target, body));
                     let response = connection.response();
                     let came = (response.status(), response.complete);
                     assert_eq!(came, (200, true), "{method} {target}: {response:?}");

@@ -4,12 +4,12 @@
 use crate::http2::{error, get};
 use std::sync::mpsc::channel;
 use std::thread;
-use stories::{Connection, Gate, Http2Response, Http2Upstream, Request};
+use support::{Connection, Http2Response, Http2Upstream, Latch, Request};
 
 #[test]
 fn a_connection_whose_streams_are_all_in_use_gets_another_one_beside_it() {
-    let gate = Gate::new();
-    let upstream = long_polls(2, &gate);
+    let latch = Latch::new();
+    let upstream = long_polls(2, &latch);
     let proxy = upstream.proxy().start();
     // The proxy knows the limit then.
     assert_eq!(proxy.get("/queue/v1/other").text(), "up");
@@ -21,7 +21,7 @@ fn a_connection_whose_streams_are_all_in_use_gets_another_one_beside_it() {
     assert_eq!(proxy.get("/queue/v1/other").text(), "up");
     let most = upstream.most_open_streams();
     assert!(most.len() > 2 && most.iter().all(|most| *most <= 2), "{most:?}");
-    gate.open();
+    latch.open();
     for poll in &mut polls {
         assert_eq!(poll.response().text(), "polled");
     }
@@ -29,8 +29,8 @@ fn a_connection_whose_streams_are_all_in_use_gets_another_one_beside_it() {
 
 #[test]
 fn uploads_go_to_another_connection_likewise() {
-    let gate = Gate::new();
-    let upstream = long_polls(1, &gate);
+    let latch = Latch::new();
+    let upstream = long_polls(1, &latch);
     let proxy = upstream.proxy().start();
     assert_eq!(proxy.get("/queue/v1/other").text(), "up");
     let mut poll = get(&proxy, "/queue/v1/poll");
@@ -41,15 +41,15 @@ fn uploads_go_to_another_connection_likewise() {
     }
     assert!(upstream.most_open_streams().iter().all(|most| *most <= 1));
     assert_eq!(upstream.count("/api/queue/v1/poll"), 1);
-    gate.open();
+    latch.open();
     assert_eq!(poll.response().text(), "polled");
 }
 
 #[test]
 fn beyond_the_limit_of_connections_a_request_gets_an_error_that_says_so_in_bounded_time() {
     const CLIENTS: usize = 200;
-    let gate = Gate::new();
-    let upstream = long_polls(1, &gate);
+    let latch = Latch::new();
+    let upstream = long_polls(1, &latch);
     let limits = ["--connect-timeout", "0.5", "--retry-budget", "0"];
     let proxy = upstream.proxy().args(limits).start();
     assert_eq!(proxy.get("/queue/v1/other").text(), "up");
@@ -66,7 +66,7 @@ fn beyond_the_limit_of_connections_a_request_gets_an_error_that_says_so_in_bound
         let message = error(&first, &[503, 504]);
         assert!(message.contains("stream") || message.contains("connections"), "{message}");
         assert!(message.contains("https://files.example.test"), "{message}");
-        gate.open();
+        latch.open();
     });
     let polled = responses.iter().filter(|response| response.status() == 200).count();
     assert!(polled > 1, "{polled} of {CLIENTS} were served");
@@ -74,13 +74,13 @@ fn beyond_the_limit_of_connections_a_request_gets_an_error_that_says_so_in_bound
     assert_eq!(proxy.get("/queue/v1/other").text(), "up");
 }
 
-/// Takes no more than so many requests at a time on a connection; `/queue/v1/poll` waits for the gate.
-fn long_polls(streams: u32, gate: &Gate) -> Http2Upstream {
-    let gate = gate.clone();
+/// Takes no more than so many requests at a time on a connection; `/queue/v1/poll` waits for the latch.
+fn long_polls(streams: u32, latch: &Latch) -> Http2Upstream {
+    let latch = latch.clone();
     Http2Upstream::for_host(crate::http2::HOST).max_concurrent_streams(streams).start(
         move |request: &Request| match request.target() {
             "/api/queue/v1/poll" => {
-                let poll = Http2Response::nothing().then_wait(&gate);
+                let poll = Http2Response::nothing().then_wait(&latch);
                 poll.then_head(200, &[]).then("polled").then_end()
             }
             _ => Http2Response::ok("up"),

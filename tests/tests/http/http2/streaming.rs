@@ -4,20 +4,20 @@
 use crate::http2::{HOST, error, get};
 use h2::Reason;
 use std::io;
-use stories::http1::Body;
-use stories::{Connection, Frame, Frames, Gate, Http2Response, Http2Upstream, Proxy, Request};
+use support::http1::Body;
+use support::{Connection, Frame, Frames, Http2Response, Http2Upstream, Latch, Proxy, Request};
 
 #[test]
 fn the_first_bytes_of_a_download_come_before_its_last() {
-    let gate = Gate::new();
-    let response = Http2Response::head(200, &[]).then("first").then_wait(&gate);
+    let latch = Latch::new();
+    let response = Http2Response::head(200, &[]).then("first").then_wait(&latch);
     let response = response.then("last").then_end();
     let upstream = Http2Upstream::for_host(HOST).start(move |_| response.clone());
     let proxy = upstream.proxy().start();
     let mut client = get(&proxy, "/queue/v1/x");
     let mut body = Body::of_response(&client.head(), "GET");
     assert_eq!(client.body_until(&mut body, "first"), b"first");
-    gate.open();
+    latch.open();
     assert_eq!(client.body_until(&mut body, "last"), b"last");
     assert_eq!(client.body_length(&mut body), 0);
 }
@@ -71,7 +71,7 @@ fn interim_responses_do_not_confuse_it() {
     let proxy = upstream.proxy().start();
     let mut client = proxy.connect();
     for _ in 0..2 {
-        client.send(stories::request("PUT", "/queue/v1/x", "body"));
+        client.send(support::request("PUT", "/queue/v1/x", "body"));
         let response = client.response();
         assert_eq!((response.status(), response.text()), (201, "up"));
     }
@@ -92,12 +92,12 @@ fn a_client_may_wait_for_a_100() {
 
 #[test]
 fn a_client_that_goes_away_cancels_its_own_stream_and_no_other_one() {
-    let gate = Gate::new();
+    let latch = Latch::new();
     let upstream = Http2Upstream::for_host(HOST).start({
-        let gate = gate.clone();
+        let latch = latch.clone();
         move |request: &Request| match request.target() {
             "/api/queue/v1/other" => {
-                let poll = Http2Response::nothing().then_wait(&gate);
+                let poll = Http2Response::nothing().then_wait(&latch);
                 poll.then_head(200, &[]).then("up").then_end()
             }
             "/api/queue/v1/download" => Http2Response::head(200, &[]).then("four").then_stall(),
@@ -121,7 +121,7 @@ fn a_client_that_goes_away_cancels_its_own_stream_and_no_other_one() {
             upstream.wait_for_frames(0, Frame::RST_STREAM, given_up);
         }
     }
-    gate.open();
+    latch.open();
     assert_eq!(other.response().text(), "up");
     assert_eq!((upstream.connections(), upstream.requests().len()), (1, 7));
 }
@@ -206,14 +206,14 @@ fn assert_breaks_off(
     how: impl std::fmt::Display,
     break_off: impl Fn(&mut Frames, u32) -> io::Result<()> + Send + Sync + 'static,
 ) {
-    let gate = Gate::new();
+    let latch = Latch::new();
     let upstream = Http2Upstream::for_host(HOST).start_frames({
-        let gate = gate.clone();
+        let latch = latch.clone();
         move |_, frames| {
             let stream = frames.read_request()?;
             frames.write(Frame::HEADERS, Frame::END_HEADERS, stream, &[STATUS_200])?;
             frames.write(Frame::DATA, 0, stream, b"four")?;
-            gate.pass();
+            latch.wait();
             break_off(frames, stream)
         }
     });
@@ -221,7 +221,7 @@ fn assert_breaks_off(
     let mut client = get(&proxy, "/queue/v1/x");
     let mut body = Body::of_response(&client.head(), "GET");
     assert_eq!(client.body_until(&mut body, "four"), b"four");
-    gate.open();
-    let rest = client.body_piece(&mut body);
+    latch.open();
+    let rest = client.body_data(&mut body);
     assert!(rest.is_err(), "{how}: the body looks complete");
 }

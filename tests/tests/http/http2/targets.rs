@@ -2,8 +2,8 @@
 //! does not take is a 400, before any connection is made.
 
 use crate::http2::{HOST, error};
-use stories::hawk::Claim;
-use stories::{Answer, Http2Response, Http2Upstream, Proxy, Request, Response, Upstream};
+use support::hawk::Claim;
+use support::{Http2Response, Http2Upstream, Proxy, Request, Response, ScriptedResponse, Upstream};
 
 /// The printable characters of ASCII that a path, and those that a query cannot have.
 const NOT_IN_PATH: &str = "<>`";
@@ -11,7 +11,7 @@ const NOT_IN_QUERY: &str = "\"<>";
 
 #[test]
 fn each_character_that_a_uri_takes_arrives_as_it_is_and_as_it_is_signed() {
-    let plain = Upstream::start([Answer::ok("up")]);
+    let plain = Upstream::start([ScriptedResponse::ok("up")]);
     let over_http1 = Proxy::in_front_of(plain.root_url()).start();
     let upstream = http2();
     let over_http2 = upstream.proxy().start();
@@ -35,7 +35,7 @@ fn each_character_that_a_uri_takes_arrives_as_it_is_and_as_it_is_signed() {
 
 #[test]
 fn a_character_that_a_uri_does_not_take_is_a_400_before_any_connection_is_made() {
-    let plain = Upstream::start([Answer::ok("up")]);
+    let plain = Upstream::start([ScriptedResponse::ok("up")]);
     let over_http1 = Proxy::in_front_of(plain.root_url()).start();
     let upstream = http2();
     let over_http2 = upstream.proxy().start();

@@ -9,7 +9,7 @@ use cases::{
     our_header, verified,
 };
 use serde_json::{Value, json};
-use stories::clients::{Oracle, node, python};
+use support::clients::{Oracle, node, python};
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::Verified;
 use taskcluster_proxy_core::hawk::{AuthorizationHeader, RequestLine, UrlParts, append_bewit};

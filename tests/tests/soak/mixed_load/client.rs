@@ -1,15 +1,17 @@
 //! A client of the soak: sends what its plans say, and judges what it gets.
 
-use crate::mixed_load::deed::chunk;
-use crate::mixed_load::deployment::{Attempt, Deployment, Ticket};
+use crate::mixed_load::behaviour::chunk;
+use crate::mixed_load::deployment::{Attempt, Deployment, PendingRequest};
 use crate::mixed_load::identity::Identity;
-use crate::mixed_load::plan::{Deed, Leaving, Load, PIECE, Plan, UPLOAD, content};
+use crate::mixed_load::plan::{
+    Behaviour, ClientAbort, EVENT_LENGTH, Plan, RequestKind, UPLOAD, content,
+};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
-use stories::http1::Body;
-use stories::{Connection, Random, Response};
+use support::http1::Body;
+use support::{Connection, Random, Response};
 
 /// One client after the other, each with a connection that lasts as long as both sides let it.
 #[derive(Debug)]
@@ -17,12 +19,12 @@ pub(crate) struct Client<'a> {
     pub(crate) proxy: SocketAddr,
     pub(crate) deployment: &'a Arc<Deployment>,
     pub(crate) random: Random,
-    pub(crate) tally: &'a Tally,
+    pub(crate) counts: &'a OutcomeCounts,
 }
 
 /// How requests ended, each as its plan had it.
 #[derive(Debug, Default)]
-pub(crate) struct Tally {
+pub(crate) struct OutcomeCounts {
     pub(crate) whole: AtomicU64,
     pub(crate) cut: AtomicU64,
     pub(crate) refused: AtomicU64,
@@ -33,7 +35,7 @@ pub(crate) struct Tally {
 impl Client<'_> {
     /// Goes on until then.
     pub(crate) fn run(mut self, until: Instant) {
-        let _alarm = self.deployment.alarm();
+        let _failure_guard = self.deployment.failure_guard();
         let mut connection = None;
         while Instant::now() < until && !self.deployment.has_failed() {
             let open = connection.take().unwrap_or_else(|| Connection::open(self.proxy));
@@ -46,98 +48,100 @@ impl Client<'_> {
 
     /// One request; the connection comes back if it can be used for another one.
     fn exchange(&mut self, mut connection: Connection) -> Option<Connection> {
-        let ticket = self.deployment.expect(Plan::any(&mut self.random));
-        let request = request(&ticket.plan);
-        let response = match ticket.plan.leaving {
-            Some(Leaving::InRequest) => {
-                // The answer may have come already, and the connection be closed.
+        let pending = self.deployment.expect(Plan::any(&mut self.random));
+        let request = request(&pending.plan);
+        let response = match pending.plan.abort {
+            Some(ClientAbort::DuringRequest) => {
+                // The response may have come already, and the connection be closed.
                 let _ = connection.try_send(&request[..request.len() / 2]);
                 None
             }
-            Some(Leaving::BeforeAnswer) => {
+            Some(ClientAbort::BeforeResponse) => {
                 let _ = connection.try_send(&request);
                 None
             }
-            Some(Leaving::InAnswer) => {
+            Some(ClientAbort::DuringResponse) => {
                 let _ = connection.try_send(&request);
                 connection.head();
                 None
             }
             None => {
-                // Refused, the rest of a large one may not be taken: the answer is there then.
+                // Refused, the rest of a large one may not be taken: the response is there then.
                 let _ = connection.try_send(&request);
-                Some(response(&mut connection, &ticket))
+                Some(response(&mut connection, &pending))
             }
         };
-        self.deployment.forget(&ticket);
+        self.deployment.forget(&pending);
         let Some(response) = response else {
-            self.tally.left.fetch_add(1, Ordering::Relaxed);
+            self.counts.left.fetch_add(1, Ordering::Relaxed);
             if self.random.below(2) == 0 {
                 connection.reset();
             }
             return None;
         };
-        self.judge(&ticket, &response);
+        self.check(&pending, &response);
         let open = response.complete && response.header("connection") != Some("close");
         open.then_some(connection)
     }
 
-    /// Some small requests before the first answer; the answers come in the same order.
+    /// Some small requests before the first response; the answers come in the same order.
     fn pipeline(&mut self, mut connection: Connection) -> Option<Connection> {
         let count = 2 + self.random.below(4);
-        let tickets: Vec<Arc<Ticket>> =
+        let pending: Vec<Arc<PendingRequest>> =
             (0..count).map(|_| self.deployment.expect(Plan::pipelined(&mut self.random))).collect();
         connection
-            .send(tickets.iter().flat_map(|ticket| request(&ticket.plan)).collect::<Vec<u8>>());
-        for ticket in &tickets {
-            let response = response(&mut connection, ticket);
-            self.deployment.forget(ticket);
-            self.judge(ticket, &response);
+            .send(pending.iter().flat_map(|pending| request(&pending.plan)).collect::<Vec<u8>>());
+        for pending in &pending {
+            let response = response(&mut connection, pending);
+            self.deployment.forget(pending);
+            self.check(pending, &response);
         }
         Some(connection)
     }
 
-    fn judge(&self, ticket: &Ticket, response: &Response) {
-        let (plan, attempts) = (&ticket.plan, ticket.attempts());
-        let story =
+    fn check(&self, pending: &PendingRequest, response: &Response) {
+        let (plan, attempts) = (&pending.plan, pending.attempts());
+        let details =
             || format!("{plan:?}: {attempts:?}; {:?} {}", response.head, beginning(response));
-        let Some(Attempt { deed, client_id, .. }) = attempts.last() else {
-            panic!("answered and never sent: {}", story());
+        let Some(Attempt { behaviour, client_id, .. }) = attempts.last() else {
+            panic!("responded to and never sent: {}", details());
         };
-        assert_eq!(Identity::of(response), Some(client_id.as_str()), "{}", story());
-        let answer = plan.answer();
+        assert_eq!(Identity::of(response), Some(client_id.as_str()), "{}", details());
+        let expected = plan.response();
         let (status, complete, body) = (response.status(), response.complete, &response.body);
-        let counted = if deed.fails() {
-            let no_chance = plan.is_hopeless() || !plan.is_kept();
-            assert!(no_chance && complete && [502, 503].contains(&status), "{}", story());
-            &self.tally.failed
-        } else if *deed == Deed::Refuse {
+        let counted = if behaviour.fails() {
+            let no_chance = plan.never_succeeds() || !plan.is_replayable();
+            assert!(no_chance && complete && [502, 503].contains(&status), "{}", details());
+            &self.counts.failed
+        } else if *behaviour == Behaviour::Reject {
             assert_eq!(
                 (status, complete, body.as_slice()),
                 (413, true, &b"too large"[..]),
                 "{}",
-                story()
+                details()
             );
-            &self.tally.refused
-        } else if deed.cuts() {
-            let right = status == 200 && !complete && answer.starts_with(body);
-            assert!(right, "{}", story());
-            &self.tally.cut
+            &self.counts.refused
+        } else if behaviour.truncates() {
+            let right = status == 200 && !complete && expected.starts_with(body);
+            assert!(right, "{}", details());
+            &self.counts.cut
         } else {
-            assert!(status == 200 && complete && *body == answer, "{}", story());
-            &self.tally.whole
+            assert!(status == 200 && complete && *body == expected, "{}", details());
+            &self.counts.whole
         };
         counted.fetch_add(1, Ordering::Relaxed);
     }
 }
 
 fn request(plan: &Plan) -> Vec<u8> {
-    let (method, framing, body) = match plan.load {
-        Load::Get | Load::Download | Load::Events => ("GET", String::new(), Vec::new()),
-        Load::Echo(length) => {
+    let (method, framing, body) = match plan.kind {
+        RequestKind::Get | RequestKind::Download | RequestKind::Events => {
+            ("GET", String::new(), Vec::new())
+        }
+        RequestKind::Echo(length) => {
             ("POST", format!("Content-Length: {length}\r\n"), content(plan.id, length))
         }
-        Load::Upload => {
+        RequestKind::Upload => {
             let chunks = content(plan.id, UPLOAD);
             let chunks = chunks.chunks(100_000).map(chunk).chain([b"0\r\n\r\n".to_vec()]);
             ("PUT", "Transfer-Encoding: chunked\r\n".to_owned(), chunks.flatten().collect())
@@ -148,17 +152,17 @@ fn request(plan: &Plan) -> Vec<u8> {
 }
 
 /// Asks for one piece after the other, should the upstream wait for that.
-fn response(connection: &mut Connection, ticket: &Ticket) -> Response {
+fn response(connection: &mut Connection, pending: &PendingRequest) -> Response {
     let head = connection
         .head_or_end()
-        .unwrap_or_else(|| panic!("no answer: {:?}: {:?}", ticket.plan, ticket.attempts()));
+        .unwrap_or_else(|| panic!("no response: {:?}: {:?}", pending.plan, pending.attempts()));
     let mut framing = Body::of_response(&head, "GET");
     let mut body = Vec::new();
     let complete = loop {
-        if ticket.plan.load == Load::Events && body.len() % PIECE == 0 {
-            ticket.next_piece.send(()).expect("the ticket has the other end");
+        if pending.plan.kind == RequestKind::Events && body.len() % EVENT_LENGTH == 0 {
+            pending.next_event.send(()).expect("the pending request has the receiver");
         }
-        match connection.body_piece(&mut framing) {
+        match connection.body_data(&mut framing) {
             Ok(Some(piece)) => body.extend(piece),
             Ok(None) => break true,
             Err(_) => break false,

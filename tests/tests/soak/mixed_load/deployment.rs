@@ -1,8 +1,8 @@
 //! The upstream of the soak: does what the plans say, and checks each signature that it sees.
 
-use crate::mixed_load::deed::End;
+use crate::mixed_load::behaviour::End;
 use crate::mixed_load::identity::Identity;
-use crate::mixed_load::plan::{Deed, Plan};
+use crate::mixed_load::plan::{Behaviour, Plan};
 use std::collections::HashMap;
 use std::io::{self, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -11,14 +11,14 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Instant;
-use stories::Request;
-use stories::http1::{Body, Head};
+use support::Request;
+use support::http1::{Body, Head};
 
 #[derive(Debug)]
 pub(crate) struct Deployment {
     address: SocketAddr,
     identities: [Identity; 2],
-    tickets: Mutex<HashMap<u64, Arc<Ticket>>>,
+    pending: Mutex<HashMap<u64, Arc<PendingRequest>>>,
     since: Instant,
     attempts: AtomicU64,
     failed: AtomicBool,
@@ -26,26 +26,26 @@ pub(crate) struct Deployment {
 
 /// A request on its way, seen from both ends.
 #[derive(Debug)]
-pub(crate) struct Ticket {
+pub(crate) struct PendingRequest {
     pub(crate) plan: Plan,
     /// One after the other.
     attempts: Mutex<Vec<Attempt>>,
-    /// Asks for the next piece of an answer that comes piece by piece.
-    pub(crate) next_piece: Sender<()>,
-    pub(crate) asked_for_piece: Mutex<Receiver<()>>,
+    /// Asks for the next piece of a response that comes piece by piece.
+    pub(crate) next_event: Sender<()>,
+    pub(crate) event_requests: Mutex<Receiver<()>>,
 }
 
 /// What arrived, and what was done about it.
 #[derive(Clone, Debug)]
 pub(crate) struct Attempt {
-    pub(crate) deed: Deed,
+    pub(crate) behaviour: Behaviour,
     pub(crate) client_id: String,
     nonce: String,
 }
 
 /// Tells of a thread that failed, so that the others need not go on.
 #[derive(Debug)]
-pub(crate) struct Alarm(Arc<Deployment>);
+pub(crate) struct FailureGuard(Arc<Deployment>);
 
 /// Now and then there is a burst of 503, so short that not all attempts of a request fall into it.
 const BURST_EVERY: u128 = 5000;
@@ -57,7 +57,7 @@ impl Deployment {
         let deployment = Arc::new(Self {
             address: listener.local_addr().expect("a listener has an address"),
             identities,
-            tickets: Mutex::default(),
+            pending: Mutex::default(),
             since: Instant::now(),
             attempts: AtomicU64::new(0),
             failed: AtomicBool::new(false),
@@ -65,9 +65,9 @@ impl Deployment {
         let shared = Arc::clone(&deployment);
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let alarm = Alarm(Arc::clone(&shared));
+                let failure_guard = FailureGuard(Arc::clone(&shared));
                 // However it ends, the connection is over.
-                thread::spawn(move || alarm.0.serve(&stream).ok());
+                thread::spawn(move || failure_guard.0.serve(&stream).ok());
             }
         });
         deployment
@@ -86,8 +86,8 @@ impl Deployment {
         self.attempts.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn alarm(self: &Arc<Self>) -> Alarm {
-        Alarm(Arc::clone(self))
+    pub(crate) fn failure_guard(self: &Arc<Self>) -> FailureGuard {
+        FailureGuard(Arc::clone(self))
     }
 
     pub(crate) fn has_failed(&self) -> bool {
@@ -95,21 +95,21 @@ impl Deployment {
     }
 
     /// From now on the request may come.
-    pub(crate) fn expect(&self, plan: Plan) -> Arc<Ticket> {
-        let (next_piece, asked_for_piece) = channel();
-        let ticket = Arc::new(Ticket {
+    pub(crate) fn expect(&self, plan: Plan) -> Arc<PendingRequest> {
+        let (next_event, event_requests) = channel();
+        let pending = Arc::new(PendingRequest {
             plan,
             attempts: Mutex::default(),
-            next_piece,
-            asked_for_piece: Mutex::new(asked_for_piece),
+            next_event,
+            event_requests: Mutex::new(event_requests),
         });
-        self.tickets.lock().unwrap().insert(ticket.plan.id, Arc::clone(&ticket));
-        ticket
+        self.pending.lock().unwrap().insert(pending.plan.id, Arc::clone(&pending));
+        pending
     }
 
-    /// Nobody waits for its answer any more.
-    pub(crate) fn forget(&self, ticket: &Ticket) {
-        self.tickets.lock().unwrap().remove(&ticket.plan.id);
+    /// Nobody waits for its response any more.
+    pub(crate) fn forget(&self, pending: &PendingRequest) {
+        self.pending.lock().unwrap().remove(&pending.plan.id);
     }
 
     fn serve(&self, stream: &TcpStream) -> io::Result<()> {
@@ -120,12 +120,12 @@ impl Deployment {
             let mut body = Body::of_request(&head);
             let (client_id, nonce) = self.verify(head.clone());
             let id = head.word(1).rsplit('/').next().and_then(|id| id.parse().ok());
-            let ticket = id.and_then(|id: u64| self.tickets.lock().unwrap().get(&id).cloned());
+            let pending = id.and_then(|id: u64| self.pending.lock().unwrap().get(&id).cloned());
             // Of a client that has gone away meanwhile.
-            let Some(ticket) = ticket else { return Ok(()) };
-            let deed = ticket.attempt(client_id, nonce, self.is_busy());
-            deed.act(&ticket, &mut from, &mut body)?;
-            if deed.end(stream)? == End::Closed {
+            let Some(pending) = pending else { return Ok(()) };
+            let behaviour = pending.attempt(client_id, nonce, self.is_busy());
+            behaviour.act(&pending, &mut from, &mut body)?;
+            if behaviour.end(stream)? == End::Closed {
                 return Ok(());
             }
         }
@@ -152,26 +152,30 @@ impl Deployment {
     }
 }
 
-impl Ticket {
+impl PendingRequest {
     pub(crate) fn attempts(&self) -> Vec<Attempt> {
         self.attempts.lock().unwrap().clone()
     }
 
-    fn attempt(&self, client_id: String, nonce: String, busy: bool) -> Deed {
+    fn attempt(&self, client_id: String, nonce: String, busy: bool) -> Behaviour {
         let mut attempts = self.attempts.lock().unwrap();
         for before in attempts.iter() {
             assert_ne!(before.nonce, nonce, "{:?}: a nonce is there for one attempt", self.plan);
             assert_eq!(before.client_id, client_id, "{:?}: credentials stay", self.plan);
         }
-        let deeds = &self.plan.deeds;
-        let planned = deeds.get(attempts.len()).or(deeds.last()).copied().unwrap_or(Deed::Serve);
-        let deed = if busy { Deed::Busy } else { planned };
-        attempts.push(Attempt { deed, client_id, nonce });
-        deed
+        let behaviours = &self.plan.behaviours;
+        let planned = behaviours
+            .get(attempts.len())
+            .or(behaviours.last())
+            .copied()
+            .unwrap_or(Behaviour::Serve);
+        let behaviour = if busy { Behaviour::Busy } else { planned };
+        attempts.push(Attempt { behaviour, client_id, nonce });
+        behaviour
     }
 }
 
-impl Drop for Alarm {
+impl Drop for FailureGuard {
     fn drop(&mut self) {
         if thread::panicking() {
             self.0.failed.store(true, Ordering::Relaxed);

@@ -1,8 +1,8 @@
 //! The sets of credentials that take turns in the soak.
 
 use serde_json::{Value, json};
-use stories::hawk::Claim;
-use stories::{Request, Response, certificate};
+use support::hawk::Claim;
+use support::{Request, Response, certificate};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
@@ -35,7 +35,7 @@ impl Identity {
         claim
     }
 
-    /// Whom an answer is from, as it says itself.
+    /// Whom a response is from, as it says itself.
     pub(crate) fn of(response: &Response) -> Option<&str> {
         let names = ["x-taskcluster-proxy-perm-clientid", "x-taskcluster-proxy-temp-clientid"];
         names.into_iter().find_map(|name| response.header(name))

@@ -1,18 +1,18 @@
 //! Everything at once for as long as one likes: mixed loads, credentials that change every second,
-//! upstreams that fail. Every answer is checked.
+//! upstreams that fail. Every response is checked.
 //!
 //! `SOAK_SECONDS` says how long (10 if it does not), `SOAK_SEED` repeats the requests of another
 //! run, in which only their timing differs.
 
 #![cfg(target_os = "linux")]
 
+mod behaviour;
 mod client;
-mod deed;
 mod deployment;
 mod identity;
 mod plan;
 
-use client::{Client, Tally};
+use client::{Client, OutcomeCounts};
 use deployment::Deployment;
 use identity::Identity;
 use std::io::{Write as _, stderr};
@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
-use stories::{Proxy, Random, number, seed};
+use support::{Proxy, Random, number, seed};
 
 /// So many clients at once.
 const CLIENTS: usize = 24;
@@ -32,13 +32,13 @@ const SECOND: Duration = Duration::from_secs(1);
 struct Soak {
     proxy: Proxy,
     deployment: Arc<Deployment>,
-    tally: Tally,
+    counts: OutcomeCounts,
     random: Random,
     start: Instant,
 }
 
 #[test]
-fn every_answer_is_right_and_nothing_is_left_behind() {
+fn every_response_is_right_and_nothing_is_left_behind() {
     let length = SECOND * number("SOAK_SECONDS").map_or(10, |seconds| seconds as u32);
     let seed = seed("SOAK_SEED");
     say(&format!("SOAK_SECONDS={} SOAK_SEED={seed}", length.as_secs()));
@@ -63,7 +63,7 @@ impl Soak {
     fn start(seed: u64) -> Self {
         let deployment = Deployment::start(Identity::both());
         let [first, _] = deployment.identities();
-        let proxy = Proxy::with_nothing()
+        let proxy = Proxy::builder()
             .env("TASKCLUSTER_ROOT_URL", deployment.root_url())
             .env("TASKCLUSTER_CLIENT_ID", first.client_id)
             .env("TASKCLUSTER_ACCESS_TOKEN", first.access_token)
@@ -72,8 +72,8 @@ impl Soak {
             // No body is left out because there are too many.
             .args(["--replay-total", "65536"])
             .start();
-        let tally = Tally::default();
-        Self { proxy, deployment, tally, random: Random::new(seed), start: Instant::now() }
+        let counts = OutcomeCounts::default();
+        Self { proxy, deployment, counts, random: Random::new(seed), start: Instant::now() }
     }
 
     fn run(&mut self, length: Duration) {
@@ -85,7 +85,7 @@ impl Soak {
                     proxy: self.proxy.address(),
                     deployment: &self.deployment,
                     random: Random::new(seed),
-                    tally: &self.tally,
+                    counts: &self.counts,
                 };
                 scope.spawn(move || client.run(until));
             }
@@ -96,7 +96,7 @@ impl Soak {
 
     /// Every second.
     fn change_credentials(&self, until: Instant) {
-        let _alarm = self.deployment.alarm();
+        let _failure_guard = self.deployment.failure_guard();
         let turns = self.deployment.identities().iter().rev().cycle();
         for (second, identity) in (1u32..).zip(turns) {
             thread::sleep(SECOND);
@@ -112,7 +112,7 @@ impl Soak {
     }
 
     fn progress(&self) {
-        let Tally { whole, cut, refused, failed, left } = &self.tally;
+        let OutcomeCounts { whole, cut, refused, failed, left } = &self.counts;
         let [whole, cut, refused, failed, left] =
             [whole, cut, refused, failed, left].map(|count| count.load(Ordering::Relaxed));
         say(&format!(

@@ -1,36 +1,36 @@
 //! What each request of the soak is, and what its upstream does on it.
 
 use std::sync::OnceLock;
-use stories::Random;
+use support::Random;
 
 /// One request.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     /// No other request has it: it stands in the target, and in every block of a body.
     pub(crate) id: u64,
-    pub(crate) load: Load,
+    pub(crate) kind: RequestKind,
     /// What the upstream does on one attempt after the other; the last one on all further ones.
-    pub(crate) deeds: Vec<Deed>,
+    pub(crate) behaviours: Vec<Behaviour>,
     /// Where the client goes away, if it does not wait for the end.
-    pub(crate) leaving: Option<Leaving>,
+    pub(crate) abort: Option<ClientAbort>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Load {
+pub(crate) enum RequestKind {
     Get,
-    /// The answer is the body, of this length.
+    /// The response is the body, of this length.
     Echo(usize),
-    /// [`UPLOAD`] bytes in chunks; the answer is their digest.
+    /// [`UPLOAD`] bytes in chunks; the response is their digest.
     Upload,
-    /// The answer has [`DOWNLOAD`] bytes.
+    /// The response has [`DOWNLOAD`] bytes.
     Download,
-    /// The answer comes in [`PIECES`], each when the client has got the one before.
+    /// The response comes in [`EVENTS`], each when the client has got the one before.
     Events,
 }
 
 /// What an upstream does on one attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Deed {
+pub(crate) enum Behaviour {
     Serve,
     ServeInChunks,
     ServeUntilClose,
@@ -41,25 +41,25 @@ pub(crate) enum Deed {
     /// The same with a reset. What was not on its way is lost: for short answers only.
     ServeThenReset,
     /// 413 before the body is read.
-    Refuse,
-    CutShort,
-    CutChunks,
+    Reject,
+    Truncate,
+    TruncateChunks,
     ResetInBody,
     /// 503 when the body is read.
     Busy,
     /// 503 before that, and no word more.
     BusyAtOnce,
     ResetAtOnce,
-    CloseWithoutAnswer,
+    CloseWithoutResponse,
     Garbage,
-    HalfHead,
+    HalfHeaderSection,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Leaving {
-    InRequest,
-    BeforeAnswer,
-    InAnswer,
+pub(crate) enum ClientAbort {
+    DuringRequest,
+    BeforeResponse,
+    DuringResponse,
 }
 
 const KIB: usize = 1024;
@@ -67,103 +67,105 @@ pub(crate) const UPLOAD: usize = 2 * KIB * KIB;
 pub(crate) const DOWNLOAD: usize = 4 * KIB * KIB;
 pub(crate) const SMALL: usize = 200;
 /// So many pieces of this length are sent one by one.
-pub(crate) const PIECES: usize = 5;
-pub(crate) const PIECE: usize = 100;
+pub(crate) const EVENTS: usize = 5;
+pub(crate) const EVENT_LENGTH: usize = 100;
 
-const SERVING: [Deed; 6] = [
-    Deed::Serve,
-    Deed::ServeInChunks,
-    Deed::ServeUntilClose,
-    Deed::ServeAfterInterim,
-    Deed::ServeAfterStall,
-    Deed::ServeThenClose,
+const SERVING: [Behaviour; 6] = [
+    Behaviour::Serve,
+    Behaviour::ServeInChunks,
+    Behaviour::ServeUntilClose,
+    Behaviour::ServeAfterInterim,
+    Behaviour::ServeAfterStall,
+    Behaviour::ServeThenClose,
 ];
-const CUTTING: [Deed; 3] = [Deed::CutShort, Deed::CutChunks, Deed::ResetInBody];
-const FAILING: [Deed; 6] = [
-    Deed::Busy,
-    Deed::BusyAtOnce,
-    Deed::ResetAtOnce,
-    Deed::CloseWithoutAnswer,
-    Deed::Garbage,
-    Deed::HalfHead,
+const TRUNCATING: [Behaviour; 3] =
+    [Behaviour::Truncate, Behaviour::TruncateChunks, Behaviour::ResetInBody];
+const FAILING: [Behaviour; 6] = [
+    Behaviour::Busy,
+    Behaviour::BusyAtOnce,
+    Behaviour::ResetAtOnce,
+    Behaviour::CloseWithoutResponse,
+    Behaviour::Garbage,
+    Behaviour::HalfHeaderSection,
 ];
 
 impl Plan {
     /// Any request, with a client that may go away.
     pub(crate) fn any(random: &mut Random) -> Self {
-        let load = match random.below(20) {
-            0..9 => Load::Get,
-            9..14 => Load::Echo(KIB),
-            14..16 => Load::Echo(300 * KIB),
-            16 => Load::Upload,
-            17 => Load::Download,
-            _ => Load::Events,
+        let kind = match random.below(20) {
+            0..9 => RequestKind::Get,
+            9..14 => RequestKind::Echo(KIB),
+            14..16 => RequestKind::Echo(300 * KIB),
+            16 => RequestKind::Upload,
+            17 => RequestKind::Download,
+            _ => RequestKind::Events,
         };
-        let mut plan = Self::lasting(random, load);
+        let mut plan = Self::lasting(random, kind);
         match random.below(40) {
-            0..4 => plan.deeds.push(random.pick(&CUTTING)),
-            4 => plan.deeds.push(Deed::Refuse),
-            5 if load == Load::Get => plan.deeds = vec![random.pick(&FAILING)],
-            _ => plan.deeds.push(plan.serving(random)),
+            0..4 => plan.behaviours.push(random.pick(&TRUNCATING)),
+            4 => plan.behaviours.push(Behaviour::Reject),
+            5 if kind == RequestKind::Get => plan.behaviours = vec![random.pick(&FAILING)],
+            _ => plan.behaviours.push(plan.serving(random)),
         }
-        let ways = [Leaving::InRequest, Leaving::BeforeAnswer, Leaving::InAnswer];
-        plan.leaving = (random.below(20) == 0).then(|| random.pick(&ways));
+        let ways =
+            [ClientAbort::DuringRequest, ClientAbort::BeforeResponse, ClientAbort::DuringResponse];
+        plan.abort = (random.below(20) == 0).then(|| random.pick(&ways));
         plan
     }
 
-    /// A small request whose answer leaves its connection to the next one.
+    /// A small request whose response leaves its connection to the next one.
     pub(crate) fn pipelined(random: &mut Random) -> Self {
-        let load = random.pick(&[Load::Get, Load::Echo(KIB)]);
-        let mut plan = Self::lasting(random, load);
-        plan.deeds.push(plan.serving(random));
+        let kind = random.pick(&[RequestKind::Get, RequestKind::Echo(KIB)]);
+        let mut plan = Self::lasting(random, kind);
+        plan.behaviours.push(plan.serving(random));
         plan
     }
 
-    /// What of the body an answer to it has when nothing is amiss.
-    pub(crate) fn answer(&self) -> Vec<u8> {
-        match self.load {
-            Load::Get => content(self.id, SMALL),
-            Load::Echo(length) => content(self.id, length),
-            Load::Upload => digest(&content(self.id, UPLOAD)),
-            Load::Download => content(self.id, DOWNLOAD),
-            Load::Events => content(self.id, PIECES * PIECE),
+    /// What of the body a response to it has when nothing is amiss.
+    pub(crate) fn response(&self) -> Vec<u8> {
+        match self.kind {
+            RequestKind::Get => content(self.id, SMALL),
+            RequestKind::Echo(length) => content(self.id, length),
+            RequestKind::Upload => digest(&content(self.id, UPLOAD)),
+            RequestKind::Download => content(self.id, DOWNLOAD),
+            RequestKind::Events => content(self.id, EVENTS * EVENT_LENGTH),
         }
     }
 
     /// Whether the proxy can send it again, whatever it has sent: it keeps 1 MiB of a body.
-    pub(crate) fn is_kept(&self) -> bool {
-        self.load != Load::Upload
+    pub(crate) fn is_replayable(&self) -> bool {
+        self.kind != RequestKind::Upload
     }
 
     /// Whether no attempt will be served.
-    pub(crate) fn is_hopeless(&self) -> bool {
-        self.deeds.iter().all(|deed| deed.fails())
+    pub(crate) fn never_succeeds(&self) -> bool {
+        self.behaviours.iter().all(|behaviour| behaviour.fails())
     }
 
     /// Some failures at first, fewer than the proxy puts up with.
-    fn lasting(random: &mut Random, load: Load) -> Self {
+    fn lasting(random: &mut Random, kind: RequestKind) -> Self {
         let failures = random.below(12).saturating_sub(9);
-        let deeds = (0..failures).map(|_| random.pick(&FAILING)).collect();
-        Self { id: random.next(), load, deeds, leaving: None }
+        let behaviours = (0..failures).map(|_| random.pick(&FAILING)).collect();
+        Self { id: random.next(), kind, behaviours, abort: None }
     }
 
-    fn serving(&self, random: &mut Random) -> Deed {
-        match self.load {
-            Load::Get if random.below(10) == 0 => Deed::ServeThenReset,
+    fn serving(&self, random: &mut Random) -> Behaviour {
+        match self.kind {
+            RequestKind::Get if random.below(10) == 0 => Behaviour::ServeThenReset,
             _ => random.pick(&SERVING),
         }
     }
 }
 
-impl Deed {
+impl Behaviour {
     /// Whether the proxy is to try again.
     pub(crate) fn fails(self) -> bool {
         FAILING.contains(&self)
     }
 
-    /// Whether the answer is not whole.
-    pub(crate) fn cuts(self) -> bool {
-        CUTTING.contains(&self)
+    /// Whether the response is not whole.
+    pub(crate) fn truncates(self) -> bool {
+        TRUNCATING.contains(&self)
     }
 }
 
@@ -188,7 +190,7 @@ pub(crate) fn content(id: u64, length: usize) -> Vec<u8> {
     content
 }
 
-/// What the answer to an upload says of it.
+/// What the response to an upload says of it.
 pub(crate) fn digest(bytes: &[u8]) -> Vec<u8> {
     use sha2::{Digest as _, Sha256};
     Sha256::digest(bytes).to_vec()

@@ -8,19 +8,19 @@
 #![cfg(target_os = "linux")]
 
 mod client;
+mod destinations;
 mod plan;
-mod roads;
 mod services;
 
 use client::Client;
-use roads::Roads;
-use services::{Deed, Services, credentials, verify};
+use destinations::Destinations;
+use services::{AttemptOutcome, Services, credentials, verify};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
-use stories::{Proxy, Random, Request, Upstream, seed, skip};
+use support::{Proxy, Random, Request, Upstream, seed, skip};
 
 /// So many clients at once.
 const CLIENTS: usize = 16;
@@ -39,24 +39,24 @@ fn everything_at_once() {
     let seed = seed("STORM_SEED");
     let services = Services::new();
     let shared = Arc::clone(&services);
-    let upstream = Upstream::start(move |seen: &Request| shared.answer(seen));
-    let roads = match Roads::to(&upstream) {
-        Ok(roads) => roads,
+    let upstream = Upstream::start(move |seen: &Request| shared.response(seen));
+    let destinations = match Destinations::to(&upstream) {
+        Ok(destinations) => destinations,
         Err(error) => return skip(&format!("cannot listen on port 443: {error}")),
     };
-    let proxy = Proxy::with_nothing()
+    let proxy = Proxy::builder()
         .env("TASKCLUSTER_ROOT_URL", upstream.root_url())
         .env("TASKCLUSTER_CLIENT_ID", "client-0")
         .env("TASKCLUSTER_ACCESS_TOKEN", "token-0")
-        .env("SSL_CERT_FILE", roads.roots())
-        .args(roads.hosts().iter().flat_map(|host| ["--allow-host", host]))
+        .env("SSL_CERT_FILE", destinations.roots())
+        .args(destinations.hosts().iter().flat_map(|host| ["--allow-host", host]))
         .args(["--retry-budget", "0.6", "--connect-timeout", "5"])
         .args(["--credentials-drain", "0.05", "--upstream-idle-timeout", "0.5"])
         .start();
     let start = Instant::now();
     let descriptors = proxy.descriptors();
     let random = &mut Random::new(seed);
-    let tally = Mutex::new(BTreeMap::new());
+    let counts = Mutex::new(BTreeMap::new());
     let mut memory = Vec::new();
     for requests in REQUESTS {
         let over = AtomicBool::new(false);
@@ -66,14 +66,14 @@ fn everything_at_once() {
                     let client = Client {
                         proxy: proxy.address(),
                         services: &services,
-                        roads: &roads,
+                        destinations: &destinations,
                         random: Random::new(random.next()),
-                        tally: &tally,
+                        counts: &counts,
                     };
                     scope.spawn(move || client.run(first..first + requests))
                 })
                 .collect();
-            scope.spawn(|| make_weather(&services, &over));
+            scope.spawn(|| vary_conditions(&services, &over));
             scope.spawn(|| change_credentials(&proxy, &over));
             let ended: Vec<_> = clients.into_iter().map(|client| client.join()).collect();
             over.store(true, Ordering::Relaxed);
@@ -82,21 +82,21 @@ fn everything_at_once() {
         proxy.wait_for_descriptors(descriptors);
         memory.push(proxy.memory());
     }
-    let tally = tally.into_inner().unwrap();
+    let counts = counts.into_inner().unwrap();
     let attempts = services.all_attempts();
-    let stale = attempts.iter().filter(|attempt| attempt.deed == Deed::Stale).count();
+    let stale = attempts.iter().filter(|attempt| attempt.outcome == AttemptOutcome::Stale).count();
     println!(
-        "storm: STORM_SEED={seed}: {} attempts, {stale} of them with a wrong clock; {tally:?}; \
+        "storm: STORM_SEED={seed}: {} attempts, {stale} of them with a wrong clock; {counts:?}; \
          {memory:?} bytes; {:.1?}",
         attempts.len(),
         start.elapsed()
     );
     for what in EXPECTED {
-        assert!(tally.contains_key(what), "STORM_SEED={seed}: none was {what}");
+        assert!(counts.contains_key(what), "STORM_SEED={seed}: none was {what}");
     }
     // What succeeds in the end is passed on, unless the end comes too late.
-    let given_up = tally.get("given up").copied().unwrap_or_default();
-    assert!(given_up * 10 < tally["whole"], "STORM_SEED={seed}: {given_up} given up");
+    let given_up = counts.get("given up").copied().unwrap_or_default();
+    assert!(given_up * 10 < counts["whole"], "STORM_SEED={seed}: {given_up} given up");
     assert!(stale > 0, "STORM_SEED={seed}: no request noticed that the clock was set");
     assert!(memory[1] <= memory[0] + MARGIN, "STORM_SEED={seed}: {memory:?}");
     check_signatures(&upstream.requests());
@@ -118,7 +118,7 @@ const EXPECTED: [&str; 9] = [
 ];
 
 /// Bursts of 503, and a clock that is set.
-fn make_weather(services: &Services, over: &AtomicBool) {
+fn vary_conditions(services: &Services, over: &AtomicBool) {
     for ahead in AHEAD.iter().cycle() {
         services.set_ahead(*ahead);
         services.set_burst(true);

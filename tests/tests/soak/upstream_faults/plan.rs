@@ -1,25 +1,25 @@
 //! What each request of the storm is, and what becomes of it on its way. All of it follows from the
 //! number that stands in its target, which no other request has.
 
-use stories::Random;
+use support::Random;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) id: u64,
-    pub(crate) road: Road,
+    pub(crate) destination: Destination,
     /// What goes wrong at one attempt after the other, before one that succeeds.
     pub(crate) faults: Vec<Fault>,
-    /// Whether the answer comes in chunks.
+    /// Whether the response comes in chunks.
     pub(crate) chunked: bool,
     /// A PUT with [`content`](Self::content) rather than a GET.
     pub(crate) put: bool,
-    /// The client does not wait for an answer, and there is none.
-    pub(crate) leaves: bool,
+    /// The client does not wait for a response, and there is none.
+    pub(crate) aborts: bool,
 }
 
 /// Whom a request goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Road {
+pub(crate) enum Destination {
     /// A service, at the root URL, which is plain http.
     Service,
     /// A host, over TLS.
@@ -41,50 +41,50 @@ pub(crate) enum Road {
 /// What an upstream does wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// Sends so many bytes of its answer and resets the connection.
+    /// Sends so many bytes of its response and resets the connection.
     Reset(usize),
-    /// Sends so many bytes of its answer and closes the connection.
+    /// Sends so many bytes of its response and closes the connection.
     Close(usize),
     Status(u16),
 }
 
 /// In this order, again and again, so that none is left out.
-const ROADS: [Road; 20] = [
-    Road::Service,
-    Road::Tls,
-    Road::Expired,
-    Road::Service,
-    Road::Http2,
-    Road::Service,
-    Road::Tls,
-    Road::WrongName,
-    Road::Service,
-    Road::Closed,
-    Road::Service,
-    Road::Http2,
-    Road::Service,
-    Road::UnknownIssuer,
-    Road::Tls,
-    Road::Service,
-    Road::Service,
-    Road::Nameless,
-    Road::Service,
-    Road::Tls,
+const DESTINATIONS: [Destination; 20] = [
+    Destination::Service,
+    Destination::Tls,
+    Destination::Expired,
+    Destination::Service,
+    Destination::Http2,
+    Destination::Service,
+    Destination::Tls,
+    Destination::WrongName,
+    Destination::Service,
+    Destination::Closed,
+    Destination::Service,
+    Destination::Http2,
+    Destination::Service,
+    Destination::UnknownIssuer,
+    Destination::Tls,
+    Destination::Service,
+    Destination::Service,
+    Destination::Nameless,
+    Destination::Service,
+    Destination::Tls,
 ];
 
 impl Plan {
-    /// The one with this number, whose lowest bits say where in the order of roads it stands.
+    /// The one with this number, whose lowest bits say where in the order of destinations it stands.
     pub(crate) fn of(id: u64) -> Self {
         let random = &mut Random::new(id);
         let mut plan = Self {
             id,
-            road: ROADS[(id % ROADS.len() as u64) as usize],
+            destination: DESTINATIONS[(id % DESTINATIONS.len() as u64) as usize],
             faults: Vec::new(),
             chunked: random.below(2) == 0,
             put: random.below(3) == 0,
-            leaves: false,
+            aborts: false,
         };
-        if plan.road.leads_somewhere() {
+        if plan.destination.leads_somewhere() {
             // Mostly none. One that stays is more than the proxy puts up with.
             plan.faults = match random.below(20) {
                 0..12 => Vec::new(),
@@ -92,14 +92,14 @@ impl Plan {
                 16..18 => vec![plan.fault(random), plan.fault(random)],
                 _ => vec![plan.fault(random); 9],
             };
-            plan.leaves = random.below(16) == 0;
+            plan.aborts = random.below(16) == 0;
         }
         plan
     }
 
     /// Any byte may be the first that does not come, of the head as often as of all.
     fn fault(&self, random: &mut Random) -> Fault {
-        let within = random.pick(&[self.head("").len(), self.answer("").len()]) as u64;
+        let within = random.pick(&[self.head("").len(), self.response("").len()]) as u64;
         let at = random.below(within) as usize;
         match random.below(3) {
             0 => Fault::Reset(at),
@@ -108,9 +108,9 @@ impl Plan {
         }
     }
 
-    /// The next number of a request, for the place in the order of roads.
+    /// The next number of a request, for the place in the order of destinations.
     pub(crate) fn id(random: &mut Random, place: usize) -> u64 {
-        let count = ROADS.len() as u64;
+        let count = DESTINATIONS.len() as u64;
         random.next() / count / 2 * count + place as u64 % count
     }
 
@@ -119,8 +119,8 @@ impl Plan {
         format!("{:016x}.", self.id).repeat(1 + (self.id >> 8) as usize % 200)
     }
 
-    /// All of an answer as it should be, with these lines in its head.
-    pub(crate) fn answer(&self, lines: &str) -> Vec<u8> {
+    /// All of a response as it should be, with these lines in its head.
+    pub(crate) fn response(&self, lines: &str) -> Vec<u8> {
         let content = self.content();
         let head = self.head(lines);
         match self.chunked {
@@ -144,7 +144,7 @@ impl Plan {
     }
 }
 
-impl Road {
+impl Destination {
     /// Whether there are answers at its end.
     pub(crate) fn leads_somewhere(self) -> bool {
         matches!(self, Self::Service | Self::Tls | Self::Http2)

@@ -1,23 +1,23 @@
-//! The upstreams of the storm: they do what the plans say, and what the weather makes of it.
+//! The upstreams of the storm: they do what the plans say, and what the conditions make of it.
 
-use crate::upstream_faults::plan::{Fault, Plan, Road};
+use crate::upstream_faults::plan::{Destination, Fault, Plan};
 use serde_json::json;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
-use stories::hawk::Claim;
-use stories::{Answer, Request};
+use support::hawk::Claim;
+use support::{Request, ScriptedResponse};
 
 /// What all upstreams share.
 #[derive(Debug)]
 pub(crate) struct Services {
-    weather: Mutex<Weather>,
+    conditions: Mutex<Conditions>,
     attempts: Mutex<HashMap<u64, Vec<Attempt>>>,
 }
 
 #[derive(Debug)]
-struct Weather {
-    /// All answer 503.
+struct Conditions {
+    /// All response 503.
     burst: bool,
     /// By how many seconds the services' clock is ahead of the proxy's.
     ahead: i64,
@@ -27,14 +27,14 @@ struct Weather {
 /// A request that arrived, and what it got.
 #[derive(Clone, Debug)]
 pub(crate) struct Attempt {
-    pub(crate) deed: Deed,
+    pub(crate) outcome: AttemptOutcome,
     pub(crate) client_id: String,
     /// When the services' clock was set the last time before it.
     pub(crate) since_step: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Deed {
+pub(crate) enum AttemptOutcome {
     Served,
     Failed(Fault),
     /// 401: its signature tells another time than the services' clock.
@@ -47,18 +47,18 @@ const MAX_SKEW: u64 = 15 * 60;
 
 impl Services {
     pub(crate) fn new() -> Arc<Self> {
-        let weather = Weather { burst: false, ahead: 0, stepped: Instant::now() };
-        Arc::new(Self { weather: Mutex::new(weather), attempts: Mutex::default() })
+        let conditions = Conditions { burst: false, ahead: 0, stepped: Instant::now() };
+        Arc::new(Self { conditions: Mutex::new(conditions), attempts: Mutex::default() })
     }
 
     pub(crate) fn set_burst(&self, burst: bool) {
-        self.weather.lock().unwrap().burst = burst;
+        self.conditions.lock().unwrap().burst = burst;
     }
 
     /// The clock jumps.
     pub(crate) fn set_ahead(&self, ahead: i64) {
-        let mut weather = self.weather.lock().unwrap();
-        (weather.ahead, weather.stepped) = (ahead, Instant::now());
+        let mut conditions = self.conditions.lock().unwrap();
+        (conditions.ahead, conditions.stepped) = (ahead, Instant::now());
     }
 
     /// What there were of this request so far.
@@ -71,36 +71,42 @@ impl Services {
         self.attempts.lock().unwrap().values().flatten().cloned().collect()
     }
 
-    /// The answer to a request, whose signature is verified when the storm is over.
-    pub(crate) fn answer(&self, seen: &Request) -> Answer {
+    /// The response to a request, whose signature is verified when the storm is over.
+    pub(crate) fn response(&self, seen: &Request) -> ScriptedResponse {
         let id = seen.target().rsplit('/').next().and_then(|id| id.parse().ok());
         let plan = Plan::of(id.expect("the target ends in a number"));
         let claim = Claim::of(seen);
-        let weather = self.weather.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = now().saturating_add_signed(weather.ahead);
+        let conditions = self.conditions.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = now().saturating_add_signed(conditions.ahead);
         let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
         let attempts = attempts.entry(plan.id).or_default();
-        let planned = |attempt: &&Attempt| matches!(attempt.deed, Deed::Failed(_));
+        let planned = |attempt: &&Attempt| matches!(attempt.outcome, AttemptOutcome::Failed(_));
         let failed = attempts.iter().filter(planned).count();
-        let deed = match plan.faults.get(failed) {
-            _ if plan.leaves => Deed::Stalled,
-            _ if plan.road == Road::Service && claim.ts.abs_diff(now) > MAX_SKEW => Deed::Stale,
-            _ if weather.burst => Deed::Failed(Fault::Status(503)),
-            Some(fault) => Deed::Failed(*fault),
-            None => Deed::Served,
+        let outcome = match plan.faults.get(failed) {
+            _ if plan.aborts => AttemptOutcome::Stalled,
+            _ if plan.destination == Destination::Service && claim.ts.abs_diff(now) > MAX_SKEW => {
+                AttemptOutcome::Stale
+            }
+            _ if conditions.burst => AttemptOutcome::Failed(Fault::Status(503)),
+            Some(fault) => AttemptOutcome::Failed(*fault),
+            None => AttemptOutcome::Served,
         };
-        let since_step = weather.stepped.elapsed();
-        attempts.push(Attempt { deed, client_id: claim.id, since_step });
+        let since_step = conditions.stepped.elapsed();
+        attempts.push(Attempt { outcome, client_id: claim.id, since_step });
         let date = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(now));
-        let status = |status, body| Answer::new(status, &[("Date", date.as_str())], body);
-        let bytes = plan.answer(&format!("Date: {date}\r\n"));
-        match deed {
-            Deed::Served => Answer::bytes(bytes),
-            Deed::Stalled => Answer::nothing().then_stall(),
-            Deed::Stale => status(401, "stale"),
-            Deed::Failed(Fault::Status(code)) => status(code, "busy"),
-            Deed::Failed(Fault::Reset(at)) => Answer::bytes(&bytes[..at]).then_reset(),
-            Deed::Failed(Fault::Close(at)) => Answer::bytes(&bytes[..at]).then_close(),
+        let status = |status, body| ScriptedResponse::new(status, &[("Date", date.as_str())], body);
+        let bytes = plan.response(&format!("Date: {date}\r\n"));
+        match outcome {
+            AttemptOutcome::Served => ScriptedResponse::bytes(bytes),
+            AttemptOutcome::Stalled => ScriptedResponse::nothing().then_stall(),
+            AttemptOutcome::Stale => status(401, "stale"),
+            AttemptOutcome::Failed(Fault::Status(code)) => status(code, "busy"),
+            AttemptOutcome::Failed(Fault::Reset(at)) => {
+                ScriptedResponse::bytes(&bytes[..at]).then_reset()
+            }
+            AttemptOutcome::Failed(Fault::Close(at)) => {
+                ScriptedResponse::bytes(&bytes[..at]).then_close()
+            }
         }
     }
 }
@@ -109,7 +115,7 @@ impl Services {
 /// temporary.
 pub(crate) fn credentials(number: usize) -> String {
     let certificate =
-        (number % 2 == 1).then(|| stories::certificate(&[&scope(number)]).to_string());
+        (number % 2 == 1).then(|| support::certificate(&[&scope(number)]).to_string());
     json!({
         "clientId": format!("client-{number}"),
         "accessToken": format!("token-{number}"),

@@ -45,18 +45,18 @@ impl<T> Watched<T> {
         found
     }
 
-    /// A story that failed in another thread must not hide its reason behind a poisoned lock.
+    /// A test that failed in another thread must not hide its reason behind a poisoned lock.
     fn lock(&self) -> MutexGuard<'_, T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Shut until the story opens it: an [`Answer`](crate::Answer) can wait there half-way.
+/// Shut until the test opens it: an [`ScriptedResponse`](crate::ScriptedResponse) can wait there half-way.
 #[derive(Clone, Debug, Default)]
-pub struct Gate(Arc<Watched<bool>>);
+pub struct Latch(Arc<Watched<bool>>);
 
-impl Gate {
-    /// A gate that is shut.
+impl Latch {
+    /// A latch that is shut.
     pub fn new() -> Self {
         Self::default()
     }
@@ -66,8 +66,8 @@ impl Gate {
         self.0.change(|open| *open = true);
     }
 
-    /// Waits until the gate is open; `false` if it stays shut.
-    pub fn pass(&self) -> bool {
+    /// Waits until the latch is open; `false` if it stays shut.
+    pub fn wait(&self) -> bool {
         self.0.wait_for(|open| open.then_some(())).is_some()
     }
 }

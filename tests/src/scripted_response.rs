@@ -1,28 +1,28 @@
-use crate::Gate;
+use crate::Latch;
 use std::time::Duration;
 
-/// What an [`Upstream`](crate::Upstream) does on one request, act by act: first it reads the body,
+/// What an [`Upstream`](crate::Upstream) does on one request, step by step: first it reads the body,
 /// then it does what follows. If it has not closed by the end, it reads the next request.
 ///
 /// ```
-/// use stories::Answer;
+/// use support::ScriptedResponse;
 ///
-/// Answer::ok("hello");
-/// Answer::bytes("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nfour").then_reset();
-/// Answer::status(413).before_body().then_close();
+/// ScriptedResponse::ok("hello");
+/// ScriptedResponse::bytes("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nfour").then_reset();
+/// ScriptedResponse::status(413).before_body().then_close();
 /// ```
 #[derive(Clone, Debug)]
-pub struct Answer {
-    pub(crate) acts: Vec<Act>,
+pub struct ScriptedResponse {
+    pub(crate) steps: Vec<Step>,
 }
 
 #[derive(Clone, Debug)]
-pub(crate) enum Act {
+pub(crate) enum Step {
     ReadBody,
     Send(Vec<u8>),
     Repeat { block: Vec<u8>, length: u64 },
     Trickle { bytes: Vec<u8>, pause: Duration },
-    Wait(Gate),
+    Wait(Latch),
     Close,
     Reset,
     Stall,
@@ -31,10 +31,10 @@ pub(crate) enum Act {
 /// A large body is sent in blocks of this size.
 const BLOCK: usize = 64 * 1024;
 
-impl Answer {
+impl ScriptedResponse {
     /// Nothing at all, not even a status line.
     pub fn nothing() -> Self {
-        Self { acts: vec![Act::ReadBody] }
+        Self { steps: vec![Step::ReadBody] }
     }
 
     /// Exactly these bytes.
@@ -66,32 +66,32 @@ impl Answer {
     }
 
     /// 200, and a body of which the connection's end cuts off everything after `body`.
-    pub fn cut_short(declared: u64, body: impl AsRef<[u8]>) -> Self {
+    pub fn truncated(declared: u64, body: impl AsRef<[u8]>) -> Self {
         Self::bytes(head(200, &[], declared)).then(body).then_close()
     }
 
     /// 200, and a body of this many bytes, which is never in memory as a whole.
     pub fn large(length: u64) -> Self {
         let block = (0..BLOCK).map(|at| at as u8).collect();
-        let mut answer = Self::bytes(head(200, &[], length));
-        answer.acts.push(Act::Repeat { block, length });
-        answer
+        let mut response = Self::bytes(head(200, &[], length));
+        response.steps.push(Step::Repeat { block, length });
+        response
     }
 
     /// Does all this as soon as the head is read, and does not read the body.
     pub fn before_body(mut self) -> Self {
-        self.acts.retain(|act| !matches!(act, Act::ReadBody));
+        self.steps.retain(|step| !matches!(step, Step::ReadBody));
         self
     }
 
     /// Then reads the body, after what [`before_body`](Self::before_body) moved to the front.
     pub fn then_read_body(self) -> Self {
-        self.and(Act::ReadBody)
+        self.and(Step::ReadBody)
     }
 
     /// Then sends these bytes.
     pub fn then(self, bytes: impl AsRef<[u8]>) -> Self {
-        self.and(Act::Send(bytes.as_ref().to_vec()))
+        self.and(Step::Send(bytes.as_ref().to_vec()))
     }
 
     /// Then sends these bytes as a chunk.
@@ -103,31 +103,31 @@ impl Answer {
 
     /// Then sends these bytes one by one, with a pause before each.
     pub fn then_trickle(self, bytes: impl AsRef<[u8]>, pause: Duration) -> Self {
-        self.and(Act::Trickle { bytes: bytes.as_ref().to_vec(), pause })
+        self.and(Step::Trickle { bytes: bytes.as_ref().to_vec(), pause })
     }
 
-    /// Then waits until the gate is opened.
-    pub fn then_wait(self, gate: &Gate) -> Self {
-        self.and(Act::Wait(gate.clone()))
+    /// Then waits until the latch is opened.
+    pub fn then_wait(self, latch: &Latch) -> Self {
+        self.and(Step::Wait(latch.clone()))
     }
 
     /// Then closes the connection in an orderly way.
     pub fn then_close(self) -> Self {
-        self.and(Act::Close)
+        self.and(Step::Close)
     }
 
     /// Then resets the connection.
     pub fn then_reset(self) -> Self {
-        self.and(Act::Reset)
+        self.and(Step::Reset)
     }
 
     /// Then does nothing more until the peer closes.
     pub fn then_stall(self) -> Self {
-        self.and(Act::Stall)
+        self.and(Step::Stall)
     }
 
-    fn and(mut self, act: Act) -> Self {
-        self.acts.push(act);
+    fn and(mut self, step: Step) -> Self {
+        self.steps.push(step);
         self
     }
 }

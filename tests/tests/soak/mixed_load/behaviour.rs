@@ -1,13 +1,15 @@
 //! How the upstream does what a plan says.
 
-use crate::mixed_load::deployment::Ticket;
-use crate::mixed_load::plan::{DOWNLOAD, Deed, Load, PIECE, PIECES, SMALL, content, digest};
+use crate::mixed_load::deployment::PendingRequest;
+use crate::mixed_load::plan::{
+    Behaviour, DOWNLOAD, EVENT_LENGTH, EVENTS, RequestKind, SMALL, content, digest,
+};
 use std::io::{self, BufReader, Write as _};
 use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
-use stories::DEADLINE;
-use stories::http1::Body;
+use support::DEADLINE;
+use support::http1::Body;
 
 /// What becomes of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,11 +20,11 @@ pub(crate) enum End {
 
 const STALL: Duration = Duration::from_millis(50);
 
-impl Deed {
+impl Behaviour {
     /// Answers, or does not.
     pub(crate) fn act(
         self,
-        ticket: &Ticket,
+        pending: &PendingRequest,
         from: &mut BufReader<&TcpStream>,
         body: &mut Body,
     ) -> io::Result<()> {
@@ -33,21 +35,21 @@ impl Deed {
                 came.extend(piece);
             }
         }
-        let plan = &ticket.plan;
-        let answer = match plan.load {
-            Load::Get => content(plan.id, SMALL),
-            Load::Echo(_) => came,
-            Load::Upload => digest(&came),
-            Load::Download => content(plan.id, DOWNLOAD),
-            Load::Events => content(plan.id, PIECES * PIECE),
+        let plan = &pending.plan;
+        let response = match plan.kind {
+            RequestKind::Get => content(plan.id, SMALL),
+            RequestKind::Echo(_) => came,
+            RequestKind::Upload => digest(&came),
+            RequestKind::Download => content(plan.id, DOWNLOAD),
+            RequestKind::Events => content(plan.id, EVENTS * EVENT_LENGTH),
         };
         if self == Self::ServeAfterStall {
             thread::sleep(STALL);
         }
-        if plan.load == Load::Events && self == Self::ServeInChunks {
-            return serve_as_asked(ticket, &answer, to);
+        if plan.kind == RequestKind::Events && self == Self::ServeInChunks {
+            return serve_events(pending, &response, to);
         }
-        to.write_all(&self.bytes(&answer))
+        to.write_all(&self.bytes(&response))
     }
 
     /// Ends the connection, or leaves it to the next request.
@@ -63,55 +65,55 @@ impl Deed {
             }
             Self::ServeUntilClose
             | Self::ServeThenClose
-            | Self::Refuse
-            | Self::CutShort
-            | Self::CutChunks
+            | Self::Reject
+            | Self::Truncate
+            | Self::TruncateChunks
             | Self::BusyAtOnce
-            | Self::CloseWithoutAnswer
+            | Self::CloseWithoutResponse
             | Self::Garbage
-            | Self::HalfHead => {}
+            | Self::HalfHeaderSection => {}
         }
         Ok(End::Closed)
     }
 
     /// Whether it is done before the body is read.
     fn is_early(self) -> bool {
-        matches!(self, Self::Refuse | Self::BusyAtOnce | Self::ResetAtOnce | Self::Garbage)
+        matches!(self, Self::Reject | Self::BusyAtOnce | Self::ResetAtOnce | Self::Garbage)
     }
 
-    /// All that is sent; `answer` is what the client is to get.
-    fn bytes(self, answer: &[u8]) -> Vec<u8> {
-        let (length, half) = (answer.len(), &answer[..answer.len() / 2]);
+    /// All that is sent; `response` is what the client is to get.
+    fn bytes(self, response: &[u8]) -> Vec<u8> {
+        let (length, half) = (response.len(), &response[..response.len() / 2]);
         match self {
             Self::Serve | Self::ServeAfterStall | Self::ServeThenClose | Self::ServeThenReset => {
-                message(&with_length(length), answer)
+                message(&with_length(length), response)
             }
             Self::ServeAfterInterim => {
                 let interim = "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n";
-                message(&(interim.to_owned() + &with_length(length)), answer)
+                message(&(interim.to_owned() + &with_length(length)), response)
             }
-            Self::ServeUntilClose => message("HTTP/1.1 200 OK\r\n\r\n", answer),
+            Self::ServeUntilClose => message("HTTP/1.1 200 OK\r\n\r\n", response),
             Self::ServeInChunks => {
-                let chunks = answer.chunks(CHUNK).flat_map(chunk).chain(LAST_CHUNK.bytes());
+                let chunks = response.chunks(CHUNK).flat_map(chunk).chain(LAST_CHUNK.bytes());
                 CHUNKED.bytes().chain(chunks).collect()
             }
-            Self::Refuse => closing("413 Too Large", "too large").into(),
-            Self::CutShort | Self::ResetInBody => message(&with_length(length), half),
-            Self::CutChunks => message(CHUNKED, &chunk(half)),
+            Self::Reject => closing("413 Too Large", "too large").into(),
+            Self::Truncate | Self::ResetInBody => message(&with_length(length), half),
+            Self::TruncateChunks => message(CHUNKED, &chunk(half)),
             Self::Busy => "HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy".into(),
             Self::BusyAtOnce => closing("503 Busy", "busy").into(),
-            Self::ResetAtOnce | Self::CloseWithoutAnswer => Vec::new(),
+            Self::ResetAtOnce | Self::CloseWithoutResponse => Vec::new(),
             Self::Garbage => "SSH-2.0-OpenSSH_9.6\r\n".into(),
-            Self::HalfHead => "HTTP/1.1 200 OK\r\nContent-Le".into(),
+            Self::HalfHeaderSection => "HTTP/1.1 200 OK\r\nContent-Le".into(),
         }
     }
 }
 
 /// A piece at a time, each when the client asks for it. A client that goes away does not ask.
-fn serve_as_asked(ticket: &Ticket, answer: &[u8], mut to: &TcpStream) -> io::Result<()> {
+fn serve_events(pending: &PendingRequest, response: &[u8], mut to: &TcpStream) -> io::Result<()> {
     to.write_all(CHUNKED.as_bytes())?;
-    for piece in answer.chunks(PIECE) {
-        let asked = ticket.asked_for_piece.lock().unwrap().recv_timeout(DEADLINE);
+    for piece in response.chunks(EVENT_LENGTH) {
+        let asked = pending.event_requests.lock().unwrap().recv_timeout(DEADLINE);
         asked.map_err(|_| io::ErrorKind::TimedOut)?;
         to.write_all(&chunk(piece))?;
     }
