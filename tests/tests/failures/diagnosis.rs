@@ -55,7 +55,7 @@ fn missing_scopes_are_named_however_the_body_is_coded() {
     let with = |coding: &str, body: &[u8]| {
         ScriptedResponse::new(403, &[("Content-Encoding", coding)], body)
     };
-    for (name, answer, sent) in [
+    for (name, response, sent) in [
         ("plain", ScriptedResponse::new(403, &[], &body), &body),
         ("chunked", chunked, &body),
         ("large", ScriptedResponse::new(403, &[], &large), &large),
@@ -64,7 +64,7 @@ fn missing_scopes_are_named_however_the_body_is_coded() {
         ("deflate", with("deflate", &zlib.finish().unwrap()), &Vec::new()),
         ("br", with("br", &brotli), &brotli),
     ] {
-        let upstream = Upstream::start([answer]);
+        let upstream = Upstream::start([response]);
         let proxy = Proxy::in_front_of(upstream.root_url())
             .env("TASKCLUSTER_CERTIFICATE", certificate(&["queue:*"]).to_string())
             .args(["secrets:get:a"])
@@ -97,8 +97,8 @@ fn what_cannot_be_decoded_passes_without_a_diagnosis() {
         ("gzip", gzip(&too_large)),
         ("identity", too_large),
     ] {
-        let answer = ScriptedResponse::new(403, &[("Content-Encoding", coding)], &sent);
-        let upstream = Upstream::start([answer]);
+        let response = ScriptedResponse::new(403, &[("Content-Encoding", coding)], &sent);
+        let upstream = Upstream::start([response]);
         let proxy = Proxy::in_front_of(upstream.root_url()).args(["queue:*"]).start();
         let response = proxy.get("/api/queue/v1/x");
         assert_eq!((response.status(), response.header(HEADER)), (403, None), "{coding}");

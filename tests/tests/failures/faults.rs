@@ -11,9 +11,9 @@ use support::{Connection, Latch, Proxy, Request, Response, ScriptedResponse, Ups
 const GET: &str = "GET /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n";
 
 #[test]
-fn an_answer_that_cannot_be_passed_on_is_refused_at_once() {
+fn a_response_that_cannot_be_passed_on_is_refused_at_once() {
     let many: String = (0..4097).map(|at| format!("X-{at}: 1\r\n")).collect();
-    for (answer, why) in [
+    for (response, why) in [
         (format!("HTTP/1.1 200 \r\n{many}Content-Length: 0\r\n\r\n"), "more than 4096 fields"),
         ("HTTP/1.1 101 \r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n".to_owned(), "101"),
         (

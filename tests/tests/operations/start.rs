@@ -224,7 +224,7 @@ fn a_queue_that_stumbles_is_asked_again() {
 #[test]
 fn a_task_that_cannot_be_had_ends_it() {
     let unknown = json!({ "code": "ResourceNotFound", "message": "no task t\nsecond line" });
-    for (answer, why) in [
+    for (response, why) in [
         (
             ScriptedResponse::new(404, &[], unknown.to_string()),
             "the queue responded with 404 Not Found: no task t second line",
