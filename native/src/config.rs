@@ -1,7 +1,7 @@
 //! What a start is told, parsed: nothing after this can find it wrong.
 
 use crate::credentials_file::CredentialsSource;
-use crate::log::Logging;
+use crate::telemetry::log::Logging;
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;

@@ -3,7 +3,7 @@
 
 use crate::clock;
 use crate::count::Count;
-use crate::version::{REVISION, VERSION};
+use crate::telemetry::build_info::{REVISION, VERSION};
 use http::{HeaderName, HeaderValue};
 use std::ops::Deref;
 use std::sync::Arc;

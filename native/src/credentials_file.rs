@@ -3,7 +3,7 @@
 
 use crate::credentials::Store;
 use crate::file::{self, Changes};
-use crate::metrics::{Metrics, Source, Update};
+use crate::telemetry::metrics::{Metrics, Source, Update};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};

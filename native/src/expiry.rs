@@ -3,7 +3,7 @@
 
 use crate::clock;
 use crate::credentials::Snapshot;
-use crate::log;
+use crate::telemetry::log;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;

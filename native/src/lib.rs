@@ -18,8 +18,6 @@ pub mod expiry;
 pub mod file;
 pub mod health;
 pub mod inbound;
-pub mod log;
-pub mod metrics;
 pub mod notify;
 pub mod os;
 pub mod outbound;
@@ -28,6 +26,6 @@ pub mod proxy;
 pub mod sandbox;
 pub mod stop;
 pub mod task;
-pub mod version;
+pub mod telemetry;
 #[cfg(windows)]
 pub mod windows_service;

@@ -14,12 +14,13 @@ use taskcluster_proxy::env::Process;
 use taskcluster_proxy::inbound::{
     Admitter, CredentialsGuard, Drain, Inbound, Inherited, Listeners, Tls,
 };
-use taskcluster_proxy::metrics::Metrics;
 use taskcluster_proxy::notify::{self, State};
 use taskcluster_proxy::outbound::{Origin, Outbound, ReplayBudget};
 use taskcluster_proxy::proxy::{AccessPolicy, CatchPanic, Proxy};
 use taskcluster_proxy::stop::{self, Started};
-use taskcluster_proxy::{admin, check, exit, expiry, health, log, process, task};
+use taskcluster_proxy::telemetry::log;
+use taskcluster_proxy::telemetry::metrics::Metrics;
+use taskcluster_proxy::{admin, check, exit, expiry, health, process, task};
 use taskcluster_proxy_core::proxy::HostPolicy;
 use tokio::runtime::LocalOptions;
 

@@ -19,8 +19,8 @@ use crate::config::{Admission, Config, Deployment, Limits, Listen, SocketFile, T
 use crate::credentials_file::CredentialsSource;
 use crate::env::Environment;
 use crate::health::Listening;
-use crate::log::Logging;
-use crate::version::{REVISION, VERSION};
+use crate::telemetry::build_info::{REVISION, VERSION};
+use crate::telemetry::log::Logging;
 use arguments::Arguments;
 use setting::{ACCESS_TOKEN, CERTIFICATE, CLIENT_ID, Found, ROOT_URL};
 use std::ffi::OsString;

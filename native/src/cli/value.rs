@@ -2,7 +2,7 @@
 
 use super::CliError;
 use crate::config::{AdminAddress, CredentialsFrom};
-use crate::log::LogFormat;
+use crate::telemetry::log::LogFormat;
 use ipnet::{IpNet, Ipv4Net};
 use std::ffi::OsString;
 use std::net::IpAddr;

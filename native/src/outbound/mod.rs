@@ -24,7 +24,7 @@ pub use response_body::{ResponseBody, ResponseBodyError};
 
 use crate::clock::{self, Nonces, ServiceClock, SkewCorrection};
 use crate::config::Limits;
-use crate::metrics::{Metrics, Retry};
+use crate::telemetry::metrics::{Metrics, Retry};
 use ::http::header::{AUTHORIZATION, CONNECTION, HOST, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING};
 use ::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, response};
 use connect::Connector;

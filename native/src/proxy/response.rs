@@ -3,8 +3,8 @@
 use super::access_log::AccessLog;
 use super::headers::remove_hop_by_hop;
 use crate::credentials::Lease;
-use crate::metrics::Outcome;
 use crate::outbound::{self, RequestBody, ResponseBodyError, Target, UpstreamResponse};
+use crate::telemetry::metrics::Outcome;
 use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use http::{HeaderName, HeaderValue, Response, StatusCode, response};

@@ -1,5 +1,5 @@
 use super::*;
-use crate::log::{LogFormat, Logging};
+use crate::telemetry::log::{LogFormat, Logging};
 use tracing_subscriber::filter::LevelFilter;
 
 fn scopes(config: &Config) -> Vec<&str> {

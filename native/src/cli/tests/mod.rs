@@ -7,7 +7,7 @@ mod values;
 use super::{CliError, Command, parse};
 use crate::config::{Config, Deployment};
 use crate::credentials_file::CredentialsSource;
-use crate::version::{REVISION, VERSION};
+use crate::telemetry::build_info::{REVISION, VERSION};
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::time::Duration;

@@ -1,6 +1,6 @@
 use super::*;
 use crate::config::{AdminAddress, CredentialsFrom, Limits, Listen, SocketFile};
-use crate::log::{LogFormat, Logging};
+use crate::telemetry::log::{LogFormat, Logging};
 use std::net::IpAddr;
 use taskcluster_proxy_core::proxy::HostPattern;
 use tracing_subscriber::filter::LevelFilter;

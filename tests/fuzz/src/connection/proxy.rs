@@ -8,9 +8,9 @@ use taskcluster_proxy::clock::Nonces;
 use taskcluster_proxy::config::{Admission, CredentialsFrom, Limits, Listen};
 use taskcluster_proxy::credentials::Store;
 use taskcluster_proxy::inbound::{Admitter, CredentialsGuard, Inbound, bind};
-use taskcluster_proxy::metrics::Metrics;
 use taskcluster_proxy::outbound::{Origin, Outbound, ReplayBudget};
 use taskcluster_proxy::proxy::{AccessPolicy, CatchPanic, Proxy};
+use taskcluster_proxy::telemetry::metrics::Metrics;
 use taskcluster_proxy_core::credentials::Credentials;
 use taskcluster_proxy_core::proxy::{HostPattern, HostPolicy, RetryPolicy, RootUrl};
 

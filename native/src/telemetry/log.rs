@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::inbound::Listeners;
 use crate::sandbox::Sandbox;
-use crate::version::{REVISION, VERSION};
+use crate::telemetry::build_info::{REVISION, VERSION};
 use std::fmt;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::net::SocketAddr;
