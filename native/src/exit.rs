@@ -2,6 +2,7 @@
 
 use crate::check::Report;
 use crate::stop::End;
+use crate::telemetry::log;
 use std::error::Error;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -28,7 +29,7 @@ pub fn report(report: &Report) -> ExitCode {
 
 /// One line on stderr: whoever started the proxy shows it to a person.
 pub fn fail(error: &dyn Error) -> ExitCode {
-    let _ = writeln!(io::stderr(), "taskcluster-proxy: {error}");
+    log::print(&format!("taskcluster-proxy: {error}"));
     ExitCode::FAILURE
 }
 

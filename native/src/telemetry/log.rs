@@ -1,11 +1,12 @@
 //! The log: lines on stderr.
 
+use super::build_info::{REVISION, VERSION};
+use super::log_writer;
 use crate::config::Config;
 use crate::inbound::Listeners;
 use crate::sandbox::Sandbox;
-use crate::telemetry::build_info::{REVISION, VERSION};
 use std::fmt;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
@@ -13,10 +14,13 @@ use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::{Credentials, scopes_to_json};
 use taskcluster_proxy_core::proxy::RootUrl;
 use tracing::field::Field;
+use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
+
+pub use super::log_writer::{dropped_lines, print};
 
 /// What this program's own lines are marked with. No others are logged: what libraries have to say
 /// may hold a request's headers, at their finest levels.
@@ -60,9 +64,11 @@ impl Logging {
         Self { levels, format }
     }
 
-    /// Starts logging, on stderr.
-    pub fn start(self) {
-        let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_target(false);
+    /// Starts logging, on stderr. Dropping the guard writes the last lines, for at most one second.
+    #[must_use = "the last lines are written when it is dropped"]
+    pub fn start(self) -> WorkerGuard {
+        let (writer, guard) = log_writer::start();
+        let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_target(false);
         let registry = tracing_subscriber::registry();
         match self.format {
             LogFormat::Text => {
@@ -76,6 +82,7 @@ impl Logging {
                 registry.with(lines).with(self.levels).init();
             }
         }
+        guard
     }
 }
 
@@ -148,7 +155,7 @@ pub fn announce(
             |path: &PathBuf| format!("--unix-socket {} http://localhost", path.display());
         let proxy = addresses.first().map(over_tcp).or(paths.first().map(over_unix));
         let introduction = sandbox.introduction(&proxy.unwrap_or_default());
-        let _ = write!(io::stderr(), "\n{introduction}\n");
+        print(&format!("\n{}", introduction.trim_end_matches('\n')));
     }
 }
 

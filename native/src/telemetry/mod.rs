@@ -2,4 +2,5 @@
 
 pub mod build_info;
 pub mod log;
+mod log_writer;
 pub mod metrics;

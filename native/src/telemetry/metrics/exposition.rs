@@ -55,6 +55,8 @@ pub fn write(metrics: &Metrics, gauges: &Gauges<'_>) -> String {
     page.single("replay_buffer_bytes", "gauge", help, gauges.replay_used);
     let help = "The most that is kept of request bodies (--replay-total).";
     page.single("replay_buffer_limit_bytes", "gauge", help, gauges.replay_limit);
+    let help = "Log lines that could not be written to stderr.";
+    page.single("dropped_log_lines_total", "counter", help, crate::telemetry::log::dropped_lines());
     let help = "1 once the proxy was told to stop.";
     page.single("draining", "gauge", help, u8::from(gauges.draining));
     page.single("start_time_seconds", "gauge", "When the proxy started.", gauges.started);
