@@ -99,6 +99,14 @@ impl Proxy {
         self.output.pause(paused);
     }
 
+    /// All that it has said, with the line of each request that has ended: lines are written by a
+    /// thread of their own.
+    pub fn whole_log(&self) -> String {
+        let last = self.get("/the-last-request");
+        self.wait_for_log(last.header("x-taskcluster-proxy-request-id").expect("each has an id"));
+        self.log()
+    }
+
     /// The process id.
     pub fn id(&self) -> u32 {
         self.child.id()

@@ -30,6 +30,8 @@ fn exchange_many(proxy: &Proxy, count: usize) {
 fn requests_go_on_while_nobody_reads_stderr_and_dropped_lines_are_counted() {
     let upstream = upstream();
     let proxy = with_admin(&upstream).start();
+    // It looks for the address in the log.
+    proxy.metrics();
     proxy.pause_reading(true);
     exchange_many(&proxy, MANY);
     let dropped = value(&proxy.metrics(), "dropped_log_lines_total").unwrap();

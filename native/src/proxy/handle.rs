@@ -16,6 +16,7 @@ use hyper::body::Incoming;
 use std::rc::Rc;
 use std::sync::Arc;
 use taskcluster_proxy_core::proxy::{Destination, Form, ProxyError, reject_browsers};
+use tracing::Instrument as _;
 
 /// What a request is for.
 enum Route {
@@ -32,11 +33,32 @@ pub(super) struct Refusal {
 
 impl Handler for Proxy {
     async fn handle(&self, request: Request<Incoming>, client: &Client) -> Response<ResponseBody> {
+        let log = Rc::new(AccessLog::begin(self, request.method(), request.uri()));
+        let span = log.span();
+        self.handle_logged(request, client, log).instrument(span).await
+    }
+
+    async fn reject(
+        &self,
+        method: &Method,
+        uri: &Uri,
+        error: ProxyError,
+    ) -> Response<ResponseBody> {
+        let log = Rc::new(AccessLog::begin(self, method, uri));
+        self.respond(Err(Refusal { error, close: true }), &log).await
+    }
+}
+
+impl Proxy {
+    async fn handle_logged(
+        &self,
+        request: Request<Incoming>,
+        client: &Client,
+        log: Rc<AccessLog>,
+    ) -> Response<ResponseBody> {
         let (head, incoming) = request.into_parts();
         let body =
             RequestBody::new(incoming, expects_continue(&head), &self.replay, &client.connection);
-        let log = AccessLog::begin(self, &head.method, &head.uri);
-        let log = Rc::new(log);
         // It was just made, and has no body yet.
         let _ = log.body.set(body.clone());
         let route = match check_message(&head) {
@@ -75,18 +97,6 @@ impl Handler for Proxy {
         }
     }
 
-    async fn reject(
-        &self,
-        method: &Method,
-        uri: &Uri,
-        error: ProxyError,
-    ) -> Response<ResponseBody> {
-        let log = Rc::new(AccessLog::begin(self, method, uri));
-        self.respond(Err(Refusal { error, close: true }), &log).await
-    }
-}
-
-impl Proxy {
     fn route(&self, head: &Parts, peer: &Peer) -> Result<Route, ProxyError> {
         if self.policy.reject_browsers {
             reject_browsers(head.uri.authority().map(Authority::as_str), peer.bound(), |name| {

@@ -4,16 +4,15 @@ use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::fmt::MakeWriter;
 
 /// How much may wait to be written, in bytes. Lines beyond are dropped and counted.
 const MAX_QUEUED: usize = 1024 * 1024;
 /// What a short line is charged, in bytes: it bounds the number of lines.
 const MIN_CHARGE: usize = 512;
-/// Lines that are logged within this time are written together: under load most of a line's cost is
-/// the system call and the switch to the thread that writes.
+/// Lines are written at once, but not more often than this: under load most of a line's cost is the
+/// system call and the switch to the thread that writes, and so they are written together.
 const BATCH: Duration = Duration::from_millis(5);
 /// How soon a descriptor that is in non-blocking mode and full is tried again.
 const FULL: Duration = Duration::from_millis(10);
@@ -59,7 +58,7 @@ struct Queue {
 }
 
 impl LogWriter {
-    fn new(output: impl Write + Send + 'static) -> (Self, WorkerGuard) {
+    pub(super) fn new(output: impl Write + Send + 'static) -> (Self, WorkerGuard) {
         let queue = Arc::new(Queue::default());
         // It is never full: the bound in bytes comes first, so that there is room for the end, too.
         let (lines, guard) = NonBlockingBuilder::default()
@@ -97,14 +96,6 @@ impl Write for LogWriter {
     }
 }
 
-impl<'a> MakeWriter<'a> for LogWriter {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
 /// The end of the queue, in the thread that writes: collects lines and writes them together when the
 /// queue is empty.
 struct BatchedOutput<W> {
@@ -116,12 +107,14 @@ struct BatchedOutput<W> {
     reported: u64,
     /// A line was written in part: the next one begins on a line of its own.
     torn: bool,
+    /// When the last batch was written.
+    last: Option<Instant>,
 }
 
 impl<W: Write> BatchedOutput<W> {
     fn new(output: W, queue: Arc<Queue>) -> Self {
         let batch = Vec::new();
-        Self { output, queue, batch, charged: 0, reported: 0, torn: false }
+        Self { output, queue, batch, charged: 0, reported: 0, torn: false, last: None }
     }
 
     /// Whether the whole batch was written.
@@ -138,6 +131,7 @@ impl<W: Write> BatchedOutput<W> {
             self.torn = false;
         }
         self.queue.charged.fetch_sub(std::mem::take(&mut self.charged), Ordering::Relaxed);
+        self.last = Some(Instant::now());
         self.batch.clear();
         self.batch.shrink_to(BATCH_KEPT);
         written.is_ok()
@@ -149,7 +143,10 @@ const BATCH_KEPT: usize = 16 * 1024;
 
 impl<W: Write> Write for BatchedOutput<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if self.batch.is_empty() {
+        if self.batch.is_empty()
+            && let Some(since) = self.last.map(|last| last.elapsed())
+            && since < BATCH
+        {
             thread::sleep(BATCH);
         }
         self.batch.extend_from_slice(line);

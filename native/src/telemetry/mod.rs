@@ -2,5 +2,6 @@
 
 pub mod build_info;
 pub mod log;
+mod log_line;
 mod log_writer;
 pub mod metrics;
