@@ -2,7 +2,6 @@
 //! the requests in flight, but not for ever.
 
 use crate::clock;
-use crate::count::Count;
 use crate::telemetry::build_info::{REVISION, VERSION};
 use http::{HeaderName, HeaderValue};
 use std::ops::Deref;
@@ -14,6 +13,8 @@ use taskcluster_proxy_core::credentials::{
 };
 use taskcluster_proxy_core::proxy::{ProxyError, ReplyHeaders, Terms};
 use tokio::sync::{RwLock, watch};
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 /// One set of credentials, made ready for use.
 #[derive(Debug)]
@@ -32,12 +33,15 @@ pub struct Snapshot {
     pub terms: Terms,
     /// When the certificate expires; `None`: there is none, or it does not say.
     pub expiry: Option<Timestamp>,
-    in_flight: Count,
+    in_flight: TaskTracker,
 }
 
 /// The credentials that a request began with; it counts as in flight until this is dropped.
 #[derive(Debug)]
-pub struct Lease(Arc<Snapshot>);
+pub struct Lease {
+    snapshot: Arc<Snapshot>,
+    _in_flight: TaskTrackerToken,
+}
 
 /// Where requests get their credentials.
 #[derive(Debug)]
@@ -68,8 +72,7 @@ impl Store {
     /// The credentials in force, or those of the update that is under way once it is through.
     pub async fn lease(&self) -> Lease {
         let current = self.current.read().await;
-        current.in_flight.begin();
-        Lease(Arc::clone(&current))
+        Lease { snapshot: Arc::clone(&current), _in_flight: current.in_flight.token() }
     }
 
     /// The credentials in force, to look at; and each that follows.
@@ -84,13 +87,14 @@ impl Store {
         credentials.authorized_scopes.clone_from(&self.authorized_scopes);
         let mut current = self.current.write().await;
         // Whoever wonders why an update takes so long finds this.
-        match current.in_flight.get() {
+        match current.in_flight.len() {
             0 => {}
             left => tracing::info!("new credentials wait for {left} requests in flight"),
         }
         // Whether it ran out or not is told by what is still in flight.
-        let _ = tokio::time::timeout(self.drain, current.in_flight.none()).await;
-        let left = current.in_flight.get();
+        current.in_flight.close();
+        let _ = tokio::time::timeout(self.drain, current.in_flight.wait()).await;
+        let left = current.in_flight.len();
         let next = Arc::new(Snapshot::new(&credentials));
         next.warn_of_findings();
         self.shown.send_replace(Arc::clone(&next));
@@ -116,7 +120,7 @@ impl Snapshot {
             response_fields: response_fields.collect(),
             terms: Terms::new(credentials),
             expiry: certificate.and_then(GivenCertificate::expiry),
-            in_flight: Count::default(),
+            in_flight: TaskTracker::new(),
         }
     }
 
@@ -145,13 +149,7 @@ impl Deref for Lease {
     type Target = Snapshot;
 
     fn deref(&self) -> &Snapshot {
-        &self.0
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        self.0.in_flight.end();
+        &self.snapshot
     }
 }
 

@@ -8,7 +8,6 @@ pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod config;
-mod count;
 pub mod credentials;
 pub mod credentials_file;
 pub mod deployment;

@@ -136,5 +136,5 @@ async fn start(
         ids,
     };
     let serving = inbound.serve(Rc::new(CatchPanic(proxy)));
-    Ok(Started { serving, drain, patience: limits.drain_timeout, sandbox })
+    Ok(Started { serving, drain, drain_timeout: limits.drain_timeout, sandbox })
 }

@@ -167,7 +167,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "seconds", verbatim_doc_comment, help_heading = LIMITS)]
     pub(super) retry_budget: Option<OsString>,
 
-    /// When told to stop (SIGTERM, SIGINT), wait
+    /// When told to stop (SIGTERM, SIGINT, SIGHUP), wait
     /// this long for requests in flight; a second
     /// signal ends the wait. [default 30]
     #[arg(long, value_name = "seconds", verbatim_doc_comment, help_heading = LIMITS)]

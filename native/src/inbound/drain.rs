@@ -1,36 +1,38 @@
-//! The end of serving: connections are told of it, and are waited for.
+//! The drain: connections are told to end with the request that they are at, and are waited for.
 
-use crate::count::Count;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
-/// Whether the proxy is to end, and how many connections are open.
+/// Whether the proxy drains, and how many connections of clients are open.
 #[derive(Debug, Default)]
 pub struct Drain {
-    begun: AtomicBool,
+    begun: CancellationToken,
     cut_off: AtomicBool,
-    bell: Notify,
-    open: Count,
+    connections: TaskTracker,
 }
 
 /// A connection that is waited for until this is dropped.
 #[derive(Debug)]
-pub struct Open(Arc<Drain>);
+pub struct Open {
+    begun: CancellationToken,
+    _connection: TaskTrackerToken,
+}
 
 impl Drain {
     /// Tells all connections to end after the request that they are at.
     pub fn begin(&self) {
-        self.begun.store(true, Ordering::Release);
-        self.bell.notify_waiters();
+        self.begun.cancel();
+        self.connections.close();
     }
 
-    /// Whether they were told. Costs one load: requests ask for it, and have nothing to wait for.
+    /// Whether that was done.
     pub fn has_begun(&self) -> bool {
-        self.begun.load(Ordering::Acquire)
+        self.begun.is_cancelled()
     }
 
-    /// Whoever is not done yet is cut off now.
+    /// From now on requests that end early were cut off by the end of the proxy.
     pub fn cut_off(&self) {
         self.cut_off.store(true, Ordering::Release);
     }
@@ -40,42 +42,26 @@ impl Drain {
         self.cut_off.load(Ordering::Acquire)
     }
 
-    /// Waits until they are told.
-    pub async fn begun(&self) {
-        // Listening begins before looking, so that no bell rings in between.
-        let bell = self.bell.notified();
-        if !self.has_begun() {
-            bell.await;
-        }
-    }
-
     /// Counts one more connection.
-    pub fn open(self: &Arc<Self>) -> Open {
-        self.open.begin();
-        Open(Arc::clone(self))
+    pub fn open(&self) -> Open {
+        Open { begun: self.begun.clone(), _connection: self.connections.token() }
     }
 
     /// How many connections are open.
     pub fn connections(&self) -> usize {
-        self.open.get()
+        self.connections.len()
     }
 
-    /// Waits until none is open.
+    /// Waits until the drain has begun and no connection is open.
     pub async fn drained(&self) {
-        self.open.none().await;
+        self.connections.wait().await;
     }
 }
 
 impl Open {
     /// Waits until the connection is to end after the request that it is at.
     pub async fn told_to_end(&self) {
-        self.0.begun().await;
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.open.end();
+        self.begun.cancelled().await;
     }
 }
 
@@ -87,21 +73,16 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_last_connection_ends_the_wait() {
-        let drain = Arc::new(Drain::default());
-        drain.drained().await;
+        let drain = Drain::default();
         let (first, second) = (drain.open(), drain.open());
-        let told = tokio::spawn({
-            let drain = Arc::clone(&drain);
-            async move { drain.begun().await }
-        });
+        let told = tokio::spawn(async move { first.told_to_end().await });
         tokio::task::yield_now().await;
         assert!(!told.is_finished() && !drain.has_begun());
         drain.begin();
         told.await.unwrap();
-        drain.begun().await;
-        drop(first);
-        let second_open = Duration::from_secs(1);
-        assert!(timeout(second_open, drain.drained()).await.is_err());
+        second.told_to_end().await;
+        assert_eq!(drain.connections(), 1);
+        assert!(timeout(Duration::from_secs(1), drain.drained()).await.is_err());
         tokio::spawn(async move { drop(second) });
         drain.drained().await;
         assert_eq!(drain.connections(), 0);

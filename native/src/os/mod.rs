@@ -1,3 +1,5 @@
 //! What the operating system gives.
 
+#[cfg(unix)]
+pub mod hangup;
 pub mod stream;
