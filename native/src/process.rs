@@ -1,5 +1,7 @@
 //! What the system lets this process do, and others do with it.
 
+use crate::inbound::max_rejections;
+
 /// Keeps what is in memory, credentials among it, from other processes of the same user, and from
 /// files that are left behind by a crash.
 ///
@@ -35,14 +37,18 @@ pub fn room_for_connections(wanted: usize) -> usize {
     room
 }
 
-/// A connection of a client needs another one to an upstream.
+/// A connection of a client needs another one to an upstream, and those beyond the limit need one each
+/// while they are rejected.
 fn connections_within(descriptors: usize, wanted: usize) -> usize {
-    (descriptors.saturating_sub(OWN_DESCRIPTORS) / 2).clamp(1, wanted)
+    let room = descriptors.saturating_sub(OWN_DESCRIPTORS);
+    // While half as many are rejected as are served, or as many as are ever rejected at once.
+    let connections = (room / 5 * 2).max(room.saturating_sub(max_rejections(usize::MAX)) / 2);
+    connections.clamp(1, wanted)
 }
 
-/// What the program needs besides: listening sockets, standard streams, epoll, name lookups, files of
-/// certificates, a few clients that are told that there is no room.
-const OWN_DESCRIPTORS: usize = 64;
+/// What the program needs besides: listening sockets, standard streams, epoll, signals, name lookups,
+/// files of certificates, connections to the admin listener.
+const OWN_DESCRIPTORS: usize = 20;
 
 #[cfg(unix)]
 fn descriptors() -> usize {
@@ -71,7 +77,7 @@ mod tests {
     #[test]
     fn each_connection_has_room_for_two_descriptors() {
         for (descriptors, expected) in
-            [(0, 1), (64, 1), (70, 3), (1024, 480), (2064, 1000), (usize::MAX, 1000)]
+            [(0, 1), (24, 1), (64, 16), (256, 102), (1024, 486), (2064, 1000), (usize::MAX, 1000)]
         {
             assert_eq!(connections_within(descriptors, 1000), expected, "{descriptors}");
         }

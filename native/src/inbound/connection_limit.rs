@@ -3,16 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 /// Room for so many connections.
 #[derive(Debug)]
 pub(super) struct ConnectionLimit {
     most: usize,
     connections: Arc<Semaphore>,
-    /// Those that are told that there is no room. When these are too many, too, they are closed
-    /// without a word: a flood must not cost what the cap is to save.
-    refusals: Arc<Semaphore>,
+    /// Those that are responded to with 503. When these are too many, too, one waits until another ends,
+    /// and is closed without a response if that takes too long: a flood must not cost what the limit is to
+    /// save.
+    rejections: Arc<Semaphore>,
     last_refusal: Option<Instant>,
 }
 
@@ -27,10 +28,16 @@ pub(super) enum Room {
     NotEvenForThat,
 }
 
-/// How many connections are told at once that there is no room.
-const MAX_REFUSALS: usize = 32;
+/// How many connections are responded to with 503 at once, where `most` are served.
+pub(crate) fn max_rejections(most: usize) -> usize {
+    (most / 2).clamp(1, 32)
+}
 
-/// Refusals with less than this between them are one burst, logged once.
+/// How long a connection waits for being served or rejected, before it is closed. No other is accepted
+/// meanwhile. A client that sends its request at once is rejected within a few milliseconds.
+const WAIT: Duration = Duration::from_millis(500);
+
+/// Rejections with less than this between them are one burst, logged once.
 const BURST: Duration = Duration::from_secs(1);
 
 impl ConnectionLimit {
@@ -39,13 +46,13 @@ impl ConnectionLimit {
         Self {
             most,
             connections: Arc::new(Semaphore::new(most)),
-            refusals: Arc::new(Semaphore::new(MAX_REFUSALS)),
+            rejections: Arc::new(Semaphore::new(max_rejections(most))),
             last_refusal: None,
         }
     }
 
     /// For one more connection.
-    pub(super) fn room(&mut self) -> Room {
+    pub(super) async fn room(&mut self) -> Room {
         if let Ok(permit) = Arc::clone(&self.connections).try_acquire_owned() {
             return Room::Here(permit);
         }
@@ -58,9 +65,12 @@ impl ConnectionLimit {
             );
         }
         self.last_refusal = Some(now);
-        match Arc::clone(&self.refusals).try_acquire_owned() {
-            Ok(permit) => Room::None(permit),
-            Err(_) => Room::NotEvenForThat,
+        tokio::select! {
+            biased;
+            // Neither semaphore is ever closed.
+            Ok(permit) = Arc::clone(&self.connections).acquire_owned() => Room::Here(permit),
+            Ok(permit) = Arc::clone(&self.rejections).acquire_owned() => Room::None(permit),
+            () = sleep(WAIT) => Room::NotEvenForThat,
         }
     }
 }
@@ -72,14 +82,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_connection_makes_room_when_it_ends() {
         let mut limit = ConnectionLimit::new(1);
-        let first = limit.room();
+        let first = limit.room().await;
         assert!(matches!(first, Room::Here(_)));
-        let refused: Vec<Room> = (0..MAX_REFUSALS).map(|_| limit.room()).collect();
-        assert!(refused.iter().all(|room| matches!(room, Room::None(_))));
-        assert!(matches!(limit.room(), Room::NotEvenForThat));
-        drop(refused);
-        assert!(matches!(limit.room(), Room::None(_)));
+        let rejected = limit.room().await;
+        assert!(matches!(rejected, Room::None(_)));
+        assert!(matches!(limit.room().await, Room::NotEvenForThat));
+        tokio::spawn(async move { drop(rejected) });
+        assert!(matches!(limit.room().await, Room::None(_)));
         drop(first);
-        assert!(matches!(limit.room(), Room::Here(_)));
+        assert!(matches!(limit.room().await, Room::Here(_)));
     }
 }

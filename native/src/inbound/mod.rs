@@ -21,6 +21,7 @@ mod windows_api;
 
 pub use address::{ClientAddr, LocalAddr};
 pub use admit::{AdmitError, Admitter, Verdict};
+pub(crate) use connection_limit::max_rejections;
 pub use credentials_guard::{CredentialsGuard, GuardError};
 pub use drain::{Drain, Open};
 #[cfg(unix)]

@@ -44,7 +44,7 @@ impl Inbound {
         let mut limit = ConnectionLimit::new(max_connections);
         loop {
             let (mut stream, peer) = listeners.accept().await;
-            let room = limit.room();
+            let room = limit.room().await;
             if let Room::NotEvenForThat = room {
                 continue;
             }
