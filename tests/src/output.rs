@@ -13,6 +13,8 @@ struct Said {
     lines: Vec<(Stream, String)>,
     /// How many of its streams are still open.
     open: usize,
+    /// Nobody reads them for now.
+    paused: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,10 +37,15 @@ pub struct ProcessOutput {
 impl Output {
     /// Takes over both streams of a child; they have to be pipes.
     pub(crate) fn of(child: &mut Child) -> Self {
-        let output = Self(Arc::new(Watched::new(Said { lines: Vec::new(), open: 2 })));
+        let output = Self(Arc::new(Watched::new(Said { open: 2, ..Said::default() })));
         output.collect(Stream::Stdout, child.stdout.take().expect("stdout is a pipe"));
         output.collect(Stream::Stderr, child.stderr.take().expect("stderr is a pipe"));
         output
+    }
+
+    /// Stops or goes on reading both streams. At most one more line of each is read after a stop.
+    pub(crate) fn pause(&self, paused: bool) {
+        self.0.change(|said| said.paused = paused);
     }
 
     /// Both streams, in the order in which lines came.
@@ -75,12 +82,14 @@ impl Output {
     fn collect(&self, stream: Stream, from: impl Read + Send + 'static) {
         let said = Arc::clone(&self.0);
         thread::spawn(move || {
-            let mut from = BufReader::new(from);
+            // Small: what is in it was read.
+            let mut from = BufReader::with_capacity(256, from);
             let mut line = Vec::new();
             while from.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
                 let text = String::from_utf8_lossy(&line).into_owned();
                 said.change(|said| said.lines.push((stream, text)));
                 line.clear();
+                while said.wait_for(|said| (!said.paused).then_some(())).is_none() {}
             }
             said.change(|said| said.open -= 1);
         });

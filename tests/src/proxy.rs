@@ -94,6 +94,19 @@ impl Proxy {
         found.unwrap_or_else(|| panic!("the proxy does not say {text:?}"))
     }
 
+    /// Stops or goes on reading what it says, as a launcher does that is stopped.
+    pub fn pause_reading(&self, paused: bool) {
+        self.output.pause(paused);
+    }
+
+    /// All that it has said, with the line of each request that has ended: lines are written by a
+    /// thread of their own.
+    pub fn whole_log(&self) -> String {
+        let last = self.get("/the-last-request");
+        self.wait_for_log(last.header("x-taskcluster-proxy-request-id").expect("each has an id"));
+        self.log()
+    }
+
     /// The process id.
     pub fn id(&self) -> u32 {
         self.child.id()
@@ -150,6 +163,18 @@ impl Proxy {
     /// Waits until it ends by itself.
     pub fn wait(mut self) -> ProcessOutput {
         self.output.finish(&mut self.child)
+    }
+
+    /// Waits until it ends by itself, whether its output is read or not.
+    pub fn wait_for_exit(mut self) -> std::process::ExitStatus {
+        let start = std::time::Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child can be waited for") {
+                return status;
+            }
+            assert!(start.elapsed() < crate::DEADLINE, "the process does not end");
+            thread::sleep(std::time::Duration::from_millis(10));
+        }
     }
 
     /// Ends it as workers do, without a warning.

@@ -48,7 +48,6 @@ struct Serving {
 }
 
 const TEXT: &str = "text/plain; charset=utf-8";
-const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 const JSON: &str = "application/json";
 
 impl Status {
@@ -90,7 +89,7 @@ impl Status {
                 None => page(StatusCode::OK, TEXT, "ok\n".to_owned()),
                 Some(why) => page(StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("{why}\n")),
             },
-            "/metrics" => page(StatusCode::OK, METRICS, self.metrics()),
+            "/metrics" => page(StatusCode::OK, metrics::CONTENT_TYPE, self.metrics()),
             "/status" => page(StatusCode::OK, JSON, format!("{:#}\n", self.status())),
             _ => {
                 let known = "expected /healthz, /readyz, /metrics or /status\n";
@@ -136,8 +135,9 @@ impl Status {
                 .map(seconds_until),
             replay_used,
             replay_limit,
+            dropped_log_lines: log::dropped_lines(),
         };
-        metrics::write(&self.metrics, &gauges)
+        metrics::encode(&self.metrics, &gauges)
     }
 
     fn status(&self) -> Value {

@@ -3,8 +3,7 @@
 use super::Sandbox;
 use crate::inbound::Listeners;
 use crate::telemetry::build_info::{REVISION, VERSION};
-use crate::telemetry::log::date;
-use std::io::{self, Write as _};
+use crate::telemetry::log::{self, date};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use taskcluster_proxy_core::credentials::{AuthorizedScopes, Credentials, scopes_to_json};
@@ -47,6 +46,6 @@ pub(super) fn announce(
             |path: &PathBuf| format!("--unix-socket {} http://localhost", path.display());
         let proxy = addresses.first().map(over_tcp).or(paths.first().map(over_unix));
         let introduction = sandbox.introduction(&proxy.unwrap_or_default());
-        let _ = write!(io::stderr(), "\n{introduction}\n");
+        log::print(&format!("\n{}", introduction.trim_end_matches('\n')));
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::app::check::Report;
 use crate::app::shutdown::End;
+use crate::telemetry::log;
 use std::error::Error;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -25,7 +26,7 @@ pub fn report(report: &Report) -> ExitCode {
 
 /// Prints one line on stderr, which the launcher shows to a person.
 pub fn fail(error: &dyn Error) -> ExitCode {
-    let _ = writeln!(io::stderr(), "taskcluster-proxy: {error}");
+    log::print(&format!("taskcluster-proxy: {error}"));
     ExitCode::FAILURE
 }
 

@@ -35,8 +35,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(command) => command,
         Err(error) => return exit_code::fail(&error),
     };
+    // Dropped last: the end of the program is logged, too.
+    let mut _log = None;
     if let Command::Run(config) | Command::Check(config) = &command {
-        config.logging.clone().start();
+        _log = Some(config.logging.clone().start());
         log::panics();
         warn_of_command_line(config);
         process::keep_memory_private();

@@ -1,5 +1,5 @@
-//! The end of the program: it is told to stop, at any time from its start on, lets what is in flight
-//! finish, and says how that went.
+//! The graceful shutdown: at a signal, at any time from the start on, requests in flight are finished, and
+//! the exit status tells whether all were.
 
 use crate::app::Sandbox;
 use crate::inbound::Drain;
@@ -12,15 +12,17 @@ use tokio::task::spawn_local;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
-/// Ways to be told to stop. As the first process of a container, nobody else would listen to them.
+/// The signals that stop the proxy. The first process of a container gets none that it does not ask for.
 #[cfg(unix)]
 #[derive(Debug)]
 struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
+    /// The terminal or the session has ended; `None` where the launcher has it ignored (`nohup`).
+    hangup: Option<tokio::signal::unix::Signal>,
 }
 
-/// Ways to be told to stop: the console's, which service wrappers use as well, and the system's.
+/// The events that stop the proxy: the console's, which service wrappers use as well, and the system's.
 #[cfg(windows)]
 #[derive(Debug)]
 struct Signals {
@@ -33,44 +35,56 @@ struct Signals {
 /// How it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// Everything that was in flight was finished, or nothing ever was.
+    /// All requests in flight were finished, or there were none.
     Drained,
-    /// Something was cut off: the time for it ran out, or a second signal came.
+    /// Requests were cut off by `--drain-timeout` or by a second signal.
     Cut,
 }
 
-/// Connections without a request take this long to close, however little time others have.
+/// The shortest drain: connections without a request take this long to close.
 const LEAST: Duration = Duration::from_millis(50);
 
 #[cfg(unix)]
 impl Signals {
-    /// From now on signals do not end the process by themselves.
+    /// Sets up handlers: from now on these signals do not end the process by themselves.
     ///
     /// # Errors
     ///
-    /// The system has no handlers to give.
+    /// The system refuses a handler.
     fn new() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
+        let hangup =
+            (!crate::os::hangup::is_ignored()).then(|| signal(SignalKind::hangup())).transpose()?;
         let terminate = signal(SignalKind::terminate())?;
-        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())?, hangup })
     }
 
-    /// The name of the next one.
+    /// Waits for the next one, and names it.
     async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
+            () = next(self.hangup.as_mut()) => "SIGHUP",
         }
+    }
+}
+
+/// The next signal; never one where it is ignored.
+#[cfg(unix)]
+async fn next(signal: Option<&mut tokio::signal::unix::Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
     }
 }
 
 #[cfg(windows)]
 impl Signals {
-    /// From now on signals do not end the process by themselves.
+    /// Sets up handlers: from now on these signals do not end the process by themselves.
     ///
     /// # Errors
     ///
-    /// The system has no handlers to give.
+    /// The system refuses a handler.
     fn new() -> io::Result<Self> {
         use tokio::signal::windows;
         Ok(Self {
@@ -81,7 +95,7 @@ impl Signals {
         })
     }
 
-    /// The name of the next one.
+    /// Waits for the next one, and names it.
     async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.ctrl_c.recv() => "Ctrl-C",
@@ -95,17 +109,17 @@ impl Signals {
 /// A proxy that listens.
 #[derive(Debug)]
 pub struct Started<Serving> {
-    /// Accepts connections; nobody gets in any more when it is dropped.
+    /// Accepts connections until it is dropped.
     pub serving: Serving,
-    /// Tells those that there are to end.
+    /// Ends the open connections.
     pub drain: Arc<Drain>,
-    /// How long they have for that.
-    pub patience: Duration,
-    /// Answers until they have ended.
+    /// How long they may take to end.
+    pub drain_timeout: Duration,
+    /// Serves until they have ended.
     pub sandbox: Option<Sandbox>,
 }
 
-/// Lets a proxy start and serve until a signal comes.
+/// Starts a proxy and serves until a signal.
 ///
 /// # Errors
 ///
@@ -113,8 +127,7 @@ pub struct Started<Serving> {
 pub async fn run<Serving: Future<Output = ()> + 'static, Error: From<io::Error>>(
     start: impl Future<Output = Result<Started<Serving>, Error>>,
 ) -> Result<End, Error> {
-    // First of all: a start can take a minute, and whoever hears that it listens may want it to stop
-    // at once.
+    // Before all else: a start can take a minute, and a launcher may stop the proxy as soon as it listens.
     let mut signals = Signals::new()?;
     let started = tokio::select! {
         biased;
@@ -125,17 +138,17 @@ pub async fn run<Serving: Future<Output = ()> + 'static, Error: From<io::Error>>
         }
         started = start => started?,
     };
-    let Started { serving, drain, patience, sandbox: _sandbox } = started;
-    Ok(serve_until_told(serving, signals, &drain, patience).await)
+    let Started { serving, drain, drain_timeout, sandbox: _sandbox } = started;
+    Ok(serve_until_signal(serving, signals, &drain, drain_timeout).await)
 }
 
-/// Runs `serving`, which owns the listening sockets, until a signal comes. Then they are closed, and
-/// connections end with the requests that they are at, within `patience` or until the next signal.
-async fn serve_until_told(
+/// Runs `serving`, which owns the listening sockets, until a signal. Then these are closed, and
+/// connections end with the requests that they are at, within `drain_timeout` or until the next signal.
+async fn serve_until_signal(
     serving: impl Future<Output = ()> + 'static,
     mut signals: Signals,
     drain: &Drain,
-    patience: Duration,
+    drain_timeout: Duration,
 ) -> End {
     // In a task of its own: what the runtime's root future waits for costs it a system call each time.
     let mut serving = AbortOnDropHandle::new(spawn_local(serving));
@@ -146,10 +159,10 @@ async fn serve_until_told(
     drop(serving);
     service_manager::tell(State::Stopping, &Process);
     drain.begin();
-    let seconds = patience.as_secs_f32();
+    let seconds = drain_timeout.as_secs_f32();
     tracing::info!("stopped by {signal}: what is in flight has {seconds} s to finish");
     let why = tokio::select! {
-        drained = timeout(patience.max(LEAST), drain.drained()) => match drained {
+        drained = timeout(drain_timeout.max(LEAST), drain.drained()) => match drained {
             Ok(()) => return End::Drained,
             Err(_) => format!("after {seconds} s (--drain-timeout)"),
         },

@@ -7,7 +7,7 @@ use super::shutdown::Started;
 use super::task_scopes::{self, TaskError};
 use crate::admin::{self, AdminError, Status};
 use crate::credentials::{CredentialsFileError, Store, expiry};
-use crate::inbound::{Drain, Inbound, InboundError, Inherited, ListenError, Listeners};
+use crate::inbound::{self, Drain, Inbound, InboundError, Inherited, ListenError, Listeners};
 use crate::os::env::Process;
 use crate::os::process;
 use crate::os::service_manager::{self, State};
@@ -62,7 +62,9 @@ pub(super) async fn start(
     inherited: Inherited,
 ) -> Result<Started<impl Future<Output = ()>>, StartError> {
     let Config { mut inbound, proxy, outbound, .. } = config;
-    inbound.max_connections = process::room_for_connections(inbound.max_connections);
+    let max_rejections = inbound::max_rejections(usize::MAX);
+    inbound.max_connections =
+        process::room_for_connections(inbound.max_connections, max_rejections);
     let Opened { sandbox, root_url, credentials } = config.deployment.open().await?;
     let (credentials, file) = credentials?;
     let (metrics, drain) = (Arc::new(Metrics::default()), Arc::new(Drain::default()));
@@ -94,5 +96,5 @@ pub(super) async fn start(
     let proxy = Proxy::new(&proxy, guard, upstreams, store, metrics, drain.cut_off_flag())?;
     service_manager::tell(State::Ready, &Process);
     let serving = connections.serve(listeners, Rc::new(CatchPanic(proxy)));
-    Ok(Started { serving, drain, patience: config.drain_timeout, sandbox })
+    Ok(Started { serving, drain, drain_timeout: config.drain_timeout, sandbox })
 }

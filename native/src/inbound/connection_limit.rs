@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 /// Permits for a limited number of connections.
 #[derive(Debug)]
 pub(super) struct ConnectionLimit {
     limit: usize,
     connections: Arc<Semaphore>,
-    /// Connections that get 503. When these are too many as well, further ones are closed without a
-    /// response: a flood must not cost what the limit saves.
+    /// Connections that get 503. When these are too many as well, one waits until another ends, and is
+    /// closed without a response if that takes too long: a flood must not cost what the limit saves.
     rejections: Arc<Semaphore>,
     last_rejection: Option<Instant>,
 }
@@ -27,8 +27,14 @@ pub(super) enum Permit {
     Close,
 }
 
-/// How many connections can get 503 at once.
-const MAX_REJECTIONS: usize = 32;
+/// The maximum of connections that get 503 at once, if `limit` are served.
+pub fn max_rejections(limit: usize) -> usize {
+    (limit / 2).clamp(1, 32)
+}
+
+/// How long a connection waits for being served or rejected before it is closed. No other is accepted
+/// meanwhile. A client that sends its request at once is rejected within a few milliseconds.
+const WAIT: Duration = Duration::from_millis(500);
 
 /// Rejections with less than this between them are one burst, logged once.
 const BURST: Duration = Duration::from_secs(1);
@@ -39,13 +45,13 @@ impl ConnectionLimit {
         Self {
             limit,
             connections: Arc::new(Semaphore::new(limit)),
-            rejections: Arc::new(Semaphore::new(MAX_REJECTIONS)),
+            rejections: Arc::new(Semaphore::new(max_rejections(limit))),
             last_rejection: None,
         }
     }
 
     /// Decides about one more connection.
-    pub(super) fn acquire(&mut self) -> Permit {
+    pub(super) async fn acquire(&mut self) -> Permit {
         if let Ok(permit) = Arc::clone(&self.connections).try_acquire_owned() {
             return Permit::Serve(permit);
         }
@@ -58,9 +64,12 @@ impl ConnectionLimit {
             );
         }
         self.last_rejection = Some(now);
-        match Arc::clone(&self.rejections).try_acquire_owned() {
-            Ok(permit) => Permit::Reject(permit),
-            Err(_) => Permit::Close,
+        tokio::select! {
+            biased;
+            // Neither semaphore is ever closed.
+            Ok(permit) = Arc::clone(&self.connections).acquire_owned() => Permit::Serve(permit),
+            Ok(permit) = Arc::clone(&self.rejections).acquire_owned() => Permit::Reject(permit),
+            () = sleep(WAIT) => Permit::Close,
         }
     }
 }
@@ -72,14 +81,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_ends_frees_its_permit() {
         let mut limit = ConnectionLimit::new(1);
-        let first = limit.acquire();
+        let first = limit.acquire().await;
         assert!(matches!(first, Permit::Serve(_)));
-        let rejected: Vec<Permit> = (0..MAX_REJECTIONS).map(|_| limit.acquire()).collect();
-        assert!(rejected.iter().all(|permit| matches!(permit, Permit::Reject(_))));
-        assert!(matches!(limit.acquire(), Permit::Close));
-        drop(rejected);
-        assert!(matches!(limit.acquire(), Permit::Reject(_)));
+        let rejected = limit.acquire().await;
+        assert!(matches!(rejected, Permit::Reject(_)));
+        assert!(matches!(limit.acquire().await, Permit::Close));
+        tokio::spawn(async move { drop(rejected) });
+        assert!(matches!(limit.acquire().await, Permit::Reject(_)));
         drop(first);
-        assert!(matches!(limit.acquire(), Permit::Serve(_)));
+        assert!(matches!(limit.acquire().await, Permit::Serve(_)));
     }
 }

@@ -61,7 +61,7 @@ impl Drain {
         self.connections.len()
     }
 
-    /// Waits until none is open.
+    /// Waits until the drain has begun and no connection is open.
     pub async fn drained(&self) {
         self.connections.wait().await;
     }
@@ -82,8 +82,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_last_connection_ends_the_wait() {
-        let drain = Arc::new(Drain::default());
-        drain.drained().await;
+        let drain = Drain::default();
         let (first, second) = (drain.open(), drain.open());
         let waiting = tokio::spawn(async move { first.draining().await });
         tokio::task::yield_now().await;

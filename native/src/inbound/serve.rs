@@ -69,7 +69,7 @@ impl Inbound {
         let mut limit = ConnectionLimit::new(max_connections);
         loop {
             let (mut stream, peer) = listeners.accept().await;
-            let permit = limit.acquire();
+            let permit = limit.acquire().await;
             if let Permit::Close = permit {
                 continue;
             }

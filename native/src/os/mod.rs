@@ -3,6 +3,8 @@
 pub mod clock;
 pub mod env;
 pub mod file_watch;
+#[cfg(unix)]
+pub mod hangup;
 pub mod peer;
 pub mod process;
 pub mod service_manager;

@@ -23,9 +23,9 @@ pub fn keep_memory_private() {
 }
 
 /// Raises the limit of file descriptors to the hard limit, as the Go program does, and returns how
-/// many of `wanted` clients' connections it is enough for.
-pub fn room_for_connections(wanted: usize) -> usize {
-    let room = connections_within(descriptors(), wanted);
+/// many of `wanted` clients' connections it is enough for, while `rejections` more get 503.
+pub fn room_for_connections(wanted: usize, rejections: usize) -> usize {
+    let room = connections_within(descriptors(), wanted, rejections);
     if room < wanted {
         tracing::info!(
             "at most {room} connections at once instead of {wanted}: the limit of open files is too \
@@ -35,14 +35,18 @@ pub fn room_for_connections(wanted: usize) -> usize {
     room
 }
 
-/// A connection of a client needs another one to an upstream.
-fn connections_within(descriptors: usize, wanted: usize) -> usize {
-    (descriptors.saturating_sub(OWN_DESCRIPTORS) / 2).clamp(1, wanted)
+/// A connection of a client needs another one to an upstream, and those beyond the limit need one each
+/// while they are rejected.
+fn connections_within(descriptors: usize, wanted: usize, rejections: usize) -> usize {
+    let room = descriptors.saturating_sub(OWN_DESCRIPTORS);
+    // While half as many are rejected as are served, or as many as are ever rejected at once.
+    let connections = (room / 5 * 2).max(room.saturating_sub(rejections) / 2);
+    connections.clamp(1, wanted)
 }
 
-/// What the program needs besides: listening sockets, standard streams, epoll, name lookups, files
-/// of certificates, and connections that are rejected for lack of a permit.
-const OWN_DESCRIPTORS: usize = 64;
+/// What the program needs besides: listening sockets, standard streams, epoll, signals, name lookups,
+/// files of certificates, connections to the admin listener.
+const OWN_DESCRIPTORS: usize = 20;
 
 #[cfg(unix)]
 fn descriptors() -> usize {
@@ -71,9 +75,9 @@ mod tests {
     #[test]
     fn each_connection_has_two_descriptors() {
         for (descriptors, expected) in
-            [(0, 1), (64, 1), (70, 3), (1024, 480), (2064, 1000), (usize::MAX, 1000)]
+            [(0, 1), (24, 1), (64, 16), (256, 102), (1024, 486), (2064, 1000), (usize::MAX, 1000)]
         {
-            assert_eq!(connections_within(descriptors, 1000), expected, "{descriptors}");
+            assert_eq!(connections_within(descriptors, 1000, 32), expected, "{descriptors}");
         }
     }
 }

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use taskcluster_proxy_core::proxy::{
     Destination, Form, ProxyError, is_chunked_at_most, reject_browsers,
 };
+use tracing::Instrument as _;
 
 /// The route of a request.
 enum Route {
@@ -35,11 +36,32 @@ pub(super) struct Refusal {
 
 impl Handler for Proxy {
     async fn handle(&self, request: Request<Incoming>, client: &Client) -> Response<ResponseBody> {
+        let log = Rc::new(AccessLog::begin(self, request.method(), request.uri()));
+        let span = log.span();
+        self.handle_logged(request, client, log).instrument(span).await
+    }
+
+    async fn reject(
+        &self,
+        method: &Method,
+        uri: &Uri,
+        error: ProxyError,
+    ) -> Response<ResponseBody> {
+        let log = Rc::new(AccessLog::begin(self, method, uri));
+        self.respond(Err(Refusal { error, close: true }), &log).await
+    }
+}
+
+impl Proxy {
+    async fn handle_logged(
+        &self,
+        request: Request<Incoming>,
+        client: &Client,
+        log: Rc<AccessLog>,
+    ) -> Response<ResponseBody> {
         let (head, incoming) = request.into_parts();
         let body =
             RequestBody::new(incoming, expects_continue(&head), &self.replay, &client.connection);
-        let log = AccessLog::begin(self, &head.method, &head.uri);
-        let log = Rc::new(log);
         // It is new and has no body yet: this cannot fail.
         let _ = log.body.set(body.clone());
         let route = match check_message(&head) {
@@ -78,18 +100,6 @@ impl Handler for Proxy {
         }
     }
 
-    async fn reject(
-        &self,
-        method: &Method,
-        uri: &Uri,
-        error: ProxyError,
-    ) -> Response<ResponseBody> {
-        let log = Rc::new(AccessLog::begin(self, method, uri));
-        self.respond(Err(Refusal { error, close: true }), &log).await
-    }
-}
-
-impl Proxy {
     fn route(&self, head: &Parts, peer: &Peer) -> Result<Route, ProxyError> {
         if self.policy.reject_browsers {
             reject_browsers(head.uri.authority().map(Authority::as_str), peer.bound(), |name| {

@@ -4,7 +4,6 @@ use super::access_log::AccessLog;
 use super::headers::remove_hop_by_hop;
 use crate::credentials::Lease;
 use crate::outbound::{self, RequestBody, ResponseBodyError, Target, UpstreamResponse};
-use crate::telemetry::metrics::Outcome;
 use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use http::{HeaderName, HeaderValue, Response, StatusCode, response};
@@ -81,8 +80,11 @@ impl OwnResponse {
         let (mut head, ()) = response.into_parts();
         add_own_fields(&mut head, &lease, log, close);
         let body = Some(Bytes::from(body)).filter(|body| !body.is_empty());
+        if status.is_server_error() {
+            log.fail();
+        }
         if body.is_none() || log.is_head() {
-            log.outcome.set(Outcome::Complete);
+            log.complete();
         }
         let body = ResponseBody { source: Source::Own(body), log: Rc::clone(log), _lease: lease };
         Response::from_parts(head, body)
@@ -122,7 +124,7 @@ pub(super) fn forward(
     }
     let bodiless = matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     if bodiless || log.is_head() || body.is_end_stream() {
-        log.outcome.set(Outcome::Complete);
+        log.complete();
     }
     let body = ResponseBody { source: Source::Upstream(body), log: Rc::clone(log), _lease: lease };
     Response::from_parts(head, body)
@@ -159,8 +161,7 @@ impl Body for ResponseBody {
             Source::Truncated(error) => return Poll::Ready(error.take().map(Err)),
         };
         if let Some(Err(error)) = polled {
-            this.log.outcome.set(Outcome::Cut);
-            this.log.note.replace(Some(error.to_string()));
+            this.log.truncate(error.to_string());
             this.source = Source::Truncated(Some(error));
             // hyper drops what it has not yet written as soon as it hears of an error.
             context.waker().wake_by_ref();
@@ -171,7 +172,7 @@ impl Body for ResponseBody {
             this.log.sent.set(this.log.sent.get() + length);
         }
         if polled.is_none() || this.is_end_stream() {
-            this.log.outcome.set(Outcome::Complete);
+            this.log.complete();
         }
         Poll::Ready(polled)
     }

@@ -1,14 +1,17 @@
 //! The log: lines on stderr.
 
-use std::fmt;
+use super::log_line::LogLines;
+use super::log_writer;
 use std::io::{self, IsTerminal as _};
 use std::time::{Duration, UNIX_EPOCH};
 use taskcluster_proxy_core::Timestamp;
-use tracing::field::Field;
+use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
+
+pub use super::log_line::LogFormat;
+pub use super::log_writer::{dropped_lines, print};
 
 /// What this program's own lines are marked with. No others are logged: what libraries have to say
 /// may hold a request's headers, at their finest levels.
@@ -19,16 +22,6 @@ const OURS: &str = "taskcluster_proxy";
 pub struct Logging {
     levels: Targets,
     format: LogFormat,
-}
-
-/// How lines look.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people: in colour where one watches.
-    #[default]
-    Text,
-    /// For machines: an object a line.
-    Json,
 }
 
 impl Logging {
@@ -52,38 +45,19 @@ impl Logging {
         Self { levels, format }
     }
 
-    /// Starts logging, on stderr.
-    pub fn start(self) {
-        let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_target(false);
-        let registry = tracing_subscriber::registry();
-        match self.format {
-            LogFormat::Text => {
-                let lines = lines.with_ansi(io::stderr().is_terminal());
-                let lines = lines.fmt_fields(debug_fn(text_field));
-                registry.with(lines).with(self.levels).init();
-            }
-            LogFormat::Json => {
-                let lines = lines.json().flatten_event(true);
-                let lines = lines.with_current_span(false).with_span_list(false);
-                registry.with(lines).with(self.levels).init();
-            }
-        }
+    /// Starts logging, on stderr. Dropping the guard writes the last lines, for at most one second.
+    #[must_use = "the last lines are written when it is dropped"]
+    pub fn start(self) -> WorkerGuard {
+        let (writer, guard) = log_writer::start();
+        let color = self.format == LogFormat::Text && io::stderr().is_terminal();
+        let lines = LogLines { format: self.format, color, writer };
+        tracing_subscriber::registry().with(lines).with(self.levels).init();
+        guard
     }
 }
 
 fn is_ours(target: &str) -> bool {
     target.strip_prefix(OURS).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
-}
-
-/// A request's line begins with what these fields say once more for machines.
-const IN_THE_MESSAGE: [&str; 3] = ["method", "path", "status"];
-
-fn text_field(into: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
-    match field.name() {
-        "message" => write!(into, "{value:?}"),
-        name if IN_THE_MESSAGE.contains(&name) => Ok(()),
-        name => write!(into, " {name}={value:?}"),
-    }
 }
 
 /// Logs panics by where they happen alone: the message may hold what a request or its answer held.

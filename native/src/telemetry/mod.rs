@@ -2,6 +2,8 @@
 
 pub mod build_info;
 pub mod log;
+mod log_line;
+mod log_writer;
 pub mod metrics;
 mod printable;
 

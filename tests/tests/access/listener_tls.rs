@@ -127,7 +127,10 @@ fn a_handshake_that_fails_is_logged_and_counted() {
         ("a slow one", "no TLS handshake within 1 s"),
     ] {
         let line = proxy.wait_for_log(expected);
-        assert!(line.contains("WARN Rejected connection: from 127.0.0.1:"), "{what}: {line}");
+        assert!(
+            line.contains("level=WARN message=\"Rejected connection: from 127.0.0.1:"),
+            "{what}: {line}"
+        );
     }
     assert_eq!(slow.read_to_end(), b"");
     assert_eq!(proxy.log().matches("Rejected connection").count(), 3, "{}", proxy.log());
@@ -161,6 +164,9 @@ fn whom_admission_turns_away_gets_no_response() {
     let script = format!("exec 3<>/dev/tcp/127.0.0.1/{port}; echo GET >&3; cat <&3; true");
     let output = as_user(DAEMON, "bash").args(["-c", &script]).output().expect("setpriv runs");
     assert!(output.stdout.is_empty(), "{output:?}");
+    let last = format!("https://{}/api/queue/v1/last", proxy.address());
+    status_for(NOBODY, &["--insecure", &last]);
+    proxy.wait_for_log("/api/queue/v1/last");
     let expected = "of uid 1, expected user nobody (uid 65534) or root (uid 0)";
     let log = proxy.log();
     let rejected: Vec<_> = log.lines().filter(|line| line.contains("Rejected conn")).collect();
@@ -169,7 +175,7 @@ fn whom_admission_turns_away_gets_no_response() {
     for (sample, expected) in [
         ("rejected_connections_total{reason=\"user\"}", 2.0),
         ("rejected_connections_total{reason=\"tls\"}", 0.0),
-        ("connections_total", 3.0),
+        ("connections_total", 4.0),
     ] {
         assert_eq!(value(&metrics, sample), Some(expected), "{sample} in\n{metrics}");
     }

@@ -107,7 +107,7 @@ fn what_it_saw(mut scenario: Command) -> Value {
     let proxy = Proxy::sandbox().start();
     scenario.args([&proxy.url(), proxy.sandbox_root_url()]);
     let saw = clients::run(scenario);
-    assert!(!proxy.log().contains("no-secret"), "the accessToken is in the log");
+    assert!(!proxy.whole_log().contains("no-secret"), "the accessToken is in the log");
     saw
 }
 

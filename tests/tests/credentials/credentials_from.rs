@@ -37,7 +37,7 @@ fn root_alone() {
     assert_eq!(updates(&proxy, &[ROOT]), [200]);
     let after = proxy.get("/api/queue/v1/ping");
     assert_eq!(after.header("x-taskcluster-proxy-perm-clientid"), Some("new"));
-    let log = proxy.log();
+    let log = proxy.whole_log();
     assert!(log.contains("is for root alone (--credentials-from), found a connection of uid 1"));
     assert!(!log.contains("canary"), "{log}");
 }

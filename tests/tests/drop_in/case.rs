@@ -166,9 +166,9 @@ impl Case {
         if let Some(warning) = self.warning {
             proxy.wait_for_log(warning);
         }
-        let log = proxy.kill().stderr;
+        let log = proxy.whole_log();
         assert!(!log.contains("canary"), "{log}");
-        let warnings = log.lines().filter(|line| line.contains(" WARN "));
+        let warnings = log.lines().filter(|line| line.contains(" level=WARN "));
         // That a flag shows the token to others is another matter.
         let warnings: Vec<&str> =
             warnings.filter(|line| !line.contains("--access-token shows")).collect();

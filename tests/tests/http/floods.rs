@@ -48,6 +48,47 @@ fn connections_beyond_the_cap_are_told_so() {
 }
 
 #[test]
+fn with_few_descriptors_as_many_as_fit_are_served_and_the_others_get_503() {
+    for (descriptors, served) in [(64, 16), (256, 102)] {
+        let upstream = Upstream::start(|_: &Request| ScriptedResponse::ok("up"));
+        let proxy = Proxy::in_front_of(upstream.root_url())
+            .under(["prlimit", &format!("--nofile={descriptors}")])
+            .start();
+        let address = proxy.address();
+        let clients = (0..300).map(|_| {
+            std::thread::spawn(move || {
+                let mut client = Connection::open(address);
+                client.send(GET);
+                let response = client.response();
+                match response.status() {
+                    // Kept open.
+                    200 => Some(client),
+                    _ => {
+                        response.assert_error(503, "Busy");
+                        None
+                    }
+                }
+            })
+        });
+        let clients: Vec<_> = clients.collect();
+        let kept = clients.into_iter().filter_map(|client| client.join().expect("a response"));
+        let mut kept: Vec<Connection> = kept.collect();
+        assert_eq!(kept.len(), served, "with {descriptors} descriptors");
+        // Each has room for its upstream connection, all at once.
+        for client in &mut kept {
+            client.send(GET);
+        }
+        for client in &mut kept {
+            assert_eq!(client.response().text(), "up");
+        }
+        drop(kept);
+        let response = until("room", || proxy.exchange(GET), |response| response.status() != 503);
+        assert_eq!(response.text(), "up");
+        assert!(!proxy.whole_log().contains("ERROR"), "{}", proxy.log());
+    }
+}
+
+#[test]
 fn a_flood_of_connections_leaves_nothing_behind() {
     let upstream = Upstream::start([ScriptedResponse::ok("up")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).args(["--max-connections", "20"]).start();

@@ -37,14 +37,14 @@ fn requests_are_counted_by_what_became_of_them() {
     assert_eq!(proxy.exchange("nonsense\r\n\r\n").status(), 400);
     proxy.get("/last");
     // A line in the log and a count come together, and not before the response's last byte.
-    proxy.wait_for_log("GET /last 404");
+    proxy.wait_for_log("path=/last status=404");
     let after = proxy.metrics();
     for (service, method, status, outcome) in [
         ("queue", "PUT", "2xx", "complete"),
         ("secrets", "GET", "2xx", "complete"),
         ("other", "GET", "2xx", "complete"),
         ("queue", "other", "2xx", "complete"),
-        ("index", "GET", "2xx", "cut"),
+        ("index", "GET", "2xx", "truncated"),
         ("bewit", "POST", "3xx", "complete"),
         ("credentials", "PUT", "4xx", "complete"),
         ("credentials", "PUT", "2xx", "complete"),

@@ -48,7 +48,7 @@ fn of_one_that_speaks_tls() {
     let proxy = Proxy::sandbox().with_tls(&folder, "proxy.example").start();
     let address = proxy.address();
     healthy(of(address).with_certificate(&folder.path("cert.pem")), &address.to_string());
-    let log = proxy.wait_for_log("GET / 404");
+    let log = proxy.wait_for_log("method=GET path=/ status=404");
     assert!(!log.contains("WARN"), "{log}");
 
     let said = ill(of(address), &format!("expected plain HTTP from {address}, found TLS"));

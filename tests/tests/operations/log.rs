@@ -30,7 +30,7 @@ fn a_line_for_each_request_tells_machines_all_there_is() {
     let line = line_of(&proxy, &response);
     for (field, expected) in [
         ("level", "INFO".into()),
-        ("message", "PUT /queue/v1/task/x 201".into()),
+        ("message", "request".into()),
         ("method", "PUT".into()),
         ("path", "/queue/v1/task/x".into()),
         ("status", 201.into()),
@@ -91,7 +91,7 @@ fn it_tells_how_a_request_ended() {
     let proxy = as_json(&upstream).start();
     assert!(!proxy.get("/api/queue/v1/cut").complete);
     let line: Value = serde_json::from_str(&proxy.wait_for_log("/v1/cut")).unwrap();
-    assert_eq!((&line["outcome"], &line["status"]), (&"cut".into(), &200.into()), "{line}");
+    assert_eq!((&line["outcome"], &line["status"]), (&"truncated".into(), &200.into()), "{line}");
     assert_eq!(line["bytes_out"], 4, "{line}");
     assert!(line["note"].as_str().unwrap().contains("truncated"), "{line}");
 
@@ -100,8 +100,13 @@ fn it_tells_how_a_request_ended() {
     upstream.wait_for_requests(2);
     drop(client);
     let line: Value = serde_json::from_str(&proxy.wait_for_log("/v1/gone")).unwrap();
-    assert_eq!((&line["outcome"], &line["status"]), (&"gone".into(), &Value::Null), "{line}");
+    assert_eq!(
+        (&line["outcome"], &line["status"]),
+        (&"client_closed".into(), &Value::Null),
+        "{line}"
+    );
     assert_eq!(line["attempts"], 1, "{line}");
+    assert!(line["note"].as_str().unwrap().contains("sending side"), "{line}");
 }
 
 #[test]
@@ -114,7 +119,8 @@ fn a_request_that_the_end_of_the_proxy_cuts_off_has_its_line() {
     upstream.wait_for_requests(1);
     proxy.signal("TERM");
     let line: Value = serde_json::from_str(&proxy.wait_for_log("/v1/x")).unwrap();
-    assert_eq!(line["outcome"], "cut", "{line}");
+    assert_eq!(line["outcome"], "truncated", "{line}");
+    assert!(line["note"].as_str().unwrap().contains("--drain-timeout"), "{line}");
 }
 
 #[test]
@@ -123,9 +129,48 @@ fn people_read_each_thing_once() {
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let id = proxy.get("/api/queue/v1/ping").header(REQUEST_ID).unwrap().to_owned();
     let line = proxy.wait_for_log(&id);
-    assert!(line.contains(" INFO GET /api/queue/v1/ping 200 upstream=http://127.0.0.1:"), "{line}");
+    assert!(line.starts_with("timestamp=20"), "{line}");
+    let fields = "level=INFO message=request method=GET path=/api/queue/v1/ping status=200 \
+                  upstream=http://127.0.0.1:";
+    assert!(line.contains(fields), "{line}");
     assert!(line.contains(" attempts=1 bytes_in=0 bytes_out=5 outcome=complete request_id="));
     assert_eq!(line.matches("/api/queue").count(), 1, "{line}");
+}
+
+#[test]
+fn each_line_of_a_request_has_its_id() {
+    let refusal = r#"{"code":"InsufficientScopes","message":"no:\n\n```\nc:d\n```"}"#;
+    let date = ("Date", "Thu, 01 Jan 2026 00:00:00 GMT");
+    for format in ["text", "json"] {
+        let json = [("Content-Type", "application/json")];
+        let upstream = Upstream::start([
+            ScriptedResponse::status(503),
+            ScriptedResponse::new(401, &[date], ""),
+            ScriptedResponse::new(403, &json, refusal),
+        ]);
+        let args = ["--log-format", format, "--log-level", "debug"];
+        let proxy = Proxy::in_front_of(upstream.root_url()).args(args).args(["a:b"]).start();
+        let response = proxy.get("/api/queue/v1/x");
+        assert_eq!(response.status(), 403);
+        let id = response.header(REQUEST_ID).unwrap();
+        for text in ["retrying", "this machine's clock is wrong", "refused it", "/api/queue/v1/x"] {
+            let line = proxy.wait_for_log(text);
+            assert!(line.contains(id), "{text}: {line}");
+        }
+    }
+}
+
+#[test]
+fn an_error_of_the_proxys_own_has_its_own_outcome() {
+    let proxy = Proxy::in_front_of(support::ClosedPort::take().root_url())
+        .args(["--log-format", "json", "--retry-budget", "0"])
+        .start();
+    let response = proxy.get("/api/queue/v1/x");
+    let line = line_of(&proxy, &response);
+    assert_eq!((&line["status"], &line["outcome"]), (&502.into(), &"error".into()), "{line}");
+    let response = proxy.get("/nowhere");
+    let line = line_of(&proxy, &response);
+    assert_eq!((&line["status"], &line["outcome"]), (&404.into(), &"complete".into()), "{line}");
 }
 
 #[test]
@@ -148,7 +193,7 @@ fn the_option_goes_before_the_variable() {
         client.reset();
         let id = proxy.get("/api/queue/v1/x").header(REQUEST_ID).unwrap().to_owned();
         proxy.wait_for_log(&id);
-        assert_eq!(proxy.log().contains(" DEBUG "), debug, "{variable} {option:?}");
+        assert_eq!(proxy.log().contains(" level=DEBUG "), debug, "{variable} {option:?}");
     }
 }
 
@@ -174,12 +219,12 @@ fn it_warns_before_the_certificate_expires_and_when_it_has() {
         assert_eq!(proxy.call("PUT", "/credentials", credentials.to_string()).status(), 200);
     };
     update(&long);
-    let before = proxy.log().matches("WARN").count();
+    let before = proxy.whole_log().matches("WARN").count();
     assert_eq!(before, 2, "once each, and nothing of one that is good for an hour");
     short["expiry"] = 1.into();
     update(&short.to_string());
     proxy.wait_for_log("the certificate expired ");
-    assert_eq!(proxy.log().matches("WARN").count(), 3);
+    assert_eq!(proxy.whole_log().matches("WARN").count(), 3);
 }
 
 #[test]
@@ -212,6 +257,6 @@ fn no_secret_is_said_to_machines_either_whatever_rust_log_asks_for() {
     );
     proxy.call("PUT", "/credentials", r#"{"clientId": "c", "accessToken": ["canary"]}"#);
     proxy.call("PUT", "/credentials", r#"{"clientId": "c", "accessToken": "canary-new"}"#);
-    proxy.wait_for_log("PUT /credentials 200");
+    proxy.wait_for_log("\"path\":\"/credentials\",\"status\":200");
     assert!(!proxy.log().contains("canary"), "{}", proxy.log());
 }

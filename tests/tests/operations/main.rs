@@ -6,6 +6,7 @@ mod check;
 mod documents;
 mod health;
 mod log;
+mod log_blocked;
 mod readme;
 mod release;
 mod start;

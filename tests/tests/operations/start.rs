@@ -312,7 +312,7 @@ fn a_queue_that_cannot_be_reached_ends_it() {
 fn probes_of_the_port_leave_no_trace() {
     let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).args(["--log-level", "trace"]).start();
-    let before = proxy.log();
+    let before = proxy.whole_log();
     for _ in 0..20 {
         drop(TcpStream::connect(proxy.address()).unwrap());
     }
@@ -402,7 +402,7 @@ fn no_secret_is_ever_said() {
         requests.iter().any(|request| request.header("content-length") == Some("100")).then_some(())
     });
     cut.reset();
-    proxy.wait_for_log("PUT /api/queue/v1/cut");
+    proxy.wait_for_log("method=PUT path=/api/queue/v1/cut");
     let ProcessOutput { stdout, stderr, .. } = proxy.kill();
     assert!(stderr.contains("PUT /credentials 200"), "{stderr}");
     assert!(!format!("{stdout}{stderr}").contains("canary"), "{stdout}{stderr}");

@@ -28,7 +28,7 @@ fn tell_to_stop(proxy: &Proxy, signal: &str) {
 
 #[test]
 fn a_download_in_flight_is_finished() {
-    for signal in ["TERM", "INT"] {
+    for signal in ["TERM", "INT", "HUP"] {
         let latch = Latch::new();
         let upstream = Upstream::start([in_halves(&latch)]);
         let proxy = Proxy::in_front_of(upstream.root_url()).start();
@@ -116,6 +116,41 @@ fn a_second_signal_ends_it_at_once() {
         let expected = format!("1 connections are cut off by a second signal, SIG{second}");
         assert!(stderr.contains(&expected), "{stderr}");
     }
+}
+
+#[test]
+fn nohup_holds() {
+    let upstream = Upstream::start([ScriptedResponse::ok("one")]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).under(["nohup"]).start();
+    proxy.signal("HUP");
+    assert_eq!(proxy.get("/api/queue/v1/ping").text(), "one");
+    proxy.signal("TERM");
+    let ProcessOutput { status, stderr, .. } = proxy.wait();
+    assert!(status.code() == Some(0) && !stderr.contains("SIGHUP"), "{stderr}");
+}
+
+#[test]
+fn a_transfer_that_is_cut_off_is_logged_with_what_was_sent_and_where() {
+    const LENGTH: usize = 8 * 1024 * 1024;
+    let head = format!("HTTP/1.1 200 \r\nContent-Length: {}\r\n\r\n", LENGTH + 1);
+    let body = "x".repeat(LENGTH - 3) + "end";
+    let upstream = Upstream::start([ScriptedResponse::bytes([head, body].concat()).then_stall()]);
+    let proxy = Proxy::in_front_of(upstream.root_url())
+        .args(["--drain-timeout", "0", "--log-format", "json"])
+        .start();
+    let mut client = proxy.connect();
+    client.send(get());
+    let head = client.head();
+    let mut body = Body::of_response(&head, "GET");
+    client.body_until(&mut body, "end");
+    proxy.signal("TERM");
+    let ProcessOutput { status, stderr, .. } = proxy.wait();
+    assert_eq!(status.code(), CUT, "{stderr}");
+    let line = stderr.lines().find(|line| line.contains("/v1/ping")).expect("it is logged");
+    let line: serde_json::Value = serde_json::from_str(line).unwrap();
+    assert_eq!(line["bytes_out"], LENGTH, "{line}");
+    assert_eq!(line["upstream"], upstream.root_url(), "{line}");
+    assert_eq!((&line["status"], &line["outcome"]), (&200.into(), &"truncated".into()), "{line}");
 }
 
 #[test]

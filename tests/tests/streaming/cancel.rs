@@ -38,7 +38,7 @@ fn between_two_attempts() {
         proxy.wait_for_log("attempt=3");
         go_away(client);
         // The line of the request, which is over then.
-        proxy.wait_for_log("GET /api/queue/v1/ping");
+        proxy.wait_for_log("method=GET path=/api/queue/v1/ping");
         assert_eq!(upstream.requests().len(), 3);
     }
 }

@@ -155,8 +155,8 @@ pub(super) struct Arguments {
     pub(super) retry_budget: Option<OsString>,
 
     /// How long requests in flight may take after
-    /// SIGTERM or SIGINT; a second signal aborts
-    /// them. [default: 30]
+    /// SIGTERM, SIGINT or SIGHUP; a second signal
+    /// aborts them. [default: 30]
     #[arg(long, value_name = "seconds", verbatim_doc_comment, help_heading = LIMITS)]
     pub(super) drain_timeout: Option<OsString>,
 

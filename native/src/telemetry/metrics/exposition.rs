@@ -1,11 +1,18 @@
-//! The counters as Prometheus reads them (text format 0.0.4).
+//! The metrics in Prometheus's text format 0.0.4.
 
-use super::histogram::BOUNDS;
-use super::{Class, Metrics, Outcome, Rejection, Retry, Service, Source, Update, Verb, place};
-use std::fmt::{Display, Write as _};
-use std::sync::atomic::{AtomicU64, Ordering};
+use super::Metrics;
+use prometheus_client::encoding::prometheus_text;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::registry::Registry;
 
-/// What is not counted but is so at the moment.
+pub use prometheus_client::encoding::prometheus_text::CONTENT_TYPE;
+
+/// What all names begin with.
+const PREFIX: &str = "taskcluster_proxy";
+
+/// What is not counted by [`Metrics`] but read when it is asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct Gauges<'a> {
     /// The program's version.
@@ -16,151 +23,199 @@ pub struct Gauges<'a> {
     pub started: u64,
     /// How many connections of clients are open.
     pub connections: usize,
-    /// Whether the proxy was told to stop.
+    /// Whether the proxy drains.
     pub draining: bool,
-    /// How many seconds the certificate has left, less than none once it has expired; `None` for
-    /// permanent credentials.
+    /// In how many seconds the certificate expires, negative once it has; `None` for permanent
+    /// credentials.
     pub certificate_expires_in: Option<f64>,
     /// How much is kept of request bodies, in bytes.
     pub replay_used: usize,
     /// How much may be, in bytes.
     pub replay_limit: usize,
+    /// How many log lines were dropped.
+    pub dropped_log_lines: u64,
 }
 
-/// All of it. Of requests, retries by combinations that have happened; `promtool check metrics` has
-/// nothing to say against it.
-pub fn write(metrics: &Metrics, gauges: &Gauges<'_>) -> String {
-    let mut page = Page(String::with_capacity(8 * 1024));
-    requests(&mut page, metrics);
-    latency(&mut page, metrics);
-    let help = "Attempts after the first, by why there was another.";
-    let labels = Retry::ALL.iter().map(|why| why.as_str());
-    page.counters("retries_total", help, "reason", labels.zip(&metrics.retries));
-    page.single("connections", "gauge", "Open connections of clients.", gauges.connections);
-    let help = "Connections of clients that were accepted.";
-    page.single("connections_total", "counter", help, load(Some(&metrics.accepted)));
-    let help = "Connections that were closed without an answer, by why.";
-    let labels = Rejection::ALL.iter().map(|why| why.as_str());
-    page.counters("rejected_connections_total", help, "reason", labels.zip(&metrics.rejected));
-    let help = "Bytes of request bodies taken from clients; counted when a request ends.";
-    page.single("received_bytes_total", "counter", help, load(Some(&metrics.received)));
-    let help = "Bytes of answers' bodies given to clients; counted when a request ends.";
-    page.single("sent_bytes_total", "counter", help, load(Some(&metrics.sent)));
-    updates(&mut page, metrics);
+/// All metrics, as text that `promtool check metrics` accepts.
+pub fn encode(metrics: &Metrics, gauges: &Gauges<'_>) -> String {
+    let mut registry = Registry::with_prefix(PREFIX);
+    register_requests(&mut registry, metrics);
+    register_connections(&mut registry, metrics, gauges);
+    register_process(&mut registry, metrics, gauges);
+    let mut page = String::with_capacity(8 * 1024);
+    // Writing to a String cannot fail.
+    let _ = prometheus_text::encode(&mut page, &registry);
+    page
+}
+
+fn register_requests(registry: &mut Registry, metrics: &Metrics) {
+    registry.register(
+        "requests",
+        "Requests that have ended, by what they were for, their method, status and outcome",
+        metrics.requests.clone(),
+    );
+    registry.register(
+        "requests_in_flight",
+        "Requests that have begun and not ended",
+        gauge(metrics.in_flight()),
+    );
+    registry.register(
+        "upstream_latency_seconds",
+        "From a request's header section to that of the upstream's response, retries included",
+        metrics.latency.clone(),
+    );
+    registry.register(
+        "retries",
+        "Attempts after the first, by why there was another",
+        metrics.retries.clone(),
+    );
+    registry.register(
+        "received_bytes",
+        "Bytes of request bodies received from clients; counted when a request ends",
+        metrics.received.clone(),
+    );
+    registry.register(
+        "sent_bytes",
+        "Bytes of response bodies sent to clients; counted when a request ends",
+        metrics.sent.clone(),
+    );
+}
+
+fn register_connections(registry: &mut Registry, metrics: &Metrics, gauges: &Gauges<'_>) {
+    registry.register("connections", "Open connections of clients", gauge(gauges.connections));
+    registry.register(
+        "connections",
+        "Connections of clients that were accepted",
+        metrics.accepted.clone(),
+    );
+    registry.register(
+        "rejected_connections",
+        "Connections that were closed without a response, by why",
+        metrics.rejected.clone(),
+    );
+}
+
+fn register_process(registry: &mut Registry, metrics: &Metrics, gauges: &Gauges<'_>) {
+    registry.register(
+        "credential_updates",
+        "New credentials, by where they came from and whether they were valid",
+        metrics.updates.clone(),
+    );
     if let Some(seconds) = gauges.certificate_expires_in {
-        let help = "Until the certificate in force expires; negative once it has.";
-        page.single("certificate_expires_in_seconds", "gauge", help, seconds);
+        registry.register(
+            "certificate_expires_in_seconds",
+            "Until the current certificate expires; negative once it has",
+            ConstGauge::new(seconds),
+        );
     }
-    let help = "Request bodies kept to be sent again.";
-    page.single("replay_buffer_bytes", "gauge", help, gauges.replay_used);
-    let help = "The most that is kept of request bodies (--replay-total).";
-    page.single("replay_buffer_limit_bytes", "gauge", help, gauges.replay_limit);
-    let help = "1 once the proxy was told to stop.";
-    page.single("draining", "gauge", help, u8::from(gauges.draining));
-    page.single("start_time_seconds", "gauge", "When the proxy started.", gauges.started);
-    page.family("build_info", "gauge", "What is running: always 1.");
-    let Gauges { version, revision, .. } = gauges;
-    page.sample("build_info", &[("version", version), ("revision", revision)], 1);
-    page.0
+    registry.register(
+        "replay_buffer_bytes",
+        "Request bodies that are kept for retries",
+        gauge(gauges.replay_used),
+    );
+    registry.register(
+        "replay_buffer_limit_bytes",
+        "The maximum that is kept of request bodies (--replay-total)",
+        gauge(gauges.replay_limit),
+    );
+    registry.register(
+        "dropped_log_lines",
+        "Log lines that were dropped because stderr was not read or could not be written to",
+        ConstCounter::new(gauges.dropped_log_lines),
+    );
+    registry.register(
+        "draining",
+        "1 once the proxy has begun to drain",
+        gauge(gauges.draining.into()),
+    );
+    let started = i64::try_from(gauges.started).unwrap_or(i64::MAX);
+    registry.register("start_time_seconds", "When the proxy started", ConstGauge::new(started));
+    let build_info = Family::<[(&str, String); 2], Gauge>::default();
+    let (version, revision) = (gauges.version.to_owned(), gauges.revision.to_owned());
+    build_info.get_or_create(&[("version", version), ("revision", revision)]).set(1);
+    registry.register("build_info", "The running program's version: always 1", build_info);
 }
 
-fn requests(page: &mut Page, metrics: &Metrics) {
-    let help = "Requests that have ended, by what they were for, how they asked and ended.";
-    page.family("requests_total", "counter", help);
-    for service in Service::ALL {
-        for verb in Verb::ALL {
-            for class in Class::ALL {
-                for outcome in Outcome::ALL {
-                    let count = metrics.requests.get(place(*service, *verb, *class, *outcome));
-                    let labels = [
-                        ("service", service.as_str()),
-                        ("method", verb.as_str()),
-                        ("status", class.as_str()),
-                        ("outcome", outcome.as_str()),
-                    ];
-                    // 2,000 lines of zeroes would be nobody's gain.
-                    if load(count) > 0 {
-                        page.sample("requests_total", &labels, load(count));
-                    }
-                }
-            }
-        }
-    }
-    let help = "Requests that have begun and not ended.";
-    page.single("requests_in_flight", "gauge", help, metrics.in_flight());
+fn gauge(value: usize) -> ConstGauge<i64> {
+    ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX))
 }
 
-fn latency(page: &mut Page, metrics: &Metrics) {
-    const NAME: &str = "upstream_latency_seconds";
-    let help = "From a request's head to the head of its answer from upstream, retries included.";
-    page.family(NAME, "histogram", help);
-    for (service, histogram) in Service::ALL.iter().zip(&metrics.latency) {
-        let service = service.as_str();
-        let bounds = BOUNDS.iter().map(|(_, seconds)| *seconds).chain(["+Inf"]);
-        let total = histogram.cumulative().last().unwrap_or_default();
-        if total == 0 {
-            continue;
+#[cfg(test)]
+mod tests {
+    use super::super::{
+        MethodLabel, Outcome, Rejection, RequestLabels, Retry, Service, Source, StatusClass,
+        Traffic, Update,
+    };
+    use super::*;
+    use std::time::Duration;
+
+    /// Names and labels, which dashboards and alerts rely on.
+    #[test]
+    fn names_labels_and_types_stay_as_they_are() {
+        let metrics = Metrics::default();
+        metrics.begin();
+        let labels = RequestLabels {
+            service: Service::PurgeCache,
+            method: MethodLabel::Get,
+            status: StatusClass::Success,
+            outcome: Outcome::ClientClosed,
+        };
+        metrics.end(&labels, Traffic { received: 1, sent: 2 });
+        metrics.responded(Service::Queue, Duration::from_millis(5));
+        metrics.retry(Retry::Connect);
+        metrics.accept();
+        metrics.reject(Rejection::Tls);
+        metrics.update(Source::Put, Update::Taken);
+        let page = encode(
+            &metrics,
+            &Gauges {
+                version: "1.2.3",
+                revision: "abc",
+                started: 1_767_225_600,
+                connections: 3,
+                draining: true,
+                certificate_expires_in: Some(-1.5),
+                replay_used: 4,
+                replay_limit: 5,
+                dropped_log_lines: 6,
+            },
+        );
+        for expected in [
+            "# TYPE taskcluster_proxy_requests_total counter",
+            "taskcluster_proxy_requests_total{service=\"purge-cache\",method=\"GET\",\
+             status=\"2xx\",outcome=\"client_closed\"} 1",
+            "# TYPE taskcluster_proxy_requests_in_flight gauge",
+            "taskcluster_proxy_requests_in_flight 0",
+            "# TYPE taskcluster_proxy_upstream_latency_seconds histogram",
+            "taskcluster_proxy_upstream_latency_seconds_sum{service=\"queue\"} 0.005",
+            "taskcluster_proxy_upstream_latency_seconds_count{service=\"queue\"} 1",
+            "taskcluster_proxy_upstream_latency_seconds_bucket{service=\"queue\",le=\"0.005\"} 1",
+            "taskcluster_proxy_upstream_latency_seconds_bucket{service=\"queue\",le=\"+Inf\"} 1",
+            "taskcluster_proxy_retries_total{reason=\"connect\"} 1",
+            "taskcluster_proxy_retries_total{reason=\"status\"} 0",
+            "# TYPE taskcluster_proxy_connections gauge",
+            "taskcluster_proxy_connections 3",
+            "# TYPE taskcluster_proxy_connections_total counter",
+            "taskcluster_proxy_connections_total 1",
+            "taskcluster_proxy_rejected_connections_total{reason=\"tls\"} 1",
+            "taskcluster_proxy_received_bytes_total 1",
+            "taskcluster_proxy_sent_bytes_total 2",
+            "taskcluster_proxy_credential_updates_total{source=\"put\",result=\"taken\"} 1",
+            "taskcluster_proxy_credential_updates_total{source=\"file\",result=\"refused\"} 0",
+            "taskcluster_proxy_certificate_expires_in_seconds -1.5",
+            "taskcluster_proxy_replay_buffer_bytes 4",
+            "taskcluster_proxy_replay_buffer_limit_bytes 5",
+            "taskcluster_proxy_dropped_log_lines_total 6",
+            "taskcluster_proxy_draining 1",
+            "taskcluster_proxy_start_time_seconds 1767225600",
+            "taskcluster_proxy_build_info{version=\"1.2.3\",revision=\"abc\"} 1",
+        ] {
+            assert!(page.lines().any(|line| line == expected), "{expected} in\n{page}");
         }
-        for (bound, count) in bounds.zip(histogram.cumulative()) {
-            let labels = [("service", service), ("le", bound)];
-            page.sample("upstream_latency_seconds_bucket", &labels, count);
+        for bound in ["0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5", "10", "30"] {
+            let count = page.matches(&format!("le=\"{bound}\"}}")).count();
+            let whole = page.matches(&format!("le=\"{bound}.0\"}}")).count();
+            assert_eq!(count + whole, 1, "{bound} in\n{page}");
         }
-        let labels = [("service", service)];
-        page.sample("upstream_latency_seconds_sum", &labels, histogram.sum());
-        page.sample("upstream_latency_seconds_count", &labels, total);
-    }
-}
-
-fn updates(page: &mut Page, metrics: &Metrics) {
-    const NAME: &str = "credential_updates_total";
-    let help = "New credentials, by where they came from and what became of them.";
-    page.family(NAME, "counter", help);
-    for (source, counts) in Source::ALL.iter().zip(&metrics.updates) {
-        for (update, count) in Update::ALL.iter().zip(counts) {
-            let labels = [("source", source.as_str()), ("result", update.as_str())];
-            page.sample(NAME, &labels, load(Some(count)));
-        }
-    }
-}
-
-fn load(counter: Option<&AtomicU64>) -> u64 {
-    counter.map(|counter| counter.load(Ordering::Relaxed)).unwrap_or_default()
-}
-
-/// What all names begin with.
-const PREFIX: &str = "taskcluster_proxy_";
-
-/// The text so far. Writing to a String cannot fail; label values hold nothing that would have to be
-/// escaped: names of this program's, its version and revision.
-struct Page(String);
-
-impl Page {
-    fn family(&mut self, name: &str, kind: &str, help: &str) {
-        let _ = writeln!(self.0, "# HELP {PREFIX}{name} {help}\n# TYPE {PREFIX}{name} {kind}");
-    }
-
-    fn single(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
-        self.family(name, kind, help);
-        let _ = writeln!(self.0, "{PREFIX}{name} {value}");
-    }
-
-    /// A counter for each value of one label.
-    fn counters<'a>(
-        &mut self,
-        name: &str,
-        help: &str,
-        label: &str,
-        counts: impl Iterator<Item = (&'a str, &'a AtomicU64)>,
-    ) {
-        self.family(name, "counter", help);
-        for (value, count) in counts {
-            self.sample(name, &[(label, value)], load(Some(count)));
-        }
-    }
-
-    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
-        let labels: Vec<String> =
-            labels.iter().map(|(label, value)| format!("{label}=\"{value}\"")).collect();
-        let _ = writeln!(self.0, "{PREFIX}{name}{{{}}} {value}", labels.join(","));
     }
 }

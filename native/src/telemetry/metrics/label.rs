@@ -1,24 +1,32 @@
-//! What requests are told apart by: few values each, whatever clients send.
+//! The values of labels: few each, whatever clients send.
 
 use http::Method;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+use std::fmt::{self, Write as _};
 use taskcluster_proxy_core::proxy::Outcome as Attempted;
 
 /// An enum of values for one label, with their names.
 macro_rules! label {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)* }) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum $name {
             $($(#[$variant_doc])* $variant,)*
         }
 
         impl $name {
-            /// All of them, as they are numbered.
+            /// All of them.
             pub const ALL: &[Self] = &[$(Self::$variant,)*];
 
             /// Its name in metrics and in the log.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text,)* }
+            }
+        }
+
+        impl EncodeLabelValue for $name {
+            fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+                encoder.write_str(self.as_str())
             }
         }
     };
@@ -55,14 +63,14 @@ label! {
         Bewit = "bewit",
         /// `PUT /credentials`.
         Credentials = "credentials",
-        /// Nothing: it leads nowhere, or is no request.
+        /// Nothing: there is no route for it.
         None = "none",
     }
 }
 
 label! {
-    /// How it asks.
-    Verb {
+    /// The method of a request.
+    MethodLabel {
         /// GET.
         Get = "GET",
         /// HEAD.
@@ -83,8 +91,8 @@ label! {
 }
 
 label! {
-    /// How it was answered.
-    Class {
+    /// The class of a response's status.
+    StatusClass {
         /// 200 to 299.
         Success = "2xx",
         /// 300 to 399.
@@ -95,20 +103,22 @@ label! {
         ServerError = "5xx",
         /// Another status.
         Other = "other",
-        /// Not at all.
+        /// There was no response.
         None = "none",
     }
 }
 
 label! {
-    /// How it ended.
+    /// How a request ended.
     Outcome {
-        /// The whole answer was sent.
+        /// The whole response was sent.
         Complete = "complete",
-        /// The answer was cut short: by the upstream, or because the proxy ended.
-        Cut = "cut",
-        /// The client went away.
-        Gone = "gone",
+        /// The client closed the connection, or its sending side, before that.
+        ClientClosed = "client_closed",
+        /// The response ended early: the upstream's did, or the end of the proxy cut it off.
+        Truncated = "truncated",
+        /// The response was a 5xx of the proxy's own.
+        Error = "error",
     }
 }
 
@@ -117,25 +127,25 @@ label! {
     Retry {
         /// There was no connection.
         Connect = "connect",
-        /// The connection broke before an answer.
+        /// The connection was closed before a response.
         Broken = "broken",
-        /// The answer was a 5xx.
+        /// The response was a 5xx.
         Status = "status",
     }
 }
 
 label! {
-    /// Why a connection is closed without an answer.
+    /// Why a connection is closed without a response.
     Rejection {
         /// It is another user's.
         User = "user",
         /// It is of another machine or network namespace, which is not allowed.
         Network = "network",
-        /// Whoever had it open has it no more.
+        /// The client has closed it.
         Gone = "gone",
-        /// Whose it is cannot be found out.
+        /// Its owner cannot be looked up.
         Unknown = "unknown",
-        /// There was no TLS handshake, where TLS is spoken.
+        /// The TLS handshake failed.
         Tls = "tls",
     }
 }
@@ -153,11 +163,49 @@ label! {
 label! {
     /// What became of an update of the credentials.
     Update {
-        /// They are in force.
+        /// They are the current ones.
         Taken = "taken",
-        /// They were none.
+        /// They were invalid.
         Refused = "refused",
     }
+}
+
+/// What a request is counted by once it has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RequestLabels {
+    /// What it was for.
+    pub service: Service,
+    /// Its method.
+    pub method: MethodLabel,
+    /// The status of its response.
+    pub status: StatusClass,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// What response times are told apart by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct ServiceLabels {
+    pub(super) service: Service,
+}
+
+/// What retries are told apart by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct RetryLabels {
+    pub(super) reason: Retry,
+}
+
+/// What rejected connections are told apart by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct RejectionLabels {
+    pub(super) reason: Rejection,
+}
+
+/// What updates of the credentials are told apart by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct UpdateLabels {
+    pub(super) source: Source,
+    pub(super) result: Update,
 }
 
 impl Service {
@@ -181,7 +229,7 @@ impl Service {
     }
 }
 
-impl Verb {
+impl MethodLabel {
     /// Of a method.
     pub fn of(method: &Method) -> Self {
         match *method {
@@ -197,8 +245,8 @@ impl Verb {
     }
 }
 
-impl Class {
-    /// Of a status; 0 is no answer.
+impl StatusClass {
+    /// Of a status; 0 is no response.
     pub fn of(status: u16) -> Self {
         match status {
             0 => Self::None,
@@ -241,13 +289,11 @@ mod tests {
     }
 
     #[test]
-    fn they_are_numbered_in_their_order() {
-        assert!(Service::ALL.iter().enumerate().all(|(at, service)| *service as usize == at));
-        assert!(Class::ALL.iter().enumerate().all(|(at, class)| *class as usize == at));
+    fn statuses_are_told_by_their_class() {
         for (status, class) in
             [(0, "none"), (100, "other"), (204, "2xx"), (404, "4xx"), (599, "5xx")]
         {
-            assert_eq!(Class::of(status).as_str(), class);
+            assert_eq!(StatusClass::of(status).as_str(), class);
         }
     }
 }

@@ -1,50 +1,32 @@
-//! What has happened so far, counted.
-//!
-//! Counting is a few additions per request: tables indexed by enums, no locks, no memory, no text.
+//! Metrics for Prometheus: what is counted, and by which labels.
 
 mod exposition;
-mod histogram;
 mod label;
 
-pub use exposition::{Gauges, write};
-pub use label::{Class, Outcome, Rejection, Retry, Service, Source, Update, Verb};
+pub use exposition::{CONTENT_TYPE, Gauges, encode};
+pub use label::{
+    MethodLabel, Outcome, Rejection, RequestLabels, Retry, Service, Source, StatusClass, Update,
+};
 
-use histogram::Histogram;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use label::{RejectionLabels, RetryLabels, ServiceLabels, UpdateLabels};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// The counters.
 #[derive(Debug)]
 pub struct Metrics {
-    requests: Box<[AtomicU64]>,
+    requests: Family<RequestLabels, Counter>,
     in_flight: AtomicUsize,
-    latency: [Histogram; SERVICES],
-    retries: [AtomicU64; Retry::ALL.len()],
-    accepted: AtomicU64,
-    rejected: [AtomicU64; Rejection::ALL.len()],
-    received: AtomicU64,
-    sent: AtomicU64,
-    updates: [[AtomicU64; Update::ALL.len()]; Source::ALL.len()],
-}
-
-const SERVICES: usize = Service::ALL.len();
-const VERBS: usize = Verb::ALL.len();
-const CLASSES: usize = Class::ALL.len();
-const OUTCOMES: usize = Outcome::ALL.len();
-
-/// What a request is counted by once it has ended.
-#[derive(Clone, Copy, Debug)]
-pub struct Ended {
-    /// What it was for.
-    pub service: Service,
-    /// How it asked.
-    pub verb: Verb,
-    /// How it was answered.
-    pub class: Class,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// How much of bodies went to and fro.
-    pub traffic: Traffic,
+    latency: Family<ServiceLabels, Histogram, fn() -> Histogram>,
+    retries: Family<RetryLabels, Counter>,
+    accepted: Counter,
+    rejected: Family<RejectionLabels, Counter>,
+    received: Counter,
+    sent: Counter,
+    updates: Family<UpdateLabels, Counter>,
 }
 
 /// How much of bodies a request has moved, in bytes.
@@ -56,19 +38,38 @@ pub struct Traffic {
     pub sent: u64,
 }
 
+/// Upper bounds of the buckets of latencies, in seconds: from the fastest response of a service to the
+/// 30 s that retries have.
+const BUCKETS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
 impl Default for Metrics {
+    /// All that can be listed is listed from the start, with 0, but requests: of their combinations of
+    /// labels there are 2,000.
     fn default() -> Self {
-        let requests = (0..SERVICES * VERBS * CLASSES * OUTCOMES).map(|_| AtomicU64::new(0));
+        let retries = Family::default();
+        for reason in Retry::ALL {
+            drop(retries.get_or_create(&RetryLabels { reason: *reason }));
+        }
+        let rejected = Family::default();
+        for reason in Rejection::ALL {
+            drop(rejected.get_or_create(&RejectionLabels { reason: *reason }));
+        }
+        let updates = Family::default();
+        for source in Source::ALL {
+            for result in Update::ALL {
+                drop(updates.get_or_create(&UpdateLabels { source: *source, result: *result }));
+            }
+        }
         Self {
-            requests: requests.collect(),
+            requests: Family::default(),
             in_flight: AtomicUsize::new(0),
-            latency: Default::default(),
-            retries: Default::default(),
-            accepted: AtomicU64::new(0),
-            rejected: Default::default(),
-            received: AtomicU64::new(0),
-            sent: AtomicU64::new(0),
-            updates: Default::default(),
+            latency: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
+            retries,
+            accepted: Counter::default(),
+            rejected,
+            received: Counter::default(),
+            sent: Counter::default(),
+            updates,
         }
     }
 }
@@ -80,12 +81,12 @@ impl Metrics {
     }
 
     /// A request has ended.
-    pub fn end(&self, ended: Ended) {
+    pub fn end(&self, labels: &RequestLabels, traffic: Traffic) {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
-        add(self.requests.get(place(ended.service, ended.verb, ended.class, ended.outcome)), 1);
-        let Traffic { received, sent } = ended.traffic;
-        add(Some(&self.received), received);
-        add(Some(&self.sent), sent);
+        self.requests.get_or_create(labels).inc();
+        let Traffic { received, sent } = traffic;
+        self.received.inc_by(received);
+        self.sent.inc_by(sent);
     }
 
     /// How many requests are in flight.
@@ -93,42 +94,28 @@ impl Metrics {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// The head of an answer came from upstream, so long after the request's.
-    pub fn answered(&self, service: Service, took: Duration) {
-        if let Some(histogram) = self.latency.get(service as usize) {
-            histogram.observe(took);
-        }
+    /// The header section of an upstream's response was received, so long after the request's.
+    pub fn responded(&self, service: Service, took: Duration) {
+        self.latency.get_or_create(&ServiceLabels { service }).observe(took.as_secs_f64());
     }
 
     /// A request is sent again.
-    pub fn retry(&self, why: Retry) {
-        add(self.retries.get(why as usize), 1);
+    pub fn retry(&self, reason: Retry) {
+        self.retries.get_or_create(&RetryLabels { reason }).inc();
     }
 
     /// A connection was accepted.
     pub fn accept(&self) {
-        add(Some(&self.accepted), 1);
+        self.accepted.inc();
     }
 
     /// A connection was rejected.
-    pub fn reject(&self, why: Rejection) {
-        add(self.rejected.get(why as usize), 1);
+    pub fn reject(&self, reason: Rejection) {
+        self.rejected.get_or_create(&RejectionLabels { reason }).inc();
     }
 
-    /// New credentials came.
-    pub fn update(&self, source: Source, update: Update) {
-        let updates = self.updates.get(source as usize);
-        add(updates.and_then(|updates| updates.get(update as usize)), 1);
-    }
-}
-
-fn place(service: Service, verb: Verb, class: Class, outcome: Outcome) -> usize {
-    let row = (service as usize * VERBS + verb as usize) * CLASSES + class as usize;
-    row * OUTCOMES + outcome as usize
-}
-
-fn add(counter: Option<&AtomicU64>, amount: u64) {
-    if let Some(counter) = counter {
-        counter.fetch_add(amount, Ordering::Relaxed);
+    /// New credentials were received.
+    pub fn update(&self, source: Source, result: Update) {
+        self.updates.get_or_create(&UpdateLabels { source, result }).inc();
     }
 }

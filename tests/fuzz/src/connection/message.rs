@@ -1,7 +1,7 @@
 //! Messages as a reader sees them that shares nothing with the proxy: the end-to-end tests'.
 
 use std::io::ErrorKind;
-use stories::http1::{Body, Head};
+use support::http1::{Body, Head};
 
 /// A response, as far as it is there.
 #[derive(Debug)]

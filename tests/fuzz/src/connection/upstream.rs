@@ -5,7 +5,7 @@ use super::input::{Input, Upstream};
 use super::message::{Request, framings};
 use std::cell::RefCell;
 use std::rc::Rc;
-use stories::http1::Head;
+use support::http1::Head;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, spawn_local, yield_now};

@@ -1,0 +1,32 @@
+//! Whether the launcher has SIGHUP ignored, as `nohup` does.
+
+/// Whether SIGHUP was ignored when the process started. Told on Linux alone; elsewhere a handler replaces
+/// what `nohup` has set up.
+pub fn is_ignored() -> bool {
+    // A handler's predecessor can be asked for by unsafe code only; the kernel shows it as text (proc(5)).
+    std::fs::read_to_string("/proc/self/status").is_ok_and(|status| hangup_in(&status))
+}
+
+/// Whether bit 0, signal 1, is set in the mask of ignored signals.
+fn hangup_in(status: &str) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask & 1 == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mask_of_ignored_signals_is_read() {
+        for (status, ignored) in [
+            ("Name:\tx\nSigIgn:\t0000000000001001\n", true),
+            ("SigIgn:\t0000000000001000\nSigCgt:\t0000000000000001\n", false),
+            ("SigIgn:\tnonsense\n", false),
+            ("", false),
+        ] {
+            assert_eq!(hangup_in(status), ignored, "{status:?}");
+        }
+    }
+}
