@@ -4,12 +4,14 @@
 use crate::clock;
 use crate::telemetry::build_info::{REVISION, VERSION};
 use http::{HeaderName, HeaderValue};
+use std::borrow::Cow;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::{
-    ClientId, Credentials, CredentialsFinding, GivenCertificate, Scope, Signer,
+    ClientId, Credentials, CredentialsFinding, GivenCertificate, Scope, Signer, reduce_scopes,
+    scopes_to_json,
 };
 use taskcluster_proxy_core::proxy::{ProxyError, ReplyHeaders, Terms};
 use tokio::sync::{RwLock, watch};
@@ -29,6 +31,10 @@ pub struct Snapshot {
     pub findings: Vec<CredentialsFinding>,
     /// What responses say of them.
     pub response_fields: Vec<(HeaderName, HeaderValue)>,
+    /// The scopes of the certificate, as a JSON array; `None` for permanent credentials.
+    pub scopes: Option<String>,
+    /// The authorizedScopes, as a JSON array; `None` for no restriction.
+    pub authorized_scopes: Option<String>,
     /// Why a service may refuse them.
     pub terms: Terms,
     /// When the certificate expires; `None`: there is none, or it does not say.
@@ -105,7 +111,14 @@ impl Store {
 
 impl Snapshot {
     fn new(credentials: &Credentials) -> Self {
-        let headers = ReplyHeaders::new(VERSION, REVISION.unwrap_or("unknown"), credentials);
+        let signer = Signer::new(credentials);
+        let mut sent = Cow::Borrowed(credentials);
+        if signer.as_ref().is_ok_and(|signer| !signer.sends_all_scopes()) {
+            // What requests are signed with.
+            let reduced = credentials.authorized_scopes.as_deref().map(reduce_scopes);
+            sent.to_mut().authorized_scopes = reduced;
+        }
+        let headers = ReplyHeaders::new(VERSION, REVISION.unwrap_or("unknown"), &sent);
         let response_fields = headers.fields().filter_map(|(name, value)| {
             Some((HeaderName::from_static(name), HeaderValue::from_str(value).ok()?))
         });
@@ -114,10 +127,12 @@ impl Snapshot {
         Self {
             client_id: credentials.client_id.clone(),
             temporary: certificate.is_some(),
-            signer: Signer::new(credentials)
+            signer: signer
                 .map_err(|finding| ProxyError::UnusableCredentials { finding, since: now }),
             findings: credentials.findings(now),
             response_fields: response_fields.collect(),
+            scopes: certificate.map(|certificate| scopes_to_json(certificate.scopes())),
+            authorized_scopes: credentials.authorized_scopes.as_deref().map(scopes_to_json),
             terms: Terms::new(credentials),
             expiry: certificate.and_then(GivenCertificate::expiry),
             in_flight: TaskTracker::new(),

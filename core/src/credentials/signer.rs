@@ -47,6 +47,11 @@ pub enum SignError {
     Nonce,
 }
 
+/// A timestamp as long as those of these centuries.
+const TEN_DIGITS: u64 = 1_000_000_000;
+/// A nonce as long as the proxy's.
+const SIXTEEN_CHARACTERS: &str = "0123456789abcdef";
+
 impl SignError {
     /// The `code` that callers of Taskcluster's services would see.
     pub fn code(&self) -> &'static str {
@@ -78,6 +83,16 @@ impl Signer {
     /// Who signs.
     pub fn client_id(&self) -> &ClientId {
         &self.client_id
+    }
+
+    /// Whether `Authorization` headers carry all authorizedScopes, and not only those that no other one of
+    /// them satisfies, which is how more of them fit. Nonces are taken to have 16 characters.
+    pub fn sends_all_scopes(&self) -> bool {
+        let fitting = self.ext.fitting("the Authorization header", |ext| {
+            let id = self.client_id.as_str();
+            AuthorizationHeader::written_length(id, TEN_DIGITS, SIXTEEN_CHARACTERS, ext)
+        });
+        fitting.is_ok_and(|ext| self.ext.is_full(ext))
     }
 
     /// The `Authorization` header of a request with this method to `url`.

@@ -42,6 +42,8 @@ const PERM_CLIENT_ID: &str = "x-taskcluster-proxy-perm-clientid";
 const TEMP_CLIENT_ID: &str = "x-taskcluster-proxy-temp-clientid";
 const TEMP_SCOPES: &str = "x-taskcluster-proxy-temp-scopes";
 const AUTHORIZED_SCOPES: &str = "x-taskcluster-authorized-scopes";
+const TEMP_SCOPES_COUNT: &str = "x-taskcluster-proxy-temp-scopes-count";
+const AUTHORIZED_SCOPES_COUNT: &str = "x-taskcluster-authorized-scopes-count";
 const ENDPOINT: &str = "x-taskcluster-endpoint";
 const DIAGNOSIS: &str = "x-taskcluster-proxy-diagnosis";
 const REQUEST_ID: &str = "x-taskcluster-proxy-request-id";
@@ -77,6 +79,7 @@ impl HeaderRole {
             30 => &[(REQUEST_ID, Self::Reply)],
             31 => &[(TEMP_SCOPES, Self::Reply), (AUTHORIZED_SCOPES, Self::Reply)],
             33 => &[(PERM_CLIENT_ID, Self::Reply), (TEMP_CLIENT_ID, Self::Reply)],
+            37 => &[(TEMP_SCOPES_COUNT, Self::Reply), (AUTHORIZED_SCOPES_COUNT, Self::Reply)],
             _ => &[],
         };
         let found = candidates.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
@@ -122,19 +125,37 @@ impl ReplyHeaders {
     /// Why a service refused a call, as far as the proxy can tell: the name of that field.
     pub const DIAGNOSIS: &str = DIAGNOSIS;
 
-    /// Prepares them for `credentials`, and for the version and git revision of the program.
+    /// The restriction of the request: the name of the field that lists the authorizedScopes, or of the one
+    /// that counts them.
+    pub fn is_authorized_scopes(name: &str) -> bool {
+        [AUTHORIZED_SCOPES, AUTHORIZED_SCOPES_COUNT].contains(&name)
+    }
+
+    /// Prepares them for `credentials`, and for the version and git revision of the program. Where lists of
+    /// scopes are longer than clients take header fields, there are counts instead.
     pub fn new(version: &str, revision: &str, credentials: &Credentials) -> Self {
         let client_id = credentials.client_id.as_str();
+        let temporary = credentials.certificate.as_ref().map(|it| it.scopes());
+        let authorized = credentials.authorized_scopes.as_deref();
+        let lists = [temporary, authorized].map(|scopes| scopes.map(json));
+        let length: usize = lists.iter().flatten().map(String::len).sum();
+        let list = |scopes: &[Scope], [name, count_name]: [&'static str; 2]| {
+            if length <= MAX_LISTS {
+                return (name, json(scopes));
+            }
+            let count = scopes.len();
+            (count_name, format!("{count}; listed by /status of the admin listener (--admin)"))
+        };
         let mut fields = vec![(VERSION, text(version)), (REVISION, text(revision))];
         match &credentials.certificate {
             None => fields.push((PERM_CLIENT_ID, text(client_id))),
             Some(certificate) => {
                 fields.push((TEMP_CLIENT_ID, text(client_id)));
-                fields.push((TEMP_SCOPES, json(certificate.scopes())));
+                fields.push(list(certificate.scopes(), [TEMP_SCOPES, TEMP_SCOPES_COUNT]));
             }
         }
         if let Some(scopes) = &credentials.authorized_scopes {
-            fields.push((AUTHORIZED_SCOPES, json(scopes)));
+            fields.push(list(scopes, [AUTHORIZED_SCOPES, AUTHORIZED_SCOPES_COUNT]));
         }
         Self(fields)
     }
@@ -144,6 +165,11 @@ impl ReplyHeaders {
         self.0.iter().map(|(name, value)| (*name, value.as_str()))
     }
 }
+
+/// How long the lists of scopes may be together, in bytes. What the services read in an Authorization header
+/// holds no more, so that a request with longer ones is never forwarded; and it is little against the 16 KiB
+/// that Node's clients read of a header section.
+const MAX_LISTS: usize = 3 * 1024;
 
 /// Versions, clientIds and JSON of scopes are made of characters that may stand in a header. Were one
 /// not, an empty value is better than a header that ends early.
@@ -198,6 +224,8 @@ mod tests {
             ENDPOINT,
             DIAGNOSIS,
             REQUEST_ID,
+            TEMP_SCOPES_COUNT,
+            AUTHORIZED_SCOPES_COUNT,
         ] {
             assert_eq!(HeaderRole::of(&name.to_lowercase()), HeaderRole::Reply, "{name}");
         }
@@ -220,6 +248,30 @@ mod tests {
             let role = HeaderRole::of(name);
             assert_eq!(role.passes_with_requests(), with_requests, "{name}");
             assert_eq!(role.passes_with_answers(), with_responses, "{name}");
+        }
+    }
+
+    #[test]
+    fn long_lists_are_counted() {
+        let mut credentials = Credentials::permanent("tester", "no-secret").unwrap();
+        let scope = |number| Scope::new(format!("a:{number:098}")).unwrap();
+        for (count, name, value) in [
+            (29, AUTHORIZED_SCOPES, None),
+            (
+                1000,
+                AUTHORIZED_SCOPES_COUNT,
+                Some("1000; listed by /status of the admin listener (--admin)"),
+            ),
+        ] {
+            credentials.authorized_scopes = Some((0..count).map(scope).collect());
+            let headers = ReplyHeaders::new("1.2.3", "abc", &credentials);
+            let (found, shown) = headers.fields().last().unwrap();
+            assert_eq!(found, name);
+            assert!(ReplyHeaders::is_authorized_scopes(found));
+            assert!(value.is_none_or(|value| value == shown), "{shown}");
+            let length: usize =
+                headers.fields().map(|(name, value)| name.len() + value.len()).sum();
+            assert!(length < 4 * 1024, "{length}");
         }
     }
 

@@ -9,7 +9,7 @@ use crate::telemetry::build_info::{REVISION, VERSION};
 use crate::telemetry::log;
 use crate::telemetry::metrics::{self, Gauges, Metrics};
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use serde_json::{Value, json};
@@ -169,8 +169,8 @@ fn credentials(in_force: &Snapshot) -> Value {
         "findings": findings.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "expiry": in_force.expiry.map(log::date),
         "expiresInSeconds": in_force.expiry.map(|expiry| seconds_until(expiry) as i64),
-        "scopes": scopes(&in_force.response_fields, "x-taskcluster-proxy-temp-scopes"),
-        "authorizedScopes": scopes(&in_force.response_fields, "x-taskcluster-authorized-scopes"),
+        "scopes": scopes(in_force.scopes.as_deref()),
+        "authorizedScopes": scopes(in_force.authorized_scopes.as_deref()),
     })
 }
 
@@ -185,10 +185,8 @@ fn seconds_until(moment: Timestamp) -> f64 {
     if moment < now { -seconds } else { seconds }
 }
 
-/// As each answer to a task tells them, too.
-fn scopes(fields: &[(HeaderName, HeaderValue)], name: &str) -> Option<Value> {
-    let (_, value) = fields.iter().find(|(found, _)| found == name)?;
-    serde_json::from_slice(value.as_bytes()).ok()
+fn scopes(json: Option<&str>) -> Option<Value> {
+    json.and_then(|json| serde_json::from_str(json).ok())
 }
 
 fn page(status: StatusCode, content_type: &'static str, body: String) -> Response<Full<Bytes>> {
