@@ -3,6 +3,7 @@
 //! The binary is a list of steps over this library; the end-to-end tests start the binary.
 
 pub mod admin;
+pub mod announce;
 pub mod call;
 pub mod check;
 pub mod cli;

@@ -20,7 +20,7 @@ use taskcluster_proxy::proxy::{AccessPolicy, CatchPanic, Proxy};
 use taskcluster_proxy::stop::{self, Started};
 use taskcluster_proxy::telemetry::log;
 use taskcluster_proxy::telemetry::metrics::Metrics;
-use taskcluster_proxy::{admin, check, exit, expiry, health, process, task};
+use taskcluster_proxy::{admin, announce, check, exit, expiry, health, process, task};
 use taskcluster_proxy_core::proxy::HostPolicy;
 use tokio::runtime::LocalOptions;
 
@@ -48,7 +48,7 @@ fn program() -> ExitCode {
     if let Command::Run(config) | Command::Check(config) = &command {
         _log = Some(config.logging.clone().start());
         log::panics();
-        log::warn_of_command_line(config);
+        announce::warn_of_command_line(config);
         process::keep_memory_private();
     }
     let inherited = Inherited::take();
@@ -106,7 +106,7 @@ async fn start(
 
     let (listen, socket) = (config.listen.as_ref(), config.socket.as_ref());
     let listeners = Listeners::open(listen, socket, inherited, &config.admission).await?;
-    log::announce(&listeners, &root_url, &credentials, sandbox.as_ref());
+    announce::announce(&listeners, &root_url, &credentials, sandbox.as_ref());
     let store = Arc::new(Store::new(&credentials, config.credentials_drain));
     drop(credentials);
     if let Some(file) = file {
