@@ -40,6 +40,11 @@ impl Ext {
         Ok(Self { full: encode(certificate, scopes)?, reduced })
     }
 
+    /// Whether this is the form with all scopes.
+    pub(super) fn is_full(&self, ext: Option<&str>) -> bool {
+        ext == self.full.as_ref().map(|full| full.as_str())
+    }
+
     /// The fullest form with which `length`, that of `what`, is within the services' limit.
     pub(super) fn fitting(
         &self,

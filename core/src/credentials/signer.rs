@@ -51,6 +51,10 @@ pub enum SignError {
 }
 
 const HEADER: &str = "the Authorization header";
+/// A timestamp as long as those of these centuries.
+const TEN_DIGITS: u64 = 1_000_000_000;
+/// A nonce as long as the proxy's.
+const SIXTEEN_CHARACTERS: &str = "0123456789abcdef";
 
 /// What to do about something that is too long.
 fn advice(what: &str, length: usize, limit: usize, ext: usize) -> String {
@@ -113,6 +117,16 @@ impl Signer {
     /// Who signs.
     pub fn client_id(&self) -> &ClientId {
         &self.client_id
+    }
+
+    /// Whether `Authorization` header fields contain all authorizedScopes, and not only those that no
+    /// other one of them satisfies, which is how more of them fit. Nonces are taken to have 16 characters.
+    pub fn sends_all_scopes(&self) -> bool {
+        let fitting = self.ext.fitting(HEADER, |ext| {
+            let id = self.client_id.as_str();
+            AuthorizationHeader::written_length(id, TEN_DIGITS, SIXTEEN_CHARACTERS, ext)
+        });
+        fitting.is_ok_and(|ext| self.ext.is_full(ext))
     }
 
     /// Signs a request for its URI as it stands: sets its `Authorization` header field, marked as

@@ -46,6 +46,8 @@ const PERM_CLIENT_ID: &str = "x-taskcluster-proxy-perm-clientid";
 const TEMP_CLIENT_ID: &str = "x-taskcluster-proxy-temp-clientid";
 const TEMP_SCOPES: &str = "x-taskcluster-proxy-temp-scopes";
 const AUTHORIZED_SCOPES: &str = "x-taskcluster-authorized-scopes";
+const TEMP_SCOPES_COUNT: &str = "x-taskcluster-proxy-temp-scopes-count";
+const AUTHORIZED_SCOPES_COUNT: &str = "x-taskcluster-authorized-scopes-count";
 const ENDPOINT: &str = "x-taskcluster-endpoint";
 const DIAGNOSIS: &str = "x-taskcluster-proxy-diagnosis";
 const REQUEST_ID: &str = "x-taskcluster-proxy-request-id";
@@ -81,6 +83,7 @@ impl HeaderRole {
             30 => &[(REQUEST_ID, Self::Own)],
             31 => &[(TEMP_SCOPES, Self::Own), (AUTHORIZED_SCOPES, Self::Own)],
             33 => &[(PERM_CLIENT_ID, Self::Own), (TEMP_CLIENT_ID, Self::Own)],
+            37 => &[(TEMP_SCOPES_COUNT, Self::Own), (AUTHORIZED_SCOPES_COUNT, Self::Own)],
             _ => &[],
         };
         let found = candidates.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
@@ -159,7 +162,14 @@ impl ResponseFields {
     /// The name of the field that says why a service rejected a request, as far as the proxy can tell.
     pub const DIAGNOSIS: &str = DIAGNOSIS;
 
-    /// Prepares them for `credentials`, and for the version and git revision of the program.
+    /// Whether this is the name of the field that lists the authorizedScopes, or of the one that counts
+    /// them.
+    pub fn is_authorized_scopes(name: &str) -> bool {
+        [AUTHORIZED_SCOPES, AUTHORIZED_SCOPES_COUNT].contains(&name)
+    }
+
+    /// Prepares them for `credentials`, and for the version and git revision of the program. Lists of
+    /// scopes that are longer than clients accept header fields are replaced by counts.
     pub fn new(
         version: &str,
         revision: &str,
@@ -167,16 +177,27 @@ impl ResponseFields {
         authorized_scopes: &AuthorizedScopes,
     ) -> Self {
         let client_id = credentials.client_id.as_str();
+        let temporary = credentials.certificate.as_ref().map(|it| it.scopes());
+        let authorized = authorized_scopes.scopes();
+        let lists = [temporary, authorized].map(|scopes| scopes.map(json));
+        let length: usize = lists.iter().flatten().map(String::len).sum();
+        let list = |scopes: &[Scope], [name, count_name]: [&'static str; 2]| {
+            if length <= MAX_LISTS {
+                return (name, json(scopes));
+            }
+            let count = scopes.len();
+            (count_name, format!("{count}; listed by /status of the admin listener (--admin)"))
+        };
         let mut fields = vec![(VERSION, text(version)), (REVISION, text(revision))];
         match &credentials.certificate {
             None => fields.push((PERM_CLIENT_ID, text(client_id))),
             Some(certificate) => {
                 fields.push((TEMP_CLIENT_ID, text(client_id)));
-                fields.push((TEMP_SCOPES, json(certificate.scopes())));
+                fields.push(list(certificate.scopes(), [TEMP_SCOPES, TEMP_SCOPES_COUNT]));
             }
         }
         if let Some(scopes) = authorized_scopes.scopes() {
-            fields.push((AUTHORIZED_SCOPES, json(scopes)));
+            fields.push(list(scopes, [AUTHORIZED_SCOPES, AUTHORIZED_SCOPES_COUNT]));
         }
         Self(fields)
     }
@@ -186,6 +207,11 @@ impl ResponseFields {
         self.0.iter().map(|(name, value)| (*name, value.as_str()))
     }
 }
+
+/// How long the lists of scopes may be together, in bytes. What the services read in an Authorization header
+/// holds no more, so that a request with longer ones is never forwarded; and it is little against the 16 KiB
+/// that Node's clients read of a header section.
+const MAX_LISTS: usize = 3 * 1024;
 
 /// Versions, clientIds and JSON of scopes are made of characters that may stand in a header. Were one
 /// not, an empty value is better than a header that ends early.
@@ -240,6 +266,8 @@ mod tests {
             ENDPOINT,
             DIAGNOSIS,
             REQUEST_ID,
+            TEMP_SCOPES_COUNT,
+            AUTHORIZED_SCOPES_COUNT,
         ] {
             assert_eq!(HeaderRole::of(&name.to_lowercase()), HeaderRole::Own, "{name}");
         }
@@ -262,6 +290,30 @@ mod tests {
             let role = HeaderRole::of(name);
             assert_eq!(role.is_forwarded_in_requests(), with_requests, "{name}");
             assert_eq!(role.is_forwarded_in_responses(), with_responses, "{name}");
+        }
+    }
+
+    #[test]
+    fn long_lists_are_counted() {
+        let credentials = Credentials::permanent("tester", "no-secret").unwrap();
+        let scope = |number| Scope::new(format!("a:{number:098}")).unwrap();
+        for (count, name, value) in [
+            (29, AUTHORIZED_SCOPES, None),
+            (
+                1000,
+                AUTHORIZED_SCOPES_COUNT,
+                Some("1000; listed by /status of the admin listener (--admin)"),
+            ),
+        ] {
+            let scopes = AuthorizedScopes::Only((0..count).map(scope).collect());
+            let headers = ResponseFields::new("1.2.3", "abc", &credentials, &scopes);
+            let (found, shown) = headers.fields().last().unwrap();
+            assert_eq!(found, name);
+            assert!(ResponseFields::is_authorized_scopes(found));
+            assert!(value.is_none_or(|value| value == shown), "{shown}");
+            let length: usize =
+                headers.fields().map(|(name, value)| name.len() + value.len()).sum();
+            assert!(length < 4 * 1024, "{length}");
         }
     }
 

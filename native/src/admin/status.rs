@@ -9,7 +9,7 @@ use crate::telemetry::log;
 use crate::telemetry::metrics::{self, Gauges, Metrics};
 use crate::telemetry::printable;
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use serde_json::{Value, json};
@@ -170,8 +170,8 @@ fn credentials(current: &Snapshot) -> Value {
         "findings": findings.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "expiry": current.expiry.map(log::date),
         "expiresInSeconds": current.expiry.map(|expiry| seconds_until(expiry) as i64),
-        "scopes": scopes(&current.response_fields, "x-taskcluster-proxy-temp-scopes"),
-        "authorizedScopes": scopes(&current.response_fields, "x-taskcluster-authorized-scopes"),
+        "scopes": scopes(current.scopes.as_deref()),
+        "authorizedScopes": scopes(current.authorized_scopes.as_deref()),
     })
 }
 
@@ -186,10 +186,8 @@ fn seconds_until(moment: Timestamp) -> f64 {
     if moment < now { -seconds } else { seconds }
 }
 
-/// The scopes in one of the header fields that each response has.
-fn scopes(fields: &[(HeaderName, HeaderValue)], name: &str) -> Option<Value> {
-    let (_, value) = fields.iter().find(|(found, _)| found == name)?;
-    serde_json::from_slice(value.as_bytes()).ok()
+fn scopes(json: Option<&str>) -> Option<Value> {
+    json.and_then(|json| serde_json::from_str(json).ok())
 }
 
 fn page(status: StatusCode, content_type: &'static str, body: String) -> Response<Full<Bytes>> {

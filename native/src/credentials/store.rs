@@ -4,12 +4,14 @@
 use crate::os::clock;
 use crate::telemetry::build_info::{REVISION, VERSION};
 use http::{HeaderName, HeaderValue};
+use std::borrow::Cow;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::{
-    ClientId, Credentials, CredentialsFinding, GivenCertificate, Signer,
+    AuthorizedScopes, ClientId, Credentials, CredentialsFinding, GivenCertificate, Signer,
+    reduce_scopes, scopes_to_json,
 };
 use taskcluster_proxy_core::proxy::{CredentialsProfile, ProxyError, ResponseFields, Restriction};
 use tokio::sync::{RwLock, watch};
@@ -29,6 +31,10 @@ pub struct Snapshot {
     pub findings: Vec<CredentialsFinding>,
     /// The header fields that describe them in responses.
     pub response_fields: Vec<(HeaderName, HeaderValue)>,
+    /// The scopes of the certificate, as a JSON array; `None` for permanent credentials.
+    pub scopes: Option<String>,
+    /// The authorizedScopes, as a JSON array; `None` for no restriction.
+    pub authorized_scopes: Option<String>,
     /// Why a service may refuse them.
     pub profile: CredentialsProfile,
     /// When the certificate expires; `None`: there is none, or it does not say.
@@ -105,8 +111,15 @@ impl Store {
 impl Snapshot {
     fn new(credentials: &Credentials, restriction: &Restriction) -> Self {
         let authorized_scopes = &restriction.scopes;
+        let signer = Signer::restricted(credentials, authorized_scopes);
+        let mut sent = Cow::Borrowed(authorized_scopes);
+        if signer.as_ref().is_ok_and(|signer| !signer.sends_all_scopes()) {
+            // What requests are signed with.
+            let reduced: Option<Vec<_>> = authorized_scopes.scopes().map(reduce_scopes);
+            sent = Cow::Owned(AuthorizedScopes::from(reduced));
+        }
         let revision = REVISION.unwrap_or("unknown");
-        let headers = ResponseFields::new(VERSION, revision, credentials, authorized_scopes);
+        let headers = ResponseFields::new(VERSION, revision, credentials, &sent);
         let response_fields = headers.fields().filter_map(|(name, value)| {
             Some((HeaderName::from_static(name), HeaderValue::from_str(value).ok()?))
         });
@@ -118,10 +131,12 @@ impl Snapshot {
         Self {
             client_id: credentials.client_id.clone(),
             temporary: certificate.is_some(),
-            signer: Signer::restricted(credentials, authorized_scopes)
+            signer: signer
                 .map_err(|finding| ProxyError::UnusableCredentials { finding, since: now }),
             findings: credentials.findings(now),
             response_fields: response_fields.collect(),
+            scopes: certificate.map(|certificate| scopes_to_json(certificate.scopes())),
+            authorized_scopes: authorized_scopes.scopes().map(scopes_to_json),
             profile: CredentialsProfile::new(credentials, restriction),
             expiry: certificate.and_then(GivenCertificate::expiry),
             in_flight,

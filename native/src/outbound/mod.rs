@@ -175,8 +175,16 @@ impl Outbound {
             let since = first_failure.map(|first| first.elapsed()).unwrap_or_default();
             match self.policy.decide(attempt, since, outcome, repeatable, self.nonces.jitter()) {
                 Decision::RetryAfter(delay) if body.is_kept() => {
-                    tracing::debug!(attempt, ?outcome, ?delay, "retrying");
-                    self.metrics.retry(Retry::after(outcome));
+                    let reason = Retry::after(outcome);
+                    tracing::debug!(
+                        attempt,
+                        reason = reason.as_str(),
+                        status = result.as_ref().ok().map(|it| it.head.status.as_u16()),
+                        error = result.as_ref().err().map(tracing::field::display),
+                        delay_ms = delay.as_secs_f64() * 1000.0,
+                        "retrying"
+                    );
+                    self.metrics.retry(reason);
                     first_failure.get_or_insert_with(Instant::now);
                     last_response = result.ok().or(last_response);
                     body.suspend();

@@ -78,7 +78,8 @@ impl OwnResponse {
         headers.extend(fields.into_iter().flatten());
         headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
         let (mut head, ()) = response.into_parts();
-        add_own_fields(&mut head, &lease, log, close);
+        let is_error = status.is_client_error() || status.is_server_error();
+        add_own_fields(&mut head, &lease, log, close, is_error);
         let body = Some(Bytes::from(body)).filter(|body| !body.is_empty());
         if status.is_server_error() {
             log.fail();
@@ -112,15 +113,19 @@ pub(super) fn forward(
     }
     let endpoint = [target.origin.as_str(), target.resource()].concat();
     let endpoint = HeaderValue::from_maybe_shared(Bytes::from(endpoint));
-    let diagnosis = diagnosis.map(HeaderValue::from_str);
-    if let Some(Ok(diagnosis)) = diagnosis {
-        head.headers.insert(DIAGNOSIS, diagnosis);
-    }
+    let diagnosis = diagnosis.and_then(|diagnosis| HeaderValue::from_str(diagnosis).ok());
     // A client that still has to send some of its body sends its next request after that, if it was
     // not told otherwise (RFC 9112 section 9.6, RFC 9110 section 10.1.1).
-    add_own_fields(&mut head, &lease, log, !request_body.is_complete());
-    if let Ok(endpoint) = endpoint {
+    add_own_fields(&mut head, &lease, log, !request_body.is_complete(), false);
+    // The client has the URL; the diagnosis is nowhere else, and short.
+    let length = diagnosis.as_ref().map_or(0, HeaderValue::len);
+    if let Ok(endpoint) = endpoint
+        && endpoint.len() + length <= MAX_VARIABLE_FIELDS
+    {
         head.headers.insert(ENDPOINT, endpoint);
+    }
+    if let Some(diagnosis) = diagnosis {
+        head.headers.insert(DIAGNOSIS, diagnosis);
     }
     let bodiless = matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     if bodiless || log.is_head() || body.is_end_stream() {
@@ -130,8 +135,18 @@ pub(super) fn forward(
     Response::from_parts(head, body)
 }
 
-fn add_own_fields(head: &mut response::Parts, lease: &Lease, log: &AccessLog, close: bool) {
+/// `is_error`: of the proxy's own, and independent of what the request was restricted to.
+fn add_own_fields(
+    head: &mut response::Parts,
+    lease: &Lease,
+    log: &AccessLog,
+    close: bool,
+    is_error: bool,
+) {
     for (name, value) in &lease.response_fields {
+        if is_error && ResponseFields::is_authorized_scopes(name.as_str()) {
+            continue;
+        }
         head.headers.insert(name, value.clone());
     }
     if let Ok(id) = HeaderValue::from_str(log.id().as_str()) {
@@ -141,6 +156,10 @@ fn add_own_fields(head: &mut response::Parts, lease: &Lease, log: &AccessLog, cl
         head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
 }
+
+/// How long the endpoint and the diagnosis may be together, in bytes: with at most 4 KiB about the
+/// credentials, the proxy's own header fields stay under 8 KiB. Services read no longer URLs.
+const MAX_VARIABLE_FIELDS: usize = 4 * 1024;
 
 const DIAGNOSIS: HeaderName = HeaderName::from_static(ResponseFields::DIAGNOSIS);
 const ENDPOINT: HeaderName = HeaderName::from_static(ResponseFields::ENDPOINT);

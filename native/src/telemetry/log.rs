@@ -13,8 +13,8 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 pub use super::log_line::LogFormat;
 pub use super::log_writer::{dropped_lines, print};
 
-/// What this program's own lines are marked with. No others are logged: what libraries have to say
-/// may hold a request's headers, at their finest levels.
+/// The target of this program's own lines. No others are logged: those of libraries may hold a request's
+/// header fields, at their finest levels.
 const OURS: &str = "taskcluster_proxy";
 
 /// What is logged, and how.
@@ -25,14 +25,13 @@ pub struct Logging {
 }
 
 impl Logging {
-    /// What is as grave as `level` or graver.
+    /// Lines of this level and of more severe ones.
     pub fn new(level: LevelFilter, format: LogFormat) -> Self {
         Self { levels: Targets::new().with_target(OURS, level), format }
     }
 
-    /// As the variable `RUST_LOG` says it: levels, or `target=level`, with commas between them. What
-    /// is said of other programs' parts is skipped, and so is what cannot be read; `level` where
-    /// nothing is left.
+    /// From the variable `RUST_LOG`: levels, or `target=level`, separated by commas. Directives for other
+    /// crates and invalid ones are skipped; `level` where none is left.
     pub fn from_rust_log(variable: &str, level: LevelFilter, format: LogFormat) -> Self {
         let directives = variable.split(',').map(str::trim).filter(|text| !text.is_empty());
         let directives: Vec<Targets> = directives.filter_map(|text| text.parse().ok()).collect();
@@ -60,7 +59,7 @@ fn is_ours(target: &str) -> bool {
     target.strip_prefix(OURS).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
 
-/// Logs panics by where they happen alone: the message may hold what a request or its answer held.
+/// Logs panics by their location alone: the message may hold parts of a request or response.
 pub fn panics() {
     std::panic::set_hook(Box::new(|panic| match panic.location() {
         Some(place) => tracing::error!("a fault of this program, at {place}: please report it"),
@@ -68,7 +67,7 @@ pub fn panics() {
     }));
 }
 
-/// A moment as people read it.
+/// A point in time for people, in HTTP's format.
 pub fn date(moment: Timestamp) -> String {
     httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_millis(moment.millis().min(LAST_DATE)))
 }

@@ -54,10 +54,11 @@ fn a_task_that_may_not_be_created_is_explained() {
         assert_eq!((&saw[0], &saw[1]), (&json!(403), &json!("InsufficientScopes")));
         let message = saw[2].as_str().unwrap_or_default();
         assert!(message.contains("\"AnyOf\": [\n    \"queue:create-task:highest:"), "{message}");
-        let log = proxy.wait_for_log("refused it: the request needs one of [\"queue:create-task:");
-        let expected = "\"queue:create-task:lowest:harbour/crane\"], which the scopes that requests are \
+        let log =
+            proxy.wait_for_log(r#"refused it: the request needs one of [\"queue:create-task:"#);
+        let expected = "\\\"queue:create-task:lowest:harbour/crane\\\"], which the scopes that requests are \
                         restricted to (those of the command line) do not grant; whether client \
-                        \"tester\" has it, the services know";
+                        \\\"tester\\\" has it, the services know";
         assert!(log.contains(expected), "{log}");
     }
 }
@@ -67,7 +68,7 @@ fn a_task_that_may_not_be_created_is_explained() {
 fn a_stock_http_client() {
     let upstream = Upstream::start(vec![
         ScriptedResponse::ok("hello"),
-        ScriptedResponse::new(201, &[("X-ScriptedResponse", "1")], "made"),
+        ScriptedResponse::new(201, &[("X-Response", "1")], "made"),
         ScriptedResponse::new(303, &[("Location", "/api/queue/v1/elsewhere")], ""),
         ScriptedResponse::ok("elsewhere"),
         ScriptedResponse::new(404, &[], r#"{"code":"ResourceNotFound","message":"no task"}"#),
@@ -85,7 +86,7 @@ fn a_stock_http_client() {
     let body = Body::new(std::io::Cursor::new(content.clone()));
     let response = client.put(url("upload")).body(body).send().expect("a response");
     assert_eq!(
-        (response.status().as_u16(), response.headers()["x-answer"].as_bytes()),
+        (response.status().as_u16(), response.headers()["x-response"].as_bytes()),
         (201, &b"1"[..])
     );
     assert_eq!(response.text().unwrap(), "made");

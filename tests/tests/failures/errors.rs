@@ -68,7 +68,7 @@ fn a_certificate_that_does_not_hold() {
         let expected = format!("no answer from {origin}: cannot connect: TLS: ");
         assert!(message.starts_with(&expected) && message.contains(why), "{message}");
         // It would be the same the next time. What comes of it is logged last.
-        proxy.wait_for_log(" 502 ");
+        proxy.wait_for_log("status=502");
         assert!(!proxy.log().contains("trying again"), "{}", proxy.log());
     }
     assert_eq!(upstream.connections(), 0);
