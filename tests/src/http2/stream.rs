@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn frames_are_found_however_they_come_in_pieces() {
+    fn frames_are_found_however_they_are_split() {
         let preface = [b'x'; PREFACE];
         let ping = [0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
         let ack = [0, 0, 0, 4, 1, 0, 0, 0, 0];

@@ -9,7 +9,7 @@ use support::users::{self, DAEMON, NOBODY, can_switch_users, status_for};
 use support::{ProcessOutput, Proxy};
 
 #[test]
-fn a_user_and_root_get_in_and_others_do_not() {
+fn only_the_allowed_user_and_root_may_connect() {
     if !can_switch_users(&[]) {
         return;
     }
@@ -28,7 +28,7 @@ fn a_user_and_root_get_in_and_others_do_not() {
 
 /// The same two ends, one user after the other: what was found for one is nothing for the next.
 #[test]
-fn a_port_that_another_user_had_before() {
+fn a_port_reused_by_another_user() {
     if !can_switch_users(&[["/usr/bin/python3", "--version"]]) {
         return;
     }
@@ -65,7 +65,7 @@ fn a_socket_that_is_bound_to_an_interface() {
 }
 
 #[test]
-fn a_network_gets_in_where_its_sockets_are_not_visible() {
+fn an_allowed_network_may_connect_from_another_namespace() {
     let Some(container) = Container::new() else {
         return;
     };
@@ -78,7 +78,7 @@ fn a_network_gets_in_where_its_sockets_are_not_visible() {
 }
 
 #[test]
-fn a_network_of_ipv6_gets_in_likewise() {
+fn an_allowed_ipv6_network_may_connect_from_another_namespace() {
     let Some(container) = Container::new() else {
         return;
     };
@@ -101,7 +101,7 @@ fn lets_a_network_in(container: &Container, gateway: &str, network: &str) -> Pro
 }
 
 #[test]
-fn other_networks_and_other_namespaces_do_not() {
+fn other_networks_and_namespaces_are_rejected() {
     let Some(container) = Container::new() else {
         return;
     };
@@ -117,7 +117,7 @@ fn other_networks_and_other_namespaces_do_not() {
 }
 
 #[test]
-fn what_would_admit_everyone_or_nobody_ends_the_start() {
+fn an_access_policy_for_everyone_or_nobody_ends_the_start() {
     for (args, expected) in [
         (["--allowed-network", "0.0.0.0/0"], "a prefix length of 0 would admit everyone"),
         (["--allowed-network", "::/0"], "a prefix length of 0 would admit everyone"),

@@ -9,7 +9,7 @@ fn with(proxy: &Proxy, method: &str, target: &str, headers: &str) -> Response {
 }
 
 #[test]
-fn web_pages_are_refused_wherever_they_send_to() {
+fn web_pages_are_rejected_whatever_their_target() {
     let proxy = Proxy::sandbox().args(["--reject-browsers"]).start();
     for headers in [
         "Host: taskcluster\r\nOrigin: https://evil.example\r\n",
@@ -56,7 +56,7 @@ fn clients_are_served_by_any_name_that_the_proxy_has() {
 }
 
 #[test]
-fn without_the_option_everything_is_as_before() {
+fn without_the_option_web_pages_are_served() {
     let proxy = Proxy::sandbox().start();
     let headers = "Host: evil.example\r\nOrigin: null\r\nSec-Fetch-Site: cross-site\r\n";
     assert_eq!(with(&proxy, "GET", SERVICE, headers).status(), 200);

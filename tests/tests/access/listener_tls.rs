@@ -11,7 +11,7 @@ use support::admin::value;
 use support::{DEADLINE, Folder, Proxy, ScriptedResponse, Upstream, self_signed};
 
 #[test]
-fn clients_call_and_sign_over_it() {
+fn requests_and_signed_urls_over_tls() {
     let folder = Folder::new();
     let proxy = Proxy::sandbox().with_tls(&folder, "127.0.0.1").start();
     let url = format!("https://{}", proxy.address());
@@ -38,7 +38,7 @@ fn clients_call_and_sign_over_it() {
 }
 
 #[test]
-fn http_1_1_is_all_that_is_spoken() {
+fn only_http_1_1_is_negotiated() {
     let folder = Folder::new();
     let proxy = Proxy::sandbox().with_tls(&folder, "127.0.0.1").start();
     let mut both = client_of(&proxy, &folder, &["h2", "http/1.1"]);
@@ -49,7 +49,7 @@ fn http_1_1_is_all_that_is_spoken() {
 }
 
 #[test]
-fn bodies_stream_and_a_cut_is_not_an_end() {
+fn bodies_stream_and_truncation_is_visible() {
     const LENGTH: usize = 16 * 1024 * 1024;
     let responses =
         [ScriptedResponse::large(LENGTH as u64), ScriptedResponse::truncated(10, "four")];
@@ -82,7 +82,7 @@ fn plain_http_gets_an_alert() {
 }
 
 #[test]
-fn the_end_is_said() {
+fn the_connection_ends_with_close_notify() {
     let folder = Folder::new();
     let builder = Proxy::sandbox().with_tls(&folder, "127.0.0.1");
     let proxy = builder.args(["--head-timeout", "0.3"]).start();
@@ -92,7 +92,7 @@ fn the_end_is_said() {
 }
 
 #[test]
-fn a_handshake_keeps_nobody_waiting_and_has_to_end() {
+fn a_slow_handshake_delays_nobody_and_times_out() {
     let folder = Folder::new();
     let proxy = Proxy::sandbox().with_tls(&folder, "127.0.0.1");
     let proxy = proxy.args(["--head-timeout", "2"]).start();
@@ -145,7 +145,7 @@ fn a_handshake_that_fails_is_logged_and_counted() {
 /// Before a word of TLS: whoever is turned away does not even learn that it is spoken.
 #[cfg(target_os = "linux")]
 #[test]
-fn whom_admission_turns_away_gets_no_response() {
+fn a_rejected_client_gets_no_response() {
     use support::users::{DAEMON, NOBODY, as_user, can_switch_users, status_for};
     if !can_switch_users(&[["curl", "--version"]]) {
         return;
@@ -177,7 +177,7 @@ fn whom_admission_turns_away_gets_no_response() {
 
 #[cfg(unix)]
 #[test]
-fn a_stop_does_not_wait_for_handshakes() {
+fn shutdown_does_not_wait_for_handshakes() {
     let folder = Folder::new();
     let proxy = Proxy::sandbox().with_tls(&folder, "127.0.0.1");
     let proxy = proxy.args(["--drain-timeout", "5"]).start();
@@ -191,7 +191,7 @@ fn a_stop_does_not_wait_for_handshakes() {
 }
 
 #[test]
-fn a_new_certificate_takes_the_place_of_the_old_one() {
+fn a_replaced_certificate_is_loaded() {
     let folder = Folder::new();
     let proxy = Proxy::sandbox().with_tls(&folder, "127.0.0.1").start();
     let mut old = client(&proxy, &folder);
@@ -217,7 +217,7 @@ fn a_new_certificate_takes_the_place_of_the_old_one() {
 }
 
 #[test]
-fn there_is_no_start_with_files_that_do_not_do() {
+fn unusable_files_end_the_start() {
     let folder = Folder::new();
     let [certificate, key] = self_signed("127.0.0.1");
     let [_, other] = self_signed("127.0.0.1");

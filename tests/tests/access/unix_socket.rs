@@ -48,7 +48,7 @@ fn is_socket(path: &str) -> bool {
 }
 
 #[test]
-fn it_serves_there_and_nowhere_else() {
+fn it_listens_on_the_socket_only() {
     if !can_switch_users(&[["curl", "--version"]]) {
         return;
     }
@@ -64,7 +64,7 @@ fn it_serves_there_and_nowhere_else() {
 }
 
 #[test]
-fn it_is_removed_by_an_orderly_stop_and_replaced_after_another() {
+fn the_socket_is_removed_at_shutdown_and_replaced_after_a_crash() {
     let folder = Folder::new();
     for _ in 0..2 {
         let proxy = at(&folder.socket()).start();
@@ -79,7 +79,7 @@ fn it_is_removed_by_an_orderly_stop_and_replaced_after_another() {
 }
 
 #[test]
-fn one_that_is_in_use_is_left_alone() {
+fn a_socket_in_use_is_not_replaced() {
     let folder = Folder::new();
     let _live = UnixListener::bind(folder.socket()).expect("nothing is there yet");
     let ProcessOutput { status, stderr, .. } = at(&folder.socket()).run();
@@ -89,7 +89,7 @@ fn one_that_is_in_use_is_left_alone() {
 }
 
 #[test]
-fn users_are_told_apart_on_it() {
+fn users_are_identified_on_the_socket() {
     if !can_switch_users(&[["curl", "--version"]]) {
         return;
     }
@@ -163,7 +163,7 @@ fn sockets_of_the_service_manager() {
 
 /// Descriptor 3 is a file here, and so it would be with another kind of socket.
 #[test]
-fn what_is_no_socket_ends_the_start() {
+fn a_descriptor_that_is_not_a_socket_ends_the_start() {
     if std::process::Command::new("bash").arg("--version").output().is_err() {
         return skip("bash is not installed");
     }

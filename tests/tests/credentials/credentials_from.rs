@@ -24,7 +24,7 @@ fn from(who: &str) -> ProxyBuilder {
 }
 
 #[test]
-fn root_alone() {
+fn only_root() {
     if !can_switch_users(&[["curl", "--version"]]) {
         return;
     }
@@ -43,7 +43,7 @@ fn root_alone() {
 }
 
 #[test]
-fn the_proxys_own_user_alone() {
+fn only_the_proxys_own_user() {
     if !can_switch_users(&[["curl", "--version"]]) {
         return;
     }
@@ -62,7 +62,7 @@ fn everyone() {
 }
 
 #[test]
-fn a_refusal_has_the_services_shape() {
+fn the_error_has_the_format_of_the_services() {
     if !can_switch_users(&[["curl", "--version"]]) {
         return;
     }

@@ -76,7 +76,7 @@ fn the_type_and_framing_of_the_body_do_not_matter() {
 }
 
 #[test]
-fn what_is_no_credentials_changes_nothing_and_is_not_repeated() {
+fn invalid_credentials_change_nothing_and_are_not_repeated() {
     let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let with = |certificate: &str| {
@@ -120,7 +120,7 @@ fn what_is_no_credentials_changes_nothing_and_is_not_repeated() {
 }
 
 #[test]
-fn more_than_1_mib_is_too_much() {
+fn more_than_1_mib_is_rejected() {
     let proxy = Proxy::in_front_of("http://127.0.0.1:1").start();
     let body = NEW.to_owned() + &" ".repeat(1024 * 1024 - NEW.len());
     assert_eq!(proxy.call("PUT", "/credentials", &body).status(), 200);
@@ -142,7 +142,7 @@ fn other_methods_are_refused() {
 }
 
 #[test]
-fn an_update_waits_for_what_is_in_flight_and_later_requests_wait_for_it() {
+fn an_update_waits_for_requests_in_flight_and_later_requests_wait_for_it() {
     let latch = Latch::new();
     let upstream = Upstream::start(first_waits(&latch));
     let proxy = draining(&upstream, "60").start();
@@ -197,7 +197,7 @@ fn the_wait_is_bounded() {
 }
 
 #[test]
-fn the_wait_can_be_nothing() {
+fn the_wait_can_be_zero() {
     let latch = Latch::new();
     let upstream = Upstream::start(first_waits(&latch));
     let proxy = draining(&upstream, "0").start();
@@ -209,7 +209,7 @@ fn the_wait_can_be_nothing() {
 }
 
 #[test]
-fn an_update_is_taken_even_if_nobody_waits_for_it() {
+fn an_update_applies_even_if_its_client_disconnects() {
     let latch = Latch::new();
     let upstream = Upstream::start(first_waits(&latch));
     let proxy = draining(&upstream, "60").start();
@@ -222,7 +222,7 @@ fn an_update_is_taken_even_if_nobody_waits_for_it() {
 }
 
 #[test]
-fn an_update_that_was_cut_short_is_none() {
+fn a_truncated_update_changes_nothing() {
     let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut put = proxy.connect();
@@ -235,7 +235,7 @@ fn an_update_that_was_cut_short_is_none() {
 }
 
 #[test]
-fn what_no_service_would_read_is_refused_here() {
+fn a_header_too_long_for_the_services_is_a_400() {
     let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let scopes = (0..200).map(|number| format!("scope-of-some-length:{number}"));
     let proxy = Proxy::in_front_of(upstream.root_url()).args(scopes).start();
@@ -252,7 +252,7 @@ fn what_no_service_would_read_is_refused_here() {
 }
 
 #[test]
-fn scopes_that_others_satisfy_give_way_first() {
+fn redundant_scopes_are_dropped_first() {
     let mut scopes = vec!["test:*".to_owned(), "other:exact".to_owned()];
     scopes.extend((0..200).map(|number| format!("test:scope-of-some-length:{number}")));
     let upstream = Upstream::start([ScriptedResponse::status(200)]);
@@ -267,7 +267,7 @@ fn scopes_that_others_satisfy_give_way_first() {
 }
 
 #[test]
-fn scopes_that_fit_are_left_alone() {
+fn scopes_that_fit_are_kept() {
     let scopes = ["a:b", "a:*", "a:b"];
     let upstream = Upstream::start([ScriptedResponse::status(200)]);
     Proxy::in_front_of(upstream.root_url()).args(scopes).start().get("/api/queue/v1/x");
@@ -275,7 +275,7 @@ fn scopes_that_fit_are_left_alone() {
 }
 
 #[test]
-fn a_deployment_takes_what_is_signed() {
+fn a_deployment_accepts_the_signatures() {
     let mut scopes = vec!["test:*".to_owned()];
     scopes.extend((0..200).map(|number| format!("test:scope-of-some-length:{number}")));
     let response = Proxy::sandbox().args(scopes).start().get("/api/auth/v1/test-authenticate-get/");

@@ -11,7 +11,7 @@ use support::{
 const CANARY: &str = "cAnArY";
 
 #[test]
-fn nothing_tells_a_secret() {
+fn no_output_contains_a_secret() {
     let mut told = Vec::new();
     for start in [before_services(), before_a_closed_port(), before_a_host_that_nobody_trusts()] {
         let (proxy, _kept) = start;
@@ -42,7 +42,7 @@ fn nothing_tells_a_secret() {
 }
 
 #[test]
-fn a_start_that_fails_tells_none() {
+fn no_failed_start_reveals_a_secret() {
     let bad = [
         ("TASKCLUSTER_ROOT_URL", "ftp://x"),
         ("TASKCLUSTER_ROOT_URL", ""),
@@ -67,7 +67,7 @@ fn a_start_that_fails_tells_none() {
 }
 
 #[test]
-fn a_token_on_the_command_line_is_warned_of() {
+fn a_token_on_the_command_line_causes_a_warning() {
     let given = Proxy::builder()
         .args(["--root-url", "http://127.0.0.1:1", "--client-id", "tester"])
         .args(["--access-token", &format!("token-{CANARY}")])
@@ -81,7 +81,7 @@ fn a_token_on_the_command_line_is_warned_of() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn memory_is_nobody_elses() {
+fn core_dumps_are_disabled() {
     let proxy = Proxy::in_front_of("http://127.0.0.1:1").start();
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", proxy.id())).unwrap();
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
@@ -92,7 +92,7 @@ fn memory_is_nobody_elses() {
 /// What the system then gives to root alone is the process's memory, and its environment.
 #[test]
 #[cfg(target_os = "linux")]
-fn not_even_the_same_users() {
+fn other_processes_of_the_user_cannot_read_memory_and_environment() {
     use std::io::{BufRead as _, BufReader};
     use std::os::unix::fs::MetadataExt as _;
     use std::process::{Command, Stdio};

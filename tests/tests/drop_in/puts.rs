@@ -11,7 +11,7 @@ pub(crate) const ALL: [(&str, fn()); 9] = [
     ("a PUT in chunks", chunks),
     ("a PUT with Expect: 100-continue", expect_continue),
     ("20 PUTs at once", twenty_at_once),
-    ("a PUT while a request is in flight, and its client goes away", client_goes_away),
+    ("a PUT while a request is in flight, and its client goes away", client_disconnects),
     ("permanent after temporary and back", there_and_back),
     ("an update with identical credentials", identical),
     ("each update that looks wrong has its warning", a_warning_each),
@@ -69,7 +69,7 @@ fn twenty_at_once() {
 }
 
 /// It is put in force as soon as the request is done: its client was told nothing else.
-fn client_goes_away() {
+fn client_disconnects() {
     let latch = Latch::new();
     let waits = latch.clone();
     let upstream = Upstream::start(move |request: &Request| match request.index {

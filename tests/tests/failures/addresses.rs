@@ -85,7 +85,7 @@ fn an_address_that_refuses_is_passed_over_at_once() {
 }
 
 #[test]
-fn dead_addresses_alone_are_waited_for_no_longer_than_the_connect_timeout() {
+fn connecting_to_dead_addresses_times_out() {
     if !is_possible() {
         return;
     }

@@ -154,7 +154,7 @@ fn signatures_of_others_are_not_accepted() {
 
 /// Each says what is wrong, what was presented and what to change, and nothing of Rust's.
 #[test]
-fn each_failure_is_said_in_words() {
+fn each_failure_is_explained() {
     let good = chain("P-256", "sha256");
     let with = |end: &str| format!("{good}; {end}");
     let issued = |extension: &str, more: &str| {

@@ -15,9 +15,9 @@ const RESPONSES: [&str; 3] = [
 ];
 
 #[test]
-fn broken_off_at_every_byte_of_a_response() {
+fn truncated_at_every_byte_of_a_response() {
     for response in RESPONSES {
-        let upstream = breaks_off(response);
+        let upstream = truncating(response);
         let once = ["--retry-budget", "0"];
         let proxy = Proxy::in_front_of(upstream.root_url()).args(once).start();
         for_every_byte(response, &proxy);
@@ -25,9 +25,9 @@ fn broken_off_at_every_byte_of_a_response() {
 }
 
 #[test]
-fn broken_off_at_every_byte_of_a_response_over_tls() {
+fn truncated_at_every_byte_of_a_response_over_tls() {
     for response in RESPONSES {
-        let upstream = breaks_off(response);
+        let upstream = truncating(response);
         let tls = Tls::for_host("localhost").start(&upstream);
         let proxy = Proxy::in_front_of(format!("https://localhost:{}", tls.address().port()))
             .env("SSL_CERT_FILE", tls.authority())
@@ -40,7 +40,7 @@ fn broken_off_at_every_byte_of_a_response_over_tls() {
 /// Tried again, each of these answers comes whole in the end: nobody notices, and every attempt has a
 /// signature of its own.
 #[test]
-fn a_response_whose_head_breaks_off_is_asked_for_again() {
+fn a_truncated_header_section_is_retried() {
     let response = RESPONSES[0];
     for at in (0..head(response)).step_by(7) {
         let upstream = Upstream::start([
@@ -109,7 +109,7 @@ fn credentials_that_change_while_all_else_fails() {
 }
 
 /// Breaks `response` off one byte later each time: first by a reset, then by an orderly end.
-fn breaks_off(response: &'static str) -> Upstream {
+fn truncating(response: &'static str) -> Upstream {
     Upstream::start(move |seen: &Request| match seen.target().rsplit_once('/') {
         Some((_, "whole")) => ScriptedResponse::ok("whole"),
         Some((_, at)) => {

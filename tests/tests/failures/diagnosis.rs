@@ -9,7 +9,7 @@ const HEADER: &str = "x-taskcluster-proxy-diagnosis";
 const HOUR: Duration = Duration::from_secs(3600);
 
 #[test]
-fn a_refused_response_passes_unchanged_and_what_is_known_is_said() {
+fn an_error_response_is_forwarded_unchanged_with_a_diagnosis() {
     let upstream = Upstream::start([ScriptedResponse::new(401, &[("X-Kept", "1")], "no")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let response = proxy.get("/api/queue/v1/x?bewit=abc");
@@ -20,7 +20,7 @@ fn a_refused_response_passes_unchanged_and_what_is_known_is_said() {
 }
 
 #[test]
-fn what_is_not_known_is_not_said_and_nobody_forges_it() {
+fn other_responses_have_no_diagnosis_and_cannot_forge_one() {
     for (status, body) in [(200, ""), (401, ""), (403, "{}"), (404, "")] {
         let forged = [("X-Taskcluster-Proxy-Diagnosis", "forged")];
         let upstream = Upstream::start([ScriptedResponse::new(status, &forged, body)]);
@@ -57,7 +57,7 @@ fn missing_scopes_are_named_with_who_lacks_them() {
 }
 
 #[test]
-fn what_a_deployment_says_is_understood() {
+fn errors_of_the_sandbox_are_diagnosed() {
     let proxy = Proxy::sandbox().args(["queue:*"]).start();
     let response = proxy.get("/api/secrets/v1/secret/a");
     assert_eq!(response.status(), 403);
@@ -80,7 +80,7 @@ fn over_http2_too() {
 }
 
 #[test]
-fn hosts_that_are_no_services_are_not_judged() {
+fn responses_of_other_hosts_are_not_diagnosed() {
     let upstream =
         Upstream::start([ScriptedResponse::new(401, &[("Date", date(HOUR).as_str())], "")]);
     let tls = Tls::for_host("files.example.test").behind_proxy().start(&upstream);
@@ -93,7 +93,7 @@ fn hosts_that_are_no_services_are_not_judged() {
 }
 
 #[test]
-fn with_a_wrong_clock_the_services_time_is_learned() {
+fn clock_skew_is_measured_and_corrected() {
     let upstream = Upstream::start(|request: &Request| {
         let date = date(HOUR);
         let told = Claim::of(request).assert_signed_with("no-secret").ts;
@@ -116,7 +116,7 @@ fn with_a_wrong_clock_the_services_time_is_learned() {
 
 /// The first one that is refused teaches the proxy the time; the others were signed before that.
 #[test]
-fn all_that_are_on_their_way_when_the_time_is_learned_are_signed_again() {
+fn requests_in_flight_at_the_correction_are_signed_again() {
     const AT_ONCE: usize = 8;
     let came = Latch::new();
     let latch = came.clone();
@@ -146,7 +146,7 @@ fn all_that_are_on_their_way_when_the_time_is_learned_are_signed_again() {
 }
 
 #[test]
-fn a_refusal_that_is_not_for_the_time_is_retried_but_once() {
+fn a_401_for_another_reason_is_retried_only_once() {
     let upstream = Upstream::start(|_: &Request| {
         ScriptedResponse::new(401, &[("Date", date(HOUR).as_str())], "no")
     });
@@ -173,7 +173,7 @@ fn an_expired_certificate_is_named() {
 }
 
 #[test]
-fn what_looks_wrong_about_the_credentials_is_named_first() {
+fn defects_of_the_credentials_are_named_first() {
     for status in [401, 403] {
         let upstream = Upstream::start([ScriptedResponse::new(status, &[], "no")]);
         let proxy = Proxy::in_front_of(upstream.root_url())

@@ -42,7 +42,7 @@ fn no_request_is_lost_where_each_connection_is_closed_after_its_response() {
 }
 
 #[test]
-fn no_request_is_lost_where_idle_connections_are_closed_without_a_word() {
+fn no_request_is_lost_where_idle_connections_are_closed_without_notice() {
     let upstream = Upstream::start([ScriptedResponse::ok("up").then_close()]);
     assert_eq!(requests_lost_by(&upstream, 50), 0);
     assert_eq!(upstream.requests().len(), 50);
@@ -78,7 +78,7 @@ fn connections_are_kept_for_requests_at_the_same_time() {
 }
 
 #[test]
-fn a_connection_with_more_on_it_than_the_response_is_not_used_again() {
+fn a_connection_with_bytes_after_the_response_is_not_reused() {
     let two = "HTTP/1.1 200 \r\nContent-Length: 2\r\n\r\nupHTTP/1.1 200 \r\n\r\nnot asked for";
     let upstream = Upstream::start([ScriptedResponse::bytes(two)]);
     assert_eq!(requests_lost_by(&upstream, 10), 0);

@@ -4,7 +4,7 @@
 use support::{Connection, Proxy, Request, ScriptedResponse, Upstream, request};
 
 #[test]
-fn request_lines_that_are_none() {
+fn invalid_request_lines() {
     assert_refused(
         [
             &b"\0\0\0\0"[..],
@@ -30,7 +30,7 @@ fn request_lines_that_are_none() {
 }
 
 #[test]
-fn http_0_9_and_2_and_tls_are_not_spoken() {
+fn http_0_9_and_2_and_tls_are_rejected() {
     let client_hello =
         b"\x16\x03\x01\x00\x2f\x01\x00\x00\x2b\x03\x03abcdefghijklmnopqrstuvwxyz012345\
                          \x00\x00\x04\x13\x01\x13\x02\x01\x00";
@@ -42,7 +42,7 @@ fn http_0_9_and_2_and_tls_are_not_spoken() {
 }
 
 #[test]
-fn headers_that_are_none() {
+fn invalid_header_fields() {
     assert_refused(
         [
             &b"X\r\n"[..],
@@ -61,7 +61,7 @@ fn headers_that_are_none() {
 }
 
 #[test]
-fn heads_that_are_too_large() {
+fn header_sections_that_are_too_large() {
     let start = "GET /api/queue/v1/x HTTP/1.1\r\nHost: x\r\n";
     assert_refused([
         format!("GET /api/queue/v1/{} HTTP/1.1\r\nHost: x\r\n\r\n", "x".repeat(300_000))
@@ -74,7 +74,7 @@ fn heads_that_are_too_large() {
 }
 
 #[test]
-fn lengths_that_are_none_or_more_than_one() {
+fn invalid_or_repeated_content_lengths() {
     assert_refused(
         [
             "Content-Length: 1\r\nContent-Length: 2\r\n",
@@ -99,7 +99,7 @@ fn lengths_that_are_none_or_more_than_one() {
 }
 
 #[test]
-fn codings_that_would_be_lost() {
+fn unsupported_transfer_codings() {
     assert_refused(
         [
             "Transfer-Encoding: gzip, chunked\r\n",
@@ -115,7 +115,7 @@ fn codings_that_would_be_lost() {
 
 /// The head has gone on by then; the request must never look complete upstream.
 #[test]
-fn chunks_that_are_none_are_never_passed_off_as_complete() {
+fn invalid_chunks_never_look_complete() {
     for chunks in [
         "x\r\nab\r\n0\r\n\r\n",
         "-1\r\nab\r\n0\r\n\r\n",
@@ -141,7 +141,7 @@ fn chunks_that_are_none_are_never_passed_off_as_complete() {
 }
 
 #[test]
-fn nobody_smuggles_a_second_request() {
+fn a_second_request_cannot_be_smuggled() {
     const SECOND: &str = "GET /api/queue/v1/smuggled HTTP/1.1\r\nHost: x\r\n\r\n";
     for framing in [
         "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
@@ -168,7 +168,7 @@ fn nobody_smuggles_a_second_request() {
 }
 
 #[test]
-fn the_same_length_twice_is_one() {
+fn a_repeated_content_length_counts_once() {
     let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let response = proxy.exchange(put("Content-Length: 4\r\nContent-Length: 4\r\n"));
@@ -193,7 +193,7 @@ fn bare_line_feeds_end_lines_or_are_refused() {
 }
 
 #[test]
-fn pipelined_requests_are_answered_in_order() {
+fn pipelined_requests_get_their_responses_in_order() {
     let upstream = Upstream::start(|request: &Request| ScriptedResponse::ok(request.target()));
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut connection = proxy.connect();
@@ -213,7 +213,7 @@ fn pipelined_requests_are_answered_in_order() {
 }
 
 #[test]
-fn what_follows_an_unread_body_is_no_request() {
+fn bytes_after_an_unread_body_are_not_a_request() {
     let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut connection = proxy.connect();
@@ -231,7 +231,7 @@ fn what_follows_an_unread_body_is_no_request() {
 }
 
 #[test]
-fn clients_that_close_in_the_middle_of_a_head_harm_nobody() {
+fn clients_that_close_within_a_header_section_affect_nobody() {
     let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let whole = "GET /api/queue/v1/cut HTTP/1.1\r\nHost: x\r\n\r";

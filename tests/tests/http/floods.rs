@@ -13,7 +13,7 @@ const GET: &str = "GET /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n";
 const MIB: u64 = 1024 * 1024;
 
 #[test]
-fn connections_beyond_the_cap_are_told_so() {
+fn connections_beyond_the_limit_get_503() {
     let upstream = Upstream::start([ScriptedResponse::ok("up")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).args(["--max-connections", "3"]).start();
     let mut served = [(); 3].map(|()| proxy.connect());
@@ -70,7 +70,7 @@ fn a_flood_of_connections_leaves_nothing_behind() {
 }
 
 #[test]
-fn descriptors_that_are_used_up_come_back() {
+fn it_recovers_from_running_out_of_descriptors() {
     let latch = Latch::new();
     let upstream = Upstream::start({
         let latch = latch.clone();
@@ -106,7 +106,7 @@ fn descriptors_that_are_used_up_come_back() {
 
 /// Each is a head that is not there yet; together they are no reason not to serve others.
 #[test]
-fn slow_heads() {
+fn slow_header_sections() {
     let upstream = Upstream::start([ScriptedResponse::ok("up")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).args(["--head-timeout", "2"]).start();
     let mut slow: Vec<Connection> = (0..200).map(|_| proxy.connect()).collect();
@@ -147,7 +147,7 @@ fn slow_bodies() {
 
 /// A URL to sign that does not come must not keep an update of the credentials waiting.
 #[test]
-fn half_a_url_to_sign_holds_no_credentials() {
+fn an_incomplete_bewit_request_does_not_delay_updates() {
     let proxy =
         Proxy::in_front_of("http://127.0.0.1:1").args(["--credentials-drain", "3600"]).start();
     let mut half = proxy.connect();
@@ -162,7 +162,7 @@ fn half_a_url_to_sign_holds_no_credentials() {
 }
 
 #[test]
-fn large_bodies_to_the_proxy_itself_are_few_at_a_time() {
+fn large_bodies_to_the_proxy_itself_are_limited() {
     let proxy = Proxy::in_front_of("http://127.0.0.1:1").start();
     let mut large: Vec<Connection> = (0..64).map(|_| proxy.connect()).collect();
     for client in &mut large {
@@ -203,7 +203,7 @@ fn chunks_of_one_byte() {
 }
 
 #[test]
-fn chunk_lines_and_trailers_without_an_end() {
+fn endless_chunk_lines_and_trailers() {
     let upstream = Upstream::start([ScriptedResponse::ok("up")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let start = "PUT /a/v1/b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -222,7 +222,7 @@ fn chunk_lines_and_trailers_without_an_end() {
 }
 
 #[test]
-fn interim_responses_without_an_end() {
+fn endless_interim_responses() {
     for interim in
         ["HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"]
     {
@@ -240,7 +240,7 @@ fn interim_responses_without_an_end() {
 }
 
 #[test]
-fn a_few_interim_responses_are_none_of_the_clients_business() {
+fn a_few_interim_responses_are_not_forwarded() {
     let interim = "HTTP/1.1 102 Processing\r\n\r\n".repeat(50);
     let response =
         ScriptedResponse::bytes(interim).then("HTTP/1.1 200 \r\nContent-Length: 2\r\n\r\nup");
@@ -249,7 +249,7 @@ fn a_few_interim_responses_are_none_of_the_clients_business() {
 }
 
 #[test]
-fn the_largest_heads_of_many_at_once() {
+fn many_of_the_largest_header_sections_at_once() {
     let upstream = Upstream::start([ScriptedResponse::ok("up")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let head = format!("GET /a/v1/b HTTP/1.1\r\nHost: x\r\nX: {}\r\n", "y".repeat(70 * 1024));
@@ -262,7 +262,7 @@ fn the_largest_heads_of_many_at_once() {
 }
 
 #[test]
-fn empty_lines_without_an_end() {
+fn endless_empty_lines() {
     let proxy = Proxy::in_front_of("http://127.0.0.1:1").start();
     let mut client = proxy.connect();
     let _ = client.try_send("\r\n".repeat(1 << 20));
@@ -271,7 +271,7 @@ fn empty_lines_without_an_end() {
 }
 
 #[test]
-fn whoever_asks_for_more_and_more_and_goes_away_cancels_it() {
+fn a_client_that_pipelines_and_disconnects_cancels_its_requests() {
     let upstream = Upstream::start([ScriptedResponse::nothing().then_stall()]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     for go_away in [drop, Connection::reset] {
@@ -286,7 +286,7 @@ fn whoever_asks_for_more_and_more_and_goes_away_cancels_it() {
 }
 
 #[test]
-fn whoever_goes_away_while_the_upstream_reads_nothing_cancels_it() {
+fn a_client_that_disconnects_during_a_blocked_upload_cancels_it() {
     for response in [
         ScriptedResponse::nothing().before_body().then_wait(&Latch::new()),
         ScriptedResponse::ok("early").before_body().then_wait(&Latch::new()),
@@ -310,7 +310,7 @@ fn whoever_goes_away_while_the_upstream_reads_nothing_cancels_it() {
 /// Requests without an end over one connection, the answers not read: the proxy waits, and holds no
 /// more than a few of them.
 #[test]
-fn a_client_that_asks_and_does_not_read() {
+fn a_client_that_pipelines_and_does_not_read() {
     let upstream = Upstream::start([ScriptedResponse::large(4 * MIB)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut client = proxy.connect();

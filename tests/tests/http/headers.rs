@@ -6,7 +6,7 @@ use support::http1::Head;
 use support::{Proxy, Response, ScriptedResponse, Upstream, certificate, request};
 
 #[test]
-fn every_header_arrives_and_nothing_is_invented() {
+fn header_fields_are_forwarded_and_none_is_invented() {
     const HEADERS: &str = "Accept: a/b\r\nX-Twice: 1\r\nCookie: a=b\r\nx-twice: 2, 3\r\n\
                            Forwarded: for=x\r\nX-Empty:\r\nX-Twice: 1\r\nTrailer: x-sum\r\n\
                            X-Utf8: \u{e9}\r\nX-Taskcluster-Skip-Cache: true\r\n";
@@ -34,7 +34,7 @@ fn every_header_arrives_and_nothing_is_invented() {
 }
 
 #[test]
-fn a_body_in_chunks_arrives_in_chunks() {
+fn a_chunked_body_is_forwarded_in_chunks() {
     let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut client = proxy.connect();
@@ -67,7 +67,7 @@ fn the_clients_authorization_is_replaced() {
 }
 
 #[test]
-fn what_is_for_this_hop_stays_here() {
+fn hop_by_hop_fields_of_requests_are_not_forwarded() {
     let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     proxy.exchange(
@@ -85,7 +85,7 @@ fn what_is_for_this_hop_stays_here() {
 }
 
 #[test]
-fn the_same_of_responses() {
+fn hop_by_hop_fields_of_responses_are_not_forwarded() {
     let response = ScriptedResponse::bytes(
         "HTTP/1.1 200 OK\r\nConnection: X-Hop, Date\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\n\
          Upgrade: h2c\r\nProxy-Authenticate: Basic\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
@@ -104,7 +104,7 @@ fn the_same_of_responses() {
 }
 
 #[test]
-fn responses_pass_unchanged() {
+fn responses_are_forwarded_unchanged() {
     let gzip = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\x03\x00\x00\x00\x00\x00\x00\x00\x00\x00";
     for (status, headers, body) in [
         (200, &[("Set-Cookie", "a=1"), ("X-Other", ""), ("set-cookie", "b=2, c")][..], &b"x"[..]),
@@ -130,7 +130,7 @@ fn responses_pass_unchanged() {
 }
 
 #[test]
-fn a_response_in_chunks_passes_in_chunks() {
+fn a_chunked_response_is_forwarded_in_chunks() {
     let upstream = Upstream::start([ScriptedResponse::chunked(["one", "two"])]);
     let response = Proxy::in_front_of(upstream.root_url()).start().get("/api/queue/v1/x");
     assert_eq!((response.text(), response.complete), ("onetwo", true));
@@ -170,7 +170,7 @@ fn a_client_may_wait_for_a_100() {
 }
 
 #[test]
-fn responses_without_a_body_keep_what_they_say_of_it() {
+fn responses_without_a_body_keep_their_framing_fields() {
     for (method, scripted, header) in [
         ("HEAD", "200 \r\nContent-Length: 5", ("Content-Length", "5")),
         ("HEAD", "200 \r\nTransfer-Encoding: chunked\r\nX-Some: 1", ("X-Some", "1")),
@@ -216,7 +216,7 @@ fn clients_of_http_1_0_are_served() {
 }
 
 #[test]
-fn each_response_says_whose_it_is() {
+fn each_response_names_the_client_id() {
     let upstream = Upstream::start([ScriptedResponse::status(204), ScriptedResponse::status(404)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     for response in own_and_others(&proxy) {
@@ -225,7 +225,7 @@ fn each_response_says_whose_it_is() {
 }
 
 #[test]
-fn each_response_says_what_temporary_credentials_may_do() {
+fn each_response_names_the_scopes_of_temporary_credentials() {
     let upstream = Upstream::start([ScriptedResponse::status(204), ScriptedResponse::status(404)]);
     let proxy = Proxy::in_front_of(upstream.root_url())
         .env("TASKCLUSTER_CERTIFICATE", certificate(&["a:*", "b:\"c\""]).to_string())
@@ -242,7 +242,7 @@ fn each_response_says_what_temporary_credentials_may_do() {
 }
 
 #[test]
-fn each_proxied_response_says_where_it_comes_from() {
+fn each_forwarded_response_names_its_endpoint() {
     let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let endpoint = format!("{}/api/queue/v1/a%2F//?b", upstream.root_url());

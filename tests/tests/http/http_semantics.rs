@@ -96,7 +96,7 @@ fn a_response_without_a_date_gets_one() {
 }
 
 #[test]
-fn a_date_of_the_upstreams_stays_as_it_is() {
+fn the_date_of_the_upstream_is_kept() {
     const DATE: &str = "Thu, 01 Jan 1970 00:00:00 GMT";
     let upstream = Upstream::start([ScriptedResponse::new(200, &[("Date", DATE)], "up")]);
     let response = Proxy::in_front_of(upstream.root_url()).start().get("/queue/v1/x");

@@ -131,7 +131,7 @@ fn methods_and_paths_in_error_bodies() {
 
 /// What an upstream says of itself is its own, but never what the proxy says of itself.
 #[test]
-fn an_upstreams_headers() {
+fn header_fields_of_an_upstream() {
     let forged = [
         ("X-Taskcluster-Endpoint", "https://evil.example"),
         ("X-Taskcluster-Proxy-Version", "0"),
@@ -186,7 +186,7 @@ fn a_clients_own_authorization() {
 }
 
 #[test]
-fn nothing_becomes_a_line_of_the_log() {
+fn no_value_adds_a_log_line() {
     let upstream = Upstream::start([ScriptedResponse::ok("up")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).args(["--log-level", "trace"]).start();
     let escape = "\u{1b}[2J\u{9b}2J";

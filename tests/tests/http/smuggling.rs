@@ -7,7 +7,7 @@ use support::{Connection, Proxy, Request, ScriptedResponse, Upstream, request};
 const SMUGGLED: &str = "GET /api/queue/v1/smuggled HTTP/1.1\r\nHost: x\r\n\r\n";
 
 #[test]
-fn codings_in_disguise_are_refused() {
+fn disguised_transfer_codings_are_refused() {
     let setup = Setup::start();
     for field in [
         "Transfer-Encoding : chunked",
@@ -44,7 +44,7 @@ fn codings_in_disguise_are_refused() {
 }
 
 #[test]
-fn lengths_in_disguise_are_refused() {
+fn disguised_content_lengths_are_refused() {
     let setup = Setup::start();
     for field in [
         "Content-Length : 4",
@@ -72,7 +72,7 @@ fn lengths_in_disguise_are_refused() {
 /// The whole of the body goes on, as a body, and nothing of it is taken for a request: with any
 /// method, and whether the upstream expects a body there or not.
 #[test]
-fn bodies_where_nobody_expects_one_are_bodies() {
+fn bodies_with_any_method_are_forwarded_as_bodies() {
     let setup = Setup::start();
     let length = SMUGGLED.len();
     for method in ["GET", "DELETE", "OPTIONS", "PATCH", "PUT", "POST", "PURGE"] {
@@ -88,7 +88,7 @@ fn bodies_where_nobody_expects_one_are_bodies() {
 }
 
 #[test]
-fn what_is_said_of_a_body_in_other_words_counts_for_nothing() {
+fn similar_field_names_do_not_affect_framing() {
     let setup = Setup::start();
     for field in [
         "Transfer_Encoding: chunked",
@@ -118,7 +118,7 @@ fn what_is_said_of_a_body_in_other_words_counts_for_nothing() {
 }
 
 #[test]
-fn white_space_and_case_are_no_disguise() {
+fn white_space_and_case_do_not_affect_framing() {
     let setup = Setup::start();
     for field in [
         "Transfer-Encoding:chunked",
@@ -140,7 +140,7 @@ fn white_space_and_case_are_no_disguise() {
 
 /// The last of two framings counts, and what follows is nobody's: the connection ends.
 #[test]
-fn after_two_framings_the_connection_ends() {
+fn after_two_framings_the_connection_is_closed() {
     let setup = Setup::start();
     for fields in [
         "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n",
@@ -153,7 +153,7 @@ fn after_two_framings_the_connection_ends() {
 }
 
 #[test]
-fn chunks_that_some_read_otherwise_are_refused() {
+fn ambiguous_chunks_are_refused() {
     let setup = Setup::start();
     for chunks in [
         "2\nab\r\n0\r\n\r\n",
@@ -185,7 +185,7 @@ fn chunks_that_some_read_otherwise_are_refused() {
 
 /// These can be read in one way only; whether they are refused is a matter of taste.
 #[test]
-fn odd_chunks_are_refused_or_read_like_everybody_does() {
+fn unusual_chunks_are_refused_or_read_in_the_only_way() {
     let setup = Setup::start();
     for chunks in ["0000000000000002\r\nab\r\n0\r\n\r\n", "2;\0\r\nab\r\n0\r\n\r\n"] {
         let before = setup.upstream.requests().len();
@@ -200,7 +200,7 @@ fn odd_chunks_are_refused_or_read_like_everybody_does() {
 }
 
 #[test]
-fn chunk_extensions_go_no_further() {
+fn chunk_extensions_are_not_forwarded() {
     let setup = Setup::start();
     let chunks = "2;a=\"GET / HTTP/1.1\";b\r\nab\r\n1 ;x\r\nc\r\n000;last\r\n\r\n";
     let seen = setup.request_seen(&format!("{PUT}Transfer-Encoding: chunked\r\n\r\n{chunks}"));
@@ -208,7 +208,7 @@ fn chunk_extensions_go_no_further() {
 }
 
 #[test]
-fn trailers_say_nothing_of_framing_routing_or_identity() {
+fn trailers_do_not_affect_framing_routing_or_identity() {
     let setup = Setup::start();
     let trailers = "Content-Length: 40\r\nTransfer-Encoding: chunked\r\nHost: evil\r\n\
                     Authorization: Hawk id=\"root\"\r\nConnection: close\r\nTE: gzip\r\nX-Sum: 1\r\n";
@@ -234,7 +234,7 @@ fn http_1_0_has_no_chunks() {
 
 /// Told to continue or not: what follows a body that was refused unread is not taken for a request.
 #[test]
-fn a_body_that_waits_to_be_asked_for_is_no_request() {
+fn a_body_that_waits_for_100_continue_is_not_a_request() {
     for (expect, target) in [
         ("100-continue", "/nowhere"),
         ("100-continue", "/bewit"),
@@ -256,7 +256,7 @@ fn a_body_that_waits_to_be_asked_for_is_no_request() {
 
 /// What is more than the response is nobody's, whether it comes along or later.
 #[test]
-fn of_two_responses_the_second_is_nobodys() {
+fn a_second_response_is_discarded() {
     const SECOND: &str = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged";
     for first in [
         "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nup",
@@ -283,7 +283,7 @@ fn of_two_responses_the_second_is_nobodys() {
 }
 
 #[test]
-fn responses_that_some_read_otherwise_are_a_502() {
+fn ambiguous_responses_are_a_502() {
     for response in [
         "HTTP/1.1 200 OK\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
         "HTTP/1.1 200 OK\r\nX: y\r\n Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",

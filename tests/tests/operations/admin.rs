@@ -15,7 +15,7 @@ fn with_admin(upstream: &Upstream) -> ProxyBuilder {
 }
 
 #[test]
-fn requests_are_counted_by_what_became_of_them() {
+fn requests_are_counted_by_outcome() {
     let upstream = Upstream::start(|request: &Request| match (request.target(), request.index) {
         ("/api/queue/v1/stumbles", 0) => ScriptedResponse::status(503).then_close(),
         ("/api/queue/v1/stumbles", 1) => ScriptedResponse::nothing().before_body().then_reset(),
@@ -89,7 +89,7 @@ fn requests_are_counted_by_what_became_of_them() {
 }
 
 #[test]
-fn what_goes_on_is_seen_while_it_does() {
+fn requests_in_flight_are_visible() {
     let latch = Latch::new();
     let upstream = Upstream::start([ScriptedResponse::nothing().then_wait(&latch).then_close()]);
     let proxy = with_admin(&upstream).env("TASKCLUSTER_CERTIFICATE", certificate(&[]).to_string());
@@ -109,7 +109,7 @@ fn what_goes_on_is_seen_while_it_does() {
 }
 
 #[test]
-fn prometheus_has_nothing_to_say_against_the_metrics() {
+fn promtool_accepts_the_metrics() {
     let Some(mut promtool) = clients::promtool() else {
         return skip("promtool is missing: run tests/run, which fetches it");
     };
@@ -175,7 +175,7 @@ fn readiness_ends_when_the_credentials_expire() {
 
 #[test]
 #[cfg(unix)]
-fn it_responses_while_the_proxy_drains() {
+fn it_responds_while_the_proxy_drains() {
     let latch = Latch::new();
     let upstream = Upstream::start([ScriptedResponse::nothing().then_wait(&latch).then_close()]);
     let proxy = with_admin(&upstream).start();
@@ -193,7 +193,7 @@ fn it_responses_while_the_proxy_drains() {
 }
 
 #[test]
-fn its_status_tells_a_person_whose_the_proxy_is_and_no_secret() {
+fn the_status_shows_the_credentials_without_secrets() {
     let upstream = Upstream::start([ScriptedResponse::ok("hello")]);
     let proxy = with_admin(&upstream)
         .env("TASKCLUSTER_ACCESS_TOKEN", "canary-token")
@@ -223,7 +223,7 @@ fn its_status_tells_a_person_whose_the_proxy_is_and_no_secret() {
 }
 
 #[test]
-fn what_looks_wrong_about_the_credentials_is_there() {
+fn the_status_shows_defects_of_the_credentials() {
     let upstream = Upstream::start([ScriptedResponse::ok("hello")]);
     let proxy = with_admin(&upstream).env("TASKCLUSTER_CERTIFICATE", r#"{"version":2}"#).start();
     let credentials = || proxy.get_admin("/status").json()["credentials"].clone();
@@ -245,7 +245,7 @@ fn what_looks_wrong_about_the_credentials_is_there() {
 }
 
 #[test]
-fn it_is_not_on_the_proxys_port_and_off_unless_asked_for() {
+fn it_is_off_by_default_and_never_on_the_port_of_the_proxy() {
     let upstream = Upstream::start([ScriptedResponse::ok("hello")]);
     let proxy = with_admin(&upstream).start();
     for path in ["/healthz", "/readyz", "/metrics", "/status"] {

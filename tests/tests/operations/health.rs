@@ -10,7 +10,7 @@ use std::sync::Arc;
 use support::{ClosedPort, Folder, ProcessOutput, Proxy, ProxyBuilder, self_signed};
 
 #[test]
-fn any_response_of_the_proxy_will_do() {
+fn any_response_of_the_proxy_is_healthy() {
     let proxy = Proxy::sandbox().start();
     healthy(of(proxy.address()), &proxy.address().to_string());
 
@@ -42,7 +42,7 @@ fn of_a_unix_socket() {
 }
 
 #[test]
-fn of_one_that_speaks_tls() {
+fn of_a_tls_listener() {
     let folder = Folder::new();
     // Nobody whom this machine trusts has issued it, and it is for another name.
     let proxy = Proxy::sandbox().with_tls(&folder, "proxy.example").start();
@@ -66,7 +66,7 @@ fn of_one_that_speaks_tls() {
 
 /// The files have changed, and it takes the proxy a moment to notice.
 #[test]
-fn of_one_that_is_about_to_take_over_a_certificate() {
+fn of_a_listener_whose_certificate_is_being_replaced() {
     let folder = Folder::new();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
@@ -90,7 +90,7 @@ fn of_one_that_is_about_to_take_over_a_certificate() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn of_one_that_keeps_the_user_out() {
+fn of_a_proxy_that_rejects_the_user() {
     use std::os::unix::fs::PermissionsExt as _;
     use support::users::{DAEMON, can_switch_users};
     if !can_switch_users(&[]) {

@@ -22,7 +22,7 @@ fn line_of(proxy: &Proxy, response: &Response) -> Value {
 }
 
 #[test]
-fn a_line_for_each_request_tells_machines_all_there_is() {
+fn json_lines_have_all_fields_of_a_request() {
     let upstream =
         Upstream::start([ScriptedResponse::status(503), ScriptedResponse::new(201, &[], "four")]);
     let proxy = as_json(&upstream).start();
@@ -52,7 +52,7 @@ fn a_line_for_each_request_tells_machines_all_there_is() {
 }
 
 #[test]
-fn responses_of_the_proxys_own_have_ids_and_lines_too() {
+fn responses_of_the_proxy_itself_have_ids_and_log_lines() {
     let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = as_json(&upstream).start();
     let mut ids = Vec::new();
@@ -83,7 +83,7 @@ fn an_upstream_cannot_forge_the_id() {
 }
 
 #[test]
-fn it_tells_how_a_request_ended() {
+fn log_lines_have_the_outcome() {
     let upstream = Upstream::start(|request: &Request| match request.target() {
         "/api/queue/v1/cut" => ScriptedResponse::truncated(9, "four"),
         _ => ScriptedResponse::nothing().then_stall(),
@@ -106,7 +106,7 @@ fn it_tells_how_a_request_ended() {
 
 #[test]
 #[cfg(unix)]
-fn a_request_that_the_end_of_the_proxy_cuts_off_has_its_line() {
+fn a_request_aborted_by_shutdown_is_logged() {
     let upstream = Upstream::start([ScriptedResponse::nothing().then_stall()]);
     let proxy = as_json(&upstream).args(["--drain-timeout", "0"]).start();
     let mut client = proxy.connect();
@@ -118,7 +118,7 @@ fn a_request_that_the_end_of_the_proxy_cuts_off_has_its_line() {
 }
 
 #[test]
-fn people_read_each_thing_once() {
+fn text_lines_say_each_thing_once() {
     let upstream = Upstream::start([ScriptedResponse::ok("hello")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let id = proxy.get("/api/queue/v1/ping").header(REQUEST_ID).unwrap().to_owned();
@@ -129,7 +129,7 @@ fn people_read_each_thing_once() {
 }
 
 #[test]
-fn the_option_goes_before_the_variable() {
+fn the_option_overrides_the_variable() {
     let upstream = Upstream::start([ScriptedResponse::status(200)]);
     for (variable, option, debug) in [
         ("debug", None, true),
@@ -180,7 +180,7 @@ fn it_warns_before_the_certificate_expires_and_when_it_has() {
 }
 
 #[test]
-fn a_trace_goes_on_with_its_request() {
+fn trace_context_is_forwarded() {
     let upstream = Upstream::start([ScriptedResponse::new(200, &[("traceresponse", "00-b")], "")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -195,7 +195,7 @@ fn a_trace_goes_on_with_its_request() {
 }
 
 #[test]
-fn no_secret_is_said_to_machines_either_whatever_rust_log_asks_for() {
+fn json_lines_contain_no_secret_whatever_rust_log_is() {
     let upstream =
         Upstream::start([ScriptedResponse::new(200, &[("Set-Cookie", "canary")], "canary")]);
     let proxy = as_json(&upstream)

@@ -30,7 +30,7 @@ fn the_options_that_the_readme_names_are_there() {
 }
 
 #[test]
-fn the_session_is_what_happens() {
+fn the_example_session_is_real() {
     let proxy = Proxy::sandbox().start();
     let session = block(README, "console");
     let seen = run(&session, &[("localhost:8080", proxy.address())]);
@@ -38,7 +38,7 @@ fn the_session_is_what_happens() {
 }
 
 #[test]
-fn the_sessions_of_the_guide_to_debugging_are_what_happens() {
+fn the_sessions_of_the_debugging_guide_are_real() {
     let sandbox = Proxy::sandbox().args(["--admin", "127.0.0.1:0"]).start();
     let root_url = sandbox.sandbox_root_url();
     let wrong_token = Proxy::in_front_of(root_url).env("TASKCLUSTER_ACCESS_TOKEN", "wrong").start();

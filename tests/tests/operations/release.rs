@@ -76,7 +76,7 @@ fn a_release_is_a_commit_with_its_version_everywhere_a_tag_and_a_build_of_it() {
 }
 
 #[test]
-fn a_build_that_fails_is_said_to_have_left_commit_and_tag() {
+fn a_failed_build_leaves_commit_and_tag_and_says_so() {
     let tree = Tree::new();
     tree.puts_a_build_in_place("exit 7");
     let output = tree.release(&["--no-test", "9.0.0"]);

@@ -5,7 +5,7 @@ use support::admin::value;
 use support::{Latch, Proxy, ProxyBuilder, ScriptedResponse, Upstream};
 
 #[test]
-fn it_can_be_watched_while_the_queue_is_asked() {
+fn the_admin_listener_responds_while_the_queue_is_asked() {
     let latch = Latch::new();
     let task = "HTTP/1.1 200 \r\nContent-Length: 17\r\n\r\n{\"scopes\":[\"a\"]}\n";
     let upstream = Upstream::start([
@@ -44,7 +44,7 @@ fn it_can_be_watched_while_the_queue_is_asked() {
 
 #[cfg(unix)]
 #[test]
-fn a_signal_ends_it_at_once() {
+fn a_signal_ends_the_start() {
     let folder = support::Folder::new();
     let socket = folder.path("admin.sock");
     for signal in ["TERM", "INT"] {
@@ -66,7 +66,7 @@ fn a_signal_ends_it_at_once() {
 /// Whoever is to write the credentials into the pipe takes their time.
 #[cfg(unix)]
 #[test]
-fn credentials_that_do_not_come_keep_no_signal_waiting() {
+fn a_signal_ends_the_wait_for_credentials() {
     let folder = support::Folder::new();
     let fifo = folder.path("fifo");
     let made = std::process::Command::new("mkfifo").arg(&fifo).status();

@@ -21,7 +21,7 @@ fn in_halves(latch: &Latch) -> ScriptedResponse {
         .then("half")
 }
 
-fn tell_to_stop(proxy: &Proxy, signal: &str) {
+fn signal_and_wait(proxy: &Proxy, signal: &str) {
     proxy.signal(signal);
     proxy.wait_for_log(&format!("stopped by SIG{signal}"));
 }
@@ -37,7 +37,7 @@ fn a_download_in_flight_is_finished() {
         let head = client.head();
         let mut body = Body::of_response(&head, "GET");
         client.body_until(&mut body, "half");
-        tell_to_stop(&proxy, signal);
+        signal_and_wait(&proxy, signal);
         latch.open();
         assert_eq!(client.body_until(&mut body, "half"), b"half");
         assert_eq!(client.read_to_end(), b"");
@@ -47,7 +47,7 @@ fn a_download_in_flight_is_finished() {
 }
 
 #[test]
-fn a_response_that_begins_after_it_is_the_last_on_its_connection() {
+fn a_response_that_begins_after_the_signal_is_the_last_on_its_connection() {
     let latch = Latch::new();
     let ok = "HTTP/1.1 200 \r\nContent-Length: 2\r\n\r\nup";
     let late = ScriptedResponse::nothing().then_wait(&latch).then(ok);
@@ -63,7 +63,7 @@ fn a_response_that_begins_after_it_is_the_last_on_its_connection() {
     let (begun, rest) =
         (b"PUT /creden", b"tials HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n[]");
     own.send(begun);
-    tell_to_stop(&proxy, "TERM");
+    signal_and_wait(&proxy, "TERM");
     own.send(rest);
     let refused = own.response();
     assert_eq!((refused.status(), refused.header("connection")), (400, Some("close")));
@@ -76,7 +76,7 @@ fn a_response_that_begins_after_it_is_the_last_on_its_connection() {
 }
 
 #[test]
-fn idle_connections_close_at_once_and_nobody_gets_in_any_more() {
+fn idle_connections_are_closed_at_once_and_no_new_ones_accepted() {
     let latch = Latch::new();
     let upstream = Upstream::start([ScriptedResponse::ok("one"), in_halves(&latch)]);
     let builder = Proxy::in_front_of(upstream.root_url());
@@ -88,7 +88,7 @@ fn idle_connections_close_at_once_and_nobody_gets_in_any_more() {
     let mut busy = proxy.connect();
     busy.send(get());
     busy.head();
-    tell_to_stop(&proxy, "TERM");
+    signal_and_wait(&proxy, "TERM");
     assert_eq!(idle.read_to_end(), b"");
     assert_eq!(fresh.read_to_end(), b"");
     assert!(TcpStream::connect(proxy.address()).is_err(), "somebody listens");
@@ -108,7 +108,7 @@ fn a_second_signal_ends_it_at_once() {
         let mut client = proxy.connect();
         client.send(get());
         upstream.wait_for_requests(1);
-        tell_to_stop(&proxy, first);
+        signal_and_wait(&proxy, first);
         proxy.signal(second);
         assert_eq!(client.read_to_end(), b"");
         let ProcessOutput { status, stderr, .. } = proxy.wait();

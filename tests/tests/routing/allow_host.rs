@@ -18,7 +18,7 @@ fn assert_refused(response: &Response, why: &str) {
 }
 
 #[test]
-fn special_places_are_refused_by_their_addresses() {
+fn special_addresses_are_rejected() {
     let proxy = Proxy::sandbox().start();
     for (host, why) in [
         ("127.0.0.2", "\\\"127.0.0.2\\\" is at a loopback address"),
@@ -35,7 +35,7 @@ fn special_places_are_refused_by_their_addresses() {
 }
 
 #[test]
-fn with_patterns_requests_go_there_alone() {
+fn with_patterns_only_matching_hosts_are_allowed() {
     let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url())
         .args(["--allow-host", "a.invalid", "--allow-host", "*.b.invalid", "--retry-budget", "0"])
@@ -52,7 +52,7 @@ fn with_patterns_requests_go_there_alone() {
 
 /// What the resolver says decides, and at once: to try again would not make it better.
 #[test]
-fn a_name_that_leads_to_this_machine_has_to_be_named() {
+fn a_name_that_resolves_to_this_machine_must_be_allowed_by_name() {
     if !can_switch_users(&[["unshare", "--version"]]) {
         return;
     }

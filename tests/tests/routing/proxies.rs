@@ -6,7 +6,7 @@ use support::hawk::Claim;
 use support::{ClosedPort, Folder, Proxy, ProxyBuilder, ScriptedResponse, Tls, Upstream};
 
 #[test]
-fn a_variable_that_names_no_proxy_ends_the_start() {
+fn an_invalid_proxy_variable_ends_the_start() {
     for (variable, value) in [
         ("HTTP_PROXY", "http://user:cAnArY@[bad"),
         ("https_proxy", "socks4://user:cAnArY@proxy.example.test"),
@@ -34,7 +34,7 @@ fn http_goes_to_the_http_proxy_in_absolute_form() {
 }
 
 #[test]
-fn the_clients_own_authorization_to_a_proxy_does_not_pass() {
+fn proxy_authorization_of_the_client_is_not_forwarded() {
     let way = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = tc("http").env("HTTP_PROXY", way.root_url()).start();
     proxy.exchange(
@@ -68,7 +68,7 @@ fn https_goes_through_a_tunnel() {
 }
 
 #[test]
-fn each_scheme_has_a_proxy_of_its_own_or_all_the_same() {
+fn each_scheme_has_its_own_proxy_or_that_of_all_proxy() {
     for (scheme, name, used) in [
         ("http", "HTTP_PROXY", true),
         ("http", "http_proxy", true),
@@ -89,7 +89,7 @@ fn each_scheme_has_a_proxy_of_its_own_or_all_the_same() {
 }
 
 #[test]
-fn no_proxy_names_hosts_that_are_reached_directly() {
+fn hosts_in_no_proxy_are_reached_directly() {
     let cases = [
         ("tc.example.test", false),
         ("example.test", false),
@@ -183,7 +183,7 @@ fn https_goes_through_a_tunnel_within_tls() {
 
 /// Its login does not go to somebody else, and it is not taken for the upstream.
 #[test]
-fn an_https_proxys_certificate_has_to_hold() {
+fn the_certificate_of_an_https_proxy_must_be_valid() {
     let way = Upstream::start([ScriptedResponse::ok("by the way")]);
     let unknown = Tls::for_host("127.0.0.1").start(&way);
     let other = Tls::for_host("elsewhere.example.test").start(&way);
@@ -223,7 +223,7 @@ fn a_proxy_that_cannot_be_reached_is_named() {
 }
 
 #[test]
-fn the_check_tells_the_proxy_on_the_way() {
+fn the_check_names_the_forward_proxy() {
     let way = Upstream::start([ScriptedResponse::ok("{}")]);
     let url = with_user(&way);
     let finished = tc("http").env("HTTP_PROXY", url).args(["--check", "--port", "0"]).run();

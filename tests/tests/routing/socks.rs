@@ -36,7 +36,7 @@ fn http_and_https_go_through_it() {
 }
 
 #[test]
-fn connections_through_it_are_kept() {
+fn connections_through_it_are_reused() {
     let Some(socks) = Socks::start(HOST, None) else { return };
     let upstream = Upstream::start([ScriptedResponse::ok("through")]);
     let url = format!("socks5://{}", socks.address());
@@ -48,7 +48,7 @@ fn connections_through_it_are_kept() {
 }
 
 #[test]
-fn it_gets_its_login_and_nobody_else_does() {
+fn only_the_proxy_gets_its_login() {
     let Some(socks) = Socks::start(HOST, LOGIN) else { return };
     let upstream = Upstream::start([ScriptedResponse::ok("through")]);
     let with = |login: &str| {
@@ -80,7 +80,7 @@ fn one_that_wants_no_login_gets_none() {
 }
 
 #[test]
-fn what_it_cannot_reach_is_told() {
+fn an_unreachable_host_is_an_error_with_the_reason() {
     let Some(socks) = Socks::start(HOST, None) else { return };
     let closed = ClosedPort::take().address().port();
     let url = format!("socks5://{}", socks.address());

@@ -13,7 +13,7 @@ const MIB: u64 = 1024 * 1024;
 const PEAK: u64 = 48 * MIB;
 
 #[test]
-fn server_sent_events_come_one_by_one() {
+fn server_sent_events_are_forwarded_one_by_one() {
     let latches = [(); 3].map(|()| Latch::new());
     let head = "HTTP/1.1 200 \r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked";
     let response = latches
@@ -131,7 +131,7 @@ fn many_transfers_at_once_take_no_more_memory() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn bodies_that_are_kept_to_be_sent_again_take_no_more_memory() {
+fn bodies_in_replay_buffers_take_no_more_memory() {
     let upstream = Upstream::start(|request: &Request| match request.index {
         0..64 => ScriptedResponse::status(503),
         _ => ScriptedResponse::ok("up"),
@@ -150,7 +150,7 @@ fn bodies_that_are_kept_to_be_sent_again_take_no_more_memory() {
 }
 
 #[test]
-fn a_client_is_told_to_continue_when_the_upstream_asks_for_the_body() {
+fn a_client_gets_100_when_the_upstream_sends_100() {
     let response =
         ScriptedResponse::bytes("HTTP/1.1 100 Continue\r\n\r\n").before_body().then_read_body();
     let upstream = Upstream::start([response.then("HTTP/1.1 204 \r\n\r\n")]);
@@ -167,7 +167,7 @@ fn a_client_is_told_to_continue_when_the_upstream_asks_for_the_body() {
 }
 
 #[test]
-fn a_client_is_told_to_continue_though_the_upstream_knows_nothing_of_it() {
+fn a_client_gets_100_though_the_upstream_sends_none() {
     let upstream = Upstream::start([ScriptedResponse::ok("up")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut client = expecting_client(&proxy);
@@ -177,7 +177,7 @@ fn a_client_is_told_to_continue_though_the_upstream_knows_nothing_of_it() {
 }
 
 #[test]
-fn a_client_is_not_told_to_continue_when_the_upstream_does_not_want_the_body() {
+fn a_client_gets_no_100_when_the_upstream_refuses_the_body() {
     for status in [401, 417, 200] {
         let response = ScriptedResponse::new(status, &[], "early").before_body();
         let upstream = Upstream::start([response.then_read_body()]);
@@ -196,7 +196,7 @@ fn a_client_is_not_told_to_continue_when_the_upstream_does_not_want_the_body() {
 }
 
 #[test]
-fn what_waits_to_be_told_to_continue_is_retried_like_everything() {
+fn a_request_that_waits_for_100_is_retried() {
     let busy = ScriptedResponse::status(503).before_body().then_stall();
     let asks =
         ScriptedResponse::bytes("HTTP/1.1 100 Continue\r\n\r\n").before_body().then_read_body();
@@ -210,7 +210,7 @@ fn what_waits_to_be_told_to_continue_is_retried_like_everything() {
 }
 
 #[test]
-fn a_response_that_comes_before_the_whole_body_is_delivered() {
+fn a_response_before_the_whole_body_is_forwarded() {
     for length in [100_000, MIB, 64 * MIB] {
         for ends in [ScriptedResponse::then_close, ScriptedResponse::then_reset] {
             let early =
@@ -230,7 +230,7 @@ fn a_response_that_comes_before_the_whole_body_is_delivered() {
 }
 
 #[test]
-fn a_connection_that_ends_with_an_early_response_says_so() {
+fn an_early_response_announces_the_end_of_its_connection() {
     for length in [1000, 100_000, MIB, 64 * MIB] {
         let early = ScriptedResponse::status(413).before_body().then_close();
         let upstream = Upstream::start(move |request: &Request| match request.method() {
@@ -266,7 +266,7 @@ fn a_client_can_finish_sending_after_an_early_response() {
 }
 
 #[test]
-fn a_client_can_finish_sending_what_goes_nowhere() {
+fn a_client_can_finish_sending_an_unroutable_request() {
     let proxy = Proxy::sandbox().start();
     let mut client = proxy.connect();
     client.send(format!("PUT /no_host HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", MIB));

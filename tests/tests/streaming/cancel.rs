@@ -83,7 +83,7 @@ fn in_the_middle_of_an_upload() {
 }
 
 #[test]
-fn in_the_middle_of_an_upload_that_was_answered_before_its_end() {
+fn in_the_middle_of_an_upload_after_an_early_response() {
     for go_away in WAYS {
         let upstream =
             Upstream::start([ScriptedResponse::ok("early").before_body().then_read_body()]);

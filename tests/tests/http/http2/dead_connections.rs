@@ -15,21 +15,21 @@ fn a_dead_connection_is_found_by_pings_within_20_seconds() {
 }
 
 #[test]
-fn requests_on_a_dead_connection_that_are_safe_to_retry_fail_over() {
+fn safe_requests_on_a_dead_connection_are_retried_on_another() {
     for response in [&OUTCOME.idempotent, &OUTCOME.service] {
         assert_eq!(came(response).text(), "up");
     }
 }
 
 #[test]
-fn a_request_on_a_dead_connection_that_is_not_safe_to_retry_is_not_sent_twice() {
+fn unsafe_requests_on_a_dead_connection_are_not_sent_twice() {
     let message = error(came(&OUTCOME.unsafe_to_retry), &[502, 504]);
     assert!(message.contains("https://files.example.test"), "{message}");
     assert_eq!(OUTCOME.sent_unsafe, 1);
 }
 
 #[test]
-fn a_download_on_a_dead_connection_is_not_passed_off_as_complete() {
+fn a_download_on_a_dead_connection_does_not_look_complete() {
     let download = came(&OUTCOME.download);
     assert_eq!((download.text(), download.complete), ("first", false));
 }
@@ -41,7 +41,7 @@ fn an_idle_connection_is_not_pinged() {
 
 /// The client does not wait until the connection is known to be dead.
 #[test]
-fn a_connection_is_not_used_again_if_a_client_gave_up_on_it_without_a_sign_of_life() {
+fn a_connection_without_activity_is_not_reused_after_a_client_aborts() {
     let upstream = upstream();
     let proxy = upstream.proxy().start();
     assert_eq!(proxy.get("/queue/v1/x").text(), "up");
@@ -55,7 +55,7 @@ fn a_connection_is_not_used_again_if_a_client_gave_up_on_it_without_a_sign_of_li
 }
 
 #[test]
-fn a_connection_is_not_used_again_if_a_retry_ended_without_a_sign_of_life() {
+fn a_connection_without_activity_is_not_reused_after_a_retry_ends() {
     let upstream = upstream();
     let proxy = upstream.proxy().args(["--retry-budget", "1"]).start();
     let mut client = get(&proxy, "/queue/v1/busy-once");
@@ -68,7 +68,7 @@ fn a_connection_is_not_used_again_if_a_retry_ended_without_a_sign_of_life() {
 }
 
 #[test]
-fn a_connection_that_shows_signs_of_life_is_used_again_when_a_client_gives_up() {
+fn a_connection_with_activity_is_reused_after_a_client_aborts() {
     let upstream = upstream();
     let proxy = upstream.proxy().start();
     let client = get(&proxy, "/queue/v1/stall");
@@ -166,7 +166,7 @@ fn upstream() -> Http2Upstream {
 
 /// Connections that may be dead must not use up the limit of connections: there would be nobody to wait for.
 #[test]
-fn connections_that_clients_gave_up_on_leave_room_for_others() {
+fn connections_that_clients_aborted_on_do_not_count_towards_the_limit() {
     let upstream = upstream();
     let proxy = upstream.proxy().start();
     // More often than there may be connections to one upstream.

@@ -31,7 +31,7 @@ fn a_hundred_stalled_downloads_do_not_starve_another_request_in_bounded_memory()
 }
 
 #[test]
-fn downloads_that_are_given_up_half_way_leave_their_windows_to_others() {
+fn aborted_downloads_release_their_windows() {
     let upstream = downloads();
     let proxy = upstream.proxy().start();
     for _ in 0..5 {

@@ -20,7 +20,7 @@ enum Shape {
 const SHAPES: [Shape; 2] = [Shape::One, Shape::Many];
 
 #[test]
-fn response_header_sections_of_17_to_240_kb_pass_over_both_versions() {
+fn response_header_sections_of_17_to_240_kb_are_forwarded_over_both_versions() {
     for shape in SHAPES {
         for size in [17 * KB, 40 * KB, 71 * KB, 240 * KB] {
             let fields = fields(shape, size);
@@ -39,7 +39,7 @@ fn response_header_sections_of_17_to_240_kb_pass_over_both_versions() {
 }
 
 #[test]
-fn a_response_header_section_that_is_too_large_is_a_502_and_harms_no_other_stream() {
+fn a_response_header_section_that_is_too_large_is_a_502_and_affects_no_other_stream() {
     for shape in SHAPES {
         let others = Others::start(move |request: &Request| {
             let size = size_of(request.target())?;
@@ -63,7 +63,7 @@ fn a_response_header_section_that_is_too_large_is_a_502_and_harms_no_other_strea
 }
 
 #[test]
-fn trailers_of_17_to_240_kb_pass_over_both_versions() {
+fn trailers_of_17_to_240_kb_are_forwarded_over_both_versions() {
     for shape in SHAPES {
         for size in [17 * KB, 40 * KB, 71 * KB, 240 * KB] {
             let fields = fields(shape, size);
@@ -88,7 +88,7 @@ fn trailers_of_17_to_240_kb_pass_over_both_versions() {
 
 /// The response has begun by then: it must not look complete.
 #[test]
-fn trailers_that_are_too_large_never_pass_in_part_and_harm_no_other_stream() {
+fn trailers_that_are_too_large_are_never_forwarded_in_part_and_affect_no_other_stream() {
     for shape in SHAPES {
         let others = Others::start(move |request: &Request| {
             let size = size_of(request.target())?;

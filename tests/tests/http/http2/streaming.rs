@@ -42,7 +42,7 @@ fn the_first_bytes_of_an_upload_arrive_before_the_last_are_sent() {
 /// With RST_STREAM and NO_ERROR after it, by which the upstream says that it wants no more of the body
 /// (RFC 9113 section 8.1).
 #[test]
-fn a_response_that_comes_before_the_whole_body_is_delivered() {
+fn a_response_before_the_whole_body_is_forwarded() {
     let early = Http2Response::head(413, &[("content-length", "9")]).before_body();
     let early = early.then("too large").then_end();
     for length in [100_000, 64 << 20] {
@@ -91,7 +91,7 @@ fn a_client_may_wait_for_a_100() {
 }
 
 #[test]
-fn a_client_that_goes_away_cancels_its_own_stream_and_no_other_one() {
+fn a_client_that_disconnects_cancels_only_its_own_stream() {
     let latch = Latch::new();
     let upstream = Http2Upstream::for_host(HOST).start({
         let latch = latch.clone();
@@ -127,10 +127,10 @@ fn a_client_that_goes_away_cancels_its_own_stream_and_no_other_one() {
 }
 
 #[test]
-fn a_body_whose_stream_is_reset_is_never_passed_off_as_complete() {
+fn a_body_whose_stream_is_reset_does_not_look_complete() {
     for reason in [Reason::INTERNAL_ERROR, Reason::CANCEL, Reason::REFUSED_STREAM, Reason::NO_ERROR]
     {
-        assert_breaks_off(reason, move |frames, stream| {
+        assert_truncated_response(reason, move |frames, stream| {
             let reason = u32::from(reason).to_be_bytes();
             frames.write(Frame::RST_STREAM, 0, stream, &reason)?;
             frames.read_to_end();
@@ -140,17 +140,17 @@ fn a_body_whose_stream_is_reset_is_never_passed_off_as_complete() {
 }
 
 #[test]
-fn a_body_whose_connection_ends_is_never_passed_off_as_complete() {
-    assert_breaks_off("without a word", |_, _| Ok(()));
+fn a_body_whose_connection_ends_does_not_look_complete() {
+    assert_truncated_response("without a word", |_, _| Ok(()));
     // As of an upstream that is told to stop, and does not wait for its responses.
     for reason in [Reason::NO_ERROR, Reason::INTERNAL_ERROR] {
-        assert_breaks_off(reason, move |frames, stream| frames.go_away(stream, reason));
-        assert_breaks_off(reason, move |frames, _| frames.go_away(0, reason));
+        assert_truncated_response(reason, move |frames, stream| frames.go_away(stream, reason));
+        assert_truncated_response(reason, move |frames, _| frames.go_away(0, reason));
     }
 }
 
 #[test]
-fn a_body_shorter_than_its_length_is_never_passed_off_as_complete() {
+fn a_body_shorter_than_its_length_does_not_look_complete() {
     let short = Http2Response::head(200, &[("content-length", "9")]).then("four").then_end();
     let upstream = Http2Upstream::for_host(HOST).start(move |_| short.clone());
     let response = upstream.proxy().start().get("/queue/v1/x");
@@ -160,7 +160,7 @@ fn a_body_shorter_than_its_length_is_never_passed_off_as_complete() {
 
 /// It is not known then whether the upstream saw all of it.
 #[test]
-fn an_upload_that_a_client_breaks_off_does_not_look_complete() {
+fn an_aborted_upload_does_not_look_complete() {
     for (framing, part) in
         [("Content-Length: 9", "four"), ("Transfer-Encoding: chunked", "4\r\nfour\r\n")]
     {
@@ -176,7 +176,7 @@ fn an_upload_that_a_client_breaks_off_does_not_look_complete() {
 }
 
 #[test]
-fn what_is_no_http2_is_a_502() {
+fn invalid_http2_is_a_502() {
     let upstream = Http2Upstream::for_host(HOST).start_frames(|_, frames| {
         let stream = frames.read_request()?;
         // A header section in the middle of another one (RFC 9113 section 6.2).
@@ -202,7 +202,7 @@ fn post(proxy: &Proxy, fields: &str, body: &str) -> Connection {
 const STATUS_200: u8 = 0x80 | 8;
 
 /// The upstream begins a response of unknown length, and breaks it off.
-fn assert_breaks_off(
+fn assert_truncated_response(
     how: impl std::fmt::Display,
     break_off: impl Fn(&mut Frames, u32) -> io::Result<()> + Send + Sync + 'static,
 ) {

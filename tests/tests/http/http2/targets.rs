@@ -10,7 +10,7 @@ const NOT_IN_PATH: &str = "<>`";
 const NOT_IN_QUERY: &str = "\"<>";
 
 #[test]
-fn each_character_that_a_uri_takes_arrives_as_it_is_and_as_it_is_signed() {
+fn each_character_of_a_uri_is_forwarded_unchanged_and_signed() {
     let plain = Upstream::start([ScriptedResponse::ok("up")]);
     let over_http1 = Proxy::in_front_of(plain.root_url()).start();
     let upstream = http2();
@@ -34,7 +34,7 @@ fn each_character_that_a_uri_takes_arrives_as_it_is_and_as_it_is_signed() {
 }
 
 #[test]
-fn a_character_that_a_uri_does_not_take_is_a_400_before_any_connection_is_made() {
+fn an_invalid_character_is_a_400_before_any_connection_is_made() {
     let plain = Upstream::start([ScriptedResponse::ok("up")]);
     let over_http1 = Proxy::in_front_of(plain.root_url()).start();
     let upstream = http2();

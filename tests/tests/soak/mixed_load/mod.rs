@@ -38,7 +38,7 @@ struct Soak {
 }
 
 #[test]
-fn every_response_is_right_and_nothing_is_left_behind() {
+fn every_response_is_correct_and_nothing_is_left_behind() {
     let length = SECOND * number("SOAK_SECONDS").map_or(10, |seconds| seconds as u32);
     let seed = seed("SOAK_SEED");
     say(&format!("SOAK_SECONDS={} SOAK_SEED={seed}", length.as_secs()));

@@ -35,7 +35,7 @@ const STEP: Duration = Duration::from_millis(1500);
 const BURST: Duration = Duration::from_millis(100);
 
 #[test]
-fn everything_at_once() {
+fn all_faults_at_once() {
     let seed = seed("STORM_SEED");
     let services = Services::new();
     let shared = Arc::clone(&services);
