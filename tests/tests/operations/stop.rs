@@ -8,7 +8,7 @@ use support::http1::Body;
 use support::{Latch, ProcessOutput, Proxy, ScriptedResponse, Upstream, request};
 
 /// The exit status when something was cut off.
-const CUT: Option<i32> = Some(3);
+const ABORTED: Option<i32> = Some(3);
 
 fn get() -> Vec<u8> {
     request("GET", "/api/queue/v1/ping", "")
@@ -21,6 +21,7 @@ fn in_halves(latch: &Latch) -> ScriptedResponse {
         .then("half")
 }
 
+/// Sends the signal, and waits until the proxy has noticed it.
 fn signal_and_wait(proxy: &Proxy, signal: &str) {
     proxy.signal(signal);
     proxy.wait_for_log(&format!("stopped by SIG{signal}"));
@@ -54,15 +55,16 @@ fn a_response_that_begins_after_the_signal_is_the_last_on_its_connection() {
     let upstream = Upstream::start([ScriptedResponse::ok("one"), late]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let (mut client, mut own) = (proxy.connect(), proxy.connect());
+    let (half, rest) =
+        (b"PUT /creden", b"tials HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n[]");
+    own.send(half);
+    // The proxy serves all connections on one thread: with the response to a request that was sent
+    // later, it has read the half header section, too.
     client.send(get());
     let first = client.response();
     assert_eq!((first.text(), first.header("connection")), ("one", None));
     client.send(get());
     upstream.wait_for_requests(2);
-    // Of this one the head has begun to come.
-    let (begun, rest) =
-        (b"PUT /creden", b"tials HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n[]");
-    own.send(begun);
     signal_and_wait(&proxy, "TERM");
     own.send(rest);
     let refused = own.response();
@@ -112,7 +114,7 @@ fn a_second_signal_ends_it_at_once() {
         proxy.signal(second);
         assert_eq!(client.read_to_end(), b"");
         let ProcessOutput { status, stderr, .. } = proxy.wait();
-        assert_eq!(status.code(), CUT, "{stderr}");
+        assert_eq!(status.code(), ABORTED, "{stderr}");
         let expected = format!("1 connections are cut off by a second signal, SIG{second}");
         assert!(stderr.contains(&expected), "{stderr}");
     }
@@ -135,7 +137,7 @@ fn the_wait_is_bounded() {
         proxy.signal("TERM");
         assert_eq!(client.read_to_end(), b"");
         let ProcessOutput { status, stderr, .. } = proxy.wait();
-        assert_eq!(status.code(), CUT, "{stderr}");
+        assert_eq!(status.code(), ABORTED, "{stderr}");
         let expected = format!("1 connections are cut off after {timeout} s (--drain-timeout)");
         assert!(stderr.contains(&expected), "{stderr}");
         upstream.wait_for_closed_connections(1);
