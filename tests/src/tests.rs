@@ -1,5 +1,5 @@
-//! What the tests are built of does what it says: the raw client against the scripted upstream,
-//! and the proxy between them.
+//! Tests of the support itself: the raw client against the scripted upstream, and with the proxy
+//! between them.
 
 use crate::http1::Body;
 use crate::{Connection, Latch, Proxy, Request, ScriptedResponse, Upstream, exchange};

@@ -1,3 +1,5 @@
+//! Fuzz target: verification of Hawk headers and bewits.
+
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::{AccessToken, Client, Scope, authenticate};
 use taskcluster_proxy_core::hawk::{

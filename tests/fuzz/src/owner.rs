@@ -1,3 +1,5 @@
+//! Fuzz target: Linux's table of TCP connections.
+
 use taskcluster_proxy::testing::{Owner, UserId, find_owner};
 
 /// Whatever else stands in the table, the row of the connection is found, and no row is made up.

@@ -1,3 +1,5 @@
+//! Fuzz target: dropping redundant scopes.
+
 use taskcluster_proxy_core::credentials::{Scope, reduce_scopes, satisfies};
 
 /// What is left of scopes, one a line, grants exactly the same, and nothing of it is superfluous.
