@@ -5,32 +5,32 @@ use std::path::Path;
 
 #[test]
 fn authorization() {
-    smoke("authorization", 20_000, bodies::authorization);
+    smoke("authorization", 20_000, fuzz_targets::authorization);
 }
 
 #[test]
 fn connection() {
-    smoke("connection", 400, bodies::connection);
+    smoke("connection", 400, fuzz_targets::connection);
 }
 
 #[test]
 fn credentials() {
-    smoke("credentials", 20_000, bodies::credentials);
+    smoke("credentials", 20_000, fuzz_targets::credentials);
 }
 
 #[test]
 fn destination() {
-    smoke("destination", 20_000, bodies::destination);
+    smoke("destination", 20_000, fuzz_targets::destination);
 }
 
 #[test]
 fn owner() {
-    smoke("owner", 5_000, bodies::owner);
+    smoke("owner", 5_000, fuzz_targets::owner);
 }
 
 #[test]
 fn scopes() {
-    smoke("scopes", 5_000, bodies::scopes);
+    smoke("scopes", 5_000, fuzz_targets::scopes);
 }
 
 fn smoke(target: &str, count: usize, body: fn(&[u8])) {
