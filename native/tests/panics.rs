@@ -1,5 +1,5 @@
-//! A fault in the handling of a request is that request's alone: over real sockets, with what serves
-//! connections in the program. Alone in its file: the hook of panics is the whole process's.
+//! A panic in the handling of a request affects only that request: over real sockets, with the server of
+//! the program. A test program of its own, as the panic hook applies to the whole process.
 #![expect(
     clippy::expect_used,
     clippy::panic,
@@ -54,23 +54,23 @@ async fn one_request_gets_500_and_the_others_go_on() {
     assert!(response.contains(r#"{"code":"InternalServerError","message":""#), "{response}");
     let log = said.text();
     assert!(log.contains("ERROR") && log.contains("a fault of this program, at "), "{log}");
-    // Neither what the request held, nor the message of the panic.
+    // Neither content of the request nor the message of the panic.
     assert!(!log.contains("canary"), "{log}");
 
-    // Who was served before is served on, and so are new ones.
+    // Open connections are still served, and so are new ones.
     kept.write_all(b"GET /nowhere HTTP/1.0\r\n\r\n").await.unwrap();
     assert!(to_the_end(&mut kept).await.contains("HTTP/1.0 404 "));
     gate.notify_one();
     assert!(to_the_end(&mut in_flight).await.starts_with("HTTP/1.0 200 "));
     let mut later = sent(proxy, "GET /api/queue/v1/ping HTTP/1.0\r\n\r\n").await;
     assert!(to_the_end(&mut later).await.starts_with("HTTP/1.0 200 "));
-    // It holds nothing any more: an update of the credentials would wait for it.
+    // It does not count as in flight any more: an update of the credentials would wait for it.
     let new = Credentials::permanent("new", "x").unwrap();
     assert_eq!(within(store.replace(new)).await, 0);
     assert_eq!((metrics.in_flight(), replay.usage().0), (0, 0));
 }
 
-/// A proxy with a fault: it panics where the path says so, after a wait.
+/// A handler that panics if the path says so, after a wait.
 struct Faulty {
     proxy: Proxy,
     store: Arc<Store>,
@@ -96,7 +96,7 @@ impl Handler for Faulty {
     }
 }
 
-/// Responds 200; where the path says so, once the gate is open.
+/// Responds 200; if the path says so, once the gate is open.
 async fn upstream(gate: Arc<Notify>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -138,7 +138,7 @@ async fn within<T>(future: impl Future<Output = T>) -> T {
     timeout(LONG / 2, future).await.expect("it comes")
 }
 
-/// Only ever reached on the way to a failure.
+/// Only reached by a test that fails.
 const LONG: Duration = Duration::from_secs(60);
 
 /// The log.

@@ -1,5 +1,4 @@
-//! Each fuzz target over its seeds, and over as many mutations of them as take a few seconds: the same
-//! ones each time.
+//! Runs each fuzz target over its seeds and a fixed number of mutations of them, the same each time.
 
 use std::path::Path;
 
@@ -52,7 +51,7 @@ fn smoke(target: &str, count: usize, body: fn(&[u8])) {
     }
 }
 
-/// What parsers look for.
+/// Characters and words that parsers look for.
 const TOKENS: [&str; 16] = [
     "\r\n",
     "\n",

@@ -1,4 +1,4 @@
-//! `--reject-browsers`: web pages that are opened in a task get nothing.
+//! `--reject-browsers`: requests of web pages that are opened in a task are rejected.
 
 use support::{Proxy, Response};
 
@@ -41,7 +41,7 @@ fn clients_are_served_by_any_name_that_the_proxy_has() {
         let response = with(&proxy, "GET", SERVICE, &format!("Host: {host}\r\n"));
         assert_eq!(response.status(), 200, "{host}");
     }
-    // What is at the proxy itself, and what a person opens.
+    // From a page of the proxy itself, and by a person who opens a URL.
     for headers in
         ["Origin: http://localhost\r\nSec-Fetch-Site: same-origin\r\n", "Sec-Fetch-Site: none\r\n"]
     {

@@ -24,7 +24,7 @@ fn requests_and_signed_urls_over_tls() {
         String::from_utf8(output.stdout).expect("responses are text")
     };
     let ping = format!("{url}/api/queue/v1/ping");
-    // Two on one connection, of a client that would rather speak HTTP/2.
+    // Two requests on one connection, by a client that prefers HTTP/2.
     let told = " %{http_version} %{num_connects}\n";
     let responses = curl(&["--http2", "--write-out", told, &ping, &ping]);
     let told: Vec<_> = responses.lines().filter_map(|line| line.split_once("} ")).collect();
@@ -73,7 +73,7 @@ fn plain_http_gets_an_alert() {
     let folder = Folder::new();
     let proxy = Proxy::sandbox().with_tls(&folder, "127.0.0.1").start();
     let mut plain = proxy.connect();
-    // So much that a connection that is closed at once would be reset.
+    // So much that closing the connection at once would reset it.
     plain.send(support::request("PUT", "/credentials", "x".repeat(8 * 1024 * 1024)));
     plain.finish_sending();
     // Of type alert (RFC 8446 section 5.1), fatal.
@@ -97,7 +97,7 @@ fn a_slow_handshake_delays_nobody_and_times_out() {
     let proxy = Proxy::sandbox().with_tls(&folder, "127.0.0.1");
     let proxy = proxy.args(["--head-timeout", "2"]).start();
     let mut silent: Vec<_> = (0..10).map(|_| proxy.connect()).collect();
-    // The beginning of a handshake.
+    // The first bytes of a handshake.
     silent[0].send([22, 3, 1]);
     assert!(get(&proxy, &folder).starts_with("HTTP/1.1 200 "));
     for connection in &mut silent {
@@ -110,7 +110,7 @@ fn a_handshake_that_fails_is_logged_and_counted() {
     let folder = Folder::new();
     let proxy = Proxy::sandbox().with_tls(&folder, "127.0.0.1");
     let proxy = proxy.args(["--head-timeout", "1", "--admin", "127.0.0.1:0"]).start();
-    // A worker that looks whether the port is open: nobody wants to hear of that.
+    // A worker that probes whether the port is open is not worth a log line.
     drop(TcpStream::connect(proxy.address()).unwrap());
     let mut slow = proxy.connect();
     slow.send([22]);
@@ -142,7 +142,7 @@ fn a_handshake_that_fails_is_logged_and_counted() {
     }
 }
 
-/// Before a word of TLS: whoever is turned away does not even learn that it is spoken.
+/// Before the handshake: a rejected client does not even learn that the listener speaks TLS.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_rejected_client_gets_no_response() {
@@ -156,7 +156,7 @@ fn a_rejected_client_gets_no_response() {
     let url = format!("https://{}/api/queue/v1/ping", proxy.address());
     assert_eq!(status_for(NOBODY, &["--insecure", &url]), 200);
     assert_eq!(status_for(DAEMON, &["--insecure", &url]), 0);
-    // An admitted one would get an alert for this.
+    // An allowed client would get an alert for this.
     let port = proxy.address().port();
     let script = format!("exec 3<>/dev/tcp/127.0.0.1/{port}; echo GET >&3; cat <&3; true");
     let output = as_user(DAEMON, "bash").args(["-c", &script]).output().expect("setpriv runs");
@@ -182,7 +182,7 @@ fn shutdown_does_not_wait_for_handshakes() {
     let proxy = Proxy::sandbox().with_tls(&folder, "127.0.0.1");
     let proxy = proxy.args(["--drain-timeout", "5"]).start();
     let mut silent = proxy.connect();
-    // By now that one was accepted, too.
+    // By now the other connection was accepted, too.
     assert!(get(&proxy, &folder).starts_with("HTTP/1.1 200 "));
     proxy.signal("TERM");
     let ended = proxy.wait();
@@ -209,7 +209,7 @@ fn a_replaced_certificate_is_loaded() {
     folder.put("cert.pem", certificate);
     proxy.wait_for_log("new TLS certificate from");
     assert!(get(&proxy, &folder).starts_with("HTTP/1.1 200 "));
-    // Who is connected stays so.
+    // An open connection keeps the old certificate.
     assert!(exchange(&mut old).starts_with("HTTP/1.1 200 "));
     folder.put("cert.pem", first);
     let error = client(&proxy, &folder).write_all(b"x").unwrap_err();
@@ -248,12 +248,12 @@ fn unusable_files_end_the_start() {
 
 type Client = StreamOwned<ClientConnection, TcpStream>;
 
-/// A connection, on which nothing was said yet, of a client that trusts what is in `folder`.
+/// A connection before the handshake, of a client that trusts the certificate in `folder`.
 fn client(proxy: &Proxy, folder: &Folder) -> Client {
     client_of(proxy, folder, &[])
 }
 
-/// The same, which would speak these protocols.
+/// The same, with these application protocols (ALPN).
 fn client_of(proxy: &Proxy, folder: &Folder, protocols: &[&str]) -> Client {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(folder.path("cert.pem")).unwrap()).unwrap();
@@ -274,7 +274,7 @@ fn get(proxy: &Proxy, folder: &Folder) -> String {
     exchange(&mut client(proxy, folder))
 }
 
-/// The beginning of a response.
+/// Sends a request and returns the start of the response, up to the first `}`.
 fn exchange(client: &mut Client) -> String {
     client.write_all(&support::request("GET", "/api/queue/v1/ping", "")).unwrap();
     let mut response = String::new();

@@ -1,4 +1,4 @@
-//! `--credentials-file` and `--credentials-fd`: credentials without a launcher that hands them over.
+//! `--credentials-file` and `--credentials-fd`: credentials from a file or a pipe.
 
 use serde_json::{Value, json};
 use std::path::Path;
@@ -96,7 +96,7 @@ fn an_update_waits_a_limited_time_for_requests_in_flight() {
     assert_eq!(slow.response().header("x-taskcluster-proxy-perm-clientid"), Some("first"));
 }
 
-/// As Kubernetes mounts secrets.
+/// Kubernetes mounts secrets this way.
 #[cfg(unix)]
 #[test]
 fn the_file_may_be_a_symbolic_link() {
@@ -110,7 +110,7 @@ fn the_file_may_be_a_symbolic_link() {
     symlink("1", folder.path("data")).unwrap();
     symlink("data/c.json", folder.path("c.json")).unwrap();
     let proxy = with_file(&upstream, &folder.path("c.json")).start();
-    // It was made by an ordinary write.
+    // An ordinary write created it.
     proxy.wait_for_log("others than its owner can get at it (mode 0");
     signs(&proxy, &upstream, "first", "secret");
     symlink("2", folder.path("next")).unwrap();
@@ -129,7 +129,7 @@ fn a_start_without_credentials_fails() {
         ),
         ("", "found a syntax error"),
         (r#"{"clientId": "c"}"#, "`accessToken`: expected a string, found nothing"),
-        // What a launcher may give, whoever writes a file can correct.
+        // Accepted from a launcher, but the author of a file can correct it.
         (
             r#"{"clientId": "", "accessToken": "canary"}"#,
             "`clientId`: expected a clientId, found an empty string",
@@ -167,7 +167,7 @@ fn a_descriptor_is_read_to_its_end() {
     let proxy = Proxy::builder()
         .env("TASKCLUSTER_ROOT_URL", upstream.root_url())
         .args(["--credentials-fd", "3"])
-        // What a child inherits otherwise is stdin, stdout and stderr alone.
+        // Otherwise a child inherits only stdin, stdout and stderr.
         .under(["sh", "-c", &here])
         .start();
     signs(&proxy, &upstream, "first", "secret");

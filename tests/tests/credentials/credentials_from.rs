@@ -1,4 +1,4 @@
-//! `--credentials-from`: who may change the credentials.
+//! `--credentials-from`: who may update the credentials.
 
 #![cfg(target_os = "linux")]
 
@@ -30,7 +30,7 @@ fn only_root() {
     }
     let proxy = from("root").start();
     assert_eq!(updates(&proxy, &[NOBODY, DAEMON]), [403, 403]);
-    // They may use them all the same, and they are as they were.
+    // All users may still use them, and they did not change.
     assert_eq!(ping(&proxy, NOBODY), 200);
     let before = proxy.get("/api/queue/v1/ping");
     assert_eq!(before.header("x-taskcluster-proxy-perm-clientid"), Some("tester"));

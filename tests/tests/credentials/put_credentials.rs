@@ -1,4 +1,4 @@
-//! `PUT /credentials`, and what is signed with what (docs/compatibility.md, Q10, Q11 and F7).
+//! `PUT /credentials`, and the credentials that requests are signed with (docs/compatibility.md, Q10, Q11 and F7).
 
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -185,7 +185,7 @@ fn the_wait_is_bounded() {
     let mut first = in_flight(&proxy, &upstream);
     let start = Instant::now();
     let mut put = waiting_update(&proxy);
-    // Were it not held back until the update is through, it would have the old ones.
+    // If it did not wait for the update, it would be signed with the previous credentials.
     assert_eq!(clients(&proxy.get("/api/queue/v1/x")), "new");
     assert_eq!(put.response().status(), 200);
     assert!(start.elapsed() >= Duration::from_millis(300), "{:?}", start.elapsed());
@@ -261,7 +261,7 @@ fn redundant_scopes_are_dropped_first() {
     let shown: Value =
         serde_json::from_str(response.header("x-taskcluster-authorized-scopes").unwrap()).unwrap();
     assert_eq!(shown, json!(scopes));
-    // Panics if the header is longer than services read.
+    // Panics if the header is longer than services accept.
     let claim = Claim::of(&upstream.last_request()).assert_signed_with("no-secret");
     assert_eq!(claim.authorized_scopes(), json!(["test:*", "other:exact"]));
 }
@@ -285,7 +285,7 @@ fn a_deployment_accepts_the_signatures() {
 
 const NEW: &str = r#"{"clientId": "new", "accessToken": "new-secret"}"#;
 
-/// The first request is answered when the latch is open, all others at once.
+/// The first request gets its response when the latch is open, all others at once.
 fn first_waits(latch: &Latch) -> impl FnMut(&Request) -> ScriptedResponse + use<> {
     let latch = latch.clone();
     move |request| match request.index {
@@ -300,7 +300,7 @@ fn draining(upstream: &Upstream, seconds: &str) -> ProxyBuilder {
     Proxy::in_front_of(upstream.root_url()).args(["--credentials-drain", seconds])
 }
 
-/// A request that has arrived upstream, and has no response yet.
+/// A request that the upstream has received, and that has no response yet.
 fn in_flight(proxy: &Proxy, upstream: &Upstream) -> Connection {
     let mut connection = proxy.connect();
     connection.send(request("GET", "/api/queue/v1/x", ""));
@@ -316,7 +316,7 @@ fn waiting_update(proxy: &Proxy) -> Connection {
     put
 }
 
-/// Whose credentials a response speaks of.
+/// The clientId in the headers of a response.
 fn clients(response: &Response) -> &str {
-    response.header("x-taskcluster-proxy-perm-clientid").expect("each response says it")
+    response.header("x-taskcluster-proxy-perm-clientid").expect("each response has it")
 }

@@ -1,5 +1,5 @@
-//! Secrets stay where they are: no response, no line of the log at its finest level and no command line
-//! tells them, whatever is asked for and however it fails (docs/compatibility.md, S8).
+//! No response, no log line at any level and no command line contains a secret, whatever is requested
+//! and however it fails (docs/compatibility.md, S8).
 
 use serde_json::{Value, json};
 use std::any::Any;
@@ -7,7 +7,7 @@ use support::{
     ClosedPort, Connection, Proxy, ScriptedResponse, Tls, Upstream, certificate, request,
 };
 
-/// Stands in every secret below, and in nothing else.
+/// Part of every secret below, and of nothing else.
 const CANARY: &str = "cAnArY";
 
 #[test]
@@ -19,7 +19,7 @@ fn no_output_contains_a_secret() {
         told.push(("the command line".to_owned(), cmdline.unwrap_or_default()));
         for asked in every_request() {
             let mut connection = proxy.connect();
-            // It may be refused before it is all there.
+            // It may be refused before all of it was sent.
             let _ = connection.try_send(&asked);
             let shown = String::from_utf8_lossy(&asked[..asked.len().min(60)]).into_owned();
             told.push((shown, end_of(connection)));
@@ -89,7 +89,7 @@ fn core_dumps_are_disabled() {
     assert_eq!(words[4..6], ["0", "0"], "{core}");
 }
 
-/// What the system then gives to root alone is the process's memory, and its environment.
+/// The memory and the environment of the process then belong to root.
 #[test]
 #[cfg(target_os = "linux")]
 fn other_processes_of_the_user_cannot_read_memory_and_environment() {
@@ -121,7 +121,7 @@ fn other_processes_of_the_user_cannot_read_memory_and_environment() {
     assert_eq!(owners, [Some(0), Some(0)]);
 }
 
-/// With temporary credentials, and restricted.
+/// A proxy with temporary credentials and authorized scopes.
 fn with_secrets(root_url: &str) -> support::ProxyBuilder {
     Proxy::in_front_of(root_url)
         .env("TASKCLUSTER_ACCESS_TOKEN", format!("token-{CANARY}"))
@@ -129,7 +129,7 @@ fn with_secrets(root_url: &str) -> support::ProxyBuilder {
         .args(["--log-level", "trace", "--retry-budget", "0.1", "--credentials-drain", "0", "a:b"])
 }
 
-/// The proxy, and what has to live as long as the test.
+/// The proxy, and the servers that must live as long.
 fn before_services() -> (Proxy, Box<dyn Any>) {
     let mut responses = [
         ScriptedResponse::ok("up"),
@@ -168,7 +168,7 @@ fn canary_certificate() -> Value {
     certificate
 }
 
-/// Every endpoint, taken and refused, and every way of not being a request.
+/// Requests to every endpoint, accepted and refused, and all kinds of malformed requests.
 fn every_request() -> Vec<Vec<u8>> {
     let token = format!("put-token-{CANARY}");
     let certificate = canary_certificate();
@@ -181,7 +181,7 @@ fn every_request() -> Vec<Vec<u8>> {
     let mut all = vec![
         credentials(Value::Null),
         credentials(certificate.to_string().into()),
-        // An object where a string should be, a certificate that is cut off, one with a wrong version.
+        // An object instead of a string, a truncated certificate, one with a wrong version.
         credentials(certificate.clone()),
         credentials(certificate.to_string()[..100].into()),
         credentials(certificate.to_string().replace("\"version\":1", "\"version\":2").into()),
@@ -216,9 +216,9 @@ fn every_request() -> Vec<Vec<u8>> {
     all
 }
 
-/// All that comes, after the client has said that nothing more will.
+/// All that the proxy sends after the client has closed its side.
 fn end_of(mut connection: Connection) -> Vec<u8> {
-    // A request that gets a response and leaves the connection open ends with the second one.
+    // If the connection stays open, the second response ends it.
     let _ = connection.try_send("GET /nowhere HTTP/1.0\r\n\r\n");
     connection.read_to_end()
 }

@@ -1,5 +1,5 @@
 //! `PUT /credentials` as launchers send it: other types and framings, many at once, one after the
-//! other, and one whose client goes away.
+//! other, and one whose client disconnects.
 
 use serde_json::{Value, json};
 use support::hawk::Claim;
@@ -52,7 +52,7 @@ fn expect_continue() {
     signs(&proxy, &upstream, "new", "canary-new");
 }
 
-/// Each is taken, and the last one that is put in force signs.
+/// Each is accepted, and the last one to become current signs.
 fn twenty_at_once() {
     let (proxy, upstream) = start();
     let mut clients: Vec<_> = (0..20).map(|_| proxy.connect()).collect();
@@ -68,7 +68,7 @@ fn twenty_at_once() {
     claim.assert_signed_with(&format!("canary-{number}"));
 }
 
-/// It is put in force as soon as the request is done: its client was told nothing else.
+/// It becomes current as soon as the request in flight is done: the client got no other response.
 fn client_disconnects() {
     let latch = Latch::new();
     let waits = latch.clone();
@@ -131,7 +131,7 @@ fn a_warning_each() {
     let log = proxy.kill().stderr;
     let warnings: Vec<&str> = log.lines().filter(|line| line.contains(" WARN ")).collect();
     assert_eq!(warnings.len(), 3, "{log}");
-    // A clientId breaks no line of the log.
+    // A clientId cannot add a log line.
     assert!(warnings[2].contains(r#"the credentials of client "a\nb" look wrong: "#), "{log}");
 }
 

@@ -1,4 +1,4 @@
-//! When a service refuses a call, the proxy says why (issue: Ask).
+//! When a service refuses a request, the proxy adds a diagnosis.
 
 use serde_json::json;
 use std::time::{Duration, SystemTime};
@@ -114,7 +114,7 @@ fn clock_skew_is_measured_and_corrected() {
     proxy.wait_for_log("this machine's clock is wrong");
 }
 
-/// The first one that is refused teaches the proxy the time; the others were signed before that.
+/// The first 401 corrects the clock; the other requests were signed before that.
 #[test]
 fn requests_in_flight_at_the_correction_are_signed_again() {
     const AT_ONCE: usize = 8;
@@ -192,7 +192,7 @@ fn said(response: &Response) -> &str {
     response.header(HEADER).unwrap_or_default()
 }
 
-/// So much later than now, as HTTP writes it.
+/// A time so much later than now, in the format of HTTP.
 fn date(later: Duration) -> String {
     httpdate::fmt_http_date(SystemTime::now() + later)
 }

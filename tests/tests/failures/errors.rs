@@ -1,5 +1,5 @@
-//! What the proxy itself has to say instead of an upstream's response (docs/compatibility.md, Q12). What is
-//! wrong with a request is told in `routing.rs`, `bewit.rs` and `credentials.rs`.
+//! Error responses of the proxy itself when there is none from upstream (docs/compatibility.md, Q12).
+//! Errors in requests are tested in `routes.rs`, `bewit.rs` and `put_credentials.rs`.
 
 use std::net::{Ipv4Addr, TcpListener};
 use support::{Proxy, ScriptedResponse, Tls, Upstream, request};
@@ -38,7 +38,7 @@ fn a_response_that_is_not_http() {
             .env("HTTPS_PROXY", format!("http://{}", tls.address()))
             .env("SSL_CERT_FILE", tls.authority())
             .start();
-        // A request by host name that is not idempotent is not tried again, which takes no time.
+        // A request by host name that is not idempotent is not retried, which saves time.
         let response = proxy.call("POST", "/h.example.test/x", "body");
         let message = response.assert_error(502, "UpstreamUnreachable");
         assert!(message.starts_with("no answer from https://h.example.test: "), "{message}");
@@ -67,7 +67,7 @@ fn an_invalid_certificate() {
         let message = proxy.get("/api/queue/v1/x").assert_error(502, "UpstreamUnreachable");
         let expected = format!("no answer from {origin}: cannot connect: TLS: ");
         assert!(message.starts_with(&expected) && message.contains(why), "{message}");
-        // It would be the same the next time. What comes of it is logged last.
+        // A retry would get the same. The outcome is logged last.
         proxy.wait_for_log(" 502 ");
         assert!(!proxy.log().contains("trying again"), "{}", proxy.log());
     }
@@ -94,7 +94,7 @@ fn a_forward_proxy_that_refuses() {
     assert!(message.contains(&format!("proxy {}: {expected}", way.root_url())), "{message}");
 }
 
-/// Takes the 30 seconds that all retries together have.
+/// Takes 30 seconds, the budget of all retries.
 #[test]
 fn a_response_that_times_out() {
     let reset = ScriptedResponse::nothing().then_reset();

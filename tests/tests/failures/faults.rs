@@ -1,4 +1,4 @@
-//! Upstreams and clients that misbehave harm nobody but themselves.
+//! Upstreams and clients that misbehave do not affect other requests.
 
 use std::collections::HashSet;
 use std::io::{Read as _, Write as _};
@@ -63,7 +63,7 @@ fn lengths_that_contradict_each_other_are_a_502() {
     }
 }
 
-/// RFC 9110 section 8.6 leaves it to the reader whether that is one length or none.
+/// RFC 9110 section 8.6 allows a recipient to accept or to reject it.
 #[test]
 fn a_length_that_is_repeated_in_a_list_is_one_or_a_502() {
     let response =
@@ -75,7 +75,7 @@ fn a_length_that_is_repeated_in_a_list_is_one_or_a_502() {
     }
 }
 
-/// Of which the length counts for nothing (RFC 9112 section 6.3).
+/// The length is ignored (RFC 9112 section 6.3).
 const TWO_FRAMINGS: [&str; 2] = [
     "Content-Length: 3\r\nTransfer-Encoding: chunked",
     "Transfer-Encoding: chunked\r\nContent-Length: 300",
@@ -327,7 +327,7 @@ fn clients_that_disconnect_leave_nothing_behind() {
 
 const MOMENT: Duration = Duration::from_millis(1);
 
-/// The response to a request in front of an upstream that answers like this.
+/// The response to a request when the upstream responds like this.
 fn response_to(response: ScriptedResponse) -> Response {
     let upstream = Upstream::start([response]);
     let once = ["--retry-budget", "0"];

@@ -1,4 +1,4 @@
-//! Bodies in chunks, and upstreams that want a Content-Length (411): the Go program always sent one.
+//! Chunked bodies, and upstreams that require a Content-Length (411): the Go program always sent one.
 
 use support::{Proxy, ScriptedResponse, Upstream};
 

@@ -1,4 +1,4 @@
-//! What is tried again, how, and how often (docs/compatibility.md, F1).
+//! Which requests are retried, how, and how often (docs/compatibility.md, F1).
 
 use std::collections::HashSet;
 use support::{ClosedPort, Latch, Proxy, Request, Response, ScriptedResponse, Upstream};
@@ -216,8 +216,7 @@ fn a_retry_may_begin_while_the_client_is_still_sending() {
     upstream.wait_for_closed_connections(1);
 }
 
-/// The response to a request in front of an upstream that answers like this, and what the upstream
-/// got.
+/// The response to a request when the upstream responds like this, and the requests that it received.
 fn exchange<const N: usize>(
     responses: [ScriptedResponse; N],
     request: impl AsRef<[u8]>,
@@ -240,7 +239,7 @@ fn chunked(chunks: &[String]) -> String {
     format!("{head}{}0\r\n\r\n", chunks.collect::<String>())
 }
 
-/// An attribute of the Authorization header.
+/// The value of an attribute of the Authorization header.
 fn attribute<'a>(request: &'a Request, name: &str) -> &'a str {
     let authorization = request.header("authorization").expect("requests are signed");
     let (_, after) = authorization.split_once(&format!("{name}=\"")).expect("Hawk has it");

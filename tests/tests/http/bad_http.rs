@@ -1,5 +1,5 @@
-//! What is not HTTP, or pretends to be other HTTP than it is ("Bad input"): a 4xx or the end of the
-//! connection, nothing upstream, and all others are served as before.
+//! Malformed requests: each gets a 4xx or its connection is closed, nothing is forwarded, and other
+//! requests are served as before.
 
 use support::{Connection, Proxy, Request, ScriptedResponse, Upstream, request};
 
@@ -113,7 +113,7 @@ fn unsupported_transfer_codings() {
     ]);
 }
 
-/// The head has gone on by then; the request must never look complete upstream.
+/// The header section was forwarded by then; the request must never look complete upstream.
 #[test]
 fn invalid_chunks_never_look_complete() {
     for chunks in [
@@ -156,7 +156,7 @@ fn a_second_request_cannot_be_smuggled() {
         connection.send(format!(
             "PUT /api/queue/v1/x HTTP/1.1\r\nHost: x\r\n{framing}\r\n0\r\n\r\n{SECOND}"
         ));
-        // Were the second one taken for a request, it would be answered before the end.
+        // If the second one were read as a request, it would get a response before the end.
         connection.read_to_end();
         assert_served(&proxy);
         for request in upstream.requests() {
@@ -176,7 +176,7 @@ fn a_repeated_content_length_counts_once() {
     assert_eq!(upstream.last_request().head.all("content-length"), ["4"]);
 }
 
-/// RFC 9112 section 2.2 allows it; what matters is that it goes on as if it had been `\r\n`.
+/// RFC 9112 section 2.2 allows it; it must be forwarded as if it had been `\r\n`.
 #[test]
 fn bare_line_feeds_end_lines_or_are_refused() {
     let upstream = Upstream::start([ScriptedResponse::status(200)]);
@@ -218,7 +218,7 @@ fn bytes_after_an_unread_body_are_not_a_request() {
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut connection = proxy.connect();
     let smuggled = String::from_utf8(request("GET", "/api/queue/v1/smuggled", "")).unwrap();
-    // The proxy answers before it reads the body.
+    // The proxy responds before it reads the body.
     connection.send(request("PUT", "/nowhere", smuggled));
     assert_eq!(connection.response().status(), 404);
     if connection.try_send(request("GET", "/api/queue/v1/next", "")).is_ok() {
@@ -255,15 +255,15 @@ fn put(framing: &str) -> Vec<u8> {
     format!("{start}{framing}\r\n4\r\nbody\r\n0\r\n\r\n").into_bytes()
 }
 
-/// Each gets a 4xx, or the end of its connection; none goes upstream; a connection that was open
-/// all the time is served as before.
+/// Each gets a 4xx or its connection is closed; none is forwarded; a connection that was open all the
+/// time is served as before.
 fn assert_refused(requests: impl IntoIterator<Item = Vec<u8>>) {
     let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut other = proxy.connect();
     for bad in requests {
         let mut connection = proxy.connect();
-        // It may be refused before it is all there.
+        // It may be refused before all of it was sent.
         let _ = connection.try_send(&bad);
         assert_is_refusal(&mut connection, &bad);
         assert_eq!(upstream.requests().len(), 0, "{}", shown(&bad));

@@ -1,4 +1,4 @@
-//! What passes with a request and with its response (docs/compatibility.md, Q6 to Q8).
+//! Which header fields of requests and responses are forwarded (docs/compatibility.md, Q6 to Q8).
 
 use serde_json::{Value, json};
 use support::hawk::Claim;
@@ -42,7 +42,7 @@ fn a_chunked_body_is_forwarded_in_chunks() {
         "PUT /api/queue/v1/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n\
          2;ext\r\nab\r\n",
     );
-    // Of one whose end is there, the length is announced (length_required.rs).
+    // A complete body would get a Content-Length (length_required.rs).
     upstream.wait_for("the request", |requests| requests.first().map(drop));
     client.send("3\r\ncde\r\n0\r\n\r\n");
     assert_eq!(client.response().status(), 200);
@@ -99,7 +99,7 @@ fn hop_by_hop_fields_of_responses_are_not_forwarded() {
         expected.map(|(name, values)| (name.to_owned(), values))
     );
     assert_eq!(response.text(), "body");
-    // There is one, but not this one.
+    // There is such a field, but with another value.
     assert_ne!(response.header("date"), Some("Thu, 01 Jan 1970 00:00:00 GMT"));
 }
 
@@ -270,7 +270,7 @@ fn an_upstream_cannot_forge_them() {
     assert_eq!(response.head.all("x-taskcluster-proxy-version"), [env!("CARGO_PKG_VERSION")]);
 }
 
-/// Answers of every kind: proxied, one of an error upstream, and the proxy's own.
+/// Responses of every kind: forwarded, an error for a failed upstream, and of the proxy itself.
 fn own_and_others(proxy: &Proxy) -> Vec<Response> {
     let put = json!({ "clientId": 1 }).to_string();
     vec![
@@ -284,7 +284,7 @@ fn own_and_others(proxy: &Proxy) -> Vec<Response> {
     ]
 }
 
-/// The headers about credentials, in the order of the requirements; their JSON read.
+/// The header fields about credentials, in the order of the requirements, with JSON parsed.
 fn whose(response: &Response) -> Vec<(&'static str, Value)> {
     assert!(response.header("x-taskcluster-proxy-version").is_some(), "{response:?}");
     assert!(response.header("x-taskcluster-proxy-revision").is_some(), "{response:?}");
@@ -302,13 +302,13 @@ fn whose(response: &Response) -> Vec<(&'static str, Value)> {
     .collect()
 }
 
-/// What of a request came from the client.
+/// The header fields of a request that came from the client.
 fn passed_on(head: &Head) -> Vec<(String, Vec<&str>)> {
     let ours = ["authorization", "host"];
     by_name(head).into_iter().filter(|(name, _)| !ours.contains(&name.as_str())).collect()
 }
 
-/// What of a response came from upstream. The proxy adds a Date where there is none
+/// The header fields of a response that came from upstream. The proxy adds a Date if there is none
 /// (`http_semantics.rs`).
 fn from_upstream(head: &Head) -> Vec<(String, Vec<&str>)> {
     let ours = |name: &str| name.starts_with("x-taskcluster-") || name == "date";
@@ -319,7 +319,7 @@ fn by_name(head: &Head) -> Vec<(String, Vec<&str>)> {
     sorted(head.headers())
 }
 
-/// Sorted by name, the values of each name in the order in which they came.
+/// Sorted by name, the values of each name in their original order.
 fn sorted<'a>(
     headers: impl IntoIterator<Item = (&'a str, &'a str)>,
 ) -> Vec<(String, Vec<&'a str>)> {

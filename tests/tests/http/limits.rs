@@ -1,4 +1,4 @@
-//! Each option under `Limits` in `--help` has its effect.
+//! Each option for timeouts and limits in `--help` has its effect.
 
 use std::time::Duration;
 use support::{ClosedPort, Proxy, Request, Response, ScriptedResponse, Upstream};
@@ -35,7 +35,7 @@ fn a_response_may_take_longer_than_the_head_timeout() {
 }
 
 #[test]
-#[cfg(target_os = "linux")] // Elsewhere a full queue of connections is refused.
+#[cfg(target_os = "linux")] // Elsewhere a full queue refuses connections.
 fn connecting_times_out() {
     let upstream = support::UnresponsiveAddress::at("127.0.0.1:0".parse().unwrap());
     let address = upstream.address();
@@ -155,7 +155,7 @@ fn the_budget_does_not_limit_an_upload_that_cannot_be_retried() {
     assert_eq!(client.response().status(), 204);
 }
 
-/// Long against what the proxy needs for anything, short against what a test may take.
+/// Longer than anything that the proxy does here, but short for a test.
 const TENTH: Duration = Duration::from_millis(100);
 
 fn post(proxy: &Proxy, length: usize) -> Response {
@@ -163,8 +163,8 @@ fn post(proxy: &Proxy, length: usize) -> Response {
     proxy.exchange(format!("{head}: {length}\r\n\r\n{}", "x".repeat(length)))
 }
 
-/// The status of the response to a request with a body of this length, where 503 is the first thing
-/// that the upstream says, and the requests that it got.
+/// The status of the response to a request with a body of this length, when the upstream responds 503
+/// first, and the requests that it received.
 fn answered_after_503(limits: &[&str], length: usize) -> (u16, Vec<Request>) {
     let upstream = Upstream::start([ScriptedResponse::status(503), ScriptedResponse::ok("")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).args(limits).start();

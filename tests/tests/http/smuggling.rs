@@ -1,6 +1,5 @@
-//! Request smuggling and response splitting: where one message ends and the next one begins is the
-//! same for the proxy, for the upstream behind it and for the client before it, or the connection ends
-//! (RFC 9112 section 11).
+//! Request smuggling and response splitting: the proxy, its upstreams and its clients agree where one
+//! message ends and the next one begins, or the connection is closed (RFC 9112 section 11).
 
 use support::{Connection, Proxy, Request, ScriptedResponse, Upstream, request};
 
@@ -69,8 +68,8 @@ fn disguised_content_lengths_are_refused() {
     }
 }
 
-/// The whole of the body goes on, as a body, and nothing of it is taken for a request: with any
-/// method, and whether the upstream expects a body there or not.
+/// The whole body is forwarded as a body, and none of it is read as a request: with any method, and
+/// whether the upstream expects a body or not.
 #[test]
 fn bodies_with_any_method_are_forwarded_as_bodies() {
     let setup = Setup::start();
@@ -138,7 +137,7 @@ fn white_space_and_case_do_not_affect_framing() {
     }
 }
 
-/// The last of two framings counts, and what follows is nobody's: the connection ends.
+/// Transfer-Encoding overrides Content-Length, and the connection is closed after that request.
 #[test]
 fn after_two_framings_the_connection_is_closed() {
     let setup = Setup::start();
@@ -183,7 +182,7 @@ fn ambiguous_chunks_are_refused() {
     }
 }
 
-/// These can be read in one way only; whether they are refused is a matter of taste.
+/// These are unambiguous; whether to refuse them is optional.
 #[test]
 fn unusual_chunks_are_refused_or_read_in_the_only_way() {
     let setup = Setup::start();
@@ -232,7 +231,7 @@ fn http_1_0_has_no_chunks() {
     assert_eq!(seen.body, SMUGGLED.as_bytes());
 }
 
-/// Told to continue or not: what follows a body that was refused unread is not taken for a request.
+/// With or without 100 Continue: bytes after a body that was refused unread are not read as a request.
 #[test]
 fn a_body_that_waits_for_100_continue_is_not_a_request() {
     for (expect, target) in [
@@ -254,7 +253,7 @@ fn a_body_that_waits_for_100_continue_is_not_a_request() {
     }
 }
 
-/// What is more than the response is nobody's, whether it comes along or later.
+/// Bytes after the response are discarded, whether they arrive with it or later.
 #[test]
 fn a_second_response_is_discarded() {
     const SECOND: &str = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged";
@@ -320,7 +319,7 @@ impl Setup {
         Self { upstream, proxy }
     }
 
-    /// Nothing of it is complete upstream; the client gets a 4xx, or the end of the connection, and
+    /// No request of it is complete upstream; the client gets a 4xx, or the connection is closed, and
     /// nothing else.
     fn refuses(&self, text: &str) {
         let before = self.upstream.requests().len();
@@ -336,7 +335,7 @@ impl Setup {
         }
     }
 
-    /// It is one request, which comes whole; the one in its body or behind it does not.
+    /// The upstream receives exactly one complete request, and none from its body or after it.
     fn request_seen(&self, text: &str) -> Request {
         let before = self.upstream.requests().len();
         let came = self.say(text);
@@ -354,20 +353,20 @@ impl Setup {
 
     fn say(&self, text: &str) -> Vec<u8> {
         let mut connection: Connection = self.proxy.connect();
-        // It may be refused before it is all there.
+        // It may be refused before all of it was sent.
         let _ = connection.try_send(text);
-        // Ends the connection after a response, and is nothing where it has ended.
+        // Ends the connection after a response; without effect if it has ended.
         let _ =
             connection.try_send("GET /nowhere HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
         let mut came = connection.read_to_end();
-        // The response to the line above is no response to the attack.
+        // The response to the line above does not count.
         if let Some(at) = position(&came, b"HTTP/1.1 404") {
             came.truncate(at);
         }
         came
     }
 
-    /// And nobody else's connection upstream was made use of.
+    /// No connection to the upstream is left in a state that affects other requests.
     fn assert_served(&self) {
         assert_eq!(self.proxy.get(AFTER).status(), 200);
         let requests = self.upstream.requests();
@@ -381,7 +380,7 @@ fn targets(upstream: &Upstream) -> Vec<String> {
     upstream.requests().iter().map(|seen| seen.target().to_owned()).collect()
 }
 
-/// Of the answers in what came.
+/// The statuses of the responses in these bytes.
 fn statuses(came: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(came);
     let words = text.split("HTTP/1.").skip(1).filter_map(|line| line.split(' ').nth(1));

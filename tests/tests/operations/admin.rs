@@ -1,4 +1,4 @@
-//! The admin listener: what whoever operates the proxy can ask it, and that tasks cannot.
+//! The admin listener: health, readiness, metrics and status for operators, not for tasks.
 
 use serde_json::{Value, json};
 use std::io::Write as _;
@@ -33,10 +33,10 @@ fn requests_are_counted_by_outcome() {
     proxy.call("POST", "/bewit", "https://tc.example.com/x");
     proxy.call("PUT", "/credentials", "[]");
     proxy.call("PUT", "/credentials", r#"{"clientId":"new","accessToken":"x"}"#);
-    // What is no request is no more than a connection.
+    // Bytes that are not a request only count as a connection.
     assert_eq!(proxy.exchange("nonsense\r\n\r\n").status(), 400);
     proxy.get("/last");
-    // A line in the log and a count come together, and not before the response's last byte.
+    // The log line and the count are written together, after the last byte of the response.
     proxy.wait_for_log("GET /last 404");
     let after = proxy.metrics();
     for (service, method, status, outcome) in [
@@ -68,7 +68,7 @@ fn requests_are_counted_by_outcome() {
     for (sample, expected) in [
         ("upstream_latency_seconds_count{service=\"queue\"}", 2.0),
         ("upstream_latency_seconds_bucket{service=\"queue\",le=\"+Inf\"}", 2.0),
-        // Two retries take longer than that.
+        // Two retries take longer than this.
         ("upstream_latency_seconds_bucket{service=\"queue\",le=\"0.1\"}", 1.0),
         ("retries_total{reason=\"status\"}", 1.0),
         ("retries_total{reason=\"broken\"}", 1.0),
@@ -138,7 +138,7 @@ fn a_peer_that_is_rejected_is_counted() {
     let upstream = Upstream::start([ScriptedResponse::ok("hello")]);
     let proxy = with_admin(&upstream).args(["--allowed-user", "nobody"]).start();
     let port = proxy.address().port();
-    // Says something, and waits until it is hung up on, be it by a reset.
+    // Sends something and waits until the connection is closed or reset.
     let script = format!("exec 3<>/dev/tcp/127.0.0.1/{port}; echo GET >&3; cat <&3; true");
     let output = as_user(DAEMON, "bash").args(["-c", &script]).output().expect("setpriv runs");
     assert!(output.stdout.is_empty(), "{output:?}");
@@ -234,7 +234,7 @@ fn the_status_shows_defects_of_the_credentials() {
     assert_eq!((&found["temporary"], &found["expiry"]), (&json!(true), &Value::Null));
     assert_eq!(found["scopes"], json!([]));
     proxy.wait_for_log(finding);
-    // The services judge; where there is nothing for them to judge, the proxy is not ready.
+    // The services decide about credentials; without any that can sign, the proxy is not ready.
     assert_eq!(proxy.get_admin("/readyz").status(), 200);
     let unusable = r#"{"clientId":"c","accessToken":"t","certificate":"canary"}"#;
     assert_eq!(proxy.call("PUT", "/credentials", unusable).status(), 200);
@@ -277,7 +277,7 @@ fn it_can_be_a_unix_socket() {
     let upstream = Upstream::start([ScriptedResponse::ok("hello")]);
     let address = format!("unix:{}", path.display());
     let builder = Proxy::in_front_of(upstream.root_url()).args(["--admin", &address]);
-    // The first leaves its socket behind, the second replaces it and takes it away at the end.
+    // The first one leaves its socket behind; the second one replaces it, and removes it at the end.
     builder.clone().start().kill();
     let proxy = builder.start();
     proxy.wait_for_log(&format!("admin at {address}"));

@@ -1,4 +1,4 @@
-//! `--check`: what a start would find, a line each.
+//! `--check`: the checks of a start, one line each.
 
 use serde_json::json;
 use std::net::{Ipv4Addr, TcpListener};
@@ -19,7 +19,7 @@ fn everything_passes_with_the_sandbox() {
     report.says("ok", "signature", "characters");
     report.says("ok", "accepted", "they may do: \"a:b\"");
     assert_eq!(report.lines.len(), 8, "{report:?}");
-    // Aligned.
+    // The columns are aligned.
     let texts = report.lines.iter().map(|line| line.rfind("  ").unwrap());
     assert!(texts.clone().min() == texts.max(), "{report:?}");
 }
@@ -53,7 +53,7 @@ fn an_admin_address_in_use() {
     Report::of(with(&address), 0).says("ok", "admin", &format!("free: http://{address}"));
 }
 
-/// Each call has 10 s, and what is known before is told before.
+/// Each request has 10 s, and earlier results are printed before.
 #[test]
 fn an_upstream_that_accepts_and_never_responds() {
     let upstream = Upstream::start([ScriptedResponse::nothing().then_stall()]);
@@ -63,7 +63,7 @@ fn an_upstream_that_accepts_and_never_responds() {
     report.says("?", "accepted", "not known");
 }
 
-/// The one call that does not get a response is the one that is named.
+/// The request without a response is the one that is named.
 #[test]
 fn an_auth_service_that_does_not_return_the_scopes() {
     let upstream = Upstream::start(|request: &support::Request| match request.target() {
@@ -149,7 +149,7 @@ fn valid_future_and_expired_credentials() {
     }
 }
 
-/// A start works with them; what the services make of them is another line.
+/// A start accepts them; whether the services do is another line.
 #[test]
 fn credentials_that_look_wrong() {
     let upstream = Upstream::start(|request: &support::Request| auth(request, 0));
@@ -182,7 +182,7 @@ fn credentials_that_look_wrong() {
     }
 }
 
-/// A deployment whose clock goes otherwise decides when certificates end.
+/// The clock of the deployment decides when certificates expire.
 #[test]
 fn the_deployments_clock_counts() {
     let upstream = Upstream::start(|request: &support::Request| auth(request, 2 * 60 * 60));
@@ -247,7 +247,7 @@ fn peers() {
     report.says("fail", "peers", "found none named \"no-such-user\"");
 }
 
-/// What `--check` says.
+/// The output of `--check`.
 #[derive(Debug)]
 struct Report {
     lines: Vec<String>,
@@ -263,7 +263,7 @@ impl Report {
         Self { lines: ended.stdout.lines().map(str::to_owned).collect() }
     }
 
-    /// There is one line about `what`, with this finding and this text.
+    /// Fails unless there is one line about `what`, with this result and this text.
     #[track_caller]
     fn says(&self, finding: &str, what: &str, text: &str) {
         let start = format!("{finding:<4}  {what} ");
@@ -276,7 +276,7 @@ fn checked(root_url: &str, with: impl FnOnce(ProxyBuilder) -> ProxyBuilder, stat
     Report::of(with(Proxy::in_front_of(root_url).args(["--port", "0"])), status)
 }
 
-/// The auth service, with a clock that goes ahead by so many seconds.
+/// The auth service, with a clock that is ahead by so many seconds.
 fn auth(request: &support::Request, ahead: i64) -> ScriptedResponse {
     let body = match request.target() {
         "/api/auth/v1/ping" => "{\"alive\":true}",
@@ -286,7 +286,7 @@ fn auth(request: &support::Request, ahead: i64) -> ScriptedResponse {
     ScriptedResponse::new(200, &[("Date", &date(ahead))], body)
 }
 
-/// The time, so many seconds ahead, as HTTP writes it.
+/// The time, so many seconds ahead, in the format of HTTP.
 fn date(ahead: i64) -> String {
     let moment = UNIX_EPOCH + Duration::from_secs((now() + ahead) as u64);
     httpdate::fmt_http_date(moment)

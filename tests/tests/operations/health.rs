@@ -1,4 +1,4 @@
-//! `--health`: what a container's health check asks, wherever the proxy listens.
+//! `--health`: a container's health check, for every kind of listener.
 
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -14,7 +14,7 @@ fn any_response_of_the_proxy_is_healthy() {
     let proxy = Proxy::sandbox().start();
     healthy(of(proxy.address()), &proxy.address().to_string());
 
-    // One that listens and never accepts.
+    // A server that listens and never accepts.
     let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let (closed, silent) = (ClosedPort::take(), silent.local_addr().unwrap());
     ill(of(closed.address()), &format!("no connection to {}: ", closed.address()));
@@ -36,7 +36,7 @@ fn of_a_unix_socket() {
 
     let both = socket(Proxy::sandbox()).start();
     healthy(socket(of(both.address())), &format!("{} and {at}", both.address()));
-    // One that does not respond is enough.
+    // One listener that does not respond is enough.
     std::fs::remove_file(&path).unwrap();
     ill(socket(of(both.address())), &format!("no connection to {at}: "));
 }
@@ -44,7 +44,7 @@ fn of_a_unix_socket() {
 #[test]
 fn of_a_tls_listener() {
     let folder = Folder::new();
-    // Nobody whom this machine trusts has issued it, and it is for another name.
+    // The certificate is untrusted, and for another name.
     let proxy = Proxy::sandbox().with_tls(&folder, "proxy.example").start();
     let address = proxy.address();
     healthy(of(address).with_certificate(&folder.path("cert.pem")), &address.to_string());
@@ -64,7 +64,7 @@ fn of_a_tls_listener() {
     ill(of(plain.address()).with_certificate(&other), &expected);
 }
 
-/// The files have changed, and it takes the proxy a moment to notice.
+/// The files have changed, and the proxy has not noticed yet.
 #[test]
 fn of_a_listener_whose_certificate_is_being_replaced() {
     let folder = Folder::new();
@@ -76,7 +76,7 @@ fn of_a_listener_whose_certificate_is_being_replaced() {
         for pair in [old, new] {
             let (tcp, _) = listener.accept().unwrap();
             let mut tls = StreamOwned::new(ServerConnection::new(showing(&pair)).unwrap(), tcp);
-            // Whoever does not take the certificate sends nothing but an alert.
+            // A client that does not accept the certificate only sends an alert.
             if tls.read(&mut [0; 1024]).is_ok_and(|length| length > 0) {
                 tls.write_all(b"HTTP/1.1 404 \r\nX-Taskcluster-Proxy-Version: 0\r\n\r\n").unwrap();
             }
@@ -117,17 +117,17 @@ fn asking() -> ProxyBuilder {
     Proxy::builder().args(["--health"])
 }
 
-/// Asks the proxy that was told to listen here.
+/// Checks the proxy that listens at this address.
 fn of(address: SocketAddr) -> ProxyBuilder {
     let (ip, port) = (address.ip().to_string(), address.port().to_string());
     asking().args(["--ip-address", &ip, "--port", &port])
 }
 
-trait Asking {
+trait WithCertificate {
     fn with_certificate(self, file: &Path) -> Self;
 }
 
-impl Asking for ProxyBuilder {
+impl WithCertificate for ProxyBuilder {
     fn with_certificate(self, file: &Path) -> Self {
         self.args(["--tls-cert".as_ref(), file.as_os_str()])
     }
@@ -140,7 +140,7 @@ fn healthy(asked: ProxyBuilder, at: &str) {
     assert_eq!((status.code(), stderr.as_str()), (Some(0), ""));
 }
 
-/// One line that begins like this, and status 1.
+/// Fails unless it prints one line that begins like this, and exits with status 1.
 fn ill(asked: ProxyBuilder, expected: &str) -> String {
     let ProcessOutput { status, stdout, stderr } = asked.run();
     assert_eq!((status.code(), stdout.as_str()), (Some(1), ""), "{stderr}");
@@ -149,7 +149,7 @@ fn ill(asked: ProxyBuilder, expected: &str) -> String {
     stderr
 }
 
-/// This certificate, with its key.
+/// A TLS server with this certificate and key.
 fn showing([certificate, key]: &[String; 2]) -> Arc<ServerConfig> {
     let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();

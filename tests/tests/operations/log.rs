@@ -1,4 +1,4 @@
-//! What the log says of requests and of credentials, and to whom.
+//! Log lines about requests and credentials, as text and as JSON.
 
 use serde_json::Value;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -12,7 +12,7 @@ fn as_json(upstream: &Upstream) -> ProxyBuilder {
     Proxy::in_front_of(upstream.root_url()).args(["--log-format", "json"])
 }
 
-/// The line of the request that was answered like this, and no other.
+/// The only log line with the request ID of this response.
 fn line_of(proxy: &Proxy, response: &Response) -> Value {
     let id = response.header(REQUEST_ID).expect("each response has an id");
     assert!(id.len() == 16 && id.bytes().all(|b| b.is_ascii_hexdigit()), "{id}");
@@ -43,7 +43,7 @@ fn json_lines_have_all_fields_of_a_request() {
     ] {
         assert_eq!(line[field], expected, "{field} of {line}");
     }
-    // The first retry comes after 75 ms at least.
+    // The first retry is sent after at least 75 ms.
     assert!((75.0..30_000.0).contains(&line["duration_ms"].as_f64().unwrap()), "{line}");
     assert!(line["timestamp"].as_str().unwrap().starts_with("20"), "{line}");
     for line in proxy.log().lines() {
@@ -143,7 +143,7 @@ fn the_option_overrides_the_variable() {
             None => builder.start(),
         };
         let mut client = proxy.connect();
-        // To end in the middle of a request is worth a line of debug.
+        // A connection that ends within a request is logged at debug level.
         client.send("GET /api/queue/v1/x HTTP");
         client.reset();
         let id = proxy.get("/api/queue/v1/x").header(REQUEST_ID).unwrap().to_owned();

@@ -1,5 +1,5 @@
-//! What the README and the guides in docs/ say is so: options are those of `--help`, the sessions are what
-//! happens, metrics and fields of the log are all told.
+//! The README and the guides in docs/ are correct: options are those of `--help`, example sessions are
+//! real, all metrics and log fields are documented.
 
 use serde_json::Value;
 use std::net::SocketAddr;
@@ -71,7 +71,7 @@ fn the_sessions_of_the_debugging_guide_are_real() {
     }
 }
 
-/// What the commands of a session print, with `addresses` in place of those that it names.
+/// The output of the commands of a session, with `addresses` instead of those in the text.
 fn run(session: &str, addresses: &[(&str, SocketAddr)]) -> String {
     let commands: Vec<&str> = session.lines().filter_map(|line| line.strip_prefix("$ ")).collect();
     assert!(!commands.is_empty(), "no commands in the session");
@@ -121,7 +121,7 @@ fn the_guide_to_operations_names_every_metric_and_field() {
     }
 }
 
-/// The first block of a text in this language.
+/// The first code block of this language in a text.
 fn block(text: &str, language: &str) -> String {
     blocks(text, language).into_iter().next().expect("there is such a block")
 }
@@ -132,8 +132,8 @@ fn blocks(text: &str, language: &str) -> Vec<String> {
     starts.map(|rest| rest.split_once("\n```").expect("the block ends").0.to_owned()).collect()
 }
 
-/// Without what differs from one run to the next: dates, the sandbox's port, the revision, the
-/// request's id, the signature, how long ago something was.
+/// A text without what differs between runs: dates, the port of the sandbox, the revision, request
+/// IDs, signatures, durations.
 fn lasting(session: &str) -> Vec<String> {
     const DIFFER: [&str; 5] = [
         "Date: ",
@@ -167,7 +167,7 @@ fn without_after(line: &str, start: &str, end: &str) -> String {
     format!("{before}{start}{kept}")
 }
 
-/// Of each claim the test is there that is said to show it.
+/// Each test that SECURITY.md names for a claim exists.
 #[test]
 fn the_tests_that_security_names_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");

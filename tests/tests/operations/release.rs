@@ -1,4 +1,4 @@
-//! release/release in a repository of its own: what it refuses, and what it commits and tags.
+//! release/release in a temporary repository: what it refuses, and what it commits and tags.
 
 #![cfg(target_os = "linux")]
 
@@ -25,7 +25,7 @@ fn what_cannot_be_released_is_refused_before_anything_changes() {
     }
     tree.git(&["tag", "v9.0.0"]);
     tree.refuses(&["v9.0.0"], "the tag v9.0.0 is there already");
-    // There is a release now: the version of the tree is taken.
+    // Now there is a release with the version of the tree.
     tree.refuses(&[env!("CARGO_PKG_VERSION")], "expected a version after");
 
     tree.git(&["config", "user.useConfigOnly", "true"]);
@@ -57,12 +57,12 @@ fn a_release_is_a_commit_with_its_version_everywhere_a_tag_and_a_build_of_it() {
     let is_version = |line: &&str| line.starts_with('-') && line.contains(before);
     let gone = changes.lines().filter(is_version).count();
     let come = changes.lines().filter(|line| line.starts_with('+') && line.contains("9.8.7-rc.1"));
-    // One more: the heading of the changelog.
+    // And the heading of the changelog.
     assert_eq!(come.count(), gone + 1, "{changes}");
     let log = fs::read_to_string(tree.path().join("CHANGELOG.md")).unwrap();
     assert!(log.contains("\n## Unreleased\n\n## 9.8.7-rc.1 - 20"), "{log}");
 
-    // All that knows the version and is not told is found by asking cargo and npm.
+    // cargo and npm find every place of the version.
     let cargo = ["metadata", "--locked", "--offline", "--no-deps", "--format-version=1"];
     let metadata = tree.run(Command::new("cargo").args(cargo));
     assert!(metadata.status.success(), "{metadata:?}");
@@ -90,7 +90,7 @@ fn a_failed_build_leaves_commit_and_tag_and_says_so() {
     assert_eq!(tree.git(&["describe"]), "v9.0.0\n");
 }
 
-/// A repository of its own with one commit: this one's files as they are now.
+/// A temporary repository with one commit: the files of this one as they are now.
 struct Tree(Folder);
 
 impl Tree {
@@ -123,7 +123,7 @@ impl Tree {
         self.git(&["commit", "--quiet", "--message", "As it is"]);
     }
 
-    /// The real one takes minutes and a network, and `release/reproduce` tries it.
+    /// Instead of the real build, which takes minutes and a network; `release/reproduce` runs that one.
     fn puts_a_build_in_place(&self, command: &str) {
         self.put("release/build", &format!("#!/bin/sh\n{command}\n"));
         self.commit();
@@ -150,7 +150,7 @@ impl Tree {
     }
 
     fn run(&self, command: &mut Command) -> Output {
-        // What the machine says of who commits, and of hooks, is not of interest.
+        // Independent of the git configuration of this machine.
         let clean = command.current_dir(self.path()).stdin(Stdio::null());
         let nothing = Path::new("/dev/null");
         let clean = clean.env("GIT_CONFIG_GLOBAL", nothing).env("GIT_CONFIG_SYSTEM", nothing);

@@ -1,4 +1,4 @@
-//! From the command line to the first request, and to the end (docs/compatibility.md, S1 to S8).
+//! The command line, the start and the exit (docs/compatibility.md, S1 to S8).
 
 use serde_json::{Value, json};
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
@@ -372,7 +372,7 @@ fn no_secret_is_logged_by_a_failed_start() {
     }
 }
 
-/// A queue that knows every task.
+/// A queue that has every task.
 fn queue(task: Value) -> impl FnMut(&Request) -> ScriptedResponse {
     move |request| match request.target().starts_with("/api/queue/v1/task/") {
         true => ScriptedResponse::ok(task.to_string()),
@@ -390,7 +390,7 @@ fn assert_fails(builder: ProxyBuilder, expected: &str) {
     assert_eq!(one_line(&builder.run()), format!("taskcluster-proxy: {expected}"));
 }
 
-/// The one line with which a start fails.
+/// The only line that a failed start prints.
 fn one_line(finished: &ProcessOutput) -> &str {
     let ProcessOutput { status, stdout, stderr } = finished;
     assert!(!status.success() && stdout.is_empty(), "{status} {stdout}");

@@ -1,4 +1,4 @@
-//! While the proxy starts: it can be watched and stopped, however long others keep it waiting.
+//! The proxy while it starts: the admin listener responds and signals end it, however long it waits.
 
 use serde_json::{Value, json};
 use support::admin::value;
@@ -63,7 +63,7 @@ fn a_signal_ends_the_start() {
     }
 }
 
-/// Whoever is to write the credentials into the pipe takes their time.
+/// Nothing writes the credentials into the pipe yet.
 #[cfg(unix)]
 #[test]
 fn a_signal_ends_the_wait_for_credentials() {
@@ -71,7 +71,7 @@ fn a_signal_ends_the_wait_for_credentials() {
     let fifo = folder.path("fifo");
     let made = std::process::Command::new("mkfifo").arg(&fifo).status();
     assert!(made.expect("every Unix has mkfifo").success());
-    // For both directions, which waits for no other side.
+    // For reading and writing, so that opening it does not block.
     let here = format!("exec \"$0\" \"$@\" 3<>{}", fifo.display());
     let proxy = Proxy::builder()
         .args(["--root-url", "http://127.0.0.1:1", "--log-level", "debug"])
@@ -84,7 +84,7 @@ fn a_signal_ends_the_wait_for_credentials() {
     assert_eq!(ended.status.code(), Some(0), "{ended:?}");
 }
 
-/// Which is sent no signal that it has not asked for.
+/// The kernel sends it only signals for which it has a handler.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_signal_ends_the_first_process_of_a_container() {

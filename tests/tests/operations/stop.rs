@@ -1,5 +1,5 @@
-//! The proxy is told to stop: what is in flight finishes, nothing new begins, and the exit status
-//! says how it went.
+//! Graceful shutdown: requests in flight finish, no new ones are accepted, and the exit status says
+//! whether any were aborted.
 
 #![cfg(unix)]
 
@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use support::http1::Body;
 use support::{Latch, ProcessOutput, Proxy, ScriptedResponse, Upstream, request};
 
-/// The exit status when something was cut off.
+/// The exit status if requests were aborted.
 const ABORTED: Option<i32> = Some(3);
 
 fn get() -> Vec<u8> {
@@ -94,7 +94,7 @@ fn idle_connections_are_closed_at_once_and_no_new_ones_accepted() {
     assert_eq!(idle.read_to_end(), b"");
     assert_eq!(fresh.read_to_end(), b"");
     assert!(TcpStream::connect(proxy.address()).is_err(), "somebody listens");
-    // Its successor does not have to wait for it.
+    // Another proxy can listen on the port meanwhile.
     let next = builder.port(proxy.address().port()).start();
     latch.open();
     assert_eq!(next.get("/api/queue/v1/ping").text(), "halfhalf");

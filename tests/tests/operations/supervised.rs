@@ -1,4 +1,4 @@
-//! What supervises the proxy: a service manager that is told when it is ready.
+//! Notifications to a service manager (sd_notify).
 
 #![cfg(unix)]
 
@@ -36,7 +36,7 @@ fn message(manager: &UnixDatagram) -> String {
     String::from_utf8_lossy(&message[..length]).into_owned()
 }
 
-/// A directory of its own, until the test is over.
+/// A temporary directory.
 struct Directory(PathBuf);
 
 impl Directory {

@@ -1,11 +1,11 @@
-//! `--allow-host`, and where requests in hostname form do not go without it.
+//! `--allow-host`, and the hosts that requests in hostname form cannot reach without it.
 
 #![cfg(target_os = "linux")]
 
 use support::users::can_switch_users;
 use support::{Folder, Proxy, Response, ScriptedResponse, Upstream, with_hosts};
 
-/// A name that leads to this machine, as anybody's DNS can have it.
+/// A name that resolves to this machine, as any DNS zone can have it.
 const REBOUND: &str = "rebound.example";
 
 fn assert_refused(response: &Response, why: &str) {
@@ -30,7 +30,7 @@ fn special_addresses_are_rejected() {
     ] {
         assert_refused(&proxy.get(&format!("/{host}/latest/meta-data/")), why);
     }
-    // The deployment is at such an address, too, and goes on.
+    // The deployment has such an address, too, and is still allowed.
     assert_eq!(proxy.get("/queue/v1/ping").status(), 200);
 }
 
@@ -50,7 +50,7 @@ fn with_patterns_only_matching_hosts_are_allowed() {
     assert_eq!(proxy.get("/queue/v1/ping").status(), 200);
 }
 
-/// What the resolver says decides, and at once: to try again would not make it better.
+/// The resolved addresses decide, and without retries.
 #[test]
 fn a_name_that_resolves_to_this_machine_must_be_allowed_by_name() {
     if !can_switch_users(&[["unshare", "--version"]]) {
@@ -69,6 +69,6 @@ fn a_name_that_resolves_to_this_machine_must_be_allowed_by_name() {
     }
     let proxy = proxy().args(["--allow-host", REBOUND, "--retry-budget", "0"]).start();
     let response = proxy.get(&format!("/{REBOUND}/"));
-    // Port 443 is not in use, or by somebody whose certificate is not for this name.
+    // Port 443 is not in use, or its server has no certificate for this name.
     assert_eq!(response.status(), 502, "{}", response.text());
 }

@@ -1,5 +1,5 @@
-//! Proxies on the way to the upstream, named by the environment as for the Go program: those that
-//! speak HTTP, in TLS or not. The others are in `socks.rs`.
+//! HTTP and HTTPS forward proxies, configured by environment variables as for the Go program. SOCKS
+//! proxies are in `socks.rs`.
 
 use std::fs;
 use support::hawk::Claim;
@@ -55,7 +55,7 @@ fn https_goes_through_a_tunnel() {
         assert_eq!(proxy.get("/api/queue/v1/a//b").text(), "through");
         let request = upstream.last_request();
         assert_eq!(request.target(), "/api/queue/v1/a//b");
-        // What is for the proxy stays with it.
+        // Proxy-Authorization is only sent to the proxy.
         assert_eq!(request.header("proxy-authorization"), None);
         Claim::of_tls(&request).assert_signed_with("no-secret");
     }
@@ -79,7 +79,7 @@ fn each_scheme_has_its_own_proxy_or_that_of_all_proxy() {
         ("https", "all_proxy", true),
         ("https", "HTTP_PROXY", false),
     ] {
-        // Not tried again, whether it is asked or not.
+        // Not retried, whether the proxy is used or not.
         let way = Upstream::start([ScriptedResponse::status(403)]);
         let proxy = tc(scheme).env(name, way.root_url()).start();
         let response = proxy.get("/api/queue/v1/x");
@@ -103,7 +103,7 @@ fn hosts_in_no_proxy_are_reached_directly() {
         ("other.test", true),
         ("", true),
     ];
-    // All at once: where there is no response, it takes its time.
+    // All at once, as those without a response take some time.
     std::thread::scope(|scope| {
         for (exceptions, used) in cases {
             scope.spawn(move || {
@@ -163,7 +163,7 @@ fn https_goes_through_a_tunnel_within_tls() {
             .env("HTTPS_PROXY", format!("https://user:p%40ss@{}", outer.address()))
             .env("SSL_CERT_FILE", folder.put("roots.pem", roots))
             .start();
-        // More than fits any buffer on the way.
+        // More than fits into the buffers in between.
         let body = vec![b'x'; 5_000_000];
         for body in [&b"small"[..], &body] {
             assert_eq!(proxy.call("PUT", "/api/queue/v1/a//b", body).text(), "through");
@@ -172,7 +172,7 @@ fn https_goes_through_a_tunnel_within_tls() {
             assert_eq!(request.header("proxy-authorization"), None);
             Claim::of_tls(&request).assert_signed_with("no-secret");
         }
-        // What cannot be sent twice has a connection of HTTP/1.1 to itself.
+        // A request that cannot be sent twice uses its own connection of HTTP/1.1.
         assert_eq!(inner.connects().len(), if http2 { 1 } else { 2 });
         for connect in inner.connects() {
             assert_eq!(connect.start_line(), "CONNECT tc.example.test:81 HTTP/1.1");
@@ -181,7 +181,7 @@ fn https_goes_through_a_tunnel_within_tls() {
     }
 }
 
-/// Its login does not go to somebody else, and it is not taken for the upstream.
+/// The login is not sent to another server, and the proxy is not taken for the upstream.
 #[test]
 fn the_certificate_of_an_https_proxy_must_be_valid() {
     let way = Upstream::start([ScriptedResponse::ok("by the way")]);
@@ -231,7 +231,7 @@ fn the_check_names_the_forward_proxy() {
     assert!(finished.stdout.contains(&expected), "{finished:?}");
 }
 
-/// In front of a deployment that only a proxy can reach, as its name has no address.
+/// A proxy in front of a deployment that only a forward proxy can reach, as its name has no address.
 fn tc(scheme: &str) -> ProxyBuilder {
     Proxy::in_front_of(format!("{scheme}://tc.example.test:81"))
 }

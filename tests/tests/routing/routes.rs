@@ -1,10 +1,10 @@
-//! Where requests go (docs/compatibility.md, Q1 to Q5).
+//! Request routing (docs/compatibility.md, Q1 to Q5).
 
 use std::net::{IpAddr, Ipv4Addr};
 use support::hawk::Claim;
 use support::{Proxy, ProxyBuilder, ScriptedResponse, Tls, Upstream, request};
 
-/// What a target can end in; `http::Uri` and HTTP know some that RFC 3986 does not.
+/// Ends of targets; `http::Uri` and HTTP allow some that RFC 3986 does not.
 const ENDS: &[&str] = &[
     "",
     "/",
@@ -248,7 +248,7 @@ fn a_root_url_may_be_https_and_have_a_port() {
     Claim::of_tls(&upstream.last_request()).assert_signed_with("no-secret");
 }
 
-/// Without a proxy on the way. Needs the right to listen on port 443.
+/// Without a forward proxy. Needs the right to listen on port 443.
 #[test]
 fn a_host_is_reached_on_port_443() {
     const HOST: Ipv4Addr = Ipv4Addr::new(127, 82, 91, 1);

@@ -1,12 +1,12 @@
-//! SOCKS5 proxies on the way to the upstream (RFC 1928, RFC 1929), as the Go program goes through
-//! them: they look names up, whether the URL says socks5 or socks5h.
+//! SOCKS5 proxies (RFC 1928, RFC 1929), used as by the Go program: they resolve names, whether the URL
+//! says socks5 or socks5h.
 
 #![cfg(target_os = "linux")]
 
 use support::hawk::Claim;
 use support::{ClosedPort, Proxy, ProxyBuilder, ScriptedResponse, Socks, Tls, Upstream};
 
-/// Only the SOCKS proxy knows where it is.
+/// Only the SOCKS proxy can resolve it.
 const HOST: &str = "tc.example.test";
 const LOGIN: Option<[&str; 2]> = Some(["user", "p@ss"]);
 
@@ -21,7 +21,7 @@ fn http_and_https_go_through_it() {
         let proxy = tc("http", upstream.address().port()).env("ALL_PROXY", &url).start();
         assert_eq!(proxy.get("/api/queue/v1/a//b").text(), "through");
         let request = upstream.last_request();
-        // There is no HTTP proxy that would want the whole URL.
+        // Only an HTTP proxy would require the absolute form.
         assert_eq!(request.target(), "/api/queue/v1/a//b");
         Claim::of(&request).assert_signed_with("no-secret");
         for tls in [&tls, &http2] {

@@ -143,13 +143,13 @@ fn a_url_too_long_for_the_services_is_refused() {
     assert!(length > LIMIT && message.contains("at most 4096") && message.contains("fewer scopes"));
 }
 
-/// What the services' clock says `ahead` seconds from now, as a response tells it.
+/// The time `ahead` seconds from now, in the format of a Date field.
 fn tells(ahead: u64, status: u16) -> ScriptedResponse {
     let date = SystemTime::now() + Duration::from_secs(ahead);
     ScriptedResponse::new(status, &[("Date", &httpdate::fmt_http_date(date))], "")
 }
 
-/// By the services' clock, which the proxy asks for once.
+/// By the clock of the services, which the proxy requests once.
 #[test]
 fn a_url_signed_before_any_request_is_valid_for_an_hour() {
     for status in [200, 503] {
@@ -200,7 +200,7 @@ fn an_unknown_time_causes_a_warning() {
     }
 }
 
-/// Fewer scopes would not help: there are none.
+/// Fewer scopes would not help, as there are none.
 #[test]
 fn the_error_says_that_the_url_itself_is_too_long() {
     let proxy = anywhere().start();
@@ -220,7 +220,7 @@ fn the_limit_is_exact() {
     assert_eq!(proxy.call("POST", "/bewit", fitting + "y").status(), 400);
 }
 
-/// In front of nothing: what is signed is not sent.
+/// A proxy without a deployment: signed URLs are not requested.
 fn anywhere() -> ProxyBuilder {
     Proxy::in_front_of("http://127.0.0.1:1")
 }

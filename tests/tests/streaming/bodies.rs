@@ -1,4 +1,4 @@
-//! Bodies of any size pass as they come, and the memory stays as it is (docs/compatibility.md, F5).
+//! Bodies of any size are streamed, and memory stays bounded (docs/compatibility.md, F5).
 
 use std::thread;
 use support::http1::Body;
@@ -9,7 +9,7 @@ const CHUNKED: &str = "HTTP/1.1 200 \r\nTransfer-Encoding: chunked\r\n\r\n";
 
 const MIB: u64 = 1024 * 1024;
 
-/// What the proxy may need at most, whatever passes through it.
+/// The maximum memory of the proxy, whatever it forwards.
 const PEAK: u64 = 48 * MIB;
 
 #[test]
@@ -243,7 +243,7 @@ fn an_early_response_announces_the_end_of_its_connection() {
             upload(&mut client, length);
             let response = client.response();
             assert_eq!(response.status(), 413);
-            // All of it was taken, which nobody can rely on, or the connection ends.
+            // All of it was read, which is not guaranteed, or the connection ends.
             if response.header("connection") != Some("close") {
                 client.send(GET);
                 assert_eq!(client.response().text(), "up", "after {length} bytes");
@@ -275,7 +275,7 @@ fn a_client_can_finish_sending_an_unroutable_request() {
     assert_eq!((response.status(), response.header("connection")), (404, Some("close")));
 }
 
-/// One that does not send its body of 4 bytes yet.
+/// A request that does not send its body of 4 bytes yet.
 fn expecting_client(proxy: &Proxy) -> Connection {
     let mut client = proxy.connect();
     client.send(
@@ -284,14 +284,14 @@ fn expecting_client(proxy: &Proxy) -> Connection {
     client
 }
 
-/// A body of `up` bytes there, and one of `down` bytes back.
+/// Sends a body of `up` bytes and reads one of `down` bytes.
 fn transfer(mut client: Connection, up: u64, down: u64) {
     assert!(upload(&mut client, up));
     let mut body = Body::of_response(&client.head(), "PUT");
     assert_eq!(client.body_length(&mut body), down);
 }
 
-/// Sends a request with a body of this length; `false` if the proxy does not take all of it.
+/// Sends a request with a body of this length; `false` if the proxy does not read all of it.
 fn upload(client: &mut Connection, length: u64) -> bool {
     client.send(format!("PUT /a/v1/b HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n"));
     let block = vec![b'x'; MIB as usize];

@@ -1,4 +1,4 @@
-//! A client that goes away takes its request along (docs/compatibility.md, F3).
+//! A client that disconnects cancels its request (docs/compatibility.md, F3).
 
 use support::http1::Body;
 use support::{Connection, Proxy, ScriptedResponse, Upstream};
@@ -7,7 +7,7 @@ const GET: &str = "GET /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n";
 
 const POST: &str = "POST /a/v1/b HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc";
 
-/// How a client goes away.
+/// How a client disconnects.
 const WAYS: [fn(Connection); 2] = [drop, Connection::reset];
 
 #[test]
@@ -34,10 +34,10 @@ fn between_two_attempts() {
         let proxy = Proxy::in_front_of(upstream.root_url()).args(debug).start();
         let mut client = proxy.connect();
         client.send(GET);
-        // The wait after the third attempt is at least 300 ms: long enough to go away in it.
+        // The wait after the third attempt is at least 300 ms: long enough to disconnect in it.
         proxy.wait_for_log("attempt=3");
         go_away(client);
-        // The line of the request, which is over then.
+        // The log line of the request, which has ended then.
         proxy.wait_for_log("GET /api/queue/v1/ping");
         assert_eq!(upstream.requests().len(), 3);
     }

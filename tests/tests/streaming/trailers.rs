@@ -1,5 +1,4 @@
-//! What follows the last chunk passes in both directions, to whoever asks for it (RFC 9110 section
-//! 6.5).
+//! Trailers are forwarded in both directions, to recipients that ask for them (RFC 9110 section 6.5).
 
 use support::{
     Connection, Proxy, ProxyBuilder, Request, Response, ScriptedResponse, Tls, Upstream,
@@ -99,7 +98,7 @@ fn assert_request_trailers_pass(proxy: &Proxy, upstream: &Upstream, target: &str
     }
 }
 
-/// An upstream such as RFC 9110 section 6.5.1 wants them.
+/// A response as RFC 9110 section 6.5.1 requires.
 fn trailers_if_asked(request: &Request) -> ScriptedResponse {
     if request.header("te") == Some("trailers") {
         with_trailers()
@@ -122,7 +121,7 @@ fn get(client: &mut Connection, target: &str, header: &str) -> Response {
     client.response()
 }
 
-/// Names in lower case: their spelling is nobody's business.
+/// With names in lower case, as their case does not matter.
 fn trailers(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).to_ascii_lowercase()
 }

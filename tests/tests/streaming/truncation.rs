@@ -1,8 +1,8 @@
-//! A body that the upstream cuts short is never passed off as complete (docs/compatibility.md, F4).
+//! A body that the upstream truncates never looks complete (docs/compatibility.md, F4).
 
 use support::{Proxy, Response, ScriptedResponse, Upstream};
 
-/// Which is not what its name says: nobody on the way looks into it.
+/// Not really in this coding: the proxy does not decode it.
 const GZIP: &str = "Content-Encoding: gzip\r\n";
 
 #[test]

@@ -1,4 +1,4 @@
-//! A pooled connection that died without a word: a NAT forgot it, a load balancer was replaced.
+//! Pooled connections that died without notice: a NAT forgot them, a load balancer was replaced.
 
 use crate::http2::{HOST, error, get};
 use std::sync::LazyLock;
@@ -10,7 +10,7 @@ use support::{Frame, Http2Response, Http2Upstream, Proxy, Request, Response};
 #[test]
 fn a_dead_connection_is_found_by_pings_within_20_seconds() {
     assert!(OUTCOME.pings > 0, "no PING was sent");
-    // And some time for a busy machine.
+    // With some time for a busy machine.
     assert!(OUTCOME.took < Duration::from_secs(25), "it took {:?}", OUTCOME.took);
 }
 
@@ -59,7 +59,7 @@ fn a_connection_without_activity_is_not_reused_after_a_retry_ends() {
     let upstream = upstream();
     let proxy = upstream.proxy().args(["--retry-budget", "1"]).start();
     let mut client = get(&proxy, "/queue/v1/busy-once");
-    // The retry is on its way, and gets no response.
+    // The retry was sent, and gets no response.
     upstream.wait_for_requests(2);
     upstream.fall_silent();
     assert_eq!(client.response().status(), 503);
@@ -80,23 +80,23 @@ fn a_connection_with_activity_is_reused_after_a_client_aborts() {
     assert_eq!(upstream.connections(), 1);
 }
 
-/// What became of requests on a connection that fell silent. It takes 20 seconds to find out; all
-/// tests that need it share one run.
+/// The outcomes of requests on a connection that fell silent. They take 20 seconds, so all tests
+/// share one run.
 static OUTCOME: LazyLock<Outcome> = LazyLock::new(Outcome::find);
 
 struct Outcome {
-    /// Each `None` if it did not come within a minute.
+    /// Each is `None` if there was no response within a minute.
     idempotent: Option<Response>,
     service: Option<Response>,
     unsafe_to_retry: Option<Response>,
     download: Option<Response>,
-    /// How often that was sent.
+    /// How often it was sent.
     sent_unsafe: usize,
-    /// Until each of them had its response.
+    /// The time until all of them had a response.
     took: Duration,
-    /// On the connection that fell silent.
+    /// Pings on the connection that fell silent.
     pings: usize,
-    /// Meanwhile, on a connection of which nobody wants anything.
+    /// Pings on an idle connection meanwhile.
     idle_pings: usize,
 }
 
@@ -126,7 +126,7 @@ impl Outcome {
                     Response { head, body: first, complete, trailers: Vec::new() }
                 }),
             ];
-            // One that waits for too long panics.
+            // A client that waits for too long panics.
             threads.map(|thread| thread.join().ok())
         });
         Self {
@@ -164,7 +164,7 @@ fn upstream() -> Http2Upstream {
     })
 }
 
-/// Connections that may be dead must not use up the limit of connections: there would be nobody to wait for.
+/// Connections that may be dead must not use up the limit of connections: there would be no response to wait for.
 #[test]
 fn connections_that_clients_aborted_on_do_not_count_towards_the_limit() {
     let upstream = upstream();

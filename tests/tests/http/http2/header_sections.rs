@@ -1,5 +1,5 @@
-//! Large header sections and trailers pass over HTTP/2 as over HTTP/1.1; what is too large costs its own
-//! request and no other one.
+//! Large header sections and trailers are forwarded over HTTP/2 as over HTTP/1.1; those that are too
+//! large fail their own request and no other one.
 
 use crate::http2::{HOST, error, get};
 use support::Upstream;
@@ -86,7 +86,7 @@ fn trailers_of_17_to_240_kb_are_forwarded_over_both_versions() {
     }
 }
 
-/// The response has begun by then: it must not look complete.
+/// The response was begun by then: it must not look complete.
 #[test]
 fn trailers_that_are_too_large_are_never_forwarded_in_part_and_affect_no_other_stream() {
     for shape in SHAPES {
@@ -140,7 +140,7 @@ fn responses_to_head_and_304_have_no_body_whatever_their_content_length() {
     }
 }
 
-/// A download and an upload that are half-way while something else happens on their connection.
+/// A download and an upload that are half-way while another request fails on their connection.
 struct Others {
     upstream: Http2Upstream,
     proxy: Proxy,
@@ -186,7 +186,7 @@ impl Others {
     }
 }
 
-/// Doubles the size of something that passes at 71 kB until it does not pass any more.
+/// Doubles the size, from 71 kB, until the message is not forwarded any more.
 fn first_refused(passes: impl Fn(usize) -> bool) -> usize {
     let sizes = (1..8).map(|power| (71 * KB) << power);
     let refused = sizes.into_iter().find(|size| !passes(*size));
@@ -217,7 +217,7 @@ fn with_trailers(fields: &[(String, String)]) -> Http2Response {
     head.then("up").then_trailers(&borrowed(fields))
 }
 
-/// That a target `/<size>` asks for.
+/// The size in a target `/<size>`.
 fn size_of(target: &str) -> Option<usize> {
     target.strip_prefix('/')?.parse().ok()
 }

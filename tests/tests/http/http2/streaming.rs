@@ -1,5 +1,5 @@
-//! Bodies pass as they come over HTTP/2, too; early responses, interim responses, clients that go away
-//! and bodies that break off are what they are over HTTP/1.1.
+//! Bodies stream over HTTP/2, too; early responses, interim responses, clients that disconnect and
+//! truncated bodies are handled as over HTTP/1.1.
 
 use crate::http2::{HOST, error, get};
 use h2::Reason;
@@ -39,7 +39,7 @@ fn the_first_bytes_of_an_upload_arrive_before_the_last_are_sent() {
     }
 }
 
-/// With RST_STREAM and NO_ERROR after it, by which the upstream says that it wants no more of the body
+/// With RST_STREAM and NO_ERROR after it, by which the upstream stops the upload
 /// (RFC 9113 section 8.1).
 #[test]
 fn a_response_before_the_whole_body_is_forwarded() {
@@ -53,7 +53,7 @@ fn a_response_before_the_whole_body_is_forwarded() {
         let proxy = upstream.proxy().start();
         for _ in 0..5 {
             let mut client = post(&proxy, &format!("Content-Length: {length}"), "");
-            // How much of it is taken is another matter.
+            // How much of it is read is not specified.
             let _ = client.try_send(vec![0; length]);
             let response = client.response();
             assert_eq!((response.text(), response.complete), ("too large", true), "{length}");
@@ -112,7 +112,7 @@ fn a_client_that_disconnects_cancels_only_its_own_stream() {
         let waiting = get(&proxy, "/queue/v1/poll");
         let uploading = post(&proxy, "Content-Length: 9", "first");
         upstream.wait_for_requests(given_up + 3);
-        // Its response is the sign that the connection works, without which it is not used again.
+        // Its response shows that the connection works; otherwise it would not be reused.
         let mut downloading = get(&proxy, "/queue/v1/download");
         downloading.head();
         for client in [waiting, downloading, uploading] {
@@ -142,7 +142,7 @@ fn a_body_whose_stream_is_reset_does_not_look_complete() {
 #[test]
 fn a_body_whose_connection_ends_does_not_look_complete() {
     assert_truncated_response("without a word", |_, _| Ok(()));
-    // As of an upstream that is told to stop, and does not wait for its responses.
+    // Like an upstream that shuts down without waiting for its responses.
     for reason in [Reason::NO_ERROR, Reason::INTERNAL_ERROR] {
         assert_truncated_response(reason, move |frames, stream| frames.go_away(stream, reason));
         assert_truncated_response(reason, move |frames, _| frames.go_away(0, reason));
@@ -158,7 +158,7 @@ fn a_body_shorter_than_its_length_does_not_look_complete() {
     assert_eq!(came, (200, "four", false));
 }
 
-/// It is not known then whether the upstream saw all of it.
+/// It is unknown then whether the upstream received all of it.
 #[test]
 fn an_aborted_upload_does_not_look_complete() {
     for (framing, part) in
@@ -201,7 +201,7 @@ fn post(proxy: &Proxy, fields: &str, body: &str) -> Connection {
 /// Entry 8 of HPACK's static table: `:status: 200`.
 const STATUS_200: u8 = 0x80 | 8;
 
-/// The upstream begins a response of unknown length, and breaks it off.
+/// The upstream begins a response of unknown length, and truncates it.
 fn assert_truncated_response(
     how: impl std::fmt::Display,
     break_off: impl Fn(&mut Frames, u32) -> io::Result<()> + Send + Sync + 'static,

@@ -1,4 +1,4 @@
-//! A client of the soak: sends what its plans say, and judges what it gets.
+//! A client of the soak: sends the requests of its plans, and checks the responses.
 
 use crate::mixed_load::behaviour::chunk;
 use crate::mixed_load::deployment::{Attempt, Deployment, PendingRequest};
@@ -13,7 +13,7 @@ use std::time::Instant;
 use support::http1::Body;
 use support::{Connection, Random, Response};
 
-/// One client after the other, each with a connection that lasts as long as both sides let it.
+/// Sends requests over one connection after the other, each kept open as long as possible.
 #[derive(Debug)]
 pub(crate) struct Client<'a> {
     pub(crate) proxy: SocketAddr,
@@ -22,7 +22,7 @@ pub(crate) struct Client<'a> {
     pub(crate) counts: &'a OutcomeCounts,
 }
 
-/// How requests ended, each as its plan had it.
+/// How many requests ended in which way, each as planned.
 #[derive(Debug, Default)]
 pub(crate) struct OutcomeCounts {
     pub(crate) whole: AtomicU64,
@@ -33,7 +33,7 @@ pub(crate) struct OutcomeCounts {
 }
 
 impl Client<'_> {
-    /// Goes on until then.
+    /// Sends requests until this time.
     pub(crate) fn run(mut self, until: Instant) {
         let _failure_guard = self.deployment.failure_guard();
         let mut connection = None;
@@ -46,13 +46,13 @@ impl Client<'_> {
         }
     }
 
-    /// One request; the connection comes back if it can be used for another one.
+    /// Sends one request; returns the connection if it can be reused.
     fn exchange(&mut self, mut connection: Connection) -> Option<Connection> {
         let pending = self.deployment.expect(Plan::any(&mut self.random));
         let request = request(&pending.plan);
         let response = match pending.plan.abort {
             Some(ClientAbort::DuringRequest) => {
-                // The response may have come already, and the connection be closed.
+                // The response may have been sent already, and the connection closed.
                 let _ = connection.try_send(&request[..request.len() / 2]);
                 None
             }
@@ -66,7 +66,7 @@ impl Client<'_> {
                 None
             }
             None => {
-                // Refused, the rest of a large one may not be taken: the response is there then.
+                // If it is refused, the proxy may not read all of a large one, and has sent the response.
                 let _ = connection.try_send(&request);
                 Some(response(&mut connection, &pending))
             }
@@ -84,7 +84,7 @@ impl Client<'_> {
         open.then_some(connection)
     }
 
-    /// Some small requests before the first response; the answers come in the same order.
+    /// Pipelines some small requests; the responses come in the same order.
     fn pipeline(&mut self, mut connection: Connection) -> Option<Connection> {
         let count = 2 + self.random.below(4);
         let pending: Vec<Arc<PendingRequest>> =
@@ -151,7 +151,7 @@ fn request(plan: &Plan) -> Vec<u8> {
     [head.as_bytes(), &body].concat()
 }
 
-/// Asks for one piece after the other, should the upstream wait for that.
+/// Reads a response, and requests one event after the other if the plan has events.
 fn response(connection: &mut Connection, pending: &PendingRequest) -> Response {
     let head = connection
         .head_or_end()

@@ -1,7 +1,7 @@
-//! Everything at once for as long as one likes: mixed loads, credentials that change every second,
-//! upstreams that fail. Every response is checked.
+//! A soak test of any length: mixed load, credentials that change every second, upstreams that fail.
+//! Every response is checked.
 //!
-//! `SOAK_SECONDS` says how long (10 if it does not), `SOAK_SEED` repeats the requests of another
+//! `SOAK_SECONDS` is its length (default 10), `SOAK_SEED` repeats the requests of another
 //! run, in which only their timing differs.
 
 #![cfg(target_os = "linux")]
@@ -22,10 +22,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 use support::{Proxy, Random, number, seed};
 
-/// So many clients at once.
+/// The number of concurrent clients.
 const CLIENTS: usize = 24;
 /// How much more memory the proxy may have at the end than after the warm-up, both times at rest.
-/// Its allocator does not give back everything at once.
+/// Its allocator does not return all memory at once.
 const MARGIN: u64 = 4 * 1024 * 1024;
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -67,9 +67,9 @@ impl Soak {
             .env("TASKCLUSTER_ROOT_URL", deployment.root_url())
             .env("TASKCLUSTER_CLIENT_ID", first.client_id)
             .env("TASKCLUSTER_ACCESS_TOKEN", first.access_token)
-            // Requests in the middle of their retries keep the credentials that they have.
+            // Requests that are being retried keep their credentials.
             .args(["--credentials-drain", "0.1", "--upstream-idle-timeout", "0.5"])
-            // No body is left out because there are too many.
+            // Enough for the bodies of all requests.
             .args(["--replay-total", "65536"])
             .start();
         let counts = OutcomeCounts::default();
@@ -94,7 +94,7 @@ impl Soak {
         assert!(!self.deployment.has_failed(), "the upstream got what it should not");
     }
 
-    /// Every second.
+    /// Updates the credentials every second.
     fn change_credentials(&self, until: Instant) {
         let _failure_guard = self.deployment.failure_guard();
         let turns = self.deployment.identities().iter().rev().cycle();
@@ -129,8 +129,8 @@ impl Soak {
     }
 }
 
-/// At once, not when the test has ended, as with `println!`: one wants to see how far it is.
+/// Printed at once, unlike `println!`, whose output appears when the test has ended.
 fn say(text: &str) {
-    // Whether anyone reads it or not.
+    // stderr may be closed.
     let _ = writeln!(stderr(), "soak: {text}");
 }
