@@ -2,6 +2,7 @@
 
 use crate::output::Output;
 use crate::{Connection, ProcessOutput, Response, binary, environment};
+use serde_json::Value;
 use std::ffi::{OsStr, OsString};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::{Child, Command, Stdio};
@@ -94,6 +95,12 @@ impl Proxy {
     pub fn wait_for_log(&self, text: &str) -> String {
         let found = self.output.wait_for(|line| line.contains(text).then(|| line.to_owned()));
         found.unwrap_or_else(|| panic!("the proxy does not log {text:?}"))
+    }
+
+    /// The same with `--log-format json`, parsed.
+    pub fn wait_for_json_log(&self, text: &str) -> Value {
+        let line = self.wait_for_log(text);
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
     }
 
     /// The process id.

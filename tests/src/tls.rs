@@ -51,9 +51,9 @@ struct Front {
 
 /// A self-signed certificate for this host name or address, and its key, both in PEM.
 pub fn self_signed(host: &str) -> [String; 2] {
-    let made = rcgen::generate_simple_self_signed([host.to_owned()]);
-    let made = made.expect("there can be a certificate for the host");
-    [made.cert.pem(), made.signing_key.serialize_pem()]
+    let generated = rcgen::generate_simple_self_signed([host.to_owned()]);
+    let generated = generated.expect("there can be a certificate for the host");
+    [generated.cert.pem(), generated.signing_key.serialize_pem()]
 }
 
 impl ProxyBuilder {

@@ -25,10 +25,10 @@ fn requests_and_signed_urls_over_tls() {
     };
     let ping = format!("{url}/api/queue/v1/ping");
     // Two requests on one connection, by a client that prefers HTTP/2.
-    let told = " %{http_version} %{num_connects}\n";
-    let responses = curl(&["--http2", "--write-out", told, &ping, &ping]);
-    let told: Vec<_> = responses.lines().filter_map(|line| line.split_once("} ")).collect();
-    assert_eq!([told[0].1, told[1].1], ["1.1 1", "1.1 0"], "{responses}");
+    let format = " %{http_version} %{num_connects}\n";
+    let responses = curl(&["--http2", "--write-out", format, &ping, &ping]);
+    let written: Vec<_> = responses.lines().filter_map(|line| line.split_once("} ")).collect();
+    assert_eq!([written[0].1, written[1].1], ["1.1 1", "1.1 0"], "{responses}");
     let signed = curl(&["--data", "https://tc.example.com/x", &format!("{url}/bewit")]);
     assert!(signed.starts_with("https://tc.example.com/x?bewit="), "{signed}");
     let new = r#"{"clientId": "c/1", "accessToken": "new"}"#;
@@ -235,9 +235,9 @@ fn unusable_files_end_the_start() {
             let builder = Proxy::sandbox().args(["--port", "0"]).args(pair);
             let ended = builder.args(checks.then_some("--check")).run();
             assert_eq!(ended.status.code(), Some(status));
-            let said = if checks { &ended.stdout } else { &ended.stderr };
-            assert!(said.contains(expected), "{said}");
-            assert!(!said.contains("canary") && !said.contains("Y2Fu"), "{said}");
+            let output = if checks { &ended.stdout } else { &ended.stderr };
+            assert!(output.contains(expected), "{output}");
+            assert!(!output.contains("canary") && !output.contains("Y2Fu"), "{output}");
         }
     }
     let missing =

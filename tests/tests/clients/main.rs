@@ -38,7 +38,7 @@ fn the_rust_client() {
 fn a_stock_http_client() {
     let upstream = Upstream::start(vec![
         ScriptedResponse::ok("hello"),
-        ScriptedResponse::new(201, &[("X-ScriptedResponse", "1")], "made"),
+        ScriptedResponse::new(201, &[("X-Response", "1")], "made"),
         ScriptedResponse::new(303, &[("Location", "/api/queue/v1/elsewhere")], ""),
         ScriptedResponse::ok("elsewhere"),
         ScriptedResponse::new(404, &[], r#"{"code":"ResourceNotFound","message":"no task"}"#),
@@ -56,7 +56,7 @@ fn a_stock_http_client() {
     let body = Body::new(std::io::Cursor::new(content.clone()));
     let response = client.put(url("upload")).body(body).send().expect("a response");
     assert_eq!(
-        (response.status().as_u16(), response.headers()["x-answer"].as_bytes()),
+        (response.status().as_u16(), response.headers()["x-response"].as_bytes()),
         (201, &b"1"[..])
     );
     assert_eq!(response.text().unwrap(), "made");

@@ -1,4 +1,5 @@
-//! `PUT /credentials`, and the credentials that requests are signed with (docs/compatibility.md, Q10, Q11 and F7).
+//! `PUT /credentials`, and the credentials that requests are signed with (docs/compatibility.md,
+//! Q10, Q11 and F7).
 
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};

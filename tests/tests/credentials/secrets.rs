@@ -12,30 +12,30 @@ const CANARY: &str = "cAnArY";
 
 #[test]
 fn no_output_contains_a_secret() {
-    let mut told = Vec::new();
+    let mut outputs = Vec::new();
     for start in [before_services(), before_a_closed_port(), before_a_host_that_nobody_trusts()] {
         let (proxy, _kept) = start;
         let cmdline = std::fs::read(format!("/proc/{}/cmdline", proxy.id()));
-        told.push(("the command line".to_owned(), cmdline.unwrap_or_default()));
+        outputs.push(("the command line".to_owned(), cmdline.unwrap_or_default()));
         for asked in every_request() {
             let mut connection = proxy.connect();
             // It may be refused before all of it was sent.
             let _ = connection.try_send(&asked);
             let shown = String::from_utf8_lossy(&asked[..asked.len().min(60)]).into_owned();
-            told.push((shown, end_of(connection)));
+            outputs.push((shown, end_of(connection)));
         }
         let finished = proxy.kill();
         assert!(finished.stderr.contains("PUT /credentials 400"), "{}", finished.stderr);
-        told.push(("stdout".to_owned(), finished.stdout.into_bytes()));
+        outputs.push(("stdout".to_owned(), finished.stdout.into_bytes()));
         // A signature is as good as a secret while it is fresh.
         for signature in ["Hawk id", "mac=\"", "bewit="] {
             assert!(!finished.stderr.contains(signature), "{signature}: {}", finished.stderr);
         }
-        told.push(("stderr".to_owned(), finished.stderr.into_bytes()));
+        outputs.push(("stderr".to_owned(), finished.stderr.into_bytes()));
     }
-    let responses = told.iter().filter(|(_, text)| text.starts_with(b"HTTP/1.1 ")).count();
+    let responses = outputs.iter().filter(|(_, text)| text.starts_with(b"HTTP/1.1 ")).count();
     assert!(responses > 60, "{responses}");
-    for (where_, text) in told {
+    for (where_, text) in outputs {
         let text = String::from_utf8_lossy(&text).into_owned();
         assert!(!text.to_lowercase().contains(&CANARY.to_lowercase()), "{where_}: {text}");
     }

@@ -130,7 +130,8 @@ impl Case {
         self.credentials[at].as_ref().map_or("", |text| text.to_str().expect("a text"))
     }
 
-    /// Requests and URLs are signed with the given credentials, and `ext` contains the certificate byte for byte.
+    /// Requests and URLs are signed with the given credentials, and `ext` contains the certificate
+    /// byte for byte.
     fn signs(&self, proxy: &Proxy, upstream: &Upstream, scopes: Option<&str>) {
         let response = proxy.get("/api/queue/v1/x");
         assert_eq!((response.status(), response.text()), (200, "hello"));

@@ -1,4 +1,5 @@
-//! Credentials as launchers give them: what the upstream receives then, and what the log says (docs/compatibility.md, S5a and Q10). Each row of the table is a test of its own.
+//! Credentials as launchers give them: what the upstream receives then, and what the log says
+//! (docs/compatibility.md, S5a and Q10). Each row of the table is a test of its own.
 
 mod case;
 mod puts;

@@ -51,7 +51,7 @@ fn in_every_way() -> Vec<(&'static str, [Text; 3], Outcome, Option<&'static str>
     };
     let twice = good().to_string().replacen('{', r#"{"scopes":["z"],"#, 1);
     let spaced = format!(" {} \n", serde_json::to_string_pretty(&good()).expect("it is JSON"));
-    let cut = good().to_string()[..40].to_owned();
+    let truncated = good().to_string()[..40].to_owned();
 
     let certificates = [
         // Valid ones.
@@ -148,7 +148,7 @@ fn in_every_way() -> Vec<(&'static str, [Text; 3], Outcome, Option<&'static str>
         ("a start within what clocks may differ by", dated(4, 120), Signs(A), None),
         // Ones that cannot sign anything.
         ("a certificate that is not JSON", "canary".to_owned(), Unusable(SYNTAX), Some(SYNTAX)),
-        ("a certificate cut short", cut, Unusable(SYNTAX), Some(SYNTAX)),
+        ("a truncated certificate", truncated, Unusable(SYNTAX), Some(SYNTAX)),
         ("a certificate of white space", " ".to_owned(), Unusable(SYNTAX), Some(SYNTAX)),
         (
             "a certificate encoded twice",

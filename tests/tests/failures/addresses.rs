@@ -1,5 +1,5 @@
-//! Upstreams whose name has several addresses, some of which do not respond (RFC 8305). Each test has its own
-//! `/etc/hosts`.
+//! Upstreams whose name has several addresses, some of which do not respond (RFC 8305). Each test
+//! has its own `/etc/hosts`.
 #![cfg(target_os = "linux")]
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -41,7 +41,7 @@ impl Drop for Server {
 }
 
 /// Runs `script` in a new folder.
-fn made(script: &str) -> Option<Folder> {
+fn create(script: &str) -> Option<Folder> {
     if Command::new("openssl").arg("version").output().is_err() {
         skip("openssl is not installed");
         return None;
@@ -80,7 +80,7 @@ fn chain(curve: &str, hash: &str) -> String {
 
 #[test]
 fn a_self_signed_certificate_that_is_trusted_itself_is_accepted() {
-    let Some(folder) = made(SELF_SIGNED) else { return };
+    let Some(folder) = create(SELF_SIGNED) else { return };
     let server = Server::start(&folder, &[]);
     let response = get(&server, "localhost", folder.path("cert.pem"));
     assert_eq!(response.status(), 200, "{}", response.text());
@@ -97,7 +97,7 @@ fn a_self_signed_certificate_like_a_trusted_one_is_not_accepted() {
         "{SELF_SIGNED}; mv cert.pem root.pem; openssl req -x509 -key key.pem -out cert.pem \
          -subj /CN=localhost -addext subjectAltName=DNS:localhost"
     );
-    let Some(folder) = made(&script) else { return };
+    let Some(folder) = create(&script) else { return };
     let server = Server::start(&folder, &[]);
     let message = get(&server, "localhost", folder.path("root.pem"))
         .assert_error(502, "UpstreamUnreachable")
@@ -117,7 +117,7 @@ fn curves_and_hashes_of_private_authorities_are_accepted() {
         ("P-521", "sha384"),
         ("P-521", "sha512"),
     ] {
-        let Some(folder) = made(&chain(curve, hash)) else { return };
+        let Some(folder) = create(&chain(curve, hash)) else { return };
         for version in ["-tls1_2", "-tls1_3"] {
             // With TLS 1.2 a server requires the curve of its key among those of the key exchange.
             if (curve, version) == ("P-521", "-tls1_2") {
@@ -142,7 +142,7 @@ fn signatures_of_others_are_not_accepted() {
              -keyout other.key -out root.pem -subj '/O=Corp/CN=Corp CA'",
             chain(curve, hash)
         );
-        let Some(folder) = made(&script) else { return };
+        let Some(folder) = create(&script) else { return };
         let server = Server::start(&folder, &[]);
         let message = get(&server, "localhost", folder.path("root.pem"))
             .assert_error(502, "UpstreamUnreachable")
@@ -234,7 +234,7 @@ fn each_failure_is_explained() {
         ),
     ];
     for (case, script, arguments, expected) in cases {
-        let Some(folder) = made(&script) else { return };
+        let Some(folder) = create(&script) else { return };
         let server = Server::start(&folder, arguments);
         let response = get(&server, "localhost", folder.path("root.pem"));
         let message = response.assert_error(502, "UpstreamUnreachable");

@@ -13,9 +13,9 @@ fn an_error_response_is_forwarded_unchanged_with_a_diagnosis() {
     let upstream = Upstream::start([ScriptedResponse::new(401, &[("X-Kept", "1")], "no")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let response = proxy.get("/api/queue/v1/x?bewit=abc");
-    let came = (response.status(), response.text(), response.header("x-kept"));
-    assert_eq!(came, (401, "no", Some("1")));
-    assert!(said(&response).starts_with("the URL carries a bewit"), "{response:?}");
+    let received = (response.status(), response.text(), response.header("x-kept"));
+    assert_eq!(received, (401, "no", Some("1")));
+    assert!(diagnosis(&response).starts_with("the URL carries a bewit"), "{response:?}");
     proxy.wait_for_log("refused it: the URL carries a bewit");
 }
 
@@ -47,7 +47,7 @@ fn missing_scopes_are_named_with_who_lacks_them() {
             let response = client.response();
             assert_eq!((response.status(), response.text()), (403, body.as_str()));
             assert_eq!(
-                said(&response),
+                diagnosis(&response),
                 "the scopes that requests are restricted to (those of the task) lack \
                  [\"queue:create-task:a\"]; the scopes of the certificate lack [\"secrets:get:b\"]"
             );
@@ -61,7 +61,7 @@ fn errors_of_the_sandbox_are_diagnosed() {
     let proxy = Proxy::sandbox().args(["queue:*"]).start();
     let response = proxy.get("/api/secrets/v1/secret/a");
     assert_eq!(response.status(), 403);
-    assert!(said(&response).ends_with("lack [\"secrets:get:a\"]"), "{response:?}");
+    assert!(diagnosis(&response).ends_with("lack [\"secrets:get:a\"]"), "{response:?}");
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn over_http2_too() {
         .start();
     let response = proxy.get("/api/queue/v1/x");
     assert_eq!((response.status(), response.text()), (403, body.as_str()));
-    assert!(said(&response).ends_with("lack [\"secrets:get:b\"]"), "{response:?}");
+    assert!(diagnosis(&response).ends_with("lack [\"secrets:get:b\"]"), "{response:?}");
 }
 
 #[test]
@@ -96,8 +96,8 @@ fn responses_of_other_hosts_are_not_diagnosed() {
 fn clock_skew_is_measured_and_corrected() {
     let upstream = Upstream::start(|request: &Request| {
         let date = date(HOUR);
-        let told = Claim::of(request).assert_signed_with("no-secret").ts;
-        match unix(SystemTime::now() + HOUR).abs_diff(told) {
+        let signed_at = Claim::of(request).assert_signed_with("no-secret").ts;
+        match unix(SystemTime::now() + HOUR).abs_diff(signed_at) {
             0..60 => ScriptedResponse::new(200, &[("Date", date.as_str())], "right"),
             _ => ScriptedResponse::new(401, &[("Date", date.as_str())], "stale"),
         }
@@ -118,12 +118,12 @@ fn clock_skew_is_measured_and_corrected() {
 #[test]
 fn requests_in_flight_at_the_correction_are_signed_again() {
     const AT_ONCE: usize = 8;
-    let came = Latch::new();
-    let latch = came.clone();
+    let all_received = Latch::new();
+    let latch = all_received.clone();
     let upstream = Upstream::start(move |request: &Request| {
         let date = date(HOUR);
-        let told = Claim::of(request).assert_signed_with("no-secret").ts;
-        match unix(SystemTime::now() + HOUR).abs_diff(told) {
+        let signed_at = Claim::of(request).assert_signed_with("no-secret").ts;
+        match unix(SystemTime::now() + HOUR).abs_diff(signed_at) {
             0..60 => ScriptedResponse::new(200, &[("Date", date.as_str())], "right"),
             _ => {
                 let stale = format!("HTTP/1.1 401 \r\nDate: {date}\r\nContent-Length: 0\r\n\r\n");
@@ -137,7 +137,7 @@ fn requests_in_flight_at_the_correction_are_signed_again() {
         client.send("GET /a/v1/b HTTP/1.1\r\nHost: x\r\n\r\n");
     }
     upstream.wait_for_requests(AT_ONCE);
-    came.open();
+    all_received.open();
     for mut client in clients {
         assert_eq!(client.response().text(), "right");
     }
@@ -154,7 +154,7 @@ fn a_401_for_another_reason_is_retried_only_once() {
     for requests in [2, 4] {
         let response = proxy.get("/api/queue/v1/x");
         assert_eq!((response.status(), response.text()), (401, "no"));
-        assert!(said(&response).starts_with("this machine's clock is "), "{response:?}");
+        assert!(diagnosis(&response).starts_with("this machine's clock is "), "{response:?}");
         assert_eq!(upstream.requests().len(), requests);
     }
 }
@@ -168,8 +168,8 @@ fn an_expired_certificate_is_named() {
     let proxy = Proxy::in_front_of(upstream.root_url())
         .env("TASKCLUSTER_CERTIFICATE", certificate(&["*"]).to_string())
         .start();
-    let said = said(&proxy.get("/api/queue/v1/x")).to_owned();
-    assert!(said.starts_with("the certificate expired "), "{said}");
+    let message = diagnosis(&proxy.get("/api/queue/v1/x")).to_owned();
+    assert!(message.starts_with("the certificate expired "), "{message}");
 }
 
 #[test]
@@ -182,13 +182,13 @@ fn defects_of_the_credentials_are_named_first() {
         let response = proxy.get("/api/queue/v1/x?bewit=abc");
         let expected = "the certificate is not as the services expect it (`scopes`: expected an \
                         array of scopes, found null; `start`: ";
-        assert!(said(&response).starts_with(expected), "{response:?}");
-        assert!(!said(&response).contains("canary"), "{response:?}");
+        assert!(diagnosis(&response).starts_with(expected), "{response:?}");
+        assert!(!diagnosis(&response).contains("canary"), "{response:?}");
         proxy.wait_for_log("refused it: the certificate is not as the services expect it");
     }
 }
 
-fn said(response: &Response) -> &str {
+fn diagnosis(response: &Response) -> &str {
     response.header(HEADER).unwrap_or_default()
 }
 

@@ -234,10 +234,10 @@ fn bytes_after_an_unread_body_are_not_a_request() {
 fn clients_that_close_within_a_header_section_affect_nobody() {
     let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
-    let whole = "GET /api/queue/v1/cut HTTP/1.1\r\nHost: x\r\n\r";
-    for length in 1..=whole.len() {
+    let request = "GET /api/queue/v1/cut HTTP/1.1\r\nHost: x\r\n\r";
+    for length in 1..=request.len() {
         let mut connection = proxy.connect();
-        connection.send(&whole[..length]);
+        connection.send(&request[..length]);
         match length % 2 {
             0 => connection.reset(),
             _ => {

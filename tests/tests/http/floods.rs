@@ -119,8 +119,8 @@ fn slow_header_sections() {
         let _ = client.try_send("X");
     }
     for client in &mut slow {
-        let came = client.read_to_end();
-        assert!(came.is_empty() || came.starts_with(b"HTTP/1.1 4"), "{came:?}");
+        let received = client.read_to_end();
+        assert!(received.is_empty() || received.starts_with(b"HTTP/1.1 4"), "{received:?}");
     }
     assert_eq!(upstream.requests().len(), 1);
 }
@@ -172,8 +172,8 @@ fn large_bodies_to_the_proxy_itself_are_limited() {
     }
     // As soon as enough of four bodies was received, another large one is refused.
     let padding = " ".repeat(100_000);
-    let whole = format!(r#"{{"clientId":"large","accessToken":"t"}}{padding}"#);
-    let put = || proxy.call("PUT", "/credentials", &whole);
+    let large_body = format!(r#"{{"clientId":"large","accessToken":"t"}}{padding}"#);
+    let put = || proxy.call("PUT", "/credentials", &large_body);
     let busy = until("a 503", put, |response| response.status() == 503);
     assert!(busy.assert_error(503, "Busy").contains("64 KiB"));
     assert!(proxy.peak_memory() < 48 * MIB, "{}", proxy.peak_memory());
@@ -329,7 +329,7 @@ fn until(what: &str, ask: impl Fn() -> Response, good: impl Fn(&Response) -> boo
         if good(&response) {
             return response;
         }
-        assert!(start.elapsed() < DEADLINE, "{what} does not come, but {response:?}");
+        assert!(start.elapsed() < DEADLINE, "{what} is never the response, but {response:?}");
     }
 }
 

@@ -214,8 +214,11 @@ fn assert_clean(response: &Response) {
 
 /// The statuses of all responses until the connection ends.
 fn assert_all_clean(connection: &mut Connection) {
-    let came = String::from_utf8_lossy(&connection.read_to_end()).into_owned();
-    let heads = came.split("\r\n\r\n").next().unwrap_or_default().to_ascii_lowercase();
-    assert!(!heads.contains("\nx-injected") && !heads.contains("\rx-injected"), "{came:?}");
-    assert_eq!(came.matches("HTTP/1.1 4").count(), 1, "{came:?}");
+    let received = String::from_utf8_lossy(&connection.read_to_end()).into_owned();
+    let header_section = received.split("\r\n\r\n").next().unwrap_or_default().to_ascii_lowercase();
+    assert!(
+        !header_section.contains("\nx-injected") && !header_section.contains("\rx-injected"),
+        "{received:?}"
+    );
+    assert_eq!(received.matches("HTTP/1.1 4").count(), 1, "{received:?}");
 }

@@ -109,8 +109,8 @@ fn similar_field_names_do_not_affect_framing() {
             assert_eq!(seen.body, SMUGGLED.as_bytes(), "{field}");
             assert_eq!(seen.head.all("content-length"), [length.to_string()], "{field}");
             assert_eq!(seen.head.all("host").len(), 1, "{field}");
-            for gone in ["transfer-encoding", "connection", "upgrade"] {
-                assert_eq!(seen.header(gone), None, "{field}");
+            for removed in ["transfer-encoding", "connection", "upgrade"] {
+                assert_eq!(seen.header(removed), None, "{field}");
             }
         }
     }
@@ -188,12 +188,12 @@ fn unusual_chunks_are_refused_or_read_in_the_only_way() {
     let setup = Setup::start();
     for chunks in ["0000000000000002\r\nab\r\n0\r\n\r\n", "2;\0\r\nab\r\n0\r\n\r\n"] {
         let before = setup.upstream.requests().len();
-        let came = setup.say(&format!("{PUT}Transfer-Encoding: chunked\r\n\r\n{chunks}"));
+        let received = setup.send(&format!("{PUT}Transfer-Encoding: chunked\r\n\r\n{chunks}"));
         setup.assert_served();
         for seen in &setup.upstream.requests()[before..] {
-            let read = (seen.body.as_slice(), statuses(&came));
-            let whole = seen.complete && seen.target() != AFTER;
-            assert!(!whole || read == (b"ab", vec!["200".to_owned()]), "{chunks:?}: {read:?}");
+            let read = (seen.body.as_slice(), statuses(&received));
+            let is_request = seen.complete && seen.target() != AFTER;
+            assert!(!is_request || read == (b"ab", vec!["200".to_owned()]), "{chunks:?}: {read:?}");
         }
     }
 }
@@ -323,8 +323,8 @@ impl Setup {
     /// nothing else.
     fn refuses(&self, text: &str) {
         let before = self.upstream.requests().len();
-        let came = self.say(text);
-        let statuses = statuses(&came);
+        let received = self.send(text);
+        let statuses = statuses(&received);
         assert!(
             statuses.len() <= 1 && statuses.iter().all(|status| status.starts_with('4')),
             "{text:?}: {statuses:?}"
@@ -338,8 +338,8 @@ impl Setup {
     /// The upstream receives exactly one complete request, and none from its body or after it.
     fn request_seen(&self, text: &str) -> Request {
         let before = self.upstream.requests().len();
-        let came = self.say(text);
-        assert_eq!(statuses(&came), ["200"], "{text:?}");
+        let received = self.send(text);
+        assert_eq!(statuses(&received), ["200"], "{text:?}");
         self.assert_served();
         let [seen, _after] = self
             .upstream
@@ -351,19 +351,19 @@ impl Setup {
         seen
     }
 
-    fn say(&self, text: &str) -> Vec<u8> {
+    fn send(&self, text: &str) -> Vec<u8> {
         let mut connection: Connection = self.proxy.connect();
         // It may be refused before all of it was sent.
         let _ = connection.try_send(text);
         // Ends the connection after a response; without effect if it has ended.
         let _ =
             connection.try_send("GET /nowhere HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-        let mut came = connection.read_to_end();
+        let mut received = connection.read_to_end();
         // The response to the line above does not count.
-        if let Some(at) = position(&came, b"HTTP/1.1 404") {
-            came.truncate(at);
+        if let Some(at) = position(&received, b"HTTP/1.1 404") {
+            received.truncate(at);
         }
-        came
+        received
     }
 
     /// No connection to the upstream is left in a state that affects other requests.
@@ -381,8 +381,8 @@ fn targets(upstream: &Upstream) -> Vec<String> {
 }
 
 /// The statuses of the responses in these bytes.
-fn statuses(came: &[u8]) -> Vec<String> {
-    let text = String::from_utf8_lossy(came);
+fn statuses(received: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(received);
     let words = text.split("HTTP/1.").skip(1).filter_map(|line| line.split(' ').nth(1));
     words.filter(|word| word.parse::<u16>().is_ok()).map(str::to_owned).collect()
 }

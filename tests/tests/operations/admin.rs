@@ -74,7 +74,7 @@ fn requests_are_counted_by_outcome() {
         ("retries_total{reason=\"broken\"}", 1.0),
         ("retries_total{reason=\"connect\"}", 0.0),
         ("received_bytes_total", f64::from(3 + 24 + 2 + 36)),
-        ("credential_updates_total{source=\"put\",result=\"taken\"}", 1.0),
+        ("credential_updates_total{source=\"put\",result=\"in_use\"}", 1.0),
         ("credential_updates_total{source=\"put\",result=\"refused\"}", 1.0),
         ("connections_total", 11.0),
         ("requests_in_flight", 0.0),
@@ -124,9 +124,9 @@ fn promtool_accepts_the_metrics() {
     let mut checking = promtool.spawn().expect("promtool runs");
     checking.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
     let checked = checking.wait_with_output().unwrap();
-    let said = [checked.stdout, checked.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    assert!(checked.status.success() && said.is_empty(), "{}: {said}\n{page}", checked.status);
+    let output = [checked.stdout, checked.stderr].concat();
+    let output = String::from_utf8_lossy(&output);
+    assert!(checked.status.success() && output.is_empty(), "{}: {output}\n{page}", checked.status);
 }
 
 #[test]
@@ -256,11 +256,11 @@ fn it_is_off_by_default_and_never_on_the_port_of_the_proxy() {
     assert_eq!((refused.status(), refused.header("allow")), (405, Some("GET, HEAD")));
     assert_eq!(upstream.requests().len(), 0);
 
-    let taken = proxy.address().to_string();
-    let second = Proxy::in_front_of(upstream.root_url()).args(["--port", "0", "--admin", &taken]);
+    let in_use = proxy.address().to_string();
+    let second = Proxy::in_front_of(upstream.root_url()).args(["--port", "0", "--admin", &in_use]);
     let finished = second.run();
     assert_eq!(finished.status.code(), Some(1));
-    let expected = format!("--admin: cannot listen on {taken}: ");
+    let expected = format!("--admin: cannot listen on {in_use}: ");
     assert!(finished.stderr.contains(&expected), "{}", finished.stderr);
 
     let off = Proxy::in_front_of(upstream.root_url()).start();
@@ -271,7 +271,8 @@ fn it_is_off_by_default_and_never_on_the_port_of_the_proxy() {
 #[cfg(unix)]
 fn it_can_be_a_unix_socket() {
     use std::io::Read as _;
-    let folder = std::env::temp_dir().join(format!("stories-admin-{}", std::process::id()));
+    let folder =
+        std::env::temp_dir().join(format!("taskcluster-proxy-tests-admin-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let path = folder.join("admin.socket");
     let upstream = Upstream::start([ScriptedResponse::ok("hello")]);

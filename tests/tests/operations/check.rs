@@ -240,8 +240,8 @@ fn a_file_without_credentials() {
 #[test]
 fn peers() {
     let sandbox = || Proxy::sandbox().args(["--port", "0"]);
-    for asking in [["--allowed-user", "root"], ["--credentials-from", "root"]] {
-        Report::of(sandbox().args(asking), 0).says("ok", "peers", "can be looked up");
+    for option in [["--allowed-user", "root"], ["--credentials-from", "root"]] {
+        Report::of(sandbox().args(option), 0).says("ok", "peers", "can be looked up");
     }
     let report = Report::of(sandbox().args(["--allowed-user", "no-such-user"]), 1);
     report.says("fail", "peers", "found none named \"no-such-user\"");

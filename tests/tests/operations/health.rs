@@ -17,8 +17,8 @@ fn any_response_of_the_proxy_is_healthy() {
     // A server that listens and never accepts.
     let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let (closed, silent) = (ClosedPort::take(), silent.local_addr().unwrap());
-    ill(of(closed.address()), &format!("no connection to {}: ", closed.address()));
-    ill(of(silent), &format!("no response from {silent} within 3 s: "));
+    unhealthy(of(closed.address()), &format!("no connection to {}: ", closed.address()));
+    unhealthy(of(silent), &format!("no response from {silent} within 3 s: "));
 }
 
 #[cfg(unix)]
@@ -28,17 +28,17 @@ fn of_a_unix_socket() {
     let path = folder.path("proxy.sock");
     let at = format!("unix:{}", path.display());
     let socket = |builder: ProxyBuilder| builder.args(["--socket".as_ref(), path.as_os_str()]);
-    let said = ill(socket(asking()), &format!("no connection to {at}: "));
-    assert!(said.contains("is this its --socket?"), "{said}");
+    let error = unhealthy(socket(health_check()), &format!("no connection to {at}: "));
+    assert!(error.contains("is this its --socket?"), "{error}");
     let alone = socket(Proxy::sandbox()).without_tcp().start();
-    healthy(socket(asking()), &at);
+    healthy(socket(health_check()), &at);
     drop(alone);
 
     let both = socket(Proxy::sandbox()).start();
     healthy(socket(of(both.address())), &format!("{} and {at}", both.address()));
     // One listener that does not respond is enough.
     std::fs::remove_file(&path).unwrap();
-    ill(socket(of(both.address())), &format!("no connection to {at}: "));
+    unhealthy(socket(of(both.address())), &format!("no connection to {at}: "));
 }
 
 #[test]
@@ -51,17 +51,17 @@ fn of_a_tls_listener() {
     let log = proxy.wait_for_log("GET / 404");
     assert!(!log.contains("WARN"), "{log}");
 
-    let said = ill(of(address), &format!("expected plain HTTP from {address}, found TLS"));
-    assert!(said.contains("--tls-cert"), "{said}");
+    let error = unhealthy(of(address), &format!("expected plain HTTP from {address}, found TLS"));
+    assert!(error.contains("--tls-cert"), "{error}");
     let other = folder.put("other.pem", &self_signed("proxy.example")[0]);
     let expected = format!("expected the certificate of --tls-cert from {address}, found another");
-    ill(of(address).with_certificate(&other), &expected);
+    unhealthy(of(address).with_certificate(&other), &expected);
     let none = folder.path("none.pem");
     let expected = format!("--tls-cert {none:?}: cannot be read: ");
-    ill(of(address).with_certificate(&none), &expected);
+    unhealthy(of(address).with_certificate(&none), &expected);
     let plain = Proxy::sandbox().start();
     let expected = format!("expected TLS from {}, found none", plain.address());
-    ill(of(plain.address()).with_certificate(&other), &expected);
+    unhealthy(of(plain.address()).with_certificate(&other), &expected);
 }
 
 /// The files have changed, and the proxy has not noticed yet.
@@ -101,26 +101,27 @@ fn of_a_proxy_that_rejects_the_user() {
         builder.under(["setpriv", "--reuid", DAEMON, "--clear-groups", "--"])
     };
     let plain = Proxy::sandbox().args(["--allowed-user", "nobody"]).start();
-    let said = ill(daemon(of(plain.address())), &format!("no response from {}", plain.address()));
-    assert!(said.contains("does --allowed-user keep this user out?"), "{said}");
+    let error =
+        unhealthy(daemon(of(plain.address())), &format!("no response from {}", plain.address()));
+    assert!(error.contains("does --allowed-user keep this user out?"), "{error}");
     healthy(of(plain.address()), &plain.address().to_string());
 
     let tls = Proxy::sandbox().args(["--allowed-user", "nobody"]).with_tls(&folder, "x.example");
     let (tls, certificate) = (tls.start(), folder.path("cert.pem"));
     std::fs::set_permissions(&certificate, std::fs::Permissions::from_mode(0o644)).unwrap();
-    let asked = of(tls.address()).with_certificate(&certificate);
-    let said = ill(daemon(asked), &format!("no response from {}", tls.address()));
-    assert!(said.contains("does --allowed-user keep this user out?"), "{said}");
+    let check = of(tls.address()).with_certificate(&certificate);
+    let error = unhealthy(daemon(check), &format!("no response from {}", tls.address()));
+    assert!(error.contains("does --allowed-user keep this user out?"), "{error}");
 }
 
-fn asking() -> ProxyBuilder {
+fn health_check() -> ProxyBuilder {
     Proxy::builder().args(["--health"])
 }
 
 /// Checks the proxy that listens at this address.
 fn of(address: SocketAddr) -> ProxyBuilder {
     let (ip, port) = (address.ip().to_string(), address.port().to_string());
-    asking().args(["--ip-address", &ip, "--port", &port])
+    health_check().args(["--ip-address", &ip, "--port", &port])
 }
 
 trait WithCertificate {
@@ -133,16 +134,16 @@ impl WithCertificate for ProxyBuilder {
     }
 }
 
-fn healthy(asked: ProxyBuilder, at: &str) {
-    let ProcessOutput { status, stdout, stderr } = asked.run();
+fn healthy(check: ProxyBuilder, at: &str) {
+    let ProcessOutput { status, stdout, stderr } = check.run();
     let version = env!("CARGO_PKG_VERSION");
     assert_eq!(stdout, format!("healthy: taskcluster-proxy {version} at {at}\n"), "{stderr}");
     assert_eq!((status.code(), stderr.as_str()), (Some(0), ""));
 }
 
 /// Fails unless it prints one line that begins like this, and exits with status 1.
-fn ill(asked: ProxyBuilder, expected: &str) -> String {
-    let ProcessOutput { status, stdout, stderr } = asked.run();
+fn unhealthy(check: ProxyBuilder, expected: &str) -> String {
+    let ProcessOutput { status, stdout, stderr } = check.run();
     assert_eq!((status.code(), stdout.as_str()), (Some(1), ""), "{stderr}");
     assert!(stderr.starts_with(&format!("taskcluster-proxy: {expected}")), "{stderr}");
     assert_eq!(stderr.lines().count(), 1, "{stderr}");

@@ -16,9 +16,9 @@ fn as_json(upstream: &Upstream) -> ProxyBuilder {
 fn line_of(proxy: &Proxy, response: &Response) -> Value {
     let id = response.header(REQUEST_ID).expect("each response has an id");
     assert!(id.len() == 16 && id.bytes().all(|b| b.is_ascii_hexdigit()), "{id}");
-    let line = proxy.wait_for_log(id);
+    let line = proxy.wait_for_json_log(id);
     assert_eq!(proxy.log().matches(id).count(), 1, "{}", proxy.log());
-    serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
+    line
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn log_lines_have_the_outcome() {
     });
     let proxy = as_json(&upstream).start();
     assert!(!proxy.get("/api/queue/v1/cut").complete);
-    let line: Value = serde_json::from_str(&proxy.wait_for_log("/v1/cut")).unwrap();
+    let line = proxy.wait_for_json_log("/v1/cut");
     assert_eq!((&line["outcome"], &line["status"]), (&"cut".into(), &200.into()), "{line}");
     assert_eq!(line["bytes_out"], 4, "{line}");
     assert!(line["note"].as_str().unwrap().contains("truncated"), "{line}");
@@ -99,7 +99,7 @@ fn log_lines_have_the_outcome() {
     client.send(request("GET", "/api/queue/v1/gone", ""));
     upstream.wait_for_requests(2);
     drop(client);
-    let line: Value = serde_json::from_str(&proxy.wait_for_log("/v1/gone")).unwrap();
+    let line = proxy.wait_for_json_log("/v1/gone");
     assert_eq!((&line["outcome"], &line["status"]), (&"gone".into(), &Value::Null), "{line}");
     assert_eq!(line["attempts"], 1, "{line}");
 }
@@ -113,7 +113,7 @@ fn a_request_aborted_by_shutdown_is_logged() {
     client.send(request("GET", "/api/queue/v1/x", ""));
     upstream.wait_for_requests(1);
     proxy.signal("TERM");
-    let line: Value = serde_json::from_str(&proxy.wait_for_log("/v1/x")).unwrap();
+    let line = proxy.wait_for_json_log("/v1/x");
     assert_eq!(line["outcome"], "cut", "{line}");
 }
 

@@ -1,7 +1,6 @@
 //! The README and the guides in docs/ are correct: options are those of `--help`, example sessions are
 //! real, all metrics and log fields are documented.
 
-use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -103,18 +102,18 @@ fn the_guide_to_operations_names_every_metric_and_field() {
     let mut found: Vec<String> = types.map(|line| line.replace(' ', " | ")).collect();
     let rows =
         GUIDE.lines().filter(|line| line.starts_with("| `") && line.matches('|').count() == 5);
-    let mut told: Vec<String> = rows
+    let mut documented: Vec<String> = rows
         .map(|row| {
             row.split('|').skip(1).take(2).map(|cell| cell.trim().replace('`', "")).collect()
         })
         .map(|cells: Vec<String>| cells.join(" | "))
         .collect();
     found.sort();
-    told.sort();
-    assert_eq!(told, found);
+    documented.sort();
+    assert_eq!(documented, found);
 
     proxy.get("/api/queue/v1/ping");
-    let line: Value = serde_json::from_str(&proxy.wait_for_log("/v1/ping")).unwrap();
+    let line = proxy.wait_for_json_log("/v1/ping");
     for field in line.as_object().unwrap().keys() {
         let known = ["timestamp", "level", "message"].contains(&field.as_str());
         assert!(known || GUIDE.contains(&format!("`{field}`")), "{field}");

@@ -47,18 +47,18 @@ fn a_release_is_a_commit_with_its_version_everywhere_a_tag_and_a_build_of_it() {
     tree.puts_a_build_in_place("git describe");
     let output = tree.release(&["--no-test", "v9.8.7-rc.1"]);
     assert!(output.status.success(), "{output:?}");
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(said.contains("\nv9.8.7-rc.1\nv9.8.7-rc.1 is committed, tagged"), "{said}");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(printed.contains("\nv9.8.7-rc.1\nv9.8.7-rc.1 is committed, tagged"), "{printed}");
 
     assert_eq!(tree.git(&["status", "--porcelain"]), "");
     assert_eq!(tree.git(&["log", "-1", "--format=%s"]), "Release 9.8.7-rc.1\n");
     assert_eq!(tree.git(&["cat-file", "-t", "v9.8.7-rc.1"]), "tag\n");
     let changes = tree.git(&["diff", "--text", "HEAD~"]);
     let is_version = |line: &&str| line.starts_with('-') && line.contains(before);
-    let gone = changes.lines().filter(is_version).count();
-    let come = changes.lines().filter(|line| line.starts_with('+') && line.contains("9.8.7-rc.1"));
+    let removed = changes.lines().filter(is_version).count();
+    let added = changes.lines().filter(|line| line.starts_with('+') && line.contains("9.8.7-rc.1"));
     // And the heading of the changelog.
-    assert_eq!(come.count(), gone + 1, "{changes}");
+    assert_eq!(added.count(), removed + 1, "{changes}");
     let log = fs::read_to_string(tree.path().join("CHANGELOG.md")).unwrap();
     assert!(log.contains("\n## Unreleased\n\n## 9.8.7-rc.1 - 20"), "{log}");
 
@@ -81,9 +81,9 @@ fn a_failed_build_leaves_commit_and_tag_and_says_so() {
     tree.puts_a_build_in_place("exit 7");
     let output = tree.release(&["--no-test", "9.0.0"]);
     assert!(!output.status.success(), "{output:?}");
-    let said = String::from_utf8_lossy(&output.stderr);
+    let printed = String::from_utf8_lossy(&output.stderr);
     assert!(
-        said.ends_with(
+        printed.ends_with(
             "v9.0.0 is committed and tagged, but not built: release/build tries again\n"
         )
     );
@@ -136,10 +136,10 @@ impl Tree {
     fn refuses(&self, arguments: &[&str], expected: &str) {
         let before = self.git(&["status", "--porcelain"]);
         let output = self.release(arguments);
-        let said = String::from_utf8_lossy(&output.stderr);
+        let printed = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{arguments:?}: {output:?}");
-        let last = said.lines().last().unwrap_or_default();
-        assert!(last.starts_with("release/release: ") && last.contains(expected), "{said}");
+        let last = printed.lines().last().unwrap_or_default();
+        assert!(last.starts_with("release/release: ") && last.contains(expected), "{printed}");
         assert_eq!(self.git(&["status", "--porcelain"]), before, "{arguments:?}");
     }
 

@@ -157,12 +157,12 @@ fn missing_and_invalid_values_end_the_start() {
 #[test]
 fn a_port_in_use_ends_the_start() {
     let other = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let taken = other.local_addr().unwrap();
+    let in_use = other.local_addr().unwrap();
     let builder = Proxy::in_front_of("http://127.0.0.1:1").args(["--ip-address", "127.0.0.1"]);
     assert_fails(
-        builder.args(["-p", &taken.port().to_string()]),
+        builder.args(["-p", &in_use.port().to_string()]),
         &format!(
-            "cannot listen on {taken}: the port is in use by another program: choose another with \
+            "cannot listen on {in_use}: the port is in use by another program: choose another with \
              --port"
         ),
     );

@@ -69,8 +69,8 @@ fn a_signal_ends_the_start() {
 fn a_signal_ends_the_wait_for_credentials() {
     let folder = support::Folder::new();
     let fifo = folder.path("fifo");
-    let made = std::process::Command::new("mkfifo").arg(&fifo).status();
-    assert!(made.expect("every Unix has mkfifo").success());
+    let created = std::process::Command::new("mkfifo").arg(&fifo).status();
+    assert!(created.expect("every Unix has mkfifo").success());
     // For reading and writing, so that opening it does not block.
     let here = format!("exec \"$0\" \"$@\" 3<>{}", fifo.display());
     let proxy = Proxy::builder()

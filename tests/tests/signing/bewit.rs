@@ -144,7 +144,7 @@ fn a_url_too_long_for_the_services_is_refused() {
 }
 
 /// The time `ahead` seconds from now, in the format of a Date field.
-fn tells(ahead: u64, status: u16) -> ScriptedResponse {
+fn with_date(ahead: u64, status: u16) -> ScriptedResponse {
     let date = SystemTime::now() + Duration::from_secs(ahead);
     ScriptedResponse::new(status, &[("Date", &httpdate::fmt_http_date(date))], "")
 }
@@ -153,7 +153,7 @@ fn tells(ahead: u64, status: u16) -> ScriptedResponse {
 #[test]
 fn a_url_signed_before_any_request_is_valid_for_an_hour() {
     for status in [200, 503] {
-        let upstream = Upstream::start([tells(7200, status)]);
+        let upstream = Upstream::start([with_date(7200, status)]);
         let proxy = Proxy::in_front_of(upstream.root_url()).args(["--retry-budget", "0"]).start();
         for _ in 0..2 {
             let signed = proxy.call("POST", "/bewit", URL);
@@ -169,7 +169,7 @@ fn a_url_signed_before_any_request_is_valid_for_an_hour() {
 
 #[test]
 fn an_earlier_response_gives_the_time() {
-    let upstream = Upstream::start([tells(7200, 404)]);
+    let upstream = Upstream::start([with_date(7200, 404)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     assert_eq!(proxy.get("/api/queue/v1/x").status(), 404);
     let signed = proxy.call("POST", "/bewit", URL);

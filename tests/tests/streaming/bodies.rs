@@ -60,8 +60,8 @@ fn the_first_bytes_of_an_upload_arrive_before_the_last_are_sent() {
         let proxy = Proxy::in_front_of(upstream.root_url()).start();
         let mut client = proxy.connect();
         client.send(format!("PUT /a/v1/b HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n{first}"));
-        let came = |request: &Request| (request.body == b"first").then_some(());
-        upstream.wait_for("the first bytes", |requests| came(requests.first()?));
+        let received = |request: &Request| (request.body == b"first").then_some(());
+        upstream.wait_for("the first bytes", |requests| received(requests.first()?));
         client.send(last);
         assert_eq!(client.response().status(), 200);
         assert_eq!(upstream.requests()[0].body, b"firstlast");
@@ -221,8 +221,8 @@ fn a_response_before_the_whole_body_is_forwarded() {
                 let mut client = proxy.connect();
                 upload(&mut client, length);
                 let response = client.response();
-                let came = (response.status(), response.text(), response.complete);
-                assert_eq!(came, (413, "too large", true), "{length} bytes");
+                let received = (response.status(), response.text(), response.complete);
+                assert_eq!(received, (413, "too large", true), "{length} bytes");
             }
             assert_eq!(upstream.requests().len(), 5);
         }

@@ -72,8 +72,8 @@ fn in_the_middle_of_an_upload() {
             let proxy = Proxy::in_front_of(upstream.root_url()).start();
             let mut client = proxy.connect();
             client.send(format!("PUT /a/v1/b HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n{part}"));
-            let came = |body: &[u8]| (body == b"abc").then_some(());
-            upstream.wait_for("a part", |requests| came(&requests.first()?.body));
+            let received = |body: &[u8]| (body == b"abc").then_some(());
+            upstream.wait_for("a part", |requests| received(&requests.first()?.body));
             go_away(client);
             upstream.wait_for_closed_connections(1);
             let [request] = upstream.requests().try_into().unwrap();

@@ -1,4 +1,5 @@
-//! Slow transfers never time out: timeouts are for header sections and idle connections (docs/compatibility.md, F6).
+//! Slow transfers never time out: timeouts are for header sections and idle connections
+//! (docs/compatibility.md, F6).
 
 use std::time::Duration;
 use support::http1::Body;
@@ -80,8 +81,8 @@ fn a_client_that_stalls_in_the_middle_of_a_download() {
     let mut body = Body::of_response(&client.head(), "GET");
     for _ in 0..3 {
         wait_for_the_head_timeout(&proxy);
-        let piece = client.body_data(&mut body).unwrap();
-        assert!(piece.is_some());
+        let data = client.body_data(&mut body).unwrap();
+        assert!(data.is_some());
     }
     let rest = client.body_length(&mut body);
     assert!(rest < LENGTH && rest > LENGTH / 2, "{rest} bytes");

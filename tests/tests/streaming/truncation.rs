@@ -84,6 +84,6 @@ fn through_the_proxy(response: ScriptedResponse) -> Response {
 }
 
 fn assert_truncated(response: &Response, body: &str) {
-    let came = (response.status(), response.text(), response.complete);
-    assert_eq!(came, (200, body, false), "{response:?}");
+    let received = (response.status(), response.text(), response.complete);
+    assert_eq!(received, (200, body, false), "{response:?}");
 }

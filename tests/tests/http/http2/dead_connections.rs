@@ -17,20 +17,20 @@ fn a_dead_connection_is_found_by_pings_within_20_seconds() {
 #[test]
 fn safe_requests_on_a_dead_connection_are_retried_on_another() {
     for response in [&OUTCOME.idempotent, &OUTCOME.service] {
-        assert_eq!(came(response).text(), "up");
+        assert_eq!(expect_response(response).text(), "up");
     }
 }
 
 #[test]
 fn unsafe_requests_on_a_dead_connection_are_not_sent_twice() {
-    let message = error(came(&OUTCOME.unsafe_to_retry), &[502, 504]);
+    let message = error(expect_response(&OUTCOME.unsafe_to_retry), &[502, 504]);
     assert!(message.contains("https://files.example.test"), "{message}");
     assert_eq!(OUTCOME.sent_unsafe, 1);
 }
 
 #[test]
 fn a_download_on_a_dead_connection_does_not_look_complete() {
-    let download = came(&OUTCOME.download);
+    let download = expect_response(&OUTCOME.download);
     assert_eq!((download.text(), download.complete), ("first", false));
 }
 
@@ -142,7 +142,7 @@ impl Outcome {
     }
 }
 
-fn came(response: &Option<Response>) -> &Response {
+fn expect_response(response: &Option<Response>) -> &Response {
     response.as_ref().expect("there was no response within a minute")
 }
 
@@ -164,7 +164,8 @@ fn upstream() -> Http2Upstream {
     })
 }
 
-/// Connections that may be dead must not use up the limit of connections: there would be no response to wait for.
+/// Connections that may be dead must not use up the limit of connections: there would be no
+/// response to wait for.
 #[test]
 fn connections_that_clients_aborted_on_do_not_count_towards_the_limit() {
     let upstream = upstream();

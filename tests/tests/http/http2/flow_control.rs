@@ -50,11 +50,11 @@ fn an_upload_of_100_mib_respects_flow_control_in_flat_memory() {
     let proxy = upstream.proxy().start();
     let mut client = upload(&proxy, "/queue/v1/upload");
     // The upstream receives no more than its windows allow.
-    let taken = client.send_until_blocked();
-    assert_below(taken, 32 * MIB);
+    let sent = client.send_until_blocked();
+    assert_below(sent, 32 * MIB);
     assert_below(proxy.peak_memory(), 24 * MIB);
     latch.open();
-    client.send_zeros(100 * MIB - taken);
+    client.send_zeros(100 * MIB - sent);
     assert_eq!(client.response().text(), "up");
     assert_eq!(upstream.requests()[0].body_length, 100 * MIB);
     assert_below(proxy.peak_memory(), 24 * MIB);
@@ -118,10 +118,10 @@ fn stall(proxy: &Proxy, upstream: &Http2Upstream, count: usize) -> Vec<Stalled> 
     // This opens a connection, which all of them can share.
     assert_eq!(proxy.get("/queue/v1/small").text(), "up");
     let mut clients: Vec<Connection> = (0..count).map(|_| get(proxy, "/queue/v1/large")).collect();
-    let heads: Vec<Body> =
+    let bodies: Vec<Body> =
         clients.iter_mut().map(|client| Body::of_response(&client.head(), "GET")).collect();
     upstream.wait_until_blocked();
-    clients.into_iter().zip(heads).map(|(client, body)| Stalled { client, body }).collect()
+    clients.into_iter().zip(bodies).map(|(client, body)| Stalled { client, body }).collect()
 }
 
 impl Stalled {

@@ -41,7 +41,7 @@ fn response_header_sections_of_17_to_240_kb_are_forwarded_over_both_versions() {
 #[test]
 fn a_response_header_section_that_is_too_large_is_a_502_and_affects_no_other_stream() {
     for shape in SHAPES {
-        let others = Others::start(move |request: &Request| {
+        let others = OtherTransfers::start(move |request: &Request| {
             let size = size_of(request.target())?;
             let head = Http2Response::head(200, &borrowed(&fields(shape, size)));
             Some(head.then("up").then_end())
@@ -57,8 +57,8 @@ fn a_response_header_section_that_is_too_large_is_a_502_and_affects_no_other_str
             assert!(message.contains("too large") || message.contains("larger"), "{message}");
             false
         });
-        assert_eq!(others.upstream.count(&format!("/{too_large}")), 1, "it is not tried again");
-        others.assert_unharmed();
+        assert_eq!(others.upstream.count(&format!("/{too_large}")), 1, "it is not retried");
+        others.assert_unaffected();
     }
 }
 
@@ -90,7 +90,7 @@ fn trailers_of_17_to_240_kb_are_forwarded_over_both_versions() {
 #[test]
 fn trailers_that_are_too_large_are_never_forwarded_in_part_and_affect_no_other_stream() {
     for shape in SHAPES {
-        let others = Others::start(move |request: &Request| {
+        let others = OtherTransfers::start(move |request: &Request| {
             let size = size_of(request.target())?;
             Some(with_trailers(&fields(shape, size)))
         });
@@ -101,7 +101,7 @@ fn trailers_that_are_too_large_are_never_forwarded_in_part_and_affect_no_other_s
             }
             response.complete
         });
-        others.assert_unharmed();
+        others.assert_unaffected();
     }
 }
 
@@ -141,7 +141,7 @@ fn responses_to_head_and_304_have_no_body_whatever_their_content_length() {
 }
 
 /// A download and an upload that are half-way while another request fails on their connection.
-struct Others {
+struct OtherTransfers {
     upstream: Http2Upstream,
     proxy: Proxy,
     latch: Latch,
@@ -150,7 +150,7 @@ struct Others {
     upload: Connection,
 }
 
-impl Others {
+impl OtherTransfers {
     fn start(respond: impl Fn(&Request) -> Option<Http2Response> + Send + 'static) -> Self {
         let latch = Latch::new();
         let shared_latch = latch.clone();
@@ -177,7 +177,7 @@ impl Others {
         Self { upstream, proxy, latch, download, download_body, upload }
     }
 
-    fn assert_unharmed(mut self) {
+    fn assert_unaffected(mut self) {
         self.latch.open();
         assert_eq!(self.download.body_length(&mut self.download_body), 4);
         self.upload.send("last");

@@ -216,8 +216,8 @@ fn assert_none_of_1000_is_lost(proxy: &Proxy, check: impl Fn(&str) + Sync) {
                     };
                     connection.send(support::request(method, &target, body));
                     let response = connection.response();
-                    let came = (response.status(), response.complete);
-                    assert_eq!(came, (200, true), "{method} {target}: {response:?}");
+                    let received = (response.status(), response.complete);
+                    assert_eq!(received, (200, true), "{method} {target}: {response:?}");
                     assert!(seen.insert(there.clone()));
                     check(&there);
                 }

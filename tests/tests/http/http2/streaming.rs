@@ -31,8 +31,8 @@ fn the_first_bytes_of_an_upload_arrive_before_the_last_are_sent() {
         let upstream = Http2Upstream::for_host(HOST).start(|_| Http2Response::ok("up"));
         let proxy = upstream.proxy().start();
         let mut client = post(&proxy, framing, first);
-        let came = |request: &Request| (request.body == b"first").then_some(());
-        upstream.wait_for("the first bytes", |requests| came(requests.first()?));
+        let received = |request: &Request| (request.body == b"first").then_some(());
+        upstream.wait_for("the first bytes", |requests| received(requests.first()?));
         client.send(last);
         assert_eq!(client.response().text(), "up");
         assert_eq!(upstream.requests()[0].body, b"firstlast");
@@ -154,8 +154,8 @@ fn a_body_shorter_than_its_length_does_not_look_complete() {
     let short = Http2Response::head(200, &[("content-length", "9")]).then("four").then_end();
     let upstream = Http2Upstream::for_host(HOST).start(move |_| short.clone());
     let response = upstream.proxy().start().get("/queue/v1/x");
-    let came = (response.status(), response.text(), response.complete);
-    assert_eq!(came, (200, "four", false));
+    let received = (response.status(), response.text(), response.complete);
+    assert_eq!(received, (200, "four", false));
 }
 
 /// It is unknown then whether the upstream received all of it.
@@ -167,8 +167,8 @@ fn an_aborted_upload_does_not_look_complete() {
         let upstream = Http2Upstream::for_host(HOST).start(|_| Http2Response::ok("up"));
         let proxy = upstream.proxy().start();
         let client = post(&proxy, framing, part);
-        let came = |request: &Request| (request.body == b"four").then_some(());
-        upstream.wait_for("a part", |requests| came(requests.first()?));
+        let received = |request: &Request| (request.body == b"four").then_some(());
+        upstream.wait_for("a part", |requests| received(requests.first()?));
         drop(client);
         upstream.wait_for_frames(0, Frame::RST_STREAM, 1);
         assert!(!upstream.requests()[0].complete);

@@ -29,17 +29,17 @@ impl Behaviour {
         body: &mut Body,
     ) -> io::Result<()> {
         let mut to = *from.get_ref();
-        let mut came = Vec::new();
+        let mut received = Vec::new();
         if !self.is_early() {
-            while let Some(piece) = body.next(from)? {
-                came.extend(piece);
+            while let Some(data) = body.next(from)? {
+                received.extend(data);
             }
         }
         let plan = &pending.plan;
         let response = match plan.kind {
             RequestKind::Get => content(plan.id, SMALL),
-            RequestKind::Echo(_) => came,
-            RequestKind::Upload => digest(&came),
+            RequestKind::Echo(_) => received,
+            RequestKind::Upload => digest(&received),
             RequestKind::Download => content(plan.id, DOWNLOAD),
             RequestKind::Events => content(plan.id, EVENTS * EVENT_LENGTH),
         };
@@ -112,10 +112,10 @@ impl Behaviour {
 /// Sends one event at a time, each when the client requests it. A client that disconnects does not.
 fn serve_events(pending: &PendingRequest, response: &[u8], mut to: &TcpStream) -> io::Result<()> {
     to.write_all(CHUNKED.as_bytes())?;
-    for piece in response.chunks(EVENT_LENGTH) {
+    for event in response.chunks(EVENT_LENGTH) {
         let asked = pending.event_requests.lock().unwrap().recv_timeout(DEADLINE);
         asked.map_err(|_| io::ErrorKind::TimedOut)?;
-        to.write_all(&chunk(piece))?;
+        to.write_all(&chunk(event))?;
     }
     to.write_all(LAST_CHUNK.as_bytes())
 }

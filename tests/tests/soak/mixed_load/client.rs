@@ -25,11 +25,11 @@ pub(crate) struct Client<'a> {
 /// How many requests ended in which way, each as planned.
 #[derive(Debug, Default)]
 pub(crate) struct OutcomeCounts {
-    pub(crate) whole: AtomicU64,
-    pub(crate) cut: AtomicU64,
+    pub(crate) complete: AtomicU64,
+    pub(crate) truncated: AtomicU64,
     pub(crate) refused: AtomicU64,
     pub(crate) failed: AtomicU64,
-    pub(crate) left: AtomicU64,
+    pub(crate) aborted: AtomicU64,
 }
 
 impl Client<'_> {
@@ -73,7 +73,7 @@ impl Client<'_> {
         };
         self.deployment.forget(&pending);
         let Some(response) = response else {
-            self.counts.left.fetch_add(1, Ordering::Relaxed);
+            self.counts.aborted.fetch_add(1, Ordering::Relaxed);
             if self.random.below(2) == 0 {
                 connection.reset();
             }
@@ -124,10 +124,10 @@ impl Client<'_> {
         } else if behaviour.truncates() {
             let right = status == 200 && !complete && expected.starts_with(body);
             assert!(right, "{}", details());
-            &self.counts.cut
+            &self.counts.truncated
         } else {
             assert!(status == 200 && complete && *body == expected, "{}", details());
-            &self.counts.whole
+            &self.counts.complete
         };
         counted.fetch_add(1, Ordering::Relaxed);
     }
@@ -163,7 +163,7 @@ fn response(connection: &mut Connection, pending: &PendingRequest) -> Response {
             pending.next_event.send(()).expect("the pending request has the receiver");
         }
         match connection.body_data(&mut framing) {
-            Ok(Some(piece)) => body.extend(piece),
+            Ok(Some(data)) => body.extend(data),
             Ok(None) => break true,
             Err(_) => break false,
         }

@@ -28,7 +28,7 @@ impl Identity {
     pub(crate) fn verify(among: &[Self], request: &Request) -> Claim {
         let claim = Claim::of(request);
         let identity = among.iter().find(|identity| identity.client_id == claim.id);
-        let identity = identity.unwrap_or_else(|| panic!("nobody is {:?}", claim.id));
+        let identity = identity.unwrap_or_else(|| panic!("no identity is {:?}", claim.id));
         let claim = claim.assert_signed_with(identity.access_token);
         let certificate = identity.certificate.clone().unwrap_or_default();
         assert_eq!(claim.ext()["certificate"], certificate, "the certificate of {}", claim.id);

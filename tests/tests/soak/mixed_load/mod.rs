@@ -41,7 +41,7 @@ struct Soak {
 fn every_response_is_correct_and_nothing_is_left_behind() {
     let length = SECOND * number("SOAK_SECONDS").map_or(10, |seconds| seconds as u32);
     let seed = seed("SOAK_SEED");
-    say(&format!("SOAK_SECONDS={} SOAK_SEED={seed}", length.as_secs()));
+    report(&format!("SOAK_SECONDS={} SOAK_SEED={seed}", length.as_secs()));
     let mut soak = Soak::start(seed);
     let descriptors = soak.proxy.descriptors();
     let warm_up = (length / 3).min(60 * SECOND);
@@ -112,15 +112,16 @@ impl Soak {
     }
 
     fn progress(&self) {
-        let OutcomeCounts { whole, cut, refused, failed, left } = &self.counts;
-        let [whole, cut, refused, failed, left] =
-            [whole, cut, refused, failed, left].map(|count| count.load(Ordering::Relaxed));
-        say(&format!(
-            "{:>4} s: {} requests in {} attempts; as planned {whole} whole, {cut} cut, {refused} \
-             refused, {failed} failed, {left} left by their clients; {} KiB, at most {}; \
+        let OutcomeCounts { complete, truncated, refused, failed, aborted } = &self.counts;
+        let [complete, truncated, refused, failed, aborted] =
+            [complete, truncated, refused, failed, aborted]
+                .map(|count| count.load(Ordering::Relaxed));
+        report(&format!(
+            "{:>4} s: {} requests in {} attempts; as planned {complete} complete, \
+             {truncated} truncated, {refused} refused, {failed} failed, {aborted} aborted by their clients; {} KiB, at most {}; \
              {} descriptors",
             self.start.elapsed().as_secs(),
-            whole + cut + refused + failed + left,
+            complete + truncated + refused + failed + aborted,
             self.deployment.attempts(),
             self.proxy.memory() / 1024,
             self.proxy.peak_memory() / 1024,
@@ -130,7 +131,7 @@ impl Soak {
 }
 
 /// Printed at once, unlike `println!`, whose output appears when the test has ended.
-fn say(text: &str) {
+fn report(text: &str) {
     // stderr may be closed.
     let _ = writeln!(stderr(), "soak: {text}");
 }

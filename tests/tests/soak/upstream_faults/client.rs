@@ -43,7 +43,7 @@ impl Client<'_> {
         let body = if plan.put { plan.content() } else { String::new() };
         connection.send(request(method, &self.destinations.target(plan), body));
         if plan.aborts {
-            self.count("left by their clients");
+            self.count("aborted by their clients");
             if plan.put {
                 connection.reset();
             }
@@ -63,7 +63,7 @@ impl Client<'_> {
     fn check(&self, plan: &Plan, response: &Response) -> &'static str {
         let attempts = self.services.attempts(plan.id);
         let details = || format!("{plan:?}: {attempts:?}; {response:?}");
-        if !plan.destination.leads_somewhere() {
+        if !plan.destination.has_upstream() {
             assert!(attempts.is_empty() && response.complete, "{}", details());
             return unreachable(plan.destination, response)
                 .unwrap_or_else(|| panic!("{}", details()));
@@ -77,13 +77,13 @@ impl Client<'_> {
         let (status, text) = (response.status(), response.text());
         let content = plan.content();
         match (last.outcome, status) {
-            (AttemptOutcome::Served, 200) if response.complete && text == content => "whole",
+            (AttemptOutcome::Served, 200) if response.complete && text == content => "complete",
             (AttemptOutcome::Failed(fault), 200)
                 if !response.complete
                     && content.starts_with(text)
                     && fault.at().is_some_and(|at| at >= plan.head("").len()) =>
             {
-                "cut"
+                "truncated"
             }
             (AttemptOutcome::Failed(Fault::Status(given)), _)
                 if response.complete && (status, text) == (given, "busy") =>
@@ -92,7 +92,7 @@ impl Client<'_> {
             }
             (AttemptOutcome::Failed(fault), 502) if fault.at().is_some() && text != "busy" => {
                 response.assert_error(502, "UpstreamUnreachable");
-                "broken"
+                "connection lost"
             }
             (AttemptOutcome::Stale, 401)
                 if attempts.len() > 1 && last.since_step < AROUND_A_STEP =>
@@ -133,10 +133,12 @@ fn unreachable(destination: Destination, response: &Response) -> Option<&'static
     let (reason, what) = match destination {
         Destination::Nameless => ("cannot connect: ", "no such name"),
         Destination::Closed => ("refused", "refused"),
-        Destination::Expired => ("its certificate has expired", "certificate expired"),
-        Destination::WrongName => ("its certificate is for another name", "certificate of another"),
+        Destination::Expired => ("its certificate has expired", "expired certificate"),
+        Destination::WrongName => {
+            ("its certificate is for another name", "certificate for another name")
+        }
         Destination::UnknownIssuer => {
-            ("was not issued by a certificate that is trusted", "certificate of nobody")
+            ("was not issued by a certificate that is trusted", "untrusted certificate")
         }
         Destination::Service | Destination::Tls | Destination::Http2 => return None,
     };

@@ -84,7 +84,7 @@ impl Plan {
             put: random.below(3) == 0,
             aborts: false,
         };
-        if plan.destination.leads_somewhere() {
+        if plan.destination.has_upstream() {
             // Mostly none; at most more than the proxy retries.
             plan.faults = match random.below(20) {
                 0..12 => Vec::new(),
@@ -146,7 +146,7 @@ impl Plan {
 
 impl Destination {
     /// Whether there is an upstream that responds.
-    pub(crate) fn leads_somewhere(self) -> bool {
+    pub(crate) fn has_upstream(self) -> bool {
         matches!(self, Self::Service | Self::Tls | Self::Http2)
     }
 }
