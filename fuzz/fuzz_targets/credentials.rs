@@ -1,3 +1,4 @@
+//! Fuzz target: credentials, certificates and scopes.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| bodies::credentials(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz_targets::credentials(data));

@@ -1,3 +1,4 @@
+//! Fuzz target: request targets.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| bodies::destination(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz_targets::destination(data));

@@ -1,3 +1,4 @@
+//! Fuzz target: dropping redundant scopes.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| bodies::scopes(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz_targets::scopes(data));

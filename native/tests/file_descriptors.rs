@@ -1,5 +1,5 @@
-//! A process that has no file descriptors left goes on listening. Alone in its file: the limit is
-//! the whole process's.
+//! A process that has run out of file descriptors continues to listen. A test program of its own, as
+//! the limit applies to the whole process.
 
 #![cfg(target_os = "linux")]
 
@@ -16,7 +16,7 @@ async fn accepts_again_once_there_are_some() {
     let mut listeners = bind(&listen, &Admission::default()).await.unwrap();
     let client = TcpStream::connect(listeners.local_addrs()[0]).await.unwrap();
 
-    // The helper is another process, for this one could not start it any more.
+    // The helper is another process, as this one has no descriptors left to start it.
     let process = std::process::id();
     let script = format!(
         "prlimit --pid {process} --nofile=3: && echo low && read _ && prlimit --pid {process} \

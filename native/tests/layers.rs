@@ -16,10 +16,10 @@ use std::path::{Path, PathBuf};
 const ROOMS: [&str; 8] =
     ["app", "admin", "inbound", "proxy", "credentials", "outbound", "telemetry", "os"];
 
-/// They belong to no room and may use all of them; no room uses them.
+/// They belong to no room and may use all rooms; no room uses them.
 const OUTSIDE: [&str; 3] = ["main", "lib", "testing"];
 
-/// The files between rooms, by the room that uses and the one that is used.
+/// The files with arrows between rooms, by the room that uses and the one that is used.
 type Arrows = BTreeMap<(String, String), Vec<String>>;
 
 #[test]
@@ -79,7 +79,7 @@ fn every_file_says_what_it_is_for() {
     assert!(silent.is_empty(), "these begin without a line \"//! ...\": {silent:#?}");
 }
 
-/// What is wrong with them, an arrow a line.
+/// The arrows that do not point down, one per line.
 fn wrong(arrows: &Arrows) -> Vec<String> {
     let place = |room: &str| ROOMS.iter().position(|it| *it == room);
     let is_right = |from: &str, to: &str| match (place(from), place(to)) {
@@ -100,7 +100,7 @@ fn room_of(file: &Path) -> String {
     first.file_stem().unwrap().to_str().unwrap().to_owned()
 }
 
-/// Every name that follows `crate::`, comments apart.
+/// Every name that follows `crate::`, except in comments.
 fn used_rooms(text: &str) -> Vec<String> {
     let lines = text.lines().map(|line| line.split("//").next().unwrap_or_default());
     let code = lines.collect::<Vec<_>>().join("\n");

@@ -1,5 +1,5 @@
-//! A fault in the handling of a request is that request's alone: over real sockets, with what serves
-//! connections in the program. Alone in its file: the hook of panics is the whole process's.
+//! A panic in the handling of a request affects only that request: over real sockets, with the server of
+//! the program. A test program of its own, as the panic hook applies to the whole process.
 #![expect(
     clippy::expect_used,
     clippy::panic,
@@ -27,8 +27,8 @@ use tokio::time::timeout;
 
 #[tokio::test(flavor = "local")]
 async fn one_request_gets_500_and_the_others_go_on() {
-    let said = Said::default();
-    let writer = said.clone();
+    let buffer = LogBuffer::default();
+    let writer = buffer.clone();
     tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).init();
     log_panics();
     let gate = Arc::new(Notify::new());
@@ -37,8 +37,8 @@ async fn one_request_gets_500_and_the_others_go_on() {
     let credentials = Credentials::permanent("tester", "canary-token").unwrap();
     let TestProxy { proxy, store, metrics, replay } =
         TestProxy::new(&OutboundConfig::default(), root_url, &credentials, LONG).unwrap();
-    let faulty = Faulty { proxy, store: Arc::clone(&store) };
-    let proxy = serve(Rc::new(CatchPanic(faulty)), &metrics).await.unwrap();
+    let panicking = PanickingHandler { proxy, store: Arc::clone(&store) };
+    let proxy = serve(Rc::new(CatchPanic(panicking)), &metrics).await.unwrap();
 
     let mut in_flight = sent(proxy, "GET /api/queue/v1/held HTTP/1.0\r\n\r\n").await;
     let mut kept = sent(proxy, "GET /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n").await;
@@ -46,37 +46,37 @@ async fn one_request_gets_500_and_the_others_go_on() {
     within(kept.read_exact(&mut first)).await.unwrap();
     assert_eq!(&first, b"HTTP/1.1 200");
 
-    let faulty = "PUT /api/queue/v1/fault?bewit=canary HTTP/1.1\r\nHost: x\r\nAuthorization: canary\r\n\
+    let panicking = "PUT /api/queue/v1/fault?bewit=canary HTTP/1.1\r\nHost: x\r\nAuthorization: canary\r\n\
                   Content-Length: 6\r\n\r\ncanary";
-    let response = to_the_end(&mut sent(proxy, faulty).await).await;
+    let response = to_the_end(&mut sent(proxy, panicking).await).await;
     assert!(response.starts_with("HTTP/1.1 500 "), "{response}");
     assert!(response.contains("\r\nConnection: close\r\n"), "{response}");
     assert!(response.contains(r#"{"code":"InternalServerError","message":""#), "{response}");
-    let log = said.text();
+    let log = buffer.text();
     assert!(log.contains("ERROR") && log.contains("a fault of this program, at "), "{log}");
-    // Neither what the request held, nor the message of the panic.
+    // Neither content of the request nor the message of the panic.
     assert!(!log.contains("canary"), "{log}");
 
-    // Who was served before is served on, and so are new ones.
+    // Open connections are still served, and so are new ones.
     kept.write_all(b"GET /nowhere HTTP/1.0\r\n\r\n").await.unwrap();
     assert!(to_the_end(&mut kept).await.contains("HTTP/1.0 404 "));
     gate.notify_one();
     assert!(to_the_end(&mut in_flight).await.starts_with("HTTP/1.0 200 "));
     let mut later = sent(proxy, "GET /api/queue/v1/ping HTTP/1.0\r\n\r\n").await;
     assert!(to_the_end(&mut later).await.starts_with("HTTP/1.0 200 "));
-    // It holds nothing any more: an update of the credentials would wait for it.
+    // It does not count as in flight any more: an update of the credentials would wait for it.
     let new = Credentials::permanent("new", "x").unwrap();
     assert_eq!(within(store.replace(new)).await, 0);
     assert_eq!((metrics.in_flight(), replay.usage().0), (0, 0));
 }
 
-/// A proxy with a fault: it panics where the path says so, after a wait.
-struct Faulty {
+/// A handler that panics if the path says so, after a wait.
+struct PanickingHandler {
     proxy: Proxy,
     store: Arc<Store>,
 }
 
-impl Handler for Faulty {
+impl Handler for PanickingHandler {
     async fn handle(&self, request: Request<Incoming>, client: &Client) -> Response<ResponseBody> {
         if request.uri().path().ends_with("/fault") {
             let _lease = self.store.lease().await;
@@ -96,7 +96,7 @@ impl Handler for Faulty {
     }
 }
 
-/// Responds 200; where the path says so, once the gate is open.
+/// Responds 200; if the path says so, once the gate is open.
 async fn upstream(gate: Arc<Notify>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -135,24 +135,24 @@ async fn to_the_end(stream: &mut TcpStream) -> String {
 }
 
 async fn within<T>(future: impl Future<Output = T>) -> T {
-    timeout(LONG / 2, future).await.expect("it comes")
+    timeout(LONG / 2, future).await.expect("it takes less than the deadline")
 }
 
-/// Only ever reached on the way to a failure.
+/// Only reached by a test that fails.
 const LONG: Duration = Duration::from_secs(60);
 
 /// The log.
 #[derive(Clone, Default)]
-struct Said(Arc<Mutex<Vec<u8>>>);
+struct LogBuffer(Arc<Mutex<Vec<u8>>>);
 
-impl Said {
+impl LogBuffer {
     fn text(&self) -> String {
         let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         String::from_utf8_lossy(&bytes).into_owned()
     }
 }
 
-impl Write for Said {
+impl Write for LogBuffer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
         Ok(bytes.len())

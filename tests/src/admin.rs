@@ -1,10 +1,10 @@
-//! What a proxy with `--admin 127.0.0.1:0` tells whoever operates it.
+//! Requests to the admin listener of a proxy that was started with `--admin 127.0.0.1:0`.
 
 use crate::{Proxy, Response, request};
 use std::net::SocketAddr;
 
 impl Proxy {
-    /// Where its admin listener is, as soon as it is there.
+    /// The address of its admin listener; waits until it listens.
     pub fn admin_address(&self) -> SocketAddr {
         let line = self.wait_for_log("admin at http://");
         let (_, address) = line.split_once("http://").expect("the line was looked for");
@@ -12,7 +12,7 @@ impl Proxy {
         address.expect("it names an address")
     }
 
-    /// Gets this from there.
+    /// Gets this path from the admin listener.
     pub fn get_admin(&self, path: &str) -> Response {
         crate::exchange(self.admin_address(), request("GET", path, ""))
     }
@@ -26,7 +26,7 @@ impl Proxy {
     }
 }
 
-/// The value of a sample among these metrics; what never happened has none.
+/// The value of a sample among these metrics; `None` if there is no such sample.
 pub fn value(metrics: &str, sample: &str) -> Option<f64> {
     let line = metrics
         .lines()

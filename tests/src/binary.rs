@@ -1,9 +1,10 @@
+//! The proxy's binary, built by cargo.
+
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-/// The real binary, built by cargo once in a test process; in a release build where the tests are
-/// one themselves.
+/// The real binary, built by cargo once per test process: a release build if the tests are one.
 pub fn binary() -> &'static PathBuf {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(build)
@@ -28,12 +29,12 @@ fn build() -> PathBuf {
                 && artifact["target"]["kind"][0] == "bin"
         })
         .and_then(|artifact| artifact["executable"].as_str().map(PathBuf::from))
-        .expect("cargo tells of an executable named taskcluster-proxy")
+        .expect("cargo reports an executable named taskcluster-proxy")
 }
 
-/// cargo with the environment of a shell. ring's build script looks at what cargo tells a test of
-/// its package: with that, ring and all that needs it would be built anew, and again by the next
-/// cargo of a shell.
+/// cargo with the environment of a shell. ring's build script looks at the variables that cargo
+/// sets for a test: with those, ring and everything that depends on it would be rebuilt, and again by
+/// the next cargo of a shell.
 fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
     for (name, _) in std::env::vars_os() {

@@ -1,8 +1,10 @@
+//! Certificates of temporary credentials.
+
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The certificate of temporary credentials with these scopes, valid for an hour. Nobody signed it:
-/// it is for upstreams that do not look.
+/// The certificate of temporary credentials with these scopes, valid for an hour. Its signature is
+/// made up: it is for upstreams that do not verify it.
 pub fn certificate(scopes: &[&str]) -> Value {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
     let expiry = now + Duration::from_secs(60 * 60);

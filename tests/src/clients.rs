@@ -1,4 +1,4 @@
-//! The clients and verifiers that others wrote, in Node, Python and Rust. `tests/run` installs them.
+//! Runs third-party clients and verifiers, in Node, Python and Rust. `tests/run` installs them.
 
 use crate::environment;
 use serde_json::Value;
@@ -78,7 +78,7 @@ impl Drop for Oracle {
     }
 }
 
-/// Prometheus' own judge of metrics: of this machine, or fetched by `tests/run`.
+/// Prometheus' own linter of metrics: that of this machine, or the one that `tests/run` fetched.
 pub fn promtool() -> Option<Command> {
     let fetched = folder().join(".promtool");
     let programs = [PathBuf::from("promtool"), fetched];

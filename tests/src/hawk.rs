@@ -1,5 +1,5 @@
-//! Hawk as a service sees it, written for the tests alone: nothing of it is shared with the
-//! proxy, so that the two cannot be wrong together.
+//! Verifies Hawk signatures as a service does. Written for the tests: it shares no code with the
+//! proxy, so that the two cannot have the same bug.
 
 use crate::Request;
 use base64::Engine as _;
@@ -8,7 +8,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::Value;
 use sha2::Sha256;
 
-/// What a request or a signed URL says of who it is from, not proven before
+/// The Hawk attributes of a request or a signed URL, not verified before
 /// [`assert_signed_with`](Self::assert_signed_with).
 #[derive(Clone, Debug)]
 pub struct Claim {
@@ -16,9 +16,9 @@ pub struct Claim {
     pub id: String,
     /// Seconds since 1970: when a request was signed, or when a signed URL expires.
     pub ts: u64,
-    /// What makes each request another one; empty for a signed URL.
+    /// Unique for each request; empty for a signed URL.
     pub nonce: String,
-    /// As it came, in base64; empty where there is none.
+    /// As received, in base64; empty if there is none.
     pub ext: String,
     mac: String,
     kind: &'static str,
@@ -26,16 +26,16 @@ pub struct Claim {
     url: Url,
 }
 
-/// The longest Authorization header, and the longest path and query, that services read.
+/// The maximum length that services accept of an Authorization header, and of a path and query.
 pub const LIMIT: usize = 4096;
 
 impl Claim {
-    /// Of a request that came over plain HTTP.
+    /// Of a request that was received over plain HTTP.
     pub fn of(request: &Request) -> Self {
         Self::of_request(request, "http")
     }
 
-    /// Of a request that came over TLS.
+    /// Of a request that was received over TLS.
     pub fn of_tls(request: &Request) -> Self {
         Self::of_request(request, "https")
     }
@@ -81,7 +81,7 @@ impl Claim {
             _ => panic!("not the attributes that services expect: {header:?}"),
         };
         let host = request.header("host").expect("a request has a Host");
-        // A request to an HTTP proxy names the scheme and the host itself.
+        // A request to a forward proxy has an absolute URL as its target.
         let url = match request.target().starts_with('/') {
             true => Url::parse(&format!("{scheme}://{host}{}", request.target())),
             false => Url::parse(request.target()),
@@ -98,7 +98,7 @@ impl Claim {
         }
     }
 
-    /// Checks the MAC, with the accessToken that `id` has; returns the claim for more questions.
+    /// Checks the MAC, with the accessToken of `id`; returns the claim for further checks.
     pub fn assert_signed_with(self, access_token: &str) -> Self {
         let Self { id: _, ts, nonce, ext, mac, kind, method, url } = &self;
         let Url { host, port, resource } = url;
@@ -113,7 +113,7 @@ impl Claim {
         self
     }
 
-    /// The JSON in ext; null where there is none.
+    /// The JSON in ext; null if there is none.
     pub fn ext(&self) -> Value {
         if self.ext.is_empty() {
             return Value::Null;
@@ -128,7 +128,7 @@ impl Claim {
     }
 }
 
-/// What of a URL is signed.
+/// The signed parts of a URL.
 #[derive(Clone, Debug)]
 struct Url {
     host: String,

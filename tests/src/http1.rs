@@ -1,18 +1,18 @@
-//! HTTP/1.1 messages as they stand on the wire, for both the raw client and the scripted upstream.
-//! Nothing is normalised and nothing is shared with the proxy.
+//! Reads HTTP/1.1 messages byte for byte, for both the raw client and the scripted upstream. Nothing
+//! is normalised and no code is shared with the proxy.
 
 use std::io::{self, BufRead, ErrorKind};
 
-/// Everything up to and with the empty line: a request's or a response's.
+/// The start line and the header section of a request or a response, with the empty line at the end.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Head(Vec<u8>);
 
 impl Head {
-    /// Reads one; `None` if the peer closes without another byte.
+    /// Reads one; `None` if the peer closes the connection before its first byte.
     ///
     /// # Errors
     ///
-    /// The connection breaks, or closes in the middle.
+    /// The connection is reset, or closed in the middle.
     pub fn read(from: &mut impl BufRead) -> io::Result<Option<Self>> {
         let mut bytes = Vec::new();
         loop {
@@ -27,7 +27,7 @@ impl Head {
         }
     }
 
-    /// Every byte.
+    /// All bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }
@@ -37,7 +37,7 @@ impl Head {
         text(self.lines().next().unwrap_or_default())
     }
 
-    /// The header lines in their order, the names in their spelling.
+    /// The header fields in their order, names as they are spelled.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
         self.lines().skip(1).filter_map(|line| {
             let (name, value) = text(line).split_once(':')?;
@@ -45,12 +45,12 @@ impl Head {
         })
     }
 
-    /// The value of the first header of this name, in whatever case.
+    /// The value of the first header field of this name, whatever its case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.all(name).first().copied()
     }
 
-    /// The values of all headers of this name, in whatever case.
+    /// The values of all header fields of this name, whatever their case.
     pub fn all(&self, name: &str) -> Vec<&str> {
         self.headers()
             .filter(|(found, _)| found.eq_ignore_ascii_case(name))
@@ -58,7 +58,7 @@ impl Head {
             .collect()
     }
 
-    /// The word of the start line at this place: 0 a request's method, 1 its target.
+    /// The word of the start line at this position: of a request, 0 is the method and 1 the target.
     pub fn word(&self, at: usize) -> &str {
         self.start_line().split(' ').nth(at).unwrap_or_default()
     }
@@ -77,7 +77,7 @@ impl std::fmt::Debug for Head {
     }
 }
 
-/// A body as it comes: what its head says of its length, and how much is still to come.
+/// A body that is being received: its framing, and how much of it is left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Body {
     state: State,
@@ -95,12 +95,12 @@ enum State {
 }
 
 impl Body {
-    /// The body of a request with this head.
+    /// The body of a request with this header section.
     pub fn of_request(head: &Head) -> Self {
         Self::new(Self::framed(head).unwrap_or(State::Done))
     }
 
-    /// The body of a response with this head to a request with this method.
+    /// The body of a response with this header section to a request with this method.
     pub fn of_response(head: &Head, method: &str) -> Self {
         let empty = method == "HEAD" || matches!(head.word(1), "204" | "304");
         Self::new(if empty || head.word(1).starts_with('1') {
@@ -121,11 +121,11 @@ impl Body {
         Self { state, trailers: Vec::new() }
     }
 
-    /// Reads the next piece, as soon as there is one; `None` at the end.
+    /// Reads the next bytes, as soon as there are any; `None` at the end.
     ///
     /// # Errors
     ///
-    /// The connection breaks, or closes before the end; the chunks are none.
+    /// The connection is reset, or closed before the end; the chunks are invalid.
     pub fn next(&mut self, from: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
         loop {
             let limit = match self.state {
@@ -143,13 +143,13 @@ impl Body {
                 State::UntilClose => u64::MAX,
             };
             let available = match from.fill_buf() {
-                // A child that ends may do that to a read with a time limit. The other readers of the
-                // standard library go on by themselves.
+                // A child that exits may interrupt a read that has a timeout. Other readers of the
+                // standard library retry by themselves.
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 available => available?,
             };
             let length = available.len().min(usize::try_from(limit).unwrap_or(usize::MAX));
-            let piece = available[..length].to_vec();
+            let data = available[..length].to_vec();
             from.consume(length);
             match &mut self.state {
                 State::UntilClose if length == 0 => return Ok(None),
@@ -159,16 +159,16 @@ impl Body {
                 State::Chunk(left) => *left -= length as u64,
                 State::UntilClose | State::ChunkEnd | State::NextChunk | State::Done => {}
             }
-            return Ok(Some(piece));
+            return Ok(Some(data));
         }
     }
 
-    /// Whether nothing is to come.
+    /// Whether nothing of it is left.
     pub(crate) fn is_done(&self) -> bool {
         matches!(self.state, State::Done | State::Length(0))
     }
 
-    /// The lines after the last chunk, as they stand.
+    /// The trailer section, byte for byte.
     pub fn trailers(&self) -> &[u8] {
         &self.trailers
     }
@@ -208,7 +208,7 @@ fn invalid(what: String) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, what)
 }
 
-/// What is not UTF-8 does not match anything.
+/// Bytes that are not UTF-8 become a text that matches nothing.
 fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap_or("<not UTF-8>")
 }

@@ -1,13 +1,12 @@
-//! What the end-to-end tests in `tests/tests/` are built of: the proxy as a child process, an
-//! upstream that does as it is told, a client that sends and reads exact bytes, the clients and
-//! verifiers of others.
+//! Support for the end-to-end tests in `tests/tests/`: the proxy as a child process, scripted
+//! upstreams, a client that sends and reads exact bytes, third-party clients and verifiers.
 //!
-//! Everything runs over loopback sockets and pipes. Nothing here sleeps to wait for something: what
-//! has to be waited for is waited for, no longer than [`DEADLINE`], and then the test fails and
-//! says what it waited for.
+//! Everything runs over loopback sockets and pipes. No function sleeps to wait for a condition:
+//! each waits for the condition itself, at most [`DEADLINE`], and then the test fails with a message
+//! that names it.
 //!
 //! ```no_run
-//! use support::{ScriptedResponse, Proxy, Upstream, exchange};
+//! use support::{Proxy, ScriptedResponse, Upstream, exchange};
 //!
 //! let upstream = Upstream::start([ScriptedResponse::status(503), ScriptedResponse::ok("hello")]);
 //! let proxy = Proxy::in_front_of(upstream.root_url()).start();
@@ -63,11 +62,11 @@ pub use upstream::{ClosedPort, Request, Script, Upstream};
 
 use std::time::Duration;
 
-/// How long a test waits for any one thing. Generous: it is only ever reached on the way to a
-/// failure, and machines that run tests are slow at times.
+/// How long a test waits for any one thing. It is generous, as only a failing
+/// test reaches it, and machines that run tests are slow at times.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Ends a test that this machine cannot tell, and says so; on a machine of CI it fails instead.
+/// Reports that a test cannot run on this machine; the test returns next. In CI it fails instead.
 pub fn skip(why: &str) {
     assert!(std::env::var_os("CI").is_none(), "{why}");
     eprintln!("skipped: {why}");

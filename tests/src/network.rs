@@ -1,18 +1,17 @@
-//! Networks as tests need them: a table of hosts of its own for a process, and addresses that swallow
-//! connections.
+//! Network conditions: a private `/etc/hosts` for a process, and addresses that never respond.
 
 use socket2::{Domain, Socket, Type};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
-/// The start of a command line that runs what follows with this file as `/etc/hosts`. It needs root.
+/// The start of a command line; the command that follows runs with this file as `/etc/hosts`. Needs root.
 pub fn with_hosts(file: &Path) -> [String; 5] {
     let script = format!("mount --bind {} /etc/hosts && exec \"$0\" \"$@\"", file.display());
     ["unshare", "--mount", "bash", "-c", &script].map(str::to_owned)
 }
 
-/// An address at which SYNs get no response: a listener whose queue is full. On Linux alone; elsewhere
+/// An address at which SYNs get no response: a listener whose queue is full. Only on Linux; elsewhere
 /// such connections are refused.
 #[derive(Debug)]
 pub struct UnresponsiveAddress {
@@ -21,7 +20,7 @@ pub struct UnresponsiveAddress {
 }
 
 impl UnresponsiveAddress {
-    /// At this address and port; port 0: a free one.
+    /// Listens at this address and port; port 0 means a free one.
     pub fn at(address: SocketAddr) -> Self {
         let listener = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
         listener.bind(&address.into()).unwrap();
@@ -32,7 +31,7 @@ impl UnresponsiveAddress {
         Self { listener, _queued: queued }
     }
 
-    /// Where it is.
+    /// Its address.
     pub fn address(&self) -> SocketAddr {
         self.listener.local_addr().unwrap().as_socket().unwrap()
     }

@@ -1,19 +1,21 @@
+//! The output of child processes.
+
 use crate::sync::Watched;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ExitStatus};
 use std::sync::Arc;
 use std::thread;
 
-/// What a child process says on stdout and stderr, as it says it.
+/// Collects the output of a child process while it runs.
 #[derive(Clone, Debug)]
-pub(crate) struct Output(Arc<Watched<Said>>);
+pub(crate) struct Output(Arc<Watched<Captured>>);
 
 #[derive(Debug, Default)]
-struct Said {
+struct Captured {
     lines: Vec<(Stream, String)>,
-    /// How many of its streams are still open.
+    /// How many of stdout and stderr are still open.
     open: usize,
-    /// Nobody reads them for now.
+    /// Reading is paused.
     paused: bool,
 }
 
@@ -23,21 +25,21 @@ pub(crate) enum Stream {
     Stderr,
 }
 
-/// A process that has ended.
+/// The output and exit status of a process that has ended.
 #[derive(Debug)]
 pub struct ProcessOutput {
-    /// How it ended.
+    /// Its exit status.
     pub status: ExitStatus,
-    /// All that it said on stdout.
+    /// All of stdout.
     pub stdout: String,
-    /// All that it said on stderr.
+    /// All of stderr.
     pub stderr: String,
 }
 
 impl Output {
-    /// Takes over both streams of a child; they have to be pipes.
+    /// Reads both streams of a child, which must be pipes, on threads.
     pub(crate) fn of(child: &mut Child) -> Self {
-        let output = Self(Arc::new(Watched::new(Said { open: 2, ..Said::default() })));
+        let output = Self(Arc::new(Watched::new(Captured { open: 2, ..Captured::default() })));
         output.collect(Stream::Stdout, child.stdout.take().expect("stdout is a pipe"));
         output.collect(Stream::Stderr, child.stderr.take().expect("stderr is a pipe"));
         output
@@ -45,53 +47,53 @@ impl Output {
 
     /// Stops or goes on reading both streams. At most one more line of each is read after a stop.
     pub(crate) fn pause(&self, paused: bool) {
-        self.0.change(|said| said.paused = paused);
+        self.0.change(|captured| captured.paused = paused);
     }
 
     /// Both streams, in the order in which lines came.
     pub(crate) fn text(&self) -> String {
-        self.0.read(|said| joined(&said.lines, |_| true))
+        self.0.read(|captured| joined(&captured.lines, |_| true))
     }
 
-    /// The first line that `find` makes something of, as soon as there is one; `None` if the
-    /// process ends without, or it takes too long.
+    /// The first result of `find` for a line, as soon as there is one; `None` if the process ends
+    /// without, or at the deadline.
     pub(crate) fn wait_for<R>(&self, mut find: impl FnMut(&str) -> Option<R>) -> Option<R> {
         self.0
-            .wait_for(|said| {
-                let found = said.lines.iter().find_map(|(_, line)| find(line));
-                (found.is_some() || said.open == 0).then_some(found)
+            .wait_for(|captured| {
+                let found = captured.lines.iter().find_map(|(_, line)| find(line));
+                (found.is_some() || captured.open == 0).then_some(found)
             })
             .flatten()
     }
 
-    /// Waits until `child` has ended and its streams are read to their end; ends it if it does not.
+    /// Waits until `child` has ended and its streams were read to their end; kills it at the deadline.
     pub(crate) fn finish(&self, child: &mut Child) -> ProcessOutput {
-        if self.0.wait_for(|said| (said.open == 0).then_some(())).is_none() {
-            // Nothing is lost if it ended just now.
+        if self.0.wait_for(|captured| (captured.open == 0).then_some(())).is_none() {
+            // It may have ended just now.
             let _ = child.kill();
-            panic!("the process does not end; so far it said:\n{}", self.text());
+            panic!("the process does not end; its output so far:\n{}", self.text());
         }
         let status = child.wait().expect("a child can be waited for");
-        self.0.read(|said| ProcessOutput {
+        self.0.read(|captured| ProcessOutput {
             status,
-            stdout: joined(&said.lines, |stream| stream == Stream::Stdout),
-            stderr: joined(&said.lines, |stream| stream == Stream::Stderr),
+            stdout: joined(&captured.lines, |stream| stream == Stream::Stdout),
+            stderr: joined(&captured.lines, |stream| stream == Stream::Stderr),
         })
     }
 
     fn collect(&self, stream: Stream, from: impl Read + Send + 'static) {
-        let said = Arc::clone(&self.0);
+        let captured = Arc::clone(&self.0);
         thread::spawn(move || {
             // Small: what is in it was read.
             let mut from = BufReader::with_capacity(256, from);
             let mut line = Vec::new();
             while from.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
                 let text = String::from_utf8_lossy(&line).into_owned();
-                said.change(|said| said.lines.push((stream, text)));
+                captured.change(|captured| captured.lines.push((stream, text)));
                 line.clear();
-                while said.wait_for(|said| (!said.paused).then_some(())).is_none() {}
+                while captured.wait_for(|captured| (!captured.paused).then_some(())).is_none() {}
             }
-            said.change(|said| said.open -= 1);
+            captured.change(|captured| captured.open -= 1);
         });
     }
 }

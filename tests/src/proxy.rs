@@ -1,13 +1,16 @@
+//! The proxy as a child process.
+
 use crate::output::Output;
 use crate::{Connection, ProcessOutput, Response, binary, environment};
+use serde_json::Value;
 use std::ffi::{OsStr, OsString};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
-/// The proxy, running as a process of its own until the test is over.
+/// The proxy as a child process, killed when this is dropped.
 ///
-/// If the test fails, what the proxy said is printed with the reason.
+/// If the test fails, the output of the proxy is printed.
 #[derive(Debug)]
 pub struct Proxy {
     child: Child,
@@ -16,7 +19,7 @@ pub struct Proxy {
     sandbox: Option<String>,
 }
 
-/// What the proxy is to be started with: on a free port of 127.0.0.1, unless told otherwise.
+/// The options to start the proxy with. By default it listens on a free port of 127.0.0.1.
 #[derive(Clone, Debug)]
 pub struct ProxyBuilder {
     under: Vec<OsString>,
@@ -29,12 +32,12 @@ pub struct ProxyBuilder {
 }
 
 impl Proxy {
-    /// In front of the embedded deployment.
+    /// A proxy in front of the sandbox, the embedded deployment.
     pub fn sandbox() -> ProxyBuilder {
         ProxyBuilder { sandbox: true, ..ProxyBuilder::new() }.args(["--sandbox"])
     }
 
-    /// In front of a deployment at `root_url`, as the client `tester` with the accessToken
+    /// A proxy in front of a deployment at `root_url`, as the client `tester` with the accessToken
     /// `no-secret`.
     pub fn in_front_of(root_url: impl AsRef<OsStr>) -> ProxyBuilder {
         ProxyBuilder::new()
@@ -43,17 +46,17 @@ impl Proxy {
             .env("TASKCLUSTER_ACCESS_TOKEN", "no-secret")
     }
 
-    /// With nothing but the arguments and variables that follow.
+    /// A proxy with no arguments and variables except those added later.
     pub fn builder() -> ProxyBuilder {
         ProxyBuilder::new()
     }
 
-    /// Where it listens; where that is every interface, the loopback one.
+    /// The address that it listens on; loopback if it listens on every interface.
     pub fn address(&self) -> SocketAddr {
         self.address.expect("the proxy listens over TCP")
     }
 
-    /// `http://<address>`: what a task has as its `TASKCLUSTER_PROXY_URL`.
+    /// `http://<address>`: the `TASKCLUSTER_PROXY_URL` of a task.
     pub fn url(&self) -> String {
         format!("http://{}", self.address())
     }
@@ -63,7 +66,7 @@ impl Proxy {
         self.sandbox.as_deref().expect("the proxy was started by Proxy::sandbox()")
     }
 
-    /// A new connection to it.
+    /// Opens a connection to it.
     pub fn connect(&self) -> Connection {
         Connection::open(self.address())
     }
@@ -73,25 +76,31 @@ impl Proxy {
         crate::exchange(self.address(), request)
     }
 
-    /// Gets this, over a connection of its own.
+    /// Sends a GET request over a connection of its own.
     pub fn get(&self, target: &str) -> Response {
         self.call("GET", target, "")
     }
 
-    /// The same with any method and, unless it is empty, a body.
+    /// Sends a request with this method and, unless it is empty, body over a connection of its own.
     pub fn call(&self, method: &str, target: &str, body: impl AsRef<[u8]>) -> Response {
         self.exchange(crate::request(method, target, body))
     }
 
-    /// All that it has said so far, on stdout and stderr.
+    /// Its output so far, of stdout and stderr.
     pub fn log(&self) -> String {
         self.output.text()
     }
 
-    /// The first line of the log with `text` in it, as soon as there is one.
+    /// Waits for a log line that contains `text`, and returns the first one.
     pub fn wait_for_log(&self, text: &str) -> String {
         let found = self.output.wait_for(|line| line.contains(text).then(|| line.to_owned()));
-        found.unwrap_or_else(|| panic!("the proxy does not say {text:?}"))
+        found.unwrap_or_else(|| panic!("the proxy does not log {text:?}"))
+    }
+
+    /// The same with `--log-format json`, parsed.
+    pub fn wait_for_json_log(&self, text: &str) -> Value {
+        let line = self.wait_for_log(text);
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
     }
 
     /// Stops or goes on reading what it says, as a launcher does that is stopped.
@@ -112,13 +121,13 @@ impl Proxy {
         self.child.id()
     }
 
-    /// The most memory that it has had so far, in bytes.
+    /// Its peak resident memory, in bytes.
     #[cfg(target_os = "linux")]
     pub fn peak_memory(&self) -> u64 {
         self.status("VmHWM:")
     }
 
-    /// The memory that it has now, in bytes.
+    /// Its resident memory, in bytes.
     #[cfg(target_os = "linux")]
     pub fn memory(&self) -> u64 {
         self.status("VmRSS:")
@@ -128,20 +137,19 @@ impl Proxy {
     fn status(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()));
         let status = status.expect("the proxy runs");
-        let (_, value) = status.split_once(name).expect("Linux tells it");
+        let (_, value) = status.split_once(name).expect("Linux has this field");
         let kib: u64 = value.split_whitespace().next().and_then(|kib| kib.parse().ok()).unwrap();
         kib * 1024
     }
 
-    /// How many descriptors it has open. Only root can tell: the proxy keeps its own to itself.
+    /// How many file descriptors it has open. Needs root, as the proxy is not dumpable.
     #[cfg(target_os = "linux")]
     pub fn descriptors(&self) -> usize {
         let open = std::fs::read_dir(format!("/proc/{}/fd", self.id()));
-        open.expect("the proxy runs, and the story is told by root").count()
+        open.expect("the proxy runs, and the test runs as root").count()
     }
 
-    /// Waits until it has no more descriptors open than so many. Nobody is told when it has closed
-    /// the last of them, hence the polling.
+    /// Waits until it has at most so many file descriptors open. Polls, as there is no notification.
     #[cfg(target_os = "linux")]
     pub fn wait_for_descriptors(&self, count: usize) {
         let start = std::time::Instant::now();
@@ -187,9 +195,9 @@ impl Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         if thread::panicking() {
-            eprintln!("the proxy said:\n{}", self.log());
+            eprintln!("output of the proxy:\n{}", self.log());
         }
-        // It may have ended already: nothing is left to do then.
+        // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -208,20 +216,20 @@ impl ProxyBuilder {
         }
     }
 
-    /// Adds arguments, options and scopes alike.
+    /// Adds arguments: options and scopes.
     pub fn args(mut self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
         self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
         self
     }
 
-    /// Sets a variable. None of `TASKCLUSTER_*` is there without this, nor any for proxies,
-    /// certificates or logs.
+    /// Sets a variable. Those of this machine for Taskcluster, proxies, certificates and logs are
+    /// removed.
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.env.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
         self
     }
 
-    /// Listens on this address; on every interface for `None`.
+    /// Listens on this address; `None` means every interface.
     pub fn ip_address(mut self, ip_address: Option<&str>) -> Self {
         self.ip_address = ip_address.map(str::to_owned);
         self
@@ -233,19 +241,19 @@ impl ProxyBuilder {
         self
     }
 
-    /// Listens on what the arguments say, and not on a port.
+    /// Does not listen on a port, but where the arguments say.
     pub fn without_tcp(mut self) -> Self {
         self.tcp = false;
         self
     }
 
-    /// Is started by this program, which ends in being the proxy's process itself.
+    /// Starts it by this command, which must `exec` its last arguments.
     pub fn under(mut self, program: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
         self.under = program.into_iter().map(|word| word.as_ref().to_owned()).collect();
         self
     }
 
-    /// Starts it, and waits until it listens.
+    /// Starts it and waits until it listens.
     pub fn start(self) -> Proxy {
         let (tcp, sandbox) = (self.tcp, self.sandbox);
         let mut proxy = self.spawn();
@@ -258,13 +266,13 @@ impl ProxyBuilder {
             false => (None, word("listening on ").is_some()),
         };
         let root_url = sandbox.then(|| word("sandbox at ")).flatten();
-        // Whether it hangs or has ended: what it said is printed with this.
+        // Whether it hangs or has ended: its output is printed, too.
         assert!(listens && root_url.is_some() == sandbox, "the proxy does not start");
         (proxy.address, proxy.sandbox) = (address, root_url);
         proxy
     }
 
-    /// Starts it, and waits for nothing.
+    /// Starts it without waiting until it listens.
     pub fn spawn(self) -> Proxy {
         let mut command = self.command();
         if self.tcp {
@@ -275,7 +283,7 @@ impl ProxyBuilder {
         Proxy { child, output, address: None, sandbox: None }
     }
 
-    /// Runs it with the arguments and variables given and no others, and waits until it ends.
+    /// Runs it with no other arguments and waits until it ends.
     pub fn run(self) -> ProcessOutput {
         let (mut child, output) = spawn(self.command());
         output.finish(&mut child)

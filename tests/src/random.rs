@@ -1,18 +1,20 @@
+//! Pseudorandom numbers from a seed.
+
 use crate::environment::number;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Numbers that look random and follow from a seed (SplitMix64).
+/// A pseudorandom number generator (SplitMix64).
 #[derive(Debug)]
 pub struct Random(u64);
 
 impl Random {
-    /// The same ones for the same seed.
+    /// Creates a generator with this seed.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// Any.
-    #[expect(clippy::should_implement_trait, reason = "they have no end")]
+    /// The next number.
+    #[expect(clippy::should_implement_trait, reason = "the sequence does not end")]
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
@@ -21,19 +23,18 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// One that is less than this.
+    /// A number less than `limit`.
     pub fn below(&mut self, limit: u64) -> u64 {
         self.next() % limit
     }
 
-    /// One of these.
+    /// One of these values.
     pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         from[self.below(from.len() as u64) as usize]
     }
 }
 
-/// The seed that this variable of the environment gives, to repeat another run; else one from the
-/// clock.
+/// The seed in this environment variable, to repeat an earlier run; otherwise one from the clock.
 pub fn seed(variable: &str) -> u64 {
     number(variable).unwrap_or_else(|| {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);

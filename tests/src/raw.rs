@@ -1,3 +1,5 @@
+//! An HTTP/1.1 client that sends and reads exact bytes.
+
 use crate::DEADLINE;
 use crate::http1::{Body, Head};
 use std::io::{self, BufReader, ErrorKind, Read as _, Write};
@@ -5,23 +7,23 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// A client's end of a connection, which sends exact bytes.
+/// A client connection that sends exact bytes.
 #[derive(Debug)]
 pub struct Connection {
     stream: BufReader<TcpStream>,
 }
 
-/// A response as it came.
+/// A response, byte for byte.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
-    /// The status line and the headers.
+    /// The status line and the header section.
     pub head: Head,
-    /// What came of the body, out of its chunks if there were any.
+    /// The body as far as it was received, decoded if it was chunked.
     pub body: Vec<u8>,
-    /// Whether all of the body came: what was declared, or the last chunk. A body that the end of
-    /// the connection ends is complete if the connection was not reset.
+    /// Whether the body is complete: as long as its Content-Length, or up to the last chunk. A body
+    /// that ends with the connection is complete unless the connection was reset.
     pub complete: bool,
-    /// What follows the last chunk.
+    /// The trailer section.
     pub trailers: Vec<u8>,
 }
 
@@ -51,12 +53,12 @@ impl Connection {
             .unwrap_or_else(|error| panic!("no connection to {address}: {error}"));
         stream.set_read_timeout(Some(DEADLINE)).expect("sockets have timeouts");
         stream.set_write_timeout(Some(DEADLINE)).expect("sockets have timeouts");
-        // Each piece goes out as it is sent.
+        // Each write is sent at once.
         stream.set_nodelay(true).expect("sockets have TCP_NODELAY");
         Self { stream: BufReader::new(stream) }
     }
 
-    /// Waits twice as long, for what the proxy itself takes half a minute to do.
+    /// Waits twice as long for data, for tests in which the proxy itself waits half a minute.
     pub fn with_double_timeout(self) -> Self {
         let timeout = Some(2 * DEADLINE);
         self.stream.get_ref().set_read_timeout(timeout).expect("sockets have timeouts");
@@ -68,25 +70,25 @@ impl Connection {
         self.try_send(bytes).unwrap_or_else(|error| panic!("could not send: {error}"));
     }
 
-    /// Sends these bytes, to a peer that may have closed.
+    /// Sends these bytes to a peer that may have closed the connection.
     ///
     /// # Errors
     ///
-    /// It has.
+    /// The peer has closed it.
     pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.stream.get_mut().write_all(bytes.as_ref())
     }
 
-    /// Sends zeros until nobody has taken any for half a second, and returns how many were taken.
+    /// Sends zeros until none could be sent for half a second, and returns how many were sent.
     pub fn send_until_blocked(&mut self) -> u64 {
         let stream = self.stream.get_mut();
         stream.set_write_timeout(Some(DEADLINE / 60)).expect("sockets have timeouts");
-        let mut taken = 0;
+        let mut sent = 0;
         while let Ok(length) = stream.write(&[0; 64 * 1024]) {
-            taken += length as u64;
+            sent += length as u64;
         }
         stream.set_write_timeout(Some(DEADLINE)).expect("sockets have timeouts");
-        taken
+        sent
     }
 
     /// Sends so many zeros.
@@ -100,12 +102,12 @@ impl Connection {
         thread::spawn(move || send_zeros(&mut stream, length))
     }
 
-    /// Says that nothing more will be sent.
+    /// Closes the writing side of the connection.
     pub fn finish_sending(&mut self) {
         self.stream.get_ref().shutdown(Shutdown::Write).expect("a socket can be half closed");
     }
 
-    /// Reads the next response, an interim one too, to any method but HEAD.
+    /// Reads the next response, final or interim, to a request other than HEAD.
     pub fn response(&mut self) -> Response {
         self.response_to("GET")
     }
@@ -117,7 +119,7 @@ impl Connection {
         let mut body = Vec::new();
         let complete = loop {
             match self.body_data(&mut framing) {
-                Ok(Some(piece)) => body.extend(piece),
+                Ok(Some(data)) => body.extend(data),
                 Ok(None) => break true,
                 Err(_) => break false,
             }
@@ -125,12 +127,12 @@ impl Connection {
         Response { head, body, complete, trailers: framing.trailers().to_vec() }
     }
 
-    /// Reads a response's head alone; its body can then be read by [`body_until`](Self::body_until).
+    /// Reads only the header section of a response; [`body_until`](Self::body_until) reads its body.
     pub fn head(&mut self) -> Head {
         self.head_or_end().expect("the connection was closed without a response")
     }
 
-    /// The same; `None` if the peer closes or resets the connection instead.
+    /// Like [`head`](Self::head); `None` if the peer closes or resets the connection instead.
     pub fn head_or_end(&mut self) -> Option<Head> {
         match Head::read(&mut self.stream) {
             Ok(head) => head,
@@ -139,31 +141,31 @@ impl Connection {
         }
     }
 
-    /// Reads the next piece of a body, as soon as there is one; `None` at its end.
+    /// Reads the next bytes of a body, as soon as there are any; `None` at its end.
     ///
     /// # Errors
     ///
-    /// The connection breaks, or closes before the body's end.
+    /// The connection is reset, or closed before the end of the body.
     pub fn body_data(&mut self, body: &mut Body) -> io::Result<Option<Vec<u8>>> {
-        let piece = body.next(&mut self.stream);
-        if let Err(error) = &piece
+        let data = body.next(&mut self.stream);
+        if let Err(error) = &data
             && timed_out(error)
         {
-            panic!("the body does not go on: {body:?}");
+            panic!("no more of the body was received: {body:?}");
         }
-        piece
+        data
     }
 
-    /// Reads more of a body until what came ends in `end`, and no further.
+    /// Reads a body until the received bytes end in `end`, and no further.
     pub fn body_until(&mut self, body: &mut Body, end: impl AsRef<[u8]>) -> Vec<u8> {
-        let mut came = Vec::new();
-        while !came.ends_with(end.as_ref()) {
+        let mut received = Vec::new();
+        while !received.ends_with(end.as_ref()) {
             match body.next(&mut self.stream) {
-                Ok(Some(piece)) => came.extend(piece),
-                other => panic!("{other:?} after {:?}", String::from_utf8_lossy(&came)),
+                Ok(Some(data)) => received.extend(data),
+                other => panic!("{other:?} after {:?}", String::from_utf8_lossy(&received)),
             }
         }
-        came
+        received
     }
 
     /// Reads a body to its end without keeping it, and returns its length.
@@ -171,14 +173,14 @@ impl Connection {
         let mut length = 0;
         loop {
             match body.next(&mut self.stream) {
-                Ok(Some(piece)) => length += piece.len() as u64,
+                Ok(Some(data)) => length += data.len() as u64,
                 Ok(None) => return length,
                 Err(error) => panic!("{error} after {length} bytes"),
             }
         }
     }
 
-    /// Reads to the end: what still came before the peer closed or reset the connection.
+    /// Reads until the peer closes or resets the connection.
     pub fn read_to_end(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
         match self.stream.read_to_end(&mut rest) {
@@ -187,13 +189,13 @@ impl Connection {
         }
     }
 
-    /// Closes with a reset instead of an orderly end.
+    /// Resets the connection.
     pub fn reset(self) {
         let socket = socket2::SockRef::from(self.stream.get_ref());
         socket.set_linger(Some(Duration::ZERO)).expect("sockets have SO_LINGER");
     }
 
-    /// This end's address, as the peer sees it.
+    /// The address of this end.
     pub fn local_address(&self) -> SocketAddr {
         self.stream.get_ref().local_addr().expect("a connected socket has an address")
     }
@@ -205,7 +207,7 @@ impl Response {
         self.head.word(1).parse().unwrap_or_else(|_| panic!("no status: {:?}", self.head))
     }
 
-    /// The value of the first header of this name.
+    /// The value of the first header field of this name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.head.header(name)
     }
@@ -221,8 +223,8 @@ impl Response {
             .unwrap_or_else(|error| panic!("the body is not JSON: {error}: {:?}", self.text()))
     }
 
-    /// The message of an error in the shape of Taskcluster's services, which has this status and
-    /// `code`.
+    /// Fails unless this is an error in the format of Taskcluster's services with this status and
+    /// `code`; returns its message.
     pub fn assert_error(&self, status: u16, code: &str) -> String {
         let error = self.json();
         let expected = serde_json::json!({ "code": code, "message": error["message"] });
@@ -234,7 +236,7 @@ impl Response {
 
 fn send_zeros(stream: &mut TcpStream, length: u64) {
     let sent = io::copy(&mut io::repeat(0).take(length), stream);
-    assert_eq!(sent.expect("the proxy takes the body"), length);
+    assert_eq!(sent.expect("the proxy reads the body"), length);
 }
 
 fn timed_out(error: &io::Error) -> bool {

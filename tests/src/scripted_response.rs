@@ -1,8 +1,10 @@
+//! Scripted responses of the upstream.
+
 use crate::Latch;
 use std::time::Duration;
 
-/// What an [`Upstream`](crate::Upstream) does on one request, step by step: first it reads the body,
-/// then it does what follows. If it has not closed by the end, it reads the next request.
+/// What an [`Upstream`](crate::Upstream) does with one request: it reads the body, then takes
+/// the steps that follow. If the connection is still open at the end, it reads the next request.
 ///
 /// ```
 /// use support::ScriptedResponse;
@@ -32,7 +34,7 @@ pub(crate) enum Step {
 const BLOCK: usize = 64 * 1024;
 
 impl ScriptedResponse {
-    /// Nothing at all, not even a status line.
+    /// No response, not even a status line.
     pub fn nothing() -> Self {
         Self { steps: vec![Step::ReadBody] }
     }
@@ -42,7 +44,7 @@ impl ScriptedResponse {
         Self::nothing().then(bytes)
     }
 
-    /// A status, headers, and a body of known length.
+    /// A status, header fields, and a body with a Content-Length.
     pub fn new(status: u16, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Self {
         let length = body.as_ref().len() as u64;
         Self::nothing().then(head(status, headers, length)).then(body)
@@ -53,24 +55,24 @@ impl ScriptedResponse {
         Self::new(status, &[], "")
     }
 
-    /// 200, and a body of known length.
+    /// 200, and a body with a Content-Length.
     pub fn ok(body: impl AsRef<[u8]>) -> Self {
         Self::new(200, &[], body)
     }
 
-    /// 200, and a body in these chunks, each sent by itself; then the last chunk.
+    /// 200, and a body in these chunks, each sent by itself, with the last chunk.
     pub fn chunked(chunks: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Self {
         let head = "HTTP/1.1 200 \r\nTransfer-Encoding: chunked\r\n\r\n";
         let chunks = chunks.into_iter().fold(Self::bytes(head), Self::then_chunk);
         chunks.then("0\r\n\r\n")
     }
 
-    /// 200, and a body of which the connection's end cuts off everything after `body`.
+    /// 200, and a body of length `declared` of which only `body` is sent before the connection closes.
     pub fn truncated(declared: u64, body: impl AsRef<[u8]>) -> Self {
         Self::bytes(head(200, &[], declared)).then(body).then_close()
     }
 
-    /// 200, and a body of this many bytes, which is never in memory as a whole.
+    /// 200, and a body of this many bytes, generated while it is sent.
     pub fn large(length: u64) -> Self {
         let block = (0..BLOCK).map(|at| at as u8).collect();
         let mut response = Self::bytes(head(200, &[], length));
@@ -78,13 +80,13 @@ impl ScriptedResponse {
         response
     }
 
-    /// Does all this as soon as the head is read, and does not read the body.
+    /// Takes all steps as soon as the header section is read, and does not read the body.
     pub fn before_body(mut self) -> Self {
         self.steps.retain(|step| !matches!(step, Step::ReadBody));
         self
     }
 
-    /// Then reads the body, after what [`before_body`](Self::before_body) moved to the front.
+    /// Then reads the body, after [`before_body`](Self::before_body).
     pub fn then_read_body(self) -> Self {
         self.and(Step::ReadBody)
     }
@@ -111,7 +113,7 @@ impl ScriptedResponse {
         self.and(Step::Wait(latch.clone()))
     }
 
-    /// Then closes the connection in an orderly way.
+    /// Then closes the connection.
     pub fn then_close(self) -> Self {
         self.and(Step::Close)
     }
@@ -121,7 +123,7 @@ impl ScriptedResponse {
         self.and(Step::Reset)
     }
 
-    /// Then does nothing more until the peer closes.
+    /// Then does nothing until the peer closes the connection.
     pub fn then_stall(self) -> Self {
         self.and(Step::Stall)
     }

@@ -1,5 +1,5 @@
-//! The server's side of TLS in tests: a new self-signed certificate, the file by which a client trusts
-//! it, and the CONNECT request of a client that comes through a forward proxy.
+//! The server's side of TLS in tests: a new self-signed certificate, a file for clients to trust it,
+//! and the CONNECT request of a client that uses a forward proxy.
 
 use crate::http1::Head;
 use rustls::ServerConfig;
@@ -15,21 +15,21 @@ use tokio_rustls::TlsAcceptor;
 #[derive(Debug)]
 pub(crate) struct Authority(PathBuf);
 
-/// Accepts TLS connections by a new certificate for `host` that is valid from the beginning of one year
-/// to that of another one, with the application protocol `alpn`.
+/// Accepts TLS connections with a new certificate for `host` that is valid from the beginning of one
+/// year to that of another one, and with the application protocol `alpn`.
 pub(crate) fn acceptor(host: &str, valid: [i32; 2], alpn: &str) -> (TlsAcceptor, Authority) {
     let mut params = rcgen::CertificateParams::new([host.to_owned()])
         .expect("there can be a certificate for the host");
     [params.not_before, params.not_after] = valid.map(|year| rcgen::date_time_ymd(year, 1, 1));
-    // By which a root is found.
+    // Roots are looked up by name.
     params.distinguished_name.push(rcgen::DnType::CommonName, host);
     let signing_key = rcgen::KeyPair::generate().expect("there are keys");
     let cert = params.self_signed(&signing_key).expect("a key signs");
-    let key = signing_key.serialize_der().try_into().expect("a key is a key");
+    let key = signing_key.serialize_der().try_into().expect("the key is in PKCS #8");
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .expect("the defaults are possible")
+        .expect("ring supports the defaults")
         .with_no_client_auth()
         .with_single_cert(vec![cert.der().clone()], key)
         .expect("the key fits the certificate");
@@ -37,7 +37,7 @@ pub(crate) fn acceptor(host: &str, valid: [i32; 2], alpn: &str) -> (TlsAcceptor,
     (Arc::new(config).into(), Authority::new(&cert.pem()))
 }
 
-/// Reads a CONNECT request, and agrees to it.
+/// Reads a CONNECT request and responds 200.
 pub(crate) async fn accept_connect(stream: &mut TcpStream) -> io::Result<Head> {
     let mut bytes = Vec::new();
     while !bytes.ends_with(b"\r\n\r\n") {
@@ -53,7 +53,7 @@ impl Authority {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("taskcluster-proxy-tests-{}-{number}.pem", std::process::id());
         let path = std::env::temp_dir().join(name);
-        std::fs::write(&path, pem).expect("there is a place for temporary files");
+        std::fs::write(&path, pem).expect("temporary files can be created");
         Self(path)
     }
 
@@ -64,7 +64,7 @@ impl Authority {
 
 impl Drop for Authority {
     fn drop(&mut self) {
-        // The system clears its folder of temporary files some day.
+        // If that fails, the system cleans up temporary files some day.
         let _ = std::fs::remove_file(&self.0);
     }
 }

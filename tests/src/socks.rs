@@ -1,3 +1,5 @@
+//! A SOCKS5 proxy.
+
 use crate::users::can_switch_users;
 use crate::{ClosedPort, DEADLINE, Folder, skip, with_hosts};
 use std::net::{SocketAddr, TcpStream};
@@ -5,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// microsocks, a SOCKS5 proxy, with a table of hosts of its own.
+/// microsocks, a SOCKS5 proxy, with its own `/etc/hosts`.
 #[derive(Debug)]
 pub struct Socks {
     child: Child,
@@ -14,13 +16,13 @@ pub struct Socks {
 }
 
 impl Socks {
-    /// Starts one that knows `host` to be at 127.0.0.1, and wants this user and password if there are
-    /// any. Where it cannot be, `None`, and that is said.
+    /// Starts one that resolves `host` to 127.0.0.1 and requires this user and password, if given.
+    /// `None` if it cannot run on this machine, which is reported.
     pub fn start(host: &str, login: Option<[&str; 2]>) -> Option<Self> {
         if !can_switch_users(&[["unshare", "--version"]]) {
             return None;
         }
-        // It has no option that ends well.
+        // None of its options exits with status 0.
         if Command::new("microsocks").arg("-h").output().is_err() {
             skip("microsocks is not installed: run tests/run, which does that");
             return None;
@@ -37,17 +39,17 @@ impl Socks {
         }
         let child = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn();
         let mut socks =
-            Self { child: child.expect("it was there just now"), address, _hosts: folder };
+            Self { child: child.expect("microsocks is installed"), address, _hosts: folder };
         socks.wait_until_it_listens();
         Some(socks)
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// It does not say when it does, hence the polling.
+    /// Polls, as it does not report that it listens.
     fn wait_until_it_listens(&mut self) {
         let start = Instant::now();
         while TcpStream::connect(self.address).is_err() {

@@ -1,8 +1,10 @@
+//! What threads of a test wait for.
+
 use crate::DEADLINE;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// State that threads watch: whoever changes it wakes whoever waits for it.
+/// State shared by threads: a change wakes those that wait for one.
 #[derive(Debug, Default)]
 pub(crate) struct Watched<T> {
     state: Mutex<T>,
@@ -24,12 +26,12 @@ impl<T> Watched<T> {
         result
     }
 
-    /// Waits until `read` finds something; `None` if it does not within [`DEADLINE`].
+    /// Waits until `read` returns something; `None` at the [`DEADLINE`].
     pub(crate) fn wait_for<R>(&self, read: impl FnMut(&T) -> Option<R>) -> Option<R> {
         self.wait_for_within(DEADLINE, read)
     }
 
-    /// The same within `timeout`.
+    /// The same with another timeout.
     pub(crate) fn wait_for_within<R>(
         &self,
         timeout: Duration,
@@ -51,22 +53,23 @@ impl<T> Watched<T> {
     }
 }
 
-/// Shut until the test opens it: an [`ScriptedResponse`](crate::ScriptedResponse) can wait there half-way.
+/// Makes threads wait until a test opens it: a [`ScriptedResponse`](crate::ScriptedResponse) can wait
+/// for it half-way.
 #[derive(Clone, Debug, Default)]
 pub struct Latch(Arc<Watched<bool>>);
 
 impl Latch {
-    /// A latch that is shut.
+    /// A closed latch.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Lets everything through, from now on.
+    /// Ends all waiting, from now on.
     pub fn open(&self) {
         self.0.change(|open| *open = true);
     }
 
-    /// Waits until the latch is open; `false` if it stays shut.
+    /// Waits until the latch is open; `false` at the deadline.
     pub fn wait(&self) -> bool {
         self.0.wait_for(|open| open.then_some(())).is_some()
     }

@@ -1,5 +1,5 @@
-//! What the tests are built of does what it says: the raw client against the scripted upstream,
-//! and the proxy between them.
+//! Tests of the support itself: the raw client against the scripted upstream, and with the proxy
+//! between them.
 
 use crate::http1::Body;
 use crate::{Connection, Latch, Proxy, Request, ScriptedResponse, Upstream, exchange};
@@ -30,7 +30,7 @@ fn requests_are_recorded_byte_for_byte() {
 }
 
 #[test]
-fn what_cuts_a_body_short_is_seen() {
+fn truncated_bodies_are_detected() {
     let script = [
         ScriptedResponse::truncated(5, "four"),
         ScriptedResponse::bytes(
@@ -48,7 +48,7 @@ fn what_cuts_a_body_short_is_seen() {
 }
 
 #[test]
-fn no_response_is_a_response_too() {
+fn connections_without_a_response() {
     let upstream = Upstream::start(|request: &Request| match request.target() {
         "/close" => ScriptedResponse::nothing().then_close(),
         "/reset" => ScriptedResponse::nothing().then_reset(),

@@ -1,3 +1,5 @@
+//! TLS in front of an upstream, and certificates for the proxy.
+
 use crate::http1::Head;
 use crate::server_tls::{Authority, accept_connect, acceptor};
 use crate::sync::Watched;
@@ -18,28 +20,28 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio_rustls::TlsAcceptor;
 
-/// TLS in front of an [`Upstream`], which sees what is inside.
+/// Terminates TLS in front of an [`Upstream`].
 #[derive(Debug)]
 pub struct Tls {
     address: SocketAddr,
     authority: Authority,
     connects: Arc<Watched<Vec<Head>>>,
-    /// Ends what runs in it when the test is over.
+    /// Dropped last: its tasks end with it.
     _runtime: Runtime,
 }
 
-/// What is to be started: on a free port of 127.0.0.1, with HTTP/1.1, unless told otherwise.
+/// The configuration of a [`Tls`]. By default it listens on a free port of 127.0.0.1 with HTTP/1.1.
 #[derive(Clone, Debug)]
 pub struct TlsBuilder {
     host: String,
     address: SocketAddr,
     behind_proxy: bool,
     http2: bool,
-    /// The years that the certificate is valid from and to.
+    /// The first year in which the certificate is valid, and the first in which it is not.
     valid: [i32; 2],
 }
 
-/// What one connection needs.
+/// What all connections share.
 struct Front {
     acceptor: TlsAcceptor,
     upstream: SocketAddr,
@@ -47,15 +49,15 @@ struct Front {
     connects: Arc<Watched<Vec<Head>>>,
 }
 
-/// A certificate for this host name or address that vouches for itself, and its key, both in PEM.
+/// A self-signed certificate for this host name or address, and its key, both in PEM.
 pub fn self_signed(host: &str) -> [String; 2] {
-    let made = rcgen::generate_simple_self_signed([host.to_owned()]);
-    let made = made.expect("there can be a certificate for the host");
-    [made.cert.pem(), made.signing_key.serialize_pem()]
+    let generated = rcgen::generate_simple_self_signed([host.to_owned()]);
+    let generated = generated.expect("there can be a certificate for the host");
+    [generated.cert.pem(), generated.signing_key.serialize_pem()]
 }
 
 impl ProxyBuilder {
-    /// Speaks TLS with clients, by a new certificate for `host`: `cert.pem` and `key.pem` in `folder`.
+    /// Speaks TLS with clients, with a new certificate for `host`: `cert.pem` and `key.pem` in `folder`.
     pub fn with_tls(self, folder: &Folder, host: &str) -> Self {
         let [certificate, key] = self_signed(host);
         let (cert, key) = (folder.put("cert.pem", certificate), folder.put("key.pem", key));
@@ -71,7 +73,7 @@ impl Tls {
         TlsBuilder { host: host.to_owned(), address, behind_proxy, http2, valid }
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -88,13 +90,13 @@ impl Tls {
 }
 
 impl TlsBuilder {
-    /// Listens here.
+    /// Listens on this address and port.
     pub fn listen(mut self, address: IpAddr, port: u16) -> Self {
         self.address = (address, port).into();
         self
     }
 
-    /// Plays the HTTP proxy, too, that leads there: TLS starts after a CONNECT, to wherever.
+    /// Is its own forward proxy: TLS starts after a CONNECT request, whatever its target.
     pub fn behind_proxy(mut self) -> Self {
         self.behind_proxy = true;
         self
@@ -106,7 +108,7 @@ impl TlsBuilder {
         self
     }
 
-    /// With HTTP/2 alone. The upstream sees its requests as HTTP/1.1, the authority as Host.
+    /// Speaks only HTTP/2. The upstream gets the requests as HTTP/1.1, with the authority as Host.
     pub fn http2(mut self) -> Self {
         self.http2 = true;
         self
@@ -117,17 +119,17 @@ impl TlsBuilder {
         self.start_before(upstream.address())
     }
 
-    /// Starts it in front of whatever is at `address`.
+    /// Starts it in front of the server at `address`.
     pub fn start_before(self, address: SocketAddr) -> Tls {
         let at = self.address;
         self.try_before(address).unwrap_or_else(|error| panic!("cannot listen on {at}: {error}"))
     }
 
-    /// Starts it, on an address or port that may not be for everyone.
+    /// Starts it on an address or port that may need privileges.
     ///
     /// # Errors
     ///
-    /// The system does not let it listen there.
+    /// The system does not allow it to listen there.
     pub fn try_start(self, upstream: &Upstream) -> io::Result<Tls> {
         self.try_before(upstream.address())
     }
@@ -144,7 +146,7 @@ impl TlsBuilder {
         runtime.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let front = Arc::clone(&front);
-                // However it ends, the connection is over.
+                // An error only ends the connection.
                 tokio::spawn(async move { front.serve(stream).await.ok() });
             }
         });
@@ -174,7 +176,7 @@ impl Front {
     }
 }
 
-/// As HTTP/1.1, on a connection of its own.
+/// Forwards a request as HTTP/1.1, on a connection of its own.
 async fn forward(
     mut request: Request<Incoming>,
     upstream: SocketAddr,
@@ -186,7 +188,7 @@ async fn forward(
     request.headers_mut().insert(HOST, HeaderValue::from_str(&authority)?);
     let target = request.uri().path_and_query().cloned().expect("HTTP/2 has one");
     *request.uri_mut() = Uri::from(target);
-    // Of another version hyper would not send a body in chunks.
+    // With another version hyper would not send a chunked body.
     *request.version_mut() = Version::HTTP_11;
     Ok(sender.send_request(request).await?)
 }

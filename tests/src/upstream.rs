@@ -1,3 +1,5 @@
+//! A scripted HTTP/1.1 upstream, which records its requests.
+
 use crate::http1::{Body, Head};
 use crate::scripted_response::Step;
 use crate::sync::Watched;
@@ -9,37 +11,36 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
 
-/// A deployment that does exactly as it is told, on a port of 127.0.0.1, and records what it gets.
+/// A scripted deployment on a port of 127.0.0.1, which records the requests that it receives.
 #[derive(Debug)]
 pub struct Upstream {
     address: SocketAddr,
     state: Arc<Watched<State>>,
 }
 
-/// What the n-th request gets: an array or a vector of answers, of which the last one serves for
-/// all further requests, or a closure that is shown the request's head.
+/// The responses in the order of requests: an array or a vector, of which the last one serves all
+/// further requests, or a closure that gets the request before its body is read.
 pub trait Script: Send + 'static {
-    /// The response to this request, whose body is not read yet.
+    /// The response to this request, before its body is read.
     fn respond(&mut self, request: &Request) -> ScriptedResponse;
 }
 
-/// A request that arrived, as far as it has.
+/// A request, as far as it was received.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// Counts all requests, from 0.
+    /// Its number among all requests, from 0.
     pub index: usize,
-    /// Counts connections, from 0: the one that it came on.
+    /// The number of its connection, from 0.
     pub connection: usize,
-    /// The request line and the headers, byte for byte.
+    /// The request line and the header section, byte for byte.
     pub head: Head,
-    /// The body, byte for byte, out of its chunks if there were any; of a body longer than
-    /// [`MAX_RECORDED`](Self::MAX_RECORDED) the beginning.
+    /// The body, decoded if it was chunked, up to [`MAX_RECORDED`](Self::MAX_RECORDED).
     pub body: Vec<u8>,
     /// The length of the body so far.
     pub body_length: u64,
-    /// Whether the body came to its end.
+    /// Whether the whole body was received.
     pub complete: bool,
-    /// What follows the last chunk.
+    /// The trailer section.
     pub trailers: Vec<u8>,
 }
 
@@ -47,12 +48,13 @@ pub struct Request {
 struct State {
     requests: Vec<Request>,
     connections: Vec<Weak<TcpStream>>,
-    /// How many connections have ended, whoever ended them.
+    /// How many connections have ended, whichever side closed them.
     ended: usize,
     over: bool,
 }
 
-/// A port, of 127.0.0.1 unless told otherwise, that is taken, but refuses connections until an [`Upstream`] starts there.
+/// A reserved port, by default of 127.0.0.1, that refuses connections until an [`Upstream`] starts on
+/// it.
 #[derive(Debug)]
 pub struct ClosedPort {
     socket: Socket,
@@ -60,12 +62,12 @@ pub struct ClosedPort {
 }
 
 impl ClosedPort {
-    /// Takes one that is free.
+    /// Reserves a free one.
     pub fn take() -> Self {
         Self::take_of(Ipv4Addr::LOCALHOST)
     }
 
-    /// Takes one that is free of this address.
+    /// Reserves a free one of this address.
     pub fn take_of(address: Ipv4Addr) -> Self {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("there are sockets");
         let any = SocketAddr::from((address, 0));
@@ -74,7 +76,7 @@ impl ClosedPort {
         Self { socket, address: address.expect("a bound socket has an address") }
     }
 
-    /// Where nobody listens.
+    /// Its address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -85,16 +87,16 @@ impl ClosedPort {
     }
 }
 
-/// How many connections wait to be accepted at most.
+/// The maximum number of connections that wait to be accepted.
 const BACKLOG: i32 = 1024;
 
 impl Upstream {
-    /// Starts to listen.
+    /// Starts one on a free port.
     pub fn start(script: impl Script) -> Self {
         Self::start_at(ClosedPort::take(), script)
     }
 
-    /// Starts to listen on this port.
+    /// Starts one on this port.
     pub fn start_at(port: ClosedPort, script: impl Script) -> Self {
         let ClosedPort { socket, address } = port;
         socket.listen(BACKLOG).expect("a bound socket can listen");
@@ -106,7 +108,7 @@ impl Upstream {
         Self { address, state }
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -131,15 +133,15 @@ impl Upstream {
         self.state.read(|state| state.connections.len())
     }
 
-    /// Waits until `find` makes something of the requests so far; a request changes as its body
-    /// comes.
+    /// Waits until `find` returns something for the requests so far; a request changes while its
+    /// body is received.
     pub fn wait_for<R>(&self, what: &str, mut find: impl FnMut(&[Request]) -> Option<R>) -> R {
         self.state.wait_for(|state| find(&state.requests)).unwrap_or_else(|| {
-            panic!("{what} did not come within {DEADLINE:?}; requests: {:#?}", self.requests())
+            panic!("{what} not received within {DEADLINE:?}; requests: {:#?}", self.requests())
         })
     }
 
-    /// Waits until there have been so many requests, their bodies complete.
+    /// Waits until so many requests were received completely.
     pub fn wait_for_requests(&self, count: usize) -> Vec<Request> {
         self.wait_for(&format!("{count} requests"), |requests| {
             let complete = requests.iter().filter(|request| request.complete).count() >= count;
@@ -147,7 +149,7 @@ impl Upstream {
         })
     }
 
-    /// Waits until so many connections have ended, whoever ended them.
+    /// Waits until so many connections have ended, whichever side closed them.
     pub fn wait_for_closed_connections(&self, count: usize) {
         let ended = self.state.wait_for(|state| (state.ended >= count).then_some(()));
         assert!(ended.is_some(), "{count} connections did not end within {DEADLINE:?}");
@@ -161,7 +163,7 @@ impl Drop for Upstream {
             state.connections.clone()
         });
         for stream in connections.iter().filter_map(Weak::upgrade) {
-            // Whoever waits for its next byte stops waiting. It may be closed already.
+            // Ends reads that wait for data. It may be closed already.
             let _ = stream.shutdown(Shutdown::Both);
         }
         // Wakes the thread that accepts.
@@ -170,7 +172,7 @@ impl Drop for Upstream {
 }
 
 impl Request {
-    /// How much is kept of a body.
+    /// How much of a body is recorded.
     pub const MAX_RECORDED: usize = 8 * 1024 * 1024;
 
     /// The method.
@@ -183,7 +185,7 @@ impl Request {
         self.head.word(1)
     }
 
-    /// The value of the first header of this name.
+    /// The value of the first header field of this name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.head.header(name)
     }
@@ -223,7 +225,7 @@ fn accept(listener: &TcpListener, state: &Arc<Watched<State>>, script: &Arc<Mute
         }
         let (state, script) = (Arc::clone(state), Arc::clone(script));
         thread::spawn(move || {
-            // However it ends, the connection is over.
+            // An error only ends the connection.
             let _ = serve(&stream, connection, &state, &script);
             drop(stream);
             state.change(|state| state.ended += 1);
@@ -237,7 +239,7 @@ fn serve(
     state: &Watched<State>,
     script: &Mutex<dyn Script>,
 ) -> io::Result<()> {
-    // Each piece goes out as it is sent.
+    // Each write is sent at once.
     stream.set_nodelay(true)?;
     let mut from = BufReader::new(stream);
     while let Some(head) = Head::read(&mut from)? {
@@ -285,28 +287,28 @@ fn read_body(
     index: usize,
 ) -> io::Result<()> {
     loop {
-        let piece = body.next(from)?;
+        let data = body.next(from)?;
         state.change(|state| {
             let request = &mut state.requests[index];
-            match &piece {
+            match &data {
                 None => {
                     request.trailers = body.trailers().to_vec();
                     request.complete = true;
                 }
-                Some(piece) => {
-                    let kept = piece.len().min(Request::MAX_RECORDED - request.body.len());
-                    request.body.extend(&piece[..kept]);
-                    request.body_length += piece.len() as u64;
+                Some(data) => {
+                    let kept = data.len().min(Request::MAX_RECORDED - request.body.len());
+                    request.body.extend(&data[..kept]);
+                    request.body_length += data.len() as u64;
                 }
             }
         });
-        if piece.is_none() {
+        if data.is_none() {
             return Ok(());
         }
     }
 }
 
-/// A block again and again.
+/// A block, repeated endlessly.
 struct Cycle {
     block: Vec<u8>,
     at: usize,

@@ -1,16 +1,16 @@
-//! Clients of other users of this machine.
+//! Clients that run as other users of this machine.
 
 use crate::skip;
 use std::ffi::OsStr;
 use std::process::Command;
 
-/// A user that every Linux has.
+/// A user that exists on every Linux.
 pub const NOBODY: &str = "65534";
 
 /// Another one.
 pub const DAEMON: &str = "1";
 
-/// Whether these tools are there and the tests run as root; says so if not.
+/// Whether these tools are installed and the tests run as root; reports it if not.
 pub fn can_switch_users(tools: &[[&str; 2]]) -> bool {
     let user = Command::new("id").arg("-u").output().expect("every Unix has id");
     if user.stdout != b"0\n" {
@@ -26,14 +26,14 @@ pub fn can_switch_users(tools: &[[&str; 2]]) -> bool {
     missing.is_none()
 }
 
-/// A program that this user runs.
+/// A program, run as this user.
 pub fn as_user(uid: &str, program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--reuid", uid, "--clear-groups"]).arg(program);
     command
 }
 
-/// The status that curl gets as this user, with these arguments; 0 where there is no response.
+/// The status that curl gets as this user, with these arguments; 0 if there is no response.
 pub fn status_for(uid: &str, args: &[&str]) -> u16 {
     let mut curl = as_user(uid, "curl");
     curl.args(["--silent", "--output", "/dev/null", "--write-out", "%{http_code}"]);

@@ -1,10 +1,12 @@
+//! Fuzz target: verification of Hawk headers and bewits.
+
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::{AccessToken, Client, Scope, authenticate};
 use taskcluster_proxy_core::hawk::{
     AuthorizationHeader, Bewit, RequestLine, UrlParts, parse_url, split_bewit,
 };
 
-/// Whatever somebody without the key presents, as a header or as a bewit, authenticates nobody.
+/// No header and no bewit made without the key authenticates.
 pub fn authorization(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;

@@ -1,4 +1,4 @@
-//! The whole proxy between a client and an upstream, both of which may send any bytes.
+//! Fuzz target: the whole proxy between a client and an upstream, which both send any bytes.
 
 mod input;
 mod message;
@@ -19,23 +19,23 @@ use tokio::task::yield_now;
 use tokio::time::timeout;
 use upstream::{NEXT_CLIENT, NEXT_CLIENT_BODY, Received};
 
-/// No panic; the client gets HTTP or nothing; what is forwarded is signed requests and nothing else,
-/// none of them twice where retries are off, each with the body that the client sent; a truncated
+/// No panic; the client gets HTTP or nothing; only signed requests are forwarded, none of them twice
+/// if retries are off, each with the body that the client sent; a truncated
 /// response never looks complete; and the next client is served.
 pub fn connection(data: &[u8]) {
     let input = Input::read(data);
     watch_panics();
     let mut runtime = Builder::new_current_thread();
-    // The sockets are looked at after each step, so that the pieces arrive as pieces.
+    // The sockets are polled after each step, so that the pieces arrive separately.
     let runtime = runtime.enable_all().event_interval(1).build_local(LocalOptions::default());
-    // Each input has its own proxy, so that it shows the same again.
+    // Each input has its own proxy, so that results are reproducible.
     runtime.expect("there is a runtime").block_on(run(&input));
     assert!(!PANICKED.get(), "a task has panicked");
 }
 
-/// In which a proxy on the same thread has responded, or sent its next request.
+/// How long a proxy on the same thread takes to respond, or to send its next request.
 const MOMENT: Duration = Duration::from_millis(2);
-/// In which it has responded even on a machine that is busy.
+/// How long it takes at most on a busy machine.
 const LONG: Duration = Duration::from_secs(30);
 
 thread_local! {
@@ -54,10 +54,10 @@ fn watch_panics() {
     });
 }
 
-/// What a client has got.
-struct Got {
+/// What a client has received.
+struct Exchange {
     bytes: Vec<u8>,
-    /// Whether the connection was closed in an orderly way, not reset.
+    /// Whether the connection was closed, not reset.
     orderly: bool,
 }
 
@@ -66,7 +66,7 @@ async fn run(input: &Input<'_>) {
     let address = listener.local_addr().expect("it is bound");
     let record = upstream::serve(listener, input).await;
     let proxy = proxy::start(address, input.retries).await;
-    let got = exchange(proxy, input).await;
+    let exchange = exchange(proxy, input).await;
     if !input.upstream.is_well_behaved() {
         timeout(LONG, record.closed())
             .await
@@ -75,17 +75,17 @@ async fn run(input: &Input<'_>) {
     serve_next_client(proxy).await;
     let requests = record.requests();
     if input.client == Client::Raw {
-        check_raw(input, &got, requests.len());
+        check_raw(input, &exchange, requests.len());
     } else {
-        check_framed(input, &got, &requests);
+        check_framed(input, &exchange, &requests);
     }
 }
 
-/// Sends what the client sends and reads what it gets.
-async fn exchange(proxy: SocketAddr, input: &Input<'_>) -> Got {
+/// Sends the bytes of the client and reads what it receives.
+async fn exchange(proxy: SocketAddr, input: &Input<'_>) -> Exchange {
     let mut stream = TcpStream::connect(proxy).await.expect("the proxy listens");
     for piece in input.pieces(&input.client_writes()) {
-        // It may be refused before it is all there.
+        // It may be refused before all of it was sent.
         if stream.write_all(piece).await.is_err() {
             break;
         }
@@ -93,13 +93,13 @@ async fn exchange(proxy: SocketAddr, input: &Input<'_>) -> Got {
     }
     let mut bytes = Vec::new();
     if input.client == Client::Raw {
-        // Whether the proxy waits for more cannot be known otherwise.
+        // There is no other way to know whether the proxy waits for more.
         while let Ok(Ok(1..)) = timeout(2 * MOMENT, stream.read_buf(&mut bytes)).await {}
         let _ = stream.shutdown().await;
     }
     let read = timeout(LONG, stream.read_to_end(&mut bytes)).await;
     let orderly = read.expect("the proxy closes the connection").is_ok();
-    Got { bytes, orderly }
+    Exchange { bytes, orderly }
 }
 
 async fn serve_next_client(proxy: SocketAddr) {
@@ -114,9 +114,9 @@ async fn serve_next_client(proxy: SocketAddr) {
     assert!(served && response.complete, "the next client gets {response:?}");
 }
 
-/// The client's bytes may be no request, one or several.
-fn check_raw(input: &Input<'_>, got: &Got, requests: usize) {
-    let text = String::from_utf8_lossy(&got.bytes).to_ascii_lowercase();
+/// The bytes of the client may be no request, one or several.
+fn check_raw(input: &Input<'_>, exchange: &Exchange, requests: usize) {
+    let text = String::from_utf8_lossy(&exchange.bytes).to_ascii_lowercase();
     let is_http = text.starts_with("http/1.1 ") || text.starts_with("http/1.0 ");
     assert!(text.is_empty() || is_http, "{text:?}");
     // Each response to a request has one, and no upstream can send one.
@@ -126,14 +126,14 @@ fn check_raw(input: &Input<'_>, got: &Got, requests: usize) {
 }
 
 /// The client has sent one request with one body.
-fn check_framed(input: &Input<'_>, got: &Got, requests: &[Received]) {
+fn check_framed(input: &Input<'_>, exchange: &Exchange, requests: &[Received]) {
     let bodies = requests.iter().filter_map(|request| request.body.as_deref());
     for body in bodies.clone() {
         assert_eq!(body, input.client_bytes, "another body than the client's was forwarded");
     }
-    let response = Response::read(&got.bytes, got.orderly);
+    let response = Response::read(&exchange.bytes, exchange.orderly);
     let response = response
-        .unwrap_or_else(|| panic!("no response: {:?}", String::from_utf8_lossy(&got.bytes)));
+        .unwrap_or_else(|| panic!("no response: {:?}", String::from_utf8_lossy(&exchange.bytes)));
     assert!(response.rest.is_empty(), "something follows {response:?}");
     assert!(framings(&response.head) <= 1, "framed twice: {:?}", response.head);
     if input.upstream.is_well_behaved() {
@@ -144,7 +144,7 @@ fn check_framed(input: &Input<'_>, got: &Got, requests: &[Received]) {
     }
     let most = attempts(input);
     assert!((1..=most).contains(&requests.len()), "it was sent {} times", requests.len());
-    // The proxy says so of each response that it forwards, and no upstream can.
+    // The proxy adds it to each response that it forwards, and no upstream can.
     if response.head.header("x-taskcluster-endpoint").is_none() {
         assert!(response.complete, "the proxy's own response is truncated: {response:?}");
     } else if response.complete {
@@ -175,7 +175,7 @@ fn attempts(input: &Input<'_>) -> usize {
     let refused = input.upstream_bytes.windows(4).any(|status| status == b" 401");
     match input.retries {
         true => 1 + RETRIES as usize,
-        // For a clock that is wrong it is signed once more, retries or not.
+        // After a clock-skew correction it is signed and sent once more, with retries off, too.
         false => 1 + usize::from(refused),
     }
 }

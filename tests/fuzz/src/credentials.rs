@@ -1,4 +1,4 @@
-//! Credentials, certificates and scopes, as texts of anybody's.
+//! Fuzz target: credentials, certificates and scopes as any text.
 
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::{
@@ -7,15 +7,15 @@ use taskcluster_proxy_core::credentials::{
 
 const NOW: Timestamp = Timestamp::from_secs(1_767_225_600);
 
-/// What is read strictly is read otherwise, too, and means the same; what is read is the same when it is
-/// written and read again.
+/// Credentials that strict parsing accepts have the same meaning in lenient parsing; parsed values stay
+/// the same when they are written and parsed again.
 pub fn credentials(data: &[u8]) {
     if let Ok(found) = Credentials::from_json_strict(data) {
         assert!(Credentials::from_json(data).is_ok_and(|given| given == found), "two readings");
         assert!(!found.client_id.as_str().is_empty() && !found.access_token.expose().is_empty());
     }
     if let Ok(given) = Credentials::from_json(data) {
-        // Whatever they look like, they sign or say why not.
+        // Any credentials sign, or give an error.
         let unusable = given.findings(NOW).iter().any(CredentialsFinding::prevents_signing);
         assert_eq!(Signer::new(&given).is_err(), unusable);
     }

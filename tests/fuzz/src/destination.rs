@@ -1,3 +1,5 @@
+//! Fuzz target: request targets.
+
 use taskcluster_proxy_core::proxy::{Destination, RootUrl};
 
 /// A request goes where its target says and nowhere else, and its path arrives byte for byte.

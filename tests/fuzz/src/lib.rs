@@ -1,5 +1,5 @@
-//! What each fuzz target checks of any bytes, as a plain function: it panics where something does not
-//! hold. `fuzz/` runs them under libFuzzer (docs/fuzzing.md), `tests/smoke.rs` over the seeds.
+//! The fuzz targets as plain functions: each takes any bytes and panics if a property does not hold.
+//! `fuzz/` runs them under libFuzzer (docs/fuzzing.md), `tests/smoke.rs` over the seeds.
 
 mod authorization;
 mod connection;

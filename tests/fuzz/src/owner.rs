@@ -1,6 +1,8 @@
+//! Fuzz target: Linux's table of TCP connections.
+
 use taskcluster_proxy::testing::{Owner, UserId, find_owner};
 
-/// Whatever else stands in the table, the row of the connection is found, and no row is made up.
+/// The row of the connection is found in any table, and no other row is taken for it.
 pub fn owner(data: &[u8]) {
     let table = String::from_utf8_lossy(data);
     let (peer, local) = ([127, 0, 0, 1], 50_502);

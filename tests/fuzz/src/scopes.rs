@@ -1,6 +1,8 @@
+//! Fuzz target: dropping redundant scopes.
+
 use taskcluster_proxy_core::credentials::{Scope, reduce_scopes, satisfies};
 
-/// What is left of scopes, one a line, grants exactly the same, and nothing of it is superfluous.
+/// The reduced scopes, one per line, grant exactly the same, and none of them is redundant.
 pub fn scopes(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let all: Vec<Scope> = text.lines().take(64).flat_map(str::parse).collect();

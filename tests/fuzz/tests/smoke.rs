@@ -1,36 +1,35 @@
-//! Each fuzz target over its seeds, and over as many mutations of them as take a few seconds: the same
-//! ones each time.
+//! Runs each fuzz target over its seeds and a fixed number of mutations of them, the same each time.
 
 use std::path::Path;
 
 #[test]
 fn authorization() {
-    smoke("authorization", 20_000, bodies::authorization);
+    smoke("authorization", 20_000, fuzz_targets::authorization);
 }
 
 #[test]
 fn connection() {
-    smoke("connection", 400, bodies::connection);
+    smoke("connection", 400, fuzz_targets::connection);
 }
 
 #[test]
 fn credentials() {
-    smoke("credentials", 20_000, bodies::credentials);
+    smoke("credentials", 20_000, fuzz_targets::credentials);
 }
 
 #[test]
 fn destination() {
-    smoke("destination", 20_000, bodies::destination);
+    smoke("destination", 20_000, fuzz_targets::destination);
 }
 
 #[test]
 fn owner() {
-    smoke("owner", 5_000, bodies::owner);
+    smoke("owner", 5_000, fuzz_targets::owner);
 }
 
 #[test]
 fn scopes() {
-    smoke("scopes", 5_000, bodies::scopes);
+    smoke("scopes", 5_000, fuzz_targets::scopes);
 }
 
 fn smoke(target: &str, count: usize, body: fn(&[u8])) {
@@ -52,7 +51,7 @@ fn smoke(target: &str, count: usize, body: fn(&[u8])) {
     }
 }
 
-/// What parsers look for.
+/// Characters and words that parsers look for.
 const TOKENS: [&str; 16] = [
     "\r\n",
     "\n",

@@ -1,4 +1,4 @@
-//! HTTP/2 frame by frame, for what no library for servers does: a GOAWAY that leaves streams
+//! HTTP/2 frame by frame, for what no server library does: a GOAWAY that leaves streams
 //! unprocessed, a connection that ends between two frames.
 
 use super::stream::{FRAME_HEADER, PREFACE};
@@ -15,11 +15,11 @@ pub struct Frame {
     pub flags: u8,
     /// The stream that it belongs to; 0 is the connection.
     pub stream: u32,
-    /// What follows its header.
+    /// Its payload.
     pub payload: Vec<u8>,
 }
 
-/// A connection whose frames a test reads and writes itself, after the SETTINGS of both sides.
+/// A connection whose frames a test reads and writes itself, after the connection prefaces.
 pub struct Frames {
     stream: Box<dyn Duplex>,
     runtime: Handle,
@@ -65,8 +65,8 @@ impl Frames {
         Ok(frames)
     }
 
-    /// Reads the next frame. SETTINGS and PING are acknowledged, and what DATA takes of the windows is
-    /// given back.
+    /// Reads the next frame. SETTINGS and PING are acknowledged, and the windows are updated
+    /// after DATA.
     ///
     /// # Errors
     ///
@@ -134,8 +134,7 @@ impl Frames {
         self.write(Frame::DATA, Frame::END_STREAM, stream, body)
     }
 
-    /// Says that the connection is given up, and that streams above `last` were not processed (RFC 9113
-    /// section 6.8).
+    /// Writes GOAWAY: streams above `last` were not processed (RFC 9113 section 6.8).
     ///
     /// # Errors
     ///

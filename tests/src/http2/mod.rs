@@ -1,7 +1,7 @@
-//! A real HTTP/2 upstream over TLS (ALPN `h2`) that behaves as a test tells it: stalled bodies, stream
-//! limits, refused streams, GOAWAY, connections that die without a word. It records what it gets.
+//! A real HTTP/2 upstream over TLS (ALPN `h2`) with scripted behaviour: stalled bodies, stream limits,
+//! refused streams, GOAWAY, connections that die without notice. It records the requests.
 //!
-//! It plays the forward proxy that leads to it, too, so that it can be any named host.
+//! It is its own forward proxy, too, so that it can have any host name.
 
 mod frames;
 mod response;
@@ -34,7 +34,7 @@ pub struct Http2Upstream {
     runtime: Option<Runtime>,
 }
 
-/// What an [`Http2Upstream`] is to be started with.
+/// The configuration of an [`Http2Upstream`].
 #[derive(Clone, Debug)]
 pub struct Http2Builder {
     host: String,
@@ -42,10 +42,10 @@ pub struct Http2Builder {
     goaway_every: Option<usize>,
 }
 
-/// What happened so far.
+/// The requests and connections so far.
 #[derive(Debug, Default)]
 struct State {
-    /// As HTTP/1.1 would have them, the authority as Host.
+    /// In the form of HTTP/1.1, with the authority as Host.
     requests: Vec<Request>,
     connections: Vec<Connection>,
 }
@@ -53,7 +53,7 @@ struct State {
 #[derive(Debug, Default)]
 struct Connection {
     silent: Arc<AtomicBool>,
-    /// How many frames of each type have come, without acknowledgements.
+    /// How many frames of each type were received, without acknowledgements.
     frames: [usize; 16],
     open_streams: usize,
     most_open_streams: usize,
@@ -62,7 +62,7 @@ struct Connection {
     ended: bool,
 }
 
-/// What each connection needs to know.
+/// What all connections share.
 struct Shared {
     acceptor: TlsAcceptor,
     builder: Http2Builder,
@@ -74,7 +74,7 @@ struct Shared {
 enum Behaviour {
     /// By the `h2` crate's server.
     Server(Mutex<Respond>),
-    /// Frame by frame; a connection is over when its function has returned.
+    /// Frame by frame; a connection is closed when its function returns.
     Frames(Serve),
 }
 
@@ -110,7 +110,7 @@ impl Http2Upstream {
         self.state.read(|state| state.connections.len())
     }
 
-    /// How many frames of this type have come on a connection, without acknowledgements.
+    /// How many frames of this type were received on a connection, without acknowledgements.
     pub fn frames(&self, connection: usize, kind: u8) -> usize {
         self.state.read(|state| state.connections[connection].frames[usize::from(kind)])
     }
@@ -121,7 +121,7 @@ impl Http2Upstream {
         self.state.read(|state| state.connections.iter().map(most).collect())
     }
 
-    /// From now on none of the present connections sends anything, not even that it closes.
+    /// From now on none of the present connections sends anything, not even a FIN.
     pub fn fall_silent(&self) {
         self.state.read(|state| {
             for connection in &state.connections {
@@ -130,28 +130,31 @@ impl Http2Upstream {
         });
     }
 
-    /// Waits until `find` makes something of the requests so far; a request changes as its body
-    /// comes.
+    /// Waits until `find` returns something for the requests so far; a request changes while its
+    /// body is received.
     pub fn wait_for<R>(&self, what: &str, mut find: impl FnMut(&[Request]) -> Option<R>) -> R {
         self.state.wait_for(|state| find(&state.requests)).unwrap_or_else(|| {
-            panic!("{what} did not come within {DEADLINE:?}; requests: {:#?}", self.requests())
+            panic!("{what} not received within {DEADLINE:?}; requests: {:#?}", self.requests())
         })
     }
 
-    /// Waits until so many requests have come, whatever of their bodies.
+    /// Waits until the header sections of so many requests were received.
     pub fn wait_for_requests(&self, count: usize) {
         self.wait_for(&format!("{count} requests"), |requests| {
             (requests.len() >= count).then_some(())
         });
     }
 
-    /// Waits until so many frames of this type have come on a connection.
+    /// Waits until so many frames of this type were received on a connection.
     pub fn wait_for_frames(&self, connection: usize, kind: u8, count: usize) {
-        let came = self.state.wait_for(|state| {
+        let received = self.state.wait_for(|state| {
             let connection = state.connections.get(connection)?;
             (connection.frames[usize::from(kind)] >= count).then_some(())
         });
-        assert!(came.is_some(), "{count} frames of type {kind} did not come within {DEADLINE:?}");
+        assert!(
+            received.is_some(),
+            "{count} frames of type {kind} were not received within {DEADLINE:?}"
+        );
     }
 
     /// Waits until so many connections have ended.
@@ -163,8 +166,7 @@ impl Http2Upstream {
         assert!(ended.is_some(), "{count} connections did not end within {DEADLINE:?}");
     }
 
-    /// Waits until nobody takes any more of the responses' bodies: none of it could be sent for half
-    /// a second.
+    /// Waits until flow control blocks all response bodies: nothing could be sent for half a second.
     pub fn wait_until_blocked(&self) {
         let sent = |state: &State| state.connections.iter().map(|it| it.sent).sum::<u64>();
         let mut before = self.state.read(sent);
@@ -177,33 +179,33 @@ impl Http2Upstream {
     }
 }
 
-/// After so long without a byte a body is taken for blocked.
+/// A body that sends nothing for so long counts as blocked.
 const BLOCKED: Duration = Duration::from_millis(500);
 
 impl Drop for Http2Upstream {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            // What is blocked there may stay so until the test's process ends.
+            // Tasks that are blocked there may stay so until the test process ends.
             runtime.shutdown_background();
         }
     }
 }
 
 impl Http2Builder {
-    /// Takes no more requests than this at a time on a connection (SETTINGS_MAX_CONCURRENT_STREAMS).
+    /// Serves at most so many requests at a time on a connection (SETTINGS_MAX_CONCURRENT_STREAMS).
     pub fn max_concurrent_streams(mut self, count: u32) -> Self {
         self.max_concurrent_streams = Some(count);
         self
     }
 
-    /// Gives up each connection gracefully after so many requests: with GOAWAY, twice, as RFC 9113
-    /// section 6.8 recommends.
+    /// Shuts each connection down gracefully after so many requests: with two GOAWAY frames, as
+    /// RFC 9113 section 6.8 recommends.
     pub fn goaway_every(mut self, requests: usize) -> Self {
         self.goaway_every = Some(requests);
         self
     }
 
-    /// Starts it. `respond` is shown each request, whose body is not read yet.
+    /// Starts it. `respond` gets each request before its body is read.
     pub fn start(
         self,
         respond: impl FnMut(&Request) -> Http2Response + Send + 'static,
@@ -212,7 +214,7 @@ impl Http2Builder {
     }
 
     /// Starts it frame by frame: `serve` gets the number of each connection, from 0, and the
-    /// connection, which is over when it returns.
+    /// connection, which is closed when it returns.
     pub fn start_frames(
         self,
         serve: impl Fn(usize, &mut Frames) -> std::io::Result<()> + Send + Sync + 'static,
@@ -240,7 +242,7 @@ impl Http2Builder {
 }
 
 impl Shared {
-    /// However it ends, the connection is over then.
+    /// Errors only end the connection.
     async fn serve(self: Arc<Self>, stream: TcpStream) {
         let silent = Arc::new(AtomicBool::new(false));
         let Some(stream) = self.accept(stream, Arc::clone(&silent)).await else {

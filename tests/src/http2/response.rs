@@ -1,12 +1,12 @@
-//! What the HTTP/2 upstream does on one request, step by step.
+//! Scripted responses of the HTTP/2 upstream.
 
 use crate::Latch;
 use h2::Reason;
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
 
-/// What an [`Http2Upstream`](crate::Http2Upstream) does on one request: first it reads the body, then
-/// it takes the steps that follow. A stream that has no end then is reset.
+/// What an [`Http2Upstream`](crate::Http2Upstream) does with one request: it reads the body, then
+/// takes the steps that follow. A stream that has not ended then is reset.
 ///
 /// ```
 /// use support::Http2Response;
@@ -69,7 +69,7 @@ impl Http2Response {
         Self::head(200, &[("content-length", &length)]).then(body).then_end()
     }
 
-    /// 200, and a body of this many bytes, which is never in memory as a whole.
+    /// 200, and a body of this many bytes, generated while it is sent.
     pub fn large(length: u64) -> Self {
         let head = Self::head(200, &[("content-length", &length.to_string())]);
         head.then_large(length).then_end()
@@ -132,8 +132,8 @@ impl Http2Response {
         self.and(Step::Wait(latch.clone()))
     }
 
-    /// Then resets the stream. What was sent before may be lost with it; see
-    /// [`Frames`](crate::Frames) for where it must not be.
+    /// Then resets the stream. Data that was sent before may be lost; where it must not
+    /// be, use [`Frames`](crate::Frames).
     pub fn then_reset(self, reason: Reason) -> Self {
         self.and(Step::Reset(reason))
     }

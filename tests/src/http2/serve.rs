@@ -70,7 +70,7 @@ impl Shared {
             return;
         };
         let response = script.lock().unwrap_or_else(PoisonError::into_inner)(&request);
-        // However it ends, the stream is over.
+        // An error only ends the stream.
         let _ = self.respond(&request, response, body, respond).await;
         self.state.change(|state| state.connections[connection].open_streams -= 1);
     }
@@ -88,7 +88,7 @@ impl Shared {
             Reading::First => self.read_body(index, body.take()).await?,
             Reading::Meanwhile => {
                 let (shared, body) = (Arc::clone(self), body.take());
-                // A body that breaks off stays incomplete.
+                // A truncated body stays incomplete.
                 tokio::spawn(async move { shared.read_body(index, body).await.ok() });
             }
             Reading::Never => {}
@@ -128,12 +128,12 @@ impl Shared {
     }
 }
 
-/// One response on its way.
+/// A response that is being sent.
 struct Sending<'a> {
     shared: &'a Shared,
     connection: usize,
     respond: SendResponse<Bytes>,
-    /// There once the header section was sent.
+    /// Set once the header section was sent.
     sent: Option<SendStream<Bytes>>,
 }
 
@@ -164,7 +164,7 @@ impl Sending<'_> {
             Step::Trailers(trailers) => self.stream()?.send_trailers(trailers)?,
             Step::Wait(latch) => {
                 if !tokio::task::spawn_blocking(move || latch.wait()).await? {
-                    return Err("the latch stayed shut".into());
+                    return Err("the latch was not opened".into());
                 }
             }
             Step::Reset(reason) => match &mut self.sent {
@@ -178,22 +178,22 @@ impl Sending<'_> {
                     None => poll_fn(|context| respond.poll_reset(context)).await?,
                 };
             }
-            // It is the request's.
+            // Handled by the caller.
             Step::ReadBody => {}
         }
         Ok(())
     }
 
-    /// Sends as much as the windows let through, until all of it is sent.
+    /// Sends all bytes, as flow control allows.
     async fn data(&mut self, mut bytes: Bytes, end: bool) -> Ended {
         while !bytes.is_empty() {
             let stream = self.stream()?;
             stream.reserve_capacity(bytes.len());
             let capacity = poll_fn(|context| stream.poll_capacity(context)).await;
             let capacity = capacity.ok_or("the stream has ended")??;
-            let piece = bytes.split_to(capacity.min(bytes.len()));
-            let length = piece.len() as u64;
-            stream.send_data(piece, false)?;
+            let data = bytes.split_to(capacity.min(bytes.len()));
+            let length = data.len() as u64;
+            stream.send_data(data, false)?;
             let connection = self.connection;
             self.shared.state.change(|state| state.connections[connection].sent += length);
         }
@@ -208,7 +208,7 @@ impl Sending<'_> {
     }
 }
 
-/// As HTTP/1.1 has it, the authority as Host.
+/// In the form of HTTP/1.1, with the authority as Host.
 fn head(parts: &hyper::http::request::Parts) -> Head {
     let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
     let authority = parts.uri.authority().map_or("", |authority| authority.as_str());

@@ -1,5 +1,5 @@
-//! What lies under and over TLS on a connection of the HTTP/2 upstream: a socket that can fall silent,
-//! and a counter of the frames that come.
+//! The layers below and above TLS on a connection of the HTTP/2 upstream: a socket that can fall
+//! silent, and a counter of received frames.
 
 use std::io;
 use std::pin::Pin;
@@ -10,15 +10,15 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-/// A socket that, once silent, reads as before and sends nothing more, not even that it closes: what is
-/// seen of a machine that went away behind a load balancer or a NAT.
+/// A socket that, once silent, reads as before and sends nothing more, not even a FIN: like a machine
+/// that disappeared behind a load balancer or a NAT.
 #[derive(Debug)]
 pub(super) struct Socket {
     pub(super) stream: TcpStream,
     pub(super) silent: Arc<AtomicBool>,
 }
 
-/// A TLS connection of which each frame that comes is told to `count`: its type and its flags.
+/// A TLS connection that calls `count` with the type and the flags of each received frame.
 pub(super) struct Counted<F> {
     pub(super) stream: TlsStream<Socket>,
     pub(super) count: F,
@@ -28,7 +28,7 @@ pub(super) struct Counted<F> {
 /// Finds where frames begin (RFC 9113 section 4.1).
 #[derive(Debug)]
 struct Scanner {
-    /// How many bytes are no frame header: the client's connection preface, or a payload.
+    /// How many bytes to skip before the next frame header: the connection preface, or a payload.
     skip: usize,
     header: Vec<u8>,
 }
@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn frames_are_found_however_they_come_in_pieces() {
+    fn frames_are_found_however_they_are_split() {
         let preface = [b'x'; PREFACE];
         let ping = [0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
         let ack = [0, 0, 0, 4, 1, 0, 0, 0, 0];

@@ -1,5 +1,5 @@
-//! Who may connect (docs/compatibility.md, A1 to A3), as far as it takes more than one user or network
-//! namespace of this machine; the rules themselves are tested beside them.
+//! The access policy (docs/compatibility.md, A1 to A3), with several users and network namespaces of
+//! this machine; unit tests beside the code cover the rules themselves.
 
 #![cfg(target_os = "linux")]
 
@@ -9,7 +9,7 @@ use support::users::{self, DAEMON, NOBODY, can_switch_users, status_for};
 use support::{ProcessOutput, Proxy};
 
 #[test]
-fn a_user_and_root_get_in_and_others_do_not() {
+fn only_the_allowed_user_and_root_may_connect() {
     if !can_switch_users(&[]) {
         return;
     }
@@ -26,9 +26,9 @@ fn a_user_and_root_get_in_and_others_do_not() {
     assert!(line.contains("of uid 1, expected user nobody (uid 65534) or root (uid 0)"), "{line}");
 }
 
-/// The same two ends, one user after the other: what was found for one is nothing for the next.
+/// The same addresses, used by one user after another: the owner is looked up each time.
 #[test]
-fn a_port_that_another_user_had_before() {
+fn a_port_reused_by_another_user() {
     if !can_switch_users(&[["/usr/bin/python3", "--version"]]) {
         return;
     }
@@ -48,7 +48,7 @@ fn a_port_that_another_user_had_before() {
     assert!(proxy.wait_for_log("Rejected connection: ").contains("of uid 1, expected"));
 }
 
-/// An exact question about a connection does not find such sockets.
+/// A query of sock_diag for one connection does not find such sockets.
 #[test]
 fn a_socket_that_is_bound_to_an_interface() {
     if !can_switch_users(&[["curl", "--version"]]) {
@@ -65,7 +65,7 @@ fn a_socket_that_is_bound_to_an_interface() {
 }
 
 #[test]
-fn a_network_gets_in_where_its_sockets_are_not_visible() {
+fn an_allowed_network_may_connect_from_another_namespace() {
     let Some(container) = Container::new() else {
         return;
     };
@@ -78,14 +78,14 @@ fn a_network_gets_in_where_its_sockets_are_not_visible() {
 }
 
 #[test]
-fn a_network_of_ipv6_gets_in_likewise() {
+fn an_allowed_ipv6_network_may_connect_from_another_namespace() {
     let Some(container) = Container::new() else {
         return;
     };
     lets_a_network_in(&container, &container.gateway6().to_string(), &container.network6());
 }
 
-/// A proxy at the gateway that admits nobody and the network: it does, and no other user.
+/// A proxy at the gateway that allows `nobody` and the network, and no other user.
 fn lets_a_network_in(container: &Container, gateway: &str, network: &str) -> Proxy {
     let proxy = Proxy::sandbox()
         .ip_address(Some(gateway))
@@ -101,7 +101,7 @@ fn lets_a_network_in(container: &Container, gateway: &str, network: &str) -> Pro
 }
 
 #[test]
-fn other_networks_and_other_namespaces_do_not() {
+fn other_networks_and_namespaces_are_rejected() {
     let Some(container) = Container::new() else {
         return;
     };
@@ -117,7 +117,7 @@ fn other_networks_and_other_namespaces_do_not() {
 }
 
 #[test]
-fn what_would_admit_everyone_or_nobody_ends_the_start() {
+fn an_access_policy_for_everyone_or_nobody_ends_the_start() {
     for (args, expected) in [
         (["--allowed-network", "0.0.0.0/0"], "a prefix length of 0 would admit everyone"),
         (["--allowed-network", "::/0"], "a prefix length of 0 would admit everyone"),
@@ -135,7 +135,7 @@ struct Container {
 }
 
 impl Container {
-    /// `None` where there cannot be one.
+    /// `None` if it cannot be created.
     fn new() -> Option<Self> {
         use std::sync::atomic::{AtomicU32, Ordering};
         static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -149,7 +149,7 @@ impl Container {
             format!("netns add {name}"),
             format!("link add {outer} type veth peer name {inner} netns {name}"),
             format!("address add {}/30 dev {outer}", container.gateway()),
-            // Without `nodad` it could be used only a second later.
+            // Without `nodad` it would be usable only a second later.
             format!("address add {}/64 dev {outer} nodad", container.gateway6()),
             format!("link set {outer} up"),
             format!("-n {name} address add {}/30 dev {inner}", container.address(2)),
@@ -162,7 +162,7 @@ impl Container {
         Some(container)
     }
 
-    /// This side's address.
+    /// The address at this side.
     fn gateway(&self) -> Ipv4Addr {
         self.address(1)
     }
@@ -179,14 +179,14 @@ impl Container {
         format!("{}/64", self.address6(0))
     }
 
-    /// A client that runs in it.
+    /// A client in the namespace.
     fn client(&self, address: SocketAddr) -> Command {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.name(), "bash", "-c", &script(address)]);
         command
     }
 
-    /// One of the four of its network, somewhere in 10.128.0.0/9.
+    /// An address of its network of four, somewhere in 10.128.0.0/9.
     fn address(&self, last: u32) -> Ipv4Addr {
         Ipv4Addr::from(u32::from(Ipv4Addr::new(10, 128, 0, 0)) + self.number % (1 << 21) * 4 + last)
     }
@@ -207,7 +207,7 @@ impl Container {
 
 impl Drop for Container {
     fn drop(&mut self) {
-        // Its interfaces go with it.
+        // This removes its interfaces, too.
         let _ = Command::new("ip").args(["netns", "delete", &self.name()]).status();
     }
 }
@@ -224,12 +224,12 @@ fn as_user(uid: &str, address: SocketAddr) -> Command {
     command
 }
 
-/// One that no system chooses by itself for somebody else's connection meanwhile.
+/// A port outside of the ephemeral range, which no other connection gets meanwhile.
 fn port_of_our_own() -> u32 {
     10_000 + std::process::id() % 20_000
 }
 
-/// Sends a request, and prints all that comes back.
+/// Sends a request and prints all bytes of the response.
 fn script(address: SocketAddr) -> String {
     let (ip, port) = (address.ip(), address.port());
     format!(

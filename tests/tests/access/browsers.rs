@@ -1,4 +1,4 @@
-//! `--reject-browsers`: web pages that are opened in a task get nothing.
+//! `--reject-browsers`: requests of web pages that are opened in a task are rejected.
 
 use support::{Proxy, Response};
 
@@ -9,7 +9,7 @@ fn with(proxy: &Proxy, method: &str, target: &str, headers: &str) -> Response {
 }
 
 #[test]
-fn web_pages_are_refused_wherever_they_send_to() {
+fn web_pages_are_rejected_whatever_their_target() {
     let proxy = Proxy::sandbox().args(["--reject-browsers"]).start();
     for headers in [
         "Host: taskcluster\r\nOrigin: https://evil.example\r\n",
@@ -41,7 +41,7 @@ fn clients_are_served_by_any_name_that_the_proxy_has() {
         let response = with(&proxy, "GET", SERVICE, &format!("Host: {host}\r\n"));
         assert_eq!(response.status(), 200, "{host}");
     }
-    // What is at the proxy itself, and what a person opens.
+    // From a page of the proxy itself, and by a person who opens a URL.
     for headers in
         ["Origin: http://localhost\r\nSec-Fetch-Site: same-origin\r\n", "Sec-Fetch-Site: none\r\n"]
     {
@@ -56,7 +56,7 @@ fn clients_are_served_by_any_name_that_the_proxy_has() {
 }
 
 #[test]
-fn without_the_option_everything_is_as_before() {
+fn without_the_option_web_pages_are_served() {
     let proxy = Proxy::sandbox().start();
     let headers = "Host: evil.example\r\nOrigin: null\r\nSec-Fetch-Site: cross-site\r\n";
     assert_eq!(with(&proxy, "GET", SERVICE, headers).status(), 200);

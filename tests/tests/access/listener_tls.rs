@@ -11,7 +11,7 @@ use support::admin::value;
 use support::{DEADLINE, Folder, Proxy, ScriptedResponse, Upstream, self_signed};
 
 #[test]
-fn clients_call_and_sign_over_it() {
+fn requests_and_signed_urls_over_tls() {
     let folder = Folder::new();
     let proxy = Proxy::sandbox().with_tls(&folder, "127.0.0.1").start();
     let url = format!("https://{}", proxy.address());
@@ -24,11 +24,11 @@ fn clients_call_and_sign_over_it() {
         String::from_utf8(output.stdout).expect("responses are text")
     };
     let ping = format!("{url}/api/queue/v1/ping");
-    // Two on one connection, of a client that would rather speak HTTP/2.
-    let told = " %{http_version} %{num_connects}\n";
-    let responses = curl(&["--http2", "--write-out", told, &ping, &ping]);
-    let told: Vec<_> = responses.lines().filter_map(|line| line.split_once("} ")).collect();
-    assert_eq!([told[0].1, told[1].1], ["1.1 1", "1.1 0"], "{responses}");
+    // Two requests on one connection, by a client that prefers HTTP/2.
+    let format = " %{http_version} %{num_connects}\n";
+    let responses = curl(&["--http2", "--write-out", format, &ping, &ping]);
+    let written: Vec<_> = responses.lines().filter_map(|line| line.split_once("} ")).collect();
+    assert_eq!([written[0].1, written[1].1], ["1.1 1", "1.1 0"], "{responses}");
     let signed = curl(&["--data", "https://tc.example.com/x", &format!("{url}/bewit")]);
     assert!(signed.starts_with("https://tc.example.com/x?bewit="), "{signed}");
     let new = r#"{"clientId": "c/1", "accessToken": "new"}"#;
@@ -38,7 +38,7 @@ fn clients_call_and_sign_over_it() {
 }
 
 #[test]
-fn http_1_1_is_all_that_is_spoken() {
+fn only_http_1_1_is_negotiated() {
     let folder = Folder::new();
     let proxy = Proxy::sandbox().with_tls(&folder, "127.0.0.1").start();
     let mut both = client_of(&proxy, &folder, &["h2", "http/1.1"]);
@@ -49,7 +49,7 @@ fn http_1_1_is_all_that_is_spoken() {
 }
 
 #[test]
-fn bodies_stream_and_a_cut_is_not_an_end() {
+fn bodies_stream_and_truncation_is_visible() {
     const LENGTH: usize = 16 * 1024 * 1024;
     let responses =
         [ScriptedResponse::large(LENGTH as u64), ScriptedResponse::truncated(10, "four")];
@@ -73,7 +73,7 @@ fn plain_http_gets_an_alert() {
     let folder = Folder::new();
     let proxy = Proxy::sandbox().with_tls(&folder, "127.0.0.1").start();
     let mut plain = proxy.connect();
-    // So much that a connection that is closed at once would be reset.
+    // So much that closing the connection at once would reset it.
     plain.send(support::request("PUT", "/credentials", "x".repeat(8 * 1024 * 1024)));
     plain.finish_sending();
     // Of type alert (RFC 8446 section 5.1), fatal.
@@ -82,7 +82,7 @@ fn plain_http_gets_an_alert() {
 }
 
 #[test]
-fn the_end_is_said() {
+fn the_connection_ends_with_close_notify() {
     let folder = Folder::new();
     let builder = Proxy::sandbox().with_tls(&folder, "127.0.0.1");
     let proxy = builder.args(["--head-timeout", "0.3"]).start();
@@ -92,12 +92,12 @@ fn the_end_is_said() {
 }
 
 #[test]
-fn a_handshake_keeps_nobody_waiting_and_has_to_end() {
+fn a_slow_handshake_delays_nobody_and_times_out() {
     let folder = Folder::new();
     let proxy = Proxy::sandbox().with_tls(&folder, "127.0.0.1");
     let proxy = proxy.args(["--head-timeout", "2"]).start();
     let mut silent: Vec<_> = (0..10).map(|_| proxy.connect()).collect();
-    // The beginning of a handshake.
+    // The first bytes of a handshake.
     silent[0].send([22, 3, 1]);
     assert!(get(&proxy, &folder).starts_with("HTTP/1.1 200 "));
     for connection in &mut silent {
@@ -110,7 +110,7 @@ fn a_handshake_that_fails_is_logged_and_counted() {
     let folder = Folder::new();
     let proxy = Proxy::sandbox().with_tls(&folder, "127.0.0.1");
     let proxy = proxy.args(["--head-timeout", "1", "--admin", "127.0.0.1:0"]).start();
-    // A worker that looks whether the port is open: nobody wants to hear of that.
+    // A worker that probes whether the port is open is not worth a log line.
     drop(TcpStream::connect(proxy.address()).unwrap());
     let mut slow = proxy.connect();
     slow.send([22]);
@@ -145,10 +145,10 @@ fn a_handshake_that_fails_is_logged_and_counted() {
     }
 }
 
-/// Before a word of TLS: whoever is turned away does not even learn that it is spoken.
+/// Before the handshake: a rejected client does not even learn that the listener speaks TLS.
 #[cfg(target_os = "linux")]
 #[test]
-fn whom_admission_turns_away_gets_no_response() {
+fn a_rejected_client_gets_no_response() {
     use support::users::{DAEMON, NOBODY, as_user, can_switch_users, status_for};
     if !can_switch_users(&[["curl", "--version"]]) {
         return;
@@ -159,7 +159,7 @@ fn whom_admission_turns_away_gets_no_response() {
     let url = format!("https://{}/api/queue/v1/ping", proxy.address());
     assert_eq!(status_for(NOBODY, &["--insecure", &url]), 200);
     assert_eq!(status_for(DAEMON, &["--insecure", &url]), 0);
-    // An admitted one would get an alert for this.
+    // An allowed client would get an alert for this.
     let port = proxy.address().port();
     let script = format!("exec 3<>/dev/tcp/127.0.0.1/{port}; echo GET >&3; cat <&3; true");
     let output = as_user(DAEMON, "bash").args(["-c", &script]).output().expect("setpriv runs");
@@ -183,12 +183,12 @@ fn whom_admission_turns_away_gets_no_response() {
 
 #[cfg(unix)]
 #[test]
-fn a_stop_does_not_wait_for_handshakes() {
+fn shutdown_does_not_wait_for_handshakes() {
     let folder = Folder::new();
     let proxy = Proxy::sandbox().with_tls(&folder, "127.0.0.1");
     let proxy = proxy.args(["--drain-timeout", "5"]).start();
     let mut silent = proxy.connect();
-    // By now that one was accepted, too.
+    // By now the other connection was accepted, too.
     assert!(get(&proxy, &folder).starts_with("HTTP/1.1 200 "));
     proxy.signal("TERM");
     let ended = proxy.wait();
@@ -197,7 +197,7 @@ fn a_stop_does_not_wait_for_handshakes() {
 }
 
 #[test]
-fn a_new_certificate_takes_the_place_of_the_old_one() {
+fn a_replaced_certificate_is_loaded() {
     let folder = Folder::new();
     let proxy = Proxy::sandbox().with_tls(&folder, "127.0.0.1").start();
     let mut old = client(&proxy, &folder);
@@ -215,7 +215,7 @@ fn a_new_certificate_takes_the_place_of_the_old_one() {
     folder.put("cert.pem", certificate);
     proxy.wait_for_log("new TLS certificate from");
     assert!(get(&proxy, &folder).starts_with("HTTP/1.1 200 "));
-    // Who is connected stays so.
+    // An open connection keeps the old certificate.
     assert!(exchange(&mut old).starts_with("HTTP/1.1 200 "));
     folder.put("cert.pem", first);
     let error = client(&proxy, &folder).write_all(b"x").unwrap_err();
@@ -223,7 +223,7 @@ fn a_new_certificate_takes_the_place_of_the_old_one() {
 }
 
 #[test]
-fn there_is_no_start_with_files_that_do_not_do() {
+fn unusable_files_end_the_start() {
     let folder = Folder::new();
     let [certificate, key] = self_signed("127.0.0.1");
     let [_, other] = self_signed("127.0.0.1");
@@ -241,9 +241,9 @@ fn there_is_no_start_with_files_that_do_not_do() {
             let builder = Proxy::sandbox().args(["--port", "0"]).args(pair);
             let ended = builder.args(checks.then_some("--check")).run();
             assert_eq!(ended.status.code(), Some(status));
-            let said = if checks { &ended.stdout } else { &ended.stderr };
-            assert!(said.contains(expected), "{said}");
-            assert!(!said.contains("canary") && !said.contains("Y2Fu"), "{said}");
+            let output = if checks { &ended.stdout } else { &ended.stderr };
+            assert!(output.contains(expected), "{output}");
+            assert!(!output.contains("canary") && !output.contains("Y2Fu"), "{output}");
         }
     }
     let missing =
@@ -254,12 +254,12 @@ fn there_is_no_start_with_files_that_do_not_do() {
 
 type Client = StreamOwned<ClientConnection, TcpStream>;
 
-/// A connection, on which nothing was said yet, of a client that trusts what is in `folder`.
+/// A connection before the handshake, of a client that trusts the certificate in `folder`.
 fn client(proxy: &Proxy, folder: &Folder) -> Client {
     client_of(proxy, folder, &[])
 }
 
-/// The same, which would speak these protocols.
+/// The same, with these application protocols (ALPN).
 fn client_of(proxy: &Proxy, folder: &Folder, protocols: &[&str]) -> Client {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(folder.path("cert.pem")).unwrap()).unwrap();
@@ -280,7 +280,7 @@ fn get(proxy: &Proxy, folder: &Folder) -> String {
     exchange(&mut client(proxy, folder))
 }
 
-/// The beginning of a response.
+/// Sends a request and returns the start of the response, up to the first `}`.
 fn exchange(client: &mut Client) -> String {
     client.write_all(&support::request("GET", "/api/queue/v1/ping", "")).unwrap();
     let mut response = String::new();

@@ -1,4 +1,4 @@
-//! Tests of who may connect, over which listener.
+//! Tests of access policies and of the listeners: TCP, TLS and Unix sockets.
 
 mod admission;
 mod browsers;

@@ -1,4 +1,4 @@
-//! `--socket`, and sockets that a service manager hands over.
+//! `--socket`, and sockets that a service manager passes on.
 
 #![cfg(target_os = "linux")]
 
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use support::users::{DAEMON, NOBODY, can_switch_users, status_for};
 use support::{ProcessOutput, Proxy, ProxyBuilder, skip};
 
-/// A directory that everyone may enter, until the test is over.
+/// A temporary directory that all users may enter.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -48,7 +48,7 @@ fn is_socket(path: &str) -> bool {
 }
 
 #[test]
-fn it_serves_there_and_nowhere_else() {
+fn it_listens_on_the_socket_only() {
     if !can_switch_users(&[["curl", "--version"]]) {
         return;
     }
@@ -57,14 +57,14 @@ fn it_serves_there_and_nowhere_else() {
     assert_eq!(ping("0", &folder.socket()), 200);
     let log = proxy.log();
     assert_eq!(log.matches("listening on ").count(), 1, "{log}");
-    // Its mode keeps others out.
+    // Its mode keeps other users out.
     assert_eq!(ping(NOBODY, &folder.socket()), 0);
     let mode = fs::metadata(folder.socket()).expect("it is there").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 }
 
 #[test]
-fn it_is_removed_by_an_orderly_stop_and_replaced_after_another() {
+fn the_socket_is_removed_at_shutdown_and_replaced_after_a_crash() {
     let folder = Folder::new();
     for _ in 0..2 {
         let proxy = at(&folder.socket()).start();
@@ -79,7 +79,7 @@ fn it_is_removed_by_an_orderly_stop_and_replaced_after_another() {
 }
 
 #[test]
-fn one_that_is_in_use_is_left_alone() {
+fn a_socket_in_use_is_not_replaced() {
     let folder = Folder::new();
     let _live = UnixListener::bind(folder.socket()).expect("nothing is there yet");
     let ProcessOutput { status, stderr, .. } = at(&folder.socket()).run();
@@ -89,7 +89,7 @@ fn one_that_is_in_use_is_left_alone() {
 }
 
 #[test]
-fn users_are_told_apart_on_it() {
+fn users_are_identified_on_the_socket() {
     if !can_switch_users(&[["curl", "--version"]]) {
         return;
     }
@@ -119,7 +119,7 @@ fn beside_tcp() {
     assert!(is_socket(&folder.socket()));
 }
 
-/// Starts the proxy the way that systemd does, once there is a connection.
+/// Starts the proxy as systemd does, after the first connection.
 #[test]
 fn sockets_of_the_service_manager() {
     if !can_switch_users(&[["curl", "--version"], ["systemd-socket-activate", "--version"]]) {
@@ -155,15 +155,15 @@ fn sockets_of_the_service_manager() {
     assert!(log.contains(&format!("listening on {tcp}")), "{log}");
     assert!(log.contains(&format!("listening on unix:{unix}")), "{log}");
     assert!(!log.contains(":8080"), "{log}");
-    // It is not the proxy's to remove.
+    // It belongs to the service manager, and is not removed.
     proxy.signal("TERM");
     assert!(proxy.wait().status.success());
     assert!(is_socket(&unix));
 }
 
-/// Descriptor 3 is a file here, and so it would be with another kind of socket.
+/// Descriptor 3 is a file here; another kind of socket is the same case.
 #[test]
-fn what_is_no_socket_ends_the_start() {
+fn a_descriptor_that_is_not_a_socket_ends_the_start() {
     if std::process::Command::new("bash").arg("--version").output().is_err() {
         return skip("bash is not installed");
     }

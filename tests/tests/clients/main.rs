@@ -1,5 +1,5 @@
-//! The official clients work behind the proxy as they are: they have its URL for a root URL and no
-//! credentials.
+//! The official clients work with the proxy unchanged: their root URL is that of the proxy, and they
+//! have no credentials.
 
 use reqwest::blocking::{Body, Client};
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ fn the_javascript_client() {
     assert_eq!(saw, what_a_task_sees(&saw["taskId"]));
 }
 
-/// It shows the message of an error and not its code.
+/// This client shows the message of an error, but not its code.
 #[test]
 fn the_rust_client() {
     let saw = what_it_saw(rust());
@@ -81,7 +81,7 @@ fn a_stock_http_client() {
     assert_eq!((response.status().as_u16(), response.text().unwrap().as_str()), (200, "hello"));
     assert_eq!(upstream.last_request().target(), "/api/queue/v1/a%2Fb?c=%20d");
 
-    // In chunks, as its length is not told.
+    // In chunks, as its length is not known.
     let content = "upload ".repeat(100_000);
     let body = Body::new(std::io::Cursor::new(content.clone()));
     let response = client.put(url("upload")).body(body).send().expect("a response");

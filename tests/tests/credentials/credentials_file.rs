@@ -1,4 +1,4 @@
-//! `--credentials-file` and `--credentials-fd`: credentials without a launcher that hands them over.
+//! `--credentials-file` and `--credentials-fd`: credentials from a file or a pipe.
 
 use serde_json::{Value, json};
 use std::path::Path;
@@ -7,7 +7,7 @@ use support::hawk::Claim;
 use support::{Folder, Proxy, ProxyBuilder, ScriptedResponse, Upstream, certificate};
 
 #[test]
-fn a_file_signs_and_so_does_what_takes_its_place() {
+fn a_file_and_its_replacement_are_used() {
     let (upstream, folder) = (Upstream::start([ScriptedResponse::status(200)]), Folder::new());
     let file = folder.put("c.json", credentials("first", "secret-1"));
     let proxy = with_file(&upstream, &file).args(["a:b"]).start();
@@ -31,7 +31,7 @@ fn a_file_signs_and_so_does_what_takes_its_place() {
 }
 
 #[test]
-fn what_is_no_credentials_changes_nothing_and_is_not_repeated() {
+fn invalid_credentials_change_nothing_and_are_not_repeated() {
     let (upstream, folder) = (Upstream::start([ScriptedResponse::status(200)]), Folder::new());
     let file = folder.put("c.json", credentials("first", "secret-1"));
     let proxy = with_file(&upstream, &file).start();
@@ -52,7 +52,7 @@ fn what_is_no_credentials_changes_nothing_and_is_not_repeated() {
 }
 
 #[test]
-fn what_becomes_of_it_is_counted() {
+fn updates_are_counted_by_result() {
     let (upstream, folder) = (Upstream::start([ScriptedResponse::status(200)]), Folder::new());
     let file = folder.put("c.json", credentials("first", "secret-1"));
     let proxy = with_file(&upstream, &file).args(["--admin", "127.0.0.1:0"]).start();
@@ -79,7 +79,7 @@ fn what_becomes_of_it_is_counted() {
 }
 
 #[test]
-fn it_waits_for_requests_in_flight_but_not_for_ever() {
+fn an_update_waits_a_limited_time_for_requests_in_flight() {
     let latch = support::Latch::new();
     let responses =
         [ScriptedResponse::nothing().then_wait(&latch).then(OK), ScriptedResponse::status(200)];
@@ -96,10 +96,10 @@ fn it_waits_for_requests_in_flight_but_not_for_ever() {
     assert_eq!(slow.response().header("x-taskcluster-proxy-perm-clientid"), Some("first"));
 }
 
-/// As Kubernetes mounts secrets.
+/// Kubernetes mounts secrets this way.
 #[cfg(unix)]
 #[test]
-fn a_link_may_lead_elsewhere() {
+fn the_file_may_be_a_symbolic_link() {
     use std::os::unix::fs::symlink;
     let (upstream, folder) = (Upstream::start([ScriptedResponse::status(200)]), Folder::new());
     for (version, client_id) in [("1", "first"), ("2", "other")] {
@@ -110,7 +110,7 @@ fn a_link_may_lead_elsewhere() {
     symlink("1", folder.path("data")).unwrap();
     symlink("data/c.json", folder.path("c.json")).unwrap();
     let proxy = with_file(&upstream, &folder.path("c.json")).start();
-    // It was made by an ordinary write.
+    // An ordinary write created it.
     proxy.wait_for_log("others than its owner can get at it (mode 0");
     signs(&proxy, &upstream, "first", "secret");
     symlink("2", folder.path("next")).unwrap();
@@ -120,7 +120,7 @@ fn a_link_may_lead_elsewhere() {
 }
 
 #[test]
-fn there_is_no_start_without_credentials() {
+fn a_start_without_credentials_fails() {
     let folder = Folder::new();
     for (contents, expected) in [
         (
@@ -129,7 +129,7 @@ fn there_is_no_start_without_credentials() {
         ),
         ("", "found a syntax error"),
         (r#"{"clientId": "c"}"#, "`accessToken`: expected a string, found nothing"),
-        // What a launcher may give, whoever writes a file can correct.
+        // Accepted from a launcher, but the author of a file can correct it.
         (
             r#"{"clientId": "", "accessToken": "canary"}"#,
             "`clientId`: expected a clientId, found an empty string",
@@ -151,7 +151,7 @@ fn there_is_no_start_without_credentials() {
 }
 
 #[test]
-fn not_beside_others() {
+fn the_option_excludes_other_sources() {
     let proxy = Proxy::in_front_of("http://127.0.0.1:1").args(["--credentials-file", "x"]).run();
     let expected = "credentials from --credentials-file and from TASKCLUSTER_CLIENT_ID";
     assert!(proxy.stderr.contains(expected), "{}", proxy.stderr);
@@ -167,7 +167,7 @@ fn a_descriptor_is_read_to_its_end() {
     let proxy = Proxy::builder()
         .env("TASKCLUSTER_ROOT_URL", upstream.root_url())
         .args(["--credentials-fd", "3"])
-        // What a child inherits otherwise is stdin, stdout and stderr alone.
+        // Otherwise a child inherits only stdin, stdout and stderr.
         .under(["sh", "-c", &here])
         .start();
     signs(&proxy, &upstream, "first", "secret");

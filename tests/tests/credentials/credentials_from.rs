@@ -1,4 +1,4 @@
-//! `--credentials-from`: who may change the credentials.
+//! `--credentials-from`: who may update the credentials.
 
 #![cfg(target_os = "linux")]
 
@@ -24,13 +24,13 @@ fn from(who: &str) -> ProxyBuilder {
 }
 
 #[test]
-fn root_alone() {
+fn only_root() {
     if !can_switch_users(&[["curl", "--version"]]) {
         return;
     }
     let proxy = from("root").start();
     assert_eq!(updates(&proxy, &[NOBODY, DAEMON]), [403, 403]);
-    // They may use them all the same, and they are as they were.
+    // All users may still use them, and they did not change.
     assert_eq!(ping(&proxy, NOBODY), 200);
     let before = proxy.get("/api/queue/v1/ping");
     assert_eq!(before.header("x-taskcluster-proxy-perm-clientid"), Some("tester"));
@@ -43,7 +43,7 @@ fn root_alone() {
 }
 
 #[test]
-fn the_proxys_own_user_alone() {
+fn only_the_proxys_own_user() {
     if !can_switch_users(&[["curl", "--version"]]) {
         return;
     }
@@ -62,7 +62,7 @@ fn everyone() {
 }
 
 #[test]
-fn a_refusal_has_the_services_shape() {
+fn the_error_has_the_format_of_the_services() {
     if !can_switch_users(&[["curl", "--version"]]) {
         return;
     }

@@ -1,4 +1,4 @@
-//! Tests of how credentials come in, change and stay secret.
+//! Tests of how credentials are given, updated and kept secret.
 
 mod credentials_file;
 mod credentials_from;

@@ -1,4 +1,5 @@
-//! `PUT /credentials`, and what is signed with what (docs/compatibility.md, Q10, Q11 and F7).
+//! `PUT /credentials`, and the credentials that requests are signed with (docs/compatibility.md,
+//! Q10, Q11 and F7).
 
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -76,7 +77,7 @@ fn the_type_and_framing_of_the_body_do_not_matter() {
 }
 
 #[test]
-fn what_is_no_credentials_changes_nothing_and_is_not_repeated() {
+fn invalid_credentials_change_nothing_and_are_not_repeated() {
     let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let with = |certificate: &str| {
@@ -120,7 +121,7 @@ fn what_is_no_credentials_changes_nothing_and_is_not_repeated() {
 }
 
 #[test]
-fn more_than_1_mib_is_too_much() {
+fn more_than_1_mib_is_rejected() {
     let proxy = Proxy::in_front_of("http://127.0.0.1:1").start();
     let body = NEW.to_owned() + &" ".repeat(1024 * 1024 - NEW.len());
     assert_eq!(proxy.call("PUT", "/credentials", &body).status(), 200);
@@ -142,7 +143,7 @@ fn other_methods_are_refused() {
 }
 
 #[test]
-fn an_update_waits_for_what_is_in_flight_and_later_requests_wait_for_it() {
+fn an_update_waits_for_requests_in_flight_and_later_requests_wait_for_it() {
     let latch = Latch::new();
     let upstream = Upstream::start(first_waits(&latch));
     let proxy = draining(&upstream, "60").start();
@@ -185,7 +186,7 @@ fn the_wait_is_bounded() {
     let mut first = in_flight(&proxy, &upstream);
     let start = Instant::now();
     let mut put = waiting_update(&proxy);
-    // Were it not held back until the update is through, it would have the old ones.
+    // If it did not wait for the update, it would be signed with the previous credentials.
     assert_eq!(clients(&proxy.get("/api/queue/v1/x")), "new");
     assert_eq!(put.response().status(), 200);
     assert!(start.elapsed() >= Duration::from_millis(300), "{:?}", start.elapsed());
@@ -197,7 +198,7 @@ fn the_wait_is_bounded() {
 }
 
 #[test]
-fn the_wait_can_be_nothing() {
+fn the_wait_can_be_zero() {
     let latch = Latch::new();
     let upstream = Upstream::start(first_waits(&latch));
     let proxy = draining(&upstream, "0").start();
@@ -209,7 +210,7 @@ fn the_wait_can_be_nothing() {
 }
 
 #[test]
-fn an_update_is_taken_even_if_nobody_waits_for_it() {
+fn an_update_applies_even_if_its_client_disconnects() {
     let latch = Latch::new();
     let upstream = Upstream::start(first_waits(&latch));
     let proxy = draining(&upstream, "60").start();
@@ -222,7 +223,7 @@ fn an_update_is_taken_even_if_nobody_waits_for_it() {
 }
 
 #[test]
-fn an_update_that_was_cut_short_is_none() {
+fn a_truncated_update_changes_nothing() {
     let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut put = proxy.connect();
@@ -235,7 +236,7 @@ fn an_update_that_was_cut_short_is_none() {
 }
 
 #[test]
-fn what_no_service_would_read_is_refused_here() {
+fn a_header_too_long_for_the_services_is_a_400() {
     let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let scopes = (0..200).map(|number| format!("scope-of-some-length:{number}"));
     let proxy = Proxy::in_front_of(upstream.root_url()).args(scopes).start();
@@ -252,7 +253,7 @@ fn what_no_service_would_read_is_refused_here() {
 }
 
 #[test]
-fn scopes_that_others_satisfy_give_way_first() {
+fn redundant_scopes_are_dropped_first() {
     let mut scopes = vec!["test:*".to_owned(), "other:exact".to_owned()];
     scopes.extend((0..200).map(|number| format!("test:scope-of-some-length:{number}")));
     let upstream = Upstream::start([ScriptedResponse::status(200)]);
@@ -267,7 +268,7 @@ fn scopes_that_others_satisfy_give_way_first() {
 }
 
 #[test]
-fn scopes_that_fit_are_left_alone() {
+fn scopes_that_fit_are_kept() {
     let scopes = ["a:b", "a:*", "a:b"];
     let upstream = Upstream::start([ScriptedResponse::status(200)]);
     Proxy::in_front_of(upstream.root_url()).args(scopes).start().get("/api/queue/v1/x");
@@ -275,7 +276,7 @@ fn scopes_that_fit_are_left_alone() {
 }
 
 #[test]
-fn a_deployment_takes_what_is_signed() {
+fn a_deployment_accepts_the_signatures() {
     let mut scopes = vec!["test:*".to_owned()];
     scopes.extend((0..200).map(|number| format!("test:scope-of-some-length:{number}")));
     let response = Proxy::sandbox().args(scopes).start().get("/api/auth/v1/test-authenticate-get/");
@@ -285,7 +286,7 @@ fn a_deployment_takes_what_is_signed() {
 
 const NEW: &str = r#"{"clientId": "new", "accessToken": "new-secret"}"#;
 
-/// The first request is answered when the latch is open, all others at once.
+/// The first request gets its response when the latch is open, all others at once.
 fn first_waits(latch: &Latch) -> impl FnMut(&Request) -> ScriptedResponse + use<> {
     let latch = latch.clone();
     move |request| match request.index {
@@ -300,7 +301,7 @@ fn draining(upstream: &Upstream, seconds: &str) -> ProxyBuilder {
     Proxy::in_front_of(upstream.root_url()).args(["--credentials-drain", seconds])
 }
 
-/// A request that has arrived upstream, and has no response yet.
+/// A request that the upstream has received, and that has no response yet.
 fn in_flight(proxy: &Proxy, upstream: &Upstream) -> Connection {
     let mut connection = proxy.connect();
     connection.send(request("GET", "/api/queue/v1/x", ""));
@@ -316,7 +317,7 @@ fn waiting_update(proxy: &Proxy) -> Connection {
     put
 }
 
-/// Whose credentials a response speaks of.
+/// The clientId in the headers of a response.
 fn clients(response: &Response) -> &str {
-    response.header("x-taskcluster-proxy-perm-clientid").expect("each response says it")
+    response.header("x-taskcluster-proxy-perm-clientid").expect("each response has it")
 }

@@ -1,5 +1,5 @@
-//! Secrets stay where they are: no response, no line of the log at its finest level and no command line
-//! tells them, whatever is asked for and however it fails (docs/compatibility.md, S8).
+//! No response, no log line at any level and no command line contains a secret, whatever is requested
+//! and however it fails (docs/compatibility.md, S8).
 
 use serde_json::{Value, json};
 use std::any::Any;
@@ -7,43 +7,43 @@ use support::{
     ClosedPort, Connection, Proxy, ScriptedResponse, Tls, Upstream, certificate, request,
 };
 
-/// Stands in every secret below, and in nothing else.
+/// Part of every secret below, and of nothing else.
 const CANARY: &str = "cAnArY";
 
 #[test]
-fn nothing_tells_a_secret() {
-    let mut told = Vec::new();
+fn no_output_contains_a_secret() {
+    let mut outputs = Vec::new();
     for start in [before_services(), before_a_closed_port(), before_a_host_that_nobody_trusts()] {
         let (proxy, _kept) = start;
         let cmdline = std::fs::read(format!("/proc/{}/cmdline", proxy.id()));
-        told.push(("the command line".to_owned(), cmdline.unwrap_or_default()));
+        outputs.push(("the command line".to_owned(), cmdline.unwrap_or_default()));
         for asked in every_request() {
             let mut connection = proxy.connect();
-            // It may be refused before it is all there.
+            // It may be refused before all of it was sent.
             let _ = connection.try_send(&asked);
             let shown = String::from_utf8_lossy(&asked[..asked.len().min(60)]).into_owned();
-            told.push((shown, end_of(connection)));
+            outputs.push((shown, end_of(connection)));
         }
         let log = proxy.whole_log();
         assert!(log.contains("method=PUT path=/credentials status=400"), "{log}");
         let finished = proxy.kill();
-        told.push(("stdout".to_owned(), finished.stdout.into_bytes()));
+        outputs.push(("stdout".to_owned(), finished.stdout.into_bytes()));
         // A signature is as good as a secret while it is fresh.
         for signature in ["Hawk id", "mac=\"", "bewit="] {
             assert!(!finished.stderr.contains(signature), "{signature}: {}", finished.stderr);
         }
-        told.push(("stderr".to_owned(), finished.stderr.into_bytes()));
+        outputs.push(("stderr".to_owned(), finished.stderr.into_bytes()));
     }
-    let responses = told.iter().filter(|(_, text)| text.starts_with(b"HTTP/1.1 ")).count();
+    let responses = outputs.iter().filter(|(_, text)| text.starts_with(b"HTTP/1.1 ")).count();
     assert!(responses > 60, "{responses}");
-    for (where_, text) in told {
+    for (where_, text) in outputs {
         let text = String::from_utf8_lossy(&text).into_owned();
         assert!(!text.to_lowercase().contains(&CANARY.to_lowercase()), "{where_}: {text}");
     }
 }
 
 #[test]
-fn a_start_that_fails_tells_none() {
+fn no_failed_start_reveals_a_secret() {
     let bad = [
         ("TASKCLUSTER_ROOT_URL", "ftp://x"),
         ("TASKCLUSTER_ROOT_URL", ""),
@@ -68,7 +68,7 @@ fn a_start_that_fails_tells_none() {
 }
 
 #[test]
-fn a_token_on_the_command_line_is_warned_of() {
+fn a_token_on_the_command_line_causes_a_warning() {
     let given = Proxy::builder()
         .args(["--root-url", "http://127.0.0.1:1", "--client-id", "tester"])
         .args(["--access-token", &format!("token-{CANARY}")])
@@ -82,7 +82,7 @@ fn a_token_on_the_command_line_is_warned_of() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn memory_is_nobody_elses() {
+fn core_dumps_are_disabled() {
     let proxy = Proxy::in_front_of("http://127.0.0.1:1").start();
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", proxy.id())).unwrap();
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
@@ -90,10 +90,10 @@ fn memory_is_nobody_elses() {
     assert_eq!(words[4..6], ["0", "0"], "{core}");
 }
 
-/// What the system then gives to root alone is the process's memory, and its environment.
+/// The memory and the environment of the process then belong to root.
 #[test]
 #[cfg(target_os = "linux")]
-fn not_even_the_same_users() {
+fn other_processes_of_the_user_cannot_read_memory_and_environment() {
     use std::io::{BufRead as _, BufReader};
     use std::os::unix::fs::MetadataExt as _;
     use std::process::{Command, Stdio};
@@ -122,7 +122,7 @@ fn not_even_the_same_users() {
     assert_eq!(owners, [Some(0), Some(0)]);
 }
 
-/// With temporary credentials, and restricted.
+/// A proxy with temporary credentials and authorized scopes.
 fn with_secrets(root_url: &str) -> support::ProxyBuilder {
     Proxy::in_front_of(root_url)
         .env("TASKCLUSTER_ACCESS_TOKEN", format!("token-{CANARY}"))
@@ -130,7 +130,7 @@ fn with_secrets(root_url: &str) -> support::ProxyBuilder {
         .args(["--log-level", "trace", "--retry-budget", "0.1", "--credentials-drain", "0", "a:b"])
 }
 
-/// The proxy, and what has to live as long as the test.
+/// The proxy, and the servers that must live as long.
 fn before_services() -> (Proxy, Box<dyn Any>) {
     let mut responses = [
         ScriptedResponse::ok("up"),
@@ -169,7 +169,7 @@ fn canary_certificate() -> Value {
     certificate
 }
 
-/// Every endpoint, taken and refused, and every way of not being a request.
+/// Requests to every endpoint, accepted and refused, and all kinds of malformed requests.
 fn every_request() -> Vec<Vec<u8>> {
     let token = format!("put-token-{CANARY}");
     let certificate = canary_certificate();
@@ -182,7 +182,7 @@ fn every_request() -> Vec<Vec<u8>> {
     let mut all = vec![
         credentials(Value::Null),
         credentials(certificate.to_string().into()),
-        // An object where a string should be, a certificate that is cut off, one with a wrong version.
+        // An object instead of a string, a truncated certificate, one with a wrong version.
         credentials(certificate.clone()),
         credentials(certificate.to_string()[..100].into()),
         credentials(certificate.to_string().replace("\"version\":1", "\"version\":2").into()),
@@ -217,9 +217,9 @@ fn every_request() -> Vec<Vec<u8>> {
     all
 }
 
-/// All that comes, after the client has said that nothing more will.
+/// All that the proxy sends after the client has closed its side.
 fn end_of(mut connection: Connection) -> Vec<u8> {
-    // A request that gets a response and leaves the connection open ends with the second one.
+    // If the connection stays open, the second response ends it.
     let _ = connection.try_send("GET /nowhere HTTP/1.0\r\n\r\n");
     connection.read_to_end()
 }

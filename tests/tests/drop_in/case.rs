@@ -1,4 +1,4 @@
-//! One row: it is given to the proxy, and what follows is compared.
+//! One row of the table: runs the proxy with it and compares the outcome.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,8 +9,8 @@ use std::time::SystemTime;
 use support::hawk::Claim;
 use support::{Proxy, ProxyBuilder, Request, ScriptedResponse, Upstream};
 
-/// The access token that rows give unless they are about it. Like each secret of theirs it has
-/// `canary` in it, and nothing else has.
+/// The access token of rows that are not about it. Like each secret in the table it contains
+/// `canary`, and nothing else does.
 pub(crate) const TOKEN: &str = "canary-token";
 
 /// How credentials reach the proxy.
@@ -18,20 +18,20 @@ pub(crate) const TOKEN: &str = "canary-token";
 pub(crate) enum How {
     Flag,
     Variable,
-    /// With the name of the certificate's variable as the Go program's documentation spells it.
+    /// In variables, with the misspelt name for the certificate of the Go program's documentation.
     MisspeltVariable,
-    /// To a proxy that was started with others.
+    /// By PUT, to a proxy that was started with other credentials.
     Put,
-    /// The same, with this body.
+    /// By PUT with this body.
     PutOf(&'static str),
 }
 
-/// What comes of it.
+/// The expected outcome.
 #[derive(Clone, Debug)]
 pub(crate) enum Outcome {
-    /// They sign. `Some`: with a certificate, of which this is shown as its scopes.
+    /// Requests are signed with them. `Some`: with a certificate, whose scopes are shown like this.
     Signs(Option<&'static str>),
-    /// They are put in force and requests get 500, with this in the message.
+    /// They become current, and requests get 500 with this in the message.
     Unusable(&'static str),
     /// The proxy does not start, for this reason.
     DoesNotStart(&'static str),
@@ -46,7 +46,7 @@ pub(crate) struct Case {
     /// clientId, accessToken, certificate.
     pub(crate) credentials: [Option<OsString>; 3],
     pub(crate) outcome: Outcome,
-    /// What the one warning says; `None`: there is no warning.
+    /// What the only warning contains; `None`: there is no warning.
     pub(crate) warning: Option<&'static str>,
 }
 
@@ -115,7 +115,7 @@ impl Case {
             .args(["--log-level", "trace"])
     }
 
-    /// That of the PUT.
+    /// The status of the PUT.
     fn body(&self) -> Option<String> {
         match self.how {
             How::PutOf(body) => Some(body.to_owned()),
@@ -135,7 +135,8 @@ impl Case {
         self.credentials[at].as_ref().map_or("", |text| text.to_str().expect("a text"))
     }
 
-    /// Requests and URLs are signed with what was given, and the certificate goes along as it came.
+    /// Requests and URLs are signed with the given credentials, and `ext` contains the certificate
+    /// byte for byte.
     fn signs(&self, proxy: &Proxy, upstream: &Upstream, scopes: Option<&str>) {
         let response = proxy.get("/api/queue/v1/x");
         assert_eq!((response.status(), response.text()), (200, "hello"));
@@ -181,7 +182,7 @@ impl Case {
     }
 }
 
-/// Nothing is sent, and whoever asks is told why and since when; the next PUT mends it.
+/// Nothing is sent, the error says why and since when, and the next PUT ends that.
 fn unusable(proxy: &Proxy, upstream: &Upstream, expected: &str) {
     for response in [
         proxy.get("/api/queue/v1/x"),

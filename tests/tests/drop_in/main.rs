@@ -1,5 +1,5 @@
-//! What launchers do, and what comes of it: how credentials are given, what the upstream then sees,
-//! what the log says (docs/compatibility.md, S5a and Q10). Each row of the table is a test of its own.
+//! Credentials as launchers give them: what the upstream receives then, and what the log says
+//! (docs/compatibility.md, S5a and Q10). Each row of the table is a test of its own.
 
 mod case;
 mod puts;

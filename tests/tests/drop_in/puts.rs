@@ -1,5 +1,5 @@
 //! `PUT /credentials` as launchers send it: other types and framings, many at once, one after the
-//! other, and one whose client goes away.
+//! other, and one whose client disconnects.
 
 use serde_json::{Value, json};
 use support::hawk::Claim;
@@ -11,7 +11,7 @@ pub(crate) const ALL: [(&str, fn()); 9] = [
     ("a PUT in chunks", chunks),
     ("a PUT with Expect: 100-continue", expect_continue),
     ("20 PUTs at once", twenty_at_once),
-    ("a PUT while a request is in flight, and its client goes away", client_goes_away),
+    ("a PUT while a request is in flight, and its client goes away", client_disconnects),
     ("permanent after temporary and back", there_and_back),
     ("an update with identical credentials", identical),
     ("each update that looks wrong has its warning", a_warning_each),
@@ -52,7 +52,7 @@ fn expect_continue() {
     signs(&proxy, &upstream, "new", "canary-new");
 }
 
-/// Each is taken, and the last one that is put in force signs.
+/// Each is accepted, and the last one to become current signs.
 fn twenty_at_once() {
     let (proxy, upstream) = start();
     let mut clients: Vec<_> = (0..20).map(|_| proxy.connect()).collect();
@@ -68,8 +68,8 @@ fn twenty_at_once() {
     claim.assert_signed_with(&format!("canary-{number}"));
 }
 
-/// It is put in force as soon as the request is done: its client was told nothing else.
-fn client_goes_away() {
+/// It becomes current as soon as the request in flight is done: the client got no other response.
+fn client_disconnects() {
     let latch = Latch::new();
     let waits = latch.clone();
     let upstream = Upstream::start(move |request: &Request| match request.index {

@@ -1,4 +1,4 @@
-//! The table.
+//! The table of credentials, how they are given, and the expected outcomes.
 
 use crate::case::{Case, How, Outcome, TOKEN};
 use Outcome::{DoesNotStart, Refused, Signs, Unusable};
@@ -30,7 +30,7 @@ pub(crate) fn all() -> Vec<Case> {
     cases
 }
 
-/// Credentials that come to the same in whatever way they are given.
+/// Credentials with the same outcome in whatever way they are given.
 fn in_every_way() -> Vec<(&'static str, [Text; 3], Outcome, Option<&'static str>)> {
     let good = || certificate(&["a:*"]);
     let with = |member: &str, value: Value| {
@@ -51,10 +51,10 @@ fn in_every_way() -> Vec<(&'static str, [Text; 3], Outcome, Option<&'static str>
     };
     let twice = good().to_string().replacen('{', r#"{"scopes":["z"],"#, 1);
     let spaced = format!(" {} \n", serde_json::to_string_pretty(&good()).expect("it is JSON"));
-    let cut = good().to_string()[..40].to_owned();
+    let truncated = good().to_string()[..40].to_owned();
 
     let certificates = [
-        // As they should be.
+        // Valid ones.
         ("permanent credentials", String::new(), Signs(None), None),
         ("a certificate with an issuer", good().to_string(), Signs(A), None),
         ("a certificate without an issuer", without("issuer"), Signs(A), None),
@@ -64,7 +64,7 @@ fn in_every_way() -> Vec<(&'static str, [Text; 3], Outcome, Option<&'static str>
         ("scopes of two kinds, the last counts", twice, Signs(A), None),
         ("white space in a certificate", spaced, Signs(A), None),
         ("no scopes", with("scopes", json!([])), Signs(NO_SCOPES), None),
-        // As the services do not expect them.
+        // Ones that the services do not expect.
         (
             "scopes null, as Go writes a nil slice",
             with("scopes", Value::Null),
@@ -84,7 +84,7 @@ fn in_every_way() -> Vec<(&'static str, [Text; 3], Outcome, Option<&'static str>
             Some("`scopes`: expected an array of scopes, found a string"),
         ),
         (
-            "a scope that is none",
+            "an invalid scope",
             with("scopes", json!(["a:*", "é", 1])),
             Signs(A),
             Some("found a scope with characters outside of printable ASCII"),
@@ -146,9 +146,9 @@ fn in_every_way() -> Vec<(&'static str, [Text; 3], Outcome, Option<&'static str>
             Some("the certificate is not valid before "),
         ),
         ("a start within what clocks may differ by", dated(4, 120), Signs(A), None),
-        // What nothing can be signed with.
+        // Ones that cannot sign anything.
         ("a certificate that is not JSON", "canary".to_owned(), Unusable(SYNTAX), Some(SYNTAX)),
-        ("a certificate cut short", cut, Unusable(SYNTAX), Some(SYNTAX)),
+        ("a truncated certificate", truncated, Unusable(SYNTAX), Some(SYNTAX)),
         ("a certificate of white space", " ".to_owned(), Unusable(SYNTAX), Some(SYNTAX)),
         (
             "a certificate encoded twice",
@@ -202,7 +202,7 @@ fn in_every_way() -> Vec<(&'static str, [Text; 3], Outcome, Option<&'static str>
     certificates.chain(others).collect()
 }
 
-/// Bodies of PUT that are not all three members, each a string.
+/// Bodies of PUT other than three members with strings.
 fn bodies() -> Vec<(&'static str, &'static str, Outcome, Option<&'static str>)> {
     vec![
         (
@@ -270,7 +270,7 @@ fn bodies() -> Vec<(&'static str, &'static str, Outcome, Option<&'static str>)> 
 
 type Start = (&'static str, How, [Option<OsString>; 3], Outcome, Option<&'static str>);
 
-/// What goes for a start alone.
+/// Rows that only apply to a start.
 fn starts() -> Vec<Start> {
     let text = |text: &str| Some(OsString::from(text));
     let good = certificate(&["a:*"]).to_string();
@@ -308,7 +308,7 @@ fn starts() -> Vec<Start> {
     starts
 }
 
-/// The strings among the members of a body, which are what is signed with.
+/// The members of a body that are strings: requests are signed with these.
 fn read(body: &str) -> [Option<OsString>; 3] {
     let body: Value = serde_json::from_str(body).unwrap_or_default();
     ["clientId", "accessToken", "certificate"].map(|name| Some(body[name].as_str()?.into()))

@@ -1,5 +1,5 @@
-//! Upstreams whose name has several addresses, some of which do not respond (RFC 8305). Each test has a
-//! table of hosts of its own.
+//! Upstreams whose name has several addresses, some of which do not respond (RFC 8305). Each test
+//! has its own `/etc/hosts`.
 #![cfg(target_os = "linux")]
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -18,7 +18,7 @@ const SECOND: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 /// Far more than the whole test should take, so that waiting for it fails the test.
 const LONG: [&str; 2] = ["--connect-timeout", "20"];
 
-/// In front of `http://tc.example.test:<port>`, a host that has `addresses`.
+/// A proxy in front of `http://tc.example.test:<port>`, a host that has `addresses`.
 fn proxy(addresses: &[IpAddr], port: u16, folder: &Folder) -> ProxyBuilder {
     let hosts: String =
         addresses.iter().map(|address| format!("{address} tc.example.test\n")).collect();
@@ -34,8 +34,8 @@ fn unresponsive(address: impl Into<IpAddr>, port: u16) -> UnresponsiveAddress {
     UnresponsiveAddress::at(SocketAddr::new(address.into(), port))
 }
 
-/// Two requests, which each take a connection of their own: the first finds out that `dead` does not
-/// respond, the second knows, and has no such delay.
+/// Two requests, each on its own connection: the first discovers that `dead` does not respond, and the
+/// second is not delayed any more.
 fn assert_passed_over(dead: IpAddr) {
     if !is_possible() {
         return;
@@ -52,7 +52,7 @@ fn assert_passed_over(dead: IpAddr) {
         assert_eq!(proxy.get("/api/queue/v1/x").text(), "alive");
         start.elapsed()
     });
-    // A lower bound, so no matter of speed: the address that fails first is the dead one.
+    // A lower bound, which does not depend on speed: the dead address was tried first.
     assert!(first >= Duration::from_millis(250), "{first:?}");
     assert!(second < first, "{second:?}");
     assert_eq!(upstream.connections(), 2);
@@ -85,7 +85,7 @@ fn an_address_that_refuses_is_passed_over_at_once() {
 }
 
 #[test]
-fn dead_addresses_alone_are_waited_for_no_longer_than_the_connect_timeout() {
+fn connecting_to_dead_addresses_times_out() {
     if !is_possible() {
         return;
     }

@@ -1,5 +1,5 @@
-//! Certificates as private authorities, gateways and `openssl req -x509` make them, and what the proxy says
-//! of those that it does not accept. The upstream is `openssl s_server`.
+//! Certificates as private authorities, gateways and `openssl req -x509` make them, and the errors for
+//! those that are not accepted. The upstream is `openssl s_server`.
 #![cfg(target_os = "linux")]
 
 use std::io::{BufRead as _, BufReader};
@@ -7,11 +7,11 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use support::{Folder, Proxy, Response, skip};
 
-/// Makes what a case needs, in the current folder; `root.pem` is what the proxy trusts.
+/// A script that makes the files of a case in the current folder; the proxy trusts `root.pem`.
 const SELF_SIGNED: &str = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
     -keyout key.pem -out cert.pem -subj /CN=localhost -addext subjectAltName=DNS:localhost";
 
-/// `openssl s_server`, ended with this.
+/// `openssl s_server`, killed when this is dropped.
 struct Server {
     child: Child,
     port: u16,
@@ -23,7 +23,7 @@ impl Server {
         command.current_dir(folder.path(".")).args(["s_server", "-www", "-accept", "127.0.0.1:0"]);
         command.args(["-cert", "cert.pem", "-key", "key.pem"]).args(arguments);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = command.spawn().expect("openssl was there just now");
+        let mut child = command.spawn().expect("openssl is installed");
         let lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
         let port = lines
             .map_while(Result::ok)
@@ -41,7 +41,7 @@ impl Drop for Server {
 }
 
 /// Runs `script` in a new folder.
-fn made(script: &str) -> Option<Folder> {
+fn create(script: &str) -> Option<Folder> {
     if Command::new("openssl").arg("version").output().is_err() {
         skip("openssl is not installed");
         return None;
@@ -56,7 +56,7 @@ fn made(script: &str) -> Option<Folder> {
     Some(folder)
 }
 
-/// What a client gets of the server at `https://<host>:<port>`, with `roots` trusted.
+/// The response through the proxy from the server at `https://<host>:<port>`, with `roots` trusted.
 fn get(server: &Server, host: &str, roots: PathBuf) -> Response {
     Proxy::in_front_of(format!("https://{host}:{}", server.port))
         .env("SSL_CERT_FILE", roots)
@@ -80,24 +80,24 @@ fn chain(curve: &str, hash: &str) -> String {
 
 #[test]
 fn a_self_signed_certificate_that_is_trusted_itself_is_accepted() {
-    let Some(folder) = made(SELF_SIGNED) else { return };
+    let Some(folder) = create(SELF_SIGNED) else { return };
     let server = Server::start(&folder, &[]);
     let response = get(&server, "localhost", folder.path("cert.pem"));
     assert_eq!(response.status(), 200, "{}", response.text());
-    // For its name alone.
+    // Only for its name.
     let response = get(&server, "127.0.0.1", folder.path("cert.pem"));
     let message = response.assert_error(502, "UpstreamUnreachable");
     assert!(message.contains("is for another name than 127.0.0.1"), "{message}");
 }
 
-/// Byte for byte: one with the same key and the same name is another one.
+/// Certificates are compared byte for byte: another one with the same key and name is not trusted.
 #[test]
 fn a_self_signed_certificate_like_a_trusted_one_is_not_accepted() {
     let script = format!(
         "{SELF_SIGNED}; mv cert.pem root.pem; openssl req -x509 -key key.pem -out cert.pem \
          -subj /CN=localhost -addext subjectAltName=DNS:localhost"
     );
-    let Some(folder) = made(&script) else { return };
+    let Some(folder) = create(&script) else { return };
     let server = Server::start(&folder, &[]);
     let message = get(&server, "localhost", folder.path("root.pem"))
         .assert_error(502, "UpstreamUnreachable")
@@ -117,9 +117,9 @@ fn curves_and_hashes_of_private_authorities_are_accepted() {
         ("P-521", "sha384"),
         ("P-521", "sha512"),
     ] {
-        let Some(folder) = made(&chain(curve, hash)) else { return };
+        let Some(folder) = create(&chain(curve, hash)) else { return };
         for version in ["-tls1_2", "-tls1_3"] {
-            // For TLS 1.2 a server wants to see the curve of its key among those of the key exchange.
+            // With TLS 1.2 a server requires the curve of its key among those of the key exchange.
             if (curve, version) == ("P-521", "-tls1_2") {
                 continue;
             }
@@ -131,7 +131,7 @@ fn curves_and_hashes_of_private_authorities_are_accepted() {
     }
 }
 
-/// With an authority of the same name and another key, whose signature does not hold.
+/// An authority of the same name with another key: the signature is invalid.
 #[test]
 fn signatures_of_others_are_not_accepted() {
     for (curve, hash) in
@@ -142,7 +142,7 @@ fn signatures_of_others_are_not_accepted() {
              -keyout other.key -out root.pem -subj '/O=Corp/CN=Corp CA'",
             chain(curve, hash)
         );
-        let Some(folder) = made(&script) else { return };
+        let Some(folder) = create(&script) else { return };
         let server = Server::start(&folder, &[]);
         let message = get(&server, "localhost", folder.path("root.pem"))
             .assert_error(502, "UpstreamUnreachable")
@@ -152,9 +152,9 @@ fn signatures_of_others_are_not_accepted() {
     }
 }
 
-/// Each says what is wrong, what was presented and what to change, and nothing of Rust's.
+/// Each error says what is wrong, what was presented and what to change, without Rust's debug output.
 #[test]
-fn each_failure_is_said_in_words() {
+fn each_failure_is_explained() {
     let good = chain("P-256", "sha256");
     let with = |end: &str| format!("{good}; {end}");
     let issued = |extension: &str, more: &str| {
@@ -234,7 +234,7 @@ fn each_failure_is_said_in_words() {
         ),
     ];
     for (case, script, arguments, expected) in cases {
-        let Some(folder) = made(&script) else { return };
+        let Some(folder) = create(&script) else { return };
         let server = Server::start(&folder, arguments);
         let response = get(&server, "localhost", folder.path("root.pem"));
         let message = response.assert_error(502, "UpstreamUnreachable");

@@ -1,5 +1,5 @@
-//! An upstream that breaks off anywhere, plain and over TLS: each request is answered once or its
-//! connection ends, and what looks complete is complete (docs/compatibility.md, F4).
+//! An upstream that truncates responses anywhere, plain and over TLS: each request gets one response
+//! or its connection ends, and what looks complete is complete (docs/compatibility.md, F4).
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
@@ -7,7 +7,7 @@ use std::thread;
 use support::hawk::Claim;
 use support::{Connection, Proxy, Request, Response, ScriptedResponse, Tls, Upstream, request};
 
-/// Answers of each framing, short enough to be broken off at every byte.
+/// A response of each framing, short enough to be truncated at every byte.
 const RESPONSES: [&str; 3] = [
     "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX: y\r\n\r\nup",
     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nup\r\n0\r\n\r\n",
@@ -15,9 +15,9 @@ const RESPONSES: [&str; 3] = [
 ];
 
 #[test]
-fn broken_off_at_every_byte_of_a_response() {
+fn truncated_at_every_byte_of_a_response() {
     for response in RESPONSES {
-        let upstream = breaks_off(response);
+        let upstream = truncating(response);
         let once = ["--retry-budget", "0"];
         let proxy = Proxy::in_front_of(upstream.root_url()).args(once).start();
         for_every_byte(response, &proxy);
@@ -25,9 +25,9 @@ fn broken_off_at_every_byte_of_a_response() {
 }
 
 #[test]
-fn broken_off_at_every_byte_of_a_response_over_tls() {
+fn truncated_at_every_byte_of_a_response_over_tls() {
     for response in RESPONSES {
-        let upstream = breaks_off(response);
+        let upstream = truncating(response);
         let tls = Tls::for_host("localhost").start(&upstream);
         let proxy = Proxy::in_front_of(format!("https://localhost:{}", tls.address().port()))
             .env("SSL_CERT_FILE", tls.authority())
@@ -37,10 +37,9 @@ fn broken_off_at_every_byte_of_a_response_over_tls() {
     }
 }
 
-/// Tried again, each of these answers comes whole in the end: nobody notices, and every attempt has a
-/// signature of its own.
+/// After retries the client gets the complete response, and every attempt has a signature of its own.
 #[test]
-fn a_response_whose_head_breaks_off_is_asked_for_again() {
+fn a_truncated_header_section_is_retried() {
     let response = RESPONSES[0];
     for at in (0..head(response)).step_by(7) {
         let upstream = Upstream::start([
@@ -58,8 +57,8 @@ fn a_response_whose_head_breaks_off_is_asked_for_again() {
     }
 }
 
-/// Each request is signed by one of the sets of credentials that were in force, as a whole: never with
-/// the clientId of one and the key of another.
+/// Each request is signed with one whole set of credentials: never with the clientId of one and the
+/// key of another.
 #[test]
 fn credentials_that_change_while_all_else_fails() {
     const ROUNDS: Range<usize> = 0..40;
@@ -108,8 +107,8 @@ fn credentials_that_change_while_all_else_fails() {
     }
 }
 
-/// Breaks `response` off one byte later each time: first by a reset, then by an orderly end.
-fn breaks_off(response: &'static str) -> Upstream {
+/// Truncates `response` as the target says: by a reset or by closing the connection.
+fn truncating(response: &'static str) -> Upstream {
     Upstream::start(move |seen: &Request| match seen.target().rsplit_once('/') {
         Some((_, "whole")) => ScriptedResponse::ok("whole"),
         Some((_, at)) => {
@@ -121,7 +120,7 @@ fn breaks_off(response: &'static str) -> Upstream {
     })
 }
 
-/// What breaks off in the head is a 502; in the body, a response that does not look complete.
+/// Truncated in the header section it is a 502; in the body, a response that does not look complete.
 fn for_every_byte(whole: &str, proxy: &Proxy) {
     for at in 0..whole.len() {
         for way in ["r", "c"] {
@@ -136,7 +135,7 @@ fn for_every_byte(whole: &str, proxy: &Proxy) {
                         !response.complete && "up".starts_with(response.text()),
                         "{response:?}"
                     );
-                    // The connection ends there, and nothing else comes.
+                    // The connection ends there, and nothing follows.
                     assert_eq!(connection.read_to_end(), b"");
                 }
             }
@@ -145,7 +144,7 @@ fn for_every_byte(whole: &str, proxy: &Proxy) {
     assert_eq!(proxy.get("/api/queue/v1/whole").text(), "whole");
 }
 
-/// The length of its head.
+/// The length of its header section.
 fn head(response: &str) -> usize {
     response.find("\r\n\r\n").expect("it has one") + 4
 }

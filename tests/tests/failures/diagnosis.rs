@@ -14,18 +14,18 @@ const HEADER: &str = "x-taskcluster-proxy-diagnosis";
 const HOUR: Duration = Duration::from_secs(3600);
 
 #[test]
-fn a_refused_response_passes_unchanged_and_what_is_known_is_said() {
+fn an_error_response_is_forwarded_unchanged_with_a_diagnosis() {
     let upstream = Upstream::start([ScriptedResponse::new(401, &[("X-Kept", "1")], "no")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let response = proxy.get("/api/queue/v1/x?bewit=abc");
-    let came = (response.status(), response.text(), response.header("x-kept"));
-    assert_eq!(came, (401, "no", Some("1")));
-    assert!(said(&response).starts_with("the URL carries a bewit"), "{response:?}");
+    let received = (response.status(), response.text(), response.header("x-kept"));
+    assert_eq!(received, (401, "no", Some("1")));
+    assert!(diagnosis(&response).starts_with("the URL carries a bewit"), "{response:?}");
     proxy.wait_for_log("refused it: the URL carries a bewit");
 }
 
 #[test]
-fn what_is_not_known_is_not_said_and_nobody_forges_it() {
+fn other_responses_have_no_diagnosis_and_cannot_forge_one() {
     for (status, body) in [(200, ""), (401, ""), (403, "{}"), (404, "")] {
         let forged = [("X-Taskcluster-Proxy-Diagnosis", "forged")];
         let upstream = Upstream::start([ScriptedResponse::new(status, &forged, body)]);
@@ -76,7 +76,7 @@ fn missing_scopes_are_named_however_the_body_is_coded() {
             assert_eq!(response.status(), 403);
             assert!(sent.is_empty() || response.body == *sent, "{name}");
             assert_eq!(
-                said(&response),
+                diagnosis(&response),
                 "the request needs \"secrets:get:b\", which the scopes that requests are restricted to \
                  (those of the command line) do not grant; the certificate does not grant it either",
                 "{name}"
@@ -118,9 +118,9 @@ fn the_header_field_is_short_and_the_log_has_all() {
     );
     let response = proxy.exchange(request);
     assert_eq!((response.status(), response.header("content-encoding")), (403, Some("gzip")));
-    let said = said(&response);
-    assert!(said.starts_with("the request needs all of [\"some:scope:0\", "), "{said}");
-    assert!(said.contains("\"some:scope:19\", and 280 more]") && said.len() < 1024, "{said}");
+    let text = diagnosis(&response);
+    assert!(text.starts_with("the request needs all of [\"some:scope:0\", "), "{text}");
+    assert!(text.contains("\"some:scope:19\", and 280 more]") && text.len() < 1024, "{text}");
     let log = proxy.wait_for_log("refused it: ");
     let last = r#"\"some:scope:299\"], which client \"tester\" does not have"#;
     assert!(log.contains(last), "{log}");
@@ -132,14 +132,14 @@ fn what_a_deployment_says_is_understood() {
     let response = proxy.get("/api/secrets/v1/secret/a");
     assert_eq!(response.status(), 403);
     assert_eq!(
-        said(&response),
+        diagnosis(&response),
         "the request needs \"secrets:get:a\", which the scopes that requests are restricted to (those of \
          the command line) do not grant; whether client \"tester\" has it, the services know"
     );
     let proxy = Proxy::sandbox().args(["--task-id", "KTBKfEgxR5GdfIIREQIvFQ"]).start();
     let response = proxy.get("/api/secrets/v1/secrets");
     assert!(
-        said(&response).contains("(those of task KTBKfEgxR5GdfIIREQIvFQ (--task-id))"),
+        diagnosis(&response).contains("(those of task KTBKfEgxR5GdfIIREQIvFQ (--task-id))"),
         "{response:?}"
     );
     let sandbox = Proxy::sandbox().start();
@@ -151,7 +151,7 @@ fn what_a_deployment_says_is_understood() {
             .start();
         let response = proxy.get("/api/auth/v1/test-authenticate-get/");
         assert_eq!(response.status(), 401);
-        said(&response).to_owned()
+        diagnosis(&response).to_owned()
     };
     for (said, expected) in [
         (before("tester", "wrong", &[]), "the signature does not match (Bad mac): "),
@@ -178,11 +178,14 @@ fn over_http2_too() {
         .start();
     let response = proxy.get("/api/queue/v1/x");
     assert_eq!((response.status(), &response.body), (403, &body));
-    assert!(said(&response).starts_with("the request needs \"secrets:get:b\", "), "{response:?}");
+    assert!(
+        diagnosis(&response).starts_with("the request needs \"secrets:get:b\", "),
+        "{response:?}"
+    );
 }
 
 #[test]
-fn hosts_that_are_no_services_are_not_judged() {
+fn responses_of_other_hosts_are_not_diagnosed() {
     let upstream =
         Upstream::start([ScriptedResponse::new(401, &[("Date", date(HOUR).as_str())], "")]);
     let tls = Tls::for_host("files.example.test").behind_proxy().start(&upstream);
@@ -195,11 +198,11 @@ fn hosts_that_are_no_services_are_not_judged() {
 }
 
 #[test]
-fn with_a_wrong_clock_the_services_time_is_learned() {
+fn clock_skew_is_measured_and_corrected() {
     let upstream = Upstream::start(|request: &Request| {
         let date = date(HOUR);
-        let told = Claim::of(request).assert_signed_with("no-secret").ts;
-        match unix(SystemTime::now() + HOUR).abs_diff(told) {
+        let signed_at = Claim::of(request).assert_signed_with("no-secret").ts;
+        match unix(SystemTime::now() + HOUR).abs_diff(signed_at) {
             0..60 => ScriptedResponse::new(200, &[("Date", date.as_str())], "right"),
             _ => ScriptedResponse::new(401, &[("Date", date.as_str())], "stale"),
         }
@@ -216,16 +219,16 @@ fn with_a_wrong_clock_the_services_time_is_learned() {
     proxy.wait_for_log("this machine's clock is wrong");
 }
 
-/// The first one that is refused teaches the proxy the time; the others were signed before that.
+/// The first 401 corrects the clock; the other requests were signed before that.
 #[test]
-fn all_that_are_on_their_way_when_the_time_is_learned_are_signed_again() {
+fn requests_in_flight_at_the_correction_are_signed_again() {
     const AT_ONCE: usize = 8;
-    let came = Latch::new();
-    let latch = came.clone();
+    let all_received = Latch::new();
+    let latch = all_received.clone();
     let upstream = Upstream::start(move |request: &Request| {
         let date = date(HOUR);
-        let told = Claim::of(request).assert_signed_with("no-secret").ts;
-        match unix(SystemTime::now() + HOUR).abs_diff(told) {
+        let signed_at = Claim::of(request).assert_signed_with("no-secret").ts;
+        match unix(SystemTime::now() + HOUR).abs_diff(signed_at) {
             0..60 => ScriptedResponse::new(200, &[("Date", date.as_str())], "right"),
             _ => {
                 let stale = format!("HTTP/1.1 401 \r\nDate: {date}\r\nContent-Length: 0\r\n\r\n");
@@ -239,7 +242,7 @@ fn all_that_are_on_their_way_when_the_time_is_learned_are_signed_again() {
         client.send("GET /a/v1/b HTTP/1.1\r\nHost: x\r\n\r\n");
     }
     upstream.wait_for_requests(AT_ONCE);
-    came.open();
+    all_received.open();
     for mut client in clients {
         assert_eq!(client.response().text(), "right");
     }
@@ -260,8 +263,8 @@ fn a_refusal_that_is_not_for_the_time_is_tried_again_but_once() {
         for requests in [2, 4] {
             let response = proxy.get("/api/queue/v1/x");
             assert_eq!((response.status(), response.text()), (401, body));
-            assert!(said(&response).starts_with(expected), "{response:?}");
-            assert_eq!(said(&response).is_empty(), expected.is_empty(), "{response:?}");
+            assert!(diagnosis(&response).starts_with(expected), "{response:?}");
+            assert_eq!(diagnosis(&response).is_empty(), expected.is_empty(), "{response:?}");
             assert_eq!(upstream.requests().len(), requests);
         }
         // One warning for each response, and none of the clock.
@@ -279,8 +282,8 @@ fn a_wrong_clock_is_named_where_the_request_is_not_signed_again() {
     });
     let proxy = Proxy::in_front_of(upstream.root_url()).args(["--retry-budget", "0"]).start();
     let response = proxy.get("/api/queue/v1/x");
-    assert!(said(&response).starts_with("this machine's clock is "), "{response:?}");
-    assert!(said(&response).ends_with(" behind the service's: set it"), "{response:?}");
+    assert!(diagnosis(&response).starts_with("this machine's clock is "), "{response:?}");
+    assert!(diagnosis(&response).ends_with(" behind the service's: set it"), "{response:?}");
     assert_eq!(upstream.requests().len(), 1);
 }
 
@@ -293,12 +296,12 @@ fn an_expired_certificate_is_named() {
     let proxy = Proxy::in_front_of(upstream.root_url())
         .env("TASKCLUSTER_CERTIFICATE", certificate(&["*"]).to_string())
         .start();
-    let said = said(&proxy.get("/api/queue/v1/x")).to_owned();
-    assert!(said.starts_with("the certificate expired "), "{said}");
+    let message = diagnosis(&proxy.get("/api/queue/v1/x")).to_owned();
+    assert!(message.starts_with("the certificate expired "), "{message}");
 }
 
 #[test]
-fn what_looks_wrong_about_the_credentials_is_named_first() {
+fn defects_of_the_credentials_are_named_first() {
     for status in [401, 403] {
         let upstream = Upstream::start([ScriptedResponse::new(status, &[], "no")]);
         let proxy = Proxy::in_front_of(upstream.root_url())
@@ -307,8 +310,8 @@ fn what_looks_wrong_about_the_credentials_is_named_first() {
         let response = proxy.get("/api/queue/v1/x?bewit=abc");
         let expected = "the certificate is not as the services expect it (`scopes`: expected an \
                         array of scopes, found null; `start`: ";
-        assert!(said(&response).starts_with(expected), "{response:?}");
-        assert!(!said(&response).contains("canary"), "{response:?}");
+        assert!(diagnosis(&response).starts_with(expected), "{response:?}");
+        assert!(!diagnosis(&response).contains("canary"), "{response:?}");
         proxy.wait_for_log("refused it: the certificate is not as the services expect it");
     }
 }
@@ -329,11 +332,11 @@ fn gzip(content: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-fn said(response: &Response) -> &str {
+fn diagnosis(response: &Response) -> &str {
     response.header(HEADER).unwrap_or_default()
 }
 
-/// So much later than now, as HTTP writes it.
+/// A time so much later than now, in the format of HTTP.
 fn date(later: Duration) -> String {
     httpdate::fmt_http_date(SystemTime::now() + later)
 }

@@ -1,11 +1,11 @@
-//! What the proxy itself has to say instead of an upstream's response (docs/compatibility.md, Q12). What is
-//! wrong with a request is told in `routing.rs`, `bewit.rs` and `credentials.rs`.
+//! Error responses of the proxy itself when there is none from upstream (docs/compatibility.md, Q12).
+//! Errors in requests are tested in `routes.rs`, `bewit.rs` and `put_credentials.rs`.
 
 use std::net::{Ipv4Addr, TcpListener};
 use support::{Proxy, ScriptedResponse, Tls, Upstream, request};
 
 #[test]
-fn nobody_listens_there() {
+fn a_refused_connection() {
     let closed = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
     let proxy = Proxy::in_front_of(format!("http://{closed}")).start();
     let message = proxy.get("/api/queue/v1/x?bewit=b").assert_error(502, "UpstreamUnreachable");
@@ -14,14 +14,14 @@ fn nobody_listens_there() {
 }
 
 #[test]
-fn the_host_is_not_known() {
+fn an_unknown_host() {
     let proxy = Proxy::in_front_of("http://tc.invalid").start();
     let message = proxy.get("/api/queue/v1/x").assert_error(502, "UpstreamUnreachable");
     assert!(message.starts_with("no answer from http://tc.invalid: cannot connect: "), "{message}");
 }
 
 #[test]
-fn what_comes_is_not_http() {
+fn a_response_that_is_not_http() {
     for response in [
         ScriptedResponse::bytes("SSH-2.0-OpenSSH_9.2\r\n\r\n"),
         ScriptedResponse::bytes("HTTP/1.1 OK\r\n\r\n"),
@@ -38,7 +38,7 @@ fn what_comes_is_not_http() {
             .env("HTTPS_PROXY", format!("http://{}", tls.address()))
             .env("SSL_CERT_FILE", tls.authority())
             .start();
-        // A request by host name that is not idempotent is not tried again, which takes no time.
+        // A request by host name that is not idempotent is not retried, which saves time.
         let response = proxy.call("POST", "/h.example.test/x", "body");
         let message = response.assert_error(502, "UpstreamUnreachable");
         assert!(message.starts_with("no answer from https://h.example.test: "), "{message}");
@@ -47,7 +47,7 @@ fn what_comes_is_not_http() {
 }
 
 #[test]
-fn a_certificate_that_does_not_hold() {
+fn an_invalid_certificate() {
     let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let trusted = Tls::for_host("localhost").start(&upstream);
     let other = Tls::for_host("elsewhere.example.test").start(&upstream);
@@ -85,7 +85,7 @@ fn certificates_that_cannot_be_read() {
 }
 
 #[test]
-fn a_proxy_on_the_way_refuses() {
+fn a_forward_proxy_that_refuses() {
     let way = Upstream::start([ScriptedResponse::status(407)]);
     let proxy =
         Proxy::in_front_of("https://tc.example.test").env("HTTPS_PROXY", way.root_url()).start();
@@ -94,9 +94,9 @@ fn a_proxy_on_the_way_refuses() {
     assert!(message.contains(&format!("proxy {}: {expected}", way.root_url())), "{message}");
 }
 
-/// Takes the 30 seconds that all retries together have.
+/// Takes 30 seconds, the budget of all retries.
 #[test]
-fn no_response_in_time() {
+fn a_response_that_times_out() {
     let reset = ScriptedResponse::nothing().then_reset();
     let upstream = Upstream::start([reset, ScriptedResponse::nothing().then_stall()]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
@@ -108,7 +108,7 @@ fn no_response_in_time() {
 }
 
 #[test]
-fn an_upstreams_own_errors_pass() {
+fn errors_of_the_upstream_are_forwarded() {
     let body = r#"{"code": "InternalServerError", "message": "m", "requestInfo": {}}"#;
     let json = [("Content-Type", "application/json")];
     let upstream = Upstream::start([ScriptedResponse::new(404, &json, body)]);
@@ -117,7 +117,7 @@ fn an_upstreams_own_errors_pass() {
 }
 
 #[test]
-fn a_connection_outlives_an_error() {
+fn a_connection_stays_open_after_an_error() {
     let upstream = Upstream::start([ScriptedResponse::ok("hello")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut connection = proxy.connect();

@@ -1,4 +1,4 @@
-//! Upstreams and clients that misbehave harm nobody but themselves.
+//! Upstreams and clients that misbehave do not affect other requests.
 
 use std::collections::HashSet;
 use std::io::{Read as _, Write as _};
@@ -63,7 +63,7 @@ fn lengths_that_contradict_each_other_are_a_502() {
     }
 }
 
-/// RFC 9110 section 8.6 leaves it to the reader whether that is one length or none.
+/// RFC 9110 section 8.6 allows a recipient to accept or to reject it.
 #[test]
 fn a_length_that_is_repeated_in_a_list_is_one_or_a_502() {
     let response =
@@ -75,14 +75,14 @@ fn a_length_that_is_repeated_in_a_list_is_one_or_a_502() {
     }
 }
 
-/// Of which the length counts for nothing (RFC 9112 section 6.3).
+/// The length is ignored (RFC 9112 section 6.3).
 const TWO_FRAMINGS: [&str; 2] = [
     "Content-Length: 3\r\nTransfer-Encoding: chunked",
     "Transfer-Encoding: chunked\r\nContent-Length: 300",
 ];
 
 #[test]
-fn of_two_framings_of_a_request_one_is_sent() {
+fn only_one_of_two_framings_of_a_request_is_forwarded() {
     for lengths in TWO_FRAMINGS {
         let upstream = Upstream::start([ScriptedResponse::ok("up")]);
         let proxy = Proxy::in_front_of(upstream.root_url()).start();
@@ -99,7 +99,7 @@ fn of_two_framings_of_a_request_one_is_sent() {
 }
 
 #[test]
-fn of_two_framings_of_a_response_one_is_delivered() {
+fn only_one_of_two_framings_of_a_response_is_forwarded() {
     for lengths in TWO_FRAMINGS {
         let response = ScriptedResponse::bytes(format!("HTTP/1.1 200 \r\n{lengths}\r\n\r\n"));
         let response = response_to(response.then_chunk("abcde").then("0\r\n\r\n"));
@@ -110,7 +110,7 @@ fn of_two_framings_of_a_response_one_is_delivered() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_head_without_an_end_is_a_502() {
+fn an_endless_header_section_is_a_502() {
     for line in ["x-large: 0123456789\r\n", "0123456789"] {
         let head = format!("HTTP/1.1 200 \r\nx-first: {}", line.repeat(1024 * 1024 / line.len()));
         let upstream = Upstream::start([ScriptedResponse::bytes(head).then_stall()]);
@@ -128,7 +128,7 @@ fn a_head_without_an_end_is_a_502() {
 }
 
 #[test]
-fn a_head_that_is_too_large_is_a_502_and_harms_no_other() {
+fn a_header_section_that_is_too_large_is_a_502_and_affects_no_other_request() {
     for line in ["x-large: 0123456789\r\n", "x-large: 01234567890123456789\r\n"] {
         let upstream = Upstream::start(move |request: &Request| {
             let lines = line.repeat(1024 * 1024 / line.len());
@@ -172,7 +172,7 @@ fn an_upstream_that_closes_at_once_is_a_502() {
 }
 
 #[test]
-fn a_response_byte_by_byte_is_a_response() {
+fn a_response_sent_byte_by_byte_is_forwarded() {
     let bytes = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nup\r\n0\r\n\r\n";
     let upstream = Upstream::start([ScriptedResponse::nothing().then_trickle(bytes, MOMENT)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
@@ -186,7 +186,7 @@ fn a_response_byte_by_byte_is_a_response() {
 }
 
 #[test]
-fn a_request_byte_by_byte_is_a_request() {
+fn a_request_sent_byte_by_byte_is_forwarded() {
     let upstream = Upstream::start([ScriptedResponse::ok("up")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut client = proxy.connect();
@@ -278,7 +278,7 @@ fn others_are_served_while_a_client_reads_byte_by_byte() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn five_hundred_requests_at_once_are_answered_and_leave_nothing_behind() {
+fn five_hundred_requests_at_once_are_served_and_leave_nothing_behind() {
     let mut seen = HashSet::new();
     let upstream = Upstream::start(move |request: &Request| {
         let first = seen.insert(request.target().to_owned());
@@ -306,7 +306,7 @@ fn five_hundred_requests_at_once_are_answered_and_leave_nothing_behind() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn clients_that_vanish_leave_nothing_behind() {
+fn clients_that_disconnect_leave_nothing_behind() {
     let upstream = Upstream::start(|request: &Request| match request.index % 4 {
         0 => ScriptedResponse::status(503),
         1 => ScriptedResponse::nothing().then_stall(),
@@ -328,7 +328,7 @@ fn clients_that_vanish_leave_nothing_behind() {
 
 const MOMENT: Duration = Duration::from_millis(1);
 
-/// The response to a request in front of an upstream that answers like this.
+/// The response to a request when the upstream responds like this.
 fn response_to(response: ScriptedResponse) -> Response {
     let upstream = Upstream::start([response]);
     let once = ["--retry-budget", "0"];

@@ -1,4 +1,4 @@
-//! Connections that are kept between requests, and upstreams that close them (docs/compatibility.md, F2).
+//! Reused connections to upstreams, and upstreams that close them (docs/compatibility.md, F2).
 
 use support::{Connection, Proxy, Request, ScriptedResponse, Upstream};
 
@@ -13,7 +13,7 @@ fn one_connection_serves_many_requests() {
     let upstream =
         Upstream::start([ScriptedResponse::ok("up"), ScriptedResponse::chunked(["u", "p"])]);
     assert_eq!(requests_lost_by(&upstream, 50), 0);
-    // A body of unknown length may go over a connection of its own.
+    // A body of unknown length may use a connection of its own.
     assert!(upstream.connections() <= 1 + 50 / 4, "{}", upstream.connections());
 }
 
@@ -42,7 +42,7 @@ fn no_request_is_lost_where_each_connection_is_closed_after_its_response() {
 }
 
 #[test]
-fn no_request_is_lost_where_idle_connections_are_closed_without_a_word() {
+fn no_request_is_lost_where_idle_connections_are_closed_without_notice() {
     let upstream = Upstream::start([ScriptedResponse::ok("up").then_close()]);
     assert_eq!(requests_lost_by(&upstream, 50), 0);
     assert_eq!(upstream.requests().len(), 50);
@@ -57,7 +57,7 @@ fn no_request_is_lost_where_idle_connections_are_reset() {
 
 #[test]
 fn no_request_is_lost_where_every_other_one_finds_its_connection_closing() {
-    // The upstream reads the request's head before it closes: it might have done what it asks for.
+    // The upstream reads the header section before it closes: it may have processed the request.
     let upstream = Upstream::start(|request: &Request| match request.index % 2 {
         0 => ScriptedResponse::ok("up"),
         _ => ScriptedResponse::nothing().before_body().then_reset(),
@@ -78,13 +78,13 @@ fn connections_are_kept_for_requests_at_the_same_time() {
 }
 
 #[test]
-fn a_connection_with_more_on_it_than_the_response_is_not_used_again() {
+fn a_connection_with_bytes_after_the_response_is_not_reused() {
     let two = "HTTP/1.1 200 \r\nContent-Length: 2\r\n\r\nupHTTP/1.1 200 \r\n\r\nnot asked for";
     let upstream = Upstream::start([ScriptedResponse::bytes(two)]);
     assert_eq!(requests_lost_by(&upstream, 10), 0);
 }
 
-/// How many of so many requests in a row, over one connection to the proxy, bring no `up`.
+/// How many of so many sequential requests, over one connection to the proxy, do not get `up`.
 fn requests_lost_by(upstream: &Upstream, count: usize) -> usize {
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut client = proxy.connect();

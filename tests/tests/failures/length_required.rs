@@ -1,11 +1,11 @@
-//! Bodies in chunks, and upstreams that want a Content-Length (411): the Go program always sent one.
+//! Chunked bodies, and upstreams that require a Content-Length (411): the Go program always sent one.
 
 use support::{Proxy, ScriptedResponse, Upstream};
 
 const CHUNKED: &str = "PUT /api/object/v1/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n";
 
 #[test]
-fn a_body_whose_end_is_there_has_its_length_announced() {
+fn a_complete_body_is_sent_with_a_content_length() {
     for (chunks, body) in [
         ("5\r\nhello\r\n0\r\n\r\n", "hello"),
         ("0\r\n\r\n", ""),
@@ -22,7 +22,7 @@ fn a_body_whose_end_is_there_has_its_length_announced() {
 }
 
 #[test]
-fn after_a_411_the_length_is_announced() {
+fn after_a_411_a_content_length_is_sent() {
     for expect in ["", "Expect: 100-continue\r\n"] {
         let upstream = Upstream::start([
             ScriptedResponse::status(411).before_body().then_read_body(),
@@ -46,7 +46,7 @@ fn after_a_411_the_length_is_announced() {
 }
 
 #[test]
-fn an_upstream_that_wants_something_else_is_asked_once_more_and_not_again() {
+fn a_second_411_is_not_retried() {
     let upstream = Upstream::start([ScriptedResponse::status(411).before_body().then_read_body()]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut client = proxy.connect();
@@ -59,7 +59,7 @@ fn an_upstream_that_wants_something_else_is_asked_once_more_and_not_again() {
 }
 
 #[test]
-fn a_body_that_does_not_fit_gets_the_411_and_a_reason() {
+fn a_body_larger_than_the_replay_buffer_gets_the_411_and_a_reason() {
     let upstream = Upstream::start([ScriptedResponse::status(411).before_body().then_read_body()]);
     let proxy = Proxy::in_front_of(upstream.root_url()).args(["--replay-buffer", "1"]).start();
     let mut client = proxy.connect();

@@ -1,4 +1,4 @@
-//! What is tried again, how, and how often (docs/compatibility.md, F1).
+//! Which requests are retried, how, and how often (docs/compatibility.md, F1).
 
 use std::collections::HashSet;
 use support::{ClosedPort, Latch, Proxy, Request, Response, ScriptedResponse, Upstream};
@@ -50,7 +50,7 @@ fn an_upstream_that_is_not_up_yet_is_retried() {
 }
 
 #[test]
-fn after_five_retries_the_last_response_is_delivered_as_it_is() {
+fn after_five_retries_the_last_response_is_forwarded_unchanged() {
     let upstream = Upstream::start(|request: &Request| {
         ScriptedResponse::new(
             503,
@@ -67,7 +67,7 @@ fn after_five_retries_the_last_response_is_delivered_as_it_is() {
 }
 
 #[test]
-fn after_five_retries_without_a_response_the_reason_is_told() {
+fn after_five_retries_without_a_response_the_error_has_the_reason() {
     let (response, requests) = exchange([ScriptedResponse::nothing().then_close()], GET);
     assert_eq!((response.status(), requests.len()), (502, 6));
     assert_eq!(response.json()["code"], "UpstreamUnreachable");
@@ -75,7 +75,7 @@ fn after_five_retries_without_a_response_the_reason_is_told() {
 }
 
 #[test]
-fn where_nobody_listens_the_reason_is_told() {
+fn after_refused_connections_the_error_has_the_reason() {
     let port = ClosedPort::take();
     let proxy = Proxy::in_front_of(port.root_url()).start();
     let response = proxy.exchange(GET);
@@ -85,7 +85,7 @@ fn where_nobody_listens_the_reason_is_told() {
 }
 
 #[test]
-fn a_response_is_kept_when_later_attempts_bring_none() {
+fn an_earlier_response_is_forwarded_when_later_attempts_get_none() {
     let busy = ScriptedResponse::new(503, &[("x-kept", "1")], "busy");
     let nothing = ScriptedResponse::nothing().then_reset();
     let (response, requests) = exchange([ScriptedResponse::status(500), busy, nothing], GET);
@@ -104,7 +104,7 @@ fn each_attempt_is_signed_afresh() {
 }
 
 #[test]
-fn attempts_differ_in_their_signature_alone() {
+fn attempts_differ_only_in_their_signature() {
     let request = "PUT /api/a/v1/%2f//?b HTTP/1.1\r\nHost: x\r\nX-Twice: 1\r\nX-Twice: 2\r\n\
                    Content-Length: 3\r\n\r\nabc";
     let (_, requests) =
@@ -120,7 +120,7 @@ fn attempts_differ_in_their_signature_alone() {
 }
 
 #[test]
-fn a_body_is_sent_whole_each_time() {
+fn each_attempt_sends_the_whole_body() {
     for request in [put(REPLAY_BUFFER), chunked(&["a".repeat(1000), "b".repeat(REPLAY_BUFFER / 2)])]
     {
         let responses = [
@@ -153,7 +153,7 @@ fn a_body_that_outgrows_the_replay_buffer_is_sent_once() {
 }
 
 #[test]
-fn a_body_of_any_size_is_sent_again_if_nothing_of_it_was_sent() {
+fn a_body_of_any_size_is_retried_if_nothing_of_it_was_sent() {
     let port = ClosedPort::take();
     let debug = ["--log-level", "debug"];
     let proxy = Proxy::in_front_of(port.root_url()).args(debug).start();
@@ -169,7 +169,7 @@ fn a_body_of_any_size_is_sent_again_if_nothing_of_it_was_sent() {
 }
 
 #[test]
-fn an_early_response_survives_the_attempts_that_bring_none() {
+fn an_early_response_is_forwarded_when_later_attempts_get_none() {
     let latch = Latch::new();
     let busy = ScriptedResponse::bytes("HTTP/1.1 503 \r\nContent-Length: 4\r\n\r\n").before_body();
     let busy = busy.then("bu").then_wait(&latch).then("sy").then_stall();
@@ -187,7 +187,7 @@ fn an_early_response_survives_the_attempts_that_bring_none() {
 }
 
 #[test]
-fn what_is_sent_between_two_attempts_is_not_lost() {
+fn data_that_arrives_between_two_attempts_is_not_lost() {
     let busy = ScriptedResponse::status(503).before_body().then_read_body().then_stall();
     let upstream = Upstream::start([busy, ScriptedResponse::ok("up")]);
     let debug = ["--log-level", "debug"];
@@ -216,8 +216,7 @@ fn a_retry_may_begin_while_the_client_is_still_sending() {
     upstream.wait_for_closed_connections(1);
 }
 
-/// The response to a request in front of an upstream that answers like this, and what the upstream
-/// got.
+/// The response to a request when the upstream responds like this, and the requests that it received.
 fn exchange<const N: usize>(
     responses: [ScriptedResponse; N],
     request: impl AsRef<[u8]>,
@@ -240,7 +239,7 @@ fn chunked(chunks: &[String]) -> String {
     format!("{head}{}0\r\n\r\n", chunks.collect::<String>())
 }
 
-/// An attribute of the Authorization header.
+/// The value of an attribute of the Authorization header.
 fn attribute<'a>(request: &'a Request, name: &str) -> &'a str {
     let authorization = request.header("authorization").expect("requests are signed");
     let (_, after) = authorization.split_once(&format!("{name}=\"")).expect("Hawk has it");

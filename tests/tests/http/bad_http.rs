@@ -1,10 +1,10 @@
-//! What is not HTTP, or pretends to be other HTTP than it is ("Bad input"): a 4xx or the end of the
-//! connection, nothing upstream, and all others are served as before.
+//! Malformed requests: each gets a 4xx or its connection is closed, nothing is forwarded, and other
+//! requests are served as before.
 
 use support::{Connection, Proxy, Request, ScriptedResponse, Upstream, request};
 
 #[test]
-fn request_lines_that_are_none() {
+fn invalid_request_lines() {
     assert_refused(
         [
             &b"\0\0\0\0"[..],
@@ -30,7 +30,7 @@ fn request_lines_that_are_none() {
 }
 
 #[test]
-fn http_0_9_and_2_and_tls_are_not_spoken() {
+fn http_0_9_and_2_and_tls_are_rejected() {
     let client_hello =
         b"\x16\x03\x01\x00\x2f\x01\x00\x00\x2b\x03\x03abcdefghijklmnopqrstuvwxyz012345\
                          \x00\x00\x04\x13\x01\x13\x02\x01\x00";
@@ -42,7 +42,7 @@ fn http_0_9_and_2_and_tls_are_not_spoken() {
 }
 
 #[test]
-fn headers_that_are_none() {
+fn invalid_header_fields() {
     assert_refused(
         [
             &b"X\r\n"[..],
@@ -61,7 +61,7 @@ fn headers_that_are_none() {
 }
 
 #[test]
-fn heads_that_are_too_large() {
+fn header_sections_that_are_too_large() {
     let start = "GET /api/queue/v1/x HTTP/1.1\r\nHost: x\r\n";
     assert_refused([
         format!("GET /api/queue/v1/{} HTTP/1.1\r\nHost: x\r\n\r\n", "x".repeat(300_000))
@@ -74,7 +74,7 @@ fn heads_that_are_too_large() {
 }
 
 #[test]
-fn lengths_that_are_none_or_more_than_one() {
+fn invalid_or_repeated_content_lengths() {
     assert_refused(
         [
             "Content-Length: 1\r\nContent-Length: 2\r\n",
@@ -99,7 +99,7 @@ fn lengths_that_are_none_or_more_than_one() {
 }
 
 #[test]
-fn codings_that_would_be_lost() {
+fn unsupported_transfer_codings() {
     assert_refused(
         [
             "Transfer-Encoding: gzip, chunked\r\n",
@@ -113,9 +113,9 @@ fn codings_that_would_be_lost() {
     ]);
 }
 
-/// The head has gone on by then; the request must never look complete upstream.
+/// The header section was forwarded by then; the request must never look complete upstream.
 #[test]
-fn chunks_that_are_none_are_never_passed_off_as_complete() {
+fn invalid_chunks_never_look_complete() {
     for chunks in [
         "x\r\nab\r\n0\r\n\r\n",
         "-1\r\nab\r\n0\r\n\r\n",
@@ -141,7 +141,7 @@ fn chunks_that_are_none_are_never_passed_off_as_complete() {
 }
 
 #[test]
-fn nobody_smuggles_a_second_request() {
+fn a_second_request_cannot_be_smuggled() {
     const SECOND: &str = "GET /api/queue/v1/smuggled HTTP/1.1\r\nHost: x\r\n\r\n";
     for framing in [
         "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
@@ -156,7 +156,7 @@ fn nobody_smuggles_a_second_request() {
         connection.send(format!(
             "PUT /api/queue/v1/x HTTP/1.1\r\nHost: x\r\n{framing}\r\n0\r\n\r\n{SECOND}"
         ));
-        // Were the second one taken for a request, it would be answered before the end.
+        // If the second one were read as a request, it would get a response before the end.
         connection.read_to_end();
         assert_served(&proxy);
         for request in upstream.requests() {
@@ -168,7 +168,7 @@ fn nobody_smuggles_a_second_request() {
 }
 
 #[test]
-fn the_same_length_twice_is_one() {
+fn a_repeated_content_length_counts_once() {
     let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let response = proxy.exchange(put("Content-Length: 4\r\nContent-Length: 4\r\n"));
@@ -176,7 +176,7 @@ fn the_same_length_twice_is_one() {
     assert_eq!(upstream.last_request().head.all("content-length"), ["4"]);
 }
 
-/// RFC 9112 section 2.2 allows it; what matters is that it goes on as if it had been `\r\n`.
+/// RFC 9112 section 2.2 allows it; it must be forwarded as if it had been `\r\n`.
 #[test]
 fn bare_line_feeds_end_lines_or_are_refused() {
     let upstream = Upstream::start([ScriptedResponse::status(200)]);
@@ -193,7 +193,7 @@ fn bare_line_feeds_end_lines_or_are_refused() {
 }
 
 #[test]
-fn pipelined_requests_are_answered_in_order() {
+fn pipelined_requests_get_their_responses_in_order() {
     let upstream = Upstream::start(|request: &Request| ScriptedResponse::ok(request.target()));
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut connection = proxy.connect();
@@ -213,12 +213,12 @@ fn pipelined_requests_are_answered_in_order() {
 }
 
 #[test]
-fn what_follows_an_unread_body_is_no_request() {
+fn bytes_after_an_unread_body_are_not_a_request() {
     let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut connection = proxy.connect();
     let smuggled = String::from_utf8(request("GET", "/api/queue/v1/smuggled", "")).unwrap();
-    // The proxy answers before it reads the body.
+    // The proxy responds before it reads the body.
     connection.send(request("PUT", "/nowhere", smuggled));
     assert_eq!(connection.response().status(), 404);
     if connection.try_send(request("GET", "/api/queue/v1/next", "")).is_ok() {
@@ -231,13 +231,13 @@ fn what_follows_an_unread_body_is_no_request() {
 }
 
 #[test]
-fn clients_that_close_in_the_middle_of_a_head_harm_nobody() {
+fn clients_that_close_within_a_header_section_affect_nobody() {
     let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
-    let whole = "GET /api/queue/v1/cut HTTP/1.1\r\nHost: x\r\n\r";
-    for length in 1..=whole.len() {
+    let request = "GET /api/queue/v1/cut HTTP/1.1\r\nHost: x\r\n\r";
+    for length in 1..=request.len() {
         let mut connection = proxy.connect();
-        connection.send(&whole[..length]);
+        connection.send(&request[..length]);
         match length % 2 {
             0 => connection.reset(),
             _ => {
@@ -255,15 +255,15 @@ fn put(framing: &str) -> Vec<u8> {
     format!("{start}{framing}\r\n4\r\nbody\r\n0\r\n\r\n").into_bytes()
 }
 
-/// Each gets a 4xx, or the end of its connection; none goes upstream; a connection that was open
-/// all the time is served as before.
+/// Each gets a 4xx or its connection is closed; none is forwarded; a connection that was open all the
+/// time is served as before.
 fn assert_refused(requests: impl IntoIterator<Item = Vec<u8>>) {
     let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut other = proxy.connect();
     for bad in requests {
         let mut connection = proxy.connect();
-        // It may be refused before it is all there.
+        // It may be refused before all of it was sent.
         let _ = connection.try_send(&bad);
         assert_is_refusal(&mut connection, &bad);
         assert_eq!(upstream.requests().len(), 0, "{}", shown(&bad));

@@ -1,5 +1,5 @@
-//! Too much of everything: connections, requests, chunks, interim answers, heads. What is too much is
-//! refused in so many words, memory stays where it is, and all others are served.
+//! Floods of connections, requests, chunks, interim responses and header sections: beyond the limit they
+//! get an error, memory stays bounded, and other requests are served.
 #![cfg(target_os = "linux")] // Memory and descriptors are read from /proc.
 
 use std::process::Command;
@@ -13,7 +13,7 @@ const GET: &str = "GET /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n";
 const MIB: u64 = 1024 * 1024;
 
 #[test]
-fn connections_beyond_the_cap_are_told_so() {
+fn connections_beyond_the_limit_get_503() {
     let upstream = Upstream::start([ScriptedResponse::ok("up")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).args(["--max-connections", "3"]).start();
     let mut served = [(); 3].map(|()| proxy.connect());
@@ -37,7 +37,7 @@ fn connections_beyond_the_cap_are_told_so() {
         client.send(GET);
         assert_eq!(client.response().text(), "up");
     }
-    // The end of one is room for another one.
+    // When one is closed, another one is served.
     let [first, ..] = served;
     first.reset();
     let response = until("room", || proxy.exchange(GET), |response| response.status() != 503);
@@ -98,12 +98,12 @@ fn a_flood_of_connections_leaves_nothing_behind() {
     assert_eq!(served.response().text(), "up");
     let mut flood: Vec<Connection> = (0..300).map(|_| proxy.connect()).collect();
     for client in &mut flood {
-        // Those that were turned away may be closed already.
+        // Those that were rejected may be closed already.
         let _ = client.try_send(GET);
     }
     served.send(GET);
     assert_eq!(served.response().text(), "up");
-    // A descriptor of its own each for those served and those told, and what went upstream.
+    // One descriptor for each connection that is served or rejected, and for those upstream.
     assert!(proxy.descriptors() < before + 2 * 20 + 40, "{}", proxy.descriptors());
     drop((flood, served));
     proxy.wait_for_descriptors(before + 20);
@@ -111,7 +111,7 @@ fn a_flood_of_connections_leaves_nothing_behind() {
 }
 
 #[test]
-fn descriptors_that_are_used_up_come_back() {
+fn it_recovers_from_running_out_of_descriptors() {
     let latch = Latch::new();
     let upstream = Upstream::start({
         let latch = latch.clone();
@@ -132,22 +132,22 @@ fn descriptors_that_are_used_up_come_back() {
         client.send("GET /queue/v1/slow HTTP/1.1\r\nHost: x\r\n\r\n");
     }
     proxy.wait_for_log("Too many open files");
-    // Those that are accepted already are served: this one has its connection upstream, too.
+    // Connections that were accepted before are served: this one has an upstream connection, too.
     first.send("GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_eq!(first.response().status(), 404);
     limit_descriptors(&proxy, 1024);
     latch.open();
     for client in &mut slow {
-        // One for which there was no connection upstream was told so.
+        // A request for which no upstream connection could be opened got an error.
         let status = client.response().status();
         assert!(matches!(status, 204 | 502), "{status}");
     }
     assert_eq!(proxy.exchange(GET).text(), "up");
 }
 
-/// Each is a head that is not there yet; together they are no reason not to serve others.
+/// Many incomplete header sections together do not keep other clients from being served.
 #[test]
-fn slow_heads() {
+fn slow_header_sections() {
     let upstream = Upstream::start([ScriptedResponse::ok("up")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).args(["--head-timeout", "2"]).start();
     let mut slow: Vec<Connection> = (0..200).map(|_| proxy.connect()).collect();
@@ -155,13 +155,13 @@ fn slow_heads() {
         client.send(&GET[..1 + number % (GET.len() - 1)]);
     }
     assert_eq!(proxy.exchange(GET).text(), "up");
-    // However they trickle, the time for a head is for the whole of it.
+    // However slowly they arrive, the timeout is for the whole header section.
     for client in &mut slow {
         let _ = client.try_send("X");
     }
     for client in &mut slow {
-        let came = client.read_to_end();
-        assert!(came.is_empty() || came.starts_with(b"HTTP/1.1 4"), "{came:?}");
+        let received = client.read_to_end();
+        assert!(received.is_empty() || received.starts_with(b"HTTP/1.1 4"), "{received:?}");
     }
     assert_eq!(upstream.requests().len(), 1);
 }
@@ -178,22 +178,22 @@ fn slow_bodies() {
         client.send(head + "Content-Length: 60000\r\n\r\n{");
     }
     upstream.wait_for("half of each", |requests| (requests.len() == 34).then_some(()));
-    // Neither requests nor an update wait for them; those to /api hold credentials, and are waited for
-    // no longer than --credentials-drain.
+    // Requests do not wait for them; an update waits for those to /api, which use the credentials, no
+    // longer than --credentials-drain.
     assert_eq!(proxy.exchange(GET).text(), "up");
     assert!(proxy.memory() < 32 * MIB, "{}", proxy.memory());
     drop(slow);
     upstream.wait_for_closed_connections(34);
 }
 
-/// A URL to sign that does not come must not keep an update of the credentials waiting.
+/// An update of the credentials must not wait for a URL to sign that is not sent.
 #[test]
-fn half_a_url_to_sign_holds_no_credentials() {
+fn an_incomplete_bewit_request_does_not_delay_updates() {
     let proxy =
         Proxy::in_front_of("http://127.0.0.1:1").args(["--credentials-drain", "3600"]).start();
     let mut half = proxy.connect();
     half.send("POST /bewit HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhttps://");
-    // In time for it to have been read: the next one on the same thread is answered after it.
+    // It was read by the time the next request, on the same thread, gets its response.
     assert_eq!(proxy.call("GET", "/nowhere", "").status(), 404);
     let new = r#"{"clientId":"new","accessToken":"t"}"#;
     assert_eq!(proxy.call("PUT", "/credentials", new).status(), 200);
@@ -203,22 +203,22 @@ fn half_a_url_to_sign_holds_no_credentials() {
 }
 
 #[test]
-fn large_bodies_to_the_proxy_itself_are_few_at_a_time() {
+fn large_bodies_to_the_proxy_itself_are_limited() {
     let proxy = Proxy::in_front_of("http://127.0.0.1:1").start();
     let mut large: Vec<Connection> = (0..64).map(|_| proxy.connect()).collect();
     for client in &mut large {
         client.send("PUT /credentials HTTP/1.1\r\nHost: x\r\nContent-Length: 1048576\r\n\r\n");
-        // Most are refused before it is all there.
+        // Most are refused before all of it was sent.
         let _ = client.try_send(vec![b' '; 1_000_000]);
     }
-    // As soon as enough of four is there, a whole one is refused.
+    // As soon as enough of four bodies was received, another large one is refused.
     let padding = " ".repeat(100_000);
-    let whole = format!(r#"{{"clientId":"large","accessToken":"t"}}{padding}"#);
-    let put = || proxy.call("PUT", "/credentials", &whole);
+    let large_body = format!(r#"{{"clientId":"large","accessToken":"t"}}{padding}"#);
+    let put = || proxy.call("PUT", "/credentials", &large_body);
     let busy = until("a 503", put, |response| response.status() == 503);
     assert!(busy.assert_error(503, "Busy").contains("64 KiB"));
     assert!(proxy.peak_memory() < 48 * MIB, "{}", proxy.peak_memory());
-    // Those of the usual size are taken meanwhile.
+    // Bodies of the usual size are accepted meanwhile.
     let new = r#"{"clientId":"new","accessToken":"t"}"#;
     assert_eq!(proxy.call("PUT", "/credentials", new).status(), 200);
     drop(large);
@@ -244,14 +244,14 @@ fn chunks_of_one_byte() {
 }
 
 #[test]
-fn chunk_lines_and_trailers_without_an_end() {
+fn endless_chunk_lines_and_trailers() {
     let upstream = Upstream::start([ScriptedResponse::ok("up")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let start = "PUT /a/v1/b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
     let (line, field) = ("1;x=".to_owned() + &"y".repeat(1 << 20), "X: y\r\n".repeat(1 << 18));
     for endless in [line, format!("0\r\n{field}"), format!("0\r\nX: {field:?}")] {
         let mut client = proxy.connect();
-        // It is refused before it is all there.
+        // It is refused before all of it was sent.
         let _ = client.try_send([start, &endless].concat());
         if let Some(head) = client.head_or_end() {
             assert!(head.start_line().starts_with("HTTP/1.1 4"), "{head:?}");
@@ -263,7 +263,7 @@ fn chunk_lines_and_trailers_without_an_end() {
 }
 
 #[test]
-fn interim_responses_without_an_end() {
+fn endless_interim_responses() {
     for interim in
         ["HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"]
     {
@@ -274,14 +274,14 @@ fn interim_responses_without_an_end() {
         let proxy = Proxy::in_front_of(upstream.root_url()).start();
         let message = proxy.exchange(GET).assert_error(502, "UpstreamUnreachable");
         assert!(message.contains("interim"), "{message}");
-        // Nor is it asked again and again.
+        // And the request is not retried.
         assert_eq!(upstream.requests().len(), 1);
         assert_eq!(proxy.get("/api/queue/v1/other").text(), "up");
     }
 }
 
 #[test]
-fn a_few_interim_responses_are_none_of_the_clients_business() {
+fn a_few_interim_responses_are_not_forwarded() {
     let interim = "HTTP/1.1 102 Processing\r\n\r\n".repeat(50);
     let response =
         ScriptedResponse::bytes(interim).then("HTTP/1.1 200 \r\nContent-Length: 2\r\n\r\nup");
@@ -290,7 +290,7 @@ fn a_few_interim_responses_are_none_of_the_clients_business() {
 }
 
 #[test]
-fn the_largest_heads_of_many_at_once() {
+fn many_of_the_largest_header_sections_at_once() {
     let upstream = Upstream::start([ScriptedResponse::ok("up")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let head = format!("GET /a/v1/b HTTP/1.1\r\nHost: x\r\nX: {}\r\n", "y".repeat(70 * 1024));
@@ -303,7 +303,7 @@ fn the_largest_heads_of_many_at_once() {
 }
 
 #[test]
-fn empty_lines_without_an_end() {
+fn endless_empty_lines() {
     let proxy = Proxy::in_front_of("http://127.0.0.1:1").start();
     let mut client = proxy.connect();
     let _ = client.try_send("\r\n".repeat(1 << 20));
@@ -312,7 +312,7 @@ fn empty_lines_without_an_end() {
 }
 
 #[test]
-fn whoever_asks_for_more_and_more_and_goes_away_cancels_it() {
+fn a_client_that_pipelines_and_disconnects_cancels_its_requests() {
     let upstream = Upstream::start([ScriptedResponse::nothing().then_stall()]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     for go_away in [drop, Connection::reset] {
@@ -327,7 +327,7 @@ fn whoever_asks_for_more_and_more_and_goes_away_cancels_it() {
 }
 
 #[test]
-fn whoever_goes_away_while_the_upstream_reads_nothing_cancels_it() {
+fn a_client_that_disconnects_during_a_blocked_upload_cancels_it() {
     for response in [
         ScriptedResponse::nothing().before_body().then_wait(&Latch::new()),
         ScriptedResponse::ok("early").before_body().then_wait(&Latch::new()),
@@ -338,20 +338,20 @@ fn whoever_goes_away_while_the_upstream_reads_nothing_cancels_it() {
         let mut client = proxy.connect();
         client.send("PUT /a/v1/b HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n");
         upstream.wait_for("the head", |requests| (requests.len() == 1).then_some(()));
-        // Until nobody takes any more.
+        // Until the proxy reads no more.
         client.send_until_blocked();
         let start = Instant::now();
         client.reset();
         proxy.wait_for_descriptors(before);
-        // And not because the upstream has given up.
+        // And not because the upstream closed the connection.
         assert!(start.elapsed() < DEADLINE / 2, "{:?}", start.elapsed());
     }
 }
 
-/// Requests without an end over one connection, the answers not read: the proxy waits, and holds no
-/// more than a few of them.
+/// Endless requests over one connection whose responses are not read: the proxy stops reading, and
+/// holds only a few of them.
 #[test]
-fn a_client_that_asks_and_does_not_read() {
+fn a_client_that_pipelines_and_does_not_read() {
     let upstream = Upstream::start([ScriptedResponse::large(4 * MIB)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut client = proxy.connect();
@@ -362,7 +362,7 @@ fn a_client_that_asks_and_does_not_read() {
     assert!(proxy.peak_memory() < 32 * MIB, "{}", proxy.peak_memory());
 }
 
-/// Asks until the response is as it should be.
+/// Repeats a request until the response is as expected.
 fn until(what: &str, ask: impl Fn() -> Response, good: impl Fn(&Response) -> bool) -> Response {
     let start = Instant::now();
     loop {
@@ -370,7 +370,7 @@ fn until(what: &str, ask: impl Fn() -> Response, good: impl Fn(&Response) -> boo
         if good(&response) {
             return response;
         }
-        assert!(start.elapsed() < DEADLINE, "{what} does not come, but {response:?}");
+        assert!(start.elapsed() < DEADLINE, "{what} is never the response, but {response:?}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! What passes with a request and with its response (docs/compatibility.md, Q6 to Q8).
+//! Which header fields of requests and responses are forwarded (docs/compatibility.md, Q6 to Q8).
 
 use serde_json::{Value, json};
 use support::hawk::Claim;
@@ -6,7 +6,7 @@ use support::http1::Head;
 use support::{Proxy, Response, ScriptedResponse, Upstream, certificate, request};
 
 #[test]
-fn every_header_arrives_and_nothing_is_invented() {
+fn header_fields_are_forwarded_and_none_is_invented() {
     const HEADERS: &str = "Accept: a/b\r\nX-Twice: 1\r\nCookie: a=b\r\nx-twice: 2, 3\r\n\
                            Forwarded: for=x\r\nX-Empty:\r\nX-Twice: 1\r\nTrailer: x-sum\r\n\
                            X-Utf8: \u{e9}\r\nX-Taskcluster-Skip-Cache: true\r\n";
@@ -34,7 +34,7 @@ fn every_header_arrives_and_nothing_is_invented() {
 }
 
 #[test]
-fn a_body_in_chunks_arrives_in_chunks() {
+fn a_chunked_body_is_forwarded_in_chunks() {
     let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut client = proxy.connect();
@@ -42,7 +42,7 @@ fn a_body_in_chunks_arrives_in_chunks() {
         "PUT /api/queue/v1/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n\
          2;ext\r\nab\r\n",
     );
-    // Of one whose end is there, the length is announced (length_required.rs).
+    // A complete body would get a Content-Length (length_required.rs).
     upstream.wait_for("the request", |requests| requests.first().map(drop));
     client.send("3\r\ncde\r\n0\r\n\r\n");
     assert_eq!(client.response().status(), 200);
@@ -67,7 +67,7 @@ fn the_clients_authorization_is_replaced() {
 }
 
 #[test]
-fn what_is_for_this_hop_stays_here() {
+fn hop_by_hop_fields_of_requests_are_not_forwarded() {
     let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     proxy.exchange(
@@ -85,7 +85,7 @@ fn what_is_for_this_hop_stays_here() {
 }
 
 #[test]
-fn the_same_of_responses() {
+fn hop_by_hop_fields_of_responses_are_not_forwarded() {
     let response = ScriptedResponse::bytes(
         "HTTP/1.1 200 OK\r\nConnection: X-Hop, Date\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\n\
          Upgrade: h2c\r\nProxy-Authenticate: Basic\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
@@ -99,12 +99,12 @@ fn the_same_of_responses() {
         expected.map(|(name, values)| (name.to_owned(), values))
     );
     assert_eq!(response.text(), "body");
-    // There is one, but not this one.
+    // There is such a field, but with another value.
     assert_ne!(response.header("date"), Some("Thu, 01 Jan 1970 00:00:00 GMT"));
 }
 
 #[test]
-fn responses_pass_unchanged() {
+fn responses_are_forwarded_unchanged() {
     let gzip = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\x03\x00\x00\x00\x00\x00\x00\x00\x00\x00";
     for (status, headers, body) in [
         (200, &[("Set-Cookie", "a=1"), ("X-Other", ""), ("set-cookie", "b=2, c")][..], &b"x"[..]),
@@ -130,7 +130,7 @@ fn responses_pass_unchanged() {
 }
 
 #[test]
-fn a_response_in_chunks_passes_in_chunks() {
+fn a_chunked_response_is_forwarded_in_chunks() {
     let upstream = Upstream::start([ScriptedResponse::chunked(["one", "two"])]);
     let response = Proxy::in_front_of(upstream.root_url()).start().get("/api/queue/v1/x");
     assert_eq!((response.text(), response.complete), ("onetwo", true));
@@ -170,7 +170,7 @@ fn a_client_may_wait_for_a_100() {
 }
 
 #[test]
-fn responses_without_a_body_keep_what_they_say_of_it() {
+fn responses_without_a_body_keep_their_framing_fields() {
     for (method, scripted, header) in [
         ("HEAD", "200 \r\nContent-Length: 5", ("Content-Length", "5")),
         ("HEAD", "200 \r\nTransfer-Encoding: chunked\r\nX-Some: 1", ("X-Some", "1")),
@@ -216,7 +216,7 @@ fn clients_of_http_1_0_are_served() {
 }
 
 #[test]
-fn each_response_says_whose_it_is() {
+fn each_response_names_the_client_id() {
     let upstream = Upstream::start([ScriptedResponse::status(204), ScriptedResponse::status(404)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     for response in own_and_others(&proxy) {
@@ -225,7 +225,7 @@ fn each_response_says_whose_it_is() {
 }
 
 #[test]
-fn each_response_says_what_temporary_credentials_may_do() {
+fn each_response_names_the_scopes_of_temporary_credentials() {
     let upstream = Upstream::start([ScriptedResponse::status(204), ScriptedResponse::status(404)]);
     let proxy = Proxy::in_front_of(upstream.root_url())
         .env("TASKCLUSTER_CERTIFICATE", certificate(&["a:*", "b:\"c\""]).to_string())
@@ -301,7 +301,7 @@ fn an_upstream_cannot_forge_them() {
     assert_eq!(response.head.all("x-taskcluster-proxy-version"), [env!("CARGO_PKG_VERSION")]);
 }
 
-/// Answers of every kind: proxied, one of an error upstream, and the proxy's own.
+/// Responses of every kind: forwarded, an error for a failed upstream, and of the proxy itself.
 fn own_and_others(proxy: &Proxy) -> Vec<Response> {
     let put = json!({ "clientId": 1 }).to_string();
     vec![
@@ -315,7 +315,7 @@ fn own_and_others(proxy: &Proxy) -> Vec<Response> {
     ]
 }
 
-/// The headers about credentials, in the order of the requirements; their JSON read.
+/// The header fields about credentials, in the order of the requirements, with JSON parsed.
 fn whose(response: &Response) -> Vec<(&'static str, Value)> {
     assert!(response.header("x-taskcluster-proxy-version").is_some(), "{response:?}");
     assert!(response.header("x-taskcluster-proxy-revision").is_some(), "{response:?}");
@@ -333,13 +333,13 @@ fn whose(response: &Response) -> Vec<(&'static str, Value)> {
     .collect()
 }
 
-/// What of a request came from the client.
+/// The header fields of a request that came from the client.
 fn passed_on(head: &Head) -> Vec<(String, Vec<&str>)> {
     let ours = ["authorization", "host"];
     by_name(head).into_iter().filter(|(name, _)| !ours.contains(&name.as_str())).collect()
 }
 
-/// What of a response came from upstream. The proxy adds a Date where there is none
+/// The header fields of a response that came from upstream. The proxy adds a Date if there is none
 /// (`http_semantics.rs`).
 fn from_upstream(head: &Head) -> Vec<(String, Vec<&str>)> {
     let ours = |name: &str| name.starts_with("x-taskcluster-") || name == "date";
@@ -350,7 +350,7 @@ fn by_name(head: &Head) -> Vec<(String, Vec<&str>)> {
     sorted(head.headers())
 }
 
-/// Sorted by name, the values of each name in the order in which they came.
+/// Sorted by name, the values of each name in their original order.
 fn sorted<'a>(
     headers: impl IntoIterator<Item = (&'a str, &'a str)>,
 ) -> Vec<(String, Vec<&'a str>)> {

@@ -1,5 +1,5 @@
-//! What RFC 9110 and RFC 9112 ask of a server and of an intermediary, to the letter. Nothing of what is
-//! refused here reaches an upstream.
+//! Requirements of RFC 9110 and RFC 9112 for servers and intermediaries. No request that is refused
+//! here reaches an upstream.
 
 use std::time::{Duration, SystemTime};
 use support::{Proxy, ProxyBuilder, Request, Response, ScriptedResponse, Tls, Upstream, request};
@@ -96,14 +96,14 @@ fn a_response_without_a_date_gets_one() {
 }
 
 #[test]
-fn a_date_of_the_upstreams_stays_as_it_is() {
+fn the_date_of_the_upstream_is_kept() {
     const DATE: &str = "Thu, 01 Jan 1970 00:00:00 GMT";
     let upstream = Upstream::start([ScriptedResponse::new(200, &[("Date", DATE)], "up")]);
     let response = Proxy::in_front_of(upstream.root_url()).start().get("/queue/v1/x");
     assert_eq!(response.head.all("date"), [DATE]);
 }
 
-/// An upstream that sends back what it gets would show the signature to the task.
+/// An upstream that responds with the request would show the signature to the task.
 #[test]
 fn trace_is_a_405_and_is_never_forwarded() {
     let test = Test::start();
@@ -131,7 +131,7 @@ fn a_refused_connect_closes_the_connection() {
     }
 }
 
-/// Its end cannot be found for certain: whatever follows is no request (RFC 9112 section 6.3).
+/// The end of the body is ambiguous: bytes after it are not read as a request (RFC 9112 section 6.3).
 #[test]
 fn after_a_transfer_encoding_other_than_chunked_alone_no_further_request_is_read() {
     let test = Test::start();
@@ -162,7 +162,7 @@ fn after_a_transfer_encoding_other_than_chunked_alone_no_further_request_is_read
     }
 }
 
-/// What `TASKCLUSTER_PROXY_URL` with a slash at its end makes of `/queue/v1/x`.
+/// The target of `/queue/v1/x` if `TASKCLUSTER_PROXY_URL` ends in a slash.
 #[test]
 fn a_path_that_begins_with_two_slashes_is_a_404_that_says_so() {
     let test = Test::start();
@@ -182,8 +182,8 @@ fn a_path_that_begins_with_two_slashes_is_a_404_that_says_so() {
     assert_eq!(test.upstream.connections(), 0);
 }
 
-/// Also on a connection that was used before, where it cannot be known whether the upstream has closed
-/// it before or after it read the request.
+/// Also on a connection that was used before, where it is unknown whether the upstream closed it
+/// before or after it read the request.
 #[test]
 fn with_a_retry_budget_of_0_nothing_is_sent_twice() {
     for method in ["GET", "POST", "PUT", "DELETE"] {
@@ -232,7 +232,7 @@ fn assert_sent_once(proxy: &Proxy, upstream: &Upstream, method: &str, target: &s
 struct Test {
     upstream: Upstream,
     proxy: Proxy,
-    /// Through which hosts by name would be reached.
+    /// The forward proxy through which hosts by name would be reached.
     _tls: Tls,
 }
 
@@ -244,18 +244,18 @@ impl Test {
         Self { upstream, proxy, _tls: tls }
     }
 
-    /// The status of the response to this. Nothing of it was forwarded.
+    /// The status of the response to this request, none of which was forwarded.
     fn refused(&self, text: &str) -> u16 {
         let mut client = self.proxy.connect();
         client.send(text);
         self.status(text, &client.response())
     }
 
-    /// The same; what comes after it on the connection is not taken for a request, and the connection
-    /// is closed.
+    /// The same; bytes after it on the connection are not read as a request, and the connection is
+    /// closed.
     fn refused_and_closed(&self, text: &str) -> u16 {
         let mut client = self.proxy.connect();
-        // It may be closed before all of that is there.
+        // It may be closed before all of that was sent.
         let _ = client.try_send([text.as_bytes(), &request("GET", "/queue/v1/next", "")].concat());
         let response = client.response();
         let rest = client.read_to_end();
@@ -269,7 +269,7 @@ impl Test {
     }
 }
 
-/// With hosts by name before the same upstream.
+/// A proxy that reaches hosts by name at the same upstream.
 fn over_tls(upstream: &Upstream) -> (Tls, ProxyBuilder) {
     let tls = Tls::for_host("files.example.test").behind_proxy().start(upstream);
     let proxy = Proxy::in_front_of("https://tc.example.test")

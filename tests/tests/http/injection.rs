@@ -1,9 +1,8 @@
-//! Nothing that a client or an upstream says becomes a header line of its own, in either direction, or
-//! a line of the log.
+//! No value from a client or an upstream can add a header field, in either direction, or a log line.
 
 use support::{Connection, Proxy, Response, ScriptedResponse, Upstream, certificate, request};
 
-/// What would be a header of its own, in every way that a line may end for somebody.
+/// Values that would add a header field, with every line ending that some software accepts.
 const INJECTED: [&str; 6] = [
     "a\r\nX-Injected: 1",
     "a\nX-Injected: 1",
@@ -13,7 +12,7 @@ const INJECTED: [&str; 6] = [
     "a\u{2028}\u{85}X-Injected: 1",
 ];
 
-/// It is put in force, and there is no header of a request that could hold it.
+/// It becomes current, but no header field of a request can contain it.
 #[test]
 fn a_client_id_by_update() {
     let upstream = Upstream::start([ScriptedResponse::ok("up")]);
@@ -81,7 +80,7 @@ fn targets() {
             assert_all_clean(&mut connection);
         }
     }
-    // Escaped they are a path like any other, and stay escaped.
+    // Escaped they are an ordinary path, and stay escaped.
     let escaped = "/api/queue/v1/%0d%0aX-Injected:%201%00";
     let response = proxy.get(escaped);
     assert_clean(&response);
@@ -103,7 +102,7 @@ fn urls_to_sign() {
             None => drop(response.assert_error(400, "InputError")),
             Some(location) => assert!(location.is_ascii() && !location.contains(' '), "{location}"),
         }
-        // And nothing else comes.
+        // And nothing follows.
         connection.finish_sending();
         assert_eq!(connection.read_to_end(), b"");
     }
@@ -116,10 +115,10 @@ fn methods_and_paths_in_error_bodies() {
         let response = proxy.call(method, target, "");
         assert_clean(&response);
         assert_eq!(response.header("content-type"), Some("application/json"));
-        // It is one object, whatever was asked for.
+        // It is one JSON object, whatever the request was.
         assert!(response.status() >= 400 && response.json()["message"].is_string());
     }
-    // These are no request, and nothing of them is repeated.
+    // These are malformed, and the error repeats nothing of them.
     for (method, target) in [("G\"T", "/bewit"), ("GET", "/<script>\u{7f}")] {
         let response = proxy.call(method, target, "");
         assert_clean(&response);
@@ -129,9 +128,9 @@ fn methods_and_paths_in_error_bodies() {
     }
 }
 
-/// What an upstream says of itself is its own, but never what the proxy says of itself.
+/// An upstream can set its own header fields, but not those of the proxy.
 #[test]
-fn an_upstreams_headers() {
+fn header_fields_of_an_upstream() {
     let forged = [
         ("X-Taskcluster-Endpoint", "https://evil.example"),
         ("X-Taskcluster-Proxy-Version", "0"),
@@ -166,7 +165,7 @@ fn an_upstreams_headers() {
     }
 }
 
-/// Whatever a client claims to be, what goes on is signed by the proxy alone.
+/// Whatever a client sends, the forwarded request has only the signature of the proxy.
 #[test]
 fn a_clients_own_authorization() {
     let upstream = Upstream::start([ScriptedResponse::ok("up")]);
@@ -186,7 +185,7 @@ fn a_clients_own_authorization() {
 }
 
 #[test]
-fn nothing_becomes_a_line_of_the_log() {
+fn no_value_adds_a_log_line() {
     let upstream = Upstream::start([ScriptedResponse::ok("up")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).args(["--log-level", "trace"]).start();
     let escape = "\u{1b}[2J\u{9b}2J";
@@ -202,7 +201,7 @@ fn nothing_becomes_a_line_of_the_log() {
     assert!(!log.contains(['\u{1b}', '\u{9b}']), "{log:?}");
 }
 
-/// Each line begins with the time, and nothing in it begins another one.
+/// Each line begins with the time, and no value in it begins another line.
 fn assert_no_line_is_injected(log: &str) {
     assert!(log.lines().all(|line| line.starts_with("timestamp=2")), "{log:?}");
     assert!(!log.contains(['\r', '\0', '\u{85}']), "{log:?}");
@@ -213,10 +212,13 @@ fn assert_clean(response: &Response) {
     assert!(response.complete);
 }
 
-/// Of all that comes until the connection ends.
+/// The statuses of all responses until the connection ends.
 fn assert_all_clean(connection: &mut Connection) {
-    let came = String::from_utf8_lossy(&connection.read_to_end()).into_owned();
-    let heads = came.split("\r\n\r\n").next().unwrap_or_default().to_ascii_lowercase();
-    assert!(!heads.contains("\nx-injected") && !heads.contains("\rx-injected"), "{came:?}");
-    assert_eq!(came.matches("HTTP/1.1 4").count(), 1, "{came:?}");
+    let received = String::from_utf8_lossy(&connection.read_to_end()).into_owned();
+    let header_section = received.split("\r\n\r\n").next().unwrap_or_default().to_ascii_lowercase();
+    assert!(
+        !header_section.contains("\nx-injected") && !header_section.contains("\rx-injected"),
+        "{received:?}"
+    );
+    assert_eq!(received.matches("HTTP/1.1 4").count(), 1, "{received:?}");
 }

@@ -1,4 +1,4 @@
-//! Each option under `Limits` in `--help` has its effect.
+//! Each option for timeouts and limits in `--help` has its effect.
 
 use std::time::Duration;
 use support::{ClosedPort, Proxy, Request, Response, ScriptedResponse, Upstream};
@@ -6,7 +6,7 @@ use support::{ClosedPort, Proxy, Request, Response, ScriptedResponse, Upstream};
 const GET: &str = "GET /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n";
 
 #[test]
-fn half_a_head_is_waited_for_no_longer_than_the_head_timeout() {
+fn an_incomplete_header_section_times_out() {
     let upstream = Upstream::start([ScriptedResponse::ok("")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).args(["--head-timeout", "0.2"]).start();
     let mut nothing = proxy.connect();
@@ -17,7 +17,7 @@ fn half_a_head_is_waited_for_no_longer_than_the_head_timeout() {
 }
 
 #[test]
-fn an_idle_client_is_waited_for_no_longer_than_the_head_timeout() {
+fn an_idle_client_times_out() {
     let upstream = Upstream::start([ScriptedResponse::ok("")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).args(["--head-timeout", "0.2"]).start();
     let mut client = proxy.connect();
@@ -35,8 +35,8 @@ fn a_response_may_take_longer_than_the_head_timeout() {
 }
 
 #[test]
-#[cfg(target_os = "linux")] // Elsewhere a full queue of connections is refused.
-fn a_connection_is_waited_for_no_longer_than_the_connect_timeout() {
+#[cfg(target_os = "linux")] // Elsewhere a full queue refuses connections.
+fn connecting_times_out() {
     let upstream = support::UnresponsiveAddress::at("127.0.0.1:0".parse().unwrap());
     let address = upstream.address();
     let limits = ["--connect-timeout", "0.1"];
@@ -73,7 +73,7 @@ fn no_idle_connection_is_kept_if_the_timeout_is_0() {
 }
 
 #[test]
-fn a_body_is_sent_again_if_it_fits_the_replay_buffer() {
+fn a_body_that_fits_the_replay_buffer_is_retried() {
     for (option, length, expected) in [
         ("--replay-buffer", 1024, 200),
         ("--replay-buffer", 1025, 503),
@@ -87,7 +87,7 @@ fn a_body_is_sent_again_if_it_fits_the_replay_buffer() {
 }
 
 #[test]
-fn without_a_replay_buffer_only_what_has_no_body_is_sent_again() {
+fn without_a_replay_buffer_only_requests_without_a_body_are_retried() {
     for option in ["--replay-buffer", "--replay-total"] {
         assert_eq!(answered_after_503(&[option, "0"], 0).0, 200);
         assert_eq!(answered_after_503(&[option, "0"], 1).0, 503);
@@ -95,7 +95,7 @@ fn without_a_replay_buffer_only_what_has_no_body_is_sent_again() {
 }
 
 #[test]
-fn what_was_kept_of_a_body_makes_room_for_others() {
+fn the_replay_buffer_of_a_finished_request_is_released() {
     let upstream = Upstream::start(|request: &Request| {
         if request.index.is_multiple_of(2) {
             ScriptedResponse::status(503)
@@ -111,7 +111,7 @@ fn what_was_kept_of_a_body_makes_room_for_others() {
 }
 
 #[test]
-fn a_retry_that_hangs_is_cut_off_by_the_budget_and_the_response_before_is_delivered() {
+fn a_retry_beyond_the_budget_ends_with_the_previous_response() {
     let responses = [
         ScriptedResponse::new(503, &[("x-first", "1")], "busy"),
         ScriptedResponse::nothing().then_stall(),
@@ -126,7 +126,7 @@ fn a_retry_that_hangs_is_cut_off_by_the_budget_and_the_response_before_is_delive
 }
 
 #[test]
-fn a_retry_that_hangs_after_no_response_at_all_is_a_timeout() {
+fn a_retry_beyond_the_budget_without_a_previous_response_is_a_504() {
     let responses =
         [ScriptedResponse::nothing().then_close(), ScriptedResponse::nothing().then_stall()];
     let upstream = Upstream::start(responses);
@@ -137,12 +137,12 @@ fn a_retry_that_hangs_after_no_response_at_all_is_a_timeout() {
 }
 
 #[test]
-fn a_budget_of_0_is_for_no_retry() {
+fn a_budget_of_0_disables_retries() {
     assert_eq!(answered_after_503(&["--retry-budget", "0"], 0).0, 503);
 }
 
 #[test]
-fn the_budget_does_not_cut_off_an_upload_that_cannot_be_sent_again_anyway() {
+fn the_budget_does_not_limit_an_upload_that_cannot_be_retried() {
     let port = ClosedPort::take();
     let limits = ["--retry-budget", "1", "--replay-buffer", "1", "--log-level", "debug"];
     let proxy = Proxy::in_front_of(port.root_url()).args(limits).start();
@@ -155,7 +155,7 @@ fn the_budget_does_not_cut_off_an_upload_that_cannot_be_sent_again_anyway() {
     assert_eq!(client.response().status(), 204);
 }
 
-/// Long against what the proxy needs for anything, short against what a test may take.
+/// Longer than anything that the proxy does here, but short for a test.
 const TENTH: Duration = Duration::from_millis(100);
 
 fn post(proxy: &Proxy, length: usize) -> Response {
@@ -163,8 +163,8 @@ fn post(proxy: &Proxy, length: usize) -> Response {
     proxy.exchange(format!("{head}: {length}\r\n\r\n{}", "x".repeat(length)))
 }
 
-/// The status of the response to a request with a body of this length, where 503 is the first thing
-/// that the upstream says, and the requests that it got.
+/// The status of the response to a request with a body of this length, when the upstream responds 503
+/// first, and the requests that it received.
 fn answered_after_503(limits: &[&str], length: usize) -> (u16, Vec<Request>) {
     let upstream = Upstream::start([ScriptedResponse::status(503), ScriptedResponse::ok("")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).args(limits).start();

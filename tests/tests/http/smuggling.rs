@@ -1,13 +1,12 @@
-//! Request smuggling and response splitting: where one message ends and the next one begins is the
-//! same for the proxy, for the upstream behind it and for the client before it, or the connection ends
-//! (RFC 9112 section 11).
+//! Request smuggling and response splitting: the proxy, its upstreams and its clients agree where one
+//! message ends and the next one begins, or the connection is closed (RFC 9112 section 11).
 
 use support::{Connection, Proxy, Request, ScriptedResponse, Upstream, request};
 
 const SMUGGLED: &str = "GET /api/queue/v1/smuggled HTTP/1.1\r\nHost: x\r\n\r\n";
 
 #[test]
-fn codings_in_disguise_are_refused() {
+fn disguised_transfer_codings_are_refused() {
     let setup = Setup::start();
     for field in [
         "Transfer-Encoding : chunked",
@@ -44,7 +43,7 @@ fn codings_in_disguise_are_refused() {
 }
 
 #[test]
-fn lengths_in_disguise_are_refused() {
+fn disguised_content_lengths_are_refused() {
     let setup = Setup::start();
     for field in [
         "Content-Length : 4",
@@ -69,10 +68,10 @@ fn lengths_in_disguise_are_refused() {
     }
 }
 
-/// The whole of the body goes on, as a body, and nothing of it is taken for a request: with any
-/// method, and whether the upstream expects a body there or not.
+/// The whole body is forwarded as a body, and none of it is read as a request: with any method, and
+/// whether the upstream expects a body or not.
 #[test]
-fn bodies_where_nobody_expects_one_are_bodies() {
+fn bodies_with_any_method_are_forwarded_as_bodies() {
     let setup = Setup::start();
     let length = SMUGGLED.len();
     for method in ["GET", "DELETE", "OPTIONS", "PATCH", "PUT", "POST", "PURGE"] {
@@ -88,7 +87,7 @@ fn bodies_where_nobody_expects_one_are_bodies() {
 }
 
 #[test]
-fn what_is_said_of_a_body_in_other_words_counts_for_nothing() {
+fn similar_field_names_do_not_affect_framing() {
     let setup = Setup::start();
     for field in [
         "Transfer_Encoding: chunked",
@@ -110,15 +109,15 @@ fn what_is_said_of_a_body_in_other_words_counts_for_nothing() {
             assert_eq!(seen.body, SMUGGLED.as_bytes(), "{field}");
             assert_eq!(seen.head.all("content-length"), [length.to_string()], "{field}");
             assert_eq!(seen.head.all("host").len(), 1, "{field}");
-            for gone in ["transfer-encoding", "connection", "upgrade"] {
-                assert_eq!(seen.header(gone), None, "{field}");
+            for removed in ["transfer-encoding", "connection", "upgrade"] {
+                assert_eq!(seen.header(removed), None, "{field}");
             }
         }
     }
 }
 
 #[test]
-fn white_space_and_case_are_no_disguise() {
+fn white_space_and_case_do_not_affect_framing() {
     let setup = Setup::start();
     for field in [
         "Transfer-Encoding:chunked",
@@ -138,9 +137,9 @@ fn white_space_and_case_are_no_disguise() {
     }
 }
 
-/// The last of two framings counts, and what follows is nobody's: the connection ends.
+/// Transfer-Encoding overrides Content-Length, and the connection is closed after that request.
 #[test]
-fn after_two_framings_the_connection_ends() {
+fn after_two_framings_the_connection_is_closed() {
     let setup = Setup::start();
     for fields in [
         "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n",
@@ -153,7 +152,7 @@ fn after_two_framings_the_connection_ends() {
 }
 
 #[test]
-fn chunks_that_some_read_otherwise_are_refused() {
+fn ambiguous_chunks_are_refused() {
     let setup = Setup::start();
     for chunks in [
         "2\nab\r\n0\r\n\r\n",
@@ -183,24 +182,24 @@ fn chunks_that_some_read_otherwise_are_refused() {
     }
 }
 
-/// These can be read in one way only; whether they are refused is a matter of taste.
+/// These are unambiguous; whether to refuse them is optional.
 #[test]
-fn odd_chunks_are_refused_or_read_like_everybody_does() {
+fn unusual_chunks_are_refused_or_read_in_the_only_way() {
     let setup = Setup::start();
     for chunks in ["0000000000000002\r\nab\r\n0\r\n\r\n", "2;\0\r\nab\r\n0\r\n\r\n"] {
         let before = setup.upstream.requests().len();
-        let came = setup.say(&format!("{PUT}Transfer-Encoding: chunked\r\n\r\n{chunks}"));
+        let received = setup.send(&format!("{PUT}Transfer-Encoding: chunked\r\n\r\n{chunks}"));
         setup.assert_served();
         for seen in &setup.upstream.requests()[before..] {
-            let read = (seen.body.as_slice(), statuses(&came));
-            let whole = seen.complete && seen.target() != AFTER;
-            assert!(!whole || read == (b"ab", vec!["200".to_owned()]), "{chunks:?}: {read:?}");
+            let read = (seen.body.as_slice(), statuses(&received));
+            let is_request = seen.complete && seen.target() != AFTER;
+            assert!(!is_request || read == (b"ab", vec!["200".to_owned()]), "{chunks:?}: {read:?}");
         }
     }
 }
 
 #[test]
-fn chunk_extensions_go_no_further() {
+fn chunk_extensions_are_not_forwarded() {
     let setup = Setup::start();
     let chunks = "2;a=\"GET / HTTP/1.1\";b\r\nab\r\n1 ;x\r\nc\r\n000;last\r\n\r\n";
     let seen = setup.request_seen(&format!("{PUT}Transfer-Encoding: chunked\r\n\r\n{chunks}"));
@@ -208,7 +207,7 @@ fn chunk_extensions_go_no_further() {
 }
 
 #[test]
-fn trailers_say_nothing_of_framing_routing_or_identity() {
+fn trailers_do_not_affect_framing_routing_or_identity() {
     let setup = Setup::start();
     let trailers = "Content-Length: 40\r\nTransfer-Encoding: chunked\r\nHost: evil\r\n\
                     Authorization: Hawk id=\"root\"\r\nConnection: close\r\nTE: gzip\r\nX-Sum: 1\r\n";
@@ -232,9 +231,9 @@ fn http_1_0_has_no_chunks() {
     assert_eq!(seen.body, SMUGGLED.as_bytes());
 }
 
-/// Told to continue or not: what follows a body that was refused unread is not taken for a request.
+/// With or without 100 Continue: bytes after a body that was refused unread are not read as a request.
 #[test]
-fn a_body_that_waits_to_be_asked_for_is_no_request() {
+fn a_body_that_waits_for_100_continue_is_not_a_request() {
     for (expect, target) in [
         ("100-continue", "/nowhere"),
         ("100-continue", "/bewit"),
@@ -254,9 +253,9 @@ fn a_body_that_waits_to_be_asked_for_is_no_request() {
     }
 }
 
-/// What is more than the response is nobody's, whether it comes along or later.
+/// Bytes after the response are discarded, whether they arrive with it or later.
 #[test]
-fn of_two_responses_the_second_is_nobodys() {
+fn a_second_response_is_discarded() {
     const SECOND: &str = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged";
     for first in [
         "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nup",
@@ -283,7 +282,7 @@ fn of_two_responses_the_second_is_nobodys() {
 }
 
 #[test]
-fn responses_that_some_read_otherwise_are_a_502() {
+fn ambiguous_responses_are_a_502() {
     for response in [
         "HTTP/1.1 200 OK\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
         "HTTP/1.1 200 OK\r\nX: y\r\n Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
@@ -320,12 +319,12 @@ impl Setup {
         Self { upstream, proxy }
     }
 
-    /// Nothing of it is complete upstream; the client gets a 4xx, or the end of the connection, and
+    /// No request of it is complete upstream; the client gets a 4xx, or the connection is closed, and
     /// nothing else.
     fn refuses(&self, text: &str) {
         let before = self.upstream.requests().len();
-        let came = self.say(text);
-        let statuses = statuses(&came);
+        let received = self.send(text);
+        let statuses = statuses(&received);
         assert!(
             statuses.len() <= 1 && statuses.iter().all(|status| status.starts_with('4')),
             "{text:?}: {statuses:?}"
@@ -336,11 +335,11 @@ impl Setup {
         }
     }
 
-    /// It is one request, which comes whole; the one in its body or behind it does not.
+    /// The upstream receives exactly one complete request, and none from its body or after it.
     fn request_seen(&self, text: &str) -> Request {
         let before = self.upstream.requests().len();
-        let came = self.say(text);
-        assert_eq!(statuses(&came), ["200"], "{text:?}");
+        let received = self.send(text);
+        assert_eq!(statuses(&received), ["200"], "{text:?}");
         self.assert_served();
         let [seen, _after] = self
             .upstream
@@ -352,22 +351,22 @@ impl Setup {
         seen
     }
 
-    fn say(&self, text: &str) -> Vec<u8> {
+    fn send(&self, text: &str) -> Vec<u8> {
         let mut connection: Connection = self.proxy.connect();
-        // It may be refused before it is all there.
+        // It may be refused before all of it was sent.
         let _ = connection.try_send(text);
-        // Ends the connection after a response, and is nothing where it has ended.
+        // Ends the connection after a response; without effect if it has ended.
         let _ =
             connection.try_send("GET /nowhere HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-        let mut came = connection.read_to_end();
-        // The response to the line above is no response to the attack.
-        if let Some(at) = position(&came, b"HTTP/1.1 404") {
-            came.truncate(at);
+        let mut received = connection.read_to_end();
+        // The response to the line above does not count.
+        if let Some(at) = position(&received, b"HTTP/1.1 404") {
+            received.truncate(at);
         }
-        came
+        received
     }
 
-    /// And nobody else's connection upstream was made use of.
+    /// No connection to the upstream is left in a state that affects other requests.
     fn assert_served(&self) {
         assert_eq!(self.proxy.get(AFTER).status(), 200);
         let requests = self.upstream.requests();
@@ -381,9 +380,9 @@ fn targets(upstream: &Upstream) -> Vec<String> {
     upstream.requests().iter().map(|seen| seen.target().to_owned()).collect()
 }
 
-/// Of the answers in what came.
-fn statuses(came: &[u8]) -> Vec<String> {
-    let text = String::from_utf8_lossy(came);
+/// The statuses of the responses in these bytes.
+fn statuses(received: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(received);
     let words = text.split("HTTP/1.").skip(1).filter_map(|line| line.split(' ').nth(1));
     words.filter(|word| word.parse::<u16>().is_ok()).map(str::to_owned).collect()
 }

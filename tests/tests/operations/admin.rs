@@ -1,4 +1,4 @@
-//! The admin listener: what whoever operates the proxy can ask it, and that tasks cannot.
+//! The admin listener: health, readiness, metrics and status for operators, not for tasks.
 
 use serde_json::{Value, json};
 use std::io::Write as _;
@@ -15,7 +15,7 @@ fn with_admin(upstream: &Upstream) -> ProxyBuilder {
 }
 
 #[test]
-fn requests_are_counted_by_what_became_of_them() {
+fn requests_are_counted_by_outcome() {
     let upstream = Upstream::start(|request: &Request| match (request.target(), request.index) {
         ("/api/queue/v1/stumbles", 0) => ScriptedResponse::status(503).then_close(),
         ("/api/queue/v1/stumbles", 1) => ScriptedResponse::nothing().before_body().then_reset(),
@@ -33,7 +33,7 @@ fn requests_are_counted_by_what_became_of_them() {
     proxy.call("POST", "/bewit", "https://tc.example.com/x");
     proxy.call("PUT", "/credentials", "[]");
     proxy.call("PUT", "/credentials", r#"{"clientId":"new","accessToken":"x"}"#);
-    // What is no request is no more than a connection.
+    // Bytes that are not a request only count as a connection.
     assert_eq!(proxy.exchange("nonsense\r\n\r\n").status(), 400);
     proxy.get("/last");
     // A line in the log and a count come together, and not before the response's last byte.
@@ -68,13 +68,13 @@ fn requests_are_counted_by_what_became_of_them() {
     for (sample, expected) in [
         ("upstream_latency_seconds_count{service=\"queue\"}", 2.0),
         ("upstream_latency_seconds_bucket{service=\"queue\",le=\"+Inf\"}", 2.0),
-        // Two retries take longer than that.
+        // Two retries take longer than this.
         ("upstream_latency_seconds_bucket{service=\"queue\",le=\"0.1\"}", 1.0),
         ("retries_total{reason=\"status\"}", 1.0),
         ("retries_total{reason=\"broken\"}", 1.0),
         ("retries_total{reason=\"connect\"}", 0.0),
         ("received_bytes_total", f64::from(3 + 24 + 2 + 36)),
-        ("credential_updates_total{source=\"put\",result=\"taken\"}", 1.0),
+        ("credential_updates_total{source=\"put\",result=\"in_use\"}", 1.0),
         ("credential_updates_total{source=\"put\",result=\"refused\"}", 1.0),
         ("connections_total", 11.0),
         ("requests_in_flight", 0.0),
@@ -89,7 +89,7 @@ fn requests_are_counted_by_what_became_of_them() {
 }
 
 #[test]
-fn what_goes_on_is_seen_while_it_does() {
+fn requests_in_flight_are_visible() {
     let latch = Latch::new();
     let upstream = Upstream::start([ScriptedResponse::nothing().then_wait(&latch).then_close()]);
     let proxy = with_admin(&upstream).env("TASKCLUSTER_CERTIFICATE", certificate(&[]).to_string());
@@ -109,7 +109,7 @@ fn what_goes_on_is_seen_while_it_does() {
 }
 
 #[test]
-fn prometheus_has_nothing_to_say_against_the_metrics() {
+fn promtool_accepts_the_metrics() {
     let Some(mut promtool) = clients::promtool() else {
         return skip("promtool is missing: run tests/run, which fetches it");
     };
@@ -124,9 +124,9 @@ fn prometheus_has_nothing_to_say_against_the_metrics() {
     let mut checking = promtool.spawn().expect("promtool runs");
     checking.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
     let checked = checking.wait_with_output().unwrap();
-    let said = [checked.stdout, checked.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    assert!(checked.status.success() && said.is_empty(), "{}: {said}\n{page}", checked.status);
+    let output = [checked.stdout, checked.stderr].concat();
+    let output = String::from_utf8_lossy(&output);
+    assert!(checked.status.success() && output.is_empty(), "{}: {output}\n{page}", checked.status);
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn a_peer_that_is_rejected_is_counted() {
     let upstream = Upstream::start([ScriptedResponse::ok("hello")]);
     let proxy = with_admin(&upstream).args(["--allowed-user", "nobody"]).start();
     let port = proxy.address().port();
-    // Says something, and waits until it is hung up on, be it by a reset.
+    // Sends something and waits until the connection is closed or reset.
     let script = format!("exec 3<>/dev/tcp/127.0.0.1/{port}; echo GET >&3; cat <&3; true");
     let output = as_user(DAEMON, "bash").args(["-c", &script]).output().expect("setpriv runs");
     assert!(output.stdout.is_empty(), "{output:?}");
@@ -175,7 +175,7 @@ fn readiness_ends_when_the_credentials_expire() {
 
 #[test]
 #[cfg(unix)]
-fn it_responses_while_the_proxy_drains() {
+fn it_responds_while_the_proxy_drains() {
     let latch = Latch::new();
     let upstream = Upstream::start([ScriptedResponse::nothing().then_wait(&latch).then_close()]);
     let proxy = with_admin(&upstream).start();
@@ -193,7 +193,7 @@ fn it_responses_while_the_proxy_drains() {
 }
 
 #[test]
-fn its_status_tells_a_person_whose_the_proxy_is_and_no_secret() {
+fn the_status_shows_the_credentials_without_secrets() {
     let upstream = Upstream::start([ScriptedResponse::ok("hello")]);
     let proxy = with_admin(&upstream)
         .env("TASKCLUSTER_ACCESS_TOKEN", "canary-token")
@@ -223,7 +223,7 @@ fn its_status_tells_a_person_whose_the_proxy_is_and_no_secret() {
 }
 
 #[test]
-fn what_looks_wrong_about_the_credentials_is_there() {
+fn the_status_shows_defects_of_the_credentials() {
     let upstream = Upstream::start([ScriptedResponse::ok("hello")]);
     let proxy = with_admin(&upstream).env("TASKCLUSTER_CERTIFICATE", r#"{"version":2}"#).start();
     let credentials = || proxy.get_admin("/status").json()["credentials"].clone();
@@ -234,7 +234,7 @@ fn what_looks_wrong_about_the_credentials_is_there() {
     assert_eq!((&found["temporary"], &found["expiry"]), (&json!(true), &Value::Null));
     assert_eq!(found["scopes"], json!([]));
     proxy.wait_for_log(finding);
-    // The services judge; where there is nothing for them to judge, the proxy is not ready.
+    // The services decide about credentials; without any that can sign, the proxy is not ready.
     assert_eq!(proxy.get_admin("/readyz").status(), 200);
     let unusable = r#"{"clientId":"c","accessToken":"t","certificate":"canary"}"#;
     assert_eq!(proxy.call("PUT", "/credentials", unusable).status(), 200);
@@ -245,7 +245,7 @@ fn what_looks_wrong_about_the_credentials_is_there() {
 }
 
 #[test]
-fn it_is_not_on_the_proxys_port_and_off_unless_asked_for() {
+fn it_is_off_by_default_and_never_on_the_port_of_the_proxy() {
     let upstream = Upstream::start([ScriptedResponse::ok("hello")]);
     let proxy = with_admin(&upstream).start();
     for path in ["/healthz", "/readyz", "/metrics", "/status"] {
@@ -256,11 +256,11 @@ fn it_is_not_on_the_proxys_port_and_off_unless_asked_for() {
     assert_eq!((refused.status(), refused.header("allow")), (405, Some("GET, HEAD")));
     assert_eq!(upstream.requests().len(), 0);
 
-    let taken = proxy.address().to_string();
-    let second = Proxy::in_front_of(upstream.root_url()).args(["--port", "0", "--admin", &taken]);
+    let in_use = proxy.address().to_string();
+    let second = Proxy::in_front_of(upstream.root_url()).args(["--port", "0", "--admin", &in_use]);
     let finished = second.run();
     assert_eq!(finished.status.code(), Some(1));
-    let expected = format!("--admin: cannot listen on {taken}: ");
+    let expected = format!("--admin: cannot listen on {in_use}: ");
     assert!(finished.stderr.contains(&expected), "{}", finished.stderr);
 
     let off = Proxy::in_front_of(upstream.root_url()).start();
@@ -271,13 +271,14 @@ fn it_is_not_on_the_proxys_port_and_off_unless_asked_for() {
 #[cfg(unix)]
 fn it_can_be_a_unix_socket() {
     use std::io::Read as _;
-    let folder = std::env::temp_dir().join(format!("stories-admin-{}", std::process::id()));
+    let folder =
+        std::env::temp_dir().join(format!("taskcluster-proxy-tests-admin-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let path = folder.join("admin.socket");
     let upstream = Upstream::start([ScriptedResponse::ok("hello")]);
     let address = format!("unix:{}", path.display());
     let builder = Proxy::in_front_of(upstream.root_url()).args(["--admin", &address]);
-    // The first leaves its socket behind, the second replaces it and takes it away at the end.
+    // The first one leaves its socket behind; the second one replaces it, and removes it at the end.
     builder.clone().start().kill();
     let proxy = builder.start();
     proxy.wait_for_log(&format!("admin at {address}"));

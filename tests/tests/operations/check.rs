@@ -1,4 +1,4 @@
-//! `--check`: what a start would find, a line each.
+//! `--check`: the checks of a start, one line each.
 
 use serde_json::json;
 use std::net::{Ipv4Addr, TcpListener};
@@ -8,7 +8,7 @@ use support::{
 };
 
 #[test]
-fn all_is_well_with_the_sandbox() {
+fn everything_passes_with_the_sandbox() {
     let report = Report::of(Proxy::sandbox().args(["--port", "0", "a:b"]), 0);
     report.says("ok", "port", "free: [::]:");
     report.says("ok", "root url", "/api/auth/v1/ping answered 200 OK in ");
@@ -19,13 +19,13 @@ fn all_is_well_with_the_sandbox() {
     report.says("ok", "signature", "characters");
     report.says("ok", "accepted", "they may do: \"a:b\"");
     assert_eq!(report.lines.len(), 8, "{report:?}");
-    // Aligned.
+    // The columns are aligned.
     let texts = report.lines.iter().map(|line| line.rfind("  ").unwrap());
     assert!(texts.clone().min() == texts.max(), "{report:?}");
 }
 
 #[test]
-fn it_takes_no_port_and_serves_nobody() {
+fn it_does_not_listen() {
     let port = ClosedPort::take().root_url().rsplit_once(':').unwrap().1.to_owned();
     let report = Report::of(Proxy::sandbox().args(["--port", &port]), 0);
     report.says("ok", "port", &format!("free: [::]:{port}"));
@@ -33,7 +33,7 @@ fn it_takes_no_port_and_serves_nobody() {
 }
 
 #[test]
-fn a_port_that_is_taken() {
+fn a_port_in_use() {
     let other = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = other.local_addr().unwrap().port().to_string();
     let builder = Proxy::sandbox().args(["--ip-address", "127.0.0.1", "--port", &port]);
@@ -43,7 +43,7 @@ fn a_port_that_is_taken() {
 }
 
 #[test]
-fn an_admin_address_that_is_taken() {
+fn an_admin_address_in_use() {
     let other = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = other.local_addr().unwrap().to_string();
     let with = |admin: &str| Proxy::sandbox().args(["--port", "0", "--admin", admin]);
@@ -53,7 +53,7 @@ fn an_admin_address_that_is_taken() {
     Report::of(with(&address), 0).says("ok", "admin", &format!("free: http://{address}"));
 }
 
-/// Each call has 10 s, and what is known before is told before.
+/// Each request has 10 s, and earlier results are printed before.
 #[test]
 fn an_upstream_that_accepts_and_never_responds() {
     let upstream = Upstream::start([ScriptedResponse::nothing().then_stall()]);
@@ -63,9 +63,9 @@ fn an_upstream_that_accepts_and_never_responds() {
     report.says("?", "accepted", "not known");
 }
 
-/// The one call that does not get a response is the one that is named.
+/// The request without a response is the one that is named.
 #[test]
-fn an_auth_service_that_does_not_say_which_scopes_there_are() {
+fn an_auth_service_that_does_not_return_the_scopes() {
     let upstream = Upstream::start(|request: &support::Request| match request.target() {
         "/api/auth/v1/ping" => auth(request, 0),
         _ => ScriptedResponse::nothing().then_stall(),
@@ -77,7 +77,7 @@ fn an_auth_service_that_does_not_say_which_scopes_there_are() {
 }
 
 #[test]
-fn nobody_at_the_root_url() {
+fn a_root_url_where_nothing_listens() {
     let port = ClosedPort::take();
     let report = checked(&port.root_url(), |builder| builder, 1);
     report.says("fail", "root url", &format!("{}: cannot connect: ", port.root_url()));
@@ -88,7 +88,7 @@ fn nobody_at_the_root_url() {
 }
 
 #[test]
-fn something_else_at_the_root_url() {
+fn a_root_url_of_something_else() {
     let upstream = Upstream::start([ScriptedResponse::new(404, &[("Date", &date(0))], "canary")]);
     let report = checked(&upstream.root_url(), |builder| builder, 0);
     report.says("warn", "root url", "answered 404 Not Found in ");
@@ -109,7 +109,7 @@ fn a_certificate_by_an_unknown_issuer_and_a_known_one() {
 }
 
 #[test]
-fn a_clock_that_is_off() {
+fn clock_skew() {
     for (offset, finding, expected) in [
         (300, "fail", "behind the deployment's: set it"),
         (-300, "fail", "ahead of the deployment's: set it"),
@@ -124,7 +124,7 @@ fn a_clock_that_is_off() {
 }
 
 #[test]
-fn credentials_in_time_too_early_and_too_late() {
+fn valid_future_and_expired_credentials() {
     let upstream = Upstream::start(|request: &support::Request| auth(request, 0));
     const HOUR: i64 = 60 * 60;
     for (start, expiry, finding, expected) in [
@@ -155,7 +155,7 @@ fn credentials_in_time_too_early_and_too_late() {
     }
 }
 
-/// A start works with them; what the services make of them is another line.
+/// A start accepts them; whether the services do is another line.
 #[test]
 fn credentials_that_look_wrong() {
     let upstream = Upstream::start(|request: &support::Request| auth(request, 0));
@@ -188,7 +188,7 @@ fn credentials_that_look_wrong() {
     }
 }
 
-/// A deployment whose clock goes otherwise decides when certificates end.
+/// The clock of the deployment decides when certificates expire.
 #[test]
 fn the_deployments_clock_counts() {
     let upstream = Upstream::start(|request: &support::Request| auth(request, 2 * 60 * 60));
@@ -209,7 +209,7 @@ fn more_scopes_than_fit() {
 }
 
 #[test]
-fn credentials_that_are_refused() {
+fn rejected_credentials() {
     let wrong = |builder: ProxyBuilder| builder.env("TASKCLUSTER_ACCESS_TOKEN", "canary");
     let sandbox = Proxy::sandbox().start();
     let report = checked(sandbox.sandbox_root_url(), wrong, 1);
@@ -303,7 +303,7 @@ fn claimed_credentials(sandbox: &Proxy) -> serde_json::Value {
 }
 
 #[test]
-fn a_task_that_is_not_there() {
+fn a_task_that_does_not_exist() {
     let report = Report::of(Proxy::sandbox().args(["--port", "0", "--task-id", "none"]), 1);
     report.says("fail", "scopes", "could not fetch taskcluster task 'none'");
 }
@@ -328,16 +328,16 @@ fn a_file_without_credentials() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn whose_connections_are() {
+fn peers() {
     let sandbox = || Proxy::sandbox().args(["--port", "0"]);
-    for asking in [["--allowed-user", "root"], ["--credentials-from", "root"]] {
-        Report::of(sandbox().args(asking), 0).says("ok", "peers", "can be looked up");
+    for option in [["--allowed-user", "root"], ["--credentials-from", "root"]] {
+        Report::of(sandbox().args(option), 0).says("ok", "peers", "can be looked up");
     }
     let report = Report::of(sandbox().args(["--allowed-user", "no-such-user"]), 1);
     report.says("fail", "peers", "found none named \"no-such-user\"");
 }
 
-/// What `--check` says.
+/// The output of `--check`.
 #[derive(Debug)]
 struct Report {
     lines: Vec<String>,
@@ -353,7 +353,7 @@ impl Report {
         Self { lines: ended.stdout.lines().map(str::to_owned).collect() }
     }
 
-    /// There is one line about `what`, with this finding and this text.
+    /// Fails unless there is one line about `what`, with this result and this text.
     #[track_caller]
     fn says(&self, finding: &str, what: &str, text: &str) {
         let start = format!("{finding:<4}  {what} ");
@@ -366,7 +366,7 @@ fn checked(root_url: &str, with: impl FnOnce(ProxyBuilder) -> ProxyBuilder, stat
     Report::of(with(Proxy::in_front_of(root_url).args(["--port", "0"])), status)
 }
 
-/// The auth service, with a clock that goes ahead by so many seconds.
+/// The auth service, with a clock that is ahead by so many seconds.
 fn auth(request: &support::Request, ahead: i64) -> ScriptedResponse {
     let body = match request.target() {
         "/api/auth/v1/ping" => "{\"alive\":true}",
@@ -376,7 +376,7 @@ fn auth(request: &support::Request, ahead: i64) -> ScriptedResponse {
     ScriptedResponse::new(200, &[("Date", &date(ahead))], body)
 }
 
-/// The time, so many seconds ahead, as HTTP writes it.
+/// The time, so many seconds ahead, in the format of HTTP.
 fn date(ahead: i64) -> String {
     let moment = UNIX_EPOCH + Duration::from_secs((now() + ahead) as u64);
     httpdate::fmt_http_date(moment)

@@ -1,5 +1,5 @@
-//! The documents of the repository: links and file names lead somewhere, each document can be reached, and the
-//! requirements to which code and tests refer exist.
+//! The documents of the repository: links and file names are valid, each document can be reached, and the
+//! requirements that code and tests refer to exist.
 
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 use std::collections::{BTreeMap, BTreeSet};
@@ -96,15 +96,15 @@ fn requirements_and_headings_that_code_refers_to_exist() {
     assert!(count > 20, "only {count} references were found");
 }
 
-/// What is looked at of a document.
+/// The parts of a document that are checked.
 #[derive(Default)]
 struct Document {
     links: Vec<String>,
-    /// What is written as code within a line.
+    /// Inline code.
     codes: Vec<String>,
-    /// As they are written, without markup.
+    /// The text of headings, without markup.
     titles: BTreeSet<String>,
-    /// What links name them by.
+    /// The anchors of headings.
     headings: BTreeSet<String>,
 }
 
@@ -189,7 +189,7 @@ fn files(extensions: &[&str]) -> Vec<PathBuf> {
             let entry = entry.expect("an entry of a folder");
             let name = entry.file_name().into_string().expect("a name in UTF-8");
             let path = folder.join(&name);
-            // Of what is built and installed nothing is the repository's.
+            // Build output and installed packages are not part of the repository.
             let is_foreign = name.starts_with('.')
                 || ["target", "node_modules", "dist", "pkg", "corpus"].contains(&&*name);
             let kind = entry.file_type().expect("a file type");

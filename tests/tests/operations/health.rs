@@ -1,4 +1,4 @@
-//! `--health`: what a container's health check asks, wherever the proxy listens.
+//! `--health`: a container's health check, for every kind of listener.
 
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -10,15 +10,15 @@ use std::sync::Arc;
 use support::{ClosedPort, Folder, ProcessOutput, Proxy, ProxyBuilder, self_signed};
 
 #[test]
-fn any_response_of_the_proxy_will_do() {
+fn any_response_of_the_proxy_is_healthy() {
     let proxy = Proxy::sandbox().start();
     healthy(of(proxy.address()), &proxy.address().to_string());
 
-    // One that listens and never accepts.
+    // A server that listens and never accepts.
     let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let (closed, silent) = (ClosedPort::take(), silent.local_addr().unwrap());
-    ill(of(closed.address()), &format!("no connection to {}: ", closed.address()));
-    ill(of(silent), &format!("no response from {silent} within 3 s: "));
+    unhealthy(of(closed.address()), &format!("no connection to {}: ", closed.address()));
+    unhealthy(of(silent), &format!("no response from {silent} within 3 s: "));
 }
 
 #[cfg(unix)]
@@ -28,45 +28,45 @@ fn of_a_unix_socket() {
     let path = folder.path("proxy.sock");
     let at = format!("unix:{}", path.display());
     let socket = |builder: ProxyBuilder| builder.args(["--socket".as_ref(), path.as_os_str()]);
-    let said = ill(socket(asking()), &format!("no connection to {at}: "));
-    assert!(said.contains("is this its --socket?"), "{said}");
+    let error = unhealthy(socket(health_check()), &format!("no connection to {at}: "));
+    assert!(error.contains("is this its --socket?"), "{error}");
     let alone = socket(Proxy::sandbox()).without_tcp().start();
-    healthy(socket(asking()), &at);
+    healthy(socket(health_check()), &at);
     drop(alone);
 
     let both = socket(Proxy::sandbox()).start();
     healthy(socket(of(both.address())), &format!("{} and {at}", both.address()));
-    // One that does not respond is enough.
+    // One listener that does not respond is enough.
     std::fs::remove_file(&path).unwrap();
-    ill(socket(of(both.address())), &format!("no connection to {at}: "));
+    unhealthy(socket(of(both.address())), &format!("no connection to {at}: "));
 }
 
 #[test]
-fn of_one_that_speaks_tls() {
+fn of_a_tls_listener() {
     let folder = Folder::new();
-    // Nobody whom this machine trusts has issued it, and it is for another name.
+    // The certificate is untrusted, and for another name.
     let proxy = Proxy::sandbox().with_tls(&folder, "proxy.example").start();
     let address = proxy.address();
     healthy(of(address).with_certificate(&folder.path("cert.pem")), &address.to_string());
     let log = proxy.wait_for_log("method=GET path=/ status=404");
     assert!(!log.contains("WARN"), "{log}");
 
-    let said = ill(of(address), &format!("expected plain HTTP from {address}, found TLS"));
-    assert!(said.contains("--tls-cert"), "{said}");
+    let error = unhealthy(of(address), &format!("expected plain HTTP from {address}, found TLS"));
+    assert!(error.contains("--tls-cert"), "{error}");
     let other = folder.put("other.pem", &self_signed("proxy.example")[0]);
     let expected = format!("expected the certificate of --tls-cert from {address}, found another");
-    ill(of(address).with_certificate(&other), &expected);
+    unhealthy(of(address).with_certificate(&other), &expected);
     let none = folder.path("none.pem");
     let expected = format!("--tls-cert {none:?}: cannot be read: ");
-    ill(of(address).with_certificate(&none), &expected);
+    unhealthy(of(address).with_certificate(&none), &expected);
     let plain = Proxy::sandbox().start();
     let expected = format!("expected TLS from {}, found none", plain.address());
-    ill(of(plain.address()).with_certificate(&other), &expected);
+    unhealthy(of(plain.address()).with_certificate(&other), &expected);
 }
 
-/// The files have changed, and it takes the proxy a moment to notice.
+/// The files have changed, and the proxy has not noticed yet.
 #[test]
-fn of_one_that_is_about_to_take_over_a_certificate() {
+fn of_a_listener_whose_certificate_is_being_replaced() {
     let folder = Folder::new();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
@@ -76,7 +76,7 @@ fn of_one_that_is_about_to_take_over_a_certificate() {
         for pair in [old, new] {
             let (tcp, _) = listener.accept().unwrap();
             let mut tls = StreamOwned::new(ServerConnection::new(showing(&pair)).unwrap(), tcp);
-            // Whoever does not take the certificate sends nothing but an alert.
+            // A client that does not accept the certificate only sends an alert.
             if tls.read(&mut [0; 1024]).is_ok_and(|length| length > 0) {
                 tls.write_all(b"HTTP/1.1 404 \r\nX-Taskcluster-Proxy-Version: 0\r\n\r\n").unwrap();
             }
@@ -90,7 +90,7 @@ fn of_one_that_is_about_to_take_over_a_certificate() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn of_one_that_keeps_the_user_out() {
+fn of_a_proxy_that_rejects_the_user() {
     use std::os::unix::fs::PermissionsExt as _;
     use support::users::{DAEMON, can_switch_users};
     if !can_switch_users(&[]) {
@@ -101,55 +101,56 @@ fn of_one_that_keeps_the_user_out() {
         builder.under(["setpriv", "--reuid", DAEMON, "--clear-groups", "--"])
     };
     let plain = Proxy::sandbox().args(["--allowed-user", "nobody"]).start();
-    let said = ill(daemon(of(plain.address())), &format!("no response from {}", plain.address()));
-    assert!(said.contains("does --allowed-user keep this user out?"), "{said}");
+    let error =
+        unhealthy(daemon(of(plain.address())), &format!("no response from {}", plain.address()));
+    assert!(error.contains("does --allowed-user keep this user out?"), "{error}");
     healthy(of(plain.address()), &plain.address().to_string());
 
     let tls = Proxy::sandbox().args(["--allowed-user", "nobody"]).with_tls(&folder, "x.example");
     let (tls, certificate) = (tls.start(), folder.path("cert.pem"));
     std::fs::set_permissions(&certificate, std::fs::Permissions::from_mode(0o644)).unwrap();
-    let asked = of(tls.address()).with_certificate(&certificate);
-    let said = ill(daemon(asked), &format!("no response from {}", tls.address()));
-    assert!(said.contains("does --allowed-user keep this user out?"), "{said}");
+    let check = of(tls.address()).with_certificate(&certificate);
+    let error = unhealthy(daemon(check), &format!("no response from {}", tls.address()));
+    assert!(error.contains("does --allowed-user keep this user out?"), "{error}");
 }
 
-fn asking() -> ProxyBuilder {
+fn health_check() -> ProxyBuilder {
     Proxy::builder().args(["--health"])
 }
 
-/// Asks the proxy that was told to listen here.
+/// Checks the proxy that listens at this address.
 fn of(address: SocketAddr) -> ProxyBuilder {
     let (ip, port) = (address.ip().to_string(), address.port().to_string());
-    asking().args(["--ip-address", &ip, "--port", &port])
+    health_check().args(["--ip-address", &ip, "--port", &port])
 }
 
-trait Asking {
+trait WithCertificate {
     fn with_certificate(self, file: &Path) -> Self;
 }
 
-impl Asking for ProxyBuilder {
+impl WithCertificate for ProxyBuilder {
     fn with_certificate(self, file: &Path) -> Self {
         self.args(["--tls-cert".as_ref(), file.as_os_str()])
     }
 }
 
-fn healthy(asked: ProxyBuilder, at: &str) {
-    let ProcessOutput { status, stdout, stderr } = asked.run();
+fn healthy(check: ProxyBuilder, at: &str) {
+    let ProcessOutput { status, stdout, stderr } = check.run();
     let version = env!("CARGO_PKG_VERSION");
     assert_eq!(stdout, format!("healthy: taskcluster-proxy {version} at {at}\n"), "{stderr}");
     assert_eq!((status.code(), stderr.as_str()), (Some(0), ""));
 }
 
-/// One line that begins like this, and status 1.
-fn ill(asked: ProxyBuilder, expected: &str) -> String {
-    let ProcessOutput { status, stdout, stderr } = asked.run();
+/// Fails unless it prints one line that begins like this, and exits with status 1.
+fn unhealthy(check: ProxyBuilder, expected: &str) -> String {
+    let ProcessOutput { status, stdout, stderr } = check.run();
     assert_eq!((status.code(), stdout.as_str()), (Some(1), ""), "{stderr}");
     assert!(stderr.starts_with(&format!("taskcluster-proxy: {expected}")), "{stderr}");
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
     stderr
 }
 
-/// This certificate, with its key.
+/// A TLS server with this certificate and key.
 fn showing([certificate, key]: &[String; 2]) -> Arc<ServerConfig> {
     let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();

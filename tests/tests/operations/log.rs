@@ -1,4 +1,4 @@
-//! What the log says of requests and of credentials, and to whom.
+//! Log lines about requests and credentials, as text and as JSON.
 
 use serde_json::Value;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -12,7 +12,7 @@ fn as_json(upstream: &Upstream) -> ProxyBuilder {
     Proxy::in_front_of(upstream.root_url()).args(["--log-format", "json"])
 }
 
-/// The line of the request that was answered like this, and no other.
+/// The only log line with the request ID of this response.
 fn line_of(proxy: &Proxy, response: &Response) -> Value {
     let id = response.header(REQUEST_ID).expect("each response has an id");
     assert!(id.len() == 16 && id.bytes().all(|b| b.is_ascii_hexdigit()), "{id}");
@@ -28,7 +28,7 @@ fn line_of(proxy: &Proxy, response: &Response) -> Value {
 }
 
 #[test]
-fn a_line_for_each_request_tells_machines_all_there_is() {
+fn json_lines_have_all_fields_of_a_request() {
     let upstream =
         Upstream::start([ScriptedResponse::status(503), ScriptedResponse::new(201, &[], "four")]);
     let proxy = as_json(&upstream).start();
@@ -49,7 +49,7 @@ fn a_line_for_each_request_tells_machines_all_there_is() {
     ] {
         assert_eq!(line[field], expected, "{field} of {line}");
     }
-    // The first retry comes after 75 ms at least.
+    // The first retry is sent after at least 75 ms.
     assert!((75.0..30_000.0).contains(&line["duration_ms"].as_f64().unwrap()), "{line}");
     assert!(line["timestamp"].as_str().unwrap().starts_with("20"), "{line}");
     for line in proxy.log().lines() {
@@ -58,7 +58,7 @@ fn a_line_for_each_request_tells_machines_all_there_is() {
 }
 
 #[test]
-fn responses_of_the_proxys_own_have_ids_and_lines_too() {
+fn responses_of_the_proxy_itself_have_ids_and_log_lines() {
     let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = as_json(&upstream).start();
     let mut ids = Vec::new();
@@ -89,7 +89,7 @@ fn an_upstream_cannot_forge_the_id() {
 }
 
 #[test]
-fn it_tells_how_a_request_ended() {
+fn log_lines_have_the_outcome() {
     let upstream = Upstream::start(|request: &Request| match request.target() {
         "/api/queue/v1/cut" => ScriptedResponse::truncated(9, "four"),
         _ => ScriptedResponse::nothing().then_stall(),
@@ -117,7 +117,7 @@ fn it_tells_how_a_request_ended() {
 
 #[test]
 #[cfg(unix)]
-fn a_request_that_the_end_of_the_proxy_cuts_off_has_its_line() {
+fn a_request_aborted_by_shutdown_is_logged() {
     let upstream = Upstream::start([ScriptedResponse::nothing().then_stall()]);
     let proxy = as_json(&upstream).args(["--drain-timeout", "0"]).start();
     let mut client = proxy.connect();
@@ -130,7 +130,7 @@ fn a_request_that_the_end_of_the_proxy_cuts_off_has_its_line() {
 }
 
 #[test]
-fn people_read_each_thing_once() {
+fn text_lines_say_each_thing_once() {
     let upstream = Upstream::start([ScriptedResponse::ok("hello")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let id = proxy.get("/api/queue/v1/ping").header(REQUEST_ID).unwrap().to_owned();
@@ -194,7 +194,7 @@ fn the_option_goes_before_the_variable() {
             None => builder.start(),
         };
         let mut client = proxy.connect();
-        // To end in the middle of a request is worth a line of debug.
+        // A connection that ends within a request is logged at debug level.
         client.send("GET /api/queue/v1/x HTTP");
         client.reset();
         let id = proxy.get("/api/queue/v1/x").header(REQUEST_ID).unwrap().to_owned();
@@ -234,7 +234,7 @@ fn it_warns_before_the_certificate_expires_and_when_it_has() {
 }
 
 #[test]
-fn a_trace_goes_on_with_its_request() {
+fn trace_context_is_forwarded() {
     let upstream = Upstream::start([ScriptedResponse::new(200, &[("traceresponse", "00-b")], "")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -249,7 +249,7 @@ fn a_trace_goes_on_with_its_request() {
 }
 
 #[test]
-fn no_secret_is_said_to_machines_either_whatever_rust_log_asks_for() {
+fn json_lines_contain_no_secret_whatever_rust_log_is() {
     let upstream =
         Upstream::start([ScriptedResponse::new(200, &[("Set-Cookie", "canary")], "canary")]);
     let proxy = as_json(&upstream)

@@ -1,7 +1,6 @@
-//! What the README and the guides in docs/ say is so: options are those of `--help`, the sessions are what
-//! happens, metrics and fields of the log are all told.
+//! The README and the guides in docs/ are correct: options are those of `--help`, example sessions are
+//! real, all metrics and log fields are documented.
 
-use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -30,7 +29,7 @@ fn the_options_that_the_readme_names_are_there() {
 }
 
 #[test]
-fn the_session_is_what_happens() {
+fn the_example_session_is_real() {
     let proxy = Proxy::sandbox().start();
     let session = block(README, "console");
     let seen = run(&session, &[("localhost:8080", proxy.address())]);
@@ -38,7 +37,7 @@ fn the_session_is_what_happens() {
 }
 
 #[test]
-fn the_sessions_of_the_guide_to_debugging_are_what_happens() {
+fn the_sessions_of_the_debugging_guide_are_real() {
     let sandbox = Proxy::sandbox().args(["--admin", "127.0.0.1:0"]).start();
     let root_url = sandbox.sandbox_root_url();
     let wrong_token = Proxy::in_front_of(root_url).env("TASKCLUSTER_ACCESS_TOKEN", "wrong").start();
@@ -71,7 +70,7 @@ fn the_sessions_of_the_guide_to_debugging_are_what_happens() {
     }
 }
 
-/// What the commands of a session print, with `addresses` in place of those that it names.
+/// The output of the commands of a session, with `addresses` instead of those in the text.
 fn run(session: &str, addresses: &[(&str, SocketAddr)]) -> String {
     let commands: Vec<&str> = session.lines().filter_map(|line| line.strip_prefix("$ ")).collect();
     assert!(!commands.is_empty(), "no commands in the session");
@@ -99,7 +98,7 @@ fn the_guide_to_operations_names_every_metric_and_field() {
         .args(["--admin", "127.0.0.1:0", "--log-format", "json"])
         .start();
     proxy.get("/api/queue/v1/ping");
-    let line: Value = serde_json::from_str(&proxy.wait_for_log("/v1/ping")).unwrap();
+    let line = proxy.wait_for_json_log("/v1/ping");
     for field in line.as_object().unwrap().keys() {
         let known = ["timestamp", "level", "message"].contains(&field.as_str());
         assert!(known || GUIDE.contains(&format!("`{field}`")), "{field}");
@@ -111,18 +110,18 @@ fn the_guide_to_operations_names_every_metric_and_field() {
     let mut found: Vec<String> = types.map(|line| line.replace(' ', " | ")).collect();
     let rows =
         GUIDE.lines().filter(|line| line.starts_with("| `") && line.matches('|').count() == 5);
-    let mut told: Vec<String> = rows
+    let mut documented: Vec<String> = rows
         .map(|row| {
             row.split('|').skip(1).take(2).map(|cell| cell.trim().replace('`', "")).collect()
         })
         .map(|cells: Vec<String>| cells.join(" | "))
         .collect();
     found.sort();
-    told.sort();
-    assert_eq!(told, found);
+    documented.sort();
+    assert_eq!(documented, found);
 }
 
-/// The first block of a text in this language.
+/// The first code block of this language in a text.
 fn block(text: &str, language: &str) -> String {
     blocks(text, language).into_iter().next().expect("there is such a block")
 }
@@ -133,8 +132,8 @@ fn blocks(text: &str, language: &str) -> Vec<String> {
     starts.map(|rest| rest.split_once("\n```").expect("the block ends").0.to_owned()).collect()
 }
 
-/// Without what differs from one run to the next: dates, the sandbox's port, the revision, the
-/// request's id, the signature, how long ago something was.
+/// A text without what differs between runs: dates, the port of the sandbox, the revision, request
+/// IDs, signatures, durations.
 fn lasting(session: &str) -> Vec<String> {
     const DIFFER: [&str; 5] = [
         "Date: ",
@@ -168,7 +167,7 @@ fn without_after(line: &str, start: &str, end: &str) -> String {
     format!("{before}{start}{kept}")
 }
 
-/// Of each claim the test is there that is said to show it.
+/// Each test that SECURITY.md names for a claim exists.
 #[test]
 fn the_tests_that_security_names_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");

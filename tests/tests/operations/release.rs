@@ -1,4 +1,4 @@
-//! release/release in a repository of its own: what it refuses, and what it commits and tags.
+//! release/release in a temporary repository: what it refuses, and what it commits and tags.
 
 #![cfg(target_os = "linux")]
 
@@ -25,7 +25,7 @@ fn what_cannot_be_released_is_refused_before_anything_changes() {
     }
     tree.git(&["tag", "v9.0.0"]);
     tree.refuses(&["v9.0.0"], "the tag v9.0.0 is there already");
-    // There is a release now: the version of the tree is taken.
+    // Now there is a release with the version of the tree.
     tree.refuses(&[env!("CARGO_PKG_VERSION")], "expected a version after");
 
     tree.git(&["config", "user.useConfigOnly", "true"]);
@@ -47,22 +47,22 @@ fn a_release_is_a_commit_with_its_version_everywhere_a_tag_and_a_build_of_it() {
     tree.puts_a_build_in_place("git describe");
     let output = tree.release(&["--no-test", "v9.8.7-rc.1"]);
     assert!(output.status.success(), "{output:?}");
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(said.contains("\nv9.8.7-rc.1\nv9.8.7-rc.1 is committed, tagged"), "{said}");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(printed.contains("\nv9.8.7-rc.1\nv9.8.7-rc.1 is committed, tagged"), "{printed}");
 
     assert_eq!(tree.git(&["status", "--porcelain"]), "");
     assert_eq!(tree.git(&["log", "-1", "--format=%s"]), "Release 9.8.7-rc.1\n");
     assert_eq!(tree.git(&["cat-file", "-t", "v9.8.7-rc.1"]), "tag\n");
     let changes = tree.git(&["diff", "--text", "HEAD~"]);
     let is_version = |line: &&str| line.starts_with('-') && line.contains(before);
-    let gone = changes.lines().filter(is_version).count();
-    let come = changes.lines().filter(|line| line.starts_with('+') && line.contains("9.8.7-rc.1"));
-    // One more: the heading of the changelog.
-    assert_eq!(come.count(), gone + 1, "{changes}");
+    let removed = changes.lines().filter(is_version).count();
+    let added = changes.lines().filter(|line| line.starts_with('+') && line.contains("9.8.7-rc.1"));
+    // And the heading of the changelog.
+    assert_eq!(added.count(), removed + 1, "{changes}");
     let log = fs::read_to_string(tree.path().join("CHANGELOG.md")).unwrap();
     assert!(log.contains("\n## Unreleased\n\n## 9.8.7-rc.1 - 20"), "{log}");
 
-    // All that knows the version and is not told is found by asking cargo and npm.
+    // cargo and npm find every place of the version.
     let cargo = ["metadata", "--locked", "--offline", "--no-deps", "--format-version=1"];
     let metadata = tree.run(Command::new("cargo").args(cargo));
     assert!(metadata.status.success(), "{metadata:?}");
@@ -76,21 +76,21 @@ fn a_release_is_a_commit_with_its_version_everywhere_a_tag_and_a_build_of_it() {
 }
 
 #[test]
-fn a_build_that_fails_is_said_to_have_left_commit_and_tag() {
+fn a_failed_build_leaves_commit_and_tag_and_says_so() {
     let tree = Tree::new();
     tree.puts_a_build_in_place("exit 7");
     let output = tree.release(&["--no-test", "9.0.0"]);
     assert!(!output.status.success(), "{output:?}");
-    let said = String::from_utf8_lossy(&output.stderr);
+    let printed = String::from_utf8_lossy(&output.stderr);
     assert!(
-        said.ends_with(
+        printed.ends_with(
             "v9.0.0 is committed and tagged, but not built: release/build tries again\n"
         )
     );
     assert_eq!(tree.git(&["describe"]), "v9.0.0\n");
 }
 
-/// A repository of its own with one commit: this one's files as they are now.
+/// A temporary repository with one commit: the files of this one as they are now.
 struct Tree(Folder);
 
 impl Tree {
@@ -123,7 +123,7 @@ impl Tree {
         self.git(&["commit", "--quiet", "--message", "As it is"]);
     }
 
-    /// The real one takes minutes and a network, and `release/reproduce` tries it.
+    /// Instead of the real build, which takes minutes and a network; `release/reproduce` runs that one.
     fn puts_a_build_in_place(&self, command: &str) {
         self.put("release/build", &format!("#!/bin/sh\n{command}\n"));
         self.commit();
@@ -136,10 +136,10 @@ impl Tree {
     fn refuses(&self, arguments: &[&str], expected: &str) {
         let before = self.git(&["status", "--porcelain"]);
         let output = self.release(arguments);
-        let said = String::from_utf8_lossy(&output.stderr);
+        let printed = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{arguments:?}: {output:?}");
-        let last = said.lines().last().unwrap_or_default();
-        assert!(last.starts_with("release/release: ") && last.contains(expected), "{said}");
+        let last = printed.lines().last().unwrap_or_default();
+        assert!(last.starts_with("release/release: ") && last.contains(expected), "{printed}");
         assert_eq!(self.git(&["status", "--porcelain"]), before, "{arguments:?}");
     }
 
@@ -150,7 +150,7 @@ impl Tree {
     }
 
     fn run(&self, command: &mut Command) -> Output {
-        // What the machine says of who commits, and of hooks, is not of interest.
+        // Independent of the git configuration of this machine.
         let clean = command.current_dir(self.path()).stdin(Stdio::null());
         let nothing = Path::new("/dev/null");
         let clean = clean.env("GIT_CONFIG_GLOBAL", nothing).env("GIT_CONFIG_SYSTEM", nothing);

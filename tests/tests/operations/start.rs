@@ -1,4 +1,4 @@
-//! From the command line to the first request, and to the end (docs/compatibility.md, S1 to S8).
+//! The command line, the start and the exit (docs/compatibility.md, S1 to S8).
 
 use serde_json::{Value, json};
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
@@ -8,7 +8,7 @@ use support::{
 };
 
 #[test]
-fn it_listens_on_ipv4_and_ipv6_unless_told_otherwise() {
+fn it_listens_on_ipv4_and_ipv6_by_default() {
     let upstream = Upstream::start([ScriptedResponse::ok("hello")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).ip_address(None).start();
     let port = proxy.address().port();
@@ -19,7 +19,7 @@ fn it_listens_on_ipv4_and_ipv6_unless_told_otherwise() {
 }
 
 #[test]
-fn help_tells_the_defaults() {
+fn help_shows_the_defaults() {
     for option in ["-h", "--help"] {
         let help = printed(&[option]);
         assert!(help.contains("-p, --port <port>") && help.contains("[default: 8080]"), "{help}");
@@ -100,7 +100,7 @@ fn an_empty_certificate_and_an_empty_flag_are_none() {
 }
 
 #[test]
-fn a_certificate_may_outlast_the_calendar() {
+fn a_certificate_may_expire_after_the_year_9999() {
     let upstream = Upstream::start([ScriptedResponse::status(200)]);
     for expiry in [253_402_300_800_000, u64::MAX] {
         let mut certificate = certificate(&[]);
@@ -114,7 +114,7 @@ fn a_certificate_may_outlast_the_calendar() {
 }
 
 #[test]
-fn what_is_missing_or_wrong_ends_it_at_once() {
+fn missing_and_invalid_values_end_the_start() {
     let complete = Proxy::in_front_of("http://127.0.0.1:1");
     for (builder, expected) in [
         (
@@ -155,21 +155,21 @@ fn what_is_missing_or_wrong_ends_it_at_once() {
 }
 
 #[test]
-fn a_port_in_use_ends_it() {
+fn a_port_in_use_ends_the_start() {
     let other = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let taken = other.local_addr().unwrap();
+    let in_use = other.local_addr().unwrap();
     let builder = Proxy::in_front_of("http://127.0.0.1:1").args(["--ip-address", "127.0.0.1"]);
     assert_fails(
-        builder.args(["-p", &taken.port().to_string()]),
+        builder.args(["-p", &in_use.port().to_string()]),
         &format!(
-            "cannot listen on {taken}: the port is in use by another program: choose another with \
+            "cannot listen on {in_use}: the port is in use by another program: choose another with \
              --port"
         ),
     );
 }
 
 #[test]
-fn a_tasks_scopes_join_those_of_the_command_line() {
+fn scopes_of_the_task_are_added_to_those_of_the_command_line() {
     let upstream = Upstream::start(queue(json!({ "scopes": ["task:*", "b:c"], "payload": {} })));
     let proxy = Proxy::in_front_of(upstream.root_url()).args(["-t", "-Task", "a:b"]).start();
     let response = proxy.get("/api/queue/v1/x");
@@ -205,7 +205,7 @@ fn without_scopes_and_task_there_is_no_restriction() {
 }
 
 #[test]
-fn a_queue_that_stumbles_is_asked_again() {
+fn a_failing_queue_is_retried() {
     let task = ScriptedResponse::ok(r#"{"scopes": ["a:b"]}"#);
     let upstream = Upstream::start([
         ScriptedResponse::status(503),
@@ -222,7 +222,7 @@ fn a_queue_that_stumbles_is_asked_again() {
 }
 
 #[test]
-fn a_task_that_cannot_be_had_ends_it() {
+fn a_task_that_cannot_be_fetched_ends_the_start() {
     let unknown = json!({ "code": "ResourceNotFound", "message": "no task t\nsecond line" });
     for (response, why) in [
         (
@@ -300,7 +300,7 @@ fn a_task_that_nobody_shows_ends_it_with_two_ways_out() {
 }
 
 #[test]
-fn a_queue_that_cannot_be_reached_ends_it() {
+fn a_queue_that_cannot_be_reached_ends_the_start() {
     let closed = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
     let finished = Proxy::in_front_of(format!("http://{closed}")).args(["-p0", "-tT"]).run();
     let line = one_line(&finished);
@@ -340,7 +340,7 @@ fn the_port_of_a_killed_proxy_is_free_at_once() {
 
 #[test]
 #[cfg(unix)]
-fn it_stops_when_it_is_told_to() {
+fn it_stops_on_a_signal() {
     for signal in ["TERM", "INT"] {
         let proxy = Proxy::in_front_of("http://127.0.0.1:9").start();
         proxy.signal(signal);
@@ -355,7 +355,7 @@ fn it_stops_when_it_is_told_to() {
 }
 
 #[test]
-fn no_secret_is_ever_said() {
+fn no_secret_is_logged() {
     let upstream = Upstream::start(|request: &Request| match request.target() {
         "/api/queue/v1/broken" => ScriptedResponse::nothing().then_reset(),
         "/api/queue/v1/failing" => ScriptedResponse::new(500, &[("X-Secret", "canary")], "canary"),
@@ -410,7 +410,7 @@ fn no_secret_is_ever_said() {
 }
 
 #[test]
-fn no_secret_is_said_of_a_start_that_fails() {
+fn no_secret_is_logged_by_a_failed_start() {
     for args in [
         &["--certificate", "canary", "--port", "x"][..],
         &["--certificate", r#"{"version": "canary"}"#, "--port", "x"],
@@ -425,7 +425,7 @@ fn no_secret_is_said_of_a_start_that_fails() {
     }
 }
 
-/// A queue that knows every task.
+/// A queue that has every task.
 fn queue(task: Value) -> impl FnMut(&Request) -> ScriptedResponse {
     move |request| match request.target().starts_with("/api/queue/v1/task/") {
         true => ScriptedResponse::ok(task.to_string()),
@@ -443,7 +443,7 @@ fn assert_fails(builder: ProxyBuilder, expected: &str) {
     assert_eq!(one_line(&builder.run()), format!("taskcluster-proxy: {expected}"));
 }
 
-/// The one line with which a start fails.
+/// The only line that a failed start prints.
 fn one_line(finished: &ProcessOutput) -> &str {
     let ProcessOutput { status, stdout, stderr } = finished;
     assert!(!status.success() && stdout.is_empty(), "{status} {stdout}");

@@ -1,11 +1,11 @@
-//! While the proxy starts: it can be watched and stopped, however long others keep it waiting.
+//! The proxy while it starts: the admin listener responds and signals end it, however long it waits.
 
 use serde_json::{Value, json};
 use support::admin::value;
 use support::{Latch, Proxy, ProxyBuilder, ScriptedResponse, Upstream};
 
 #[test]
-fn it_can_be_watched_while_the_queue_is_asked() {
+fn the_admin_listener_responds_while_the_queue_is_asked() {
     let latch = Latch::new();
     let task = "HTTP/1.1 200 \r\nContent-Length: 17\r\n\r\n{\"scopes\":[\"a\"]}\n";
     let upstream = Upstream::start([
@@ -44,7 +44,7 @@ fn it_can_be_watched_while_the_queue_is_asked() {
 
 #[cfg(unix)]
 #[test]
-fn a_signal_ends_it_at_once() {
+fn a_signal_ends_the_start() {
     let folder = support::Folder::new();
     let socket = folder.path("admin.sock");
     for signal in ["TERM", "INT"] {
@@ -63,15 +63,15 @@ fn a_signal_ends_it_at_once() {
     }
 }
 
-/// Whoever is to write the credentials into the pipe takes their time.
+/// Nothing writes the credentials into the pipe yet.
 #[cfg(unix)]
 #[test]
-fn credentials_that_do_not_come_keep_no_signal_waiting() {
+fn a_signal_ends_the_wait_for_credentials() {
     let folder = support::Folder::new();
     let fifo = folder.path("fifo");
-    let made = std::process::Command::new("mkfifo").arg(&fifo).status();
-    assert!(made.expect("every Unix has mkfifo").success());
-    // For both directions, which waits for no other side.
+    let created = std::process::Command::new("mkfifo").arg(&fifo).status();
+    assert!(created.expect("every Unix has mkfifo").success());
+    // For reading and writing, so that opening it does not block.
     let here = format!("exec \"$0\" \"$@\" 3<>{}", fifo.display());
     let proxy = Proxy::builder()
         .args(["--root-url", "http://127.0.0.1:1", "--log-level", "debug"])
@@ -84,7 +84,7 @@ fn credentials_that_do_not_come_keep_no_signal_waiting() {
     assert_eq!(ended.status.code(), Some(0), "{ended:?}");
 }
 
-/// Which is sent no signal that it has not asked for.
+/// The kernel sends it only signals for which it has a handler.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_signal_ends_the_first_process_of_a_container() {

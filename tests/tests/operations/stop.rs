@@ -1,5 +1,5 @@
-//! The proxy is told to stop: what is in flight finishes, nothing new begins, and the exit status
-//! says how it went.
+//! Graceful shutdown: requests in flight finish, no new ones are accepted, and the exit status says
+//! whether any were aborted.
 
 #![cfg(unix)]
 
@@ -7,8 +7,8 @@ use std::net::TcpStream;
 use support::http1::Body;
 use support::{Latch, ProcessOutput, Proxy, ScriptedResponse, Upstream, request};
 
-/// The exit status when something was cut off.
-const CUT: Option<i32> = Some(3);
+/// The exit status if requests were aborted.
+const ABORTED: Option<i32> = Some(3);
 
 fn get() -> Vec<u8> {
     request("GET", "/api/queue/v1/ping", "")
@@ -21,7 +21,8 @@ fn in_halves(latch: &Latch) -> ScriptedResponse {
         .then("half")
 }
 
-fn tell_to_stop(proxy: &Proxy, signal: &str) {
+/// Sends the signal, and waits until the proxy has noticed it.
+fn signal_and_wait(proxy: &Proxy, signal: &str) {
     proxy.signal(signal);
     proxy.wait_for_log(&format!("stopped by SIG{signal}"));
 }
@@ -37,7 +38,7 @@ fn a_download_in_flight_is_finished() {
         let head = client.head();
         let mut body = Body::of_response(&head, "GET");
         client.body_until(&mut body, "half");
-        tell_to_stop(&proxy, signal);
+        signal_and_wait(&proxy, signal);
         latch.open();
         assert_eq!(client.body_until(&mut body, "half"), b"half");
         assert_eq!(client.read_to_end(), b"");
@@ -47,23 +48,24 @@ fn a_download_in_flight_is_finished() {
 }
 
 #[test]
-fn a_response_that_begins_after_it_is_the_last_on_its_connection() {
+fn a_response_that_begins_after_the_signal_is_the_last_on_its_connection() {
     let latch = Latch::new();
     let ok = "HTTP/1.1 200 \r\nContent-Length: 2\r\n\r\nup";
     let late = ScriptedResponse::nothing().then_wait(&latch).then(ok);
     let upstream = Upstream::start([ScriptedResponse::ok("one"), late]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let (mut client, mut own) = (proxy.connect(), proxy.connect());
+    let (half, rest) =
+        (b"PUT /creden", b"tials HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n[]");
+    own.send(half);
+    // The proxy serves all connections on one thread: with the response to a request that was sent
+    // later, it has read the half header section, too.
     client.send(get());
     let first = client.response();
     assert_eq!((first.text(), first.header("connection")), ("one", None));
     client.send(get());
     upstream.wait_for_requests(2);
-    // Of this one the head has begun to come.
-    let (begun, rest) =
-        (b"PUT /creden", b"tials HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n[]");
-    own.send(begun);
-    tell_to_stop(&proxy, "TERM");
+    signal_and_wait(&proxy, "TERM");
     own.send(rest);
     let refused = own.response();
     assert_eq!((refused.status(), refused.header("connection")), (400, Some("close")));
@@ -76,7 +78,7 @@ fn a_response_that_begins_after_it_is_the_last_on_its_connection() {
 }
 
 #[test]
-fn idle_connections_close_at_once_and_nobody_gets_in_any_more() {
+fn idle_connections_are_closed_at_once_and_no_new_ones_accepted() {
     let latch = Latch::new();
     let upstream = Upstream::start([ScriptedResponse::ok("one"), in_halves(&latch)]);
     let builder = Proxy::in_front_of(upstream.root_url());
@@ -88,11 +90,11 @@ fn idle_connections_close_at_once_and_nobody_gets_in_any_more() {
     let mut busy = proxy.connect();
     busy.send(get());
     busy.head();
-    tell_to_stop(&proxy, "TERM");
+    signal_and_wait(&proxy, "TERM");
     assert_eq!(idle.read_to_end(), b"");
     assert_eq!(fresh.read_to_end(), b"");
     assert!(TcpStream::connect(proxy.address()).is_err(), "somebody listens");
-    // Its successor does not have to wait for it.
+    // Another proxy can listen on the port meanwhile.
     let next = builder.port(proxy.address().port()).start();
     latch.open();
     assert_eq!(next.get("/api/queue/v1/ping").text(), "halfhalf");
@@ -108,11 +110,11 @@ fn a_second_signal_ends_it_at_once() {
         let mut client = proxy.connect();
         client.send(get());
         upstream.wait_for_requests(1);
-        tell_to_stop(&proxy, first);
+        signal_and_wait(&proxy, first);
         proxy.signal(second);
         assert_eq!(client.read_to_end(), b"");
         let ProcessOutput { status, stderr, .. } = proxy.wait();
-        assert_eq!(status.code(), CUT, "{stderr}");
+        assert_eq!(status.code(), ABORTED, "{stderr}");
         let expected = format!("1 connections are cut off by a second signal, SIG{second}");
         assert!(stderr.contains(&expected), "{stderr}");
     }
@@ -145,7 +147,7 @@ fn a_transfer_that_is_cut_off_is_logged_with_what_was_sent_and_where() {
     client.body_until(&mut body, "end");
     proxy.signal("TERM");
     let ProcessOutput { status, stderr, .. } = proxy.wait();
-    assert_eq!(status.code(), CUT, "{stderr}");
+    assert_eq!(status.code(), ABORTED, "{stderr}");
     let line = stderr.lines().find(|line| line.contains("/v1/ping")).expect("it is logged");
     let line: serde_json::Value = serde_json::from_str(line).unwrap();
     assert_eq!(line["bytes_out"], LENGTH, "{line}");
@@ -170,7 +172,7 @@ fn the_wait_is_bounded() {
         proxy.signal("TERM");
         assert_eq!(client.read_to_end(), b"");
         let ProcessOutput { status, stderr, .. } = proxy.wait();
-        assert_eq!(status.code(), CUT, "{stderr}");
+        assert_eq!(status.code(), ABORTED, "{stderr}");
         let expected = format!("1 connections are cut off after {timeout} s (--drain-timeout)");
         assert!(stderr.contains(&expected), "{stderr}");
         upstream.wait_for_closed_connections(1);

@@ -1,4 +1,4 @@
-//! What supervises the proxy: a service manager that is told when it is ready.
+//! Notifications to a service manager (sd_notify).
 
 #![cfg(unix)]
 
@@ -8,7 +8,7 @@ use std::process::Command;
 use support::Proxy;
 
 #[test]
-fn a_service_manager_is_told_when_requests_can_come_and_when_the_end_begins() {
+fn a_service_manager_is_notified_of_readiness_and_shutdown() {
     let directory = Directory::new("notify");
     let path = directory.0.join("notify");
     let manager = UnixDatagram::bind(&path).unwrap();
@@ -24,7 +24,7 @@ fn a_service_manager_is_told_when_requests_can_come_and_when_the_end_begins() {
 }
 
 #[test]
-fn a_service_manager_that_is_not_there_is_no_reason_to_fail() {
+fn a_missing_service_manager_is_not_an_error() {
     let proxy = Proxy::sandbox().env("NOTIFY_SOCKET", "/nonexistent/notify").start();
     proxy.wait_for_log("cannot tell the service manager READY=1");
     assert_eq!(proxy.get("/api/queue/v1/ping").status(), 200);
@@ -36,7 +36,7 @@ fn message(manager: &UnixDatagram) -> String {
     String::from_utf8_lossy(&message[..length]).into_owned()
 }
 
-/// A directory of its own, until the test is over.
+/// A temporary directory.
 struct Directory(PathBuf);
 
 impl Directory {

@@ -1,11 +1,11 @@
-//! `--allow-host`, and where requests in hostname form do not go without it.
+//! `--allow-host`, and the hosts that requests in hostname form cannot reach without it.
 
 #![cfg(target_os = "linux")]
 
 use support::users::can_switch_users;
 use support::{Folder, Proxy, Response, ScriptedResponse, Upstream, with_hosts};
 
-/// A name that leads to this machine, as anybody's DNS can have it.
+/// A name that resolves to this machine, as any DNS zone can have it.
 const REBOUND: &str = "rebound.example";
 
 fn assert_refused(response: &Response, why: &str) {
@@ -18,7 +18,7 @@ fn assert_refused(response: &Response, why: &str) {
 }
 
 #[test]
-fn special_places_are_refused_by_their_addresses() {
+fn special_addresses_are_rejected() {
     let proxy = Proxy::sandbox().start();
     for (host, why) in [
         ("127.0.0.2", "\\\"127.0.0.2\\\" is at a loopback address"),
@@ -30,12 +30,12 @@ fn special_places_are_refused_by_their_addresses() {
     ] {
         assert_refused(&proxy.get(&format!("/{host}/latest/meta-data/")), why);
     }
-    // The deployment is at such an address, too, and goes on.
+    // The deployment has such an address, too, and is still allowed.
     assert_eq!(proxy.get("/queue/v1/ping").status(), 200);
 }
 
 #[test]
-fn with_patterns_requests_go_there_alone() {
+fn with_patterns_only_matching_hosts_are_allowed() {
     let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url())
         .args(["--allow-host", "a.invalid", "--allow-host", "*.b.invalid", "--retry-budget", "0"])
@@ -50,9 +50,9 @@ fn with_patterns_requests_go_there_alone() {
     assert_eq!(proxy.get("/queue/v1/ping").status(), 200);
 }
 
-/// What the resolver says decides, and at once: to try again would not make it better.
+/// The resolved addresses decide, and without retries.
 #[test]
-fn a_name_that_leads_to_this_machine_has_to_be_named() {
+fn a_name_that_resolves_to_this_machine_must_be_allowed_by_name() {
     if !can_switch_users(&[["unshare", "--version"]]) {
         return;
     }
@@ -69,6 +69,6 @@ fn a_name_that_leads_to_this_machine_has_to_be_named() {
     }
     let proxy = proxy().args(["--allow-host", REBOUND, "--retry-budget", "0"]).start();
     let response = proxy.get(&format!("/{REBOUND}/"));
-    // Port 443 is not in use, or by somebody whose certificate is not for this name.
+    // Port 443 is not in use, or its server has no certificate for this name.
     assert_eq!(response.status(), 502, "{}", response.text());
 }

@@ -1,4 +1,4 @@
-//! Tests of where requests go: by which rules, through which forward proxies, to which hosts.
+//! Tests of request routing, forward proxies and allowed hosts.
 
 mod allow_host;
 mod proxies;

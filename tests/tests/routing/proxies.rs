@@ -1,12 +1,12 @@
-//! Proxies on the way to the upstream, named by the environment as for the Go program: those that
-//! speak HTTP, in TLS or not. The others are in `socks.rs`.
+//! HTTP and HTTPS forward proxies, configured by environment variables as for the Go program. SOCKS
+//! proxies are in `socks.rs`.
 
 use std::fs;
 use support::hawk::Claim;
 use support::{ClosedPort, Folder, Proxy, ProxyBuilder, ScriptedResponse, Tls, Upstream};
 
 #[test]
-fn a_variable_that_names_no_proxy_ends_the_start() {
+fn an_invalid_proxy_variable_ends_the_start() {
     for (variable, value) in [
         ("HTTP_PROXY", "http://user:cAnArY@[bad"),
         ("https_proxy", "socks4://user:cAnArY@proxy.example.test"),
@@ -34,7 +34,7 @@ fn http_goes_to_the_http_proxy_in_absolute_form() {
 }
 
 #[test]
-fn the_clients_own_authorization_to_a_proxy_does_not_pass() {
+fn proxy_authorization_of_the_client_is_not_forwarded() {
     let way = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = tc("http").env("HTTP_PROXY", way.root_url()).start();
     proxy.exchange(
@@ -55,7 +55,7 @@ fn https_goes_through_a_tunnel() {
         assert_eq!(proxy.get("/api/queue/v1/a//b").text(), "through");
         let request = upstream.last_request();
         assert_eq!(request.target(), "/api/queue/v1/a//b");
-        // What is for the proxy stays with it.
+        // Proxy-Authorization is only sent to the proxy.
         assert_eq!(request.header("proxy-authorization"), None);
         Claim::of_tls(&request).assert_signed_with("no-secret");
     }
@@ -68,7 +68,7 @@ fn https_goes_through_a_tunnel() {
 }
 
 #[test]
-fn each_scheme_has_a_proxy_of_its_own_or_all_the_same() {
+fn each_scheme_has_its_own_proxy_or_that_of_all_proxy() {
     for (scheme, name, used) in [
         ("http", "HTTP_PROXY", true),
         ("http", "http_proxy", true),
@@ -79,7 +79,7 @@ fn each_scheme_has_a_proxy_of_its_own_or_all_the_same() {
         ("https", "all_proxy", true),
         ("https", "HTTP_PROXY", false),
     ] {
-        // Not tried again, whether it is asked or not.
+        // Not retried, whether the proxy is used or not.
         let way = Upstream::start([ScriptedResponse::status(403)]);
         let proxy = tc(scheme).env(name, way.root_url()).start();
         let response = proxy.get("/api/queue/v1/x");
@@ -89,7 +89,7 @@ fn each_scheme_has_a_proxy_of_its_own_or_all_the_same() {
 }
 
 #[test]
-fn no_proxy_names_hosts_that_are_reached_directly() {
+fn hosts_in_no_proxy_are_reached_directly() {
     let cases = [
         ("tc.example.test", false),
         ("example.test", false),
@@ -103,7 +103,7 @@ fn no_proxy_names_hosts_that_are_reached_directly() {
         ("other.test", true),
         ("", true),
     ];
-    // All at once: where there is no response, it takes its time.
+    // All at once, as those without a response take some time.
     std::thread::scope(|scope| {
         for (exceptions, used) in cases {
             scope.spawn(move || {
@@ -163,7 +163,7 @@ fn https_goes_through_a_tunnel_within_tls() {
             .env("HTTPS_PROXY", format!("https://user:p%40ss@{}", outer.address()))
             .env("SSL_CERT_FILE", folder.put("roots.pem", roots))
             .start();
-        // More than fits any buffer on the way.
+        // More than fits into the buffers in between.
         let body = vec![b'x'; 5_000_000];
         for body in [&b"small"[..], &body] {
             assert_eq!(proxy.call("PUT", "/api/queue/v1/a//b", body).text(), "through");
@@ -172,7 +172,7 @@ fn https_goes_through_a_tunnel_within_tls() {
             assert_eq!(request.header("proxy-authorization"), None);
             Claim::of_tls(&request).assert_signed_with("no-secret");
         }
-        // What cannot be sent twice has a connection of HTTP/1.1 to itself.
+        // A request that cannot be sent twice uses its own connection of HTTP/1.1.
         assert_eq!(inner.connects().len(), if http2 { 1 } else { 2 });
         for connect in inner.connects() {
             assert_eq!(connect.start_line(), "CONNECT tc.example.test:81 HTTP/1.1");
@@ -181,9 +181,9 @@ fn https_goes_through_a_tunnel_within_tls() {
     }
 }
 
-/// Its login does not go to somebody else, and it is not taken for the upstream.
+/// The login is not sent to another server, and the proxy is not taken for the upstream.
 #[test]
-fn an_https_proxys_certificate_has_to_hold() {
+fn the_certificate_of_an_https_proxy_must_be_valid() {
     let way = Upstream::start([ScriptedResponse::ok("by the way")]);
     let unknown = Tls::for_host("127.0.0.1").start(&way);
     let other = Tls::for_host("elsewhere.example.test").start(&way);
@@ -223,7 +223,7 @@ fn a_proxy_that_cannot_be_reached_is_named() {
 }
 
 #[test]
-fn the_check_tells_the_proxy_on_the_way() {
+fn the_check_names_the_forward_proxy() {
     let way = Upstream::start([ScriptedResponse::ok("{}")]);
     let url = with_user(&way);
     let finished = tc("http").env("HTTP_PROXY", url).args(["--check", "--port", "0"]).run();
@@ -231,7 +231,7 @@ fn the_check_tells_the_proxy_on_the_way() {
     assert!(finished.stdout.contains(&expected), "{finished:?}");
 }
 
-/// In front of a deployment that only a proxy can reach, as its name has no address.
+/// A proxy in front of a deployment that only a forward proxy can reach, as its name has no address.
 fn tc(scheme: &str) -> ProxyBuilder {
     Proxy::in_front_of(format!("{scheme}://tc.example.test:81"))
 }

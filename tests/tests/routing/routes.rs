@@ -1,10 +1,10 @@
-//! Where requests go (docs/compatibility.md, Q1 to Q5).
+//! Request routing (docs/compatibility.md, Q1 to Q5).
 
 use std::net::{IpAddr, Ipv4Addr};
 use support::hawk::Claim;
 use support::{Proxy, ProxyBuilder, ScriptedResponse, Tls, Upstream, request};
 
-/// What a target can end in; `http::Uri` and HTTP know some that RFC 3986 does not.
+/// Ends of targets; `http::Uri` and HTTP allow some that RFC 3986 does not.
 const ENDS: &[&str] = &[
     "",
     "/",
@@ -103,7 +103,7 @@ fn the_whole_first_segment_decides() {
 }
 
 #[test]
-fn what_goes_nowhere_is_told_why() {
+fn unroutable_targets_get_an_error_with_the_reason() {
     let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     for (target, expected) in [
@@ -143,7 +143,7 @@ fn absolute_form_routes_like_origin_form() {
 }
 
 #[test]
-fn any_host_will_do() {
+fn any_host_field_is_accepted() {
     let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     for host in ["", "a", "a_b.c-d", "A.B:80", "a:", "127.0.0.1:65535", "[::1]", "[::1]:8080"] {
@@ -184,7 +184,7 @@ fn options_and_any_other_method_go_upstream() {
 }
 
 #[test]
-fn a_host_name_leads_there_over_tls() {
+fn a_host_name_is_reached_over_tls() {
     let upstream = Upstream::start([ScriptedResponse::ok("from the host")]);
     let tls = Tls::for_host("files.example.test").behind_proxy().start(&upstream);
     let proxy = proxied_by(&tls).start();
@@ -224,7 +224,7 @@ fn a_host_name_may_begin_like_an_endpoint() {
 }
 
 #[test]
-fn http2_carries_the_same() {
+fn requests_over_http2_are_the_same() {
     let upstream = Upstream::start([ScriptedResponse::ok("over HTTP/2")]);
     let tls = Tls::for_host("files.example.test").behind_proxy().http2().start(&upstream);
     let proxy = proxied_by(&tls).start();
@@ -248,7 +248,7 @@ fn a_root_url_may_be_https_and_have_a_port() {
     Claim::of_tls(&upstream.last_request()).assert_signed_with("no-secret");
 }
 
-/// Without a proxy on the way. Needs the right to listen on port 443.
+/// Without a forward proxy. Needs the right to listen on port 443.
 #[test]
 fn a_host_is_reached_on_port_443() {
     const HOST: Ipv4Addr = Ipv4Addr::new(127, 82, 91, 1);

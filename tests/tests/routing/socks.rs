@@ -1,12 +1,12 @@
-//! SOCKS5 proxies on the way to the upstream (RFC 1928, RFC 1929), as the Go program goes through
-//! them: they look names up, whether the URL says socks5 or socks5h.
+//! SOCKS5 proxies (RFC 1928, RFC 1929), used as by the Go program: they resolve names, whether the URL
+//! says socks5 or socks5h.
 
 #![cfg(target_os = "linux")]
 
 use support::hawk::Claim;
 use support::{ClosedPort, Proxy, ProxyBuilder, ScriptedResponse, Socks, Tls, Upstream};
 
-/// Only the SOCKS proxy knows where it is.
+/// Only the SOCKS proxy can resolve it.
 const HOST: &str = "tc.example.test";
 const LOGIN: Option<[&str; 2]> = Some(["user", "p@ss"]);
 
@@ -21,7 +21,7 @@ fn http_and_https_go_through_it() {
         let proxy = tc("http", upstream.address().port()).env("ALL_PROXY", &url).start();
         assert_eq!(proxy.get("/api/queue/v1/a//b").text(), "through");
         let request = upstream.last_request();
-        // There is no HTTP proxy that would want the whole URL.
+        // Only an HTTP proxy would require the absolute form.
         assert_eq!(request.target(), "/api/queue/v1/a//b");
         Claim::of(&request).assert_signed_with("no-secret");
         for tls in [&tls, &http2] {
@@ -36,7 +36,7 @@ fn http_and_https_go_through_it() {
 }
 
 #[test]
-fn connections_through_it_are_kept() {
+fn connections_through_it_are_reused() {
     let Some(socks) = Socks::start(HOST, None) else { return };
     let upstream = Upstream::start([ScriptedResponse::ok("through")]);
     let url = format!("socks5://{}", socks.address());
@@ -48,7 +48,7 @@ fn connections_through_it_are_kept() {
 }
 
 #[test]
-fn it_gets_its_login_and_nobody_else_does() {
+fn only_the_proxy_gets_its_login() {
     let Some(socks) = Socks::start(HOST, LOGIN) else { return };
     let upstream = Upstream::start([ScriptedResponse::ok("through")]);
     let with = |login: &str| {
@@ -80,7 +80,7 @@ fn one_that_wants_no_login_gets_none() {
 }
 
 #[test]
-fn what_it_cannot_reach_is_told() {
+fn an_unreachable_host_is_an_error_with_the_reason() {
     let Some(socks) = Socks::start(HOST, None) else { return };
     let closed = ClosedPort::take().address().port();
     let url = format!("socks5://{}", socks.address());

@@ -8,7 +8,7 @@ use support::{Proxy, ProxyBuilder, ScriptedResponse, Upstream, certificate};
 const URL: &str = "https://tc.example.com/x";
 
 #[test]
-fn a_url_comes_back_signed() {
+fn a_url_is_signed() {
     let proxy = anywhere().start();
     let before = now();
     for (url, resource) in [
@@ -51,7 +51,7 @@ fn a_signed_url_needs_no_credentials() {
 }
 
 #[test]
-fn certificate_and_scopes_go_along() {
+fn certificate_and_scopes_are_in_ext() {
     let certificate = certificate(&["a:*"]);
     let proxy = anywhere().env("TASKCLUSTER_CERTIFICATE", certificate.to_string()).args(["a:b"]);
     let response = proxy.start().call("POST", "/bewit", URL);
@@ -77,7 +77,7 @@ fn the_type_and_framing_of_the_body_do_not_matter() {
 }
 
 #[test]
-fn what_is_no_url_is_refused_with_the_reason() {
+fn an_invalid_url_is_refused_with_the_reason() {
     let proxy = anywhere().start();
     for (body, expected) in [
         (&b""[..], "found nothing"),
@@ -100,7 +100,7 @@ fn what_is_no_url_is_refused_with_the_reason() {
 }
 
 #[test]
-fn more_than_64_kib_are_too_much() {
+fn more_than_64_kib_are_refused() {
     let proxy = anywhere().start();
     let body = URL.to_owned() + &" ".repeat(64 * 1024 - URL.len());
     assert_eq!(proxy.call("POST", "/bewit", &body).status(), 303);
@@ -120,7 +120,7 @@ fn other_methods_are_refused() {
 }
 
 #[test]
-fn scopes_that_others_satisfy_give_way_first() {
+fn redundant_scopes_are_dropped_first() {
     let mut scopes = vec!["many:*".to_owned()];
     scopes.extend((0..200).map(|number| format!("many:scope-of-some-length:{number}")));
     let response = anywhere().args(&scopes).start().call("POST", "/bewit", URL);
@@ -132,7 +132,7 @@ fn scopes_that_others_satisfy_give_way_first() {
 }
 
 #[test]
-fn a_url_that_no_service_would_read_is_refused() {
+fn a_url_too_long_for_the_services_is_refused() {
     let scopes = (0..200).map(|number| format!("scope-of-some-length:{number}"));
     let proxy = anywhere().args(scopes).start();
     let message = proxy.call("POST", "/bewit", URL).assert_error(400, "AuthorizationTooLong");
@@ -143,17 +143,17 @@ fn a_url_that_no_service_would_read_is_refused() {
     assert!(length > LIMIT && message.contains("at most 4096") && message.contains("fewer scopes"));
 }
 
-/// What the services' clock says `ahead` seconds from now, as a response tells it.
-fn tells(ahead: u64, status: u16) -> ScriptedResponse {
+/// The time `ahead` seconds from now, in the format of a Date field.
+fn with_date(ahead: u64, status: u16) -> ScriptedResponse {
     let date = SystemTime::now() + Duration::from_secs(ahead);
     ScriptedResponse::new(status, &[("Date", &httpdate::fmt_http_date(date))], "")
 }
 
-/// By the services' clock, which the proxy asks for once.
+/// By the clock of the services, which the proxy requests once.
 #[test]
-fn a_url_that_is_signed_first_of_all_is_valid_for_an_hour() {
+fn a_url_signed_before_any_request_is_valid_for_an_hour() {
     for status in [200, 503] {
-        let upstream = Upstream::start([tells(7200, status)]);
+        let upstream = Upstream::start([with_date(7200, status)]);
         let proxy = Proxy::in_front_of(upstream.root_url()).args(["--retry-budget", "0"]).start();
         for _ in 0..2 {
             let signed = proxy.call("POST", "/bewit", URL);
@@ -168,8 +168,8 @@ fn a_url_that_is_signed_first_of_all_is_valid_for_an_hour() {
 }
 
 #[test]
-fn a_response_before_has_told_the_time() {
-    let upstream = Upstream::start([tells(7200, 404)]);
+fn an_earlier_response_gives_the_time() {
+    let upstream = Upstream::start([with_date(7200, 404)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     assert_eq!(proxy.get("/api/queue/v1/x").status(), 404);
     let signed = proxy.call("POST", "/bewit", URL);
@@ -179,7 +179,7 @@ fn a_response_before_has_told_the_time() {
 }
 
 #[test]
-fn a_time_that_nobody_tells_is_warned_of() {
+fn an_unknown_time_causes_a_warning() {
     let silent = Upstream::start([ScriptedResponse::nothing().then_stall()]);
     let dateless = Upstream::start([ScriptedResponse::ok("")]);
     let cached = Upstream::start([ScriptedResponse::new(
@@ -200,9 +200,9 @@ fn a_time_that_nobody_tells_is_warned_of() {
     }
 }
 
-/// Fewer scopes would not help: there are none.
+/// Fewer scopes would not help, as there are none.
 #[test]
-fn a_url_that_is_too_long_itself_is_called_so() {
+fn the_error_says_that_the_url_itself_is_too_long() {
     let proxy = anywhere().start();
     let url = format!("{URL}{}", "y".repeat(5000));
     let message = proxy.call("POST", "/bewit", url).assert_error(400, "AuthorizationTooLong");
@@ -220,7 +220,7 @@ fn the_limit_is_exact() {
     assert_eq!(proxy.call("POST", "/bewit", fitting + "y").status(), 400);
 }
 
-/// In front of nothing: what is signed is not sent.
+/// A proxy without a deployment: signed URLs are not requested.
 fn anywhere() -> ProxyBuilder {
     Proxy::in_front_of("http://127.0.0.1:1")
 }

@@ -1,7 +1,7 @@
-//! Whoever is turned away reads the same words from core's verifying half as from npm `hawk`, and so
-//! from Taskcluster's auth service.
+//! Rejections by core's verification have the same messages as those of npm `hawk`, which Taskcluster's
+//! auth service uses.
 //!
-//! One fault each: of several in one header, npm hawk names the last and core the first.
+//! Each case has one defect: of several in one header, npm hawk names the last and core the first.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -1,5 +1,5 @@
-//! Tests of Hawk headers and bewits: that the services and others' implementations of Hawk accept what
-//! the proxy signs.
+//! Tests of Hawk headers and bewits: that the services and third-party implementations of Hawk accept
+//! them.
 
 mod bewit;
 mod hawk_interop;

@@ -1,5 +1,5 @@
-//! Long runs of many clients at once: mixed loads against a deployment that works, and against
-//! upstreams and networks that fail in every way.
+//! Long runs of many clients at once: mixed load with a working deployment, and all faults of
+//! upstreams and networks at once.
 
 mod mixed_load;
 mod upstream_faults;

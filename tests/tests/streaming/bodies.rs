@@ -1,4 +1,4 @@
-//! Bodies of any size pass as they come, and the memory stays as it is (docs/compatibility.md, F5).
+//! Bodies of any size are streamed, and memory stays bounded (docs/compatibility.md, F5).
 
 use std::thread;
 use support::http1::Body;
@@ -9,11 +9,11 @@ const CHUNKED: &str = "HTTP/1.1 200 \r\nTransfer-Encoding: chunked\r\n\r\n";
 
 const MIB: u64 = 1024 * 1024;
 
-/// What the proxy may need at most, whatever passes through it.
+/// The maximum memory of the proxy, whatever it forwards.
 const PEAK: u64 = 48 * MIB;
 
 #[test]
-fn server_sent_events_come_one_by_one() {
+fn server_sent_events_are_forwarded_one_by_one() {
     let latches = [(); 3].map(|()| Latch::new());
     let head = "HTTP/1.1 200 \r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked";
     let response = latches
@@ -60,8 +60,8 @@ fn the_first_bytes_of_an_upload_arrive_before_the_last_are_sent() {
         let proxy = Proxy::in_front_of(upstream.root_url()).start();
         let mut client = proxy.connect();
         client.send(format!("PUT /a/v1/b HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n{first}"));
-        let came = |request: &Request| (request.body == b"first").then_some(());
-        upstream.wait_for("the first bytes", |requests| came(requests.first()?));
+        let received = |request: &Request| (request.body == b"first").then_some(());
+        upstream.wait_for("the first bytes", |requests| received(requests.first()?));
         client.send(last);
         assert_eq!(client.response().status(), 200);
         assert_eq!(upstream.requests()[0].body, b"firstlast");
@@ -131,7 +131,7 @@ fn many_transfers_at_once_take_no_more_memory() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn bodies_that_are_kept_to_be_sent_again_take_no_more_memory() {
+fn bodies_in_replay_buffers_take_no_more_memory() {
     let upstream = Upstream::start(|request: &Request| match request.index {
         0..64 => ScriptedResponse::status(503),
         _ => ScriptedResponse::ok("up"),
@@ -150,7 +150,7 @@ fn bodies_that_are_kept_to_be_sent_again_take_no_more_memory() {
 }
 
 #[test]
-fn a_client_is_told_to_continue_when_the_upstream_asks_for_the_body() {
+fn a_client_gets_100_when_the_upstream_sends_100() {
     let response =
         ScriptedResponse::bytes("HTTP/1.1 100 Continue\r\n\r\n").before_body().then_read_body();
     let upstream = Upstream::start([response.then("HTTP/1.1 204 \r\n\r\n")]);
@@ -167,7 +167,7 @@ fn a_client_is_told_to_continue_when_the_upstream_asks_for_the_body() {
 }
 
 #[test]
-fn a_client_is_told_to_continue_though_the_upstream_knows_nothing_of_it() {
+fn a_client_gets_100_though_the_upstream_sends_none() {
     let upstream = Upstream::start([ScriptedResponse::ok("up")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut client = expecting_client(&proxy);
@@ -177,7 +177,7 @@ fn a_client_is_told_to_continue_though_the_upstream_knows_nothing_of_it() {
 }
 
 #[test]
-fn a_client_is_not_told_to_continue_when_the_upstream_does_not_want_the_body() {
+fn a_client_gets_no_100_when_the_upstream_refuses_the_body() {
     for status in [401, 417, 200] {
         let response = ScriptedResponse::new(status, &[], "early").before_body();
         let upstream = Upstream::start([response.then_read_body()]);
@@ -196,7 +196,7 @@ fn a_client_is_not_told_to_continue_when_the_upstream_does_not_want_the_body() {
 }
 
 #[test]
-fn what_waits_to_be_told_to_continue_is_retried_like_everything() {
+fn a_request_that_waits_for_100_is_retried() {
     let busy = ScriptedResponse::status(503).before_body().then_stall();
     let asks =
         ScriptedResponse::bytes("HTTP/1.1 100 Continue\r\n\r\n").before_body().then_read_body();
@@ -210,7 +210,7 @@ fn what_waits_to_be_told_to_continue_is_retried_like_everything() {
 }
 
 #[test]
-fn a_response_that_comes_before_the_whole_body_is_delivered() {
+fn a_response_before_the_whole_body_is_forwarded() {
     for length in [100_000, MIB, 64 * MIB] {
         for ends in [ScriptedResponse::then_close, ScriptedResponse::then_reset] {
             let early =
@@ -221,8 +221,8 @@ fn a_response_that_comes_before_the_whole_body_is_delivered() {
                 let mut client = proxy.connect();
                 upload(&mut client, length);
                 let response = client.response();
-                let came = (response.status(), response.text(), response.complete);
-                assert_eq!(came, (413, "too large", true), "{length} bytes");
+                let received = (response.status(), response.text(), response.complete);
+                assert_eq!(received, (413, "too large", true), "{length} bytes");
             }
             assert_eq!(upstream.requests().len(), 5);
         }
@@ -230,7 +230,7 @@ fn a_response_that_comes_before_the_whole_body_is_delivered() {
 }
 
 #[test]
-fn a_connection_that_ends_with_an_early_response_says_so() {
+fn an_early_response_announces_the_end_of_its_connection() {
     for length in [1000, 100_000, MIB, 64 * MIB] {
         let early = ScriptedResponse::status(413).before_body().then_close();
         let upstream = Upstream::start(move |request: &Request| match request.method() {
@@ -243,7 +243,7 @@ fn a_connection_that_ends_with_an_early_response_says_so() {
             upload(&mut client, length);
             let response = client.response();
             assert_eq!(response.status(), 413);
-            // All of it was taken, which nobody can rely on, or the connection ends.
+            // All of it was read, which is not guaranteed, or the connection ends.
             if response.header("connection") != Some("close") {
                 client.send(GET);
                 assert_eq!(client.response().text(), "up", "after {length} bytes");
@@ -266,7 +266,7 @@ fn a_client_can_finish_sending_after_an_early_response() {
 }
 
 #[test]
-fn a_client_can_finish_sending_what_goes_nowhere() {
+fn a_client_can_finish_sending_an_unroutable_request() {
     let proxy = Proxy::sandbox().start();
     let mut client = proxy.connect();
     client.send(format!("PUT /no_host HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", MIB));
@@ -275,7 +275,7 @@ fn a_client_can_finish_sending_what_goes_nowhere() {
     assert_eq!((response.status(), response.header("connection")), (404, Some("close")));
 }
 
-/// One that does not send its body of 4 bytes yet.
+/// A request that does not send its body of 4 bytes yet.
 fn expecting_client(proxy: &Proxy) -> Connection {
     let mut client = proxy.connect();
     client.send(
@@ -284,14 +284,14 @@ fn expecting_client(proxy: &Proxy) -> Connection {
     client
 }
 
-/// A body of `up` bytes there, and one of `down` bytes back.
+/// Sends a body of `up` bytes and reads one of `down` bytes.
 fn transfer(mut client: Connection, up: u64, down: u64) {
     assert!(upload(&mut client, up));
     let mut body = Body::of_response(&client.head(), "PUT");
     assert_eq!(client.body_length(&mut body), down);
 }
 
-/// Sends a request with a body of this length; `false` if the proxy does not take all of it.
+/// Sends a request with a body of this length; `false` if the proxy does not read all of it.
 fn upload(client: &mut Connection, length: u64) -> bool {
     client.send(format!("PUT /a/v1/b HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n"));
     let block = vec![b'x'; MIB as usize];

@@ -1,4 +1,4 @@
-//! A client that goes away takes its request along (docs/compatibility.md, F3).
+//! A client that disconnects cancels its request (docs/compatibility.md, F3).
 
 use support::http1::Body;
 use support::{Connection, Proxy, ScriptedResponse, Upstream};
@@ -7,7 +7,7 @@ const GET: &str = "GET /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n";
 
 const POST: &str = "POST /a/v1/b HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc";
 
-/// How a client goes away.
+/// How a client disconnects.
 const WAYS: [fn(Connection); 2] = [drop, Connection::reset];
 
 #[test]
@@ -34,7 +34,7 @@ fn between_two_attempts() {
         let proxy = Proxy::in_front_of(upstream.root_url()).args(debug).start();
         let mut client = proxy.connect();
         client.send(GET);
-        // The wait after the third attempt is at least 300 ms: long enough to go away in it.
+        // The wait after the third attempt is at least 300 ms: long enough to disconnect in it.
         proxy.wait_for_log("attempt=3");
         go_away(client);
         // The line of the request, which is over then.
@@ -72,8 +72,8 @@ fn in_the_middle_of_an_upload() {
             let proxy = Proxy::in_front_of(upstream.root_url()).start();
             let mut client = proxy.connect();
             client.send(format!("PUT /a/v1/b HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n{part}"));
-            let came = |body: &[u8]| (body == b"abc").then_some(());
-            upstream.wait_for("a part", |requests| came(&requests.first()?.body));
+            let received = |body: &[u8]| (body == b"abc").then_some(());
+            upstream.wait_for("a part", |requests| received(&requests.first()?.body));
             go_away(client);
             upstream.wait_for_closed_connections(1);
             let [request] = upstream.requests().try_into().unwrap();
@@ -83,7 +83,7 @@ fn in_the_middle_of_an_upload() {
 }
 
 #[test]
-fn in_the_middle_of_an_upload_that_was_answered_before_its_end() {
+fn in_the_middle_of_an_upload_after_an_early_response() {
     for go_away in WAYS {
         let upstream =
             Upstream::start([ScriptedResponse::ok("early").before_body().then_read_body()]);

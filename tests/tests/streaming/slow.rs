@@ -1,12 +1,12 @@
-//! Whoever takes their time gets it: timeouts are for heads and for idle connections, never for a
-//! transfer (docs/compatibility.md, F6).
+//! Slow transfers never time out: timeouts are for header sections and idle connections
+//! (docs/compatibility.md, F6).
 
 use std::time::Duration;
 use support::http1::Body;
 use support::{Connection, Latch, Proxy, Request, ScriptedResponse, Upstream};
 
 const GET: &str = "GET /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n";
-/// All that is there, as short as a slow machine can do with.
+/// All timeouts, as short as a slow machine allows.
 const TIMEOUTS: [&str; 4] = ["--head-timeout", "0.5", "--upstream-idle-timeout", "0.5"];
 
 #[test]
@@ -81,8 +81,8 @@ fn a_client_that_stalls_in_the_middle_of_a_download() {
     let mut body = Body::of_response(&client.head(), "GET");
     for _ in 0..3 {
         wait_for_the_head_timeout(&proxy);
-        let piece = client.body_data(&mut body).unwrap();
-        assert!(piece.is_some());
+        let data = client.body_data(&mut body).unwrap();
+        assert!(data.is_some());
     }
     let rest = client.body_length(&mut body);
     assert!(rest < LENGTH && rest > LENGTH / 2, "{rest} bytes");
@@ -113,7 +113,7 @@ fn five_hundred_requests_that_wait_together() {
 
 const UP: &str = "HTTP/1.1 200 \r\nContent-Length: 2\r\n\r\nup";
 
-/// Without a guess how long that takes: until another client has been closed for it.
+/// Waits until another client has timed out, without a guess how long that takes.
 fn wait_for_the_head_timeout(proxy: &Proxy) {
     assert_eq!(proxy.connect().read_to_end(), b"");
 }

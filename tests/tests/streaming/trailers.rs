@@ -1,12 +1,11 @@
-//! What follows the last chunk passes in both directions, to whoever asks for it (RFC 9110 section
-//! 6.5).
+//! Trailers are forwarded in both directions, to recipients that ask for them (RFC 9110 section 6.5).
 
 use support::{
     Connection, Proxy, ProxyBuilder, Request, Response, ScriptedResponse, Tls, Upstream,
 };
 
 #[test]
-fn trailers_of_a_response_pass_if_the_client_asks_for_them() {
+fn trailers_of_a_response_are_forwarded_if_the_client_asks_for_them() {
     for te in ["trailers", "gzip;q=0.5, Trailers", "gzip\r\nTE: trailers"] {
         let upstream = Upstream::start(trailers_if_asked);
         let proxy = Proxy::in_front_of(upstream.root_url()).start();
@@ -43,7 +42,7 @@ fn an_upstream_is_not_asked_for_trailers_that_nobody_wants() {
 }
 
 #[test]
-fn trailers_that_nobody_asked_for_are_left_out() {
+fn trailers_are_dropped_unless_the_client_asks_for_them() {
     let upstream = Upstream::start([with_trailers()]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut client = proxy.connect();
@@ -56,7 +55,7 @@ fn trailers_that_nobody_asked_for_are_left_out() {
 }
 
 #[test]
-fn trailers_of_a_response_over_http2_pass() {
+fn trailers_of_a_response_over_http2_are_forwarded() {
     let upstream = Upstream::start(trailers_if_asked);
     let tls = Tls::for_host("files.example.test").behind_proxy().http2().start(&upstream);
     let proxy = over_http2(&tls).start();
@@ -69,14 +68,14 @@ fn trailers_of_a_response_over_http2_pass() {
 }
 
 #[test]
-fn trailers_of_a_request_pass_with_each_attempt() {
+fn trailers_of_a_request_are_sent_with_each_attempt() {
     let upstream = Upstream::start(fails_at_first);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     assert_request_trailers_pass(&proxy, &upstream, "/queue/v1/x");
 }
 
 #[test]
-fn trailers_of_a_request_pass_over_http2() {
+fn trailers_of_a_request_are_forwarded_over_http2() {
     let upstream = Upstream::start(fails_at_first);
     let tls = Tls::for_host("files.example.test").behind_proxy().http2().start(&upstream);
     assert_request_trailers_pass(&over_http2(&tls).start(), &upstream, "/files.example.test/x");
@@ -99,7 +98,7 @@ fn assert_request_trailers_pass(proxy: &Proxy, upstream: &Upstream, target: &str
     }
 }
 
-/// An upstream such as RFC 9110 section 6.5.1 wants them.
+/// A response as RFC 9110 section 6.5.1 requires.
 fn trailers_if_asked(request: &Request) -> ScriptedResponse {
     if request.header("te") == Some("trailers") {
         with_trailers()
@@ -122,7 +121,7 @@ fn get(client: &mut Connection, target: &str, header: &str) -> Response {
     client.response()
 }
 
-/// Names in lower case: their spelling is nobody's business.
+/// With names in lower case, as their case does not matter.
 fn trailers(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).to_ascii_lowercase()
 }

@@ -1,8 +1,8 @@
-//! A body that the upstream cuts short is never passed off as complete (docs/compatibility.md, F4).
+//! A body that the upstream truncates never looks complete (docs/compatibility.md, F4).
 
 use support::{Proxy, Response, ScriptedResponse, Upstream};
 
-/// Which is not what its name says: nobody on the way looks into it.
+/// Not really in this coding: the proxy does not decode it.
 const GZIP: &str = "Content-Encoding: gzip\r\n";
 
 #[test]
@@ -11,7 +11,7 @@ fn short_of_its_length() {
         let head = format!("HTTP/1.1 200 \r\n{encoding}Content-Length: 100\r\n\r\n");
         for body in ["", "four"] {
             for response in ends(ScriptedResponse::bytes(&head).then(body)) {
-                assert_cut_short(&through_the_proxy(response), body);
+                assert_truncated(&through_the_proxy(response), body);
             }
         }
     }
@@ -25,23 +25,23 @@ fn short_of_its_last_chunk() {
             ["4\r\nfour\r\n", "9\r\nfour", "4\r\nfour", "4\r\nfour\r\n0", "4\r\nfour\r\n0\r\n"]
         {
             for response in ends(ScriptedResponse::bytes(&head).then(part)) {
-                assert_cut_short(&through_the_proxy(response), "four");
+                assert_truncated(&through_the_proxy(response), "four");
             }
         }
     }
 }
 
 #[test]
-fn reset_where_the_end_of_the_connection_is_the_end_of_the_body() {
+fn reset_where_the_body_ends_with_the_connection() {
     for encoding in ["", GZIP] {
         let head = format!("HTTP/1.1 200 \r\n{encoding}\r\n");
         let response = ScriptedResponse::bytes(head).then("four");
-        assert_cut_short(&through_the_proxy(response.then_reset()), "four");
+        assert_truncated(&through_the_proxy(response.then_reset()), "four");
     }
 }
 
 #[test]
-fn not_cut_short_where_the_end_of_the_connection_is_the_end_of_the_body() {
+fn complete_where_the_body_ends_with_the_connection() {
     for encoding in ["", GZIP] {
         for head in [format!("HTTP/1.1 200 \r\n{encoding}"), format!("HTTP/1.0 200 \r\n{encoding}")]
         {
@@ -55,7 +55,7 @@ fn not_cut_short_where_the_end_of_the_connection_is_the_end_of_the_body() {
 }
 
 #[test]
-fn in_chunks_that_are_none() {
+fn invalid_chunks() {
     for chunks in ["4\r\nfour!!", "x\r\nfour", "4\r\nfour\r\n-1\r\n\r\n"] {
         let response =
             ScriptedResponse::bytes("HTTP/1.1 200 \r\nTransfer-Encoding: chunked\r\n\r\n");
@@ -83,7 +83,7 @@ fn through_the_proxy(response: ScriptedResponse) -> Response {
     response
 }
 
-fn assert_cut_short(response: &Response, body: &str) {
-    let came = (response.status(), response.text(), response.complete);
-    assert_eq!(came, (200, body, false), "{response:?}");
+fn assert_truncated(response: &Response, body: &str) {
+    let received = (response.status(), response.text(), response.complete);
+    assert_eq!(received, (200, body, false), "{response:?}");
 }

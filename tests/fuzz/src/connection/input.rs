@@ -1,9 +1,9 @@
-//! What one input of the target says: a byte of flags, the client's bytes, a separator, the upstream's.
+//! The format of an input: a byte of flags, the bytes of the client, a separator, those of the upstream.
 
-/// Between the client's bytes and the upstream's.
+/// Separates the bytes of the client and of the upstream.
 const SEPARATOR: &[u8] = b"\n---\n";
 
-/// In how large pieces both sides write, in bytes. The second to the fourth belong to printable flags.
+/// The sizes of writes by both sides, in bytes. The second to the fourth have printable flags.
 const PIECE_SIZES: [usize; 8] = [1, usize::MAX, 7, 64, 2, 3, 16, 256];
 
 /// More pieces than this cost time and show nothing new.
@@ -76,7 +76,7 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// `bytes` as they are written, one piece after the other.
+    /// `bytes` in pieces, as they are written.
     pub(super) fn pieces<'b>(&self, bytes: &'b [u8]) -> impl Iterator<Item = &'b [u8]> + use<'b> {
         bytes.chunks(self.piece_size.max(bytes.len() / MAX_PIECES))
     }
@@ -128,7 +128,7 @@ impl<'a> Input<'a> {
 }
 
 impl Upstream {
-    /// Whether it answers each request properly.
+    /// Whether it sends a valid response to each request.
     pub(super) fn is_well_behaved(self) -> bool {
         matches!(self, Self::ContentLength | Self::Chunked)
     }

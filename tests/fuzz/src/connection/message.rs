@@ -1,31 +1,31 @@
-//! Messages as a reader sees them that shares nothing with the proxy: the end-to-end tests'.
+//! Messages as read by the parser of the end-to-end tests, which shares no code with the proxy.
 
 use std::io::ErrorKind;
 use support::http1::{Body, Head};
 
-/// A response, as far as it is there.
+/// A response, as far as it was received.
 #[derive(Debug)]
 pub(super) struct Response<'a> {
     pub(super) head: Head,
     pub(super) body: Vec<u8>,
     /// Whether it looks complete.
     pub(super) complete: bool,
-    /// What follows.
+    /// The bytes after it.
     pub(super) rest: &'a [u8],
 }
 
-/// A request, as far as it is there.
+/// A request, as far as it was received.
 pub(super) struct Request<'a> {
     pub(super) head: Head,
-    /// `None`: not all of it is there.
+    /// `None`: it is incomplete.
     pub(super) body: Option<Vec<u8>>,
-    /// What follows.
+    /// The bytes after it.
     pub(super) rest: &'a [u8],
 }
 
 impl<'a> Response<'a> {
-    /// The first final response to a POST in `bytes`, after which the connection was closed: in an
-    /// orderly way, or by a reset.
+    /// The first final response to a POST in `bytes`, after which the connection was closed
+    /// or, unless `orderly`, reset.
     pub(super) fn read(bytes: &'a [u8], orderly: bool) -> Option<Self> {
         // RFC 9112 section 2.2: a reader may skip empty lines before a message.
         let start = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n'));
@@ -49,7 +49,7 @@ impl<'a> Response<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// The first request in `bytes`; `None` if not even its header section is all there.
+    /// The first request in `bytes`; `None` if its header section is incomplete.
     pub(super) fn read(bytes: &'a [u8]) -> Option<Self> {
         let mut rest = bytes;
         let head = read_head(&mut rest)?;
@@ -67,12 +67,12 @@ impl<'a> Request<'a> {
     }
 }
 
-/// How many times a header section says how the body is framed.
+/// The number of framing fields in a header section.
 pub(super) fn framings(head: &Head) -> usize {
     head.all("content-length").len() + head.all("transfer-encoding").len()
 }
 
-/// The reader of the tests takes text alone, and fuzzed header sections are not.
+/// The parser of the tests only reads text, and fuzzed header sections are not.
 fn read_head(from: &mut &[u8]) -> Option<Head> {
     let head = Head::read(from).ok()??;
     let ascii = |byte: &u8| if byte.is_ascii() { *byte } else { b'?' };

@@ -7,14 +7,14 @@ use taskcluster_proxy::testing::{CatchPanic, OutboundConfig, TestProxy, serve};
 use taskcluster_proxy_core::credentials::Credentials;
 use taskcluster_proxy_core::proxy::{HostPattern, RetryPolicy, RootUrl};
 
-/// How many times a request is sent again where retries are on.
+/// The maximum number of retries if they are on.
 pub(super) const RETRIES: u32 = 2;
 
 /// Starts a proxy and returns where it listens. Without `retries` it is as with `--retry-budget 0`.
 pub(super) async fn start(upstream: SocketAddr, retries: bool) -> SocketAddr {
     let policy = RetryPolicy { retries: RETRIES, base: Duration::ZERO, ..RetryPolicy::default() };
     let config = OutboundConfig {
-        // No fuzzed request leaves this machine.
+        // No fuzzed request may leave this machine.
         allowed_hosts: vec![HostPattern::parse("host.invalid").expect("it is a host name")],
         retries: match retries {
             true => policy,

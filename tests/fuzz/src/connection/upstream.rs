@@ -11,24 +11,24 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, spawn_local, yield_now};
 use tokio::time::timeout;
 
-/// The target of the request that is served whatever the input says.
+/// The target of the request that is served independently of the input.
 pub(super) const NEXT_CLIENT: &str = "/api/queue/v1/next-client";
 
 /// The body of the response to it.
 pub(super) const NEXT_CLIENT_BODY: &[u8] = b"next";
 
-/// What the upstream has seen.
+/// What the upstream has received.
 #[derive(Default)]
 pub(super) struct Record {
     requests: RefCell<Vec<Received>>,
     connections: RefCell<Vec<JoinHandle<()>>>,
 }
 
-/// A request whose header section has arrived.
+/// A request whose header section was received.
 #[derive(Clone)]
 pub(super) struct Received {
     head: Head,
-    /// `None`: it was truncated, or its end was not waited for.
+    /// `None`: it was truncated, or not read to its end.
     pub(super) body: Option<Vec<u8>>,
 }
 
@@ -165,7 +165,7 @@ impl Connection {
     }
 }
 
-/// What holds of each header section that the proxy sends.
+/// Checks a header section that the proxy has sent.
 fn check(head: &Head) {
     let authorizations = head.all("authorization");
     let coding = head.header("transfer-encoding");

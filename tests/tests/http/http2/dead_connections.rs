@@ -1,4 +1,4 @@
-//! A pooled connection that died without a word: a NAT forgot it, a load balancer was replaced.
+//! Pooled connections that died without notice: a NAT forgot them, a load balancer was replaced.
 
 use crate::http2::{HOST, error, get};
 use std::sync::LazyLock;
@@ -10,27 +10,27 @@ use support::{Frame, Http2Response, Http2Upstream, Proxy, Request, Response};
 #[test]
 fn a_dead_connection_is_found_by_pings_within_20_seconds() {
     assert!(OUTCOME.pings > 0, "no PING was sent");
-    // And some time for a busy machine.
+    // With some time for a busy machine.
     assert!(OUTCOME.took < Duration::from_secs(25), "it took {:?}", OUTCOME.took);
 }
 
 #[test]
-fn requests_on_a_dead_connection_that_are_safe_to_retry_fail_over() {
+fn safe_requests_on_a_dead_connection_are_retried_on_another() {
     for response in [&OUTCOME.idempotent, &OUTCOME.service] {
-        assert_eq!(came(response).text(), "up");
+        assert_eq!(expect_response(response).text(), "up");
     }
 }
 
 #[test]
-fn a_request_on_a_dead_connection_that_is_not_safe_to_retry_is_not_sent_twice() {
-    let message = error(came(&OUTCOME.unsafe_to_retry), &[502, 504]);
+fn unsafe_requests_on_a_dead_connection_are_not_sent_twice() {
+    let message = error(expect_response(&OUTCOME.unsafe_to_retry), &[502, 504]);
     assert!(message.contains("https://files.example.test"), "{message}");
     assert_eq!(OUTCOME.sent_unsafe, 1);
 }
 
 #[test]
-fn a_download_on_a_dead_connection_is_not_passed_off_as_complete() {
-    let download = came(&OUTCOME.download);
+fn a_download_on_a_dead_connection_does_not_look_complete() {
+    let download = expect_response(&OUTCOME.download);
     assert_eq!((download.text(), download.complete), ("first", false));
 }
 
@@ -41,7 +41,7 @@ fn an_idle_connection_is_not_pinged() {
 
 /// The client does not wait until the connection is known to be dead.
 #[test]
-fn a_connection_is_not_used_again_if_a_client_gave_up_on_it_without_a_sign_of_life() {
+fn a_connection_without_activity_is_not_reused_after_a_client_aborts() {
     let upstream = upstream();
     let proxy = upstream.proxy().start();
     assert_eq!(proxy.get("/queue/v1/x").text(), "up");
@@ -55,11 +55,11 @@ fn a_connection_is_not_used_again_if_a_client_gave_up_on_it_without_a_sign_of_li
 }
 
 #[test]
-fn a_connection_is_not_used_again_if_a_retry_ended_without_a_sign_of_life() {
+fn a_connection_without_activity_is_not_reused_after_a_retry_ends() {
     let upstream = upstream();
     let proxy = upstream.proxy().args(["--retry-budget", "1"]).start();
     let mut client = get(&proxy, "/queue/v1/busy-once");
-    // The retry is on its way, and gets no response.
+    // The retry was sent, and gets no response.
     upstream.wait_for_requests(2);
     upstream.fall_silent();
     assert_eq!(client.response().status(), 503);
@@ -68,7 +68,7 @@ fn a_connection_is_not_used_again_if_a_retry_ended_without_a_sign_of_life() {
 }
 
 #[test]
-fn a_connection_that_shows_signs_of_life_is_used_again_when_a_client_gives_up() {
+fn a_connection_with_activity_is_reused_after_a_client_aborts() {
     let upstream = upstream();
     let proxy = upstream.proxy().start();
     let client = get(&proxy, "/queue/v1/stall");
@@ -80,23 +80,23 @@ fn a_connection_that_shows_signs_of_life_is_used_again_when_a_client_gives_up() 
     assert_eq!(upstream.connections(), 1);
 }
 
-/// What became of requests on a connection that fell silent. It takes 20 seconds to find out; all
-/// tests that need it share one run.
+/// The outcomes of requests on a connection that fell silent. They take 20 seconds, so all tests
+/// share one run.
 static OUTCOME: LazyLock<Outcome> = LazyLock::new(Outcome::find);
 
 struct Outcome {
-    /// Each `None` if it did not come within a minute.
+    /// Each is `None` if there was no response within a minute.
     idempotent: Option<Response>,
     service: Option<Response>,
     unsafe_to_retry: Option<Response>,
     download: Option<Response>,
-    /// How often that was sent.
+    /// How often it was sent.
     sent_unsafe: usize,
-    /// Until each of them had its response.
+    /// The time until all of them had a response.
     took: Duration,
-    /// On the connection that fell silent.
+    /// Pings on the connection that fell silent.
     pings: usize,
-    /// Meanwhile, on a connection of which nobody wants anything.
+    /// Pings on an idle connection meanwhile.
     idle_pings: usize,
 }
 
@@ -126,7 +126,7 @@ impl Outcome {
                     Response { head, body: first, complete, trailers: Vec::new() }
                 }),
             ];
-            // One that waits for too long panics.
+            // A client that waits for too long panics.
             threads.map(|thread| thread.join().ok())
         });
         Self {
@@ -142,7 +142,7 @@ impl Outcome {
     }
 }
 
-fn came(response: &Option<Response>) -> &Response {
+fn expect_response(response: &Option<Response>) -> &Response {
     response.as_ref().expect("there was no response within a minute")
 }
 
@@ -164,9 +164,10 @@ fn upstream() -> Http2Upstream {
     })
 }
 
-/// Connections that may be dead must not use up the limit of connections: there would be nobody to wait for.
+/// Connections that may be dead must not use up the limit of connections: there would be no
+/// response to wait for.
 #[test]
-fn connections_that_clients_gave_up_on_leave_room_for_others() {
+fn connections_that_clients_aborted_on_do_not_count_towards_the_limit() {
     let upstream = upstream();
     let proxy = upstream.proxy().start();
     // More often than there may be connections to one upstream.

@@ -1,4 +1,4 @@
-//! No client can starve another one, whatever it does not read, and memory stays bounded.
+//! A client that does not read cannot starve another one, and memory stays bounded.
 
 use crate::http2::{MIB, get};
 use support::http1::Body;
@@ -22,16 +22,16 @@ fn a_hundred_stalled_downloads_do_not_starve_another_request_in_bounded_memory()
     let proxy = upstream.proxy().start();
     let mut stalled = stall(&proxy, &upstream, 100);
     assert_serves_others(&proxy);
-    // As many windows of 512 KiB, and what is on its way to the clients.
+    // So many windows of 512 KiB, and what the sockets to the clients hold.
     assert_below(proxy.peak_memory(), 96 * MIB);
-    // What was kept for a client is delivered when it reads on.
+    // A client that reads on gets what was buffered for it.
     stalled[0].resume();
     stalled[99].resume();
     assert_below(proxy.peak_memory(), 96 * MIB);
 }
 
 #[test]
-fn downloads_that_are_given_up_half_way_leave_their_windows_to_others() {
+fn aborted_downloads_release_their_windows() {
     let upstream = downloads();
     let proxy = upstream.proxy().start();
     for _ in 0..5 {
@@ -49,12 +49,12 @@ fn an_upload_of_100_mib_respects_flow_control_in_flat_memory() {
     let upstream = Http2Upstream::for_host(crate::http2::HOST).start(move |_| response.clone());
     let proxy = upstream.proxy().start();
     let mut client = upload(&proxy, "/queue/v1/upload");
-    // The upstream takes no more than its windows hold.
-    let taken = client.send_until_blocked();
-    assert_below(taken, 32 * MIB);
+    // The upstream receives no more than its windows allow.
+    let sent = client.send_until_blocked();
+    assert_below(sent, 32 * MIB);
     assert_below(proxy.peak_memory(), 24 * MIB);
     latch.open();
-    client.send_zeros(100 * MIB - taken);
+    client.send_zeros(100 * MIB - sent);
     assert_eq!(client.response().text(), "up");
     assert_eq!(upstream.requests()[0].body_length, 100 * MIB);
     assert_below(proxy.peak_memory(), 24 * MIB);
@@ -97,7 +97,7 @@ fn an_upload_and_a_download_of_100_mib_share_a_connection_in_flat_memory() {
     assert_below(proxy.peak_memory(), 24 * MIB);
 }
 
-/// Of what a client can stop to read.
+/// The size of the downloads.
 const LENGTH: u64 = 64 * MIB;
 
 /// A client that reads no further than the header section of a download.
@@ -115,13 +115,13 @@ fn downloads() -> Http2Upstream {
 }
 
 fn stall(proxy: &Proxy, upstream: &Http2Upstream, count: usize) -> Vec<Stalled> {
-    // There is a connection then, which all of them can share.
+    // This opens a connection, which all of them can share.
     assert_eq!(proxy.get("/queue/v1/small").text(), "up");
     let mut clients: Vec<Connection> = (0..count).map(|_| get(proxy, "/queue/v1/large")).collect();
-    let heads: Vec<Body> =
+    let bodies: Vec<Body> =
         clients.iter_mut().map(|client| Body::of_response(&client.head(), "GET")).collect();
     upstream.wait_until_blocked();
-    clients.into_iter().zip(heads).map(|(client, body)| Stalled { client, body }).collect()
+    clients.into_iter().zip(bodies).map(|(client, body)| Stalled { client, body }).collect()
 }
 
 impl Stalled {

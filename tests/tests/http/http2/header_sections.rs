@@ -1,5 +1,5 @@
-//! Large header sections and trailers pass over HTTP/2 as over HTTP/1.1; what is too large costs its own
-//! request and no other one.
+//! Large header sections and trailers are forwarded over HTTP/2 as over HTTP/1.1; those that are too
+//! large fail their own request and no other one.
 
 use crate::http2::{HOST, error, get};
 use support::Upstream;
@@ -20,7 +20,7 @@ enum Shape {
 const SHAPES: [Shape; 2] = [Shape::One, Shape::Many];
 
 #[test]
-fn response_header_sections_of_17_to_240_kb_pass_over_both_versions() {
+fn response_header_sections_of_17_to_240_kb_are_forwarded_over_both_versions() {
     for shape in SHAPES {
         for size in [17 * KB, 40 * KB, 71 * KB, 240 * KB] {
             let fields = fields(shape, size);
@@ -39,9 +39,9 @@ fn response_header_sections_of_17_to_240_kb_pass_over_both_versions() {
 }
 
 #[test]
-fn a_response_header_section_that_is_too_large_is_a_502_and_harms_no_other_stream() {
+fn a_response_header_section_that_is_too_large_is_a_502_and_affects_no_other_stream() {
     for shape in SHAPES {
-        let others = Others::start(move |request: &Request| {
+        let others = OtherTransfers::start(move |request: &Request| {
             let size = size_of(request.target())?;
             let head = Http2Response::head(200, &borrowed(&fields(shape, size)));
             Some(head.then("up").then_end())
@@ -57,13 +57,13 @@ fn a_response_header_section_that_is_too_large_is_a_502_and_harms_no_other_strea
             assert!(message.contains("too large") || message.contains("larger"), "{message}");
             false
         });
-        assert_eq!(others.upstream.count(&format!("/{too_large}")), 1, "it is not tried again");
-        others.assert_unharmed();
+        assert_eq!(others.upstream.count(&format!("/{too_large}")), 1, "it is not retried");
+        others.assert_unaffected();
     }
 }
 
 #[test]
-fn trailers_of_17_to_240_kb_pass_over_both_versions() {
+fn trailers_of_17_to_240_kb_are_forwarded_over_both_versions() {
     for shape in SHAPES {
         for size in [17 * KB, 40 * KB, 71 * KB, 240 * KB] {
             let fields = fields(shape, size);
@@ -86,11 +86,11 @@ fn trailers_of_17_to_240_kb_pass_over_both_versions() {
     }
 }
 
-/// The response has begun by then: it must not look complete.
+/// The response was begun by then: it must not look complete.
 #[test]
-fn trailers_that_are_too_large_never_pass_in_part_and_harm_no_other_stream() {
+fn trailers_that_are_too_large_are_never_forwarded_in_part_and_affect_no_other_stream() {
     for shape in SHAPES {
-        let others = Others::start(move |request: &Request| {
+        let others = OtherTransfers::start(move |request: &Request| {
             let size = size_of(request.target())?;
             Some(with_trailers(&fields(shape, size)))
         });
@@ -101,7 +101,7 @@ fn trailers_that_are_too_large_never_pass_in_part_and_harm_no_other_stream() {
             }
             response.complete
         });
-        others.assert_unharmed();
+        others.assert_unaffected();
     }
 }
 
@@ -140,8 +140,8 @@ fn responses_to_head_and_304_have_no_body_whatever_their_content_length() {
     }
 }
 
-/// A download and an upload that are half-way while something else happens on their connection.
-struct Others {
+/// A download and an upload that are half-way while another request fails on their connection.
+struct OtherTransfers {
     upstream: Http2Upstream,
     proxy: Proxy,
     latch: Latch,
@@ -150,7 +150,7 @@ struct Others {
     upload: Connection,
 }
 
-impl Others {
+impl OtherTransfers {
     fn start(respond: impl Fn(&Request) -> Option<Http2Response> + Send + 'static) -> Self {
         let latch = Latch::new();
         let shared_latch = latch.clone();
@@ -177,7 +177,7 @@ impl Others {
         Self { upstream, proxy, latch, download, download_body, upload }
     }
 
-    fn assert_unharmed(mut self) {
+    fn assert_unaffected(mut self) {
         self.latch.open();
         assert_eq!(self.download.body_length(&mut self.download_body), 4);
         self.upload.send("last");
@@ -186,7 +186,7 @@ impl Others {
     }
 }
 
-/// Doubles the size of something that passes at 71 kB until it does not pass any more.
+/// Doubles the size, from 71 kB, until the message is not forwarded any more.
 fn first_refused(passes: impl Fn(usize) -> bool) -> usize {
     let sizes = (1..8).map(|power| (71 * KB) << power);
     let refused = sizes.into_iter().find(|size| !passes(*size));
@@ -217,7 +217,7 @@ fn with_trailers(fields: &[(String, String)]) -> Http2Response {
     head.then("up").then_trailers(&borrowed(fields))
 }
 
-/// That a target `/<size>` asks for.
+/// The size in a target `/<size>`.
 fn size_of(target: &str) -> Option<usize> {
     target.strip_prefix('/')?.parse().ok()
 }

@@ -1,5 +1,5 @@
-//! HTTP/2 upstreams as they behave in the field: clients that stop reading, connections that are full,
-//! dead or given up, streams that are refused, large header sections.
+//! HTTP/2 upstreams in production conditions: clients that stop reading, connections that are full, dead
+//! or closing, streams that are refused, large header sections.
 
 mod dead_connections;
 mod flow_control;
@@ -24,7 +24,7 @@ fn get(proxy: &Proxy, target: &str) -> Connection {
     client
 }
 
-/// An error of the proxy's own, with this status: its message.
+/// The message of an error of the proxy itself with this status.
 fn error(response: &Response, statuses: &[u16]) -> String {
     assert!(statuses.contains(&response.status()), "{response:?}");
     let message = response.json()["message"].as_str().map(str::to_owned);

@@ -1,5 +1,5 @@
-//! What the upstream says that it did not process is sent again: streams that it refuses, and streams
-//! above the last one of a GOAWAY (RFC 9113 section 8.7). Nothing else is sent twice.
+//! Requests that the upstream reports as not processed are retried: refused streams, and streams above
+//! the last one of a GOAWAY (RFC 9113 section 8.7). Others are not sent twice.
 
 use crate::http2::{HOST, error};
 use h2::Reason;
@@ -11,7 +11,7 @@ use support::{Frame, Frames, Http2Response, Http2Upstream, Proxy, Request};
 
 const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "PURGE"];
 
-/// Of the deployment, and of a host by name.
+/// Targets of the deployment, and of a host by name.
 const TARGETS: [(&str, &str); 2] =
     [("/queue/v1/x", "/api/queue/v1/x"), ("/files.example.test/x", "/x")];
 
@@ -135,7 +135,7 @@ fn a_graceful_goaway_every_50_requests_costs_no_request() {
     assert!(upstream.connections() >= 20, "{} connections", upstream.connections());
 }
 
-/// As nginx does it: with the 50th request there is a GOAWAY at once, and what is above it is left.
+/// As nginx does: with the 50th request it sends GOAWAY at once, and ignores the streams above it.
 #[test]
 fn a_goaway_at_once_every_50_requests_costs_no_request() {
     let upstream = Http2Upstream::for_host(HOST).start_frames(|_, frames| {
@@ -176,7 +176,7 @@ fn a_request_whose_connection_ends_without_a_response_is_not_sent_twice() {
             }
             let stream = frames.read_request()?;
             frames.respond(stream, b"up")?;
-            // And the connection ends, with nothing said of the next one.
+            // And the connection ends without GOAWAY for the next one.
             frames.read_request().map(drop)
         });
         let proxy = upstream.proxy().args(retries).start();
@@ -201,7 +201,7 @@ fn serve(frames: &mut Frames, body: &str) -> io::Result<()> {
     }
 }
 
-/// From four clients at once, half of them POST, by name and to a service.
+/// Sends requests from four clients at once, half of them POST, by host name and to a service.
 fn assert_none_of_1000_is_lost(proxy: &Proxy, check: impl Fn(&str) + Sync) {
     let check = &check;
     thread::scope(|scope| {
@@ -218,8 +218,8 @@ fn assert_none_of_1000_is_lost(proxy: &Proxy, check: impl Fn(&str) + Sync) {
                     };
                     connection.send(support::request(method, &target, body));
                     let response = connection.response();
-                    let came = (response.status(), response.complete);
-                    assert_eq!(came, (200, true), "{method} {target}: {response:?}");
+                    let received = (response.status(), response.complete);
+                    assert_eq!(received, (200, true), "{method} {target}: {response:?}");
                     assert!(seen.insert(there.clone()));
                     check(&there);
                 }

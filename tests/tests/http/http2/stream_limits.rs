@@ -1,5 +1,5 @@
-//! SETTINGS_MAX_CONCURRENT_STREAMS is reached: there is another connection, up to a limit of
-//! connections, and then an error in so many words.
+//! At SETTINGS_MAX_CONCURRENT_STREAMS another connection is opened, up to a limit of connections;
+//! beyond it there is an error that says so.
 
 use crate::http2::{error, get};
 use std::sync::mpsc::channel;
@@ -11,7 +11,7 @@ fn a_connection_whose_streams_are_all_in_use_gets_another_one_beside_it() {
     let latch = Latch::new();
     let upstream = long_polls(2, &latch);
     let proxy = upstream.proxy().start();
-    // The proxy knows the limit then.
+    // After it the proxy knows the limit.
     assert_eq!(proxy.get("/queue/v1/other").text(), "up");
     let mut polls: Vec<Connection> = (0..5).map(|_| get(&proxy, "/queue/v1/poll")).collect();
     upstream.wait_for("five long polls at once", |requests| {
@@ -61,7 +61,7 @@ fn beyond_the_limit_of_connections_a_request_gets_an_error_that_says_so_in_bound
             scope.spawn(move || sender.send(poll.response()));
         }
         drop(sender);
-        // While the long polls last, no response but an error can come.
+        // While the long polls last, only an error is possible.
         let first = responses.recv().expect("each client gets a response");
         let message = error(&first, &[503, 504]);
         assert!(message.contains("stream") || message.contains("connections"), "{message}");
@@ -74,7 +74,7 @@ fn beyond_the_limit_of_connections_a_request_gets_an_error_that_says_so_in_bound
     assert_eq!(proxy.get("/queue/v1/other").text(), "up");
 }
 
-/// Takes no more than so many requests at a time on a connection; `/queue/v1/poll` waits for the latch.
+/// An upstream with so many streams at a time on a connection; `/queue/v1/poll` waits for the latch.
 fn long_polls(streams: u32, latch: &Latch) -> Http2Upstream {
     let latch = latch.clone();
     Http2Upstream::for_host(crate::http2::HOST).max_concurrent_streams(streams).start(

@@ -1,5 +1,5 @@
-//! Bodies pass as they come over HTTP/2, too; early responses, interim responses, clients that go away
-//! and bodies that break off are what they are over HTTP/1.1.
+//! Bodies stream over HTTP/2, too; early responses, interim responses, clients that disconnect and
+//! truncated bodies are handled as over HTTP/1.1.
 
 use crate::http2::{HOST, error, get};
 use h2::Reason;
@@ -31,18 +31,18 @@ fn the_first_bytes_of_an_upload_arrive_before_the_last_are_sent() {
         let upstream = Http2Upstream::for_host(HOST).start(|_| Http2Response::ok("up"));
         let proxy = upstream.proxy().start();
         let mut client = post(&proxy, framing, first);
-        let came = |request: &Request| (request.body == b"first").then_some(());
-        upstream.wait_for("the first bytes", |requests| came(requests.first()?));
+        let received = |request: &Request| (request.body == b"first").then_some(());
+        upstream.wait_for("the first bytes", |requests| received(requests.first()?));
         client.send(last);
         assert_eq!(client.response().text(), "up");
         assert_eq!(upstream.requests()[0].body, b"firstlast");
     }
 }
 
-/// With RST_STREAM and NO_ERROR after it, by which the upstream says that it wants no more of the body
+/// With RST_STREAM and NO_ERROR after it, by which the upstream stops the upload
 /// (RFC 9113 section 8.1).
 #[test]
-fn a_response_that_comes_before_the_whole_body_is_delivered() {
+fn a_response_before_the_whole_body_is_forwarded() {
     let early = Http2Response::head(413, &[("content-length", "9")]).before_body();
     let early = early.then("too large").then_end();
     for length in [100_000, 64 << 20] {
@@ -53,7 +53,7 @@ fn a_response_that_comes_before_the_whole_body_is_delivered() {
         let proxy = upstream.proxy().start();
         for _ in 0..5 {
             let mut client = post(&proxy, &format!("Content-Length: {length}"), "");
-            // How much of it is taken is another matter.
+            // How much of it is read is not specified.
             let _ = client.try_send(vec![0; length]);
             let response = client.response();
             assert_eq!((response.text(), response.complete), ("too large", true), "{length}");
@@ -91,7 +91,7 @@ fn a_client_may_wait_for_a_100() {
 }
 
 #[test]
-fn a_client_that_goes_away_cancels_its_own_stream_and_no_other_one() {
+fn a_client_that_disconnects_cancels_only_its_own_stream() {
     let latch = Latch::new();
     let upstream = Http2Upstream::for_host(HOST).start({
         let latch = latch.clone();
@@ -112,7 +112,7 @@ fn a_client_that_goes_away_cancels_its_own_stream_and_no_other_one() {
         let waiting = get(&proxy, "/queue/v1/poll");
         let uploading = post(&proxy, "Content-Length: 9", "first");
         upstream.wait_for_requests(given_up + 3);
-        // Its response is the sign that the connection works, without which it is not used again.
+        // Its response shows that the connection works; otherwise it would not be reused.
         let mut downloading = get(&proxy, "/queue/v1/download");
         downloading.head();
         for client in [waiting, downloading, uploading] {
@@ -127,10 +127,10 @@ fn a_client_that_goes_away_cancels_its_own_stream_and_no_other_one() {
 }
 
 #[test]
-fn a_body_whose_stream_is_reset_is_never_passed_off_as_complete() {
+fn a_body_whose_stream_is_reset_does_not_look_complete() {
     for reason in [Reason::INTERNAL_ERROR, Reason::CANCEL, Reason::REFUSED_STREAM, Reason::NO_ERROR]
     {
-        assert_breaks_off(reason, move |frames, stream| {
+        assert_truncated_response(reason, move |frames, stream| {
             let reason = u32::from(reason).to_be_bytes();
             frames.write(Frame::RST_STREAM, 0, stream, &reason)?;
             frames.read_to_end();
@@ -140,35 +140,35 @@ fn a_body_whose_stream_is_reset_is_never_passed_off_as_complete() {
 }
 
 #[test]
-fn a_body_whose_connection_ends_is_never_passed_off_as_complete() {
-    assert_breaks_off("without a word", |_, _| Ok(()));
-    // As of an upstream that is told to stop, and does not wait for its responses.
+fn a_body_whose_connection_ends_does_not_look_complete() {
+    assert_truncated_response("without a word", |_, _| Ok(()));
+    // Like an upstream that shuts down without waiting for its responses.
     for reason in [Reason::NO_ERROR, Reason::INTERNAL_ERROR] {
-        assert_breaks_off(reason, move |frames, stream| frames.go_away(stream, reason));
-        assert_breaks_off(reason, move |frames, _| frames.go_away(0, reason));
+        assert_truncated_response(reason, move |frames, stream| frames.go_away(stream, reason));
+        assert_truncated_response(reason, move |frames, _| frames.go_away(0, reason));
     }
 }
 
 #[test]
-fn a_body_shorter_than_its_length_is_never_passed_off_as_complete() {
+fn a_body_shorter_than_its_length_does_not_look_complete() {
     let short = Http2Response::head(200, &[("content-length", "9")]).then("four").then_end();
     let upstream = Http2Upstream::for_host(HOST).start(move |_| short.clone());
     let response = upstream.proxy().start().get("/queue/v1/x");
-    let came = (response.status(), response.text(), response.complete);
-    assert_eq!(came, (200, "four", false));
+    let received = (response.status(), response.text(), response.complete);
+    assert_eq!(received, (200, "four", false));
 }
 
-/// It is not known then whether the upstream saw all of it.
+/// It is unknown then whether the upstream received all of it.
 #[test]
-fn an_upload_that_a_client_breaks_off_does_not_look_complete() {
+fn an_aborted_upload_does_not_look_complete() {
     for (framing, part) in
         [("Content-Length: 9", "four"), ("Transfer-Encoding: chunked", "4\r\nfour\r\n")]
     {
         let upstream = Http2Upstream::for_host(HOST).start(|_| Http2Response::ok("up"));
         let proxy = upstream.proxy().start();
         let client = post(&proxy, framing, part);
-        let came = |request: &Request| (request.body == b"four").then_some(());
-        upstream.wait_for("a part", |requests| came(requests.first()?));
+        let received = |request: &Request| (request.body == b"four").then_some(());
+        upstream.wait_for("a part", |requests| received(requests.first()?));
         drop(client);
         upstream.wait_for_frames(0, Frame::RST_STREAM, 1);
         assert!(!upstream.requests()[0].complete);
@@ -176,7 +176,7 @@ fn an_upload_that_a_client_breaks_off_does_not_look_complete() {
 }
 
 #[test]
-fn what_is_no_http2_is_a_502() {
+fn invalid_http2_is_a_502() {
     let upstream = Http2Upstream::for_host(HOST).start_frames(|_, frames| {
         let stream = frames.read_request()?;
         // A header section in the middle of another one (RFC 9113 section 6.2).
@@ -201,8 +201,8 @@ fn post(proxy: &Proxy, fields: &str, body: &str) -> Connection {
 /// Entry 8 of HPACK's static table: `:status: 200`.
 const STATUS_200: u8 = 0x80 | 8;
 
-/// The upstream begins a response of unknown length, and breaks it off.
-fn assert_breaks_off(
+/// The upstream begins a response of unknown length, and truncates it.
+fn assert_truncated_response(
     how: impl std::fmt::Display,
     break_off: impl Fn(&mut Frames, u32) -> io::Result<()> + Send + Sync + 'static,
 ) {

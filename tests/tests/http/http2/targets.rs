@@ -1,5 +1,5 @@
-//! What `http::Uri` takes for a target goes through byte for byte over both versions of HTTP; what it
-//! does not take is a 400, before any connection is made.
+//! Targets that `http::Uri` accepts are forwarded byte for byte over both versions of HTTP; others get
+//! a 400 before any connection is made.
 
 use crate::http2::{HOST, error};
 use support::hawk::Claim;
@@ -10,7 +10,7 @@ const NOT_IN_PATH: &str = "<>`";
 const NOT_IN_QUERY: &str = "\"<>";
 
 #[test]
-fn each_character_that_a_uri_takes_arrives_as_it_is_and_as_it_is_signed() {
+fn each_character_of_a_uri_is_forwarded_unchanged_and_signed() {
     let plain = Upstream::start([ScriptedResponse::ok("up")]);
     let over_http1 = Proxy::in_front_of(plain.root_url()).start();
     let upstream = http2();
@@ -34,7 +34,7 @@ fn each_character_that_a_uri_takes_arrives_as_it_is_and_as_it_is_signed() {
 }
 
 #[test]
-fn a_character_that_a_uri_does_not_take_is_a_400_before_any_connection_is_made() {
+fn an_invalid_character_is_a_400_before_any_connection_is_made() {
     let plain = Upstream::start([ScriptedResponse::ok("up")]);
     let over_http1 = Proxy::in_front_of(plain.root_url()).start();
     let upstream = http2();
@@ -49,7 +49,7 @@ fn a_character_that_a_uri_does_not_take_is_a_400_before_any_connection_is_made()
     assert_eq!((plain.connections(), upstream.connections()), (0, 0));
 }
 
-/// hyper's own response to it is bare; one with a body names the character.
+/// Names the character; the response of hyper itself would have no body.
 fn assert_is_refused(response: &Response, character: char) {
     assert_eq!(response.status(), 400, "{character}: {response:?}");
     if !response.body.is_empty() {

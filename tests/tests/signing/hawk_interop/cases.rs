@@ -1,4 +1,4 @@
-//! The URLs and credentials that are gone through, and the deployment that knows them.
+//! The URLs and credentials of the test cases, and the deployment that knows them.
 
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::{
@@ -11,7 +11,7 @@ use url::Url;
 pub(crate) const NOW: Timestamp = Timestamp::from_secs(1_767_225_600);
 pub(crate) const HOUR: u64 = 3600;
 
-/// Every implementation signs these as they stand.
+/// Every implementation signs these unchanged.
 pub(crate) const URLS: &[&str] = &[
     "https://tc.example.com/",
     "https://tc.example.com:8443/api/queue/v1/ping",
@@ -34,7 +34,7 @@ pub(crate) const NOT_FOR_MOHAWK: &[&str] = &[
 pub(crate) const NOT_FOR_NPM_HAWKS_CLIENT: &[&str] =
     &["https://tc.example.com/it's?quoted='", "http://[::1]:8080/x", "https://[2001:db8::1]/x"];
 
-/// Credentials, and what is signed with them is restricted to.
+/// Credentials, and the scopes to which signatures are restricted.
 #[derive(Clone)]
 pub(crate) struct Restricted {
     pub(crate) credentials: Credentials,
@@ -87,7 +87,7 @@ pub(crate) fn altered_urls(url: &str) -> [String; 3] {
     ]
 }
 
-/// What our verifying half makes of a request, where the issuer holds `*`.
+/// The result of our verification, if the issuer has the scope `*`.
 pub(crate) fn check(line: RequestLine<'_>) -> Result<Option<Verified>, AuthenticateError> {
     authenticate(line, NOW, |client_id| {
         let issuer = issuer();
@@ -99,7 +99,7 @@ pub(crate) fn check(line: RequestLine<'_>) -> Result<Option<Verified>, Authentic
     })
 }
 
-/// Who such a request is from.
+/// The sender of such a request.
 pub(crate) fn verified(restricted: &Restricted) -> Verified {
     let credentials = &restricted.credentials;
     let certificate = credentials.certificate.as_ref();

@@ -1,4 +1,4 @@
-//! Headers and bewits go both ways between core and implementations of Hawk that others wrote: npm
+//! Headers and bewits are exchanged both ways between core and third-party implementations of Hawk: npm
 //! `hawk`, which Taskcluster's auth service runs, and PyPI `mohawk`.
 
 mod cases;

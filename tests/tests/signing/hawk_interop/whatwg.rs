@@ -1,5 +1,5 @@
-//! A bewit for any URL, of the kinds that the WHATWG URL test data has, verifies for what clients send
-//! after they have parsed the URL that `POST /bewit` gave them.
+//! A bewit for any URL, of the kinds that the WHATWG URL test data has, verifies for the request that
+//! clients send after they have parsed the URL from `POST /bewit`.
 
 use super::cases::NOW;
 use super::{accepts, mohawk, npm_hawk};

@@ -1,4 +1,4 @@
-//! How the upstream does what a plan says.
+//! How the upstream carries out the behaviours of a plan.
 
 use crate::mixed_load::deployment::PendingRequest;
 use crate::mixed_load::plan::{
@@ -11,7 +11,7 @@ use std::time::Duration;
 use support::DEADLINE;
 use support::http1::Body;
 
-/// What becomes of the connection.
+/// What happens to the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     Open,
@@ -21,7 +21,7 @@ pub(crate) enum End {
 const STALL: Duration = Duration::from_millis(50);
 
 impl Behaviour {
-    /// Answers, or does not.
+    /// Sends the response, if there is one.
     pub(crate) fn act(
         self,
         pending: &PendingRequest,
@@ -29,17 +29,17 @@ impl Behaviour {
         body: &mut Body,
     ) -> io::Result<()> {
         let mut to = *from.get_ref();
-        let mut came = Vec::new();
+        let mut received = Vec::new();
         if !self.is_early() {
-            while let Some(piece) = body.next(from)? {
-                came.extend(piece);
+            while let Some(data) = body.next(from)? {
+                received.extend(data);
             }
         }
         let plan = &pending.plan;
         let response = match plan.kind {
             RequestKind::Get => content(plan.id, SMALL),
-            RequestKind::Echo(_) => came,
-            RequestKind::Upload => digest(&came),
+            RequestKind::Echo(_) => received,
+            RequestKind::Upload => digest(&received),
             RequestKind::Download => content(plan.id, DOWNLOAD),
             RequestKind::Events => content(plan.id, EVENTS * EVENT_LENGTH),
         };
@@ -52,7 +52,7 @@ impl Behaviour {
         to.write_all(&self.bytes(&response))
     }
 
-    /// Ends the connection, or leaves it to the next request.
+    /// Ends the connection, or keeps it for the next request.
     pub(crate) fn end(self, stream: &TcpStream) -> io::Result<End> {
         match self {
             Self::Serve
@@ -76,12 +76,12 @@ impl Behaviour {
         Ok(End::Closed)
     }
 
-    /// Whether it is done before the body is read.
+    /// Whether it happens before the body is read.
     fn is_early(self) -> bool {
         matches!(self, Self::Reject | Self::BusyAtOnce | Self::ResetAtOnce | Self::Garbage)
     }
 
-    /// All that is sent; `response` is what the client is to get.
+    /// All bytes to send; `response` is the body that the client expects.
     fn bytes(self, response: &[u8]) -> Vec<u8> {
         let (length, half) = (response.len(), &response[..response.len() / 2]);
         match self {
@@ -109,13 +109,13 @@ impl Behaviour {
     }
 }
 
-/// A piece at a time, each when the client asks for it. A client that goes away does not ask.
+/// Sends one event at a time, each when the client requests it. A client that disconnects does not.
 fn serve_events(pending: &PendingRequest, response: &[u8], mut to: &TcpStream) -> io::Result<()> {
     to.write_all(CHUNKED.as_bytes())?;
-    for piece in response.chunks(EVENT_LENGTH) {
+    for event in response.chunks(EVENT_LENGTH) {
         let asked = pending.event_requests.lock().unwrap().recv_timeout(DEADLINE);
         asked.map_err(|_| io::ErrorKind::TimedOut)?;
-        to.write_all(&chunk(piece))?;
+        to.write_all(&chunk(event))?;
     }
     to.write_all(LAST_CHUNK.as_bytes())
 }

@@ -1,4 +1,4 @@
-//! A client of the soak: sends what its plans say, and judges what it gets.
+//! A client of the soak: sends the requests of its plans, and checks the responses.
 
 use crate::mixed_load::behaviour::chunk;
 use crate::mixed_load::deployment::{Attempt, Deployment, PendingRequest};
@@ -13,7 +13,7 @@ use std::time::Instant;
 use support::http1::Body;
 use support::{Connection, Random, Response};
 
-/// One client after the other, each with a connection that lasts as long as both sides let it.
+/// Sends requests over one connection after the other, each kept open as long as possible.
 #[derive(Debug)]
 pub(crate) struct Client<'a> {
     pub(crate) proxy: SocketAddr,
@@ -22,18 +22,18 @@ pub(crate) struct Client<'a> {
     pub(crate) counts: &'a OutcomeCounts,
 }
 
-/// How requests ended, each as its plan had it.
+/// How many requests ended in which way, each as planned.
 #[derive(Debug, Default)]
 pub(crate) struct OutcomeCounts {
-    pub(crate) whole: AtomicU64,
-    pub(crate) cut: AtomicU64,
+    pub(crate) complete: AtomicU64,
+    pub(crate) truncated: AtomicU64,
     pub(crate) refused: AtomicU64,
     pub(crate) failed: AtomicU64,
-    pub(crate) left: AtomicU64,
+    pub(crate) aborted: AtomicU64,
 }
 
 impl Client<'_> {
-    /// Goes on until then.
+    /// Sends requests until this time.
     pub(crate) fn run(mut self, until: Instant) {
         let _failure_guard = self.deployment.failure_guard();
         let mut connection = None;
@@ -46,13 +46,13 @@ impl Client<'_> {
         }
     }
 
-    /// One request; the connection comes back if it can be used for another one.
+    /// Sends one request; returns the connection if it can be reused.
     fn exchange(&mut self, mut connection: Connection) -> Option<Connection> {
         let pending = self.deployment.expect(Plan::any(&mut self.random));
         let request = request(&pending.plan);
         let response = match pending.plan.abort {
             Some(ClientAbort::DuringRequest) => {
-                // The response may have come already, and the connection be closed.
+                // The response may have been sent already, and the connection closed.
                 let _ = connection.try_send(&request[..request.len() / 2]);
                 None
             }
@@ -66,14 +66,14 @@ impl Client<'_> {
                 None
             }
             None => {
-                // Refused, the rest of a large one may not be taken: the response is there then.
+                // If it is refused, the proxy may not read all of a large one, and has sent the response.
                 let _ = connection.try_send(&request);
                 Some(response(&mut connection, &pending))
             }
         };
         self.deployment.forget(&pending);
         let Some(response) = response else {
-            self.counts.left.fetch_add(1, Ordering::Relaxed);
+            self.counts.aborted.fetch_add(1, Ordering::Relaxed);
             if self.random.below(2) == 0 {
                 connection.reset();
             }
@@ -84,7 +84,7 @@ impl Client<'_> {
         open.then_some(connection)
     }
 
-    /// Some small requests before the first response; the answers come in the same order.
+    /// Pipelines some small requests; the responses come in the same order.
     fn pipeline(&mut self, mut connection: Connection) -> Option<Connection> {
         let count = 2 + self.random.below(4);
         let pending: Vec<Arc<PendingRequest>> =
@@ -124,10 +124,10 @@ impl Client<'_> {
         } else if behaviour.truncates() {
             let right = status == 200 && !complete && expected.starts_with(body);
             assert!(right, "{}", details());
-            &self.counts.cut
+            &self.counts.truncated
         } else {
             assert!(status == 200 && complete && *body == expected, "{}", details());
-            &self.counts.whole
+            &self.counts.complete
         };
         counted.fetch_add(1, Ordering::Relaxed);
     }
@@ -151,7 +151,7 @@ fn request(plan: &Plan) -> Vec<u8> {
     [head.as_bytes(), &body].concat()
 }
 
-/// Asks for one piece after the other, should the upstream wait for that.
+/// Reads a response, and requests one event after the other if the plan has events.
 fn response(connection: &mut Connection, pending: &PendingRequest) -> Response {
     let head = connection
         .head_or_end()
@@ -163,7 +163,7 @@ fn response(connection: &mut Connection, pending: &PendingRequest) -> Response {
             pending.next_event.send(()).expect("the pending request has the receiver");
         }
         match connection.body_data(&mut framing) {
-            Ok(Some(piece)) => body.extend(piece),
+            Ok(Some(data)) => body.extend(data),
             Ok(None) => break true,
             Err(_) => break false,
         }

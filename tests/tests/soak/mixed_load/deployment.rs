@@ -1,4 +1,4 @@
-//! The upstream of the soak: does what the plans say, and checks each signature that it sees.
+//! The upstream of the soak: carries out the plans, and verifies each signature.
 
 use crate::mixed_load::behaviour::End;
 use crate::mixed_load::identity::Identity;
@@ -24,18 +24,18 @@ pub(crate) struct Deployment {
     failed: AtomicBool,
 }
 
-/// A request on its way, seen from both ends.
+/// A request in flight, shared by its client and the upstream.
 #[derive(Debug)]
 pub(crate) struct PendingRequest {
     pub(crate) plan: Plan,
-    /// One after the other.
+    /// In their order.
     attempts: Mutex<Vec<Attempt>>,
-    /// Asks for the next piece of a response that comes piece by piece.
+    /// Requests the next event.
     pub(crate) next_event: Sender<()>,
     pub(crate) event_requests: Mutex<Receiver<()>>,
 }
 
-/// What arrived, and what was done about it.
+/// An attempt as the upstream received it, and what the upstream did.
 #[derive(Clone, Debug)]
 pub(crate) struct Attempt {
     pub(crate) behaviour: Behaviour,
@@ -43,7 +43,7 @@ pub(crate) struct Attempt {
     nonce: String,
 }
 
-/// Tells of a thread that failed, so that the others need not go on.
+/// Reports a thread that panics, so that the others stop.
 #[derive(Debug)]
 pub(crate) struct FailureGuard(Arc<Deployment>);
 
@@ -66,7 +66,7 @@ impl Deployment {
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let failure_guard = FailureGuard(Arc::clone(&shared));
-                // However it ends, the connection is over.
+                // An error only ends the connection.
                 thread::spawn(move || failure_guard.0.serve(&stream).ok());
             }
         });
@@ -81,7 +81,7 @@ impl Deployment {
         &self.identities
     }
 
-    /// How many requests came, each attempt counted.
+    /// How many attempts were received.
     pub(crate) fn attempts(&self) -> u64 {
         self.attempts.load(Ordering::Relaxed)
     }
@@ -94,7 +94,7 @@ impl Deployment {
         self.failed.load(Ordering::Relaxed)
     }
 
-    /// From now on the request may come.
+    /// Registers a request before it is sent.
     pub(crate) fn expect(&self, plan: Plan) -> Arc<PendingRequest> {
         let (next_event, event_requests) = channel();
         let pending = Arc::new(PendingRequest {
@@ -107,7 +107,7 @@ impl Deployment {
         pending
     }
 
-    /// Nobody waits for its response any more.
+    /// Removes a request whose client does not wait any more.
     pub(crate) fn forget(&self, pending: &PendingRequest) {
         self.pending.lock().unwrap().remove(&pending.plan.id);
     }
@@ -121,7 +121,7 @@ impl Deployment {
             let (client_id, nonce) = self.verify(head.clone());
             let id = head.word(1).rsplit('/').next().and_then(|id| id.parse().ok());
             let pending = id.and_then(|id: u64| self.pending.lock().unwrap().get(&id).cloned());
-            // Of a client that has gone away meanwhile.
+            // Its client has disconnected meanwhile.
             let Some(pending) = pending else { return Ok(()) };
             let behaviour = pending.attempt(client_id, nonce, self.is_busy());
             behaviour.act(&pending, &mut from, &mut body)?;
@@ -132,7 +132,7 @@ impl Deployment {
         Ok(())
     }
 
-    /// Who signed it, with which nonce; fails unless all of it belongs to one of the identities.
+    /// The clientId and the nonce; fails unless the signature is of one of the identities.
     fn verify(&self, head: Head) -> (String, String) {
         let request = Request {
             index: 0,

@@ -1,4 +1,4 @@
-//! The sets of credentials that take turns in the soak.
+//! The sets of credentials that alternate in the soak test.
 
 use serde_json::{Value, json};
 use support::hawk::Claim;
@@ -12,7 +12,7 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// A permanent one and a temporary one.
+    /// Permanent and temporary credentials.
     pub(crate) fn both() -> [Self; 2] {
         [
             Self { client_id: "permanent", access_token: "no-secret", certificate: None },
@@ -24,18 +24,18 @@ impl Identity {
         ]
     }
 
-    /// What a request says of itself, if all of it belongs to one of them.
+    /// The claim of a request; fails unless it is signed with one of these.
     pub(crate) fn verify(among: &[Self], request: &Request) -> Claim {
         let claim = Claim::of(request);
         let identity = among.iter().find(|identity| identity.client_id == claim.id);
-        let identity = identity.unwrap_or_else(|| panic!("nobody is {:?}", claim.id));
+        let identity = identity.unwrap_or_else(|| panic!("no identity is {:?}", claim.id));
         let claim = claim.assert_signed_with(identity.access_token);
         let certificate = identity.certificate.clone().unwrap_or_default();
         assert_eq!(claim.ext()["certificate"], certificate, "the certificate of {}", claim.id);
         claim
     }
 
-    /// Whom a response is from, as it says itself.
+    /// The clientId in the headers of a response.
     pub(crate) fn of(response: &Response) -> Option<&str> {
         let names = ["x-taskcluster-proxy-perm-clientid", "x-taskcluster-proxy-temp-clientid"];
         names.into_iter().find_map(|name| response.header(name))

@@ -1,7 +1,7 @@
-//! Everything at once for as long as one likes: mixed loads, credentials that change every second,
-//! upstreams that fail. Every response is checked.
+//! A soak test of any length: mixed load, credentials that change every second, upstreams that fail.
+//! Every response is checked.
 //!
-//! `SOAK_SECONDS` says how long (10 if it does not), `SOAK_SEED` repeats the requests of another
+//! `SOAK_SECONDS` is its length (default 10), `SOAK_SEED` repeats the requests of another
 //! run, in which only their timing differs.
 
 #![cfg(target_os = "linux")]
@@ -22,10 +22,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 use support::{Proxy, Random, number, seed};
 
-/// So many clients at once.
+/// The number of concurrent clients.
 const CLIENTS: usize = 24;
 /// How much more memory the proxy may have at the end than after the warm-up, both times at rest.
-/// Its allocator does not give back everything at once.
+/// Its allocator does not return all memory at once.
 const MARGIN: u64 = 4 * 1024 * 1024;
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -38,10 +38,10 @@ struct Soak {
 }
 
 #[test]
-fn every_response_is_right_and_nothing_is_left_behind() {
+fn every_response_is_correct_and_nothing_is_left_behind() {
     let length = SECOND * number("SOAK_SECONDS").map_or(10, |seconds| seconds as u32);
     let seed = seed("SOAK_SEED");
-    say(&format!("SOAK_SECONDS={} SOAK_SEED={seed}", length.as_secs()));
+    report(&format!("SOAK_SECONDS={} SOAK_SEED={seed}", length.as_secs()));
     let mut soak = Soak::start(seed);
     let descriptors = soak.proxy.descriptors();
     let warm_up = (length / 3).min(60 * SECOND);
@@ -67,9 +67,9 @@ impl Soak {
             .env("TASKCLUSTER_ROOT_URL", deployment.root_url())
             .env("TASKCLUSTER_CLIENT_ID", first.client_id)
             .env("TASKCLUSTER_ACCESS_TOKEN", first.access_token)
-            // Requests in the middle of their retries keep the credentials that they have.
+            // Requests that are being retried keep their credentials.
             .args(["--credentials-drain", "0.1", "--upstream-idle-timeout", "0.5"])
-            // No body is left out because there are too many.
+            // Enough for the bodies of all requests.
             .args(["--replay-total", "65536"])
             .start();
         let counts = OutcomeCounts::default();
@@ -94,7 +94,7 @@ impl Soak {
         assert!(!self.deployment.has_failed(), "the upstream got what it should not");
     }
 
-    /// Every second.
+    /// Updates the credentials every second.
     fn change_credentials(&self, until: Instant) {
         let _failure_guard = self.deployment.failure_guard();
         let turns = self.deployment.identities().iter().rev().cycle();
@@ -112,15 +112,16 @@ impl Soak {
     }
 
     fn progress(&self) {
-        let OutcomeCounts { whole, cut, refused, failed, left } = &self.counts;
-        let [whole, cut, refused, failed, left] =
-            [whole, cut, refused, failed, left].map(|count| count.load(Ordering::Relaxed));
-        say(&format!(
-            "{:>4} s: {} requests in {} attempts; as planned {whole} whole, {cut} cut, {refused} \
-             refused, {failed} failed, {left} left by their clients; {} KiB, at most {}; \
+        let OutcomeCounts { complete, truncated, refused, failed, aborted } = &self.counts;
+        let [complete, truncated, refused, failed, aborted] =
+            [complete, truncated, refused, failed, aborted]
+                .map(|count| count.load(Ordering::Relaxed));
+        report(&format!(
+            "{:>4} s: {} requests in {} attempts; as planned {complete} complete, \
+             {truncated} truncated, {refused} refused, {failed} failed, {aborted} aborted by their clients; {} KiB, at most {}; \
              {} descriptors",
             self.start.elapsed().as_secs(),
-            whole + cut + refused + failed + left,
+            complete + truncated + refused + failed + aborted,
             self.deployment.attempts(),
             self.proxy.memory() / 1024,
             self.proxy.peak_memory() / 1024,
@@ -129,8 +130,8 @@ impl Soak {
     }
 }
 
-/// At once, not when the test has ended, as with `println!`: one wants to see how far it is.
-fn say(text: &str) {
-    // Whether anyone reads it or not.
+/// Printed at once, unlike `println!`, whose output appears when the test has ended.
+fn report(text: &str) {
+    // stderr may be closed.
     let _ = writeln!(stderr(), "soak: {text}");
 }

@@ -1,4 +1,4 @@
-//! What each request of the soak is, and what its upstream does on it.
+//! The plan of each request of the soak test: what the client sends and what the upstream does.
 
 use std::sync::OnceLock;
 use support::Random;
@@ -6,29 +6,29 @@ use support::Random;
 /// One request.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
-    /// No other request has it: it stands in the target, and in every block of a body.
+    /// Unique: it is part of the target, and of every block of a body.
     pub(crate) id: u64,
     pub(crate) kind: RequestKind,
-    /// What the upstream does on one attempt after the other; the last one on all further ones.
+    /// What the upstream does on each attempt; the last one applies to all further attempts.
     pub(crate) behaviours: Vec<Behaviour>,
-    /// Where the client goes away, if it does not wait for the end.
+    /// When the client disconnects, if it does.
     pub(crate) abort: Option<ClientAbort>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RequestKind {
     Get,
-    /// The response is the body, of this length.
+    /// The response repeats the body of the request, which has this length.
     Echo(usize),
     /// [`UPLOAD`] bytes in chunks; the response is their digest.
     Upload,
     /// The response has [`DOWNLOAD`] bytes.
     Download,
-    /// The response comes in [`EVENTS`], each when the client has got the one before.
+    /// The response consists of [`EVENTS`], each sent when the client has received the previous one.
     Events,
 }
 
-/// What an upstream does on one attempt.
+/// What the upstream does on one attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Behaviour {
     Serve,
@@ -36,18 +36,18 @@ pub(crate) enum Behaviour {
     ServeUntilClose,
     ServeAfterInterim,
     ServeAfterStall,
-    /// The connection is closed without a word of it, as one that was idle for too long.
+    /// The connection is closed without notice, like one that was idle for too long.
     ServeThenClose,
-    /// The same with a reset. What was not on its way is lost: for short answers only.
+    /// The same with a reset, which loses data that was not sent yet: for short responses only.
     ServeThenReset,
     /// 413 before the body is read.
     Reject,
     Truncate,
     TruncateChunks,
     ResetInBody,
-    /// 503 when the body is read.
+    /// 503 after the body is read.
     Busy,
-    /// 503 before that, and no word more.
+    /// 503 before the body is read, and the connection is closed.
     BusyAtOnce,
     ResetAtOnce,
     CloseWithoutResponse,
@@ -66,7 +66,7 @@ const KIB: usize = 1024;
 pub(crate) const UPLOAD: usize = 2 * KIB * KIB;
 pub(crate) const DOWNLOAD: usize = 4 * KIB * KIB;
 pub(crate) const SMALL: usize = 200;
-/// So many pieces of this length are sent one by one.
+/// The number of events, and their length.
 pub(crate) const EVENTS: usize = 5;
 pub(crate) const EVENT_LENGTH: usize = 100;
 
@@ -90,7 +90,7 @@ const FAILING: [Behaviour; 6] = [
 ];
 
 impl Plan {
-    /// Any request, with a client that may go away.
+    /// Any request, whose client may disconnect.
     pub(crate) fn any(random: &mut Random) -> Self {
         let kind = match random.below(20) {
             0..9 => RequestKind::Get,
@@ -113,7 +113,7 @@ impl Plan {
         plan
     }
 
-    /// A small request whose response leaves its connection to the next one.
+    /// A small request after which the connection can be reused.
     pub(crate) fn pipelined(random: &mut Random) -> Self {
         let kind = random.pick(&[RequestKind::Get, RequestKind::Echo(KIB)]);
         let mut plan = Self::lasting(random, kind);
@@ -121,7 +121,7 @@ impl Plan {
         plan
     }
 
-    /// What of the body a response to it has when nothing is amiss.
+    /// The body of the complete response.
     pub(crate) fn response(&self) -> Vec<u8> {
         match self.kind {
             RequestKind::Get => content(self.id, SMALL),
@@ -132,17 +132,17 @@ impl Plan {
         }
     }
 
-    /// Whether the proxy can send it again, whatever it has sent: it keeps 1 MiB of a body.
+    /// Whether the proxy can retry it at any point: its replay buffer is 1 MiB.
     pub(crate) fn is_replayable(&self) -> bool {
         self.kind != RequestKind::Upload
     }
 
-    /// Whether no attempt will be served.
+    /// Whether all attempts fail.
     pub(crate) fn never_succeeds(&self) -> bool {
         self.behaviours.iter().all(|behaviour| behaviour.fails())
     }
 
-    /// Some failures at first, fewer than the proxy puts up with.
+    /// A plan with some failures at first, fewer than the proxy retries.
     fn lasting(random: &mut Random, kind: RequestKind) -> Self {
         let failures = random.below(12).saturating_sub(9);
         let behaviours = (0..failures).map(|_| random.pick(&FAILING)).collect();
@@ -158,18 +158,18 @@ impl Plan {
 }
 
 impl Behaviour {
-    /// Whether the proxy is to try again.
+    /// Whether the proxy retries it.
     pub(crate) fn fails(self) -> bool {
         FAILING.contains(&self)
     }
 
-    /// Whether the response is not whole.
+    /// Whether the response is truncated.
     pub(crate) fn truncates(self) -> bool {
         TRUNCATING.contains(&self)
     }
 }
 
-/// So many bytes that no other request has.
+/// So many bytes, unique for each request.
 pub(crate) fn content(id: u64, length: usize) -> Vec<u8> {
     const BLOCK: usize = 64 * KIB;
     static NOISE: OnceLock<Vec<u8>> = OnceLock::new();
@@ -190,7 +190,7 @@ pub(crate) fn content(id: u64, length: usize) -> Vec<u8> {
     content
 }
 
-/// What the response to an upload says of it.
+/// The response to an upload.
 pub(crate) fn digest(bytes: &[u8]) -> Vec<u8> {
     use sha2::{Digest as _, Sha256};
     Sha256::digest(bytes).to_vec()

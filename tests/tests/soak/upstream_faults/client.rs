@@ -1,4 +1,4 @@
-//! A client of the storm: sends what its plans say, and judges what it gets.
+//! A client of the storm: sends the requests of its plans, and checks the responses.
 
 use crate::upstream_faults::destinations::Destinations;
 use crate::upstream_faults::plan::{Destination, Fault, Plan};
@@ -18,11 +18,11 @@ pub(crate) struct Client<'a> {
     pub(crate) counts: &'a Mutex<BTreeMap<&'static str, usize>>,
 }
 
-/// A 401 may pass when the clock was set so short a time ago: between the two attempts, that is.
+/// The final response may be a 401 if the clock was set between the two attempts: so short a time ago.
 const AROUND_A_STEP: Duration = Duration::from_secs(1);
 
 impl Client<'_> {
-    /// One request of each place in the order of destinations.
+    /// Sends one request for each of these places in the order of destinations.
     pub(crate) fn run(mut self, places: impl Iterator<Item = usize>) {
         let mut connection = None;
         for place in places {
@@ -30,20 +30,20 @@ impl Client<'_> {
             let open = connection.take().unwrap_or_else(|| Connection::open(self.proxy));
             connection = self.exchange(&plan, open);
         }
-        // Nothing was answered twice.
+        // No request got two responses.
         if let Some(mut connection) = connection {
             connection.finish_sending();
             assert_eq!(connection.read_to_end(), b"");
         }
     }
 
-    /// One request; the connection comes back if it can be used for another one.
+    /// Sends one request; returns the connection if it can be reused.
     fn exchange(&self, plan: &Plan, mut connection: Connection) -> Option<Connection> {
         let method = if plan.put { "PUT" } else { "GET" };
         let body = if plan.put { plan.content() } else { String::new() };
         connection.send(request(method, &self.destinations.target(plan), body));
         if plan.aborts {
-            self.count("left by their clients");
+            self.count("aborted by their clients");
             if plan.put {
                 connection.reset();
             }
@@ -54,16 +54,16 @@ impl Client<'_> {
         if response.complete && response.header("connection") != Some("close") {
             return Some(connection);
         }
-        // What looks cut off ends there.
+        // Nothing follows a truncated response.
         assert_eq!(connection.read_to_end(), b"", "{plan:?}");
         None
     }
 
-    /// Fails unless `response` is what becomes of such a plan; says what that is.
+    /// Fails unless `response` is possible for the plan; returns the outcome.
     fn check(&self, plan: &Plan, response: &Response) -> &'static str {
         let attempts = self.services.attempts(plan.id);
         let details = || format!("{plan:?}: {attempts:?}; {response:?}");
-        if !plan.destination.leads_somewhere() {
+        if !plan.destination.has_upstream() {
             assert!(attempts.is_empty() && response.complete, "{}", details());
             return unreachable(plan.destination, response)
                 .unwrap_or_else(|| panic!("{}", details()));
@@ -77,13 +77,13 @@ impl Client<'_> {
         let (status, text) = (response.status(), response.text());
         let content = plan.content();
         match (last.outcome, status) {
-            (AttemptOutcome::Served, 200) if response.complete && text == content => "whole",
+            (AttemptOutcome::Served, 200) if response.complete && text == content => "complete",
             (AttemptOutcome::Failed(fault), 200)
                 if !response.complete
                     && content.starts_with(text)
                     && fault.at().is_some_and(|at| at >= plan.head("").len()) =>
             {
-                "cut"
+                "truncated"
             }
             (AttemptOutcome::Failed(Fault::Status(given)), _)
                 if response.complete && (status, text) == (given, "busy") =>
@@ -92,14 +92,14 @@ impl Client<'_> {
             }
             (AttemptOutcome::Failed(fault), 502) if fault.at().is_some() && text != "busy" => {
                 response.assert_error(502, "UpstreamUnreachable");
-                "broken"
+                "connection lost"
             }
             (AttemptOutcome::Stale, 401)
                 if attempts.len() > 1 && last.since_step < AROUND_A_STEP =>
             {
                 "stale"
             }
-            // All retries had their time; the response is an earlier one, or the proxy's own.
+            // The retry budget was used up; the response is an earlier one, or an error of the proxy.
             (_, 500 | 502..=504) if attempts.len() > 1 && response.complete => "given up",
             _ => panic!("{}", details()),
         }
@@ -111,7 +111,7 @@ impl Client<'_> {
 }
 
 impl Fault {
-    /// Where it breaks the response off.
+    /// Where it truncates the response.
     fn at(self) -> Option<usize> {
         match self {
             Self::Reset(at) | Self::Close(at) => Some(at),
@@ -120,9 +120,9 @@ impl Fault {
     }
 }
 
-/// Which reason the proxy gives, if it is the right one.
+/// The outcome for a destination without an upstream, if the error has the right reason.
 fn unreachable(destination: Destination, response: &Response) -> Option<&'static str> {
-    // Of what is tried again, the time may be over in the middle of an attempt.
+    // The retry budget may end within an attempt.
     if matches!(destination, Destination::Nameless | Destination::Closed)
         && response.status() == 504
     {
@@ -133,10 +133,12 @@ fn unreachable(destination: Destination, response: &Response) -> Option<&'static
     let (reason, what) = match destination {
         Destination::Nameless => ("cannot connect: ", "no such name"),
         Destination::Closed => ("refused", "refused"),
-        Destination::Expired => ("its certificate has expired", "certificate expired"),
-        Destination::WrongName => ("its certificate is for another name", "certificate of another"),
+        Destination::Expired => ("its certificate has expired", "expired certificate"),
+        Destination::WrongName => {
+            ("its certificate is for another name", "certificate for another name")
+        }
         Destination::UnknownIssuer => {
-            ("was not issued by a certificate that is trusted", "certificate of nobody")
+            ("was not issued by a certificate that is trusted", "untrusted certificate")
         }
         Destination::Service | Destination::Tls | Destination::Http2 => return None,
     };

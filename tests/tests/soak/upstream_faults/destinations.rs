@@ -1,4 +1,4 @@
-//! Where the upstreams of the storm are.
+//! The destinations of the storm test.
 
 use crate::upstream_faults::plan::{Destination, Plan};
 use std::fs;
@@ -19,7 +19,7 @@ const NAMELESS: &str = "nowhere.invalid";
 impl Destinations {
     /// # Errors
     ///
-    /// It is not for everyone to listen on port 443.
+    /// Listening on port 443 is not allowed.
     pub(crate) fn to(upstream: &Upstream) -> io::Result<Self> {
         let at = |destination, tls: TlsBuilder| {
             tls.listen(IpAddr::V4(address(destination)), 443).try_start(upstream)
@@ -39,12 +39,12 @@ impl Destinations {
         Ok(Self { _hosts: trusted.into_iter().chain([unknown]).collect(), folder })
     }
 
-    /// The certificates of all but those whom nobody trusts.
+    /// The trusted certificates.
     pub(crate) fn roots(&self) -> PathBuf {
         self.folder.path("roots.pem")
     }
 
-    /// What `--allow-host` has to name: they are loopback addresses.
+    /// The hosts for `--allow-host`, as they have loopback addresses.
     pub(crate) fn hosts(&self) -> Vec<String> {
         let destinations = [
             Destination::Tls,
@@ -58,7 +58,7 @@ impl Destinations {
         addresses.into_iter().chain([NAMELESS.to_owned()]).collect()
     }
 
-    /// What a request asks the proxy for.
+    /// The target of a request to the proxy.
     pub(crate) fn target(&self, plan: &Plan) -> String {
         match plan.destination {
             Destination::Service => format!("/api/storm/v1/{}", plan.id),
@@ -68,7 +68,7 @@ impl Destinations {
     }
 }
 
-/// One that no other process of these tests has.
+/// An address that no other test process uses.
 fn address(destination: Destination) -> Ipv4Addr {
     let [.., high, low] = std::process::id().to_be_bytes();
     Ipv4Addr::new(127, 1 | high, low, 1 + destination as u8)

@@ -1,7 +1,7 @@
-//! All that can go wrong with upstreams at once, from several clients: names without an address,
-//! refused connections, certificates that do not hold, answers that break off anywhere, plain, in TLS
-//! and over HTTP/2, bursts of 5xx, clients that leave while an upstream stalls. Meanwhile the
-//! credentials change and the services' clock is set.
+//! All faults of upstreams at once, with several clients: names without an address, refused
+//! connections, invalid certificates, truncated responses, plain, over TLS and over HTTP/2, bursts of
+//! 5xx, clients that disconnect while an upstream stalls. Meanwhile the credentials change and the
+//! clock of the services is set.
 //!
 //! `STORM_SEED` repeats the requests of another run, in which only their timing differs.
 
@@ -22,20 +22,20 @@ use std::thread;
 use std::time::{Duration, Instant};
 use support::{Proxy, Random, Request, Upstream, seed, skip};
 
-/// So many clients at once.
+/// The number of concurrent clients.
 const CLIENTS: usize = 16;
-/// How many requests each of them sends, first to warm up and then in earnest.
+/// How many requests each of them sends, first to warm up and then measured.
 const REQUESTS: [usize; 2] = [20, 40];
 /// How much more memory the proxy may have at the end than after the warm-up, both times at rest.
-/// Its allocator does not give back everything at once.
+/// Its allocator does not return all memory at once.
 const MARGIN: u64 = 4 * 1024 * 1024;
-/// By how much the services' clock is ahead of the proxy's, in seconds, one after the other.
+/// How far the clock of the services is ahead of that of the proxy, in seconds, one after the other.
 const AHEAD: [i64; 5] = [3600, 0, -3600, 40 * 86_400, -86_400];
 const STEP: Duration = Duration::from_millis(1500);
 const BURST: Duration = Duration::from_millis(100);
 
 #[test]
-fn everything_at_once() {
+fn all_faults_at_once() {
     let seed = seed("STORM_SEED");
     let services = Services::new();
     let shared = Arc::clone(&services);
@@ -94,9 +94,9 @@ fn everything_at_once() {
     for what in EXPECTED {
         assert!(counts.contains_key(what), "STORM_SEED={seed}: none was {what}");
     }
-    // What succeeds in the end is passed on, unless the end comes too late.
+    // Requests that succeed in the end are forwarded, unless the retry budget is used up.
     let given_up = counts.get("given up").copied().unwrap_or_default();
-    assert!(given_up * 10 < counts["whole"], "STORM_SEED={seed}: {given_up} given up");
+    assert!(given_up * 10 < counts["complete"], "STORM_SEED={seed}: {given_up} given up");
     assert!(stale > 0, "STORM_SEED={seed}: no request noticed that the clock was set");
     assert!(memory[1] <= memory[0] + MARGIN, "STORM_SEED={seed}: {memory:?}");
     check_signatures(&upstream.requests());
@@ -104,20 +104,20 @@ fn everything_at_once() {
     assert!(proxy.wait().status.success());
 }
 
-/// What becomes of some requests, whatever the seed.
+/// Outcomes that some requests have with any seed.
 const EXPECTED: [&str; 9] = [
-    "whole",
-    "cut",
-    "broken",
-    "left by their clients",
+    "complete",
+    "truncated",
+    "connection lost",
+    "aborted by their clients",
     "refused",
     "no such name",
-    "certificate expired",
-    "certificate of another",
-    "certificate of nobody",
+    "expired certificate",
+    "certificate for another name",
+    "untrusted certificate",
 ];
 
-/// Bursts of 503, and a clock that is set.
+/// Causes bursts of 503 and sets the clock.
 fn vary_conditions(services: &Services, over: &AtomicBool) {
     for ahead in AHEAD.iter().cycle() {
         services.set_ahead(*ahead);
@@ -142,8 +142,8 @@ fn change_credentials(proxy: &Proxy, over: &AtomicBool) {
     }
 }
 
-/// Each attempt is signed with one whole set of credentials and a nonce of its own; to hosts, whose
-/// clocks nobody has asked for, with this machine's time.
+/// Each attempt is signed with one whole set of credentials and a nonce of its own; for hosts, whose
+/// clocks are unknown, with the time of this machine.
 fn check_signatures(requests: &[Request]) {
     let mut nonces = HashSet::new();
     for seen in requests {

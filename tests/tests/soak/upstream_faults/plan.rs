@@ -1,5 +1,5 @@
-//! What each request of the storm is, and what becomes of it on its way. All of it follows from the
-//! number that stands in its target, which no other request has.
+//! The plan of each request of the storm test: its destination and its faults. All of it follows from
+//! the unique number in its target.
 
 use support::Random;
 
@@ -7,17 +7,17 @@ use support::Random;
 pub(crate) struct Plan {
     pub(crate) id: u64,
     pub(crate) destination: Destination,
-    /// What goes wrong at one attempt after the other, before one that succeeds.
+    /// The faults of the first attempts, before one that succeeds.
     pub(crate) faults: Vec<Fault>,
-    /// Whether the response comes in chunks.
+    /// Whether the response is chunked.
     pub(crate) chunked: bool,
     /// A PUT with [`content`](Self::content) rather than a GET.
     pub(crate) put: bool,
-    /// The client does not wait for a response, and there is none.
+    /// The client disconnects, and the upstream sends no response.
     pub(crate) aborts: bool,
 }
 
-/// Whom a request goes to.
+/// Where a request goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Destination {
     /// A service, at the root URL, which is plain http.
@@ -34,7 +34,7 @@ pub(crate) enum Destination {
     Expired,
     /// A host whose certificate is for another one.
     WrongName,
-    /// A host whose certificate is from someone whom nobody trusts.
+    /// A host whose certificate is not trusted.
     UnknownIssuer,
 }
 
@@ -48,7 +48,7 @@ pub(crate) enum Fault {
     Status(u16),
 }
 
-/// In this order, again and again, so that none is left out.
+/// In this order, repeated, so that each is used.
 const DESTINATIONS: [Destination; 20] = [
     Destination::Service,
     Destination::Tls,
@@ -73,7 +73,7 @@ const DESTINATIONS: [Destination; 20] = [
 ];
 
 impl Plan {
-    /// The one with this number, whose lowest bits say where in the order of destinations it stands.
+    /// The plan with this number, whose lowest bits select the destination.
     pub(crate) fn of(id: u64) -> Self {
         let random = &mut Random::new(id);
         let mut plan = Self {
@@ -84,8 +84,8 @@ impl Plan {
             put: random.below(3) == 0,
             aborts: false,
         };
-        if plan.destination.leads_somewhere() {
-            // Mostly none. One that stays is more than the proxy puts up with.
+        if plan.destination.has_upstream() {
+            // Mostly none; at most more than the proxy retries.
             plan.faults = match random.below(20) {
                 0..12 => Vec::new(),
                 12..16 => vec![plan.fault(random)],
@@ -97,7 +97,7 @@ impl Plan {
         plan
     }
 
-    /// Any byte may be the first that does not come, of the head as often as of all.
+    /// Truncates at any byte, of the header section as often as of the whole response.
     fn fault(&self, random: &mut Random) -> Fault {
         let within = random.pick(&[self.head("").len(), self.response("").len()]) as u64;
         let at = random.below(within) as usize;
@@ -114,12 +114,12 @@ impl Plan {
         random.next() / count / 2 * count + place as u64 % count
     }
 
-    /// What goes both ways.
+    /// The body of the request and of the response.
     pub(crate) fn content(&self) -> String {
         format!("{:016x}.", self.id).repeat(1 + (self.id >> 8) as usize % 200)
     }
 
-    /// All of a response as it should be, with these lines in its head.
+    /// The complete response, with these lines in its header section.
     pub(crate) fn response(&self, lines: &str) -> Vec<u8> {
         let content = self.content();
         let head = self.head(lines);
@@ -134,7 +134,7 @@ impl Plan {
         .into_bytes()
     }
 
-    /// The head of it.
+    /// The header section of the response.
     pub(crate) fn head(&self, lines: &str) -> String {
         let framing = match self.chunked {
             false => format!("Content-Length: {}", self.content().len()),
@@ -145,8 +145,8 @@ impl Plan {
 }
 
 impl Destination {
-    /// Whether there are answers at its end.
-    pub(crate) fn leads_somewhere(self) -> bool {
+    /// Whether there is an upstream that responds.
+    pub(crate) fn has_upstream(self) -> bool {
         matches!(self, Self::Service | Self::Tls | Self::Http2)
     }
 }

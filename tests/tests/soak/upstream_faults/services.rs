@@ -1,4 +1,4 @@
-//! The upstreams of the storm: they do what the plans say, and what the conditions make of it.
+//! The upstreams of the storm: they carry out the plans under changing conditions.
 
 use crate::upstream_faults::plan::{Destination, Fault, Plan};
 use serde_json::json;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use support::hawk::Claim;
 use support::{Request, ScriptedResponse};
 
-/// What all upstreams share.
+/// The state that all upstreams share.
 #[derive(Debug)]
 pub(crate) struct Services {
     conditions: Mutex<Conditions>,
@@ -17,19 +17,19 @@ pub(crate) struct Services {
 
 #[derive(Debug)]
 struct Conditions {
-    /// All response 503.
+    /// All respond 503.
     burst: bool,
-    /// By how many seconds the services' clock is ahead of the proxy's.
+    /// How many seconds the clock of the services is ahead of that of the proxy.
     ahead: i64,
     stepped: Instant,
 }
 
-/// A request that arrived, and what it got.
+/// A request that was received, and its outcome.
 #[derive(Clone, Debug)]
 pub(crate) struct Attempt {
     pub(crate) outcome: AttemptOutcome,
     pub(crate) client_id: String,
-    /// When the services' clock was set the last time before it.
+    /// How long ago the clock of the services was set.
     pub(crate) since_step: Duration,
 }
 
@@ -37,7 +37,7 @@ pub(crate) struct Attempt {
 pub(crate) enum AttemptOutcome {
     Served,
     Failed(Fault),
-    /// 401: its signature tells another time than the services' clock.
+    /// 401: the time of its signature is not that of the clock of the services.
     Stale,
     Stalled,
 }
@@ -55,23 +55,23 @@ impl Services {
         self.conditions.lock().unwrap().burst = burst;
     }
 
-    /// The clock jumps.
+    /// Sets the clock.
     pub(crate) fn set_ahead(&self, ahead: i64) {
         let mut conditions = self.conditions.lock().unwrap();
         (conditions.ahead, conditions.stepped) = (ahead, Instant::now());
     }
 
-    /// What there were of this request so far.
+    /// The attempts of this request so far.
     pub(crate) fn attempts(&self, id: u64) -> Vec<Attempt> {
         self.attempts.lock().unwrap().get(&id).cloned().unwrap_or_default()
     }
 
-    /// What there were of all.
+    /// All attempts so far.
     pub(crate) fn all_attempts(&self) -> Vec<Attempt> {
         self.attempts.lock().unwrap().values().flatten().cloned().collect()
     }
 
-    /// The response to a request, whose signature is verified when the storm is over.
+    /// The response to a request, whose signature is verified at the end of the test.
     pub(crate) fn response(&self, seen: &Request) -> ScriptedResponse {
         let id = seen.target().rsplit('/').next().and_then(|id| id.parse().ok());
         let plan = Plan::of(id.expect("the target ends in a number"));
@@ -111,7 +111,7 @@ impl Services {
     }
 }
 
-/// The set of credentials with this number, as `PUT /credentials` takes it. Every other one is
+/// The set of credentials with this number, as `PUT /credentials` takes it. Every second one is
 /// temporary.
 pub(crate) fn credentials(number: usize) -> String {
     let certificate =
@@ -124,7 +124,7 @@ pub(crate) fn credentials(number: usize) -> String {
     .to_string()
 }
 
-/// Fails unless the request is signed with one of them, as a whole.
+/// Fails unless the request is signed with one whole set of credentials.
 pub(crate) fn verify(seen: &Request) -> Claim {
     let claim =
         if seen.target().starts_with("/api/") { Claim::of(seen) } else { Claim::of_tls(seen) };
