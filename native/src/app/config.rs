@@ -35,9 +35,6 @@ pub struct Config {
     pub token_is_visible: bool,
 }
 
-/// The default of [`Config::drain_timeout`].
-pub const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// The upstream deployment, and credentials for it.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "there is one per process")]

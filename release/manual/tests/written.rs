@@ -16,6 +16,9 @@ fn the_page_has_every_option_and_groff_nothing_to_complain_of() {
         let option = format!(r"\-\-{}\fR", option.replace('-', r"\-"));
         assert!(page.contains(&option), "{option}");
     }
+    // Which variables there are depends on nobody's environment; their values are nobody's business.
+    assert!(page.contains("TASKCLUSTER_ACCESS_TOKEN\\fR environment variable"), "{page}");
+    assert!(!page.contains("canary"), "{page}");
     let groff = ["-man", "-Tutf8", "-ww", "-rHY=0", "-rLL=78n"];
     let Some(output) = run(Command::new("groff").args(groff).arg(&path)) else { return };
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
@@ -24,13 +27,16 @@ fn the_page_has_every_option_and_groff_nothing_to_complain_of() {
 }
 
 #[test]
-fn bash_completes_options() {
+fn bash_completes_options_and_values() {
     let written = Written::new("bash");
     let script = r#"
         set -u
         source "$1"
         COMP_WORDS=(taskcluster-proxy --credentials-d) COMP_CWORD=1 COMPREPLY=()
         _taskcluster__proxy taskcluster-proxy --credentials-d taskcluster-proxy
+        echo "${COMPREPLY[@]}"
+        COMP_WORDS=(taskcluster-proxy --log-format "") COMP_CWORD=2 COMPREPLY=()
+        _taskcluster__proxy taskcluster-proxy "" --log-format
         echo "${COMPREPLY[@]}"
         complete -p taskcluster-proxy"#;
     let completions = written.0.join("completions/taskcluster-proxy.bash");
@@ -39,7 +45,7 @@ fn bash_completes_options() {
     let Some(output) = run(&mut bash) else { return };
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
     let said = String::from_utf8(output.stdout).unwrap();
-    assert!(said.starts_with("--credentials-drain\n"), "{said}");
+    assert!(said.starts_with("--credentials-drain\ntext json\n"), "{said}");
     assert!(said.contains("-F _taskcluster__proxy"), "{said}");
 }
 
@@ -80,7 +86,11 @@ impl Written {
     fn new(name: &str) -> Self {
         let path = env::temp_dir().join(format!("proxy-manual-{name}-{}", std::process::id()));
         let program = env!("CARGO_BIN_EXE_taskcluster-proxy-manual");
-        let status = Command::new(program).arg(&path).status().expect("the program runs");
+        let status = Command::new(program)
+            .arg(&path)
+            .env("TASKCLUSTER_ACCESS_TOKEN", "canary")
+            .status()
+            .expect("the program runs");
         assert!(status.success(), "{status}");
         Self(path)
     }

@@ -1,12 +1,22 @@
-//! The grammar of the command line.
+//! The definition of the command line: scopes and options, their types, defaults and help.
 
-use super::CliError;
-use crate::telemetry::printable;
-use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{ArgAction, CommandFactory, FromArgMatches, Parser};
+use super::launchers::{ACCESS_TOKEN, CERTIFICATE, CLIENT_ID, ROOT_URL};
+use super::value;
+use crate::admin::Address;
+use crate::proxy::CredentialsFrom;
+use crate::telemetry::log::LogFormat;
+use clap::builder::NonEmptyStringValueParser;
+use clap::{Args, Parser};
+use ipnet::IpNet;
 use std::ffi::OsString;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+use taskcluster_proxy_core::credentials::Scope;
+use taskcluster_proxy_core::proxy::HostPattern;
+use tracing::Level;
 
-/// The command line, its values not yet parsed. Without Debug: there are secrets among them.
+/// The command line. Without Debug: there are secrets in it.
 #[derive(Parser)]
 #[command(
     name = "taskcluster-proxy",
@@ -14,218 +24,276 @@ use std::ffi::OsString;
     help_template = TEMPLATE,
     after_help = URL_FORMS,
     infer_long_args = true,
+    hide_possible_values = true,
     disable_help_flag = true,
     disable_version_flag = true
 )]
 pub(super) struct Arguments {
     /// The template explains them.
-    #[arg(value_name = "scope", hide = true)]
-    pub(super) scopes: Vec<OsString>,
+    #[arg(value_name = "scope", hide = true, value_parser = |text: &str| Scope::new(text))]
+    pub(super) scopes: Vec<Scope>,
 
+    #[command(flatten)]
+    pub(super) credentials: CredentialsOptions,
+
+    #[command(flatten)]
+    pub(super) listening: ListeningOptions,
+
+    #[command(flatten)]
+    pub(super) access: AccessOptions,
+
+    #[command(flatten)]
+    pub(super) limits: LimitOptions,
+
+    #[command(flatten)]
+    pub(super) logging: LoggingOptions,
+
+    #[command(flatten)]
+    pub(super) general: GeneralOptions,
+}
+
+/// Which deployment, with which credentials and scopes.
+#[derive(Args)]
+#[command(next_help_heading = "Credentials")]
+pub(super) struct CredentialsOptions {
     /// Root URL of the deployment, for example
     /// https://tc.example.com
-    /// [env: TASKCLUSTER_ROOT_URL]
-    #[arg(long, value_name = "url", verbatim_doc_comment, help_heading = CREDENTIALS)]
+    #[arg(long, value_name = "url", verbatim_doc_comment)]
+    #[arg(env = ROOT_URL.variable, hide_env_values = true)]
     pub(super) root_url: Option<OsString>,
 
     /// clientId of the credentials.
-    /// [env: TASKCLUSTER_CLIENT_ID]
-    #[arg(long, value_name = "clientId", verbatim_doc_comment, help_heading = CREDENTIALS)]
+    #[arg(long, value_name = "clientId", verbatim_doc_comment)]
+    #[arg(env = CLIENT_ID.variable, hide_env_values = true)]
     pub(super) client_id: Option<OsString>,
 
     /// accessToken of the credentials. Every
     /// local user can read options: better set
     /// the variable.
-    /// [env: TASKCLUSTER_ACCESS_TOKEN]
-    #[arg(long, value_name = "token", verbatim_doc_comment, help_heading = CREDENTIALS)]
+    #[arg(long, value_name = "token", verbatim_doc_comment)]
+    #[arg(env = ACCESS_TOKEN.variable, hide_env_values = true)]
     pub(super) access_token: Option<OsString>,
 
     /// Certificate of temporary credentials;
     /// empty for permanent ones.
-    /// [env: TASKCLUSTER_CERTIFICATE]
-    #[arg(long, value_name = "json", verbatim_doc_comment, help_heading = CREDENTIALS)]
+    #[arg(long, value_name = "json", verbatim_doc_comment)]
+    #[arg(env = CERTIFICATE.variable, hide_env_values = true)]
     pub(super) certificate: Option<OsString>,
 
     /// Read clientId, accessToken and certificate
     /// from this JSON file instead, and again
     /// whenever it changes.
-    #[arg(long, value_name = "path", verbatim_doc_comment, help_heading = CREDENTIALS)]
-    pub(super) credentials_file: Option<OsString>,
+    #[arg(long, value_name = "path", verbatim_doc_comment)]
+    pub(super) credentials_file: Option<PathBuf>,
 
     /// Read the same JSON once from this
     /// inherited file descriptor.
-    #[arg(long, value_name = "number", verbatim_doc_comment, help_heading = CREDENTIALS)]
-    pub(super) credentials_fd: Option<OsString>,
+    #[arg(long, value_name = "number", verbatim_doc_comment)]
+    #[arg(value_parser = value::descriptor, conflicts_with = "credentials_file")]
+    pub(super) credentials_fd: Option<u32>,
 
     /// How long PUT /credentials waits for
-    /// requests in flight. [default: 5]
-    #[arg(long, value_name = "seconds", verbatim_doc_comment, help_heading = CREDENTIALS)]
-    pub(super) credentials_drain: Option<OsString>,
+    /// requests in flight.
+    #[arg(long, value_name = "seconds", verbatim_doc_comment)]
+    #[arg(default_value = "5", value_parser = value::drain)]
+    pub(super) credentials_drain: Duration,
 
     /// Also allow the scopes of this task, which
     /// are fetched from the queue at the start.
-    #[arg(short, long, value_name = "taskId", verbatim_doc_comment, help_heading = CREDENTIALS)]
-    pub(super) task_id: Option<OsString>,
+    #[arg(short, long, value_name = "taskId", verbatim_doc_comment)]
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    pub(super) task_id: Option<String>,
 
     /// Use a small deployment within this
     /// program, to try the proxy out, instead of
     /// a root URL and credentials.
-    #[arg(long, verbatim_doc_comment, help_heading = CREDENTIALS)]
+    #[arg(long, conflicts_with_all = BESIDE_SANDBOX, verbatim_doc_comment)]
     pub(super) sandbox: bool,
+}
 
+/// Where to listen.
+#[derive(Args)]
+#[command(next_help_heading = "Listening")]
+pub(super) struct ListeningOptions {
     /// TCP port; 0 for any free one. [default: 8080]
-    #[arg(short, long, value_name = "port", verbatim_doc_comment, help_heading = LISTENING)]
-    pub(super) port: Option<OsString>,
+    #[arg(short, long, value_name = "port", value_parser = value::port, verbatim_doc_comment)]
+    pub(super) port: Option<u16>,
 
     /// IP address to listen on.
     /// [default: all, IPv4 and IPv6]
-    #[arg(short, long, value_name = "address", verbatim_doc_comment, help_heading = LISTENING)]
-    pub(super) ip_address: Option<OsString>,
+    #[arg(short, long, value_name = "address", value_parser = value::address, verbatim_doc_comment)]
+    pub(super) ip_address: Option<IpAddr>,
 
     /// Listen on this Unix socket; over TCP as well
     /// only with --port or --ip-address.
-    #[arg(long, value_name = "path", verbatim_doc_comment, help_heading = LISTENING)]
-    pub(super) socket: Option<OsString>,
+    #[arg(long, value_name = "path", verbatim_doc_comment)]
+    pub(super) socket: Option<PathBuf>,
 
     /// Permissions of the Unix socket's file.
     /// [default: 600]
-    #[arg(long, value_name = "octal", verbatim_doc_comment, help_heading = LISTENING)]
-    pub(super) socket_mode: Option<OsString>,
+    #[arg(long, value_name = "octal", value_parser = value::mode, verbatim_doc_comment)]
+    pub(super) socket_mode: Option<u16>,
 
     /// Use TLS over TCP with this certificate chain.
     /// [default: plain HTTP]
-    #[arg(long, value_name = "pem", verbatim_doc_comment, help_heading = LISTENING)]
-    pub(super) tls_cert: Option<OsString>,
+    #[arg(long, value_name = "pem", verbatim_doc_comment)]
+    pub(super) tls_cert: Option<PathBuf>,
 
     /// Private key of the certificate. Both files
     /// are read again whenever they change.
-    #[arg(long, value_name = "pem", verbatim_doc_comment, help_heading = LISTENING)]
-    pub(super) tls_key: Option<OsString>,
+    #[arg(long, value_name = "pem", verbatim_doc_comment)]
+    pub(super) tls_key: Option<PathBuf>,
+}
 
+/// Who may connect, ask for what, and reach which hosts.
+#[derive(Args)]
+#[command(next_help_heading = "Access control")]
+pub(super) struct AccessOptions {
     /// Only accept connections from this user and
     /// root. [default: any user]
-    #[arg(long, value_name = "name", verbatim_doc_comment, help_heading = ACCESS)]
-    pub(super) allowed_user: Option<OsString>,
+    #[arg(long, value_name = "name", verbatim_doc_comment)]
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    pub(super) allowed_user: Option<String>,
 
     /// Only accept connections from root,
     /// --allowed-user, and containers with addresses
     /// in this network, for example 172.17.0.0/16.
     /// Also listens on 127.0.0.1.
-    #[arg(long, value_name = "cidr", verbatim_doc_comment, help_heading = ACCESS)]
-    pub(super) allowed_network: Option<OsString>,
+    #[arg(long, value_name = "cidr", value_parser = value::network, verbatim_doc_comment)]
+    pub(super) allowed_network: Option<IpNet>,
 
     /// Who may send PUT /credentials: root, the
-    /// proxy's own user (same-user), or any.
-    /// [default: any]
-    #[arg(long, value_name = "who", verbatim_doc_comment, help_heading = ACCESS)]
-    pub(super) credentials_from: Option<OsString>,
+    /// proxy's own user (same-user), or
+    /// any.
+    #[arg(long, value_name = "who", verbatim_doc_comment)]
+    #[arg(default_value = "any", value_parser = value::credentials_from())]
+    pub(super) credentials_from: CredentialsFrom,
 
     /// Refuse requests from web pages, and with
     /// other Hosts than taskcluster, localhost and
     /// the address that is connected to.
-    #[arg(long, verbatim_doc_comment, help_heading = ACCESS)]
+    #[arg(long, verbatim_doc_comment)]
     pub(super) reject_browsers: bool,
 
     /// Only forward /<host>/<path> to this host, to
     /// those below *.<name>, or to all with *. Can be
     /// repeated. [default: all but loopback,
     /// link-local and cloud metadata addresses]
-    #[arg(long, value_name = "pattern", verbatim_doc_comment, help_heading = ACCESS)]
-    pub(super) allow_host: Vec<OsString>,
+    #[arg(long, value_name = "pattern", value_parser = HostPattern::parse, verbatim_doc_comment)]
+    pub(super) allow_host: Vec<HostPattern>,
+}
 
+/// How long and how much.
+#[derive(Args)]
+#[command(next_help_heading = "Timeouts and limits (seconds may have fractions, at most 3600)")]
+pub(super) struct LimitOptions {
     /// How long connecting to an upstream may take.
-    /// [default: 10]
-    #[arg(long, value_name = "seconds", verbatim_doc_comment, help_heading = LIMITS)]
-    pub(super) connect_timeout: Option<OsString>,
+    #[arg(long, value_name = "seconds", verbatim_doc_comment)]
+    #[arg(default_value = "10", value_parser = value::timeout)]
+    pub(super) connect_timeout: Duration,
 
     /// How long a client may take to send a header
     /// section, and how long its connection may be
-    /// idle. [default: 60]
-    #[arg(long, value_name = "seconds", verbatim_doc_comment, help_heading = LIMITS)]
-    pub(super) head_timeout: Option<OsString>,
+    /// idle.
+    #[arg(long, value_name = "seconds", verbatim_doc_comment)]
+    #[arg(default_value = "60", value_parser = value::timeout)]
+    pub(super) head_timeout: Duration,
 
     /// How long idle connections to upstreams are
-    /// kept; 0 to keep none. [default: 45]
-    #[arg(long, value_name = "seconds", verbatim_doc_comment, help_heading = LIMITS)]
-    pub(super) upstream_idle_timeout: Option<OsString>,
+    /// kept; 0 to keep none.
+    #[arg(long, value_name = "seconds", verbatim_doc_comment)]
+    #[arg(default_value = "45", value_parser = value::idle_timeout)]
+    pub(super) upstream_idle_timeout: Duration,
 
     /// How long after the first failure a request is
-    /// retried; 0 for no retries. [default: 30]
-    #[arg(long, value_name = "seconds", verbatim_doc_comment, help_heading = LIMITS)]
-    pub(super) retry_budget: Option<OsString>,
+    /// retried; 0 for no retries.
+    #[arg(long, value_name = "seconds", verbatim_doc_comment)]
+    #[arg(default_value = "30", value_parser = value::retry_budget)]
+    pub(super) retry_budget: Duration,
 
     /// How long requests in flight may take after
     /// SIGTERM, SIGINT or SIGHUP; a second signal
-    /// aborts them. [default: 30]
-    #[arg(long, value_name = "seconds", verbatim_doc_comment, help_heading = LIMITS)]
-    pub(super) drain_timeout: Option<OsString>,
+    /// aborts them.
+    #[arg(long, value_name = "seconds", verbatim_doc_comment)]
+    #[arg(default_value = "30", value_parser = value::drain)]
+    pub(super) drain_timeout: Duration,
 
     /// Maximum of clients' connections; more get
     /// 503. Lower if the limit of open files is less
-    /// than twice that. [default: 1000]
-    #[arg(long, value_name = "number", verbatim_doc_comment, help_heading = LIMITS)]
-    pub(super) max_connections: Option<OsString>,
+    /// than twice that.
+    #[arg(long, value_name = "number", verbatim_doc_comment)]
+    #[arg(default_value = "1000", value_parser = value::connections)]
+    pub(super) max_connections: usize,
 
     /// How much of a request body is kept for
     /// retries; a longer one is not retried once
-    /// some of it was sent. [default: 1024]
-    #[arg(long, value_name = "KiB", verbatim_doc_comment, help_heading = LIMITS)]
-    pub(super) replay_buffer: Option<OsString>,
+    /// some of it was sent.
+    #[arg(long, value_name = "KiB", verbatim_doc_comment)]
+    #[arg(default_value = "1024", value_parser = value::kib)]
+    pub(super) replay_buffer: usize,
 
     /// The same for all requests together.
-    /// [default: 4096]
-    #[arg(long, value_name = "KiB", verbatim_doc_comment, help_heading = LIMITS)]
-    pub(super) replay_total: Option<OsString>,
+    #[arg(long, value_name = "KiB", verbatim_doc_comment)]
+    #[arg(default_value = "4096", value_parser = value::kib)]
+    pub(super) replay_total: usize,
+}
 
+/// What the proxy reports about itself.
+#[derive(Args)]
+#[command(next_help_heading = "Logging and monitoring")]
+pub(super) struct LoggingOptions {
     /// Least severe level to log: error, warn, info,
     /// debug or trace. [env: RUST_LOG]
     /// [default: info]
-    #[arg(long, value_name = "level", verbatim_doc_comment, help_heading = LOGGING)]
-    pub(super) log_level: Option<OsString>,
+    #[arg(long, value_name = "level", value_parser = value::log_level(), verbatim_doc_comment)]
+    pub(super) log_level: Option<Level>,
 
     /// Format of the log: text, or json, an object a
-    /// line. [default: text]
-    #[arg(long, value_name = "format", verbatim_doc_comment, help_heading = LOGGING)]
-    pub(super) log_format: Option<OsString>,
+    /// line.
+    #[arg(long, value_name = "format", verbatim_doc_comment)]
+    #[arg(default_value = "text", value_parser = value::log_format())]
+    pub(super) log_format: LogFormat,
 
     /// Serve /healthz, /readyz, /metrics and /status
     /// at <address>:<port> or unix:<path>, which
     /// tasks should not be able to reach.
     /// [default: not served]
-    #[arg(long, value_name = "address", verbatim_doc_comment, help_heading = LOGGING)]
-    pub(super) admin: Option<OsString>,
+    #[arg(long, value_name = "address", value_parser = value::admin, verbatim_doc_comment)]
+    pub(super) admin: Option<Address>,
+}
 
+/// What to do instead of serving.
+#[derive(Args)]
+#[command(next_help_heading = "General")]
+pub(super) struct GeneralOptions {
     /// Check what a start with the same options
     /// would find, and print a line for each thing.
     /// Exit with 1 if the start would fail.
-    #[arg(long, verbatim_doc_comment, help_heading = GENERAL)]
+    #[arg(long, verbatim_doc_comment)]
     pub(super) check: bool,
 
     /// Check that a proxy with the same --port,
     /// --ip-address, --socket and --tls-cert
     /// responds within 3 s. Exit with 1 if not.
-    #[arg(long, verbatim_doc_comment, help_heading = GENERAL)]
+    #[arg(long, verbatim_doc_comment)]
     pub(super) health: bool,
 
     /// Print this help.
-    #[arg(short, long, verbatim_doc_comment, help_heading = GENERAL)]
+    #[arg(short, long, verbatim_doc_comment)]
     pub(super) help: bool,
 
     /// Print name, version and git revision.
-    #[arg(long, verbatim_doc_comment, help_heading = GENERAL)]
+    #[arg(long, verbatim_doc_comment)]
     pub(super) version: bool,
 
     /// Print only the version.
-    #[arg(long, verbatim_doc_comment, help_heading = GENERAL)]
+    #[arg(long, verbatim_doc_comment)]
     pub(super) short_version: bool,
 }
 
-const CREDENTIALS: &str = "Credentials";
-const LISTENING: &str = "Listening";
-const ACCESS: &str = "Access control";
-const LIMITS: &str = "Timeouts and limits (seconds may have fractions, at most 3600)";
-const LOGGING: &str = "Logging and monitoring";
-const GENERAL: &str = "General";
+/// The environment is there for other programs as well; an option is meant for this one.
+const BESIDE_SANDBOX: [&str; 6] =
+    ["root_url", "client_id", "access_token", "certificate", "credentials_file", "credentials_fd"];
 
 const ABOUT: &str =
     "Signs a Taskcluster task's HTTP requests, so that the task has no credentials.";
@@ -250,101 +318,3 @@ URLs, if the proxy is http://taskcluster:
 
 Exit status: 0 after a graceful shutdown, 1 if it cannot start, 3 if requests
 were aborted at shutdown.";
-
-/// Splits the command line, the program's name first, into options and scopes.
-///
-/// # Errors
-///
-/// It does not match the grammar.
-pub(super) fn read(args: impl IntoIterator<Item = OsString>) -> Result<Arguments, CliError> {
-    command()
-        .try_get_matches_from(args)
-        .and_then(|mut matches| Arguments::from_arg_matches_mut(&mut matches))
-        .map_err(|error| one_line(&error))
-}
-
-/// The text of `--help`.
-pub(super) fn help() -> String {
-    command().render_help().to_string().trim_end().to_owned()
-}
-
-/// The definition of the command line, from which the man page and the shells' completions are
-/// written as well.
-pub fn command() -> clap::Command {
-    Arguments::command().mut_args(|arg| {
-        let original = GO_OPTIONS.iter().find(|name| arg.get_long() == Some(**name));
-        let arg = match original {
-            Some(name) => arg.aliases(unique_prefixes(name)),
-            None => arg,
-        };
-        // Task ids may start with a hyphen, and so may tokens.
-        let hyphens = !arg.is_positional() && matches!(arg.get_action(), ArgAction::Set);
-        arg.allow_hyphen_values(hyphens)
-    })
-}
-
-/// The long options of the Go program. A prefix of only one of them keeps that meaning, whatever
-/// options are added here.
-const GO_OPTIONS: &[&str] = &[
-    "access-token",
-    "allowed-network",
-    "allowed-user",
-    "certificate",
-    "client-id",
-    "help",
-    "ip-address",
-    "port",
-    "root-url",
-    "short-version",
-    "task-id",
-    "version",
-];
-
-fn unique_prefixes(name: &'static str) -> impl Iterator<Item = &'static str> {
-    let others = move || GO_OPTIONS.iter().filter(move |other| **other != name);
-    (1..name.len())
-        .filter_map(|length| name.get(..length))
-        .filter(move |prefix| !others().any(|other| other.starts_with(prefix)))
-}
-
-/// Clap's error on one line, without its usage and hints, and without any value.
-fn one_line(error: &clap::Error) -> CliError {
-    let option = match error.get(ContextKind::InvalidArg) {
-        Some(ContextValue::String(option)) => name_alone(option),
-        _ => return CliError::Malformed(error.kind().as_str().unwrap_or("unexpected")),
-    };
-    match error.kind() {
-        ErrorKind::UnknownArgument => unknown(option),
-        ErrorKind::ArgumentConflict => CliError::Repeated(option),
-        ErrorKind::InvalidValue => CliError::NoValue(option),
-        ErrorKind::TooManyValues => CliError::UnwantedValue(option),
-        kind => CliError::Malformed(kind.as_str().unwrap_or("unexpected")),
-    }
-}
-
-/// `--port` of `--port <port>`.
-fn name_alone(option: &str) -> String {
-    option.split([' ', '=']).next().map(printable).unwrap_or_default()
-}
-
-fn unknown(given: String) -> CliError {
-    let long = given.strip_prefix("--").unwrap_or_default();
-    // `--access-token<secret>`, the blank forgotten.
-    if let Some(name) = SECRETS.iter().find(|name| long.starts_with(**name)) {
-        return CliError::Unknown(format!("--{name}..."));
-    }
-    let command = command();
-    let candidates: Vec<String> = command
-        .get_arguments()
-        .filter_map(clap::Arg::get_long)
-        .filter(|name| !long.is_empty() && name.starts_with(long))
-        .map(|name| format!("--{name}"))
-        .collect();
-    if candidates.is_empty() {
-        return CliError::Unknown(given);
-    }
-    CliError::Ambiguous { given, candidates: candidates.join(", ") }
-}
-
-/// The options whose values are never shown.
-const SECRETS: &[&str] = &["access-token", "certificate"];

@@ -1,6 +1,10 @@
-//! Why a command line or an environment cannot be used.
+//! Why a command line or an environment cannot be used: clap's errors, each on one line, without its
+//! usage and hints, and without any value of its own quoting.
 
+use super::launchers;
 use crate::telemetry::printable;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use std::error::Error as _;
 use std::fmt::Display;
 
 /// Why the program cannot start: one line, without a secret.
@@ -40,9 +44,6 @@ pub enum CliError {
         /// The environment variable that can be used instead.
         variable: &'static str,
     },
-    /// Not UTF-8.
-    #[error("{0}: expected text in UTF-8, found other bytes")]
-    NotUtf8(&'static str),
     /// Not an address; in the Go program's words, which others test.
     #[error("invalid IPv4/IPv6 address specified - cannot parse: {0}")]
     Address(String),
@@ -54,13 +55,13 @@ pub enum CliError {
     PortNumber(String),
     /// An option that contradicts `--sandbox`.
     #[error("--sandbox brings its own root URL and credentials: leave out {0}, or --sandbox")]
-    BesideSandbox(&'static str),
+    BesideSandbox(String),
     /// An option without the one that goes with it.
     #[error("{0}: expected {1} with it, found none: give both, or neither")]
     Alone(&'static str, &'static str),
     /// Credentials from two places.
     #[error("credentials from {0} and from {1}: leave one of them out")]
-    TwoCredentials(&'static str, &'static str),
+    TwoCredentials(String, String),
     /// Another invalid value.
     #[error("{name}: {reason}")]
     Invalid {
@@ -72,7 +73,83 @@ pub enum CliError {
 }
 
 impl CliError {
+    pub(super) fn from_clap(error: &clap::Error) -> Self {
+        let malformed = || Self::Malformed(error.kind().as_str().unwrap_or("unexpected"));
+        let Some(option) = names(error, ContextKind::InvalidArg).next() else {
+            return malformed();
+        };
+        match (error.kind(), error.get(ContextKind::ValidValue)) {
+            (ErrorKind::UnknownArgument, _) => Self::unknown(option),
+            (ErrorKind::ArgumentConflict, _) => {
+                let other = names(error, ContextKind::PriorArg).next().unwrap_or_default();
+                Self::conflict(option, other)
+            }
+            (ErrorKind::TooManyValues, _) => Self::UnwantedValue(option),
+            (ErrorKind::InvalidValue, Some(ContextValue::Strings(values))) => {
+                match (values.split_last(), error.get(ContextKind::InvalidValue)) {
+                    (Some((last, others)), Some(found)) => {
+                        let others = others.join(", ");
+                        let reason = format!("expected {others} or {last}, found \"{found}\"");
+                        Self::invalid(option, reason)
+                    }
+                    _ => Self::NoValue(option),
+                }
+            }
+            (ErrorKind::ValueValidation, _) => error.source().map_or_else(malformed, |reason| {
+                let own = reason.downcast_ref::<Self>().cloned();
+                own.unwrap_or_else(|| Self::invalid(option, reason))
+            }),
+            _ => malformed(),
+        }
+    }
+
     pub(super) fn invalid(name: impl Into<String>, reason: impl Display) -> Self {
         Self::Invalid { name: name.into(), reason: printable(&reason.to_string()) }
     }
+
+    fn conflict(option: String, other: String) -> Self {
+        const SANDBOX: &str = "--sandbox";
+        match (option.as_str(), other.as_str()) {
+            (option, other) if option == other => Self::Repeated(other.to_owned()),
+            (SANDBOX, _) => Self::BesideSandbox(other),
+            (_, SANDBOX) => Self::BesideSandbox(option),
+            _ => Self::TwoCredentials(option, other),
+        }
+    }
+
+    fn unknown(given: String) -> Self {
+        let long = given.strip_prefix("--").unwrap_or_default();
+        // `--access-token<secret>`, the blank forgotten.
+        if let Some(name) = SECRETS.iter().find(|name| long.starts_with(**name)) {
+            return Self::Unknown(format!("--{name}..."));
+        }
+        let command = launchers::command();
+        let candidates: Vec<String> = command
+            .get_arguments()
+            .filter_map(clap::Arg::get_long)
+            .filter(|name| !long.is_empty() && name.starts_with(long))
+            .map(|name| format!("--{name}"))
+            .collect();
+        if candidates.is_empty() {
+            return Self::Unknown(given);
+        }
+        Self::Ambiguous { given, candidates: candidates.join(", ") }
+    }
+}
+
+/// The options whose values are never shown. Instead of a file, the credentials themselves may be given.
+const SECRETS: &[&str] = &["access-token", "certificate", "credentials-fd", "credentials-file"];
+
+/// The names of arguments in an error: `--port` of `--port <port>`, `scope` of `[scope]...`.
+fn names(error: &clap::Error, kind: ContextKind) -> impl Iterator<Item = String> {
+    let options = match error.get(kind) {
+        Some(ContextValue::String(option)) => std::slice::from_ref(option),
+        Some(ContextValue::Strings(options)) => options,
+        _ => &[],
+    };
+    options.iter().filter_map(|option| {
+        let name = option.split([' ', '=']).next()?;
+        let positional = name.strip_prefix('[').and_then(|name| name.strip_suffix("]..."));
+        Some(printable(positional.unwrap_or(name)))
+    })
 }

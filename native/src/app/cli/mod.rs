@@ -5,16 +5,16 @@
 
 mod arguments;
 mod error;
-mod option_or_variable;
+mod launchers;
 mod value;
 
 #[cfg(test)]
 mod tests;
 
-pub use arguments::command;
 pub use error::CliError;
+pub use launchers::command;
 
-use crate::app::config::{Config, DEFAULT_DRAIN_TIMEOUT, Deployment};
+use crate::app::config::{Config, Deployment};
 use crate::app::health_check::Listening;
 use crate::credentials::CredentialsSource;
 use crate::inbound::{self, Admission, Listen, SocketFile, TlsFiles};
@@ -23,11 +23,13 @@ use crate::outbound;
 use crate::proxy;
 use crate::telemetry::build_info::{REVISION, VERSION};
 use crate::telemetry::log::Logging;
-use arguments::Arguments;
-use option_or_variable::{ACCESS_TOKEN, CERTIFICATE, CLIENT_ID, Found, ROOT_URL};
+use arguments::{Arguments, CredentialsOptions, ListeningOptions, LoggingOptions};
+use launchers::{ACCESS_TOKEN, CERTIFICATE, CLIENT_ID, Found, ROOT_URL};
 use std::ffi::OsString;
-use taskcluster_proxy_core::credentials::{Credentials, Scope};
-use taskcluster_proxy_core::proxy::{HostPattern, RetryPolicy, RootUrl};
+use std::path::PathBuf;
+use taskcluster_proxy_core::credentials::Credentials;
+use taskcluster_proxy_core::proxy::{RetryPolicy, RootUrl};
+use tracing::Level;
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -52,21 +54,35 @@ pub fn parse(
     args: impl IntoIterator<Item = OsString>,
     env: &impl Environment,
 ) -> Result<Command, CliError> {
-    let arguments = arguments::read(args)?;
-    if arguments.help {
-        return Ok(Command::Print(arguments::help()));
+    let args: Vec<OsString> = args.into_iter().collect();
+    let asked = launchers::split(&args)?;
+    if asked.help {
+        return Ok(Command::Print(help()));
     }
-    if arguments.version {
+    if asked.version {
         return Ok(Command::Print(version()));
     }
-    if arguments.short_version {
+    if asked.short_version {
         return Ok(Command::Print(VERSION.to_owned()));
     }
-    if arguments.health {
-        return health(&arguments).map(Command::Health);
+    let given = launchers::values(&args)?;
+    if given.general.health {
+        return health(given.listening).map(Command::Health);
     }
-    let command = if arguments.check { Command::Check } else { Command::Run };
-    config(arguments, env).map(|config| command(Box::new(config)))
+    let command = if given.general.check { Command::Check } else { Command::Run };
+    config(given, env).map(|config| command(Box::new(config)))
+}
+
+/// Variables have lines of their own: clap would write them beyond column 80.
+fn help() -> String {
+    let mut command = command().mut_args(|arg| match (arg.get_help(), arg.get_env()) {
+        (Some(help), Some(variable)) => {
+            let help = format!("{help}\n[env: {}]", variable.display());
+            arg.help(help).hide_env(true)
+        }
+        _ => arg,
+    });
+    command.render_help().to_string().trim_end().to_owned()
 }
 
 fn version() -> String {
@@ -76,114 +92,75 @@ fn version() -> String {
     }
 }
 
-fn config(arguments: Arguments, env: &impl Environment) -> Result<Config, CliError> {
-    let given = &arguments;
-    let credentials_drain =
-        value::read("--credentials-drain", &given.credentials_drain, value::drain)?;
-    let drain_timeout = value::read("--drain-timeout", &given.drain_timeout, value::drain)?;
+fn config(given: Arguments, env: &impl Environment) -> Result<Config, CliError> {
+    let Arguments { scopes, credentials, listening, access, limits, logging, .. } = given;
+    let token = credentials.access_token.as_ref();
     Ok(Config {
-        inbound: inbound(given)?,
-        proxy: proxy(given)?,
-        outbound: outbound(given)?,
-        admin: value::read("--admin", &given.admin, value::admin)?,
-        scopes: scopes(&arguments.scopes)?,
-        task_id: value::read("--task-id", &given.task_id, value::not_empty)?,
-        credentials_drain: credentials_drain.unwrap_or(value::DEFAULT_DRAIN),
-        drain_timeout: drain_timeout.unwrap_or(DEFAULT_DRAIN_TIMEOUT),
-        logging: logging(given, env)?,
-        token_is_visible: given.access_token.as_ref().is_some_and(|token| !token.is_empty()),
-        deployment: deployment(arguments, env)?,
-    })
-}
-
-fn inbound(given: &Arguments) -> Result<inbound::Config, CliError> {
-    let user = value::read("--allowed-user", &given.allowed_user, value::not_empty)?;
-    let network = value::read("--allowed-network", &given.allowed_network, value::network)?;
-    let header_timeout = value::read("--head-timeout", &given.head_timeout, value::timeout)?;
-    let connections = &given.max_connections;
-    let connections = value::read("--max-connections", connections, value::connections)?;
-    let default = inbound::Config::default();
-    Ok(inbound::Config {
-        listen: listen(given)?,
-        socket: socket(given)?,
-        tls: tls(given)?,
-        admission: Admission { user, network },
-        header_timeout: header_timeout.unwrap_or(default.header_timeout),
-        max_connections: connections.unwrap_or(default.max_connections),
-    })
-}
-
-fn proxy(given: &Arguments) -> Result<proxy::Config, CliError> {
-    let from = &given.credentials_from;
-    let from = value::read("--credentials-from", from, value::credentials_from)?;
-    Ok(proxy::Config {
-        credentials_from: from.unwrap_or_default(),
-        reject_browsers: given.reject_browsers,
-    })
-}
-
-fn outbound(given: &Arguments) -> Result<outbound::Config, CliError> {
-    let connect = value::read("--connect-timeout", &given.connect_timeout, value::timeout)?;
-    let idle = &given.upstream_idle_timeout;
-    let idle = value::read("--upstream-idle-timeout", idle, value::idle_timeout)?;
-    let budget = value::read("--retry-budget", &given.retry_budget, value::retry_budget)?;
-    let buffer = value::read("--replay-buffer", &given.replay_buffer, value::kib)?;
-    let total = value::read("--replay-total", &given.replay_total, value::kib)?;
-    let default = outbound::Config::default();
-    Ok(outbound::Config {
-        allowed_hosts: allowed_hosts(&given.allow_host)?,
-        connect_timeout: connect.unwrap_or(default.connect_timeout),
-        idle_timeout: idle.unwrap_or(default.idle_timeout),
-        replay_buffer: buffer.unwrap_or(default.replay_buffer),
-        replay_total: total.unwrap_or(default.replay_total),
-        retries: RetryPolicy {
-            budget: budget.unwrap_or(default.retries.budget),
-            ..default.retries
+        inbound: inbound::Config {
+            listen: listen(&listening),
+            socket: socket(listening.socket, listening.socket_mode)?,
+            tls: tls(listening.tls_cert, listening.tls_key)?,
+            admission: Admission { user: access.allowed_user, network: access.allowed_network },
+            header_timeout: limits.head_timeout,
+            max_connections: limits.max_connections,
         },
+        proxy: proxy::Config {
+            credentials_from: access.credentials_from,
+            reject_browsers: access.reject_browsers,
+        },
+        outbound: outbound::Config {
+            allowed_hosts: access.allow_host,
+            connect_timeout: limits.connect_timeout,
+            idle_timeout: limits.upstream_idle_timeout,
+            replay_buffer: limits.replay_buffer,
+            replay_total: limits.replay_total,
+            retries: RetryPolicy { budget: limits.retry_budget, ..RetryPolicy::default() },
+        },
+        logging: log(&logging, env),
+        admin: logging.admin,
+        scopes,
+        credentials_drain: credentials.credentials_drain,
+        drain_timeout: limits.drain_timeout,
+        token_is_visible: token.is_some_and(|token| !token.is_empty()),
+        task_id: credentials.task_id.clone(),
+        deployment: deployment(credentials, env)?,
     })
 }
 
 /// The certificate is enough to recognize the proxy: a health check need not be able to read the
 /// key.
-fn health(given: &Arguments) -> Result<Listening, CliError> {
-    let certificate = value::path("--tls-cert", given.tls_cert.clone())?;
-    if certificate.is_none() {
-        tls(given)?;
+fn health(given: ListeningOptions) -> Result<Listening, CliError> {
+    let listen = listen(&given);
+    let socket = socket(given.socket, given.socket_mode)?.map(|file| file.path);
+    if given.tls_cert.is_none() {
+        tls(None, given.tls_key)?;
     }
-    let socket = socket(given)?.map(|file| file.path);
-    Ok(Listening { listen: listen(given)?, certificate, socket })
+    Ok(Listening { listen, certificate: given.tls_cert, socket })
 }
 
 /// `None` where neither address nor port is given.
-fn listen(given: &Arguments) -> Result<Option<Listen>, CliError> {
-    let address = value::read("--ip-address", &given.ip_address, value::address)?;
-    let port = value::read("--port", &given.port, value::port)?;
+fn listen(given: &ListeningOptions) -> Option<Listen> {
     let default = Listen::default();
-    Ok((address.is_some() || port.is_some()).then(|| Listen {
-        address: address.or(default.address),
-        port: port.unwrap_or(default.port),
-    }))
+    (given.ip_address.is_some() || given.port.is_some()).then(|| Listen {
+        address: given.ip_address.or(default.address),
+        port: given.port.unwrap_or(default.port),
+    })
 }
 
-fn socket(given: &Arguments) -> Result<Option<SocketFile>, CliError> {
-    let mode = value::read("--socket-mode", &given.socket_mode, value::mode)?;
-    match (&given.socket, mode) {
-        (None, None) => Ok(None),
-        (None, Some(_)) => Err(CliError::invalid(
-            "--socket-mode",
-            "expected a --socket that it is for, found none: give one, or leave the option out",
-        )),
-        (Some(path), _) if path.is_empty() => value::not_empty("--socket", "").map(|_| None),
-        (Some(path), mode) => Ok(Some(SocketFile {
-            path: path.into(),
-            mode: mode.unwrap_or(value::DEFAULT_SOCKET_MODE),
-        })),
+fn socket(path: Option<PathBuf>, mode: Option<u16>) -> Result<Option<SocketFile>, CliError> {
+    if path.is_none() && mode.is_some() {
+        let why =
+            "expected a --socket that it is for, found none: give one, or leave the option out";
+        return Err(CliError::invalid("--socket-mode", why));
     }
+    Ok(path.map(|path| SocketFile { path, mode: mode.unwrap_or(DEFAULT_SOCKET_MODE) }))
 }
 
-fn tls(given: &Arguments) -> Result<Option<TlsFiles>, CliError> {
-    let certificate = value::path("--tls-cert", given.tls_cert.clone())?;
-    match (certificate, value::path("--tls-key", given.tls_key.clone())?) {
+/// The user who runs the proxy, and root.
+const DEFAULT_SOCKET_MODE: u16 = 0o600;
+
+fn tls(certificate: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsFiles>, CliError> {
+    match (certificate, key) {
         (None, None) => Ok(None),
         (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key })),
         (Some(_), None) => Err(CliError::Alone("--tls-cert", "--tls-key")),
@@ -192,90 +169,51 @@ fn tls(given: &Arguments) -> Result<Option<TlsFiles>, CliError> {
 }
 
 /// The option takes precedence over the variable, which many programs read.
-fn logging(given: &Arguments, env: &impl Environment) -> Result<Logging, CliError> {
-    let level = value::read("--log-level", &given.log_level, value::log_level)?;
-    let format = value::read("--log-format", &given.log_format, value::log_format)?;
-    let format = format.unwrap_or_default();
+fn log(given: &LoggingOptions, env: &impl Environment) -> Logging {
     let variable = env.get("RUST_LOG").and_then(|text| text.into_string().ok());
-    Ok(match (level, variable) {
-        (Some(level), _) => Logging::new(level.into(), format),
-        (None, Some(text)) => {
-            Logging::from_rust_log(&text, value::DEFAULT_LOG_LEVEL.into(), format)
-        }
-        (None, None) => Logging::new(value::DEFAULT_LOG_LEVEL.into(), format),
-    })
-}
-
-fn allowed_hosts(given: &[OsString]) -> Result<Vec<HostPattern>, CliError> {
-    const OPTION: &str = "--allow-host";
-    given
-        .iter()
-        .map(|pattern| {
-            let pattern = pattern.to_str().ok_or(CliError::NotUtf8(OPTION))?;
-            HostPattern::parse(pattern).map_err(|error| CliError::invalid(OPTION, error))
-        })
-        .collect()
-}
-
-fn scopes(given: &[OsString]) -> Result<Vec<Scope>, CliError> {
-    given
-        .iter()
-        .map(|scope| {
-            let scope = scope.to_str().ok_or(CliError::NotUtf8("scope"))?;
-            Scope::new(scope).map_err(|error| CliError::invalid("scope", error))
-        })
-        .collect()
-}
-
-fn deployment(given: Arguments, env: &impl Environment) -> Result<Deployment, CliError> {
-    if given.sandbox {
-        // The environment is there for other programs as well; a flag is meant for this one.
-        let flags = [
-            (&given.root_url, ROOT_URL),
-            (&given.client_id, CLIENT_ID),
-            (&given.access_token, ACCESS_TOKEN),
-            (&given.certificate, CERTIFICATE),
-        ];
-        let flags = flags.into_iter().map(|(flag, source)| (flag, source.option));
-        let files = [(&given.credentials_file, FILE), (&given.credentials_fd, DESCRIPTOR)];
-        return match flags.chain(files).find(|(flag, _)| flag.is_some()) {
-            Some((_, option)) => Err(CliError::BesideSandbox(option)),
-            None => Ok(Deployment::Sandbox),
-        };
+    let level = given.log_level.unwrap_or(DEFAULT_LOG_LEVEL).into();
+    match (given.log_level, variable) {
+        (None, Some(text)) => Logging::from_rust_log(&text, level, given.log_format),
+        _ => Logging::new(level, given.log_format),
     }
-    let root_url = ROOT_URL.required(given.root_url.clone(), env)?.parse(RootUrl::parse)?;
+}
+
+/// What was done for which client, not how.
+const DEFAULT_LOG_LEVEL: Level = Level::INFO;
+
+fn deployment(given: CredentialsOptions, env: &impl Environment) -> Result<Deployment, CliError> {
+    if given.sandbox {
+        return Ok(Deployment::Sandbox);
+    }
+    let root_url = ROOT_URL.require(&given.root_url, env)?.parse(RootUrl::parse)?;
     Ok(Deployment::Taskcluster { root_url, credentials: credentials(given, env)? })
 }
 
-fn credentials(given: Arguments, env: &impl Environment) -> Result<CredentialsSource, CliError> {
-    let descriptor = value::read(DESCRIPTOR, &given.credentials_fd, value::descriptor)?;
-    let (source, option) = match (value::path(FILE, given.credentials_file)?, descriptor) {
-        (Some(_), Some(_)) => return Err(CliError::TwoCredentials(FILE, DESCRIPTOR)),
-        (Some(path), None) => (CredentialsSource::File(path), FILE),
-        (None, Some(number)) => (CredentialsSource::Descriptor(number), DESCRIPTOR),
-        (None, None) => {
-            let client_id = CLIENT_ID.required(given.client_id, env)?.into_given();
-            let access_token = ACCESS_TOKEN.required(given.access_token, env)?.into_given();
-            let certificate = CERTIFICATE.find(given.certificate, env).map(Found::into_given);
-            return Ok(CredentialsSource::Given(Credentials::given(
-                client_id.as_str(),
-                access_token.as_str(),
-                certificate.unwrap_or_default().as_str(),
-            )));
-        }
+fn credentials(
+    given: CredentialsOptions,
+    env: &impl Environment,
+) -> Result<CredentialsSource, CliError> {
+    let (client_id, access_token) = (&given.client_id, &given.access_token);
+    let certificate = CERTIFICATE.find(&given.certificate, env);
+    let file =
+        given.credentials_file.map(|path| ("--credentials-file", CredentialsSource::File(path)));
+    let descriptor = given
+        .credentials_fd
+        .map(|number| ("--credentials-fd", CredentialsSource::Descriptor(number)));
+    let Some((option, source)) = file.or(descriptor) else {
+        let client_id = CLIENT_ID.require(client_id, env)?.into_text();
+        let access_token = ACCESS_TOKEN.require(access_token, env)?.into_text();
+        let certificate = certificate.map(Found::into_text).unwrap_or_default();
+        return Ok(CredentialsSource::Given(Credentials::given(
+            client_id.as_str(),
+            access_token.as_str(),
+            certificate.as_str(),
+        )));
     };
     // It is unclear which of the two was meant.
-    for (flag, source) in [
-        (given.client_id, CLIENT_ID),
-        (given.access_token, ACCESS_TOKEN),
-        (given.certificate, CERTIFICATE),
-    ] {
-        if let Some(found) = source.find(flag, env) {
-            return Err(CliError::TwoCredentials(option, found.at));
-        }
+    let found = CLIENT_ID.find(client_id, env).or(ACCESS_TOKEN.find(access_token, env));
+    match found.or(certificate) {
+        Some(found) => Err(CliError::TwoCredentials(option.to_owned(), found.at.to_owned())),
+        None => Ok(source),
     }
-    Ok(source)
 }
-
-const FILE: &str = "--credentials-file";
-const DESCRIPTOR: &str = "--credentials-fd";

@@ -1,31 +1,21 @@
-//! Parsers of the values of options.
+//! Parsers of the values of options, for clap. What they refuse is quoted in their errors; a credential
+//! has no parser here.
 
 use super::CliError;
 use crate::admin::Address;
 use crate::proxy::CredentialsFrom;
 use crate::telemetry::log::LogFormat;
 use crate::telemetry::printable;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use ipnet::{IpNet, Ipv4Net};
-use std::ffi::OsString;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
 use std::time::Duration;
 use tracing::Level;
 
-/// The user who runs the proxy, and root.
-pub(super) const DEFAULT_SOCKET_MODE: u16 = 0o600;
-
-/// Longer than nearly every API call takes, shorter than a worker's patience with the update.
-pub(super) const DEFAULT_DRAIN: Duration = Duration::from_secs(5);
-
-/// What was done for which client, not how.
-pub(super) const DEFAULT_LOG_LEVEL: Level = Level::INFO;
-
 /// Beyond this, waiting for anything is no better than doing without.
-const MAX_SECONDS: Duration = Duration::from_secs(3600);
-
-/// The minimum of what must not be 0.
-const MIN_SECONDS: Duration = Duration::from_millis(1);
+const MAX_SECONDS: f64 = 3600.0;
 
 /// 1 GiB: a size beyond it is a mistake, or a machine that needs no limit.
 const MAX_KIB: usize = 1024 * 1024;
@@ -36,87 +26,70 @@ const MAX_DESCRIPTOR: u32 = i32::MAX as u32;
 /// Each has two descriptors: more than any limit of open files allows is a mistake.
 const MAX_CONNECTIONS: usize = 1_000_000;
 
-/// Parses the value of `option`, if there is one.
-pub(super) fn read<T>(
-    option: &'static str,
-    value: &Option<OsString>,
-    parse: impl FnOnce(&'static str, &str) -> Result<T, CliError>,
-) -> Result<Option<T>, CliError> {
-    match value {
-        None => Ok(None),
-        Some(value) => {
-            let text = value.to_str().ok_or(CliError::NotUtf8(option))?;
-            parse(option, text).map(Some)
-        }
-    }
-}
-
 /// An address to listen on. IPv4-mapped IPv6 addresses become IPv4.
-pub(super) fn address(_: &'static str, text: &str) -> Result<IpAddr, CliError> {
-    match text.parse::<IpAddr>() {
-        Ok(address) => Ok(address.to_canonical()),
-        Err(_) => Err(CliError::Address(printable(text))),
-    }
+pub(super) fn address(text: &str) -> Result<IpAddr, CliError> {
+    let address = text.parse().map_err(|_| CliError::Address(printable(text)));
+    address.map(|address: IpAddr| address.to_canonical())
 }
 
 /// A TCP port.
-pub(super) fn port(_: &'static str, text: &str) -> Result<u16, CliError> {
+pub(super) fn port(text: &str) -> Result<u16, CliError> {
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
-    match text.parse() {
-        Ok(port) => Ok(port),
-        Err(_) if is_digits(digits) => Err(CliError::PortRange(text.to_owned())),
-        Err(_) => Err(CliError::PortNumber(printable(text))),
-    }
-}
-
-/// A name.
-pub(super) fn not_empty(option: &'static str, text: &str) -> Result<String, CliError> {
-    if text.is_empty() {
-        return Err(CliError::invalid(
-            option,
-            "expected a value, found an empty one: give one, or leave the option out",
-        ));
-    }
-    Ok(text.to_owned())
-}
-
-/// The permissions of a file, in octal.
-pub(super) fn mode(option: &'static str, text: &str) -> Result<u16, CliError> {
-    let octal = text.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
-    let mode = u16::from_str_radix(text, 8).ok().filter(|mode| octal && *mode <= 0o777);
-    mode.ok_or_else(|| {
-        let expected = "expected permissions in octal, from 0 to 777, such as 660";
-        CliError::invalid(option, format!("{expected}, found \"{}\"", printable(text)))
+    text.parse().map_err(|_| match is_digits(digits) {
+        true => CliError::PortRange(text.to_owned()),
+        false => CliError::PortNumber(printable(text)),
     })
 }
 
+/// The permissions of a file, in octal.
+pub(super) fn mode(text: &str) -> Result<u16, String> {
+    let mode = u16::from_str_radix(text, 8).ok().filter(|mode| is_digits(text) && *mode <= 0o777);
+    mode.ok_or_else(|| not("expected permissions in octal, from 0 to 777, such as 660", text))
+}
+
 /// Who may change the credentials.
-pub(super) fn credentials_from(
-    option: &'static str,
-    text: &str,
-) -> Result<CredentialsFrom, CliError> {
-    match text {
-        "any" => Ok(CredentialsFrom::Any),
-        "same-user" => Ok(CredentialsFrom::SameUser),
-        "root" => Ok(CredentialsFrom::Root),
-        _ => {
-            let expected = "expected root, same-user or any";
-            Err(CliError::invalid(option, format!("{expected}, found \"{}\"", printable(text))))
-        }
-    }
+pub(super) fn credentials_from() -> impl TypedValueParser<Value = CredentialsFrom> {
+    one_of(&[
+        ("root", CredentialsFrom::Root),
+        ("same-user", CredentialsFrom::SameUser),
+        ("any", CredentialsFrom::Any),
+    ])
+}
+
+/// How much to log.
+pub(super) fn log_level() -> impl TypedValueParser<Value = Level> {
+    one_of(&[
+        ("error", Level::ERROR),
+        ("warn", Level::WARN),
+        ("info", Level::INFO),
+        ("debug", Level::DEBUG),
+        ("trace", Level::TRACE),
+    ])
+}
+
+/// The format of the log.
+pub(super) fn log_format() -> impl TypedValueParser<Value = LogFormat> {
+    one_of(&[("text", LogFormat::Text), ("json", LogFormat::Json)])
+}
+
+fn one_of<T: Copy + Send + Sync>(
+    values: &'static [(&'static str, T)],
+) -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(values.iter().map(|(name, _)| *name)).try_map(|given| {
+        let value = values.iter().find(|(name, _)| *name == given);
+        value.map(|(_, value)| *value).ok_or("expected another value")
+    })
 }
 
 /// A network, or an address, which is a network of one. Bits after the prefix do not count.
-pub(super) fn network(option: &'static str, text: &str) -> Result<IpNet, CliError> {
-    let network =
-        text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).map_err(|_| {
-            let expected = "expected a network such as 172.17.0.0/16 or fd00::/64, or an address";
-            CliError::invalid(option, format!("{expected}, found \"{}\"", printable(text)))
-        })?;
+pub(super) fn network(text: &str) -> Result<IpNet, String> {
+    let network = text.parse().or_else(|_| text.parse().map(IpAddr::into)).map_err(|_| {
+        not("expected a network such as 172.17.0.0/16 or fd00::/64, or an address", text)
+    })?;
     let network = canonical(network);
     if network.prefix_len() == 0 {
         let why = "a prefix length of 0 would admit everyone: name the network of the containers";
-        return Err(CliError::invalid(option, format!("{why}, found \"{}\"", printable(text))));
+        return Err(not(why, text));
     }
     Ok(network.trunc())
 }
@@ -134,127 +107,76 @@ fn canonical(network: IpNet) -> IpNet {
 }
 
 /// How long to wait for requests in flight.
-pub(super) fn drain(option: &'static str, text: &str) -> Result<Duration, CliError> {
-    seconds(option, text, Duration::ZERO, "0 (do not wait)")
+pub(super) fn drain(text: &str) -> Result<Duration, String> {
+    seconds(text, 0.0, "0 (do not wait)")
 }
 
 /// A timeout, which cannot be 0.
-pub(super) fn timeout(option: &'static str, text: &str) -> Result<Duration, CliError> {
-    seconds(option, text, MIN_SECONDS, "0.001")
+pub(super) fn timeout(text: &str) -> Result<Duration, String> {
+    seconds(text, 0.001, "0.001")
 }
 
 /// How long to keep idle connections.
-pub(super) fn idle_timeout(option: &'static str, text: &str) -> Result<Duration, CliError> {
-    seconds(option, text, Duration::ZERO, "0 (keep none)")
+pub(super) fn idle_timeout(text: &str) -> Result<Duration, String> {
+    seconds(text, 0.0, "0 (keep none)")
 }
 
 /// How long to retry.
-pub(super) fn retry_budget(option: &'static str, text: &str) -> Result<Duration, CliError> {
-    seconds(option, text, Duration::ZERO, "0 (never try again)")
+pub(super) fn retry_budget(text: &str) -> Result<Duration, String> {
+    seconds(text, 0.0, "0 (never try again)")
 }
 
 /// A number of seconds, fractions allowed.
-fn seconds(
-    option: &'static str,
-    text: &str,
-    least: Duration,
-    least_in_words: &str,
-) -> Result<Duration, CliError> {
-    let seconds = text.parse().ok().filter(|_| text.bytes().all(|b| is_digit(b) || b == b'.'));
-    seconds
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .filter(|duration| (least..=MAX_SECONDS).contains(duration))
-        .ok_or_else(|| {
-            let expected = format!("expected a number of seconds from {least_in_words} to 3600");
-            CliError::invalid(option, format!("{expected}, found \"{}\"", printable(text)))
-        })
-}
-
-/// A number of KiB, in bytes.
-pub(super) fn kib(option: &'static str, text: &str) -> Result<usize, CliError> {
-    let number = text.parse().ok().filter(|_| is_digits(text));
-    number.filter(|kib| *kib <= MAX_KIB).map(|kib: usize| kib * 1024).ok_or_else(|| {
-        let expected = format!("expected a whole number of KiB from 0 (keep nothing) to {MAX_KIB}");
-        CliError::invalid(option, format!("{expected}, found \"{}\"", printable(text)))
+fn seconds(text: &str, least: f64, least_in_words: &str) -> Result<Duration, String> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let seconds = text.parse().ok().filter(|_| plain);
+    let seconds = seconds.filter(|seconds| (least..=MAX_SECONDS).contains(seconds));
+    seconds.map(Duration::from_secs_f64).ok_or_else(|| {
+        let expected = format!("expected a number of seconds from {least_in_words} to");
+        not(&format!("{expected} {MAX_SECONDS}"), text)
     })
 }
 
-/// A file. Its name may be any that the system allows.
-pub(super) fn path(
-    option: &'static str,
-    value: Option<OsString>,
-) -> Result<Option<PathBuf>, CliError> {
-    if value.as_ref().is_some_and(|value| value.is_empty()) {
-        not_empty(option, "")?;
-    }
-    Ok(value.map(PathBuf::from))
-}
-
-/// An open file of this process.
-pub(super) fn descriptor(option: &'static str, text: &str) -> Result<u32, CliError> {
-    let number = text.parse().ok().filter(|number| *number <= MAX_DESCRIPTOR && is_digits(text));
-    number.ok_or_else(|| {
-        let expected = "expected the number of an open file descriptor, such as 3";
-        CliError::invalid(option, format!("{expected}, found \"{}\"", printable(text)))
+/// A number of KiB, in bytes.
+pub(super) fn kib(text: &str) -> Result<usize, String> {
+    whole(text, 0..=MAX_KIB).map(|kib| kib * 1024).ok_or_else(|| {
+        let expected = "expected a whole number of KiB from 0 (keep nothing) to";
+        not(&format!("{expected} {MAX_KIB}"), text)
     })
 }
 
 /// How many connections to serve at once.
-pub(super) fn connections(option: &'static str, text: &str) -> Result<usize, CliError> {
-    let number = text.parse().ok().filter(|_| is_digits(text));
-    number.filter(|number| (1..=MAX_CONNECTIONS).contains(number)).ok_or_else(|| {
-        let expected = format!("expected a number of connections from 1 to {MAX_CONNECTIONS}");
-        CliError::invalid(option, format!("{expected}, found \"{}\"", printable(text)))
+pub(super) fn connections(text: &str) -> Result<usize, String> {
+    whole(text, 1..=MAX_CONNECTIONS).ok_or_else(|| {
+        not(&format!("expected a number of connections from 1 to {MAX_CONNECTIONS}"), text)
     })
 }
 
-/// How much to log.
-pub(super) fn log_level(option: &'static str, text: &str) -> Result<Level, CliError> {
-    match text {
-        "error" => Ok(Level::ERROR),
-        "warn" => Ok(Level::WARN),
-        "info" => Ok(Level::INFO),
-        "debug" => Ok(Level::DEBUG),
-        "trace" => Ok(Level::TRACE),
-        _ => {
-            let expected = "expected error, warn, info, debug or trace";
-            Err(CliError::invalid(option, format!("{expected}, found \"{}\"", printable(text))))
-        }
-    }
-}
-
-/// The format of the log.
-pub(super) fn log_format(option: &'static str, text: &str) -> Result<LogFormat, CliError> {
-    match text {
-        "text" => Ok(LogFormat::Text),
-        "json" => Ok(LogFormat::Json),
-        _ => {
-            let expected = "expected text or json";
-            Err(CliError::invalid(option, format!("{expected}, found \"{}\"", printable(text))))
-        }
-    }
+/// An open file of this process. What else is given may be the credentials themselves.
+pub(super) fn descriptor(text: &str) -> Result<u32, &'static str> {
+    let number = whole(text, 0..=MAX_DESCRIPTOR);
+    number.ok_or("expected the number of an open file descriptor, such as 3, found something else")
 }
 
 /// The address of the admin listener.
-pub(super) fn admin(option: &'static str, text: &str) -> Result<Address, CliError> {
+pub(super) fn admin(text: &str) -> Result<Address, String> {
     #[cfg(unix)]
     if let Some(path) = text.strip_prefix("unix:").filter(|path| !path.is_empty()) {
         return Ok(Address::Unix(path.into()));
     }
-    text.parse().map(Address::Tcp).map_err(|_| {
-        let expected = "expected an address and a port, such as 127.0.0.1:9090 or [::1]:9090";
-        let expected = match cfg!(unix) {
-            true => format!("{expected}, or unix:<path>"),
-            false => expected.to_owned(),
-        };
-        CliError::invalid(option, format!("{expected}, found \"{}\"", printable(text)))
-    })
+    let or_path = if cfg!(unix) { ", or unix:<path>" } else { "" };
+    let expected = "expected an address and a port, such as 127.0.0.1:9090 or [::1]:9090";
+    text.parse().map(Address::Tcp).map_err(|_| not(&format!("{expected}{or_path}"), text))
+}
+
+fn whole<T: FromStr + PartialOrd>(text: &str, range: RangeInclusive<T>) -> Option<T> {
+    text.parse().ok().filter(|number| is_digits(text) && range.contains(number))
 }
 
 fn is_digits(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(is_digit)
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-fn is_digit(byte: u8) -> bool {
-    byte.is_ascii_digit()
+fn not(expected: &str, found: &str) -> String {
+    format!("{expected}, found \"{found}\"")
 }

@@ -48,6 +48,17 @@ fn values_may_start_with_hyphens() {
     assert_eq!(credentials(&config).access_token.expose(), "--version");
 }
 
+#[test]
+fn mistakes_of_grammar_come_before_help_and_help_before_wrong_values() {
+    let help = printed(&["--help"]);
+    for args in [&["--port", "x", "--help"][..], &["-h", "--admin="], &["-h", "--sandbox"]] {
+        assert_eq!(printed(args), help, "{args:?}");
+    }
+    assert_eq!(printed(&["--log-level", "x", "--short-version"]), VERSION);
+    let message = error(&["--help", "--port", "x", "--foo"], &Env::new());
+    assert_eq!(message, "unknown option --foo (see --help)");
+}
+
 /// What the reference takes for short, with a value that the option accepts.
 const REFERENCE: &[(&str, Option<&str>)] = &[
     ("help", None),

@@ -6,7 +6,7 @@ mod printing;
 mod values;
 mod variables;
 
-use super::{CliError, Command, parse};
+use super::{CliError, Command, command, parse};
 use crate::app::config::{Config, Deployment};
 use crate::credentials::CredentialsSource;
 use crate::telemetry::build_info::{REVISION, VERSION};

@@ -1,7 +1,6 @@
 //! Tests of `--help` and the versions.
 
 use super::*;
-use crate::app::config::DEFAULT_DRAIN_TIMEOUT;
 use crate::{inbound, outbound};
 
 #[test]
@@ -76,7 +75,7 @@ fn help_tells_the_default_limits() {
         ("--connect-timeout", outbound.connect_timeout.as_secs()),
         ("--head-timeout", inbound.header_timeout.as_secs()),
         ("--upstream-idle-timeout", outbound.idle_timeout.as_secs()),
-        ("--drain-timeout", DEFAULT_DRAIN_TIMEOUT.as_secs()),
+        ("--drain-timeout", 30),
         ("--retry-budget", outbound.retries.budget.as_secs()),
         ("--replay-buffer", outbound.replay_buffer as u64 / 1024),
         ("--replay-total", outbound.replay_total as u64 / 1024),

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::admin::Address;
-use crate::app::config::DEFAULT_DRAIN_TIMEOUT;
 use crate::inbound::{self, Listen, SocketFile};
 use crate::outbound;
 use crate::proxy::{self, CredentialsFrom};
@@ -19,7 +18,7 @@ fn defaults() {
     assert_eq!(config.outbound, outbound::Config::default());
     assert_eq!((config.task_id, config.scopes), (None, vec![]));
     assert_eq!(config.credentials_drain, Duration::from_secs(5));
-    assert_eq!(config.drain_timeout, DEFAULT_DRAIN_TIMEOUT);
+    assert_eq!(config.drain_timeout, Duration::from_secs(30));
     assert_eq!(config.logging, Logging::new(LevelFilter::INFO, LogFormat::Text));
     assert_eq!(config.admin, None);
 }

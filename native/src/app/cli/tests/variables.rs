@@ -235,6 +235,9 @@ fn nothing_shows_a_secret() {
         &["--certificate", CERTIFICATE, "--certificate", CERTIFICATE],
         &["--access-token", TOKEN, "--client-id", "\n"],
         &["--access-token", TOKEN, "--port", "x"],
+        &["--credentials-fd", "{\"accessToken\":\"canary-token\"}"],
+        &["--credentials-fd{\"accessToken\":\"canary-token\"}"],
+        &["--credentials-file{\"accessToken\":\"canary-token\"}"],
     ] {
         for certificate in ["", CERTIFICATE] {
             let mut env = complete();
@@ -249,4 +252,14 @@ fn nothing_shows_a_secret() {
             assert!(!shown.contains("canary"), "{args:?}: {shown}");
         }
     }
+}
+
+/// Neither in help nor in completions.
+#[test]
+fn clap_shows_no_value_of_a_variable() {
+    let command = command();
+    let with_variable: Vec<_> =
+        command.get_arguments().filter(|arg| arg.get_env().is_some()).collect();
+    assert_eq!(with_variable.len(), 4);
+    assert!(with_variable.iter().all(|arg| arg.is_hide_env_values_set()));
 }
