@@ -95,7 +95,7 @@ pub(super) struct CredentialsOptions {
     /// How long PUT /credentials waits for
     /// requests in flight.
     #[arg(long, value_name = "seconds", verbatim_doc_comment)]
-    #[arg(default_value = "5", value_parser = value::drain)]
+    #[arg(default_value = "5", value_parser = value::seconds(0.0, " (do not wait)"))]
     pub(super) credentials_drain: Duration,
 
     /// Also allow the scopes of this task, which
@@ -189,33 +189,33 @@ pub(super) struct AccessOptions {
 pub(super) struct LimitOptions {
     /// How long connecting to an upstream may take.
     #[arg(long, value_name = "seconds", verbatim_doc_comment)]
-    #[arg(default_value = "10", value_parser = value::timeout)]
+    #[arg(default_value = "10", value_parser = value::seconds(0.001, ""))]
     pub(super) connect_timeout: Duration,
 
     /// How long a client may take to send a header
     /// section, and how long its connection may be
     /// idle.
     #[arg(long, value_name = "seconds", verbatim_doc_comment)]
-    #[arg(default_value = "60", value_parser = value::timeout)]
+    #[arg(default_value = "60", value_parser = value::seconds(0.001, ""))]
     pub(super) head_timeout: Duration,
 
     /// How long idle connections to upstreams are
     /// kept; 0 to keep none.
     #[arg(long, value_name = "seconds", verbatim_doc_comment)]
-    #[arg(default_value = "45", value_parser = value::idle_timeout)]
+    #[arg(default_value = "45", value_parser = value::seconds(0.0, " (keep none)"))]
     pub(super) upstream_idle_timeout: Duration,
 
     /// How long after the first failure a request is
     /// retried; 0 for no retries.
     #[arg(long, value_name = "seconds", verbatim_doc_comment)]
-    #[arg(default_value = "30", value_parser = value::retry_budget)]
+    #[arg(default_value = "30", value_parser = value::seconds(0.0, " (never try again)"))]
     pub(super) retry_budget: Duration,
 
     /// How long requests in flight may take after
     /// SIGTERM, SIGINT or SIGHUP; a second signal
     /// aborts them.
     #[arg(long, value_name = "seconds", verbatim_doc_comment)]
-    #[arg(default_value = "30", value_parser = value::drain)]
+    #[arg(default_value = "30", value_parser = value::seconds(0.0, " (do not wait)"))]
     pub(super) drain_timeout: Duration,
 
     /// Maximum of clients' connections; more get

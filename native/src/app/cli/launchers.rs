@@ -56,11 +56,12 @@ fn read<T: FromArgMatches>(matches: Result<ArgMatches, clap::Error>) -> Result<T
     read.map_err(|error| CliError::from_clap(&error))
 }
 
-/// [`OptionOrVariable::find`] reads them.
+/// clap does not read the environment: [`OptionOrVariable::find`] does.
 fn without_variables() -> Command {
     command().mut_args(|arg| arg.env(Resettable::Reset))
 }
 
+/// Takes any text, and any bytes for a path or a credential.
 fn untyped(arg: Arg) -> Arg {
     if !arg.get_action().takes_values() {
         return arg;

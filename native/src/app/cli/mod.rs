@@ -195,20 +195,16 @@ fn credentials(
 ) -> Result<CredentialsSource, CliError> {
     let (client_id, access_token) = (&given.client_id, &given.access_token);
     let certificate = CERTIFICATE.find(&given.certificate, env);
-    let file =
-        given.credentials_file.map(|path| ("--credentials-file", CredentialsSource::File(path)));
-    let descriptor = given
-        .credentials_fd
-        .map(|number| ("--credentials-fd", CredentialsSource::Descriptor(number)));
-    let Some((option, source)) = file.or(descriptor) else {
-        let client_id = CLIENT_ID.require(client_id, env)?.into_text();
-        let access_token = ACCESS_TOKEN.require(access_token, env)?.into_text();
-        let certificate = certificate.map(Found::into_text).unwrap_or_default();
-        return Ok(CredentialsSource::Given(Credentials::given(
-            client_id.as_str(),
-            access_token.as_str(),
-            certificate.as_str(),
-        )));
+    let (option, source) = match (given.credentials_file, given.credentials_fd) {
+        (Some(path), _) => ("--credentials-file", CredentialsSource::File(path)),
+        (None, Some(number)) => ("--credentials-fd", CredentialsSource::Descriptor(number)),
+        (None, None) => {
+            return Ok(CredentialsSource::Given(Credentials::given(
+                CLIENT_ID.require(client_id, env)?.into_text().as_str(),
+                ACCESS_TOKEN.require(access_token, env)?.into_text().as_str(),
+                certificate.map(Found::into_text).unwrap_or_default().as_str(),
+            )));
+        }
     };
     // It is unclear which of the two was meant.
     let found = CLIENT_ID.find(client_id, env).or(ACCESS_TOKEN.find(access_token, env));

@@ -106,35 +106,19 @@ fn canonical(network: IpNet) -> IpNet {
     mapped.map_or(network, IpNet::V4)
 }
 
-/// How long to wait for requests in flight.
-pub(super) fn drain(text: &str) -> Result<Duration, String> {
-    seconds(text, 0.0, "0 (do not wait)")
-}
-
-/// A timeout, which cannot be 0.
-pub(super) fn timeout(text: &str) -> Result<Duration, String> {
-    seconds(text, 0.001, "0.001")
-}
-
-/// How long to keep idle connections.
-pub(super) fn idle_timeout(text: &str) -> Result<Duration, String> {
-    seconds(text, 0.0, "0 (keep none)")
-}
-
-/// How long to retry.
-pub(super) fn retry_budget(text: &str) -> Result<Duration, String> {
-    seconds(text, 0.0, "0 (never try again)")
-}
-
-/// A number of seconds, fractions allowed.
-fn seconds(text: &str, least: f64, least_in_words: &str) -> Result<Duration, String> {
-    let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    let seconds = text.parse().ok().filter(|_| plain);
-    let seconds = seconds.filter(|seconds| (least..=MAX_SECONDS).contains(seconds));
-    seconds.map(Duration::from_secs_f64).ok_or_else(|| {
-        let expected = format!("expected a number of seconds from {least_in_words} to");
-        not(&format!("{expected} {MAX_SECONDS}"), text)
-    })
+/// A number of seconds, fractions allowed. `meaning`: what the least one, if it is 0, stands for.
+pub(super) fn seconds(
+    least: f64,
+    meaning: &'static str,
+) -> impl Fn(&str) -> Result<Duration, String> + Clone {
+    move |text| {
+        let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        let seconds = text.parse().ok().filter(|seconds| (least..=MAX_SECONDS).contains(seconds));
+        seconds.filter(|_| plain).map(Duration::from_secs_f64).ok_or_else(|| {
+            let expected = "expected a number of seconds from";
+            not(&format!("{expected} {least}{meaning} to {MAX_SECONDS}"), text)
+        })
+    }
 }
 
 /// A number of KiB, in bytes.
