@@ -78,3 +78,13 @@ fn a_name_that_leads_to_this_machine_has_to_be_named() {
     assert_eq!(response.status(), 502, "{}", response.text());
     fs::remove_file(hosts).expect("it is still there");
 }
+
+#[test]
+fn it_does_not_restrict_which_urls_are_signed() {
+    let proxy = Proxy::sandbox().args(["--allow-host", "a.example"]).start();
+    for url in ["https://b.example/x", "http://169.254.169.254/latest/"] {
+        let response = proxy.call("POST", "/bewit", url);
+        assert_eq!(response.status(), 303, "{}", response.text());
+        assert!(response.text().starts_with(&format!("{url}?bewit=")), "{}", response.text());
+    }
+}

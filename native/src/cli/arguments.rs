@@ -135,7 +135,8 @@ pub(super) struct Arguments {
     /// name, to *.<name>, or to * for all. May be
     /// repeated. [default all but loopback,
     /// link-local and cloud metadata, which have
-    /// to be named]
+    /// to be named]. POST /bewit signs URLs of any
+    /// host: it sends no request there.
     #[arg(long, value_name = "pattern", verbatim_doc_comment, help_heading = CONNECTIONS)]
     pub(super) allow_host: Vec<OsString>,
 

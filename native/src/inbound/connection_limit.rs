@@ -51,9 +51,10 @@ impl ConnectionLimit {
         }
         let now = Instant::now();
         if self.last_refusal.is_none_or(|last| now.duration_since(last) > BURST) {
+            let connections = if self.most == 1 { "connection" } else { "connections" };
             tracing::warn!(
-                "no room for more than {} connections at once (--max-connections): the next ones are \
-                 turned away",
+                "no room for more than {} {connections} at once (--max-connections): further ones \
+                 are rejected",
                 self.most
             );
         }
