@@ -14,14 +14,14 @@ const NONE = Object.freeze({});
 export function bewit(url, credentials, options = NONE) {
   const signed = asSent(url, 'url');
   const expires = expiry(options, moment(options, 'now'));
-  return signed + prepared(credentials, 'credentials').bewit(signed, expires);
+  return signed.href + prepared(credentials, 'credentials').bewit(signed.host, signed.port, signed.resource, expires);
 }
 
 export function sign(request, credentials, options = NONE) {
   object(request, 'request');
   const url = asSent(member(request, 'url', 'request'), 'request.url');
   const method = text(member(request, 'method', 'request') ?? 'GET', 'request.method');
-  return { url, headers: { authorization: authorization(method, url, credentials, options) } };
+  return { url: url.href, headers: { authorization: authorization(method, url, credentials, options) } };
 }
 
 export function signRequest(request, credentials, options = NONE) {
@@ -73,14 +73,15 @@ export function verifyHeader(request, credentialsFor, options = NONE) {
 
 export function inspect(request) {
   if (typeof request === 'string' || isA(request, URL)) {
-    return hawk().inspect('GET', asSent(request, 'url')) ?? null;
+    const { host, port, resource } = asSent(request, 'url');
+    return hawk().inspect('GET', host, port, resource) ?? null;
   }
   object(request, 'request');
   const method = text(member(request, 'method', 'request') ?? 'GET', 'request.method');
-  const url = asSent(member(request, 'url', 'request'), 'request.url');
+  const { host, port, resource } = asSent(member(request, 'url', 'request'), 'request.url');
   const value = member(request, 'authorization', 'request') ?? undefined;
   const header = value === undefined ? undefined : text(value, 'request.authorization');
-  return hawk().inspect(method, url, header) ?? null;
+  return hawk().inspect(method, host, port, resource, header) ?? null;
 }
 
 export function satisfies(held, required) {
@@ -94,7 +95,9 @@ export function reduceScopes(held) {
 }
 
 export function route(target, rootUrl) {
-  return hawk().route(text(target, 'target'), asSent(rootUrl, 'rootUrl'));
+  const { href } = asSent(rootUrl, 'rootUrl');
+  if (href.includes('?')) throw input('expected a root URL such as https://tc.example.com, found one with a query', 'rootUrl');
+  return hawk().route(text(target, 'target'), href.replace(/\/+$/, ''));
 }
 
 export function forwardedHeaders(headers, message) {
@@ -107,20 +110,20 @@ export function forwardedHeaders(headers, message) {
   return forwarded;
 }
 
-function authorization(method, url, credentials, options) {
+function authorization(method, { host, port, resource }, credentials, options) {
   const now = moment(options, 'now');
   const given = member(options, 'nonce', 'options');
   const nonce = given === undefined ? randomNonce() : text(given, 'options.nonce');
-  return prepared(credentials, 'credentials').authorization(method, url, now, nonce);
+  return prepared(credentials, 'credentials').authorization(method, host, port, resource, now, nonce);
 }
 
-function verify(method, url, header, credentialsFor, options) {
+function verify(method, { host, port, resource }, header, credentialsFor, options) {
   callback(credentialsFor, 'credentialsFor');
   const now = moment(options, 'now');
-  const claimant = hawk().claimant(method, url, header, now);
+  const claimant = hawk().claimant(method, host, port, resource, header, now);
   if (claimant === undefined) return undefined;
   const found = client(credentialsFor(claimant), claimant);
-  return hawk().verify(method, url, header, now, found?.accessToken, found?.scopes ?? '[]');
+  return hawk().verify(method, host, port, resource, header, now, found?.accessToken, found?.scopes ?? '[]');
 }
 
 /** `options.now` or `options.start`, or else the clock, which is read at each call. */

@@ -6,6 +6,7 @@ use taskcluster_proxy_core::credentials::{
     self, AccessToken, ClientId, GivenCertificate, Signer, TemporaryCredentials, TemporaryError,
     scopes_to_json,
 };
+use taskcluster_proxy_core::hawk::UrlParts;
 use wasm_bindgen::prelude::*;
 
 /// Credentials made ready to sign with. JavaScript keeps them from call to call.
@@ -53,22 +54,30 @@ impl Credentials {
         Ok(Self { signer, credentials })
     }
 
-    /// What has to be appended to `url` to sign it.
-    pub fn bewit(&self, url: &str, expires: f64) -> Result<String, HawkError> {
-        self.signer.bewit_suffix(&failure::url(url)?, timestamp(expires)).map_err(failure::sign)
+    /// What has to be appended to a URL with these parts to sign it.
+    pub fn bewit(
+        &self,
+        host: &str,
+        port: u16,
+        resource: &str,
+        expires: f64,
+    ) -> Result<String, HawkError> {
+        let url = parts(host, port, resource);
+        self.signer.bewit_suffix(&url, timestamp(expires)).map_err(failure::sign)
     }
 
     /// The value of the `Authorization` header.
     pub fn authorization(
         &self,
         method: &str,
-        url: &str,
+        host: &str,
+        port: u16,
+        resource: &str,
         now: f64,
         nonce: &str,
     ) -> Result<String, HawkError> {
-        self.signer
-            .authorization_parts(method, &failure::url(url)?, timestamp(now), nonce)
-            .map_err(failure::sign)
+        let url = parts(host, port, resource);
+        self.signer.authorization_parts(method, &url, timestamp(now), nonce).map_err(failure::sign)
     }
 
     /// Temporary credentials that these issue.
@@ -106,4 +115,9 @@ impl Credentials {
             issued.authorized_scopes.as_deref().map(scopes_to_json),
         ))
     }
+}
+
+/// A URL as JavaScript's `URL` took it apart. Beside a port that is given, the scheme does not matter.
+fn parts<'a>(host: &'a str, port: u16, resource: &'a str) -> UrlParts<'a> {
+    UrlParts { secure: true, host, given_port: Some(port), resource }
 }

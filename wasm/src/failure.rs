@@ -1,6 +1,7 @@
+//! Errors, as the package shows them.
+
 use std::fmt::Display;
 use taskcluster_proxy_core::credentials::{AuthenticateError, SignError};
-use taskcluster_proxy_core::hawk::UrlParts;
 use taskcluster_proxy_core::proxy::RouteError;
 use wasm_bindgen::prelude::*;
 
@@ -17,11 +18,6 @@ extern "C" {
 /// `argument` is not what it has to be.
 pub(crate) fn input(argument: &str, error: impl Display) -> HawkError {
     failure("InputError", &error, argument)
-}
-
-/// The URL to sign or check, named `url` in every function.
-pub(crate) fn url(text: &str) -> Result<UrlParts<'_>, HawkError> {
-    UrlParts::as_sent(text).map_err(|error| input("url", error))
 }
 
 pub(crate) fn sign(error: SignError) -> HawkError {

@@ -1,6 +1,7 @@
+//! What a request claims, for debugging.
+
 use crate::failure::{self, HawkError};
-use crate::verify::request_line;
-use taskcluster_proxy_core::hawk::{Kind, present};
+use taskcluster_proxy_core::hawk::{Kind, RequestLine, present};
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen(raw_module = "../js/shapes.js")]
@@ -22,11 +23,13 @@ extern "C" {
 #[wasm_bindgen]
 pub fn inspect(
     method: &str,
-    url: &str,
+    host: &str,
+    port: u16,
+    resource: &str,
     authorization: Option<String>,
 ) -> Result<JsValue, HawkError> {
-    let url = failure::url(url)?;
-    let presented = present(request_line(method, &url, authorization.as_deref()))
+    let authorization = authorization.as_deref();
+    let presented = present(RequestLine { method, resource, host, port, authorization })
         .map_err(failure::authenticate)?;
     Ok(presented.map_or(JsValue::UNDEFINED, |presented| {
         let artifacts = presented.artifacts();

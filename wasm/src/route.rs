@@ -1,5 +1,7 @@
-use crate::failure::{HawkError, input, route_error};
-use taskcluster_proxy_core::proxy::{Destination, RootUrl};
+//! Where the proxy forwards a request to.
+
+use crate::failure::{HawkError, route_error};
+use taskcluster_proxy_core::proxy::Destination;
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen(raw_module = "../js/shapes.js")]
@@ -9,10 +11,9 @@ extern "C" {
     fn shape(kind: &str, url: Option<String>) -> JsValue;
 }
 
-/// Where a request target leads.
+/// Where a request target leads. `root_url` has no query, and no slash at its end.
 #[wasm_bindgen]
 pub fn route(target: &str, root_url: &str) -> Result<JsValue, HawkError> {
-    let root_url = RootUrl::as_sent(root_url).map_err(|error| input("rootUrl", error))?;
     let destination = Destination::of_target(target).map_err(route_error)?;
     let kind = match destination {
         Destination::Bewit => "bewit",
@@ -20,5 +21,5 @@ pub fn route(target: &str, root_url: &str) -> Result<JsValue, HawkError> {
         Destination::Service { .. } => "api",
         Destination::Host { .. } => "host",
     };
-    Ok(shape(kind, destination.url(root_url.as_str())))
+    Ok(shape(kind, destination.url(root_url)))
 }

@@ -1,3 +1,5 @@
+//! What scopes satisfy.
+
 use crate::failure::{HawkError, input};
 use taskcluster_proxy_core::credentials::{self, Scope, scopes_from_json, scopes_to_json};
 use wasm_bindgen::prelude::*;

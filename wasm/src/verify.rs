@@ -1,9 +1,11 @@
+//! Checking requests.
+
 use crate::failure::{self, HawkError, input};
 use crate::{scopes, timestamp};
 use taskcluster_proxy_core::credentials::{
     AccessToken, AuthenticateError, Client, Verified, authenticate, scopes_to_json,
 };
-use taskcluster_proxy_core::hawk::{RequestLine, UrlParts};
+use taskcluster_proxy_core::hawk::RequestLine;
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen(raw_module = "../js/shapes.js")]
@@ -17,13 +19,15 @@ extern "C" {
 #[wasm_bindgen]
 pub fn claimant(
     method: &str,
-    url: &str,
+    host: &str,
+    port: u16,
+    resource: &str,
     authorization: Option<String>,
     now: f64,
 ) -> Result<Option<String>, HawkError> {
     let mut asked = None;
-    let url = failure::url(url)?;
-    let request = request_line(method, &url, authorization.as_deref());
+    let authorization = authorization.as_deref();
+    let request = RequestLine { method, resource, host, port, authorization };
     match (check(request, now, None, &mut asked), asked) {
         // Nobody is known here, so that it failed says nothing.
         (_, Some(client_id)) => Ok(Some(client_id)),
@@ -33,9 +37,15 @@ pub fn claimant(
 
 /// Checks a request. `access_token` is that of the [`claimant`]; `None`: nobody knows it.
 #[wasm_bindgen]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "JavaScript passes the parts of a request one by one"
+)]
 pub fn verify(
     method: &str,
-    url: &str,
+    host: &str,
+    port: u16,
+    resource: &str,
     authorization: Option<String>,
     now: f64,
     access_token: Option<String>,
@@ -50,8 +60,8 @@ pub fn verify(
             expires: None,
         }),
     };
-    let url = failure::url(url)?;
-    let request = request_line(method, &url, authorization.as_deref());
+    let authorization = authorization.as_deref();
+    let request = RequestLine { method, resource, host, port, authorization };
     let verified = check(request, now, client, &mut None).map_err(failure::authenticate)?;
     Ok(verified.map_or(JsValue::UNDEFINED, |verified| {
         shape(
@@ -75,12 +85,4 @@ fn check(
         *asked = Some(client_id.to_owned());
         client
     })
-}
-
-pub(crate) fn request_line<'a>(
-    method: &'a str,
-    url: &'a UrlParts<'_>,
-    authorization: Option<&'a str>,
-) -> RequestLine<'a> {
-    RequestLine { method, resource: url.resource, host: url.host, port: url.port(), authorization }
 }

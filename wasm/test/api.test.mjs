@@ -23,6 +23,7 @@ describe('bewit', () => {
       ["https://tc.example.com/{é}?q='a b'|", 'https://tc.example.com/%7B%C3%A9%7D?q=%27a%20b%27|'],
       [' https://bücher.example/ ', 'https://xn--bcher-kva.example/'],
       ['https://[::1]:8080/?', 'https://[::1]:8080/?'],
+      ['http://127.1/%2E%2e/x?', 'http://127.0.0.1/x?'],
     ]) {
       const signed = hawk.bewit(url, tester, { now });
       assert.ok(signed.startsWith(sent), signed);
@@ -37,7 +38,10 @@ describe('bewit', () => {
       ['/x', 'url: expected an absolute URL that starts with http:// or https://, found no scheme'],
       ['ftp://h/x', 'url: expected an absolute URL that starts with http:// or https://, found ftp://'],
       ['https://u:p@h/x', 'url: a URL to be signed cannot carry a user name or password'],
-      ['https://h:99999/', 'url: expected a port from 1 to 65535, found "99999"'],
+      ['https://h:99999/', 'url: expected a host name or address after the scheme, and a port from 1 to 65535 or none, found something else'],
+      ['http://h:0/', /^url: .* a port from 1 to 65535 or none/],
+      ['https://a!b/', /^url: expected a host name or address/],
+      ['https://', /^url: expected a host name or address/],
       [`https://h/${'x'.repeat(70_000)}`, 'url: expected a URL of at most 65534 bytes, found one of 70010'],
     ]) {
       assert.throws(() => hawk.bewit(url, tester), refused('InputError', message));
