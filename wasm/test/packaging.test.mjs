@@ -11,13 +11,13 @@ import { PACKAGE, hasChromium, installed, needs, openChromium, program, run, ser
 const USE = `
 export function use(hawk) {
   const now = new Date(1767225600000);
-  const credentials = { clientId: 'tester', accessToken: 'no-secret', authorizedScopes: ['a:"é"'.replace('é', 'e')] };
+  const credentials = { clientId: 'tester', accessToken: 'no-secret', authorizedScopes: ['a:"e"'] };
   const { headers } = hawk.sign({ url: 'https://tc.example.com/x?y=\\'z\\'', method: 'PUT' }, credentials, { now, nonce: 'n' });
   const signed = hawk.bewit('https://tc.example.com/x', credentials, { now });
   const verified = hawk.verifyBewit(signed, () => ({ clientId: 'tester', accessToken: 'no-secret', scopes: ['*'] }), { now });
   const issuer = { clientId: 'tester', accessToken: 'no-secret' };
   const temporary = hawk.createTemporaryCredentials(issuer, { scopes: ['b'], start: now, seed: 's'.repeat(44) });
-  const request = hawk.signRequest(new Request('https://tc.example.com/'), temporary);
+  const request = hawk.signRequest(new Request('https://tc.example.com/'), temporary, { now });
   let refused;
   try {
     hawk.bewit('nonsense', credentials);
@@ -65,11 +65,44 @@ test('Node, by import', () => prints(process.execPath, ['main.mjs']));
 
 test('Node, by require', () => prints(process.execPath, ['main.cjs']));
 
-test('Node, bundled', async () => {
-  for (const format of ['esm', 'cjs']) {
-    const outfile = join(project.root, `bundled.${format === 'esm' ? 'mjs' : 'cjs'}`);
-    await build({ entryPoints: [join(project.root, 'main.mjs')], bundle: true, platform: 'node', format, outfile, minify: true });
-    await prints(process.execPath, [outfile]);
+for (const entry of ['main.mjs', 'main.cjs']) {
+  test(`Node, bundled: ${entry}`, async () => {
+    for (const [format, extension] of [['esm', 'mjs'], ['cjs', 'cjs']]) {
+      const outfile = join(project.root, `bundled/${entry}.${extension}`);
+      await build({ entryPoints: [join(project.root, entry)], bundle: true, platform: 'node', format, outfile, minify: true });
+      await prints(process.execPath, [outfile]);
+    }
+  });
+}
+
+test('an uncaught error shows the line that threw it, which can be read', async () => {
+  for (const [file, load] of [['uncaught.mjs', "import { bewit } from 'taskcluster-hawk';"], ['uncaught.cjs', "const { bewit } = require('taskcluster-hawk');"]]) {
+    for (const call of ["bewit('nonsense', { clientId: 'a', accessToken: 'b' });", "bewit('https://h/', { clientId: '', accessToken: 'b' });", 'bewit(1);']) {
+      project.write({ [file]: `${load}\n${call}\n` });
+      const { stderr } = await run(process.execPath, [file], { cwd: project.root }).then(() => assert.fail('it passed'), (error) => error);
+      const lines = stderr.split('\n');
+      assert.ok(lines.every((line) => line.length < 250), stderr.slice(0, 2000));
+      assert.match(lines[1], /\b(throw|return new HawkError)\b/);
+      assert.match(stderr, /\n(HawkError|TypeError): \w+.*: expected /);
+      assert.match(stderr, new RegExp(`\\n    at .*${file.replace('.', '\\.')}:2:`));
+    }
+  }
+});
+
+describe('an environment that does not let WebAssembly run is named', () => {
+  for (const [what, code, message] of [
+    ['without WebAssembly', 'delete globalThis.WebAssembly', 'WebAssembly cannot be used here: this environment does not have it'],
+    ['of an old engine', "WebAssembly.Module = function () { throw new WebAssembly.CompileError('wrong opcode') }", 'WebAssembly cannot be used here: the module does not start; it needs WebAssembly with SIMD (Safari 16.4 or later), some memory, and its own unchanged bytes (CompileError: wrong opcode)'],
+    ['by the platform', "WebAssembly.Module = function () { throw new WebAssembly.CompileError('Wasm code generation disallowed by embedder') }", /^WebAssembly cannot be used here: it is forbidden, by a content security policy without 'wasm-unsafe-eval' or by the platform/],
+  ]) {
+    test(what, async () => {
+      project.write({ 'unavailable.mjs': `${MAIN}${code};\ntry { use(hawk); } catch ({ name, code, message }) { console.log(JSON.stringify([name, code, message])); }\n` });
+      const { stdout } = await run(process.execPath, ['unavailable.mjs'], { cwd: project.root });
+      const [name, errorCode, found] = JSON.parse(stdout);
+      assert.deepEqual([name, errorCode], ['HawkError', 'WebAssemblyUnavailable']);
+      if (typeof message === 'string') assert.equal(found, message);
+      else assert.match(found, message);
+    });
   }
 });
 
@@ -99,13 +132,14 @@ describe('in Chromium', needs('chromium', hasChromium), () => {
     server?.close();
   });
 
-  async function shows(path) {
+  async function shows(path, encoding = 'UTF-8') {
     const page = await browser.newPage();
     const errors = [];
     page.on('pageerror', (error) => errors.push(error));
     await page.goto(server.url + path);
     await page.waitForFunction("document.title !== 'waiting'", undefined, { timeout: 10_000 }).catch((error) => assert.fail(errors[0] ?? error));
     assert.deepEqual(JSON.parse(await page.title()), expected);
+    assert.equal(await page.evaluate('document.characterSet'), encoding);
     await page.close();
   }
 
@@ -131,6 +165,24 @@ describe('in Chromium', needs('chromium', hasChromium), () => {
     });
     assert.ok(!stats.hasErrors(), stats.toString());
     await shows('/webpack/index.html');
+    // A classic script, which is read in the encoding of its page; this page has none.
+    project.write({ 'webpack/no-charset.htm': '<!doctype html><title>waiting</title><script src="main.js"></script>' });
+    await shows('/webpack/no-charset.htm', 'windows-1252');
+  });
+
+  test('a content security policy that forbids WebAssembly is named', async () => {
+    const strict = await serve(project.root, "default-src 'self'; script-src 'self' 'unsafe-inline'");
+    const map = '<script type="importmap">{"imports":{"taskcluster-hawk":"/node_modules/taskcluster-hawk/dist/index.js"}}</script>';
+    project.write({
+      'strict.html': HTML(`${map}<script type="module" src="/strict.mjs"></script>`),
+      'strict.mjs': `${MAIN}try { use(hawk); } catch (error) { document.title = error.message; }\n`,
+    });
+    const page = await browser.newPage();
+    await page.goto(`${strict.url}/strict.html`);
+    await page.waitForFunction("document.title !== 'waiting'");
+    assert.match(await page.title(), /^WebAssembly cannot be used here: it is forbidden, by a content security policy without 'wasm-unsafe-eval'/);
+    await page.close();
+    strict.close();
   });
 });
 
