@@ -70,6 +70,7 @@ async function bundleEntries() {
   const options = { ...common, format: 'esm', external: ['./hawk.wasm*'] };
   await build({ ...options, entryPoints: ['js/inline.js'], outfile: 'dist/index.js' });
   await build({ ...options, entryPoints: ['js/workerd.js'], outfile: 'dist/workerd.js' });
+  await build({ ...options, entryPoints: ['js/edge-light.js'], outfile: 'dist/edge-light.js' });
   await build({ ...common, entryPoints: ['js/require.js'], outfile: 'dist/index.cjs', format: 'cjs', platform: 'node' });
   inlineModule('dist/index.js', module);
   copyFileSync('pkg/hawk.wasm', 'dist/hawk.wasm');

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { build } from 'esbuild';
 import * as hawk from 'taskcluster-hawk';
-import { PACKAGE, hasChromium, installed, needs, openChromium, program, run, serve } from './tools.mjs';
+import { PACKAGE, freePort, hasChromium, installed, needs, openChromium, program, run, serve, started } from './tools.mjs';
 
 /** What each environment does: a signature, a bewit and its check, temporary credentials, an error. */
 const USE = `
@@ -56,7 +56,7 @@ async function prints(command, args) {
 
 test('the tarball has one wasm module, one entry for each kind of environment, and no sources', () => {
   assert.deepEqual(project.files.sort(), [
-    'LICENSE', 'README.md', 'dist/hawk.wasm', 'dist/index.cjs', 'dist/index.d.cts', 'dist/index.d.ts',
+    'LICENSE', 'README.md', 'dist/edge-light.js', 'dist/hawk.wasm', 'dist/index.cjs', 'dist/index.d.cts', 'dist/index.d.ts',
     'dist/index.js', 'dist/workerd.js', 'package.json',
   ]);
 });
@@ -206,6 +206,47 @@ test('workerd, bundled as wrangler does', async () => {
   const text = await reply.text();
   await worker.dispose();
   assert.deepEqual(JSON.parse(text), expected);
+});
+
+describe('Next.js', () => {
+  const next = join(PACKAGE, 'node_modules/next/dist/bin/next');
+  const env = { ...process.env, NEXT_TELEMETRY_DISABLED: '1' };
+  const route = (runtime, get) => `${get}\nexport const runtime = '${runtime}';\nexport const dynamic = 'force-dynamic';\n`;
+  const GET = `import * as hawk from 'taskcluster-hawk';\nimport { use } from '../../use.mjs';\nexport const GET = () => Response.json(use(hawk));`;
+  let root;
+
+  before(async () => {
+    // Within this package, to find Next.js.
+    root = await installed(join(PACKAGE, 'test'));
+    root.write({
+      // Of no type: in a project of the type module, Next.js itself fails to build edge routes by webpack.
+      'package.json': JSON.stringify({ name: 'consumer', private: true }),
+      'use.mjs': USE,
+      'app/layout.js': 'export default ({ children }) => <html><body>{children}</body></html>;\n',
+      'app/edge/route.js': route('edge', GET),
+      'app/node/route.js': route('nodejs', GET),
+      'app/required/route.js': route('nodejs', GET.replace(/import \* as hawk from ('.*');/, 'const hawk = require($1);')),
+    });
+  });
+
+  after(() => root?.remove());
+
+  for (const bundler of ['turbopack', 'webpack']) {
+    test(`routes of the edge and the Node runtime, built by ${bundler}`, async () => {
+      await run(process.execPath, [next, 'build', `--${bundler}`], { cwd: root.root, env }).catch(({ stdout, stderr }) => assert.fail(stdout + stderr));
+      const port = await freePort();
+      const server = await started(process.execPath, [next, 'start', '--port', String(port), '--hostname', '127.0.0.1'], 'Ready', { cwd: root.root, env });
+      try {
+        for (const path of ['edge', 'node', 'required']) {
+          const response = await fetch(`http://127.0.0.1:${port}/${path}`);
+          assert.equal(response.status, 200, path);
+          assert.deepEqual(await response.json(), expected, path);
+        }
+      } finally {
+        server.stop();
+      }
+    });
+  }
 });
 
 const deno = program('deno');
