@@ -16,7 +16,7 @@ export function use(hawk) {
   const signed = hawk.bewit('https://tc.example.com/x', credentials, { now });
   const verified = hawk.verifyBewit(signed, () => ({ clientId: 'tester', accessToken: 'no-secret', scopes: ['*'] }), { now });
   const issuer = { clientId: 'tester', accessToken: 'no-secret' };
-  const temporary = hawk.createTemporaryCredentials(issuer, { scopes: ['b'], start: now, seed: 's'.repeat(44) });
+  const temporary = hawk.createTemporaryCredentials(issuer, { scopes: ['b'], now, seed: 's'.repeat(44) });
   const request = hawk.signRequest(new Request('https://tc.example.com/'), temporary, { now });
   let refused;
   try {
