@@ -106,16 +106,26 @@ describe('an environment that does not let WebAssembly run is named', () => {
   }
 });
 
-test('TypeScript, strict, as a module and by require', async () => {
-  const source = readFileSync(join(PACKAGE, 'test/consumer.ts'), 'utf8');
-  const compilerOptions = { strict: true, noEmit: true, module: 'nodenext', target: 'es2022', lib: ['es2022', 'dom'], types: [], skipLibCheck: false };
-  project.write({
-    'types/module.mts': source,
-    'types/required.cts': source,
-    'types/tsconfig.json': JSON.stringify({ compilerOptions, include: ['*'] }),
-  });
-  const tsc = join(PACKAGE, 'node_modules/.bin/tsc');
-  await run(tsc, ['-p', 'types'], { cwd: project.root }).catch(({ stdout }) => assert.fail(stdout));
+describe('TypeScript, as strict as it can be', () => {
+  const strict = { strict: true, exactOptionalPropertyTypes: true, noEmit: true, target: 'es2022', types: [], skipLibCheck: false };
+  for (const [name, source, options] of [
+    ['Node', 'consumer.ts', { module: 'nodenext', lib: ['es2022', 'dom'] }],
+    ['Node 16', 'consumer.ts', { module: 'node16', lib: ['es2022', 'dom'] }],
+    ['a bundler', 'consumer.ts', { module: 'esnext', moduleResolution: 'bundler', lib: ['es2022', 'dom'] }],
+    ['without the types of the DOM and of Node', 'consumer-es2022.ts', { module: 'nodenext', lib: ['es2022'] }],
+  ]) {
+    test(`${name}, as a module and by require`, async () => {
+      const text = readFileSync(join(PACKAGE, 'test', source), 'utf8');
+      const folder = name.replaceAll(' ', '-');
+      project.write({
+        [`${folder}/module.mts`]: text,
+        [`${folder}/required.cts`]: text,
+        [`${folder}/tsconfig.json`]: JSON.stringify({ compilerOptions: { ...strict, ...options }, include: ['*'] }),
+      });
+      const tsc = join(PACKAGE, 'node_modules/.bin/tsc');
+      await run(tsc, ['-p', folder], { cwd: project.root }).catch(({ stdout }) => assert.fail(stdout));
+    });
+  }
 });
 
 describe('in Chromium', needs('chromium', hasChromium), () => {
