@@ -2,7 +2,7 @@
 // Installs what it needs of the Rust toolchain.
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { build } from 'esbuild';
+import { build, transformSync } from 'esbuild';
 import { buildDemo } from './demo.mjs';
 import { checkSizes } from './size.mjs';
 import { toPrintable } from '../js/printable.js';
@@ -50,6 +50,9 @@ function generateBindings() {
   rmSync('pkg', { recursive: true, force: true });
   const module = `${metadata.target_directory}/${TARGET}/wasm/taskcluster_proxy_wasm.wasm`;
   cargo(['run', '--quiet', '--package', 'taskcluster-hawk-build', '--profile', 'tool', '--', module, 'pkg']);
+  // Nobody reads what is generated.
+  const { code } = transformSync(readFileSync('pkg/hawk_bg.js', 'utf8'), { format: 'esm', minify: true });
+  writeFileSync('pkg/hawk_bg.js', code);
 }
 
 /** A fortieth smaller. */
