@@ -6,7 +6,7 @@ import { bewit, sign } from 'taskcluster-hawk';
 
 const ROUNDS = 300;
 const CALLS = 400;
-const FIRST_CALLS = 9;
+const FIRST_CALLS = 25;
 
 const url =
   'https://tc.example.com/api/queue/v1/task/KTBKfEgxR5GdfIIREQIvFQ/runs/0/artifacts/public%2Fbuild%2Ftarget.zip';
