@@ -2,16 +2,15 @@
 // Installs what it needs of the Rust toolchain.
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { build } from 'esbuild';
+import { build, transformSync } from 'esbuild';
 import { buildDemo } from './demo.mjs';
 import { checkSizes } from './size.mjs';
+import { toPrintable } from '../js/printable.js';
 
 process.chdir(new URL('..', import.meta.url).pathname);
 
 const TARGET = 'wasm32-unknown-unknown';
 const PLACEHOLDER = '@module@';
-/** The quote, 34, is below it. */
-const SHIFT = 35;
 const cargo = (args, env = {}) =>
   execFileSync('cargo', args, { stdio: 'inherit', env: { ...process.env, ...env } });
 
@@ -51,6 +50,9 @@ function generateBindings() {
   rmSync('pkg', { recursive: true, force: true });
   const module = `${metadata.target_directory}/${TARGET}/wasm/taskcluster_proxy_wasm.wasm`;
   cargo(['run', '--quiet', '--package', 'taskcluster-hawk-build', '--profile', 'tool', '--', module, 'pkg']);
+  // Nobody reads what is generated.
+  const { code } = transformSync(readFileSync('pkg/hawk_bg.js', 'utf8'), { format: 'esm', minify: true });
+  writeFileSync('pkg/hawk_bg.js', code);
 }
 
 /** A fortieth smaller. */
@@ -60,38 +62,30 @@ function shrinkModule() {
   execFileSync('node_modules/.bin/wasm-opt', [...options, 'pkg/hawk_bg.wasm', '--output', 'pkg/hawk.wasm'], { stdio: 'inherit' });
 }
 
-const common = { bundle: true, minify: true, charset: 'utf8', target: 'es2022', legalComments: 'none' };
+/** Names stay and lines are short: Node prints the line of an uncaught error. */
+const common = { bundle: true, minifySyntax: true, minifyWhitespace: true, lineLimit: 80, target: 'es2022', legalComments: 'none' };
 
 async function bundleEntries() {
-  writeFileSync('pkg/bytes.js', `export const text = '${PLACEHOLDER}';\nexport const shift = ${SHIFT};\n`);
+  const module = readFileSync('pkg/hawk.wasm');
+  writeFileSync('pkg/bytes.js', `export const text = '${PLACEHOLDER}';\nexport const length = ${module.length};\n`);
   rmSync('dist', { recursive: true, force: true });
   mkdirSync('dist');
-  await build({ ...common, entryPoints: ['js/inline.js'], format: 'esm', outfile: 'dist/index.js' });
-  await build({ ...common, entryPoints: ['js/workerd.js'], format: 'esm', outfile: 'dist/workerd.js', external: ['./hawk.wasm'] });
-  inlineModule('dist/index.js');
-  writeFileSync('dist/index.cjs', asCommonJs(readFileSync('dist/index.js', 'utf8')));
+  const options = { ...common, format: 'esm', external: ['./hawk.wasm*'] };
+  await build({ ...options, entryPoints: ['js/inline.js'], outfile: 'dist/index.js' });
+  await build({ ...options, entryPoints: ['js/workerd.js'], outfile: 'dist/workerd.js' });
+  await build({ ...options, entryPoints: ['js/edge-light.js'], outfile: 'dist/edge-light.js' });
+  await build({ ...common, entryPoints: ['js/require.js'], outfile: 'dist/index.cjs', format: 'cjs', platform: 'node' });
+  inlineModule('dist/index.js', module);
   copyFileSync('pkg/hawk.wasm', 'dist/hawk.wasm');
   copyFileSync('../LICENSE', 'LICENSE');
   for (const types of ['index.d.ts', 'index.d.cts']) copyFileSync('js/index.d.ts', `dist/${types}`);
 }
 
-// One character for each byte: base64 would be a third larger, also after compression. The shift makes
-// printable characters of what would be control characters.
-function inlineModule(entry) {
-  const characters = Array.from(readFileSync('pkg/hawk.wasm'), (byte) => String.fromCharCode(byte + SHIFT));
-  const literal = characters.join('').replaceAll('\\', '\\\\');
+/** Afterwards, as esbuild would write some of the characters in another way. */
+function inlineModule(entry, module) {
   const [before, after, ...more] = readFileSync(entry, 'utf8').split(`"${PLACEHOLDER}"`);
   if (after === undefined || more.length > 0) throw new Error(`${entry}: expected one place for the module`);
-  writeFileSync(entry, `${before}"${literal}"${after}`);
-}
-
-/** The same but for its last line; what esbuild makes of it is half a kilobyte larger. */
-function asCommonJs(bundle) {
-  const exports = /export\{([^{}]*)\};\s*$/;
-  const [, names] = exports.exec(bundle);
-  const members = names.split(',').map((name) => name.split(' as ')).map(([local, name]) => `${name}:${local}`);
-  // A function: in a text a `$` would stand for something.
-  return `"use strict";${bundle.replace(exports, () => `module.exports={${members.join(',')}};\n`)}`;
+  writeFileSync(entry, `${before}"${toPrintable(module)}"${after}`);
 }
 
 checkVersion();

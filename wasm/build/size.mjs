@@ -7,7 +7,6 @@ import { gzipSync } from 'node:zlib';
 const LIMITS = {
   'hawk.wasm': 40_000,
   'index.js': 47_000,
-  'index.cjs': 47_000,
 };
 
 export function checkSizes() {

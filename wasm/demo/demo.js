@@ -76,9 +76,11 @@ function checkAgainst(request, claim, known) {
   const { url } = sign(request, known);
   const unsigned = url.replace(/([?&])bewit=[^&]*&?/, '$1').replace(/[?&]$/, '');
   const again = { ...known, authorizedScopes: claim.ext?.authorizedScopes ?? null };
+  // One that has expired could not be made now.
+  const now = new Date(Math.min(Date.now(), claim.kind === 'bewit' ? claim.expires - 1000 : claim.ts));
   const made =
     claim.kind === 'bewit'
-      ? inspect(bewit(unsigned, again, { expires: claim.expires }))
+      ? inspect(bewit(unsigned, again, { expires: claim.expires, now }))
       : inspect({ ...request, url, ...sign({ ...request, url }, again, { now: claim.ts, nonce: claim.nonce }).headers });
   if (made.mac !== claim.mac) return text('p', 'It does not hold: the MAC is not one of these credentials.', 'bad');
   if (claim.kind === 'bewit' && claim.expires <= new Date()) return text('p', 'These credentials made it, and it has expired.', 'bad');

@@ -31,7 +31,6 @@ export function countdowns() {
 }
 
 function moment(date) {
-  if (Number.isNaN(date.getTime())) return text('p', 'later than any calendar goes');
   const line = document.createElement('p');
   const time = text('time', date.toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'long' }));
   time.dateTime = date.toISOString();

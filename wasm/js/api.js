@@ -1,35 +1,33 @@
 // The package's functions, for every environment. index.d.ts documents them.
-import { callback, date, input, isA, member, object, scopes, seconds, text } from './check.js';
+import { callback, date, input, isA, member, object, scopes, text } from './check.js';
 import { client, prepared } from './credentials.js';
 import { hawk } from './module.js';
+import { NONE, OPTIONS, expiry, moment, options } from './options.js';
 import { randomNonce, randomSeed } from './random.js';
 import { asSent } from './url.js';
 
 export { HawkError } from './shapes.js';
 
-/** In milliseconds. */
-const DEFAULT_LIFETIME = 60 * 60 * 1000;
-const NONE = Object.freeze({});
-
-export function bewit(url, credentials, options = NONE) {
-  const signed = asSent(url, 'url');
-  const expires = expiry(options, moment(options, 'now'));
-  return signed.href + prepared(credentials, 'credentials').bewit(signed.host, signed.port, signed.resource, expires);
+export function bewit(url, credentials, given = NONE) {
+  const { href, host, port, resource } = asSent(url, 'url');
+  options(given, OPTIONS.bewit);
+  const now = moment(given);
+  const expires = expiry(given, now, now);
+  const signer = prepared(credentials, 'credentials', now);
+  return href + signer.bewit(host, port, resource, expires);
 }
 
-export function sign(request, credentials, options = NONE) {
-  object(request, 'request');
-  const url = asSent(member(request, 'url', 'request'), 'request.url');
-  const method = text(member(request, 'method', 'request') ?? 'GET', 'request.method');
-  return { url: url.href, headers: { authorization: authorization(method, url, credentials, options) } };
+export function sign(request, credentials, given = NONE) {
+  const { method, url } = requestParts(request);
+  return { url: url.href, headers: { authorization: authorization(method, url, credentials, given) } };
 }
 
-export function signRequest(request, credentials, options = NONE) {
+export function signRequest(request, credentials, given = NONE) {
   if (typeof Request !== 'function' || !isA(request, Request)) {
     throw new TypeError('request: expected a Request of the fetch API');
   }
-  const url = asSent(member(request, 'url', 'request'), 'request.url');
-  const value = authorization(member(request, 'method', 'request'), url, credentials, options);
+  const { method, url } = requestParts(request);
+  const value = authorization(method, url, credentials, given);
   let signed;
   try {
     signed = new Request(request);
@@ -44,44 +42,37 @@ export function signRequest(request, credentials, options = NONE) {
   return signed;
 }
 
-export function createTemporaryCredentials(issuer, options) {
+export function createTemporaryCredentials(issuer, given) {
   object(issuer, 'issuer');
-  object(options, 'options');
-  const given = member(options, 'name', 'options') ?? undefined;
-  const name = given === undefined ? undefined : text(given, 'options.name');
-  const granted = scopes(member(options, 'scopes', 'options'), 'options.scopes');
-  const start = moment(options, 'start');
-  const expires = expiry(options, start);
-  const seed = text(member(options, 'seed', 'options') ?? randomSeed(), 'options.seed');
-  return prepared(issuer, 'issuer').issue(name, granted, start, expires, seed);
+  options(given, OPTIONS.createTemporaryCredentials);
+  const named = member(given, 'name', 'options') ?? undefined;
+  const name = named === undefined ? undefined : text(named, 'options.name');
+  const granted = scopes(member(given, 'scopes', 'options'), 'options.scopes');
+  const now = moment(given);
+  const begin = member(given, 'start', 'options');
+  const start = begin === undefined ? now : date(begin, 'options.start');
+  const expires = expiry(given, start, now);
+  const seed = text(member(given, 'seed', 'options') ?? randomSeed(), 'options.seed');
+  return prepared(issuer, 'issuer', now).issue(name, granted, start, expires, seed);
 }
 
-export function verifyBewit(url, credentialsFor, options = NONE) {
-  return (
-    verify('GET', asSent(url, 'url'), undefined, credentialsFor, options) ??
-    refuse(input('expected a signed URL, found one without a bewit', 'url'))
-  );
+export function verifyBewit(url, credentialsFor, given = NONE) {
+  const verified = verify('GET', asSent(url, 'url'), undefined, credentialsFor, given);
+  if (verified === undefined) throw input('expected a signed URL, found one without a bewit', 'url');
+  return verified;
 }
 
-export function verifyHeader(request, credentialsFor, options = NONE) {
-  object(request, 'request');
-  const method = text(member(request, 'method', 'request') ?? 'GET', 'request.method');
-  const url = asSent(member(request, 'url', 'request'), 'request.url');
+export function verifyHeader(request, credentialsFor, given = NONE) {
+  const { method, url } = requestParts(request);
   const value = text(member(request, 'authorization', 'request'), 'request.authorization');
-  return verify(method, url, value, credentialsFor, options);
+  return verify(method, url, value, credentialsFor, given);
 }
 
 export function inspect(request) {
-  if (typeof request === 'string' || isA(request, URL)) {
-    const { host, port, resource } = asSent(request, 'url');
-    return hawk().inspect('GET', host, port, resource) ?? null;
-  }
-  object(request, 'request');
-  const method = text(member(request, 'method', 'request') ?? 'GET', 'request.method');
-  const { host, port, resource } = asSent(member(request, 'url', 'request'), 'request.url');
+  if (typeof request === 'string' || isA(request, URL)) return claim('GET', asSent(request, 'url'));
+  const { method, url } = requestParts(request);
   const value = member(request, 'authorization', 'request') ?? undefined;
-  const header = value === undefined ? undefined : text(value, 'request.authorization');
-  return hawk().inspect(method, host, port, resource, header) ?? null;
+  return claim(method, url, value === undefined ? undefined : text(value, 'request.authorization'));
 }
 
 export function satisfies(held, required) {
@@ -95,7 +86,9 @@ export function reduceScopes(held) {
 }
 
 export function route(target, rootUrl) {
-  return hawk().route(text(target, 'target'), asSent(rootUrl, 'rootUrl').href);
+  const { href } = asSent(rootUrl, 'rootUrl');
+  if (href.includes('?')) throw input('expected a root URL such as https://tc.example.com, found one with a query', 'rootUrl');
+  return hawk().route(text(target, 'target'), href.replace(/\/+$/, ''));
 }
 
 export function forwardedHeaders(headers, message) {
@@ -108,36 +101,35 @@ export function forwardedHeaders(headers, message) {
   return forwarded;
 }
 
-function authorization(method, { host, port, resource }, credentials, options) {
-  const now = moment(options, 'now');
-  const given = member(options, 'nonce', 'options');
-  const nonce = given === undefined ? randomNonce() : text(given, 'options.nonce');
-  return prepared(credentials, 'credentials').authorization(method, host, port, resource, now, nonce);
+/** What every function needs of a request; it may be a `Request`, which has other members. */
+function requestParts(request) {
+  object(request, 'request');
+  for (const key of ['payload', 'hash']) {
+    if (member(request, key, 'request') !== undefined) throw new TypeError(`request.${key}: ${OPTIONS.sign[key]}`);
+  }
+  const url = asSent(member(request, 'url', 'request'), 'request.url');
+  return { url, method: text(member(request, 'method', 'request') ?? 'GET', 'request.method') };
 }
 
-function verify(method, { host, port, resource }, header, credentialsFor, options) {
+function authorization(method, { host, port, resource }, credentials, given) {
+  options(given, OPTIONS.sign);
+  const now = moment(given);
+  const chosen = member(given, 'nonce', 'options');
+  const nonce = chosen === undefined ? randomNonce() : text(chosen, 'options.nonce');
+  const signer = prepared(credentials, 'credentials', now);
+  return signer.authorization(method, host, port, resource, now, nonce);
+}
+
+function verify(method, { host, port, resource }, header, credentialsFor, given) {
   callback(credentialsFor, 'credentialsFor');
-  const now = moment(options, 'now');
+  options(given, OPTIONS.verify);
+  const now = moment(given);
   const claimant = hawk().claimant(method, host, port, resource, header, now);
   if (claimant === undefined) return undefined;
   const found = client(credentialsFor(claimant), claimant);
   return hawk().verify(method, host, port, resource, header, now, found?.accessToken, found?.scopes ?? '[]');
 }
 
-/** `options.now` or `options.start`, or else the clock, which is read at each call. */
-function moment(options, key) {
-  const given = member(object(options, 'options'), key, 'options');
-  return given === undefined ? Date.now() : date(given, `options.${key}`);
-}
-
-function expiry(options, start) {
-  const expires = member(options, 'expires', 'options');
-  const expiresIn = member(options, 'expiresIn', 'options');
-  if (expires === undefined) return start + (expiresIn === undefined ? DEFAULT_LIFETIME : seconds(expiresIn, 'options.expiresIn'));
-  if (expiresIn !== undefined) throw new TypeError('options: expected expires or expiresIn, found both');
-  return date(expires, 'options.expires');
-}
-
-function refuse(error) {
-  throw error;
+function claim(method, { host, port, resource }, header) {
+  return hawk().inspect(method, host, port, resource, header) ?? null;
 }

@@ -5,6 +5,8 @@ import { HawkError } from './shapes.js';
 /** In UTF-16 units; as much as the proxy takes for credentials. */
 const MAX_TEXT = 1024 * 1024;
 const MAX_SCOPES = 16 * MAX_TEXT;
+/** As long as temporary credentials can last. Who wants a bewit to last longer can give a `Date`. */
+const MAX_SECONDS = 31 * 24 * 60 * 60;
 
 /** `object[key]`, though it may be a getter or a proxy that throws. */
 export function member(object, key, name) {
@@ -20,6 +22,29 @@ export function object(value, name) {
     throw new TypeError(`${name}: expected an object, found ${kind(value)}`);
   }
   return value;
+}
+
+/**
+ * Refuses members that mean nothing here: whoever wrote them meant something. In `known`, `true` is a member that means
+ * something, and a text says what to write instead of one that is known from elsewhere.
+ */
+export function members(value, known, name) {
+  for (const key of keys(value, name)) {
+    const meaning = known[key];
+    if (meaning === true || member(value, key, name) === undefined) continue;
+    const names = Object.keys(known).filter((other) => known[other] === true);
+    throw new TypeError(`${name}.${key}: ${meaning ?? `expected one of ${names.join(', ')}`}`);
+  }
+  return value;
+}
+
+/** Of an object that may be a proxy. */
+function keys(value, name) {
+  try {
+    return Object.keys(value);
+  } catch (cause) {
+    throw new TypeError(`${name}: its members cannot be read`, { cause });
+  }
 }
 
 export function text(value, name) {
@@ -68,8 +93,9 @@ export function seconds(value, name) {
   if (typeof value !== 'number') {
     throw new TypeError(`${name}: expected a number of seconds, found ${kind(value)}`);
   }
-  if (!(value > 0 && value < Infinity)) {
-    throw input(`expected a number of seconds above 0, found ${value}`, name);
+  if (!(value >= 1)) throw input(`expected a number of seconds, at least 1, found ${value}`, name);
+  if (value > MAX_SECONDS) {
+    throw input(`expected at most ${MAX_SECONDS} seconds (31 days), found ${value}: give seconds, not milliseconds`, name);
   }
   return value * 1000;
 }

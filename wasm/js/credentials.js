@@ -1,18 +1,44 @@
-import { kind, member, object, scopes, text } from './check.js';
+// Credentials: what callers give, and what is kept of them to sign with.
+import { input, kind, member, members, object, scopes, text } from './check.js';
 import { hawk } from './module.js';
+import { shown } from './options.js';
 import { HawkError } from './shapes.js';
 
 /** How many credentials stay prepared. What falls out is wiped from the module's memory. */
 const KEPT = 8;
 const kept = [];
+/** In milliseconds: by how much the services let clocks differ when they look at a certificate. */
+const CLOCK_SKEW = 5 * 60 * 1000;
+
+const NO_EXPIRY = 'expected no expiry: that of temporary credentials is in their certificate';
+/** What is known from elsewhere, and means nothing here. */
+const ELSEWHERE = {
+  __proto__: null,
+  id: 'expected clientId',
+  key: 'expected accessToken',
+  algorithm: 'expected no algorithm: it is always SHA-256',
+  expiry: NO_EXPIRY,
+  expires: NO_EXPIRY,
+};
+const CREDENTIALS = {
+  ...ELSEWHERE,
+  __proto__: null,
+  scopes: 'expected authorizedScopes',
+  clientId: true, accessToken: true, certificate: true, authorizedScopes: true,
+};
+const CLIENT = {
+  ...ELSEWHERE,
+  __proto__: null,
+  clientId: true, accessToken: true, scopes: true, certificate: true, authorizedScopes: true,
+};
 
 /**
  * The credentials, parsed and made ready to sign with. That takes longer than to sign, so it is kept
  * for the next call with the same content; the object itself may have changed since. Read the other
  * arguments before: their getters may sign too, and what is prepared here may then be freed.
  */
-export function prepared(credentials, name) {
-  object(credentials, name);
+export function prepared(credentials, name, now) {
+  members(object(credentials, name), CREDENTIALS, name);
   const clientId = member(credentials, 'clientId', name);
   const accessToken = member(credentials, 'accessToken', name);
   const certificate = certificateText(member(credentials, 'certificate', name), name);
@@ -25,15 +51,27 @@ export function prepared(credentials, name) {
       entry.certificate === certificate &&
       entry.authorizedScopes === authorizedScopes
     ) {
-      return entry.handle;
+      return valid(entry, name, now);
     }
   }
   text(clientId, `${name}.clientId`);
-  text(accessToken, `${name}.accessToken`);
+  token(accessToken, `${name}.accessToken`);
   const handle = prepare(clientId, accessToken, certificate, authorizedScopes, name);
-  kept.unshift({ clientId, accessToken, certificate, authorizedScopes, handle });
+  const expiry = certificate === '' ? Infinity : JSON.parse(certificate).expiry;
+  kept.unshift({ clientId, accessToken, certificate, authorizedScopes, handle, expiry });
   kept.splice(KEPT).forEach((entry) => entry.handle.free());
+  return valid(kept[0], name, now);
+}
+
+function valid({ handle, expiry }, name, now) {
+  if (expiry + CLOCK_SKEW < now) throw input(`expected a certificate that is valid, found one that expired at ${shown(expiry)}`, `${name}.certificate`);
   return handle;
+}
+
+/** With a line break at its end, from a file or a variable, it signs what no service accepts. */
+function token(value, name) {
+  if (/^\s|\s$/.test(text(value, name))) throw input('expected no white space at its start or end, found some', name);
+  return value;
 }
 
 /** Of a client that `credentialsFor` found: what its signatures are checked with. */
@@ -44,16 +82,14 @@ export function client(found, claimant) {
   if (typeof member(found, 'then', name) === 'function') {
     throw new TypeError(`${name}: expected credentials, found a promise: look them up beforehand`);
   }
-  for (const key of ['certificate', 'authorizedScopes']) {
-    if (member(found, key, name)) {
-      const reason = 'expected the permanent credentials of the clientId asked for, without certificate and authorizedScopes';
-      throw new HawkError('InputError', reason, name);
-    }
+  members(found, CLIENT, name);
+  if (member(found, 'certificate', name) || member(found, 'authorizedScopes', name)) {
+    throw input('expected the permanent credentials of the clientId asked for, without certificate and authorizedScopes', name);
   }
   // A lookup that ignores what it is asked for must not let one client pass for another.
   if (text(member(found, 'clientId', name), `${name}.clientId`) !== claimant) return undefined;
   return {
-    accessToken: text(member(found, 'accessToken', name), `${name}.accessToken`),
+    accessToken: token(member(found, 'accessToken', name), `${name}.accessToken`),
     scopes: scopes(member(found, 'scopes', name) ?? [], `${name}.scopes`),
   };
 }

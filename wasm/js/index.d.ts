@@ -1,18 +1,23 @@
+/** The environment's `URL`, `Request` and `Headers`, as far as its types (DOM, Node, workers) are there. */
+export type UrlObject = typeof globalThis extends { URL: { prototype: infer T } } ? T : { readonly href: string };
+export type FetchRequest = typeof globalThis extends { Request: { prototype: infer T } } ? T : { readonly url: string; readonly method: string };
+export type FetchHeaders = typeof globalThis extends { Headers: { prototype: infer T } } ? T : { get(name: string): string | null };
+
 /** Taskcluster credentials, permanent or temporary. */
 export interface Credentials {
   clientId: string;
   /** The secret. It is never shown in an error. */
   accessToken: string;
   /** Of temporary credentials; a string is JSON. Left out, `null` and `''` mean permanent ones. */
-  certificate?: string | Certificate | null;
+  certificate?: string | Certificate | null | undefined;
   /** What is signed is restricted to these. `[]` means no scopes; left out or `null`: no restriction. */
-  authorizedScopes?: string[] | null;
+  authorizedScopes?: readonly string[] | null | undefined;
 }
 
 /** What makes temporary credentials valid. */
 export interface Certificate {
   version: 1;
-  scopes: string[];
+  scopes: readonly string[];
   /** Milliseconds since the epoch. */
   start: number;
   /** Milliseconds since the epoch. */
@@ -20,35 +25,35 @@ export interface Certificate {
   seed: string;
   signature: string;
   /** Who issued them, where their clientId is another one. */
-  issuer?: string;
+  issuer?: string | undefined;
 }
 
 /** A clock for tests, or one that is better than the machine's. */
 export interface ClockOptions {
   /** Default: the time of the call. */
-  now?: Date;
+  now?: Date | undefined;
 }
 
 export interface ExpiryOptions {
-  /** Seconds from now (or from `start`), 3600 by default. Not together with `expires`. */
-  expiresIn?: number;
-  expires?: Date;
+  /** Seconds from now (or from `start`), 3600 by default, 31 days at most. Not together with `expires`. */
+  expiresIn?: number | undefined;
+  expires?: Date | undefined;
 }
 
 export interface SignOptions extends ClockOptions {
   /** Makes two requests of one second differ. Default: random. */
-  nonce?: string;
+  nonce?: string | undefined;
 }
 
-export interface TemporaryOptions extends ExpiryOptions {
+export interface TemporaryOptions extends ExpiryOptions, ClockOptions {
   /** What the credentials may do. The issuer has to hold all of it. */
-  scopes: string[];
+  scopes: readonly string[];
   /** Their clientId. The issuer needs `auth:create-client:<name>`; left out, they go by its clientId. */
-  name?: string;
+  name?: string | undefined;
   /** Default: now. The services allow for clocks that differ by 5 minutes. */
-  start?: Date;
+  start?: Date | undefined;
   /** 44 URL-safe base64 characters. Default: random. */
-  seed?: string;
+  seed?: string | undefined;
 }
 
 /** Who a request is from, proven. */
@@ -56,7 +61,7 @@ export interface Verified {
   clientId: string;
   /** What the request may do; `assume:anonymous` is always among it. */
   scopes: string[];
-  /** When the bewit or the credentials cease to be valid; `null` for never. */
+  /** When the bewit or the credentials cease to be valid, or the last `Date` there is; `null` for never. */
   expires: Date | null;
   /** The payload hash that the signature covers, if any. Compare it with the payload's. */
   hash?: string;
@@ -66,13 +71,21 @@ export interface Verified {
  * Finds the permanent credentials of a client, and what it may do: without `scopes`, nothing. For
  * named temporary credentials it is asked for their issuer. It cannot be asynchronous.
  */
-export type CredentialsFor = (clientId: string) => (Credentials & { scopes?: string[] }) | null;
+export type CredentialsFor = (clientId: string) => Client | null | undefined;
+
+/** A client as a lookup knows it. */
+export interface Client {
+  clientId: string;
+  accessToken: string;
+  scopes?: readonly string[] | undefined;
+}
 
 /** What a request claims; nothing of it is proven. */
 export type Claim = BewitClaim | HeaderClaim;
 
 export interface BewitClaim extends ClaimParts {
   kind: 'bewit';
+  /** The last `Date` there is, for what is later. */
   expires: Date;
 }
 
@@ -107,14 +120,17 @@ export type HawkErrorCode =
   | 'ResourceNotFound'
   /** `globalThis.crypto` is missing. */
   | 'RandomnessUnavailable'
-  /** WebAssembly is missing, or forbidden by a content security policy. */
+  /** WebAssembly is missing, too old, or forbidden by a content security policy. */
   | 'WebAssemblyUnavailable';
 
 /**
- * Why something was refused, in the words of the proxy. An argument of the wrong type is a
- * `TypeError` instead. Both name the argument; neither shows a secret.
+ * Why something was refused, in the words of the proxy. An argument of the wrong type, or a member that an object of
+ * options or credentials does not have, is a `TypeError` instead. Both name the argument; neither shows a secret.
+ *
+ * `instanceof` holds for errors of every copy of this package: of the one for `import` and the one for `require`.
  */
 export class HawkError extends Error {
+  private constructor();
   /** Stable, unlike the message. */
   readonly code: HawkErrorCode;
   /** The message without the name of the argument. */
@@ -128,20 +144,20 @@ export class HawkError extends Error {
  *
  * @returns the URL with a `bewit` parameter, in the form in which `fetch` sends it
  */
-export function bewit(url: string | URL, credentials: Credentials, options?: ExpiryOptions & ClockOptions): string;
+export function bewit(url: string | UrlObject, credentials: Credentials, options?: ExpiryOptions & ClockOptions): string;
 
 /**
  * Signs a request. Send it to the `url` that is returned: that is the form in which `fetch` sends
  * the one given, and the one that is signed.
  */
 export function sign(
-  request: { url: string | URL; /** GET by default. */ method?: string },
+  request: { url: string | UrlObject; /** GET by default. */ method?: string | undefined },
   credentials: Credentials,
   options?: SignOptions,
 ): { url: string; headers: { authorization: string } };
 
 /** Signs a `Request` of the fetch API. The body is passed on untouched, and still streams. */
-export function signRequest(request: Request, credentials: Credentials, options?: SignOptions): Request;
+export function signRequest(request: FetchRequest, credentials: Credentials, options?: SignOptions): FetchRequest;
 
 /**
  * Makes temporary credentials, without asking the services.
@@ -155,32 +171,32 @@ export function createTemporaryCredentials(
 ): { clientId: string; accessToken: string; certificate: string; authorizedScopes?: string[] };
 
 /** Checks a signed URL as Taskcluster's auth service does. Throws a `HawkError` if it does not hold. */
-export function verifyBewit(url: string | URL, credentialsFor: CredentialsFor, options?: ClockOptions): Verified;
+export function verifyBewit(url: string | UrlObject, credentialsFor: CredentialsFor, options?: ClockOptions): Verified;
 
 /** Checks a signed request as Taskcluster's auth service does. Throws a `HawkError` if it does not hold. */
 export function verifyHeader(
-  request: { /** GET by default. */ method?: string; url: string | URL; authorization: string },
+  request: { /** GET by default. */ method?: string | undefined; url: string | UrlObject; authorization: string },
   credentialsFor: CredentialsFor,
   options?: ClockOptions,
 ): Verified;
 
 /** Shows what a signed URL or request claims; `null` if it claims nothing. For debugging: it checks nothing. */
 export function inspect(
-  request: string | URL | { method?: string; url: string | URL; authorization?: string | null },
+  request: string | UrlObject | { method?: string | undefined; url: string | UrlObject; authorization?: string | null | undefined },
 ): Claim | null;
 
 /** Whether the holder of `scopes` holds all of `required`. */
-export function satisfies(scopes: string[], required: string | string[]): boolean;
+export function satisfies(scopes: readonly string[], required: string | readonly string[]): boolean;
 
 /** The scopes that no other one of them satisfies: they grant the same. */
-export function reduceScopes(scopes: string[]): string[];
+export function reduceScopes(scopes: readonly string[]): string[];
 
 /** Where the proxy would send a request for `target` (`/queue/v1/ping`) of a deployment at `rootUrl`. */
-export function route(target: string, rootUrl: string | URL): Route;
+export function route(target: string, rootUrl: string | UrlObject): Route;
 
 /**
  * The header fields of a message that the proxy forwards. It leaves out those that are for one hop (`Connection` and
  * what it names, `TE`, ...); of a request also `Authorization` and `Host`, which it replaces; of a response also those
  * that only the proxy itself may set (`X-Taskcluster-Proxy-...`).
  */
-export function forwardedHeaders(headers: Headers, message: 'request' | 'response'): Headers;
+export function forwardedHeaders(headers: FetchHeaders, message: 'request' | 'response'): FetchHeaders;

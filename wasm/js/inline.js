@@ -1,6 +1,7 @@
-// Node, browsers, bundlers, Deno, Bun: the module is a text with one character for each byte.
-import { shift, text } from '../pkg/bytes.js';
+// Node, browsers, bundlers, Deno, Bun: the module is a text in this file.
+import { length, text } from '../pkg/bytes.js';
 import { provide } from './module.js';
+import { fromPrintable } from './printable.js';
 
-provide(() => new WebAssembly.Module(Uint8Array.from(text, (c) => c.charCodeAt(0) - shift)));
+provide(() => new WebAssembly.Module(fromPrintable(text, length)));
 export * from './api.js';

@@ -1,8 +1,6 @@
-// By name, so that bundlers leave out the ways to start that are not used.
-import { Credentials, claimant, initSync, inspect, notForwarded, reduceScopes, route, satisfies, verify } from '../pkg/hawk.js';
+// The wasm module: when it starts and why it cannot.
+import * as bindings from '../pkg/hawk_bg.js';
 import { HawkError } from './shapes.js';
-
-const functions = { Credentials, claimant, inspect, notForwarded, reduceScopes, route, satisfies, verify };
 
 let source;
 let running = false;
@@ -12,18 +10,28 @@ export function provide(module) {
   source = module;
 }
 
-/** The functions of the wasm module. It starts at the first call: workers allow little at load time. */
+/** The functions of the module. It starts at the first call: workers allow little at load time. */
 export function hawk() {
   if (!running) start();
-  return functions;
+  return bindings;
 }
 
 function start() {
   try {
-    initSync({ module: source() });
+    const { exports } = new WebAssembly.Instance(source(), { './hawk_bg.js': bindings });
+    bindings.__wbg_set_wasm(exports);
+    exports.__wbindgen_start();
   } catch (cause) {
-    const reason = `WebAssembly cannot be used here (a content security policy has to allow 'wasm-unsafe-eval'): ${cause}`;
-    throw new HawkError('WebAssemblyUnavailable', reason, '', { cause });
+    throw new HawkError('WebAssemblyUnavailable', `WebAssembly cannot be used here: ${why(cause)}`, '', { cause });
   }
   running = true;
+}
+
+function why(cause) {
+  if (typeof WebAssembly !== 'object') return 'this environment does not have it';
+  // What Chromium, Firefox, Safari and workerd say.
+  if (/content.security|csp|unsafe-eval|disallowed/i.test(cause?.message)) {
+    return `it is forbidden, by a content security policy without 'wasm-unsafe-eval' or by the platform (${cause})`;
+  }
+  return `the module does not start; it needs WebAssembly with SIMD (Safari 16.4 or later), some memory, and its own unchanged bytes (${cause})`;
 }

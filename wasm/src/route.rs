@@ -1,7 +1,7 @@
 //! Where the proxy forwards a request to.
 
-use crate::failure::{HawkError, input, route_error};
-use taskcluster_proxy_core::proxy::{Destination, RootUrlError};
+use crate::failure::{HawkError, route_error};
+use taskcluster_proxy_core::proxy::Destination;
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen(raw_module = "../js/shapes.js")]
@@ -11,12 +11,9 @@ extern "C" {
     fn shape(kind: &str, url: Option<String>) -> JsValue;
 }
 
-/// Where a request target leads. `root_url` is one that JavaScript's `URL` has read.
+/// Where a request target leads. `root_url` has no query, and no slash at its end.
 #[wasm_bindgen]
 pub fn route(target: &str, root_url: &str) -> Result<JsValue, HawkError> {
-    if root_url.contains('?') {
-        return Err(input("rootUrl", RootUrlError::Query));
-    }
     let destination = Destination::of_target(target).map_err(route_error)?;
     let kind = match destination {
         Destination::Bewit => "bewit",
@@ -24,5 +21,5 @@ pub fn route(target: &str, root_url: &str) -> Result<JsValue, HawkError> {
         Destination::Service { .. } => "api",
         Destination::Host { .. } => "host",
     };
-    Ok(shape(kind, destination.url(root_url.trim_end_matches('/'))))
+    Ok(shape(kind, destination.url(root_url)))
 }

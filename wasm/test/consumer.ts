@@ -1,5 +1,6 @@
+// What a strict TypeScript project does with the package; it is compiled, not run.
 import {
-  HawkError, bewit, createTemporaryCredentials, inspect, reduceScopes, route, satisfies, sign, signRequest, verifyBewit, verifyHeader,
+  HawkError, bewit, createTemporaryCredentials, forwardedHeaders, inspect, reduceScopes, route, satisfies, sign, signRequest, verifyBewit, verifyHeader,
 } from 'taskcluster-hawk';
 import type { Certificate, Claim, Credentials, CredentialsFor, HawkErrorCode, Route, Verified } from 'taskcluster-hawk';
 
@@ -7,6 +8,13 @@ declare const certificate: Certificate;
 const tester: Credentials = { clientId: 'tester', accessToken: 'no-secret', certificate, authorizedScopes: null };
 const plain: Credentials = { clientId: 'tester', accessToken: 'no-secret' };
 const lookup: CredentialsFor = (clientId) => (clientId === 'tester' ? { ...plain, scopes: ['*'] } : null);
+
+// As they come from elsewhere: constants, the environment, a table of clients.
+declare const env: { certificate: string | undefined; name: string | undefined };
+const scopes = ['a', 'b:*'] as const;
+const optional: Credentials = { ...plain, certificate: env.certificate, authorizedScopes: undefined };
+const restricted: Credentials = { ...plain, authorizedScopes: scopes };
+const clients = new Map([['tester', { clientId: 'tester', accessToken: 'no-secret', scopes }]]);
 
 const url: string = bewit(new URL('https://tc.example.com/x'), tester, { expiresIn: 60, now: new Date() });
 bewit(url, plain);
@@ -22,6 +30,13 @@ const where: Route = route('/queue/v1/x', 'https://tc.example.com');
 if (where.kind === 'api') new URL(where.url);
 const claim: Claim | null = inspect(url);
 if (claim?.kind === 'header') claim.ts.getTime() satisfies number;
+verifyBewit(url, (clientId) => clients.get(clientId), { now: undefined });
+bewit(url, optional, { expiresIn: undefined, expires: new Date(), now: undefined });
+sign({ url: new URL(url), method: env.name }, restricted, { nonce: env.name });
+inspect({ url, method: env.name, authorization: env.name });
+createTemporaryCredentials(plain, { scopes, name: env.name, start: undefined, seed: undefined, now: new Date() });
+satisfies(scopes, scopes) && reduceScopes(scopes);
+const forwarded: Headers = forwardedHeaders(request.headers, 'request');
 try {
   bewit('nonsense', temporary);
 } catch (error) {
@@ -37,4 +52,9 @@ createTemporaryCredentials(plain, {});
 // @ts-expect-error: it cannot be asynchronous
 verifyBewit(url, async () => null);
 
-export { expires, held };
+// @ts-expect-error: it is expiresIn
+bewit(url, plain, { ttlSec: 60 });
+// @ts-expect-error: it belongs to the credentials
+bewit(url, plain, { authorizedScopes: [] });
+
+export { expires, forwarded, held };

@@ -1,14 +1,12 @@
 // The commands of the edge worker's README, as they are written, in a copy of the repository's folder, in front of an
 // upstream that checks signatures.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { createTemporaryCredentials, verifyHeader } from 'taskcluster-hawk';
-import { PACKAGE, listen, run, shellBlocks } from './tools.mjs';
+import { PACKAGE, freePort, listen, run, shellBlocks, started } from './tools.mjs';
 
 const tester = { clientId: 'tester', accessToken: 'no-secret' };
 const lookup = (clientId) => (clientId === 'tester' ? { ...tester, scopes: ['*'] } : null);
@@ -39,7 +37,7 @@ describe("the edge worker's README", () => {
   });
 
   after(() => {
-    if (worker?.exitCode === null) process.kill(-worker.pid);
+    worker?.stop();
     upstream.close();
     rmSync(root, { recursive: true, force: true });
   });
@@ -56,11 +54,8 @@ describe("the edge worker's README", () => {
     url = `http://localhost:${port}`;
     replace('wrangler.toml', 'https://tc.example.com', upstream.url);
     assert.match(start, /\nnpx wrangler dev\n$/);
-    worker = spawn('bash', ['-euc', `${start.trimEnd()} --port ${port}`], {
+    worker = await started('bash', ['-euc', `${start.trimEnd()} --port ${port}`], 'Ready on', {
       cwd: edge,
-      // A process group, of which the end is the end of all.
-      detached: true,
-      stdio: ['ignore', 'pipe', 'pipe'],
       env: {
         ...process.env,
         TASKCLUSTER_CLIENT_ID: temporary.clientId,
@@ -71,7 +66,6 @@ describe("the edge worker's README", () => {
         npm_config_audit: 'false',
       },
     });
-    await says(worker, 'Ready on');
   });
 
   test('ends with a request that shows it working', async () => {
@@ -112,21 +106,3 @@ describe("the edge worker's README", () => {
     writeFileSync(join(edge, file), text.replace(from, to));
   }
 });
-
-async function freePort() {
-  const server = createServer();
-  await new Promise((listening) => server.listen(0, '127.0.0.1', listening));
-  const { port } = server.address();
-  await new Promise((closed) => server.close(closed));
-  return port;
-}
-
-function says(child, text) {
-  let output = '';
-  return new Promise((said, failed) => {
-    for (const stream of [child.stdout, child.stderr]) {
-      stream.setEncoding('utf8').on('data', (chunk) => (output += chunk).includes(text) && said());
-    }
-    child.on('exit', () => failed(new Error(`it ended: ${output}`)));
-  });
-}

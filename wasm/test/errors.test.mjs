@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { runInNewContext } from 'node:vm';
 import * as hawk from 'taskcluster-hawk';
+import { PACKAGE, run } from './tools.mjs';
 
 const tester = { clientId: 'tester', accessToken: 'cAnArY' };
 const url = 'https://tc.example.com/x';
@@ -16,7 +17,7 @@ const CALLS = {
   bewit: [url, { ...tester, certificate: null, authorizedScopes: ['a'] }, { expiresIn: 1, now: new Date() }],
   sign: [{ url, method: 'GET' }, { ...tester }, { now: new Date(), nonce: 'n' }],
   signRequest: [new Request(url), { ...tester }, { now: new Date(), nonce: 'n' }],
-  createTemporaryCredentials: [{ ...tester }, { scopes: ['a'], name: 'n', start: new Date(), expiresIn: 1, seed: 's'.repeat(44) }],
+  createTemporaryCredentials: [{ ...tester }, { scopes: ['a'], name: 'n', start: new Date(), expiresIn: 3600, seed: 's'.repeat(44) }],
   verifyBewit: [signed, lookup, { now: new Date() }],
   verifyHeader: [{ url, method: 'GET', ...headers }, lookup, { now: new Date() }],
   inspect: [{ url, method: 'GET', ...headers }],
@@ -148,15 +149,25 @@ test('texts with one character changed, left out or doubled', () => {
   assertWorks();
 });
 
-test('no source of randomness is a clear error, and only where one is needed', () => {
-  const { crypto } = globalThis;
-  Object.defineProperty(globalThis, 'crypto', { value: undefined, configurable: true, writable: true });
-  try {
-    const missing = { name: 'HawkError', code: 'RandomnessUnavailable', message: /crypto/ };
-    assert.throws(() => hawk.sign({ url }, tester), missing);
-    assert.throws(() => hawk.createTemporaryCredentials(tester, { scopes: [] }), missing);
-    assertWorks();
-  } finally {
-    Object.defineProperty(globalThis, 'crypto', { value: crypto, configurable: true, writable: true });
+test('no source of randomness is a clear error, and only where one is needed', async () => {
+  // In a process of its own, as random bytes are kept in store.
+  const code = `
+    Object.defineProperty(globalThis, 'crypto', { value: undefined });
+    const hawk = await import('taskcluster-hawk');
+    const tester = { clientId: 'tester', accessToken: 'no-secret' };
+    const request = { url: 'https://tc.example.com/x' };
+    const found = [];
+    for (const call of [() => hawk.sign(request, tester), () => hawk.createTemporaryCredentials(tester, { scopes: [] })]) {
+      try { call(); } catch ({ name, code, message }) { found.push([name, code, message]); }
+    }
+    hawk.sign(request, tester, { nonce: 'n' });
+    hawk.bewit(request.url, tester);
+    console.log(JSON.stringify(found));
+  `;
+  const { stdout } = await run(process.execPath, ['--input-type=module', '--eval', code], { cwd: PACKAGE });
+  for (const [name, errorCode, message] of JSON.parse(stdout)) {
+    assert.deepEqual([name, errorCode], ['HawkError', 'RandomnessUnavailable']);
+    assert.match(message, /crypto/);
   }
+  assert.equal(JSON.parse(stdout).length, 2);
 });

@@ -5,19 +5,19 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { build } from 'esbuild';
 import * as hawk from 'taskcluster-hawk';
-import { PACKAGE, hasChromium, installed, needs, openChromium, program, run, serve } from './tools.mjs';
+import { PACKAGE, freePort, hasChromium, installed, needs, openChromium, program, run, serve, started } from './tools.mjs';
 
 /** What each environment does: a signature, a bewit and its check, temporary credentials, an error. */
 const USE = `
 export function use(hawk) {
   const now = new Date(1767225600000);
-  const credentials = { clientId: 'tester', accessToken: 'no-secret', authorizedScopes: ['a:"é"'.replace('é', 'e')] };
+  const credentials = { clientId: 'tester', accessToken: 'no-secret', authorizedScopes: ['a:"e"'] };
   const { headers } = hawk.sign({ url: 'https://tc.example.com/x?y=\\'z\\'', method: 'PUT' }, credentials, { now, nonce: 'n' });
   const signed = hawk.bewit('https://tc.example.com/x', credentials, { now });
   const verified = hawk.verifyBewit(signed, () => ({ clientId: 'tester', accessToken: 'no-secret', scopes: ['*'] }), { now });
   const issuer = { clientId: 'tester', accessToken: 'no-secret' };
-  const temporary = hawk.createTemporaryCredentials(issuer, { scopes: ['b'], start: now, seed: 's'.repeat(44) });
-  const request = hawk.signRequest(new Request('https://tc.example.com/'), temporary);
+  const temporary = hawk.createTemporaryCredentials(issuer, { scopes: ['b'], now, seed: 's'.repeat(44) });
+  const request = hawk.signRequest(new Request('https://tc.example.com/'), temporary, { now });
   let refused;
   try {
     hawk.bewit('nonsense', credentials);
@@ -56,7 +56,7 @@ async function prints(command, args) {
 
 test('the tarball has one wasm module, one entry for each kind of environment, and no sources', () => {
   assert.deepEqual(project.files.sort(), [
-    'LICENSE', 'README.md', 'dist/hawk.wasm', 'dist/index.cjs', 'dist/index.d.cts', 'dist/index.d.ts',
+    'LICENSE', 'README.md', 'dist/edge-light.js', 'dist/hawk.wasm', 'dist/index.cjs', 'dist/index.d.cts', 'dist/index.d.ts',
     'dist/index.js', 'dist/workerd.js', 'package.json',
   ]);
 });
@@ -65,24 +65,67 @@ test('Node, by import', () => prints(process.execPath, ['main.mjs']));
 
 test('Node, by require', () => prints(process.execPath, ['main.cjs']));
 
-test('Node, bundled', async () => {
-  for (const format of ['esm', 'cjs']) {
-    const outfile = join(project.root, `bundled.${format === 'esm' ? 'mjs' : 'cjs'}`);
-    await build({ entryPoints: [join(project.root, 'main.mjs')], bundle: true, platform: 'node', format, outfile, minify: true });
-    await prints(process.execPath, [outfile]);
+for (const entry of ['main.mjs', 'main.cjs']) {
+  test(`Node, bundled: ${entry}`, async () => {
+    for (const [format, extension] of [['esm', 'mjs'], ['cjs', 'cjs']]) {
+      const outfile = join(project.root, `bundled/${entry}.${extension}`);
+      await build({ entryPoints: [join(project.root, entry)], bundle: true, platform: 'node', format, outfile, minify: true });
+      await prints(process.execPath, [outfile]);
+    }
+  });
+}
+
+test('an uncaught error shows the line that threw it, which can be read', async () => {
+  for (const [file, load] of [['uncaught.mjs', "import { bewit } from 'taskcluster-hawk';"], ['uncaught.cjs', "const { bewit } = require('taskcluster-hawk');"]]) {
+    for (const call of ["bewit('nonsense', { clientId: 'a', accessToken: 'b' });", "bewit('https://h/', { clientId: '', accessToken: 'b' });", 'bewit(1);']) {
+      project.write({ [file]: `${load}\n${call}\n` });
+      const { stderr } = await run(process.execPath, [file], { cwd: project.root }).then(() => assert.fail('it passed'), (error) => error);
+      const lines = stderr.split('\n');
+      assert.ok(lines.every((line) => line.length < 250), stderr.slice(0, 2000));
+      assert.match(lines[1], /\b(throw|return new HawkError)\b/);
+      assert.match(stderr, /\n(HawkError|TypeError): \w+.*: expected /);
+      assert.match(stderr, new RegExp(`\\n    at .*${file.replace('.', '\\.')}:2:`));
+    }
   }
 });
 
-test('TypeScript, strict, as a module and by require', async () => {
-  const source = readFileSync(join(PACKAGE, 'test/consumer.ts'), 'utf8');
-  const compilerOptions = { strict: true, noEmit: true, module: 'nodenext', target: 'es2022', lib: ['es2022', 'dom'], types: [], skipLibCheck: false };
-  project.write({
-    'types/module.mts': source,
-    'types/required.cts': source,
-    'types/tsconfig.json': JSON.stringify({ compilerOptions, include: ['*'] }),
-  });
-  const tsc = join(PACKAGE, 'node_modules/.bin/tsc');
-  await run(tsc, ['-p', 'types'], { cwd: project.root }).catch(({ stdout }) => assert.fail(stdout));
+describe('an environment that does not let WebAssembly run is named', () => {
+  for (const [what, code, message] of [
+    ['without WebAssembly', 'delete globalThis.WebAssembly', 'WebAssembly cannot be used here: this environment does not have it'],
+    ['of an old engine', "WebAssembly.Module = function () { throw new WebAssembly.CompileError('wrong opcode') }", 'WebAssembly cannot be used here: the module does not start; it needs WebAssembly with SIMD (Safari 16.4 or later), some memory, and its own unchanged bytes (CompileError: wrong opcode)'],
+    ['by the platform', "WebAssembly.Module = function () { throw new WebAssembly.CompileError('Wasm code generation disallowed by embedder') }", /^WebAssembly cannot be used here: it is forbidden, by a content security policy without 'wasm-unsafe-eval' or by the platform/],
+  ]) {
+    test(what, async () => {
+      project.write({ 'unavailable.mjs': `${MAIN}${code};\ntry { use(hawk); } catch ({ name, code, message }) { console.log(JSON.stringify([name, code, message])); }\n` });
+      const { stdout } = await run(process.execPath, ['unavailable.mjs'], { cwd: project.root });
+      const [name, errorCode, found] = JSON.parse(stdout);
+      assert.deepEqual([name, errorCode], ['HawkError', 'WebAssemblyUnavailable']);
+      if (typeof message === 'string') assert.equal(found, message);
+      else assert.match(found, message);
+    });
+  }
+});
+
+describe('TypeScript, as strict as it can be', () => {
+  const strict = { strict: true, exactOptionalPropertyTypes: true, noEmit: true, target: 'es2022', types: [], skipLibCheck: false };
+  for (const [name, source, options] of [
+    ['Node', 'consumer.ts', { module: 'nodenext', lib: ['es2022', 'dom'] }],
+    ['Node 16', 'consumer.ts', { module: 'node16', lib: ['es2022', 'dom'] }],
+    ['a bundler', 'consumer.ts', { module: 'esnext', moduleResolution: 'bundler', lib: ['es2022', 'dom'] }],
+    ['without the types of the DOM and of Node', 'consumer-es2022.ts', { module: 'nodenext', lib: ['es2022'] }],
+  ]) {
+    test(`${name}, as a module and by require`, async () => {
+      const text = readFileSync(join(PACKAGE, 'test', source), 'utf8');
+      const folder = name.replaceAll(' ', '-');
+      project.write({
+        [`${folder}/module.mts`]: text,
+        [`${folder}/required.cts`]: text,
+        [`${folder}/tsconfig.json`]: JSON.stringify({ compilerOptions: { ...strict, ...options }, include: ['*'] }),
+      });
+      const tsc = join(PACKAGE, 'node_modules/.bin/tsc');
+      await run(tsc, ['-p', folder], { cwd: project.root }).catch(({ stdout }) => assert.fail(stdout));
+    });
+  }
 });
 
 describe('in Chromium', needs('chromium', hasChromium), () => {
@@ -99,13 +142,14 @@ describe('in Chromium', needs('chromium', hasChromium), () => {
     server?.close();
   });
 
-  async function shows(path) {
+  async function shows(path, encoding = 'UTF-8') {
     const page = await browser.newPage();
     const errors = [];
     page.on('pageerror', (error) => errors.push(error));
     await page.goto(server.url + path);
     await page.waitForFunction("document.title !== 'waiting'", undefined, { timeout: 10_000 }).catch((error) => assert.fail(errors[0] ?? error));
     assert.deepEqual(JSON.parse(await page.title()), expected);
+    assert.equal(await page.evaluate('document.characterSet'), encoding);
     await page.close();
   }
 
@@ -131,6 +175,24 @@ describe('in Chromium', needs('chromium', hasChromium), () => {
     });
     assert.ok(!stats.hasErrors(), stats.toString());
     await shows('/webpack/index.html');
+    // A classic script, which is read in the encoding of its page; this page has none.
+    project.write({ 'webpack/no-charset.htm': '<!doctype html><title>waiting</title><script src="main.js"></script>' });
+    await shows('/webpack/no-charset.htm', 'windows-1252');
+  });
+
+  test('a content security policy that forbids WebAssembly is named', async () => {
+    const strict = await serve(project.root, "default-src 'self'; script-src 'self' 'unsafe-inline'");
+    const map = '<script type="importmap">{"imports":{"taskcluster-hawk":"/node_modules/taskcluster-hawk/dist/index.js"}}</script>';
+    project.write({
+      'strict.html': HTML(`${map}<script type="module" src="/strict.mjs"></script>`),
+      'strict.mjs': `${MAIN}try { use(hawk); } catch (error) { document.title = error.message; }\n`,
+    });
+    const page = await browser.newPage();
+    await page.goto(`${strict.url}/strict.html`);
+    await page.waitForFunction("document.title !== 'waiting'");
+    assert.match(await page.title(), /^WebAssembly cannot be used here: it is forbidden, by a content security policy without 'wasm-unsafe-eval'/);
+    await page.close();
+    strict.close();
   });
 });
 
@@ -154,6 +216,47 @@ test('workerd, bundled as wrangler does', async () => {
   const text = await reply.text();
   await worker.dispose();
   assert.deepEqual(JSON.parse(text), expected);
+});
+
+describe('Next.js', () => {
+  const next = join(PACKAGE, 'node_modules/next/dist/bin/next');
+  const env = { ...process.env, NEXT_TELEMETRY_DISABLED: '1' };
+  const route = (runtime, get) => `${get}\nexport const runtime = '${runtime}';\nexport const dynamic = 'force-dynamic';\n`;
+  const GET = `import * as hawk from 'taskcluster-hawk';\nimport { use } from '../../use.mjs';\nexport const GET = () => Response.json(use(hawk));`;
+  let root;
+
+  before(async () => {
+    // Within this package, to find Next.js.
+    root = await installed(join(PACKAGE, 'test'));
+    root.write({
+      // Of no type: in a project of the type module, Next.js itself fails to build edge routes by webpack.
+      'package.json': JSON.stringify({ name: 'consumer', private: true }),
+      'use.mjs': USE,
+      'app/layout.js': 'export default ({ children }) => <html><body>{children}</body></html>;\n',
+      'app/edge/route.js': route('edge', GET),
+      'app/node/route.js': route('nodejs', GET),
+      'app/required/route.js': route('nodejs', GET.replace(/import \* as hawk from ('.*');/, 'const hawk = require($1);')),
+    });
+  });
+
+  after(() => root?.remove());
+
+  for (const bundler of ['turbopack', 'webpack']) {
+    test(`routes of the edge and the Node runtime, built by ${bundler}`, async () => {
+      await run(process.execPath, [next, 'build', `--${bundler}`], { cwd: root.root, env }).catch(({ stdout, stderr }) => assert.fail(stdout + stderr));
+      const port = await freePort();
+      const server = await started(process.execPath, [next, 'start', '--port', String(port), '--hostname', '127.0.0.1'], 'Ready', { cwd: root.root, env });
+      try {
+        for (const path of ['edge', 'node', 'required']) {
+          const response = await fetch(`http://127.0.0.1:${port}/${path}`);
+          assert.equal(response.status, 200, path);
+          assert.deepEqual(await response.json(), expected, path);
+        }
+      } finally {
+        server.stop();
+      }
+    });
+  }
 });
 
 const deno = program('deno');

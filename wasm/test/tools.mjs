@@ -1,5 +1,5 @@
 // What the tests need beyond Node: browsers, other runtimes, a packed package.
-import { execFile, execFileSync } from 'node:child_process';
+import { execFile, execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -37,9 +37,9 @@ export async function openChromium() {
   return chromium.launch({ executablePath: CHROMIUM, args: ['--headless', '--no-sandbox', ...quiet] });
 }
 
-/** A temporary project that has the packed package installed. */
-export async function installed() {
-  const root = mkdtempSync(join(tmpdir(), 'taskcluster-hawk-'));
+/** A temporary project that has the packed package installed; within `parent`, whose packages it can import as well. */
+export async function installed(parent = tmpdir()) {
+  const root = mkdtempSync(join(parent, 'taskcluster-hawk-'));
   const packed = await run('npm', ['pack', '--json', '--pack-destination', root], { cwd: PACKAGE });
   const [{ filename, files }] = [JSON.parse(packed.stdout)].flat().flatMap((all) => (all.filename ? [all] : Object.values(all)));
   writeFileSync(join(root, 'package.json'), JSON.stringify({ name: 'consumer', private: true, type: 'module' }));
@@ -73,16 +73,39 @@ export async function listen(handle) {
   };
 }
 
-const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.mjs': 'text/javascript', '.wasm': 'application/wasm', '.css': 'text/css' };
+/** A port that nothing listens on. */
+export async function freePort() {
+  const { url, close } = await listen(() => {});
+  close();
+  return Number(new URL(url).port);
+}
 
-/** Serves the files of a folder on a port of its own, as strictly as a page can be served. */
-export async function serve(folder) {
+/** Starts a program in a process group of its own, and waits for what it says when it is ready. */
+export async function started(command, args, ready, options) {
+  const child = spawn(command, args, { detached: true, stdio: ['ignore', 'pipe', 'pipe'], ...options });
+  let output = '';
+  await new Promise((said, failed) => {
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding('utf8').on('data', (chunk) => (output += chunk).includes(ready) && said());
+    }
+    child.on('error', failed).on('exit', () => failed(new Error(`it ended: ${output}`)));
+  });
+  return { stop: () => child.exitCode === null && process.kill(-child.pid) };
+}
+
+const TYPES = { '.html': 'text/html; charset=utf-8', '.htm': 'text/html', '.js': 'text/javascript', '.mjs': 'text/javascript', '.wasm': 'application/wasm', '.css': 'text/css' };
+
+/** What a page needs that may do nothing else. */
+const POLICY = "default-src 'self' 'unsafe-inline'; script-src 'self' 'unsafe-inline' 'wasm-unsafe-eval'";
+
+/** Serves the files of a folder on a port of its own. */
+export async function serve(folder, policy = POLICY) {
   return listen((request, response) => {
     const path = join(folder, normalize(new URL(request.url, 'http://x').pathname));
     if (!existsSync(path) || !extname(path)) return response.writeHead(404).end();
     response.writeHead(200, {
       'content-type': TYPES[extname(path)] ?? 'application/octet-stream',
-      'content-security-policy': "default-src 'self' 'unsafe-inline'; script-src 'self' 'unsafe-inline' 'wasm-unsafe-eval'",
+      'content-security-policy': policy,
     });
     response.end(readFileSync(path));
   });

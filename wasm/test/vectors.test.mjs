@@ -31,8 +31,8 @@ for (const vector of fixtures('hawk-headers')) {
 for (const vector of fixtures('bewits')) {
   test(`bewits: ${vector.description}`, () => {
     const expires = new Date(vector.expiry * 1000);
-    const signed = hawk.bewit(vector.url, credentialsOf(vector), { expires });
     const now = new Date(expires.getTime() - 1000);
+    const signed = hawk.bewit(vector.url, credentialsOf(vector), { expires, now });
     assert.equal(hawk.verifyBewit(signed, credentialsFor, { now }).clientId, vector.clientId);
     assert.throws(() => hawk.verifyBewit(signed, credentialsFor, { now: expires }), /Access expired/);
     if (asSent(vector.url) === vector.url) {
@@ -49,6 +49,7 @@ for (const vector of fixtures('temporary-credentials')) {
       scopes: vector.scopes,
       start: new Date(vector.start_ms),
       expires: new Date(vector.expiry_ms),
+      now: new Date(vector.start_ms),
       seed: vector.seed,
     });
     assert.deepEqual({ clientId, accessToken, certificate: JSON.parse(certificate) }, vector.expected);

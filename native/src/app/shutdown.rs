@@ -168,7 +168,9 @@ async fn serve_until_signal(
         },
         signal = signals.next() => format!("by a second signal, {signal}"),
     };
-    tracing::warn!("{} connections are cut off {why}", drain.connections());
+    let count = drain.connections();
+    let connections = if count == 1 { "connection is" } else { "connections are" };
+    tracing::warn!("{count} {connections} aborted {why}");
     drain.cut_off();
     End::Cut
 }

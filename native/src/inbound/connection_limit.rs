@@ -57,9 +57,10 @@ impl ConnectionLimit {
         }
         let now = Instant::now();
         if self.last_rejection.is_none_or(|last| now.duration_since(last) > BURST) {
+            let connections = if self.limit == 1 { "connection" } else { "connections" };
             tracing::warn!(
-                "no room for more than {} connections at once (--max-connections): the next ones are \
-                 turned away",
+                "no room for more than {} {connections} at once (--max-connections): further ones \
+                 are rejected",
                 self.limit
             );
         }

@@ -115,7 +115,7 @@ fn a_second_signal_ends_it_at_once() {
         assert_eq!(client.read_to_end(), b"");
         let ProcessOutput { status, stderr, .. } = proxy.wait();
         assert_eq!(status.code(), ABORTED, "{stderr}");
-        let expected = format!("1 connections are cut off by a second signal, SIG{second}");
+        let expected = format!("1 connection is aborted by a second signal, SIG{second}");
         assert!(stderr.contains(&expected), "{stderr}");
     }
 }
@@ -173,7 +173,7 @@ fn the_wait_is_bounded() {
         assert_eq!(client.read_to_end(), b"");
         let ProcessOutput { status, stderr, .. } = proxy.wait();
         assert_eq!(status.code(), ABORTED, "{stderr}");
-        let expected = format!("1 connections are cut off after {timeout} s (--drain-timeout)");
+        let expected = format!("1 connection is aborted after {timeout} s (--drain-timeout)");
         assert!(stderr.contains(&expected), "{stderr}");
         upstream.wait_for_closed_connections(1);
     }

@@ -72,3 +72,13 @@ fn a_name_that_resolves_to_this_machine_must_be_allowed_by_name() {
     // Port 443 is not in use, or its server has no certificate for this name.
     assert_eq!(response.status(), 502, "{}", response.text());
 }
+
+#[test]
+fn it_does_not_restrict_which_urls_are_signed() {
+    let proxy = Proxy::sandbox().args(["--allow-host", "a.example"]).start();
+    for url in ["https://b.example/x", "http://169.254.169.254/latest/"] {
+        let response = proxy.call("POST", "/bewit", url);
+        assert_eq!(response.status(), 303, "{}", response.text());
+        assert!(response.text().starts_with(&format!("{url}?bewit=")), "{}", response.text());
+    }
+}

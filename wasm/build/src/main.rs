@@ -1,4 +1,4 @@
-//! `taskcluster-hawk-build <module.wasm> <folder>`: writes `hawk.js` and `hawk_bg.wasm` there.
+//! `taskcluster-hawk-build <module.wasm> <folder>`: writes `hawk_bg.js` and `hawk_bg.wasm` there.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -15,7 +15,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// The `web` target: a plain ES module with `initSync`, which every environment can take.
+/// The `bundler` target: what it writes loads nothing, and so suits every environment; wasm/js/module.js starts the
+/// module.
 fn generate(module: &Path, folder: &Path) -> Result<(), String> {
     let mut bindgen = Bindgen::new();
     bindgen
@@ -23,10 +24,11 @@ fn generate(module: &Path, folder: &Path) -> Result<(), String> {
         .out_name("hawk")
         .typescript(false)
         .remove_name_section(true)
-        .remove_producers_section(true)
-        // Bundlers would look for the file that it names.
-        .omit_default_module_path(true);
-    bindgen.web(true).and_then(|web| web.generate(folder)).map_err(|error| format!("{error:#}"))
+        .remove_producers_section(true);
+    bindgen
+        .bundler(true)
+        .and_then(|bundler| bundler.generate(folder))
+        .map_err(|error| format!("{error:#}"))
 }
 
 #[expect(clippy::print_stderr, reason = "a program of the build says so what went wrong")]

@@ -179,6 +179,8 @@ pub(super) struct AccessOptions {
     /// those below *.<name>, or to all with *. Can be
     /// repeated. [default: all but loopback,
     /// link-local and cloud metadata addresses]
+    /// POST /bewit signs URLs of any host: it sends
+    /// no request there.
     #[arg(long, value_name = "pattern", value_parser = HostPattern::parse, verbatim_doc_comment)]
     pub(super) allow_host: Vec<HostPattern>,
 }

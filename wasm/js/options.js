@@ -1,0 +1,77 @@
+// The options of the functions: which there are, and the times in them.
+import { date, input, member, members, object, seconds } from './check.js';
+import { dateOf } from './shapes.js';
+
+/** In milliseconds. */
+const DEFAULT_LIFETIME = 60 * 60 * 1000;
+/** In milliseconds; of a `Date` that is further ahead, the milliseconds were multiplied. */
+const HUNDRED_YEARS = 100 * 366 * 24 * 60 * 60 * 1000;
+
+const NO_HASH = 'payload hashes are not supported, as the services check none: leave it out';
+/** What is known from elsewhere, and means nothing here. */
+const ELSEWHERE = {
+  __proto__: null,
+  ttlSec: 'expected expiresIn, a number of seconds',
+  expiry: 'expected expires, a Date, or expiresIn, a number of seconds',
+  authorizedScopes: 'expected it among the credentials',
+  certificate: 'expected it among the credentials',
+  timestamp: 'expected now, a Date',
+  localtimeOffsetMsec: 'expected now, a Date',
+  ext: 'expected no ext: it is made of the certificate and the authorizedScopes of the credentials',
+  payload: NO_HASH,
+  hash: NO_HASH,
+  contentType: NO_HASH,
+};
+const NO_EXPIRY = 'expected no expiry: a signed request is valid for about 15 minutes';
+
+export const OPTIONS = {
+  bewit: { ...ELSEWHERE, __proto__: null, now: true, expires: true, expiresIn: true },
+  sign: { ...ELSEWHERE, __proto__: null, ttlSec: NO_EXPIRY, expiry: NO_EXPIRY, expires: NO_EXPIRY, expiresIn: NO_EXPIRY, now: true, nonce: true },
+  createTemporaryCredentials: {
+    ...ELSEWHERE,
+    __proto__: null,
+    clientId: 'expected name, the clientId of the temporary credentials',
+    credentials: 'expected the credentials of the issuer as the first argument',
+    now: true, scopes: true, name: true, start: true, expires: true, expiresIn: true, seed: true,
+  },
+  verify: { ...ELSEWHERE, __proto__: null, now: true },
+};
+
+/** What most calls have. To look at it as at any other takes a tenth of the time of a signature. */
+export const NONE = Object.freeze({});
+
+/** Options that a function has. */
+export function options(given, known) {
+  if (given !== NONE) members(object(given, 'options'), known, 'options');
+}
+
+/** `options.now`, or else the clock, which is read at each call. */
+export function moment(given) {
+  if (given === NONE) return Date.now();
+  const now = member(given, 'now', 'options');
+  return now === undefined ? Date.now() : date(now, 'options.now');
+}
+
+/** Where signatures and credentials that begin at `start` end. */
+export function expiry(given, start, now) {
+  if (given === NONE) return start + DEFAULT_LIFETIME;
+  const expires = member(given, 'expires', 'options');
+  const expiresIn = member(given, 'expiresIn', 'options');
+  if (expires !== undefined && expiresIn !== undefined) throw new TypeError('options: expected expires or expiresIn, found both');
+  const lifetime = expiresIn === undefined ? DEFAULT_LIFETIME : seconds(expiresIn, 'options.expiresIn');
+  const end = expires === undefined ? start + lifetime : date(expires, 'options.expires');
+  if (end <= now) {
+    // Without `expires`, it is the start that is at fault.
+    const name = expires === undefined ? 'options.start' : 'options.expires';
+    throw input(`expected an expiry after now, which is ${shown(now)}, found ${shown(end)}`, name);
+  }
+  if (end - now > HUNDRED_YEARS) {
+    throw input(`expected an expiry within 100 years, found ${shown(end)}: a Date is made of milliseconds`, 'options.expires');
+  }
+  return end;
+}
+
+/** A time as messages have it. */
+export function shown(millis) {
+  return dateOf(millis).toISOString();
+}
