@@ -40,12 +40,12 @@ pub fn run(mut command: Command) -> Value {
         .unwrap_or_else(|error| panic!("{command:?}: {error} in what it prints:\n{stdout}{stderr}"))
 }
 
-/// A program that answers questions: one line of JSON each, in and out.
+/// A program that responds to questions: one line of JSON each, in and out.
 #[derive(Debug)]
 pub struct Oracle {
     child: Child,
     questions: ChildStdin,
-    answers: BufReader<ChildStdout>,
+    responses: BufReader<ChildStdout>,
 }
 
 impl Oracle {
@@ -56,17 +56,17 @@ impl Oracle {
                 panic!("{command:?}: {error}; run tests/run, which sets it up")
             });
         let questions = child.stdin.take().expect("stdin is a pipe");
-        let answers = BufReader::new(child.stdout.take().expect("stdout is a pipe"));
-        Self { child, questions, answers }
+        let responses = BufReader::new(child.stdout.take().expect("stdout is a pipe"));
+        Self { child, questions, responses }
     }
 
-    /// Asks, and waits for the answer.
+    /// Asks, and waits for the response.
     pub fn ask(&mut self, question: &Value) -> Value {
-        let mut answer = String::new();
+        let mut response = String::new();
         writeln!(self.questions, "{question}").expect("it reads questions");
-        self.answers.read_line(&mut answer).expect("it writes answers");
-        serde_json::from_str(&answer)
-            .unwrap_or_else(|error| panic!("{error} in the answer {answer:?} to {question}"))
+        self.responses.read_line(&mut response).expect("it writes responses");
+        serde_json::from_str(&response)
+            .unwrap_or_else(|error| panic!("{error} in the response {response:?} to {question}"))
     }
 }
 

@@ -20,7 +20,7 @@ export class ProxyError extends Error {
   }
 
   static unreachable(upstream, reason) {
-    return new ProxyError(502, 'UpstreamUnreachable', `no answer from ${upstream}: ${reason}`);
+    return new ProxyError(502, 'UpstreamUnreachable', `no response from ${upstream}: ${reason}`);
   }
 
   // From here on, what only the edge has.

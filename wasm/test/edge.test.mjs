@@ -190,7 +190,7 @@ test('each form of URL is signed for where it goes', async () => {
   }
   // Nothing listens there, and where it would go is named.
   const reply = await call('/host.invalid/x');
-  await assertError(reply, 502, 'UpstreamUnreachable', /^no answer from https:\/\/host\.invalid: /);
+  await assertError(reply, 502, 'UpstreamUnreachable', /^no response from https:\/\/host\.invalid: /);
   assert.equal(reply.headers.get('x-taskcluster-proxy-perm-clientid'), 'tester');
 });
 
@@ -200,8 +200,8 @@ test('end-to-end headers pass, and no others', async () => {
     'keep-alive': 'x', 'proxy-authorization': 'Basic x', 'cf-ray': 'x', 'x-forwarded-port': '1', 'x-forwarded-host': 'x',
   };
   // Not by fetch, which sends no such headers.
-  const reply = await new Promise((answered, failed) => {
-    get(new URL('/queue/v1/x', base), { headers }, answered).on('error', failed);
+  const reply = await new Promise((received, failed) => {
+    get(new URL('/queue/v1/x', base), { headers }, received).on('error', failed);
   });
   reply.resume();
   assert.equal(reply.statusCode, 200);
@@ -228,10 +228,10 @@ test('bodies, encodings and redirects pass unchanged', async () => {
 });
 
 test('bodies stream both ways', { timeout: 20_000 }, async () => {
-  // The upstream answers to the first bytes while the caller has more to send.
+  // The upstream responses to the first bytes while the caller has more to send.
   const request = post(new URL('/queue/v1/events', base), { method: 'POST', headers: { authorization: `Bearer ${token}` } });
   request.write('hello');
-  const reply = await new Promise((answered, failed) => request.on('response', answered).on('error', failed));
+  const reply = await new Promise((received, failed) => request.on('response', received).on('error', failed));
   const chunks = reply.setEncoding('utf8')[Symbol.asyncIterator]();
   assert.equal((await chunks.next()).value, 'to hello');
   request.end('more');
@@ -268,7 +268,7 @@ test('errors are those of the native proxy', async () => {
   }
 });
 
-test('temporary and restricted credentials are named in the answer', async () => {
+test('temporary and restricted credentials are named in the response', async () => {
   const temporary = createTemporaryCredentials(tester, { scopes: ['a:"*"', 'b'], name: 'tester/edge' });
   const other = await start({
     TASKCLUSTER_CLIENT_ID: temporary.clientId,

@@ -80,7 +80,7 @@ pub enum ProxyError {
         since: Timestamp,
     },
     /// No response came from the upstream.
-    #[error("no answer from {upstream}: {reason}")]
+    #[error("no response from {upstream}: {reason}")]
     Unreachable {
         /// Scheme, host and port.
         upstream: String,
@@ -88,7 +88,7 @@ pub enum ProxyError {
         reason: String,
     },
     /// The upstream took too long.
-    #[error("no answer from {upstream} in time: {reason}")]
+    #[error("no response from {upstream} in time: {reason}")]
     TimedOut {
         /// Scheme, host and port.
         upstream: String,

@@ -6,7 +6,7 @@ use super::endpoint::{Endpoint, Handler};
 use super::failure::{Code, Failure};
 use super::page::page;
 use super::payload::{self, Object};
-use super::reply::{Answer, json, json_with_status, set};
+use super::response::{HandlerResult, json, json_with_status, set};
 use super::state::State;
 use super::task::{Artifact, ArtifactSource, RunState};
 use http::header::LOCATION;
@@ -67,7 +67,7 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
     },
 ];
 
-fn list(call: &Call<'_>, state: &mut State) -> Answer {
+fn list(call: &Call<'_>, state: &mut State) -> HandlerResult {
     let artifacts = state.run_mut(call)?.artifacts.iter().map(|(name, artifact)| {
         json!({
             "storageType": artifact.storage_type,
@@ -79,7 +79,7 @@ fn list(call: &Call<'_>, state: &mut State) -> Answer {
     json(&page(call, "artifacts", artifacts)?.into())
 }
 
-fn create(call: &Call<'_>, payload: &Object, state: &mut State) -> Answer {
+fn create(call: &Call<'_>, payload: &Object, state: &mut State) -> HandlerResult {
     let name = call.param("name");
     let storage_type = payload::string(payload, "storageType")?;
     let content_type = payload::string(payload, "contentType")?;
@@ -108,7 +108,7 @@ fn create(call: &Call<'_>, payload: &Object, state: &mut State) -> Answer {
     }
     let existing = existing.map(|artifact| artifact.source.clone());
 
-    let (source, answer) = match storage_type {
+    let (source, response) = match storage_type {
         "s3" => {
             let object = match existing {
                 // Who asks again gets another URL for the same object.
@@ -117,13 +117,13 @@ fn create(call: &Call<'_>, payload: &Object, state: &mut State) -> Answer {
             };
             let until = call.now.plus(UPLOAD);
             let token = state.storage.grant_upload(&object, until)?;
-            let answer = json!({
+            let response = json!({
                 "storageType": storage_type,
                 "putUrl": format!("{}/storage/uploads/{token}", call.deployment.root_url),
                 "expires": until.to_rfc3339(),
                 "contentType": content_type,
             });
-            (ArtifactSource::Stored { object, direct: false }, answer)
+            (ArtifactSource::Stored { object, direct: false }, response)
         }
         "reference" | "redirect" => {
             let url = parse_url(payload::string(payload, "url")?)
@@ -139,23 +139,23 @@ fn create(call: &Call<'_>, payload: &Object, state: &mut State) -> Answer {
         source,
     };
     state.run_mut(call)?.artifacts.insert(name.to_owned(), artifact);
-    json(&answer)
+    json(&response)
 }
 
-fn get(call: &Call<'_>, state: &mut State) -> Answer {
+fn get(call: &Call<'_>, state: &mut State) -> HandlerResult {
     let artifact = authorized(call, state)?;
     if let ArtifactSource::Stored { object, direct: true } = &artifact.source {
-        return content::answer(state.storage.content(object)?, call.head);
+        return content::response(state.storage.content(object)?, call.head);
     }
     let (url, location) = locate(call, &artifact);
-    let mut reply = json_with_status(StatusCode::SEE_OTHER, &location);
-    set(&mut reply, LOCATION, &url)?;
-    set(&mut reply, STORAGE_TYPE, &artifact.storage_type)?;
-    Ok(reply)
+    let mut response = json_with_status(StatusCode::SEE_OTHER, &location);
+    set(&mut response, LOCATION, &url)?;
+    set(&mut response, STORAGE_TYPE, &artifact.storage_type)?;
+    Ok(response)
 }
 
 /// Where the content is, for clients that do not want to be redirected.
-fn get_location(call: &Call<'_>, state: &mut State) -> Answer {
+fn get_location(call: &Call<'_>, state: &mut State) -> HandlerResult {
     let artifact = authorized(call, state)?;
     json(&locate(call, &artifact).1)
 }

@@ -4,7 +4,7 @@ use super::call::{Call, Caller};
 use super::endpoint::{Endpoint, Handler};
 use super::failure::Failure;
 use super::payload::{self, Object};
-use super::reply::{Answer, json};
+use super::response::{HandlerResult, json};
 use super::state::State;
 use serde_json::json;
 use std::io;
@@ -58,30 +58,30 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
     },
 ];
 
-fn test_authenticate_get(call: &Call<'_>, _: &mut State) -> Answer {
+fn test_authenticate_get(call: &Call<'_>, _: &mut State) -> HandlerResult {
     // These are the client's at this endpoint in every deployment.
     let held = call.params.scopes(&["test:*", "auth:create-client:test:*"])?;
     let required = call.params.scopes(&["test:authenticate-get"])?;
     answer_test(&Caller::authenticate_with(call, held)?, &required)
 }
 
-fn test_authenticate(call: &Call<'_>, payload: &Object, _: &mut State) -> Answer {
+fn test_authenticate(call: &Call<'_>, payload: &Object, _: &mut State) -> HandlerResult {
     let held = payload::scopes(payload, "clientScopes")?;
     let required = payload::scopes(payload, "requiredScopes")?;
     answer_test(&Caller::authenticate_with(call, held)?, &required)
 }
 
-fn answer_test(caller: &Caller, required: &[Scope]) -> Answer {
+fn answer_test(caller: &Caller, required: &[Scope]) -> HandlerResult {
     let required = required.iter().cloned().map(ScopeExpression::Scope).collect();
     caller.require(&ScopeExpression::AllOf(required))?;
     json(&json!({ "clientId": caller.client_id(), "scopes": caller.scopes }))
 }
 
-fn current_scopes(call: &Call<'_>, _: &mut State) -> Answer {
+fn current_scopes(call: &Call<'_>, _: &mut State) -> HandlerResult {
     json(&json!({ "scopes": Caller::authenticate(call)?.scopes }))
 }
 
-fn authenticate_hawk(call: &Call<'_>, payload: &Object, _: &mut State) -> Answer {
+fn authenticate_hawk(call: &Call<'_>, payload: &Object, _: &mut State) -> HandlerResult {
     // The services send it in lower case; Hawk signs it in upper case.
     let method = payload::string(payload, "method")?.to_ascii_uppercase();
     let request = RequestLine {
@@ -105,19 +105,19 @@ fn authenticate_hawk(call: &Call<'_>, payload: &Object, _: &mut State) -> Answer
             "status": "no-auth", "scheme": "none", "scopes": caller.scopes, "expires": expires,
         }));
     };
-    // Every client of a real deployment has an expiry, and the answer has to have one.
+    // Every client of a real deployment has an expiry, and the response has to have one.
     let expires = caller.expires.unwrap_or_else(|| call.now.plus(YEAR));
-    let mut answer = json!({
+    let mut response = json!({
         "status": "auth-success",
         "scheme": "hawk",
         "clientId": client_id,
         "scopes": caller.scopes,
         "expires": expires.to_rfc3339(),
     });
-    if let (Some(hash), Some(answer)) = (caller.hash, answer.as_object_mut()) {
-        answer.insert("hash".to_owned(), hash.into());
+    if let (Some(hash), Some(response)) = (caller.hash, response.as_object_mut()) {
+        response.insert("hash".to_owned(), hash.into());
     }
-    json(&answer)
+    json(&response)
 }
 
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);

@@ -5,7 +5,7 @@ use super::endpoint::{Endpoint, Handler};
 use super::failure::{Code, Failure};
 use super::payload::{self, Object};
 use super::random::seed;
-use super::reply::{Answer, json};
+use super::response::{HandlerResult, json};
 use super::state::State;
 use super::task::{Claim, PRIORITIES, RunState, Task};
 use serde_json::{Value, json};
@@ -36,7 +36,7 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
     },
 ];
 
-fn claim_work(call: &Call<'_>, payload: &Object, state: &mut State) -> Answer {
+fn claim_work(call: &Call<'_>, payload: &Object, state: &mut State) -> HandlerResult {
     let worker_group = payload::string(payload, "workerGroup")?;
     let worker_id = payload::string(payload, "workerId")?;
     let wanted = payload::optional(payload, "tasks", payload::integer)?.unwrap_or(1);
@@ -87,12 +87,12 @@ fn claim_task(
     run.state = RunState::Running;
     run.started = Some(call.now);
     run.claim = Some(claim.clone());
-    let mut answer = claim_to_json(task_id, run_id, task, &claim, credentials);
-    answer.insert("task".to_owned(), task.definition.clone().into());
-    Ok(Some(answer.into()))
+    let mut response = claim_to_json(task_id, run_id, task, &claim, credentials);
+    response.insert("task".to_owned(), task.definition.clone().into());
+    Ok(Some(response.into()))
 }
 
-fn reclaim(call: &Call<'_>, state: &mut State) -> Answer {
+fn reclaim(call: &Call<'_>, state: &mut State) -> HandlerResult {
     let task_id = call.param("taskId");
     let run = state.run_mut(call)?;
     let Some(claim) = run.claim.as_mut().filter(|_| run.state == RunState::Running) else {
@@ -106,7 +106,7 @@ fn reclaim(call: &Call<'_>, state: &mut State) -> Answer {
     json(&claim_to_json(task_id, run_id, task, &claim, credentials).into())
 }
 
-fn complete(call: &Call<'_>, state: &mut State) -> Answer {
+fn complete(call: &Call<'_>, state: &mut State) -> HandlerResult {
     let run = state.run_mut(call)?;
     match run.state {
         RunState::Pending => return Err(not_running(call)),
@@ -114,7 +114,7 @@ fn complete(call: &Call<'_>, state: &mut State) -> Answer {
             run.state = RunState::Completed;
             run.resolved = Some(call.now);
         }
-        // A client that lost the answer can ask again.
+        // A client that lost the response can ask again.
         RunState::Completed => {}
     }
     let task_id = call.param("taskId");

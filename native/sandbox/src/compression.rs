@@ -1,6 +1,6 @@
 //! Compression of responses, as the services' Express middleware does it.
 
-use super::reply::{Reply, ReplyBody};
+use super::response::{ServiceBody, ServiceResponse};
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, VARY};
@@ -17,15 +17,15 @@ enum Coding {
 }
 
 /// Compresses JSON for a client whose request had `headers`, if it accepts that and it is large enough.
-pub(super) fn compress(headers: &HeaderMap, reply: Reply) -> Reply {
-    let content_type = reply.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+pub(super) fn compress(headers: &HeaderMap, response: ServiceResponse) -> ServiceResponse {
+    let content_type = response.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
     if !content_type.starts_with(b"application/json") {
-        return reply;
+        return response;
     }
-    let (mut head, body) = reply.into_parts();
+    let (mut head, body) = response.into_parts();
     head.headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
     let encoded = match (accepted(headers), &body) {
-        (Some(coding), ReplyBody::Held(content)) if content.len() >= THRESHOLD => {
+        (Some(coding), ServiceBody::Held(content)) if content.len() >= THRESHOLD => {
             encode(coding, content).ok().map(|content| (coding, content))
         }
         _ => None,
@@ -38,7 +38,7 @@ pub(super) fn compress(headers: &HeaderMap, reply: Reply) -> Reply {
             content.into()
         }
     };
-    Reply::from_parts(head, body)
+    ServiceResponse::from_parts(head, body)
 }
 
 /// The coding that the client accepts, gzip rather than deflate.

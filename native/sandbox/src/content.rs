@@ -1,6 +1,6 @@
-//! Answers with bytes that are held: whole, in part, or not again (RFC 9110 sections 13 and 14).
+//! Responds with bytes that are held: whole, in part, or not again (RFC 9110 sections 13 and 14).
 
-use super::reply::{Answer, Reply, ReplyBody, set};
+use super::response::{HandlerResult, ServiceBody, ServiceResponse, set};
 use super::storage::Content;
 use http::header::{
     ACCEPT_RANGES, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LAST_MODIFIED, RANGE,
@@ -10,44 +10,45 @@ use http::{HeaderName, StatusCode};
 use std::ops::Range;
 use std::time::{Duration, UNIX_EPOCH};
 
-pub(super) fn answer(content: &Content, head: &Parts) -> Answer {
+pub(super) fn response(content: &Content, head: &Parts) -> HandlerResult {
     let length = content.bytes.len();
     let etag = format!("\"{:x}-{length:x}\"", content.modified.millis());
     let modified = UNIX_EPOCH + Duration::from_secs(content.modified.secs());
     let asked = |name: HeaderName| head.headers.get(name).and_then(|value| value.to_str().ok());
 
     let unchanged = asked(IF_NONE_MATCH).is_some_and(|tags| names(tags, &etag));
-    let mut reply = if unchanged {
+    let mut response = if unchanged {
         empty(StatusCode::NOT_MODIFIED)
     } else {
         match asked(RANGE).and_then(|range| parse_range(range, length)) {
-            None => Reply::new(ReplyBody::from(content.bytes.clone())),
+            None => ServiceResponse::new(ServiceBody::from(content.bytes.clone())),
             Some(None) => {
-                let mut reply = empty(StatusCode::RANGE_NOT_SATISFIABLE);
-                set(&mut reply, CONTENT_RANGE, &format!("bytes */{length}"))?;
-                reply
+                let mut response = empty(StatusCode::RANGE_NOT_SATISFIABLE);
+                set(&mut response, CONTENT_RANGE, &format!("bytes */{length}"))?;
+                response
             }
             Some(Some(range)) => {
                 let last = range.end.saturating_sub(1);
                 let described = format!("bytes {}-{last}/{length}", range.start);
-                let mut reply = Reply::new(ReplyBody::from(content.bytes.slice(range)));
-                *reply.status_mut() = StatusCode::PARTIAL_CONTENT;
-                set(&mut reply, CONTENT_RANGE, &described)?;
-                reply
+                let mut response =
+                    ServiceResponse::new(ServiceBody::from(content.bytes.slice(range)));
+                *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+                set(&mut response, CONTENT_RANGE, &described)?;
+                response
             }
         }
     };
-    set(&mut reply, ACCEPT_RANGES, "bytes")?;
-    set(&mut reply, CONTENT_TYPE, &content.content_type)?;
-    set(&mut reply, ETAG, &etag)?;
-    set(&mut reply, LAST_MODIFIED, &httpdate::fmt_http_date(modified))?;
-    Ok(reply)
+    set(&mut response, ACCEPT_RANGES, "bytes")?;
+    set(&mut response, CONTENT_TYPE, &content.content_type)?;
+    set(&mut response, ETAG, &etag)?;
+    set(&mut response, LAST_MODIFIED, &httpdate::fmt_http_date(modified))?;
+    Ok(response)
 }
 
-fn empty(status: StatusCode) -> Reply {
-    let mut reply = Reply::new(ReplyBody::from(""));
-    *reply.status_mut() = status;
-    reply
+fn empty(status: StatusCode) -> ServiceResponse {
+    let mut response = ServiceResponse::new(ServiceBody::from(""));
+    *response.status_mut() = status;
+    response
 }
 
 /// Whether an If-None-Match names `etag`. Its comparison is the weak one.

@@ -3,7 +3,7 @@
 use super::call::Call;
 use super::failure::{Code, Failure};
 use super::payload::Object;
-use super::reply::Answer;
+use super::response::HandlerResult;
 use super::state::State;
 use super::{artifacts, auth, claims, index, object, queue, secrets, storage};
 use bytes::Bytes;
@@ -23,22 +23,22 @@ pub(super) struct Endpoint {
     /// The scopes that the path alone tells, checked before the body is read. Those that need more
     /// are up to the handler.
     pub(super) scopes: &'static [&'static str],
-    /// What answers it.
+    /// What responds to it.
     pub(super) handler: Handler,
 }
 
-/// What answers a request, by what it makes of the body.
+/// What responds to a request, by what it makes of the body.
 pub(super) enum Handler {
     /// Nothing.
-    Plain(fn(&Call<'_>, &mut State) -> Answer),
+    Plain(fn(&Call<'_>, &mut State) -> HandlerResult),
     /// A JSON object, with Content-Type application/json.
-    Json(fn(&Call<'_>, &Object, &mut State) -> Answer),
+    Json(fn(&Call<'_>, &Object, &mut State) -> HandlerResult),
     /// The same, holding a secret: errors do not repeat it.
-    SecretJson(fn(&Call<'_>, &Object, &mut State) -> Answer),
+    SecretJson(fn(&Call<'_>, &Object, &mut State) -> HandlerResult),
     /// Bytes to keep.
-    Content(fn(&Call<'_>, Bytes, &mut State) -> Answer),
+    Content(fn(&Call<'_>, Bytes, &mut State) -> HandlerResult),
     /// Any amount of bytes to throw away: their number.
-    Sink(fn(u64) -> Answer),
+    Sink(fn(u64) -> HandlerResult),
 }
 
 /// What a path says beyond which endpoint it is, decoded.
@@ -93,9 +93,9 @@ const PING: &[Endpoint] = &[Endpoint {
     handler: Handler::Plain(ping),
 }];
 
-fn ping(call: &Call<'_>, state: &mut State) -> Answer {
+fn ping(call: &Call<'_>, state: &mut State) -> HandlerResult {
     let uptime = call.now.distance(state.started).as_secs();
-    super::reply::json(&json!({ "alive": true, "uptime": uptime }))
+    super::response::json(&json!({ "alive": true, "uptime": uptime }))
 }
 
 fn decode(path: &str) -> Result<Vec<String>, Failure> {

@@ -1,7 +1,7 @@
 //! Errors in the services' shape.
 
 use super::payload::Object;
-use super::reply::{Reply, json_with_status};
+use super::response::{ServiceResponse, json_with_status};
 use http::header::WWW_AUTHENTICATE;
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
@@ -9,7 +9,7 @@ use serde_json::json;
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::AuthenticateError;
 
-/// Why a request is not answered as it wishes.
+/// Why a request is refused.
 #[derive(Debug, thiserror::Error)]
 #[error("{code:?}: {message}")]
 pub(super) struct Failure {
@@ -31,7 +31,7 @@ pub(super) enum Code {
     InternalServerError,
 }
 
-/// What the answer to a request that fails repeats of it. Nothing secret may get in here.
+/// What the response to a request that fails repeats of it. Nothing secret may get in here.
 pub(super) struct RequestInfo {
     /// The name of the API method; empty where there is none.
     pub(super) method: &'static str,
@@ -53,7 +53,7 @@ impl Failure {
         Self::new(Code::InternalServerError, format!("the sandbox failed: {error}"))
     }
 
-    pub(super) fn into_reply(self, info: RequestInfo) -> Reply {
+    pub(super) fn into_reply(self, info: RequestInfo) -> ServiceResponse {
         let Self { code, message } = self;
         let RequestInfo { method, params, payload, time } = info;
         let (status, time) = (code.status(), time.to_rfc3339());
@@ -62,7 +62,7 @@ impl Failure {
              * time:       {time}",
             status.as_u16()
         );
-        let mut reply = json_with_status(
+        let mut response = json_with_status(
             status,
             &json!({
                 "code": code,
@@ -76,9 +76,9 @@ impl Failure {
             }),
         );
         if code == Code::AuthenticationFailed {
-            reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("hawk"));
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("hawk"));
         }
-        reply
+        response
     }
 }
 

@@ -4,7 +4,7 @@ use super::call::Call;
 use super::endpoint::{Endpoint, Handler};
 use super::failure::Failure;
 use super::payload::{self, Object};
-use super::reply::{Answer, json};
+use super::response::{HandlerResult, json};
 use super::state::State;
 use serde_json::{Value, json};
 use taskcluster_proxy_core::Timestamp;
@@ -34,7 +34,7 @@ pub(super) struct Indexed {
     expires: Timestamp,
 }
 
-fn find(call: &Call<'_>, state: &mut State) -> Answer {
+fn find(call: &Call<'_>, state: &mut State) -> HandlerResult {
     let namespace = call.param("namespace");
     match state.index.get(namespace).filter(|indexed| indexed.expires > call.now) {
         Some(indexed) => json(&indexed.to_json(namespace)),
@@ -42,7 +42,7 @@ fn find(call: &Call<'_>, state: &mut State) -> Answer {
     }
 }
 
-fn insert(call: &Call<'_>, payload: &Object, state: &mut State) -> Answer {
+fn insert(call: &Call<'_>, payload: &Object, state: &mut State) -> HandlerResult {
     let namespace = call.param("namespace");
     let new = Indexed {
         task_id: payload::string(payload, "taskId")?.to_owned(),
@@ -57,9 +57,9 @@ fn insert(call: &Call<'_>, payload: &Object, state: &mut State) -> Answer {
     {
         return json(&existing.to_json(namespace));
     }
-    let answer = new.to_json(namespace);
+    let response = new.to_json(namespace);
     state.index.insert(namespace.to_owned(), new);
-    json(&answer)
+    json(&response)
 }
 
 impl Indexed {

@@ -23,7 +23,7 @@ mod page;
 mod payload;
 mod queue;
 mod random;
-mod reply;
+mod response;
 mod secrets;
 mod service;
 mod state;
@@ -136,15 +136,15 @@ async fn accept(listener: TcpListener, deployment: Arc<Deployment>) {
 }
 
 async fn serve(stream: TcpStream, deployment: Arc<Deployment>) {
-    // Answers are small and written at once; where this fails they are only slower.
+    // Responses are small and written at once; where this fails they are only slower.
     let _ = stream.set_nodelay(true);
-    let answer = service_fn(|request| {
+    let response = service_fn(|request| {
         let deployment = Arc::clone(&deployment);
-        async move { Ok::<_, Infallible>(deployment.answer(request).await) }
+        async move { Ok::<_, Infallible>(deployment.response(request).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .serve_connection(TokioIo::new(stream), answer);
+        .serve_connection(TokioIo::new(stream), response);
     if let Err(error) = connection.await {
         tracing::debug!(%error, "a connection to the sandbox broke");
     }

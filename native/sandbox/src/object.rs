@@ -4,7 +4,7 @@
 use super::call::Call;
 use super::endpoint::{Endpoint, Handler};
 use super::failure::{Code, Failure};
-use super::reply::{Answer, Reply, ReplyBody, json};
+use super::response::{HandlerResult, ServiceBody, ServiceResponse, json};
 use super::state::State;
 use bytes::Bytes;
 use http::HeaderValue;
@@ -48,20 +48,20 @@ pub(super) struct Generated {
     pattern: Bytes,
 }
 
-fn download(call: &Call<'_>, _: &mut State) -> Answer {
+fn download(call: &Call<'_>, _: &mut State) -> HandlerResult {
     let length = call.param("length").parse().ok().filter(|length| *length <= MAX_LENGTH);
     let length = length.ok_or_else(|| {
         let reason = format!("`length`: expected a number of bytes, at most {MAX_LENGTH}");
         Failure::new(Code::InvalidRequestArguments, reason)
     })?;
     let body = Generated::new(length, !call.has_flag("chunked"));
-    let mut reply = Reply::new(ReplyBody::Generated(body));
+    let mut response = ServiceResponse::new(ServiceBody::Generated(body));
     let binary = HeaderValue::from_static("application/octet-stream");
-    reply.headers_mut().insert(CONTENT_TYPE, binary);
-    Ok(reply)
+    response.headers_mut().insert(CONTENT_TYPE, binary);
+    Ok(response)
 }
 
-fn sink(length: u64) -> Answer {
+fn sink(length: u64) -> HandlerResult {
     json(&json!({ "bytes": length }))
 }
 

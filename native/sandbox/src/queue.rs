@@ -6,7 +6,7 @@ use super::failure::{Code, Failure};
 use super::page::page;
 use super::payload::{self, Object};
 use super::random::is_slugid;
-use super::reply::{Answer, json};
+use super::response::{HandlerResult, json};
 use super::state::State;
 use super::task::{Run, Task};
 use serde_json::{Value, json};
@@ -44,16 +44,16 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
     },
 ];
 
-fn definition(call: &Call<'_>, state: &mut State) -> Answer {
+fn definition(call: &Call<'_>, state: &mut State) -> HandlerResult {
     json(&Value::Object(state.task(call.param("taskId"))?.definition.clone()))
 }
 
-fn status(call: &Call<'_>, state: &mut State) -> Answer {
+fn status(call: &Call<'_>, state: &mut State) -> HandlerResult {
     let task_id = call.param("taskId");
     json(&json!({ "status": state.task(task_id)?.status(task_id) }))
 }
 
-fn create(call: &Call<'_>, payload: &Object, state: &mut State) -> Answer {
+fn create(call: &Call<'_>, payload: &Object, state: &mut State) -> HandlerResult {
     let task_id = call.param("taskId");
     if !is_slugid(task_id) {
         return Err(Failure::new(
@@ -67,7 +67,7 @@ fn create(call: &Call<'_>, payload: &Object, state: &mut State) -> Answer {
         return Err(payload::wrong("deadline", "a moment in the future"));
     }
     let status = match state.tasks.get(task_id) {
-        // Creation is idempotent: a client that lost the answer can ask again.
+        // Creation is idempotent: a client that lost the response can ask again.
         Some(existing) if existing.definition == task.definition => existing.status(task_id),
         Some(_) => {
             return Err(Failure::new(
@@ -109,7 +109,7 @@ fn required(task: &Task) -> Result<ScopeExpression, Failure> {
     Ok(ScopeExpression::AllOf(all))
 }
 
-fn list_group(call: &Call<'_>, state: &mut State) -> Answer {
+fn list_group(call: &Call<'_>, state: &mut State) -> HandlerResult {
     let task_group_id = call.param("taskGroupId");
     let mut tasks: Vec<(&String, &Task)> =
         state.tasks.iter().filter(|(_, task)| task.task_group_id == task_group_id).collect();

@@ -1,11 +1,11 @@
-//! One request: find the endpoint, check who asks, read the body, answer.
+//! One request: find the endpoint, check who asks, read the body, response.
 
 use super::call::{Call, Caller};
 use super::compression::compress;
 use super::endpoint::{Handler, find};
 use super::failure::{Code, Failure, RequestInfo};
 use super::payload::{self, Object};
-use super::reply::{Answer, Reply};
+use super::response::{HandlerResult, ServiceResponse};
 use super::state::State;
 use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_TYPE;
@@ -33,15 +33,15 @@ impl Deployment {
         Ok(Self { root_url, credentials, state: Mutex::new(state) })
     }
 
-    pub(super) async fn answer(&self, request: Request<Incoming>) -> Reply {
+    pub(super) async fn response(&self, request: Request<Incoming>) -> ServiceResponse {
         let now = now();
         let (head, mut body) = request.into_parts();
         let mut info = RequestInfo::new(now);
-        let answer = self.serve(&head, &mut body, now, &mut info).await;
-        // With some of the body unread the connection would be reset, the answer perhaps with it.
+        let response = self.serve(&head, &mut body, now, &mut info).await;
+        // With some of the body unread the connection would be reset, the response perhaps with it.
         let _ = count(&mut body, LINGER).await;
-        let reply = answer.unwrap_or_else(|failure| failure.into_reply(info));
-        compress(&head.headers, reply)
+        let response = response.unwrap_or_else(|failure| failure.into_reply(info));
+        compress(&head.headers, response)
     }
 
     async fn serve(
@@ -50,7 +50,7 @@ impl Deployment {
         body: &mut Incoming,
         now: Timestamp,
         info: &mut RequestInfo,
-    ) -> Answer {
+    ) -> HandlerResult {
         let (endpoint, params) = find(head.method.as_str(), head.uri.path())?;
         info.method = endpoint.name;
         info.params = params.to_json();
@@ -63,11 +63,11 @@ impl Deployment {
             Handler::Plain(handle) => handle(&call, &mut self.state()),
             Handler::Json(handle) => {
                 let object = read_object(&head.headers, body).await?;
-                let answer = handle(&call, &object, &mut self.state());
-                if answer.is_err() {
+                let response = handle(&call, &object, &mut self.state());
+                if response.is_err() {
                     info.payload = object;
                 }
-                answer
+                response
             }
             Handler::SecretJson(handle) => {
                 info.payload.insert("secret".to_owned(), "(OMITTED)".into());

@@ -5,7 +5,7 @@ use super::content;
 use super::endpoint::{Endpoint, Handler};
 use super::failure::Failure;
 use super::random::slugid;
-use super::reply::{Answer, json};
+use super::response::{HandlerResult, json};
 use super::state::State;
 use bytes::Bytes;
 use serde_json::json;
@@ -92,7 +92,7 @@ impl Storage {
     }
 }
 
-fn upload(call: &Call<'_>, bytes: Bytes, state: &mut State) -> Answer {
+fn upload(call: &Call<'_>, bytes: Bytes, state: &mut State) -> HandlerResult {
     let upload = state.storage.uploads.get(call.param("token"));
     let Some(upload) = upload.filter(|upload| upload.until > call.now) else {
         return Err(Failure::not_found("the URL allows no upload, or no longer"));
@@ -102,6 +102,6 @@ fn upload(call: &Call<'_>, bytes: Bytes, state: &mut State) -> Answer {
     json(&json!({}))
 }
 
-fn download(call: &Call<'_>, state: &mut State) -> Answer {
-    content::answer(state.storage.content(call.param("token"))?, call.head)
+fn download(call: &Call<'_>, state: &mut State) -> HandlerResult {
+    content::response(state.storage.content(call.param("token"))?, call.head)
 }

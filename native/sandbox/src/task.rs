@@ -60,7 +60,7 @@ pub(super) struct Artifact {
 /// Where an artifact's content is.
 #[derive(Clone)]
 pub(super) enum ArtifactSource {
-    /// In an object of the sandbox's own storage. The queue redirects there, or answers with the
+    /// In an object of the sandbox's own storage. The queue redirects there, or responds with the
     /// content where it is `direct`.
     Stored { object: String, direct: bool },
     /// At another URL: the queue redirects there.

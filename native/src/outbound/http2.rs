@@ -147,7 +147,7 @@ impl Http2Connection {
     }
 
     /// Whether it will carry no further request: it was closed, the upstream is closing it (GOAWAY), or it
-    /// is suspect and nothing is in flight on it that would be answered.
+    /// is suspect and nothing is in flight on it that would get a response.
     pub(super) fn is_over(&self) -> bool {
         self.is_closed() || (self.is_suspect() && self.streams.get() == 0)
     }

@@ -9,13 +9,13 @@ use support::{Proxy, ScriptedResponse, Upstream};
 
 #[test]
 fn the_python_client() {
-    let saw = what_it_saw(python("story.py"));
+    let saw = what_it_saw(python("scenario.py"));
     assert_eq!(saw, what_a_task_sees(&saw["taskId"]));
 }
 
 #[test]
 fn the_javascript_client() {
-    let saw = what_it_saw(node("story.mjs"));
+    let saw = what_it_saw(node("scenario.mjs"));
     assert_eq!(saw, what_a_task_sees(&saw["taskId"]));
 }
 

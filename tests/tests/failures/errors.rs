@@ -9,7 +9,7 @@ fn a_refused_connection() {
     let closed = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
     let proxy = Proxy::in_front_of(format!("http://{closed}")).start();
     let message = proxy.get("/api/queue/v1/x?bewit=b").assert_error(502, "UpstreamUnreachable");
-    let expected = format!("no answer from http://{closed}: cannot connect: ");
+    let expected = format!("no response from http://{closed}: cannot connect: ");
     assert!(message.starts_with(&expected) && message.contains("refused"), "{message}");
 }
 
@@ -17,7 +17,10 @@ fn a_refused_connection() {
 fn an_unknown_host() {
     let proxy = Proxy::in_front_of("http://tc.invalid").start();
     let message = proxy.get("/api/queue/v1/x").assert_error(502, "UpstreamUnreachable");
-    assert!(message.starts_with("no answer from http://tc.invalid: cannot connect: "), "{message}");
+    assert!(
+        message.starts_with("no response from http://tc.invalid: cannot connect: "),
+        "{message}"
+    );
 }
 
 #[test]
@@ -41,7 +44,7 @@ fn a_response_that_is_not_http() {
         // A request by host name that is not idempotent is not retried, which saves time.
         let response = proxy.call("POST", "/h.example.test/x", "body");
         let message = response.assert_error(502, "UpstreamUnreachable");
-        assert!(message.starts_with("no answer from https://h.example.test: "), "{message}");
+        assert!(message.starts_with("no response from https://h.example.test: "), "{message}");
         assert_eq!(upstream.requests().len(), 1);
     }
 }
@@ -65,7 +68,7 @@ fn an_invalid_certificate() {
             .args(["--log-level", "debug"])
             .start();
         let message = proxy.get("/api/queue/v1/x").assert_error(502, "UpstreamUnreachable");
-        let expected = format!("no answer from {origin}: cannot connect: TLS: ");
+        let expected = format!("no response from {origin}: cannot connect: TLS: ");
         assert!(message.starts_with(&expected) && message.contains(why), "{message}");
         // It would be the same the next time. What comes of it is logged last.
         proxy.wait_for_log("status=502");
@@ -103,7 +106,7 @@ fn a_response_that_times_out() {
     let mut connection = proxy.connect().with_double_timeout();
     connection.send(request("GET", "/api/queue/v1/x", ""));
     let message = connection.response().assert_error(504, "UpstreamTimedOut");
-    let expected = format!("no answer from {} in time: ", upstream.root_url());
+    let expected = format!("no response from {} in time: ", upstream.root_url());
     assert!(message.starts_with(&expected) && message.contains("30 seconds"), "{message}");
 }
 

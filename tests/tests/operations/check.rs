@@ -11,7 +11,7 @@ use support::{
 fn everything_passes_with_the_sandbox() {
     let report = Report::of(Proxy::sandbox().args(["--port", "0", "a:b"]), 0);
     report.says("ok", "port", "free: [::]:");
-    report.says("ok", "root url", "/api/auth/v1/ping answered 200 OK in ");
+    report.says("ok", "root url", "/api/auth/v1/ping responded with 200 OK in ");
     report.says("ok", "tls", "not used: the root URL is http");
     report.says("ok", "clock", "the deployment");
     report.says("ok", "scopes", "restricted to [\"a:b\"]");
@@ -71,7 +71,7 @@ fn an_auth_service_that_does_not_return_the_scopes() {
         _ => ScriptedResponse::nothing().then_stall(),
     });
     let report = checked(&upstream.root_url(), |it| it, 1);
-    report.says("ok", "root url", "answered 200");
+    report.says("ok", "root url", "responded with 200");
     let expected = "no response to GET /api/auth/v1/scopes/current within 10 seconds";
     report.says("fail", "accepted", expected);
 }
@@ -82,7 +82,7 @@ fn a_root_url_where_nothing_listens() {
     let report = checked(&port.root_url(), |builder| builder, 1);
     report.says("fail", "root url", &format!("{}: cannot connect: ", port.root_url()));
     for what in ["tls", "clock", "accepted"] {
-        report.says("?", what, "not known: there is no answer from the root URL");
+        report.says("?", what, "not known: there is no response from the root URL");
     }
     report.says("ok", "credentials", "client tester");
 }
@@ -91,8 +91,12 @@ fn a_root_url_where_nothing_listens() {
 fn a_root_url_of_something_else() {
     let upstream = Upstream::start([ScriptedResponse::new(404, &[("Date", &date(0))], "canary")]);
     let report = checked(&upstream.root_url(), |builder| builder, 0);
-    report.says("warn", "root url", "answered 404 Not Found in ");
-    report.says("warn", "accepted", "/api/auth/v1/scopes/current answered 404 Not Found, expected");
+    report.says("warn", "root url", "responded with 404 Not Found in ");
+    report.says(
+        "warn",
+        "accepted",
+        "/api/auth/v1/scopes/current responded with 404 Not Found, expected",
+    );
 }
 
 #[test]
@@ -322,7 +326,7 @@ fn a_file_without_credentials() {
     ]);
     let report = Report::of_run(builder.run(), 1);
     report.says("fail", "credentials", "expected JSON, found a syntax error");
-    report.says("ok", "root url", "answered 200 OK");
+    report.says("ok", "root url", "responded with 200 OK");
     assert!(!format!("{report:?}").contains("canary"), "{report:?}");
 }
 

@@ -122,21 +122,21 @@ fn of_bewits() {
 }
 
 fn theirs(npm_hawk: &mut Oracle, question: &Value) -> String {
-    let answer = npm_hawk.ask(question);
-    answer["error"].as_str().unwrap_or("accepted").to_owned()
+    let response = npm_hawk.ask(question);
+    response["error"].as_str().unwrap_or("accepted").to_owned()
 }
 
 fn ours(method: &str, resource: &str, authorization: Option<&str>) -> String {
     let (host, port) = ("tc.example.com", 443);
     let line = RequestLine { method, resource, host, port, authorization };
-    let answer = authenticate(line, NOW, |client_id| {
+    let response = authenticate(line, NOW, |client_id| {
         (client_id == "tester").then(|| Client {
             access_token: AccessToken::new("no-secret").unwrap(),
             scopes: Vec::new(),
             expires: None,
         })
     });
-    match answer {
+    match response {
         Ok(Some(_)) => "accepted".to_owned(),
         Ok(None) => "no claim".to_owned(),
         Err(error) => error.to_string(),

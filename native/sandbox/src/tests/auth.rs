@@ -11,22 +11,22 @@ const HAWK: &str = "/api/auth/v1/authenticate-hawk";
 
 #[tokio::test]
 async fn the_test_endpoints_know_the_tester() {
-    let story = Story::begin().await;
+    let test = SandboxTest::start().await;
     let expected = json!({
         "clientId": "tester",
         "scopes": ["test:*", "auth:create-client:test:*", "assume:anonymous"],
     });
-    assert_eq!(story.get(GET).await.ok(), expected);
-    assert_eq!(story.get(GET.trim_end_matches('/')).await.ok(), expected);
+    assert_eq!(test.get(GET).await.ok(), expected);
+    assert_eq!(test.get(GET.trim_end_matches('/')).await.ok(), expected);
     let payload = json!({"clientScopes": ["a:*"], "requiredScopes": ["a:b"]});
-    assert_eq!(story.call("POST", POST, payload).await.ok()["scopes"][0], "a:*");
+    assert_eq!(test.call("POST", POST, payload).await.ok()["scopes"][0], "a:*");
 }
 
 #[tokio::test]
 async fn missing_scopes_are_named() {
-    let story = Story::begin().await;
+    let test = SandboxTest::start().await;
     let payload = json!({"clientScopes": ["a:b"], "requiredScopes": ["a:b", "a:c"]});
-    let error = story.call("POST", POST, payload).await;
+    let error = test.call("POST", POST, payload).await;
     let error = error.refused(403, "InsufficientScopes", "Client ID tester does not have");
     let expected = "Client ID tester does not have sufficient scopes and is missing the following \
                     scopes:\n\n```\na:c\n```\n\nThis request requires the client to satisfy the \
@@ -37,10 +37,10 @@ async fn missing_scopes_are_named() {
     assert!(message.starts_with(expected), "{message}");
     assert_eq!(error["requestInfo"]["method"], "testAuthenticate");
     assert_eq!(error["requestInfo"]["payload"]["requiredScopes"], json!(["a:b", "a:c"]));
-    let story = story.restricted_to(&["test:other"]);
-    story.get(GET).await.refused(403, "InsufficientScopes", "```\ntest:authenticate-get");
-    let story = story.unsigned();
-    story.get(GET).await.refused(
+    let test = test.restricted_to(&["test:other"]);
+    test.get(GET).await.refused(403, "InsufficientScopes", "```\ntest:authenticate-get");
+    let test = test.unsigned();
+    test.get(GET).await.refused(
         403,
         "InsufficientScopes",
         "Client ID auth-failed:no-auth does not",
@@ -49,74 +49,74 @@ async fn missing_scopes_are_named() {
 
 #[tokio::test]
 async fn a_payload_needs_its_members() {
-    let story = Story::begin().await;
+    let test = SandboxTest::start().await;
     for (payload, reason) in [
         (json!({"clientScopes": []}), "`requiredScopes`: expected an array of scopes"),
         (json!({"clientScopes": "a", "requiredScopes": []}), "found a string"),
         (json!({"clientScopes": ["é"], "requiredScopes": []}), "found an array"),
     ] {
-        story.call("POST", POST, payload).await.refused(400, "InputError", reason);
+        test.call("POST", POST, payload).await.refused(400, "InputError", reason);
     }
 }
 
 #[tokio::test]
 async fn who_cannot_prove_it_is_refused() {
     let wrong = Credentials::permanent("tester", "another").unwrap();
-    let story = Story::begin().await.signed_with(&wrong);
+    let test = SandboxTest::start().await.signed_with(&wrong);
     for path in [GET, "/api/auth/v1/scopes/current", "/api/secrets/v1/secrets"] {
-        let answer = story.get(path).await;
-        answer.refused(401, "AuthenticationFailed", "Unauthorized: Bad mac");
-        assert_eq!(answer.header("www-authenticate"), "hawk");
+        let response = test.get(path).await;
+        response.refused(401, "AuthenticationFailed", "Unauthorized: Bad mac");
+        assert_eq!(response.header("www-authenticate"), "hawk");
     }
     let unknown = Credentials::permanent("somebody", "no-secret").unwrap();
-    let story = story.signed_with(&unknown);
-    story.get(GET).await.refused(
+    let test = test.signed_with(&unknown);
+    test.get(GET).await.refused(
         401,
         "AuthenticationFailed",
         "Client with clientId 'somebody' not found",
     );
-    let story = story.restricted_to(&["other"]);
+    let test = test.restricted_to(&["other"]);
     let expected = "Supplied credentials do not satisfy authorizedScopes; credentials have \
                     scopes:\n\n```\ntest:*\nauth:create-client:test:*\nassume:anonymous\n```\n\n\
                     authorizedScopes are:\n\n```\nother\n```\n\n---\n";
-    story.get(GET).await.refused(401, "AuthenticationFailed", expected);
+    test.get(GET).await.refused(401, "AuthenticationFailed", expected);
 }
 
 #[tokio::test]
 async fn what_is_signed_is_what_is_sent() {
-    let story = Story::begin().await;
+    let test = SandboxTest::start().await;
     let path = "/api/queue/v1/task/x/artifacts/a//b%2f%2F./..?x=%41&&y=a'b";
-    story.get(path).await.refused(404, "ResourceNotFound", "there is no task x");
-    let mut request = story.request("GET", path).body(Full::default()).unwrap();
+    test.get(path).await.refused(404, "ResourceNotFound", "there is no task x");
+    let mut request = test.request("GET", path).body(Full::default()).unwrap();
     *request.uri_mut() = path.replace("%2f", "%2F").parse().unwrap();
-    story.send(request).await.refused(401, "AuthenticationFailed", "Bad mac");
-    let mut request = story.request("GET", GET).body(Full::default()).unwrap();
+    test.send(request).await.refused(401, "AuthenticationFailed", "Bad mac");
+    let mut request = test.request("GET", GET).body(Full::default()).unwrap();
     request.headers_mut().insert("host", "localhost:1".parse().unwrap());
-    story.send(request).await.refused(401, "AuthenticationFailed", "Bad mac");
-    let mut request = story.request("GET", GET).body(Full::default()).unwrap();
+    test.send(request).await.refused(401, "AuthenticationFailed", "Bad mac");
+    let mut request = test.request("GET", GET).body(Full::default()).unwrap();
     request.headers_mut().insert("host", "a:b".parse().unwrap());
-    story.send(request).await.refused(401, "AuthenticationFailed", "Invalid Host header");
+    test.send(request).await.refused(401, "AuthenticationFailed", "Invalid Host header");
 }
 
 #[tokio::test]
 async fn bewits_hold_until_they_expire() {
-    let story = Story::begin().await;
-    let path = story.bewit(&format!("{GET}?a=%20&b"), now().plus(Duration::from_secs(60)));
-    let expired = story.bewit(GET, now().minus(Duration::from_secs(1)));
-    let both = story.get(&path).await;
+    let test = SandboxTest::start().await;
+    let path = test.bewit(&format!("{GET}?a=%20&b"), now().plus(Duration::from_secs(60)));
+    let expired = test.bewit(GET, now().minus(Duration::from_secs(1)));
+    let both = test.get(&path).await;
     both.refused(401, "AuthenticationFailed", "two authentication schemes");
-    let story = story.unsigned();
-    assert_eq!(story.get(&path).await.ok()["clientId"], "tester");
-    let head = story.request("HEAD", &path).body(Full::default()).unwrap();
-    assert_eq!(story.send(head).await.status, 200);
-    story.get(&expired).await.refused(401, "AuthenticationFailed", "Access expired");
+    let test = test.unsigned();
+    assert_eq!(test.get(&path).await.ok()["clientId"], "tester");
+    let head = test.request("HEAD", &path).body(Full::default()).unwrap();
+    assert_eq!(test.send(head).await.status, 200);
+    test.get(&expired).await.refused(401, "AuthenticationFailed", "Access expired");
     let altered = path.replace("a=%20", "a=+");
-    story.get(&altered).await.refused(401, "AuthenticationFailed", "Bad mac");
+    test.get(&altered).await.refused(401, "AuthenticationFailed", "Bad mac");
 }
 
 #[tokio::test]
 async fn temporary_credentials_hold() {
-    let story = Story::begin().await;
+    let test = SandboxTest::start().await;
     let order = TemporaryCredentials {
         name: Some(ClientId::new("test:x").unwrap()),
         scopes: vec![Scope::new("test:authenticate-get").unwrap()],
@@ -124,68 +124,71 @@ async fn temporary_credentials_hold() {
         expiry: now().plus(Duration::from_secs(600)),
         seed: "s".repeat(44),
     };
-    let temporary = order.clone().issue(&story.sandbox.credentials()).unwrap();
-    let story = story.signed_with(&temporary);
-    assert_eq!(story.get(GET).await.ok()["clientId"], "test:x");
+    let temporary = order.clone().issue(&test.sandbox.credentials()).unwrap();
+    let test = test.signed_with(&temporary);
+    assert_eq!(test.get(GET).await.ok()["clientId"], "test:x");
     let other = TemporaryCredentials { name: Some(ClientId::new("x").unwrap()), ..order };
-    let story = {
-        let credentials = other.issue(&story.sandbox.credentials()).unwrap();
-        story.signed_with(&credentials)
+    let test = {
+        let credentials = other.issue(&test.sandbox.credentials()).unwrap();
+        test.signed_with(&credentials)
     };
-    story.get(GET).await.refused(401, "AuthenticationFailed", "auth:create-client:x");
+    test.get(GET).await.refused(401, "AuthenticationFailed", "auth:create-client:x");
 }
 
 #[tokio::test]
 async fn current_scopes_are_the_callers() {
-    let story = Story::begin().await.restricted_to(&["a", "b"]);
+    let test = SandboxTest::start().await.restricted_to(&["a", "b"]);
     let path = "/api/auth/v1/scopes/current";
-    assert_eq!(story.get(path).await.ok(), json!({"scopes": ["a", "b", "assume:anonymous"]}));
-    let story = story.unsigned();
-    assert_eq!(story.get(path).await.ok(), json!({"scopes": ["assume:anonymous"]}));
+    assert_eq!(test.get(path).await.ok(), json!({"scopes": ["a", "b", "assume:anonymous"]}));
+    let test = test.unsigned();
+    assert_eq!(test.get(path).await.ok(), json!({"scopes": ["assume:anonymous"]}));
 }
 
 #[tokio::test]
 async fn requests_are_authenticated_for_others() {
-    let story = Story::begin().await.restricted_to(&["a"]);
+    let test = SandboxTest::start().await.restricted_to(&["a"]);
     let url = UrlParts { host: "tc.example.com", port: 443, resource: "/x?y=z" };
-    let authorization = story.signer.as_ref().unwrap();
+    let authorization = test.signer.as_ref().unwrap();
     let authorization = authorization.authorization_text("POST", &url, now(), "n").unwrap();
     let request = json!({
         "method": "post", "resource": "/x?y=z", "host": "tc.example.com", "port": 443,
         "authorization": authorization,
     });
-    let story = story.unsigned();
-    let answer = story.call("POST", HAWK, request.clone()).await.ok();
-    assert_eq!((&answer["status"], &answer["scheme"]), (&json!("auth-success"), &json!("hawk")));
-    assert_eq!(answer["clientId"], "tester");
-    assert_eq!(answer["scopes"], json!(["a", "assume:anonymous"]));
-    assert!(parse_rfc3339(answer["expires"].as_str().unwrap()).unwrap() > now());
+    let test = test.unsigned();
+    let response = test.call("POST", HAWK, request.clone()).await.ok();
+    assert_eq!(
+        (&response["status"], &response["scheme"]),
+        (&json!("auth-success"), &json!("hawk"))
+    );
+    assert_eq!(response["clientId"], "tester");
+    assert_eq!(response["scopes"], json!(["a", "assume:anonymous"]));
+    assert!(parse_rfc3339(response["expires"].as_str().unwrap()).unwrap() > now());
 
     let mut altered = request.clone();
     altered["port"] = json!(80);
-    let answer = story.call("POST", HAWK, altered).await.ok();
-    assert_eq!(answer, json!({"status": "auth-failed", "message": "Unauthorized: Bad mac"}));
+    let response = test.call("POST", HAWK, altered).await.ok();
+    assert_eq!(response, json!({"status": "auth-failed", "message": "Unauthorized: Bad mac"}));
 
     let mut bare = request.clone();
     bare.as_object_mut().unwrap().remove("authorization");
-    let answer = story.call("POST", HAWK, bare).await.ok();
-    assert_eq!((&answer["status"], &answer["scheme"]), (&json!("no-auth"), &json!("none")));
-    assert_eq!(answer["scopes"], json!(["assume:anonymous"]));
+    let response = test.call("POST", HAWK, bare).await.ok();
+    assert_eq!((&response["status"], &response["scheme"]), (&json!("no-auth"), &json!("none")));
+    assert_eq!(response["scopes"], json!(["assume:anonymous"]));
 
     let mut broken = request;
     broken["port"] = json!(65536);
-    let answer = story.call("POST", HAWK, broken).await;
-    answer.refused(400, "InputError", "`port`: expected a whole number in range");
-    assert!(!answer.text().contains("Hawk id"), "{}", answer.text());
+    let response = test.call("POST", HAWK, broken).await;
+    response.refused(400, "InputError", "`port`: expected a whole number in range");
+    assert!(!response.text().contains("Hawk id"), "{}", response.text());
 }
 
 #[tokio::test]
 async fn bewits_are_authenticated_for_others() {
-    let story = Story::begin().await;
-    let resource = story.bewit("/x", now().plus(Duration::from_secs(60)));
-    let root_url = story.sandbox.root_url();
+    let test = SandboxTest::start().await;
+    let resource = test.bewit("/x", now().plus(Duration::from_secs(60)));
+    let root_url = test.sandbox.root_url();
     let port: u16 = root_url.authority().rsplit(':').next().unwrap().parse().unwrap();
     let request = json!({"method": "get", "resource": resource, "host": "127.0.0.1", "port": port});
-    let answer = story.call("POST", HAWK, request).await.ok();
-    assert_eq!(answer["clientId"], "tester", "{answer}");
+    let response = test.call("POST", HAWK, request).await.ok();
+    assert_eq!(response["clientId"], "tester", "{response}");
 }

@@ -10,18 +10,18 @@ fn credentials(claim: &Value) -> Credentials {
     Credentials::from_json(claim["credentials"].to_string().as_bytes()).unwrap()
 }
 
-/// A story in which the task is created and claimed: with the claim.
-pub(super) async fn claimed() -> (Story, Value) {
-    let story = Story::begin().await;
-    story.call("PUT", &format!("/api/queue/v1/task/{TASK_ID}"), definition()).await.ok();
-    let claims = story.call_raw("POST", "/api/queue/v1/claim-work/proj%2Fci", WORKER).await.ok();
+/// A test in which the task is created and claimed: with the claim.
+pub(super) async fn claimed() -> (SandboxTest, Value) {
+    let test = SandboxTest::start().await;
+    test.call("PUT", &format!("/api/queue/v1/task/{TASK_ID}"), definition()).await.ok();
+    let claims = test.call_raw("POST", "/api/queue/v1/claim-work/proj%2Fci", WORKER).await.ok();
     assert_eq!(claims["tasks"].as_array().unwrap().len(), 1);
-    (story, claims["tasks"][0].clone())
+    (test, claims["tasks"][0].clone())
 }
 
 #[tokio::test]
 async fn a_worker_gets_the_task_and_its_credentials() {
-    let (story, claim) = claimed().await;
+    let (test, claim) = claimed().await;
     assert_eq!((&claim["runId"], &claim["workerGroup"]), (&json!(0), &json!("g")));
     assert_eq!((&claim["workerId"], &claim["task"]["workerType"]), (&json!("w"), &json!("ci")));
     assert_eq!(claim["status"]["runs"][0]["state"], "running");
@@ -31,11 +31,11 @@ async fn a_worker_gets_the_task_and_its_credentials() {
     assert_eq!(claim["credentials"]["clientId"], name);
     assert!(claim["credentials"]["certificate"].is_string());
 
-    let again = story.call_raw("POST", "/api/queue/v1/claim-work/proj/ci", WORKER).await.ok();
+    let again = test.call_raw("POST", "/api/queue/v1/claim-work/proj/ci", WORKER).await.ok();
     assert_eq!(again, json!({"tasks": []}));
 
-    let story = story.signed_with(&credentials(&claim));
-    let scopes = &story.get("/api/auth/v1/scopes/current").await.ok()["scopes"];
+    let test = test.signed_with(&credentials(&claim));
+    let scopes = &test.get("/api/auth/v1/scopes/current").await.ok()["scopes"];
     assert_eq!(
         *scopes,
         json!([
@@ -50,31 +50,31 @@ async fn a_worker_gets_the_task_and_its_credentials() {
 
 #[tokio::test]
 async fn a_run_is_reclaimed_until_it_is_completed() {
-    let (story, claim) = claimed().await;
-    let story = story.signed_with(&credentials(&claim));
-    let reclaimed = story.call_raw("POST", &format!("{RUN}/reclaim"), "").await.ok();
+    let (test, claim) = claimed().await;
+    let test = test.signed_with(&credentials(&claim));
+    let reclaimed = test.call_raw("POST", &format!("{RUN}/reclaim"), "").await.ok();
     assert!(reclaimed.get("task").is_none());
     assert_ne!(reclaimed["credentials"]["accessToken"], claim["credentials"]["accessToken"]);
-    let story = story.signed_with(&credentials(&reclaimed));
+    let test = test.signed_with(&credentials(&reclaimed));
     for _ in 0..2 {
-        let status = &story.call_raw("POST", &format!("{RUN}/completed"), "").await.ok()["status"];
+        let status = &test.call_raw("POST", &format!("{RUN}/completed"), "").await.ok()["status"];
         assert_eq!(status["runs"][0]["reasonResolved"], "completed");
     }
-    let answer = story.call_raw("POST", &format!("{RUN}/reclaim"), "").await;
-    answer.refused(409, "RequestConflict", "is not running");
+    let response = test.call_raw("POST", &format!("{RUN}/reclaim"), "").await;
+    response.refused(409, "RequestConflict", "is not running");
 }
 
 #[tokio::test]
 async fn what_is_not_claimed_is_not_reclaimed_or_resolved() {
-    let story = Story::begin().await;
-    story.call("PUT", &format!("/api/queue/v1/task/{TASK_ID}"), definition()).await.ok();
+    let test = SandboxTest::start().await;
+    test.call("PUT", &format!("/api/queue/v1/task/{TASK_ID}"), definition()).await.ok();
     for action in ["reclaim", "completed"] {
-        let answer = story.call_raw("POST", &format!("{RUN}/{action}"), "").await;
-        answer.refused(409, "RequestConflict", "is not running");
+        let response = test.call_raw("POST", &format!("{RUN}/{action}"), "").await;
+        response.refused(409, "RequestConflict", "is not running");
         for run in ["1", "-", ""] {
             let path = format!("/api/queue/v1/task/{TASK_ID}/runs/{run}/{action}");
-            let answer = story.call_raw("POST", &path, "").await;
-            answer.refused(404, "ResourceNotFound", "has no such run");
+            let response = test.call_raw("POST", &path, "").await;
+            response.refused(404, "ResourceNotFound", "has no such run");
         }
     }
 }
@@ -82,26 +82,26 @@ async fn what_is_not_claimed_is_not_reclaimed_or_resolved() {
 #[tokio::test]
 async fn a_claim_needs_scopes_and_a_worker() {
     let path = "/api/queue/v1/claim-work/proj/ci";
-    let story = Story::begin().await;
+    let test = SandboxTest::start().await;
     for (payload, reason) in [
         (json!({"workerId": "w"}), "`workerGroup`"),
         (json!({"workerGroup": "g", "workerId": 1}), "`workerId`: expected a string"),
         (json!({"workerGroup": "g", "workerId": "w", "tasks": 33}), "from 1 to 32"),
         (json!({"workerGroup": "g", "workerId": "\u{7f}"}), "`workerId`: expected an identifier"),
     ] {
-        story.call("POST", path, payload).await.refused(400, "InputError", reason);
+        test.call("POST", path, payload).await.refused(400, "InputError", reason);
     }
-    let story = story.restricted_to(&["queue:worker-id:g/w"]);
-    let answer = story.call_raw("POST", path, WORKER).await;
-    answer.refused(403, "InsufficientScopes", "```\nqueue:claim-work:proj/ci");
-    let story = story.restricted_to(&["queue:claim-work:proj/ci"]);
-    let answer = story.call_raw("POST", path, WORKER).await;
-    answer.refused(403, "InsufficientScopes", "```\nqueue:worker-id:g/w");
+    let test = test.restricted_to(&["queue:worker-id:g/w"]);
+    let response = test.call_raw("POST", path, WORKER).await;
+    response.refused(403, "InsufficientScopes", "```\nqueue:claim-work:proj/ci");
+    let test = test.restricted_to(&["queue:claim-work:proj/ci"]);
+    let response = test.call_raw("POST", path, WORKER).await;
+    response.refused(403, "InsufficientScopes", "```\nqueue:worker-id:g/w");
 }
 
 #[tokio::test]
 async fn the_most_urgent_task_comes_first() {
-    let story = Story::begin().await;
+    let test = SandboxTest::start().await;
     for (id, priority) in [
         ("AAAAAAAAQACAAAAAAAAAAA", "low"),
         ("BAAAAAAAQACAAAAAAAAAAA", "highest"),
@@ -109,10 +109,10 @@ async fn the_most_urgent_task_comes_first() {
     ] {
         let mut definition = definition();
         definition["priority"] = json!(priority);
-        story.call("PUT", &format!("/api/queue/v1/task/{id}"), definition).await.ok();
+        test.call("PUT", &format!("/api/queue/v1/task/{id}"), definition).await.ok();
     }
     let payload = json!({"workerGroup": "g", "workerId": "w", "tasks": 32});
-    let claims = story.call("POST", "/api/queue/v1/claim-work/proj/ci", payload).await.ok();
+    let claims = test.call("POST", "/api/queue/v1/claim-work/proj/ci", payload).await.ok();
     let order: String = claims["tasks"]
         .as_array()
         .unwrap()

@@ -6,9 +6,9 @@ use std::io::Read as _;
 
 #[tokio::test]
 async fn every_service_answers_a_ping() {
-    let story = Story::begin().await.unsigned();
+    let test = SandboxTest::start().await.unsigned();
     for service in ["auth", "queue", "secrets", "index", "object"] {
-        let pong = story.get(&format!("/api/{service}/v1/ping")).await.ok();
+        let pong = test.get(&format!("/api/{service}/v1/ping")).await.ok();
         assert_eq!(pong["alive"], true);
         assert!(pong["uptime"].is_u64());
     }
@@ -16,54 +16,54 @@ async fn every_service_answers_a_ping() {
 
 #[tokio::test]
 async fn an_unknown_route_is_not_found() {
-    let story = Story::begin().await;
-    let answer = story.get("/api/hooks/v1/hooks?bewit=secret").await;
-    answer.refused(404, "ResourceNotFound", "GET /api/hooks/v1/hooks");
-    assert!(!answer.text().contains("secret"));
-    let answer = story.get("/storage/uploads/password").await;
-    answer.refused(404, "ResourceNotFound", "/storage/..");
-    assert!(!answer.text().contains("password"));
+    let test = SandboxTest::start().await;
+    let response = test.get("/api/hooks/v1/hooks?bewit=secret").await;
+    response.refused(404, "ResourceNotFound", "GET /api/hooks/v1/hooks");
+    assert!(!response.text().contains("secret"));
+    let response = test.get("/storage/uploads/password").await;
+    response.refused(404, "ResourceNotFound", "/storage/..");
+    assert!(!response.text().contains("password"));
 }
 
 #[tokio::test]
 async fn a_payload_has_to_be_a_json_object() {
-    let story = Story::begin().await;
+    let test = SandboxTest::start().await;
     let path = "/api/auth/v1/test-authenticate";
     for (body, reason) in [
         ("{", "found a syntax error at line 1 column 1"),
         ("[]", "found an array"),
         ("\u{ff}", "syntax error"),
     ] {
-        story.call_raw("POST", path, body).await.refused(400, "MalformedPayload", reason);
+        test.call_raw("POST", path, body).await.refused(400, "MalformedPayload", reason);
     }
-    story.call_raw("POST", path, "").await.refused(400, "InputError", "`clientScopes`");
+    test.call_raw("POST", path, "").await.refused(400, "InputError", "`clientScopes`");
     for (content_type, found) in [("text/plain; x=y", "text/plain"), ("", "none")] {
-        let request = story.request("POST", path).header("content-type", content_type);
-        let answer = story.send(request.body(Full::from("{}")).unwrap()).await;
-        answer.refused(400, "MalformedPayload", found);
+        let request = test.request("POST", path).header("content-type", content_type);
+        let response = test.send(request.body(Full::from("{}")).unwrap()).await;
+        response.refused(400, "MalformedPayload", found);
     }
     let request =
-        story.request("POST", path).header("content-type", "Application/JSON; charset=utf-8");
+        test.request("POST", path).header("content-type", "Application/JSON; charset=utf-8");
     let body = r#"{"clientScopes":[],"requiredScopes":[]}"#;
-    story.send(request.body(Full::from(body)).unwrap()).await.ok();
+    test.send(request.body(Full::from(body)).unwrap()).await.ok();
 }
 
 #[tokio::test]
 async fn a_large_body_is_refused_with_an_answer() {
-    let story = Story::begin().await;
+    let test = SandboxTest::start().await;
     let path = "/api/secrets/v1/secret/a";
     let fits = " ".repeat(10 * 1024 * 1024);
-    story.call_raw("PUT", path, fits.clone()).await.refused(400, "MalformedPayload", "line 1");
-    let answer = story.call_raw("PUT", path, fits + " ").await;
-    answer.refused(413, "InputTooLarge", "at most 10485760 bytes");
+    test.call_raw("PUT", path, fits.clone()).await.refused(400, "MalformedPayload", "line 1");
+    let response = test.call_raw("PUT", path, fits + " ").await;
+    response.refused(413, "InputTooLarge", "at most 10485760 bytes");
 }
 
 #[tokio::test]
 async fn connections_end_with_the_sandbox() {
-    let story = Story::begin().await;
-    let address = story.sandbox.root_url().authority().to_string();
+    let test = SandboxTest::start().await;
+    let address = test.sandbox.root_url().authority().to_string();
     let stream = TcpStream::connect(&address).await.unwrap();
-    drop(story);
+    drop(test);
     let mut byte = [0];
     loop {
         stream.readable().await.unwrap();
@@ -77,9 +77,9 @@ async fn connections_end_with_the_sandbox() {
 
 #[tokio::test]
 async fn the_introduction_has_three_commands() {
-    let story = Story::begin().await;
-    let introduction = story.sandbox.introduction("http://localhost:8080");
-    let root_url = story.sandbox.root_url();
+    let test = SandboxTest::start().await;
+    let introduction = test.sandbox.introduction("http://localhost:8080");
+    let root_url = test.sandbox.root_url();
     let lines: Vec<&str> = introduction.lines().collect();
     let artifact =
         "/api/queue/v1/task/KTBKfEgxR5GdfIIREQIvFQ/runs/0/artifacts/SampleArtifacts%2F_%2FX.txt";
@@ -93,15 +93,15 @@ async fn the_introduction_has_three_commands() {
         ]
     );
     // What the proxy makes of them works.
-    assert_eq!(story.get(artifact).await.text(), "test artifact\n");
-    let bewit = story.bewit(artifact, now().plus(Duration::from_secs(3600)));
-    assert_eq!(story.unsigned().get(&bewit).await.text(), "test artifact\n");
+    assert_eq!(test.get(artifact).await.text(), "test artifact\n");
+    let bewit = test.bewit(artifact, now().plus(Duration::from_secs(3600)));
+    assert_eq!(test.unsigned().get(&bewit).await.text(), "test artifact\n");
 }
 
 #[tokio::test]
 async fn json_from_1_kib_is_compressed_for_whoever_accepts_it() {
     let scopes: Vec<String> = (0..100).map(|number| format!("some:scope:{number}")).collect();
-    let story = Story::begin().await.restricted_to(&["other"]);
+    let test = SandboxTest::start().await.restricted_to(&["other"]);
     for (length, accepted, coding) in [
         (100, "gzip, deflate, br", Some("gzip")),
         (100, "br;q=1.0, Deflate;q=0.5, *;q=0.1", Some("deflate")),
@@ -110,20 +110,21 @@ async fn json_from_1_kib_is_compressed_for_whoever_accepts_it() {
         (1, "gzip", None),
     ] {
         let payload = json!({"clientScopes": ["other"], "requiredScopes": scopes[..length]});
-        let request = story.request("POST", "/api/auth/v1/test-authenticate");
+        let request = test.request("POST", "/api/auth/v1/test-authenticate");
         let request = request.header("content-type", "application/json");
         let request = request.header("accept-encoding", accepted);
-        let answer = story.send(request.body(Full::new(payload.to_string().into())).unwrap()).await;
-        assert_eq!((answer.status, answer.header("vary")), (403, "Accept-Encoding"));
-        let found = answer.headers.get("content-encoding").map(|value| value.to_str().unwrap());
+        let response =
+            test.send(request.body(Full::new(payload.to_string().into())).unwrap()).await;
+        assert_eq!((response.status, response.header("vary")), (403, "Accept-Encoding"));
+        let found = response.headers.get("content-encoding").map(|value| value.to_str().unwrap());
         assert_eq!(found, coding, "{length} {accepted}");
         let mut content = Vec::new();
         match coding {
-            Some("gzip") => GzDecoder::new(&answer.body[..]).read_to_end(&mut content).unwrap(),
-            Some(_) => ZlibDecoder::new(&answer.body[..]).read_to_end(&mut content).unwrap(),
-            None => (&answer.body[..]).read_to_end(&mut content).unwrap(),
+            Some("gzip") => GzDecoder::new(&response.body[..]).read_to_end(&mut content).unwrap(),
+            Some(_) => ZlibDecoder::new(&response.body[..]).read_to_end(&mut content).unwrap(),
+            None => (&response.body[..]).read_to_end(&mut content).unwrap(),
         };
-        Answer { body: content.into(), ..answer }.refused(
+        HandlerResult { body: content.into(), ..response }.refused(
             403,
             "InsufficientScopes",
             "some:scope:0",

@@ -22,19 +22,19 @@ use taskcluster_proxy_core::hawk::parse_url;
 use tokio::net::TcpStream;
 
 /// A sandbox with somebody to call it.
-struct Story {
+struct SandboxTest {
     sandbox: Sandbox,
     signer: Option<Signer>,
 }
 
-struct Answer {
+struct HandlerResult {
     status: u16,
     headers: ::http::HeaderMap,
     body: Bytes,
 }
 
-impl Story {
-    async fn begin() -> Self {
+impl SandboxTest {
+    async fn start() -> Self {
         let sandbox = Sandbox::start().await.unwrap();
         let signer = Some(Signer::new(&sandbox.credentials()).unwrap());
         Self { sandbox, signer }
@@ -83,7 +83,7 @@ impl Story {
         builder
     }
 
-    async fn send(&self, request: ::http::Request<Full<Bytes>>) -> Answer {
+    async fn send(&self, request: ::http::Request<Full<Bytes>>) -> HandlerResult {
         let address = self.sandbox.root_url().authority().to_string();
         let stream = TcpStream::connect(address).await.unwrap();
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
@@ -92,25 +92,25 @@ impl Story {
         let body = body.collect().await.unwrap().to_bytes();
         connection.abort();
         assert!(head.headers.contains_key("date"));
-        Answer { status: head.status.as_u16(), headers: head.headers, body }
+        HandlerResult { status: head.status.as_u16(), headers: head.headers, body }
     }
 
-    async fn get(&self, path: &str) -> Answer {
+    async fn get(&self, path: &str) -> HandlerResult {
         self.send(self.request("GET", path).body(Full::default()).unwrap()).await
     }
 
-    async fn call(&self, method: &str, path: &str, payload: Value) -> Answer {
+    async fn call(&self, method: &str, path: &str, payload: Value) -> HandlerResult {
         self.call_raw(method, path, payload.to_string()).await
     }
 
     /// A body that says that it is JSON.
-    async fn call_raw(&self, method: &str, path: &str, body: impl Into<Bytes>) -> Answer {
+    async fn call_raw(&self, method: &str, path: &str, body: impl Into<Bytes>) -> HandlerResult {
         let request = self.request(method, path).header("content-type", "application/json");
         self.send(request.body(Full::new(body.into())).unwrap()).await
     }
 }
 
-impl Answer {
+impl HandlerResult {
     fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }

@@ -1,6 +1,6 @@
 //! What the proxy would sign with: for how long, whether it fits, whether the deployment takes it.
 
-use super::deployment::NO_ANSWER;
+use super::deployment::NO_RESPONSE;
 use super::{Report, called};
 use crate::os::clock;
 use crate::outbound::Outbound;
@@ -54,7 +54,7 @@ pub(super) fn check_credentials(credentials: &Credentials, now: Timestamp, repor
 }
 
 /// Signs a call as a task's would be signed, and sends it, where `upstream` leads to somebody who
-/// answers.
+/// responds.
 pub(super) async fn check_signature(
     credentials: &Credentials,
     restriction: &Restriction,
@@ -79,17 +79,17 @@ pub(super) async fn check_signature(
         }
     }
     let Some(outbound) = outbound else {
-        return report.unknown("accepted", NO_ANSWER);
+        return report.unknown("accepted", NO_RESPONSE);
     };
     let asked = call::get(outbound, root_url, CURRENT_SCOPES, Some(&signer), MAX_SCOPES);
-    let answer = match called(CURRENT_SCOPES, asked).await {
-        Ok(answer) => answer,
+    let response = match called(CURRENT_SCOPES, asked).await {
+        Ok(response) => response,
         Err(error) => return report.fail("accepted", format!("{CURRENT_SCOPES}: {error}")),
     };
-    let message = call::message(&answer.body);
-    let error = ServiceError::parse(&answer.body);
+    let message = call::message(&response.body);
+    let error = ServiceError::parse(&response.body);
     let insufficient = error.as_ref().is_some_and(|error| error.code() == "InsufficientScopes");
-    match (answer.status, serde_json::from_slice(&answer.body)) {
+    match (response.status, serde_json::from_slice(&response.body)) {
         (StatusCode::OK, Ok(CurrentScopes { scopes })) => {
             report.ok("accepted", format!("they may do: {}", in_short(&scopes)));
         }
@@ -104,7 +104,7 @@ pub(super) async fn check_signature(
             let diagnosis = CredentialsProfile::new(credentials, restriction).diagnose(&RefusedRequest {
                 status: status.as_u16(),
                 error: error.as_ref(),
-                date: clock::date_of(&answer.headers),
+                date: clock::date_of(&response.headers),
                 now,
                 signed_at: now,
                 resource: CURRENT_SCOPES,
@@ -118,7 +118,7 @@ pub(super) async fn check_signature(
         (status, _) => report.warn(
             "accepted",
             format!(
-                "not known: {CURRENT_SCOPES} answered {status}{message}, expected 200 and scopes"
+                "not known: {CURRENT_SCOPES} responded with {status}{message}, expected 200 and scopes"
             ),
         ),
     }

@@ -1,4 +1,4 @@
-//! The other side: whether the deployment answers, its certificate, its clock.
+//! The other side: whether the deployment responds, its certificate, its clock.
 
 use super::{Report, called};
 use crate::os::clock;
@@ -10,14 +10,14 @@ use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::hawk::MAX_SKEW;
 use taskcluster_proxy_core::proxy::RootUrl;
 
-/// A deployment that answers.
+/// A deployment that responds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reached {
     /// The time there, as far as it can be told.
     pub(super) now: Timestamp,
 }
 
-/// `None` where there is no answer at all.
+/// `None` where there is no response at all.
 pub(super) async fn check(
     outbound: &Outbound,
     root_url: &RootUrl,
@@ -25,19 +25,19 @@ pub(super) async fn check(
     report: &mut Report,
 ) -> Option<Reached> {
     let (asked, start) = (clock::now(), Instant::now());
-    let answer = called(PING, call::get(outbound, root_url, PING, None, MAX_PING)).await;
-    let answer = match answer {
-        Ok(answer) => answer,
+    let response = called(PING, call::get(outbound, root_url, PING, None, MAX_PING)).await;
+    let response = match response {
+        Ok(response) => response,
         Err(error) => {
             explain(root_url, &error, report);
             return None;
         }
     };
-    let answered = clock::now();
+    let received = clock::now();
     let route = outbound.route(origin);
-    let (status, took) = (answer.status, start.elapsed());
-    let text = format!("{root_url}{PING} answered {status} in {took:.1?}, reached {route}");
-    match answer.status {
+    let (status, took) = (response.status, start.elapsed());
+    let text = format!("{root_url}{PING} responded with {status} in {took:.1?}, reached {route}");
+    match response.status {
         StatusCode::OK => report.ok("root url", text),
         _ => report.warn("root url", format!("{text}, expected 200: is it a deployment's?")),
     }
@@ -45,7 +45,7 @@ pub(super) async fn check(
         true => report.ok("tls", "the certificate is valid, up to a root that is trusted"),
         false => report.ok("tls", "not used: the root URL is http"),
     }
-    Some(Reached { now: check_clock(clock::date_of(&answer.headers), [asked, answered], report) })
+    Some(Reached { now: check_clock(clock::date_of(&response.headers), [asked, received], report) })
 }
 
 fn explain(root_url: &RootUrl, error: &CallError, report: &mut Report) {
@@ -59,27 +59,27 @@ fn explain(root_url: &RootUrl, error: &CallError, report: &mut Report) {
                 "root url",
                 format!("{root_url}: {error}: correct it, or see to the network in between"),
             );
-            report.unknown("tls", NO_ANSWER);
+            report.unknown("tls", NO_RESPONSE);
         }
     }
-    report.unknown("clock", NO_ANSWER);
+    report.unknown("clock", NO_RESPONSE);
 }
 
-/// Compares the date of an answer, in whole seconds, with the times between which it was given.
+/// Compares the date of a response, in whole seconds, with the times between which it was given.
 /// Returns the time there.
 fn check_clock(
     date: Option<Timestamp>,
-    [asked, answered]: [Timestamp; 2],
+    [asked, received]: [Timestamp; 2],
     report: &mut Report,
 ) -> Timestamp {
     let Some(date) = date else {
-        report.unknown("clock", "the answer has no Date to compare with");
-        return answered;
+        report.unknown("clock", "the response has no Date to compare with");
+        return received;
     };
     let latest = date.plus(Duration::from_millis(999));
     let (off, direction) = match () {
         () if latest < asked => (latest.distance(asked), "ahead of"),
-        () if date > answered => (date.distance(answered), "behind"),
+        () if date > received => (date.distance(received), "behind"),
         () => (Duration::ZERO, "with"),
     };
     let seconds = off.as_secs();
@@ -96,18 +96,18 @@ fn check_clock(
         _ => report.fail("clock", format!("{text}: {advice}")),
     }
     match off {
-        Duration::ZERO => answered,
+        Duration::ZERO => received,
         _ => date,
     }
 }
 
-/// What every service answers without asking who wants to know.
+/// Every service responds to it without authentication.
 const PING: &str = "/api/auth/v1/ping";
 
-/// The longest answer to that, in bytes; whatever else is there may answer with a page.
+/// The longest response to that, in bytes; whatever else is there may respond with a page.
 const MAX_PING: usize = 1024 * 1024;
 
-pub(super) const NO_ANSWER: &str = "not known: there is no answer from the root URL";
+pub(super) const NO_RESPONSE: &str = "not known: there is no response from the root URL";
 
 /// What a clock is off that nobody has set for weeks.
 const TOLERABLE: Duration = Duration::from_secs(30);

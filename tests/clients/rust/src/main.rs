@@ -1,5 +1,5 @@
 //! The official Rust client, behind the proxy and without credentials of its own: what a task does,
-//! as in story.py, and how that client shows pages and errors. Prints what it saw as JSON.
+//! as in scenario.py, and how that client shows pages and errors. Prints what it saw as JSON.
 //!
 //! ```text
 //! taskcluster-proxy-client-scenario <URL of the proxy> <root URL of the deployment behind it>

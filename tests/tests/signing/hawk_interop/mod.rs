@@ -128,17 +128,17 @@ fn we_accept_headers_of(oracle: &mut Oracle, urls: &[&[&str]]) {
             "nonce": "n0nce",
             "ext": AuthorizationHeader::parse(&ours).unwrap().ext,
         });
-        let answer = oracle.ask(&question);
+        let response = oracle.ask(&question);
         let UrlParts { host, port, resource } = UrlParts::try_from(&url).unwrap();
         let line = RequestLine {
             method: "PUT",
             resource,
             host,
             port,
-            authorization: answer["authorization"].as_str(),
+            authorization: response["authorization"].as_str(),
         };
-        assert_eq!(check(line), Ok(Some(verified(&credentials))), "{question} {answer}");
-        let altered = answer["authorization"].as_str().unwrap().replace("mac=\"", "mac=\"A");
+        assert_eq!(check(line), Ok(Some(verified(&credentials))), "{question} {response}");
+        let altered = response["authorization"].as_str().unwrap().replace("mac=\"", "mac=\"A");
         assert!(check(RequestLine { authorization: Some(&altered), ..line }).is_err());
         refuse_altered(line);
         assert!(check(RequestLine { method: "POST", ..line }).is_err());
@@ -157,14 +157,14 @@ fn we_accept_bewits_of(oracle: &mut Oracle, urls: &[&[&str]]) {
             "ttl": HOUR,
             "ext": AuthorizationHeader::parse(&ours).unwrap().ext,
         });
-        let answer = oracle.ask(&question);
+        let response = oracle.ask(&question);
         let UrlParts { host, port, resource } = UrlParts::try_from(&url).unwrap();
-        let resource = append_bewit(resource, answer["bewit"].as_str().unwrap());
+        let resource = append_bewit(resource, response["bewit"].as_str().unwrap());
         let line =
             RequestLine { method: "GET", resource: &resource, host, port, authorization: None };
         let expires = Some(Timestamp::from_secs(NOW.secs() + HOUR));
         let expected = Verified { expires, ..verified(&credentials) };
-        assert_eq!(check(line), Ok(Some(expected)), "{question} {answer}");
+        assert_eq!(check(line), Ok(Some(expected)), "{question} {response}");
         refuse_altered(line);
     }
 }
@@ -176,11 +176,11 @@ fn accepts(oracle: &mut Oracle, question: &Value) {
 fn rejects(oracle: &mut Oracle, question: &Value, member: &str, value: &str) {
     let mut altered = question.clone();
     altered[member] = json!(value);
-    let answer = oracle.ask(&altered);
+    let response = oracle.ask(&altered);
     // `Unauthorized: Bad mac`, `MacMismatch: ..`
     let bad_mac =
-        answer["error"].as_str().is_some_and(|error| error.to_lowercase().contains("mac"));
-    assert!(bad_mac, "{answer} to another {member}: {altered}");
+        response["error"].as_str().is_some_and(|error| error.to_lowercase().contains("mac"));
+    assert!(bad_mac, "{response} to another {member}: {altered}");
 }
 
 fn refuse_altered(line: RequestLine<'_>) {

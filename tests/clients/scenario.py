@@ -1,7 +1,7 @@
 """The official Python client, behind the proxy and without credentials of its own: what a task
 does. Prints what it saw as JSON.
 
-    story.py <URL of the proxy> <root URL of the deployment behind it>
+    scenario.py <URL of the proxy> <root URL of the deployment behind it>
 """
 
 import json

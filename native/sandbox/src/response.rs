@@ -1,4 +1,4 @@
-//! What goes back: a response, and the kinds of bodies that it can have.
+//! The responses of services, and the kinds of bodies that they have.
 
 use super::failure::Failure;
 use super::object::Generated;
@@ -11,14 +11,14 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// An answer, good or bad.
-pub(super) type Reply = Response<ReplyBody>;
+/// A response, also that of an error.
+pub(super) type ServiceResponse = Response<ServiceBody>;
 
-/// What a handler has to say.
-pub(super) type Answer = Result<Reply, Failure>;
+/// The result of a handler.
+pub(super) type HandlerResult = Result<ServiceResponse, Failure>;
 
-/// The body of an answer.
-pub(super) enum ReplyBody {
+/// The body of a response.
+pub(super) enum ServiceBody {
     /// Held in memory.
     Held(Bytes),
     /// Made while it is sent.
@@ -26,32 +26,36 @@ pub(super) enum ReplyBody {
 }
 
 /// 200 with JSON.
-pub(super) fn json(value: &Value) -> Answer {
+pub(super) fn json(value: &Value) -> HandlerResult {
     Ok(json_with_status(StatusCode::OK, value))
 }
 
-pub(super) fn json_with_status(status: StatusCode, value: &Value) -> Reply {
-    let mut reply = Response::new(ReplyBody::from(value.to_string()));
-    *reply.status_mut() = status;
+pub(super) fn json_with_status(status: StatusCode, value: &Value) -> ServiceResponse {
+    let mut response = Response::new(ServiceBody::from(value.to_string()));
+    *response.status_mut() = status;
     let json = HeaderValue::from_static("application/json; charset=utf-8");
-    reply.headers_mut().insert(CONTENT_TYPE, json);
-    reply
+    response.headers_mut().insert(CONTENT_TYPE, json);
+    response
 }
 
 /// Sets a header whose value comes from what a client sent some time.
-pub(super) fn set(reply: &mut Reply, name: HeaderName, value: &str) -> Result<(), Failure> {
+pub(super) fn set(
+    response: &mut ServiceResponse,
+    name: HeaderName,
+    value: &str,
+) -> Result<(), Failure> {
     let value = HeaderValue::from_str(value).map_err(Failure::internal)?;
-    reply.headers_mut().insert(name, value);
+    response.headers_mut().insert(name, value);
     Ok(())
 }
 
-impl<B: Into<Bytes>> From<B> for ReplyBody {
+impl<B: Into<Bytes>> From<B> for ServiceBody {
     fn from(content: B) -> Self {
         Self::Held(content.into())
     }
 }
 
-impl Body for ReplyBody {
+impl Body for ServiceBody {
     type Data = Bytes;
     type Error = Infallible;
 

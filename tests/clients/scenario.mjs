@@ -1,7 +1,7 @@
 // The official JavaScript client, behind the proxy and without credentials of its own: what a task
-// does, as in story.py. Prints what it saw as JSON.
+// does, as in scenario.py. Prints what it saw as JSON.
 //
-//   story.mjs <URL of the proxy> <root URL of the deployment behind it>
+//   scenario.mjs <URL of the proxy> <root URL of the deployment behind it>
 import { Writable } from 'node:stream';
 import taskcluster from 'taskcluster-client';
 import urls from 'taskcluster-lib-urls';
