@@ -74,7 +74,7 @@ fn requests_are_counted_by_outcome() {
         ("retries_total{reason=\"broken\"}", 1.0),
         ("retries_total{reason=\"connect\"}", 0.0),
         ("received_bytes_total", f64::from(3 + 24 + 2 + 36)),
-        ("credential_updates_total{source=\"put\",result=\"in_use\"}", 1.0),
+        ("credential_updates_total{source=\"put\",result=\"taken\"}", 1.0),
         ("credential_updates_total{source=\"put\",result=\"refused\"}", 1.0),
         ("connections_total", 11.0),
         ("requests_in_flight", 0.0),
