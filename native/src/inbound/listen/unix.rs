@@ -9,6 +9,7 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use tokio::net::{UnixListener, UnixStream};
 
@@ -107,21 +108,30 @@ impl File {
 
 /// The file is made with its mode: a path could by then lead to something else, and before `listen`
 /// nobody can connect.
+fn bind(path: &Path, mode: Option<u16>) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    let address = SockAddr::unix(path)?;
+    match mode {
+        Some(mode) => with_umask(!mode & 0o777, || socket.bind(&address))?,
+        None => socket.bind(&address)?,
+    }
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+/// The umask is the process's own: two threads that set it at once would each restore the other's.
 #[cfg_attr(
     any(target_os = "freebsd", target_vendor = "apple"),
     expect(clippy::useless_conversion, reason = "a mode has 16 bits here, and 32 on Linux")
 )]
-fn bind(path: &Path, mode: Option<u16>) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    let address = SockAddr::unix(path)?;
-    let forbidden = |mode: u16| Mode::from_bits_truncate((!mode & 0o777).into());
-    let before = mode.map(|mode| umask(forbidden(mode)));
-    let bound = socket.bind(&address);
-    before.map(umask);
-    bound?;
-    socket.listen(BACKLOG)?;
-    socket.set_nonblocking(true)?;
-    Ok(socket)
+fn with_umask<T>(mask: u16, create: impl FnOnce() -> T) -> T {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let before = umask(Mode::from_bits_truncate(mask.into()));
+    let created = create();
+    umask(before);
+    created
 }
 
 /// Removes the socket that a process left behind when it was killed: nobody listens there.
