@@ -30,11 +30,13 @@ impl Deployment {
     ///
     /// The embedded deployment does not start: no port of 127.0.0.1 is free, or it is not in this
     /// build. Credentials that cannot be read are an error in `Opened`.
-    pub async fn open(self) -> Result<Opened, SandboxError> {
+    pub async fn open(&self) -> Result<Opened, SandboxError> {
         match self {
-            Self::Taskcluster { root_url, credentials } => {
-                Ok(Opened { sandbox: None, root_url, credentials: credentials.read().await })
-            }
+            Self::Taskcluster { root_url, credentials } => Ok(Opened {
+                sandbox: None,
+                root_url: root_url.clone(),
+                credentials: credentials.read().await,
+            }),
             Self::Sandbox => {
                 let sandbox = Sandbox::start().await.map_err(SandboxError)?;
                 let (root_url, credentials) = (sandbox.root_url(), sandbox.credentials());

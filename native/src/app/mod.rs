@@ -9,6 +9,7 @@ pub mod exit_code;
 pub mod health_check;
 #[cfg(not(feature = "sandbox"))]
 mod no_sandbox;
+mod prepared;
 pub mod shutdown;
 mod startup;
 pub mod task_scopes;

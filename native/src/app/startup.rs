@@ -2,18 +2,17 @@
 
 use super::announcement::announce;
 use super::config::Config;
-use super::deployment::{Opened, SandboxError};
+use super::deployment::SandboxError;
+use super::prepared::Prepared;
 use super::shutdown::Started;
 use super::task_scopes::{self, TaskError};
 use crate::admin::{self, AdminError, Status};
 use crate::credentials::{CredentialsFileError, Store, expiry};
-use crate::inbound::{self, Drain, Inbound, InboundError, Inherited, ListenError, Listeners};
+use crate::inbound::{InboundError, Inherited, ListenError, Listeners};
 use crate::os::env::Process;
-use crate::os::process;
 use crate::os::service_manager::{self, State};
-use crate::outbound::{Upstreams, UpstreamsError};
-use crate::proxy::{CatchPanic, CredentialsGuard, GuardError, Proxy};
-use crate::telemetry::metrics::Metrics;
+use crate::outbound::UpstreamsError;
+use crate::proxy::{CatchPanic, GuardError, Proxy};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -61,30 +60,25 @@ pub(super) async fn start(
     config: Config,
     inherited: Inherited,
 ) -> Result<Started<impl Future<Output = ()>>, StartError> {
-    let Config { mut inbound, proxy, outbound, .. } = config;
-    let max_rejections = inbound::max_rejections(usize::MAX);
-    inbound.max_connections =
-        process::room_for_connections(inbound.max_connections, max_rejections);
-    let Opened { sandbox, root_url, credentials } = config.deployment.open().await?;
+    let Prepared { sandbox, credentials, upstreams, connections, guard, admin, metrics, drain } =
+        Prepared::new(&config).await?;
     let (credentials, file) = credentials?;
-    let (metrics, drain) = (Arc::new(Metrics::default()), Arc::new(Drain::default()));
-    let upstreams = Upstreams::new(&outbound, root_url, &metrics)?;
-    let connections = Inbound::new(&inbound, &drain, &metrics)?;
-    let guard = CredentialsGuard::new(proxy.credentials_from)?;
+    let (upstreams, connections, guard) = (upstreams?, connections?, guard?);
 
     // The admin listener responds already during the steps that follow.
     let (root_url, task_id) = (upstreams.root_url.clone(), config.task_id.as_deref());
     let status = Status::starting(&root_url, task_id, &metrics, &drain, &upstreams.replay);
     let status = Arc::new(status);
-    if let Some(address) = &config.admin {
-        tokio::spawn(admin::serve(admin::Listener::bind(address)?, Arc::clone(&status)));
+    if let Some(listener) = admin {
+        tokio::spawn(admin::serve(listener?, Arc::clone(&status)));
     }
     let signer = Signer::new(&credentials).ok();
-    let (outbound, signer) = (&upstreams.outbound, signer.as_ref());
+    let outbound = &upstreams.outbound;
     let restriction =
-        task_scopes::restriction(config.scopes, task_id, outbound, &root_url, signer).await?;
+        task_scopes::restriction(config.scopes, task_id, outbound, &root_url, signer.as_ref())
+            .await?;
 
-    let listeners = Listeners::open(&inbound, inherited).await?;
+    let listeners = Listeners::open(&config.inbound, inherited).await?;
     announce(&listeners, &root_url, &credentials, &restriction.scopes, sandbox.as_ref());
     let store = Arc::new(Store::new(&credentials, restriction, config.credentials_drain));
     drop(credentials);
@@ -93,7 +87,8 @@ pub(super) async fn start(
     }
     tokio::spawn(expiry::warn(store.watch()));
     status.serves(listeners.local_addrs(), &store);
-    let proxy = Proxy::new(&proxy, guard, upstreams, store, metrics, drain.cut_off_flag())?;
+    let cut_off = drain.cut_off_flag();
+    let proxy = Proxy::new(&config.proxy, guard, upstreams, store, metrics, cut_off)?;
     service_manager::tell(State::Ready, &Process);
     let serving = connections.serve(listeners, Rc::new(CatchPanic(proxy)));
     Ok(Started { serving, drain, drain_timeout: config.drain_timeout, sandbox })

@@ -53,15 +53,17 @@ impl CredentialsSource {
     ///
     /// The file or descriptor cannot be read, or does not contain credentials.
     pub async fn read(
-        self,
+        &self,
     ) -> Result<(Credentials, Option<CredentialsFile>), CredentialsFileError> {
         match self {
-            Self::Given(credentials) => Ok((credentials, None)),
+            Self::Given(credentials) => Ok((credentials.clone(), None)),
             Self::File(path) => {
                 let changes = Changes::of([path.clone()]);
-                Ok((read(&path).await?, Some(CredentialsFile { path, changes })))
+                let credentials = read(path).await?;
+                Ok((credentials, Some(CredentialsFile { path: path.clone(), changes })))
             }
             Self::Descriptor(number) => {
+                let number = *number;
                 let from = format!("--credentials-fd {number}");
                 tracing::debug!("reading {from} to its end");
                 let contents =

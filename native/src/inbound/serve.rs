@@ -1,9 +1,10 @@
 //! Connections of clients: accepted, admitted, and served, each in a task of its own.
 
 use super::connection;
-use super::connection_limit::{ConnectionLimit, Permit};
+use super::connection_limit::{ConnectionLimit, Permit, max_rejections};
 use super::tls::HandshakeError;
 use super::{AdmitError, Admitter, Config, Drain, Listeners, Tls, TlsError, Verdict};
+use crate::os::process;
 use crate::proxy::{Client, Handler};
 use crate::telemetry::metrics::{Metrics, Rejection};
 use std::rc::Rc;
@@ -36,7 +37,7 @@ pub enum InboundError {
 }
 
 impl Inbound {
-    /// Reads the certificate, and makes sure that the owners of connections can be looked up.
+    /// Reads the certificate, makes room for the connections, and makes sure that the owners of connections can be looked up.
     /// `drain` ends connections when the proxy stops; `metrics` counts them.
     ///
     /// # Errors
@@ -51,7 +52,10 @@ impl Inbound {
             admitter: Admitter::new(&config.admission)?,
             tls: config.tls.clone().map(Tls::load).transpose()?,
             header_timeout: config.header_timeout,
-            max_connections: config.max_connections,
+            max_connections: process::room_for_connections(
+                config.max_connections,
+                max_rejections(usize::MAX),
+            ),
             drain: Arc::clone(drain),
             metrics: Arc::clone(metrics),
         })

@@ -1,14 +1,13 @@
-//! This side: where the proxy would listen, and for whom.
+//! The proxy's own side: where it would listen, and who could connect.
 
 use super::Report;
-use crate::admin;
 use crate::app::config::Config;
-use crate::inbound::{Admission, Admitter, Inherited, Listeners, Tls};
-use crate::proxy::{CredentialsFrom, CredentialsGuard};
-use std::error::Error;
+use crate::app::prepared::Prepared;
+use crate::inbound::{Admission, InboundError, Inherited, Listeners};
+use crate::proxy::CredentialsFrom;
 
-pub(super) async fn check(config: &Config, inherited: Inherited, report: &mut Report) {
-    // Released again when this ends.
+/// Whether a start could listen. The sockets are closed again.
+pub(super) async fn check_port(config: &Config, inherited: Inherited, report: &mut Report) {
     match Listeners::open(&config.inbound, inherited).await {
         Ok(listeners) => {
             let addresses = listeners.local_addrs().into_iter().map(|address| address.to_string());
@@ -19,29 +18,32 @@ pub(super) async fn check(config: &Config, inherited: Inherited, report: &mut Re
         }
         Err(error) => report.fail("port", error),
     }
-    match config.inbound.tls.clone().map(Tls::load) {
-        None => {}
-        Some(Ok(_)) => report.ok("listener tls", "certificate and key belong together"),
-        Some(Err(error)) => report.fail("listener tls", error),
-    }
-    if let Some(admin) = &config.admin {
-        match admin::Listener::bind(admin) {
-            Ok(listener) => report.ok("admin", format!("free: {}", listener.location())),
-            Err(error) => report.fail("admin", error),
+}
+
+/// What a start opened for clients and for the admin listener.
+pub(super) fn report_opened(config: &Config, prepared: &Prepared, report: &mut Report) {
+    let Prepared { connections, guard, admin, .. } = prepared;
+    if config.inbound.tls.is_some() {
+        match connections {
+            Ok(_) => report.ok("listener tls", "certificate and key belong together"),
+            Err(InboundError::Tls(error)) => report.fail("listener tls", error),
+            Err(InboundError::Admission(_)) => {
+                report.unknown("listener tls", "not known: correct \"peers\" first");
+            }
         }
+    }
+    match admin {
+        None => {}
+        Some(Ok(listener)) => report.ok("admin", format!("free: {}", listener.location())),
+        Some(Err(error)) => report.fail("admin", error),
     }
     if config.inbound.admission != Admission::default()
         || config.proxy.credentials_from != CredentialsFrom::Any
     {
-        match look_up_owners(config) {
-            Ok(()) => report.ok("peers", "whose a connection is can be looked up"),
-            Err(error) => report.fail("peers", error),
+        match (connections, guard) {
+            (Err(InboundError::Admission(error)), _) => report.fail("peers", error),
+            (_, Err(error)) => report.fail("peers", error),
+            _ => report.ok("peers", "the owner of a connection can be looked up"),
         }
     }
-}
-
-fn look_up_owners(config: &Config) -> Result<(), Box<dyn Error>> {
-    Admitter::new(&config.inbound.admission)?;
-    CredentialsGuard::new(config.proxy.credentials_from)?;
-    Ok(())
 }

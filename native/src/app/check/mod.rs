@@ -1,8 +1,7 @@
-//! `--check`: what a start with the same options would find, without serving. Its steps are those of
-//! `app::startup`, by the same constructors.
+//! `--check`: a start that stops before it listens, and reports what each of its steps found.
 //!
-//! Each step adds lines to a [`Report`]. One that cannot be taken because of another says so and
-//! fails nothing: the other has.
+//! Each step adds lines to a [`Report`]. A step that depends on one that failed is reported as not
+//! known, which is no failure of its own.
 
 mod credentials;
 mod deployment;
@@ -12,41 +11,40 @@ mod report;
 pub use report::Report;
 
 use crate::app::config::Config;
-use crate::app::deployment::Opened;
+use crate::app::prepared::Prepared;
 use crate::app::task_scopes::{self, TaskError};
 use crate::inbound::Inherited;
 use crate::os::clock;
 use crate::outbound::call::{CallError, Response};
 use crate::outbound::{self, Upstreams};
-use std::sync::Arc;
 use std::time::Duration;
 use taskcluster_proxy_core::credentials::{Signer, scopes_to_json};
 use taskcluster_proxy_core::proxy::{Restriction, RetryPolicy};
 use tokio::time::timeout;
 
-/// Looks at everything that a start needs, and at what the deployment says to it.
-pub async fn run(config: Config, inherited: Inherited) -> Report {
+/// Opens what a start opens, and looks at what the deployment responds.
+pub async fn run(mut config: Config, inherited: Inherited) -> Report {
     let mut report = Report::printing();
-    listener::check(&config, inherited, &mut report).await;
+    listener::check_port(&config, inherited, &mut report).await;
+    config.outbound = without_retries(config.outbound);
     // A sandbox runs until the end of the check.
-    let Opened { sandbox: _sandbox, root_url, credentials } = match config.deployment.open().await {
-        Ok(opened) => opened,
+    let prepared = match Prepared::new(&config).await {
+        Ok(prepared) => prepared,
         Err(error) => {
             report.fail("root url", error);
             return report;
         }
     };
-    let outbound = without_retries(config.outbound);
-    let upstreams = match Upstreams::new(&outbound, root_url, &Arc::default()) {
+    listener::report_opened(&config, &prepared, &mut report);
+    let Upstreams { root_url, origin, outbound, .. } = match prepared.upstreams {
         Ok(upstreams) => upstreams,
         Err(error) => {
             report.fail("root url", error);
             return report;
         }
     };
-    let Upstreams { root_url, origin, outbound, .. } = upstreams;
     let reached = deployment::check(&outbound, &root_url, &origin, &mut report).await;
-    let signer = credentials.as_ref().ok().and_then(|(given, _)| Signer::new(given).ok());
+    let signer = prepared.credentials.as_ref().ok().and_then(|(given, _)| Signer::new(given).ok());
     let restriction = {
         let (scopes, task_id) = (config.scopes, config.task_id.as_deref());
         let given = task_scopes::given(&scopes, task_id);
@@ -54,7 +52,7 @@ pub async fn run(config: Config, inherited: Inherited) -> Report {
             task_scopes::restriction(scopes, task_id, &outbound, &root_url, signer.as_ref());
         check_restriction(fetching, given, &mut report).await
     };
-    match credentials {
+    match prepared.credentials {
         Err(error) => report.fail("credentials", error),
         Ok((credentials, _)) => {
             let now = reached.map_or_else(clock::now, |reached| reached.now);

@@ -1,0 +1,55 @@
+//! What a start opens before it sends a request or listens. `--check` opens the same.
+
+use super::Sandbox;
+use super::config::Config;
+use super::deployment::{Opened, SandboxError};
+use crate::admin::{self, AdminError};
+use crate::credentials::{CredentialsFile, CredentialsFileError};
+use crate::inbound::{Drain, Inbound, InboundError};
+use crate::outbound::{Upstreams, UpstreamsError};
+use crate::proxy::{CredentialsGuard, GuardError};
+use crate::telemetry::metrics::Metrics;
+use std::sync::Arc;
+use taskcluster_proxy_core::credentials::Credentials;
+
+/// What a start opens, each with its own result: a start fails with the first error, and a check
+/// reports all of them.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    /// The embedded deployment, if that is used; it stops when this is dropped.
+    pub(super) sandbox: Option<Sandbox>,
+    /// The credentials, not yet restricted, and the file that they are from, if they are from one.
+    pub(super) credentials: Result<(Credentials, Option<CredentialsFile>), CredentialsFileError>,
+    /// The deployment and the hosts that requests are forwarded to.
+    pub(super) upstreams: Result<Upstreams, UpstreamsError>,
+    /// Serves connections of clients.
+    pub(super) connections: Result<Inbound, InboundError>,
+    /// Decides who may change the credentials.
+    pub(super) guard: Result<CredentialsGuard, GuardError>,
+    /// The admin listener, if there is one.
+    pub(super) admin: Option<Result<admin::Listener, AdminError>>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) drain: Arc<Drain>,
+}
+
+impl Prepared {
+    /// Opens all of it.
+    ///
+    /// # Errors
+    ///
+    /// The embedded deployment does not start.
+    pub(super) async fn new(config: &Config) -> Result<Self, SandboxError> {
+        let Opened { sandbox, root_url, credentials } = config.deployment.open().await?;
+        let (metrics, drain) = (Arc::new(Metrics::default()), Arc::new(Drain::default()));
+        Ok(Self {
+            sandbox,
+            credentials,
+            upstreams: Upstreams::new(&config.outbound, root_url, &metrics),
+            connections: Inbound::new(&config.inbound, &drain, &metrics),
+            guard: CredentialsGuard::new(config.proxy.credentials_from),
+            admin: config.admin.as_ref().map(admin::Listener::bind),
+            metrics,
+            drain,
+        })
+    }
+}
