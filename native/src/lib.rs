@@ -1,12 +1,13 @@
-//! taskcluster-proxy: `taskcluster_proxy_core` under tokio and hyper.
+//! taskcluster-proxy: `taskcluster_proxy_core` with tokio and hyper.
 //!
-//! The library is the program without its `main`: [`run`], and the definition of the [`command`]
-//! line, from which the man page and completions are written. Its rooms, the modules below, are
-//! private; each uses only those below it (`tests/layers.rs`). The end-to-end tests start the binary.
+//! The library has all of the program except `main`: [`run`], and the definition of the command line,
+//! [`command`], from which the man page and shell completions are generated. Its top-level modules
+//! ("rooms", docs/architecture.md) are private, and each uses only those below it (`tests/layers.rs`).
+//! The end-to-end tests run the binary.
 
 #![allow(
     unreachable_pub,
-    reason = "`pub` says what other rooms use; nothing else leaves the crate"
+    reason = "`pub` marks what other rooms use, though the rooms are private"
 )]
 
 mod admin;

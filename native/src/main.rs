@@ -1,4 +1,4 @@
-//! The program: all of it is `taskcluster_proxy::run`.
+//! The entry point of the program, which calls `taskcluster_proxy::run`.
 
 use std::process::ExitCode;
 

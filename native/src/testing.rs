@@ -1,4 +1,4 @@
-//! For tests of this workspace alone: a proxy in the test's own process. Not a public interface.
+//! A proxy in the process of a test, only for tests of this workspace. Not a public interface.
 
 pub use crate::credentials::Store;
 pub use crate::inbound::{Admission, Listen, bind};
@@ -22,25 +22,26 @@ use taskcluster_proxy_core::credentials::Credentials;
 use taskcluster_proxy_core::proxy::{Restriction, RootUrl};
 use tokio::task::spawn_local;
 
-/// A proxy that does not listen yet, and what a test looks at.
+/// A proxy that does not listen yet, with the parts of its state that tests inspect.
 #[derive(Debug)]
 pub struct TestProxy {
-    /// Handles requests.
+    /// The request handler.
     pub proxy: Proxy,
-    /// Its credentials.
+    /// The store of its credentials.
     pub store: Arc<Store>,
-    /// What it counts.
+    /// Its metrics.
     pub metrics: Arc<Metrics>,
-    /// What it keeps of request bodies.
+    /// The memory for request bodies that are kept for retries.
     pub replay: Arc<ReplayBudget>,
 }
 
 impl TestProxy {
-    /// In front of `root_url`. An update of its credentials waits for at most `credentials_drain`.
+    /// Creates a proxy for the deployment at `root_url`. An update of its credentials waits for
+    /// requests in flight for at most `credentials_drain`.
     ///
     /// # Errors
     ///
-    /// Those of a start.
+    /// Fails if the proxy cannot be started with this configuration.
     pub fn new(
         config: &OutboundConfig,
         root_url: RootUrl,
@@ -59,12 +60,12 @@ impl TestProxy {
     }
 }
 
-/// Serves on a free port of 127.0.0.1 for as long as the current `LocalSet` runs. Connections are
-/// counted in `metrics`.
+/// Serves on a free port of 127.0.0.1 for as long as the current `LocalSet` or `LocalRuntime` runs,
+/// and returns the address. Connections are counted in `metrics`.
 ///
 /// # Errors
 ///
-/// Those of a start.
+/// Fails if the proxy cannot listen.
 pub async fn serve<H: Handler + 'static>(
     handler: Rc<H>,
     metrics: &Arc<Metrics>,

@@ -11,12 +11,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use tokio::net::TcpListener;
 
-/// Where the admin listener is.
+/// The address of the admin listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
-    /// TCP.
+    /// A TCP address.
     Tcp(SocketAddr),
-    /// A Unix socket at this path.
+    /// The path of a Unix socket.
     #[cfg(unix)]
     Unix(PathBuf),
 }
@@ -28,21 +28,21 @@ pub struct Listener(Socket);
 #[derive(Debug)]
 enum Socket {
     Tcp(TcpListener),
-    /// Its file goes with it.
+    /// Removes its file when dropped.
     #[cfg(unix)]
     Unix(UnixSocket),
 }
 
-/// Why it cannot listen.
+/// Why the admin listener cannot listen.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AdminError {
     /// The TCP socket cannot be opened.
     #[error("--admin: cannot listen on {address}: {reason}; choose another address with --admin")]
     Tcp {
-        /// Where.
+        /// The address.
         address: SocketAddr,
-        /// What the system says.
+        /// The system's error.
         #[source]
         reason: io::Error,
     },
@@ -53,9 +53,9 @@ pub enum AdminError {
         .path.display()
     )]
     Unix {
-        /// Where.
+        /// The path.
         path: PathBuf,
-        /// Why not.
+        /// Why it cannot be opened.
         #[source]
         reason: UnixSocketError,
     },
@@ -66,7 +66,7 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// The address is taken, not permitted, or not one of this machine's.
+    /// The address is in use, not permitted, or not one of this machine.
     pub fn bind(address: &Address) -> Result<Self, AdminError> {
         match address {
             Address::Tcp(address) => {
@@ -85,7 +85,7 @@ impl Listener {
         }
     }
 
-    /// Where it listens, for the log.
+    /// The URL or path of the listener, for the log.
     pub fn location(&self) -> String {
         match &self.0 {
             Socket::Tcp(listener) => match listener.local_addr() {
@@ -97,7 +97,7 @@ impl Listener {
         }
     }
 
-    /// The next connection.
+    /// Accepts the next connection.
     pub(super) async fn accept(&self) -> io::Result<Stream> {
         match &self.0 {
             Socket::Tcp(listener) => Ok(Stream::Tcp(listener.accept().await?.0)),

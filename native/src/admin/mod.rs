@@ -1,4 +1,5 @@
-//! The admin listener: health, metrics and status for operators, never on the port that tasks use.
+//! The admin listener: serves health, metrics and status to operators, on an address that tasks do not
+//! use.
 
 mod listen;
 mod status;
@@ -14,7 +15,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Serves forever, also while the proxy starts and while it drains.
+/// Serves forever, also while the proxy is starting or draining.
 pub async fn serve(listener: Listener, status: Arc<Status>) {
     tracing::info!("admin at {}", listener.location());
     loop {
@@ -41,5 +42,5 @@ async fn serve_connection(stream: Stream, status: Arc<Status>) {
     }
 }
 
-/// How long to wait after a failure to accept, mostly for a lack of file descriptors.
+/// How long to wait after accepting a connection failed, usually because no file descriptor was left.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);

@@ -19,31 +19,31 @@ use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::proxy::RootUrl;
 use tokio::sync::watch::Receiver;
 
-/// The state that the pages show. No page repeats a secret.
+/// The state that the pages show. No page contains a secret.
 #[derive(Debug)]
 pub struct Status {
-    /// Where the deployment is.
+    /// The root URL of the deployment.
     root_url: String,
     /// The task whose scopes are fetched at the start.
     task_id: Option<String>,
-    /// `None` during the start.
+    /// Unset until the proxy listens.
     serving: OnceLock<Serving>,
-    /// The counters.
+    /// The metrics.
     metrics: Arc<Metrics>,
-    /// Whether the proxy is stopping.
+    /// The drain, and the open connections.
     drain: Arc<Drain>,
-    /// How much of request bodies is kept for retries.
+    /// The memory for request bodies that are kept for retries.
     replay: Arc<ReplayBudget>,
     /// When the proxy started.
     started: Timestamp,
 }
 
-/// What is known only once the proxy listens.
+/// The state that is only known once the proxy listens.
 #[derive(Debug)]
 struct Serving {
-    /// The addresses that it listens on.
+    /// The addresses on which it listens.
     addresses: Vec<SocketAddr>,
-    /// The credentials.
+    /// The current credentials.
     current: Receiver<Arc<Snapshot>>,
 }
 
@@ -51,7 +51,7 @@ const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 
 impl Status {
-    /// The status of a proxy that starts now and does not listen yet.
+    /// Creates the status of a proxy that is starting and does not listen yet.
     pub fn starting(
         root_url: &RootUrl,
         task_id: Option<&str>,
@@ -70,38 +70,38 @@ impl Status {
         }
     }
 
-    /// The proxy listens on `addresses` from now on, with the credentials of `store`. To be called
-    /// once.
+    /// Records that the proxy now listens on `addresses`, with the credentials in `store`. Must be
+    /// called once.
     pub fn serves(&self, addresses: Vec<SocketAddr>, store: &Store) {
         self.serving.get_or_init(|| Serving { addresses, current: store.watch() });
     }
 
     pub(super) fn respond<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
         if ![Method::GET, Method::HEAD].contains(request.method()) {
-            let mut refused =
+            let mut response =
                 page(StatusCode::METHOD_NOT_ALLOWED, TEXT, "expected GET\n".to_owned());
-            refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-            return refused;
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return response;
         }
         match request.uri().path() {
             "/healthz" => page(StatusCode::OK, TEXT, "ok\n".to_owned()),
             "/readyz" => match self.not_ready_reason() {
                 None => page(StatusCode::OK, TEXT, "ok\n".to_owned()),
-                Some(why) => page(StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("{why}\n")),
+                Some(reason) => page(StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("{reason}\n")),
             },
             "/metrics" => page(StatusCode::OK, metrics::CONTENT_TYPE, self.metrics()),
             "/status" => page(StatusCode::OK, JSON, format!("{:#}\n", self.status())),
             _ => {
-                let known = "expected /healthz, /readyz, /metrics or /status\n";
-                page(StatusCode::NOT_FOUND, TEXT, known.to_owned())
+                let expected = "expected /healthz, /readyz, /metrics or /status\n";
+                page(StatusCode::NOT_FOUND, TEXT, expected.to_owned())
             }
         }
     }
 
-    /// Why the proxy is not ready for requests.
+    /// The reason why the proxy is not ready for requests; `None` if it is ready.
     fn not_ready_reason(&self) -> Option<String> {
         if self.drain.has_begun() {
-            return Some("draining: the proxy was told to stop".to_owned());
+            return Some("draining: the proxy is stopping".to_owned());
         }
         let Some(serving) = self.serving.get() else {
             return Some(match &self.task_id {
@@ -179,7 +179,7 @@ fn revision() -> &'static str {
     REVISION.unwrap_or("unknown")
 }
 
-/// Negative after it.
+/// The seconds until `moment`, negative if it is in the past.
 fn seconds_until(moment: Timestamp) -> f64 {
     let now = clock::now();
     let seconds = moment.distance(now).as_secs_f64();

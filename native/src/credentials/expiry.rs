@@ -1,4 +1,4 @@
-//! Warnings in the log before the certificate expires, and when it has.
+//! Logs warnings before the certificate expires, and when it has expired.
 
 use crate::credentials::Snapshot;
 use crate::os::clock;
@@ -10,12 +10,11 @@ use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::{CERTIFICATE_SKEW, CredentialsFinding};
 use tokio::sync::watch::Receiver;
 
-/// How long before the certificate expires the first warning is. Workers renew credentials minutes
-/// before that.
+/// The time between the first warning and the expiry of the certificate.
 const AHEAD: Duration = Duration::from_secs(15 * 60);
 
-/// The longest time between two looks at the time of day: it may be set meanwhile, and machines
-/// sleep.
+/// The maximum time between two checks of the time of day, because the clock may be set or the machine
+/// suspended meanwhile.
 const INTERVAL: Duration = Duration::from_secs(60);
 
 /// How close a certificate is to its expiry.
@@ -26,19 +25,19 @@ enum Stage {
     Expired,
 }
 
-/// Warns of the expiry of the current certificate and of its replacements. Never ends.
+/// Warns of the expiry of the current certificate, also after updates. Never ends.
 pub async fn warn(mut current: Receiver<Arc<Snapshot>>) {
     loop {
-        let (expiry, logged) = stage_logged(&current.borrow_and_update());
+        let (expiry, logged) = initial_stage(&current.borrow_and_update());
         tokio::select! {
-            never = warn_of(expiry, logged) => match never {},
+            never = warn_of_expiry(expiry, logged) => match never {},
             changed = current.changed() => if changed.is_err() { return },
         }
     }
 }
 
-/// When the certificate expires, and the stage that was logged when it became the current one.
-fn stage_logged(snapshot: &Snapshot) -> (Option<Timestamp>, Stage) {
+/// When the certificate expires, and the stage that was already logged when it became the current one.
+fn initial_stage(snapshot: &Snapshot) -> (Option<Timestamp>, Stage) {
     let expired = |finding: &_| matches!(finding, CredentialsFinding::Expired { .. });
     match snapshot.findings.iter().any(expired) {
         true => (snapshot.expiry, Stage::Expired),
@@ -46,7 +45,8 @@ fn stage_logged(snapshot: &Snapshot) -> (Option<Timestamp>, Stage) {
     }
 }
 
-async fn warn_of(expiry: Option<Timestamp>, mut logged: Stage) -> Infallible {
+/// Warns when the certificate enters a stage after `logged`.
+async fn warn_of_expiry(expiry: Option<Timestamp>, mut logged: Stage) -> Infallible {
     let Some(expiry) = expiry else {
         return std::future::pending().await;
     };
@@ -58,18 +58,17 @@ async fn warn_of(expiry: Option<Timestamp>, mut logged: Stage) -> Infallible {
             let date = log::date(expiry);
             match stage {
                 Stage::Expired => tracing::warn!(
-                    "the credentials expired on {date}, and the {} minutes that services allow after \
-                     that are over: they refuse what is signed with them; send new ones with PUT \
-                     /credentials",
+                    "the credentials expired on {date}, and the {} minutes for which services still \
+                     accept them are over: send new ones with PUT /credentials",
                     CERTIFICATE_SKEW.as_secs() / 60
                 ),
                 _ => {
-                    let when = match expiry > now {
+                    let expires = match expiry > now {
                         true => format!("expire in {} s, on", expiry.distance(now).as_secs()),
                         false => "expired on".to_owned(),
                     };
                     tracing::warn!(
-                        "the credentials {when} {date}; services accept them for {} minutes after \
+                        "the credentials {expires} {date}; services accept them for {} minutes after \
                          that: send new ones with PUT /credentials",
                         CERTIFICATE_SKEW.as_secs() / 60
                     );
@@ -83,7 +82,7 @@ async fn warn_of(expiry: Option<Timestamp>, mut logged: Stage) -> Infallible {
     }
 }
 
-/// The stage of a certificate that expires at `expiry`, and when the next one begins.
+/// The stage of a certificate that expires at `expiry`, and the time until the next stage.
 fn stage(now: Timestamp, expiry: Timestamp) -> (Stage, Option<Duration>) {
     let refused = expiry.plus(CERTIFICATE_SKEW);
     if refused <= now {

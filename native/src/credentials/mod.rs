@@ -1,5 +1,4 @@
-//! The current credentials: where they come from, the store that requests get them from, and
-//! expiry.
+//! The current credentials: their source, the store from which requests lease them, and their expiry.
 
 pub mod expiry;
 mod source;

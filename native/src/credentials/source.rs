@@ -1,8 +1,8 @@
-//! Where credentials come from: the command line, a file that is read again whenever it changes, or
-//! a descriptor.
+//! The sources of credentials: the command line, a file that is read again when it changes, or a file
+//! descriptor.
 
 use crate::credentials::Store;
-use crate::os::file_watch::{self, Changes};
+use crate::os::file_watch::{self, FileWatcher};
 use crate::telemetry::metrics::{Metrics, Source, Update};
 use std::fs::File;
 use std::io;
@@ -11,10 +11,10 @@ use std::sync::Arc;
 use taskcluster_proxy_core::credentials::{Credentials, JsonError};
 use zeroize::Zeroizing;
 
-/// Where the credentials of the start come from.
+/// The source of the credentials at the start.
 #[derive(Debug)]
 pub enum CredentialsSource {
-    /// The command line or the environment.
+    /// Credentials from the command line or the environment.
     Given(Credentials),
     /// `--credentials-file`, which is watched.
     File(PathBuf),
@@ -22,14 +22,14 @@ pub enum CredentialsSource {
     Descriptor(u32),
 }
 
-/// The file that the current credentials are from.
+/// The file of `--credentials-file`, watched for changes.
 #[derive(Debug)]
 pub struct CredentialsFile {
     path: PathBuf,
-    changes: Changes,
+    watcher: FileWatcher,
 }
 
-/// Why no credentials can be read from a file or a descriptor. Without a secret.
+/// Why no credentials can be read from a file or a descriptor. Contains no secret.
 #[derive(Debug, thiserror::Error)]
 #[error("{from}: {reason}")]
 pub struct CredentialsFileError {
@@ -47,7 +47,7 @@ enum Reason {
 }
 
 impl CredentialsSource {
-    /// The credentials, not yet restricted, and the file to follow, if they come from one.
+    /// Reads the credentials, and returns the file to watch, if they are from one.
     ///
     /// # Errors
     ///
@@ -58,9 +58,9 @@ impl CredentialsSource {
         match self {
             Self::Given(credentials) => Ok((credentials.clone(), None)),
             Self::File(path) => {
-                let changes = Changes::of([path.clone()]);
+                let watcher = FileWatcher::new([path.clone()]);
                 let credentials = read(path).await?;
-                Ok((credentials, Some(CredentialsFile { path: path.clone(), changes })))
+                Ok((credentials, Some(CredentialsFile { path: path.clone(), watcher })))
             }
             Self::Descriptor(number) => {
                 let number = *number;
@@ -75,11 +75,11 @@ impl CredentialsSource {
 }
 
 impl CredentialsFile {
-    /// Replaces the credentials of `store` whenever the file changes, as `PUT /credentials` does,
-    /// and counts that. A file without credentials leaves the current ones in place. Never ends.
+    /// Replaces the credentials in `store` when the file changes, as `PUT /credentials` does, and counts
+    /// the updates. If the file contains no valid credentials, the current ones stay. Never ends.
     pub async fn follow(mut self, store: Arc<Store>, metrics: Arc<Metrics>) {
         loop {
-            self.changes.next().await;
+            self.watcher.changed().await;
             match read(&self.path).await {
                 Ok(credentials) => {
                     let client_id = credentials.client_id.clone();
@@ -88,7 +88,7 @@ impl CredentialsFile {
                     let path = &self.path;
                     tracing::info!("new credentials from {path:?}: client {client_id}");
                     if left > 0 {
-                        tracing::info!("{left} requests go on with the previous credentials");
+                        tracing::info!("{left} requests keep the previous credentials");
                     }
                 }
                 Err(error) => {
@@ -101,16 +101,16 @@ impl CredentialsFile {
 }
 
 async fn read(path: &Path) -> Result<Credentials, CredentialsFileError> {
-    let there = path.to_owned();
+    let file = path.to_owned();
     let contents = read_in_background(move || {
-        file_watch::warn_if_exposed("--credentials-file", &there);
-        file_watch::read(&there)
+        file_watch::warn_if_exposed("--credentials-file", &file);
+        file_watch::read(&file)
     });
     credentials(format!("--credentials-file {path:?}"), contents.await)
 }
 
-/// Reads in a thread of its own: a pipe that nobody writes to, or a file system that hangs, must
-/// block neither requests nor signals.
+/// Reads in another thread: a pipe without a writer, or a file system that hangs, must not block requests
+/// or signals.
 async fn read_in_background(
     read: impl FnOnce() -> io::Result<Zeroizing<Vec<u8>>> + Send + 'static,
 ) -> io::Result<Zeroizing<Vec<u8>>> {
@@ -126,8 +126,7 @@ fn credentials(
         .map_err(|reason| CredentialsFileError { from, reason })
 }
 
-/// Opens it by its name in the file system: treating a number as an open descriptor would be
-/// unsafe.
+/// Opens a descriptor by its name in the file system, because using its number requires unsafe code.
 #[cfg(unix)]
 fn open(descriptor: u32) -> io::Result<File> {
     let folder = if cfg!(target_os = "linux") { "/proc/self/fd" } else { "/dev/fd" };

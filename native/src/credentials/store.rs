@@ -1,5 +1,5 @@
-//! The store of the current credentials: a lease for each request, and updates that wait a bounded
-//! time for the requests in flight.
+//! The store of the current credentials. Each request has a lease of them, and an update waits for the
+//! requests in flight for a limited time.
 
 use crate::os::clock;
 use crate::telemetry::build_info::{REVISION, VERSION};
@@ -25,25 +25,25 @@ pub struct Snapshot {
     pub client_id: ClientId,
     /// Whether there is a certificate.
     pub temporary: bool,
-    /// Signs with them, unless they are unusable.
+    /// The signer; an error if the credentials cannot be used to sign.
     signer: Result<Signer, ProxyError>,
-    /// What looked wrong about them when they became the current ones.
+    /// What looked wrong about the credentials when they became the current ones.
     pub findings: Vec<CredentialsFinding>,
-    /// The header fields that describe them in responses.
+    /// The header fields of responses that describe the credentials.
     pub response_fields: Vec<(HeaderName, HeaderValue)>,
     /// The scopes of the certificate, as a JSON array; `None` for permanent credentials.
     pub scopes: Option<String>,
     /// The authorizedScopes, as a JSON array; `None` for no restriction.
     pub authorized_scopes: Option<String>,
-    /// Why a service may refuse them.
+    /// The data for diagnosing why a service refuses a request.
     pub profile: CredentialsProfile,
-    /// When the certificate expires; `None`: there is none, or it does not say.
+    /// When the certificate expires; `None` if there is no certificate or it has no valid expiry.
     pub expiry: Option<Timestamp>,
-    /// One task for each request that uses them.
+    /// Tracks the leases of this snapshot.
     in_flight: TaskTracker,
 }
 
-/// The credentials that a request began with; it counts as in flight until this is dropped.
+/// The credentials with which a request began. The request counts as in flight until this is dropped.
 #[derive(Debug)]
 pub struct Lease {
     snapshot: Arc<Snapshot>,
@@ -53,18 +53,18 @@ pub struct Lease {
 /// Holds the current credentials.
 #[derive(Debug)]
 pub struct Store {
-    /// Locked for reading only to take a lease, and for writing while an update waits: the lock is
-    /// fair, so that later requests queue up behind the update.
+    /// Locked for reading only while a lease is taken, and for writing while an update waits. The lock
+    /// is fair, so that later requests wait for the update.
     current: RwLock<Arc<Snapshot>>,
-    /// The same for readers that must not queue up.
+    /// The same snapshot, for readers that must not wait for an update.
     watched: watch::Sender<Arc<Snapshot>>,
     restriction: Restriction,
     drain: Duration,
 }
 
 impl Store {
-    /// Starts with `credentials`. What is signed is under `restriction`, also after updates. An
-    /// update waits for at most `drain`.
+    /// Creates a store with `credentials`. Requests are restricted by `restriction`, also after updates.
+    /// An update waits for requests in flight for at most `drain`.
     pub fn new(credentials: &Credentials, restriction: Restriction, drain: Duration) -> Self {
         let first = Arc::new(Snapshot::new(credentials, &restriction));
         first.warn_of_findings();
@@ -92,12 +92,11 @@ impl Store {
     /// their number.
     pub async fn replace(&self, credentials: Credentials) -> usize {
         let mut current = self.current.write().await;
-        // So that the log explains why an update takes long.
         match current.in_flight.len() {
             0 => {}
             left => tracing::info!("new credentials wait for {left} requests in flight"),
         }
-        // What is still in flight tells whether it timed out.
+        // Whether it timed out is visible from the number of leases.
         let _ = tokio::time::timeout(self.drain, current.in_flight.wait()).await;
         let left = current.in_flight.len();
         let next = Arc::new(Snapshot::new(&credentials, &self.restriction));
@@ -114,7 +113,7 @@ impl Snapshot {
         let signer = Signer::restricted(credentials, authorized_scopes);
         let mut sent = Cow::Borrowed(authorized_scopes);
         if signer.as_ref().is_ok_and(|signer| !signer.sends_all_scopes()) {
-            // What requests are signed with.
+            // The signature has the reduced scopes.
             let reduced: Option<Vec<_>> = authorized_scopes.scopes().map(reduce_scopes);
             sent = Cow::Owned(AuthorizedScopes::from(reduced));
         }
@@ -126,7 +125,7 @@ impl Snapshot {
         let certificate = credentials.certificate.as_ref();
         let now = clock::now();
         let in_flight = TaskTracker::new();
-        // So that waiting ends when none is in flight; leases are counted all the same.
+        // `wait` only ends for a closed tracker; a closed one still counts leases.
         in_flight.close();
         Self {
             client_id: credentials.client_id.clone(),
@@ -143,11 +142,11 @@ impl Snapshot {
         }
     }
 
-    /// What signs with these credentials.
+    /// The signer for these credentials.
     ///
     /// # Errors
     ///
-    /// The credentials are unusable: the error to respond with.
+    /// The credentials cannot be used to sign; the error is the response to requests.
     pub fn signer(&self) -> Result<&Signer, ProxyError> {
         self.signer.as_ref().map_err(ProxyError::clone)
     }

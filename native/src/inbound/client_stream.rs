@@ -1,5 +1,5 @@
-//! The stream of a client's connection, shared by hyper, which reads and writes it, and by what
-//! notices that the client has closed it.
+//! The stream of a client's connection. It is shared by hyper, which reads and writes it, and by the
+//! connection's own task, which detects that the client has closed it.
 
 use super::lingering_close::LingeringClose;
 use crate::os::stream::Stream;
@@ -14,25 +14,28 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
-/// A stream, and what is known of the client at its other end.
+/// A client's stream, and the state of its connection. Clones share both.
 #[derive(Clone, Debug)]
 pub(super) struct ClientStream(Rc<RefCell<State>>);
 
 #[derive(Debug)]
 struct State {
     stream: Stream,
-    /// Whether hyper is waiting to read, and so notices that the client has closed the connection.
+    /// Whether hyper is waiting to read. It then detects by itself that the client has closed the
+    /// connection.
     reading: bool,
     connection: Rc<ClientConnection>,
-    /// Close without lingering: the client has closed its side, or no response could be lost.
+    /// Whether to close without lingering, because the client has closed its side, or because there
+    /// is no response that could be lost.
     close_at_once: bool,
     closing: Option<LingeringClose>,
-    /// When to check again whether the client has closed the connection, while nothing is read.
+    /// The timer of the next check whether the client has closed the connection, while hyper is not
+    /// reading.
     probe: Option<Pin<Box<Sleep>>>,
 }
 
-/// How often to check whether a client that is not being read from has closed the connection:
-/// nothing else tells.
+/// How often to check whether the client has closed the connection while hyper is not reading from it:
+/// hyper does not detect that then.
 const PROBE: Duration = Duration::from_secs(2);
 
 impl ClientStream {
@@ -47,12 +50,12 @@ impl ClientStream {
         })))
     }
 
-    /// Whether the connection is closed without waiting for what the client still sends.
+    /// Sets whether the connection is closed without a lingering close.
     pub(super) fn close_at_once(&self, at_once: bool) {
         self.0.borrow_mut().close_at_once = at_once;
     }
 
-    /// Ready when the client has closed the connection and hyper cannot notice, as it is not
+    /// Ready when the client has closed the connection and hyper cannot detect that, because it is not
     /// reading.
     pub(super) fn poll_closed_by_client(&self, context: &mut Context<'_>) -> Poll<()> {
         let State { stream, reading, closing, probe, .. } = &mut *self.0.borrow_mut();
@@ -62,7 +65,7 @@ impl ClientStream {
         let probe = probe.get_or_insert_with(|| Box::pin(sleep(PROBE)));
         loop {
             ready!(probe.as_mut().poll(context));
-            // Ready at once if the stream is readable; if it is not, the client has not closed it.
+            // Pending if the stream is not readable: then the client has not closed it.
             if let Poll::Ready(Ok(true) | Err(_)) = pin!(stream.is_read_closed()).poll(context) {
                 return Poll::Ready(());
             }
@@ -73,12 +76,12 @@ impl ClientStream {
     /// Closes the writing side.
     pub(super) async fn shut_down(mut self) {
         self.close_at_once(true);
-        // An error changes nothing: the connection is dropped next.
+        // An error does not matter: the connection is dropped next.
         let _ = self.shutdown().await;
     }
 
-    /// Resets the connection when it is dropped: to a client of HTTP/1.0 the end of the connection
-    /// is the end of the body, and only a reset shows that the body was truncated.
+    /// Lets the connection be reset when it is dropped: for an HTTP/1.0 client the end of the
+    /// connection is the end of the body, and only a reset shows that the body was truncated.
     pub(super) fn reset_on_drop(&self) {
         // If that fails, the connection is closed as usual.
         let _ = self.0.borrow().stream.tcp().map(TcpStream::set_zero_linger);
@@ -132,7 +135,7 @@ impl AsyncWrite for ClientStream {
         if !*close_at_once && connection.expects_more() {
             return closing.get_or_insert_default().poll(context, stream).map(Ok);
         }
-        // TLS needs a close_notify: without it the stream looks truncated (RFC 8446 section 6.1).
+        // Without a close_notify the TLS stream looks truncated (RFC 8446 section 6.1).
         match stream {
             Stream::Tls(_) => Pin::new(stream).poll_shutdown(context),
             _ => Poll::Ready(Ok(())),

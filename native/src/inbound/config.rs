@@ -1,27 +1,28 @@
-//! What can be set about the connections of clients.
+//! The configuration of clients' connections.
 
 use ipnet::IpNet;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Where to listen, for whom, and how many connections there may be.
+/// The configuration of clients' connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Where to listen over TCP. `None`: where nothing else is listened on, as by default.
+    /// The TCP address to listen on. `None`: the default one, but only if there is no other socket to
+    /// listen on.
     pub listen: Option<Listen>,
     /// The Unix socket to listen on.
     pub socket: Option<SocketFile>,
-    /// What TLS over TCP needs. `None`: plain HTTP.
+    /// The certificate and key for TLS on TCP connections. `None`: plain HTTP.
     pub tls: Option<TlsFiles>,
     /// Who may connect.
     pub admission: Admission,
     /// How long a client may take to send the header section of a request, and how long its
-    /// connection may be idle before it. Too long: idle clients hold descriptors.
+    /// connection may be idle before that. If it is too long, idle clients occupy descriptors.
     pub header_timeout: Duration,
-    /// How many connections are served at once; those beyond get 503. Too few: a task that does
-    /// much at once is rejected. Too many: descriptors and memory, some 200 KiB for each that sends
-    /// the largest header sections, are used up.
+    /// The maximum of connections that are served at once; further ones get 503. If it is too low,
+    /// tasks with many concurrent requests are rejected. If it is too high, descriptors and memory can
+    /// be exhausted: a connection with the largest header sections takes about 200 KiB.
     pub max_connections: usize,
 }
 
@@ -38,45 +39,45 @@ impl Default for Config {
     }
 }
 
-/// Where to listen over TCP.
+/// A TCP address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen {
-    /// `None`: every interface, IPv4 and IPv6.
+    /// The IP address. `None`: all interfaces, IPv4 and IPv6.
     pub address: Option<IpAddr>,
-    /// 0: one that is free.
+    /// The port; 0 for any free one.
     pub port: u16,
 }
 
 impl Default for Listen {
-    /// The default of the Go program.
+    /// As the Go program.
     fn default() -> Self {
         Self { address: None, port: 8080 }
     }
 }
 
-/// What TLS with clients needs, in PEM.
+/// The PEM files for TLS with clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// The chain of certificates, the server's own first.
+    /// The certificate chain, beginning with the server's own certificate.
     pub certificate: PathBuf,
-    /// The private key of the first one.
+    /// The private key of the server's certificate.
     pub key: PathBuf,
 }
 
 /// A Unix socket to listen on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SocketFile {
-    /// Where it is made.
+    /// The path of its file.
     pub path: PathBuf,
-    /// Who may connect by the file's permissions. Too wide: any user of the machine may.
+    /// The permissions of the file, which decide who may connect.
     pub mode: u16,
 }
 
-/// Who may connect. With neither, everyone.
+/// Who may connect. If neither is set, every client may.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Admission {
-    /// This user, and root.
+    /// The user who may connect, in addition to root.
     pub user: Option<String>,
-    /// Addresses of this network, where the peer's socket is not visible.
+    /// The network whose addresses may connect if the peer's socket is not visible.
     pub network: Option<IpNet>,
 }

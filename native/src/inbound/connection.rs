@@ -1,4 +1,4 @@
-//! A client's connection: hyper's server of HTTP/1.1, its limits, and its end.
+//! Serves a client's connection with hyper's HTTP/1.1 server: its limits, and how it ends.
 
 use super::OpenConnection;
 use super::client_stream::ClientStream;
@@ -19,41 +19,39 @@ use std::task::Poll;
 use std::time::Duration;
 use taskcluster_proxy_core::proxy::{ProxyError, names_option};
 
-/// The longest header section of a request, in bytes, and the most that is read of a body before it
-/// is forwarded. 64 KiB and room for a header section.
+/// The maximum size of a request's header section, and of the part of a body that is read ahead, in
+/// bytes: 64 KiB and room for a header section.
 const MAX_HEADER_SECTION: usize = 72 * 1024;
 
-/// How long a client that is rejected may take to send its request.
+/// How long a client whose connection is rejected may take to send its request.
 const REJECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Why a connection ended within a request or a response.
+/// Why a connection ended during a request or a response.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(super) enum ConnectionError {
     /// The client closed the connection during a request.
     #[error("closed by the client")]
     ClosedByClient,
-    /// The client sent something else than HTTP, was too slow, or a response could not be
-    /// completed.
+    /// The client sent a malformed request or was too slow, or a response could not be completed.
     #[error("{0}")]
     Http(#[from] hyper::Error),
 }
 
 impl ConnectionError {
-    /// Whether the client sent something that is not a request of HTTP/1.1 or HTTP/1.0, to which
-    /// hyper has responded 400, 414 or 431.
+    /// Whether the client sent something other than an HTTP/1.1 or HTTP/1.0 request, to which hyper
+    /// has responded with 400, 414 or 431.
     pub(super) fn is_malformed(&self) -> bool {
         matches!(self, Self::Http(error) if error.is_parse())
     }
 }
 
-/// Serves the requests of `client` until one side closes the connection or the drain ends it.
-/// `header_timeout`: how long a header section may take, and how long the connection may be idle
-/// before it.
+/// Serves the requests of `client` until one side closes the connection or the drain ends it. A header
+/// section may take `header_timeout`, and the connection may be idle as long before it.
 ///
 /// # Errors
 ///
-/// The connection ended within a request or a response.
+/// The connection ended during a request or a response.
 pub(super) async fn serve<H: Handler>(
     stream: Stream,
     client: &Client,
@@ -66,7 +64,7 @@ pub(super) async fn serve<H: Handler>(
     let service = service_fn(|request: Request<Incoming>| {
         http10.set(request.version() == Version::HTTP_10);
         client.connection.begin(is_last(&request));
-        // In a box: an idle connection needs no memory for the handling of a request.
+        // Boxed, so that an idle connection has no memory for a request's future.
         let response = Box::pin(handler.handle(request, client));
         async { Ok::<_, Infallible>(response.await) }
     });
@@ -77,12 +75,12 @@ pub(super) async fn serve<H: Handler>(
     let served = poll_fn(|context| {
         if !is_draining && draining.as_mut().poll(context).is_ready() {
             is_draining = true;
-            // hyper would abort a request body that is still being sent after its response; the
-            // connection ends with that request anyway.
+            // hyper would abort a request body that the client is still sending after the response;
+            // the connection ends after that request in any case.
             if !client.connection.has_upload() {
                 connection.as_mut().graceful_shutdown();
             }
-            // It ends now if no request is in flight, and there is nothing to wait for.
+            // If no request is in flight, the next poll closes the connection, without lingering.
             stream.close_at_once(true);
         }
         if let Poll::Ready(served) = connection.as_mut().poll(context) {
@@ -95,20 +93,20 @@ pub(super) async fn serve<H: Handler>(
     });
     let served = served.await;
     match &served {
-        // A response that was truncated.
+        // A response was truncated.
         Err(ConnectionError::Http(error)) if error.is_user() && http10.get() => {
             stream.reset_on_drop();
         }
-        // hyper sends no close_notify of TLS after a timeout.
+        // After a timeout hyper does not send TLS's close_notify.
         Err(ConnectionError::Http(error)) if error.is_timeout() => stream.shut_down().await,
         _ => {}
     }
     served
 }
 
-/// Responds 503: `limit` other connections are being served.
+/// Responds with 503, because `limit` other connections are being served.
 pub(super) async fn reject<H: Handler>(stream: Stream, handler: &H, limit: usize) {
-    // Some clients do not notice a response that comes before they have sent their request.
+    // Wait for the request: some clients ignore a response that arrives before they have sent it.
     let service = service_fn(|request: Request<Incoming>| async move {
         let connections = if limit == 1 { "connection is" } else { "connections are" };
         let reason = format!("{limit} {connections} open (--max-connections)");
@@ -126,14 +124,14 @@ fn builder(header_timeout: Duration) -> http1::Builder {
         .timer(TokioTimer::new())
         .header_read_timeout(header_timeout)
         .max_buf_size(MAX_HEADER_SECTION)
-        // Of trailers, too.
+        // Applies to trailer sections, too.
         .max_header_size(MAX_HEADER_SECTION)
-        // As the Go program writes them: scripts look for `Location:`.
+        // Like the Go program: scripts search for `Location:`.
         .title_case_headers(true);
     builder
 }
 
-/// Whether the client has announced that no request follows this one.
+/// Whether the client has announced that this is the last request of the connection.
 fn is_last(request: &Request<Incoming>) -> bool {
     match request.version() {
         Version::HTTP_10 => !names_option(request.headers(), &CONNECTION, "keep-alive"),

@@ -1,4 +1,4 @@
-//! The limit of connections that are served at once; those beyond it get 503.
+//! The limit of connections that are served at once; further ones get 503.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,8 +10,9 @@ use tokio::time::{Instant, sleep};
 pub(super) struct ConnectionLimit {
     limit: usize,
     connections: Arc<Semaphore>,
-    /// Connections that get 503. When these are too many as well, one waits until another ends, and is
-    /// closed without a response if that takes too long: a flood must not cost what the limit saves.
+    /// Limits the connections that get 503 at the same time, so that a flood cannot exhaust memory and
+    /// descriptors with them. A connection beyond this limit waits for a permit, and is closed without a
+    /// response if that takes too long.
     rejections: Arc<Semaphore>,
     last_rejection: Option<Instant>,
 }
@@ -19,24 +20,24 @@ pub(super) struct ConnectionLimit {
 /// What to do with a connection.
 #[derive(Debug)]
 pub(super) enum Permit {
-    /// Serve it; the permit is held until it ends.
+    /// Serve it, and hold the permit until it ends.
     Serve(OwnedSemaphorePermit),
-    /// Respond 503; the permit is held until that is done.
+    /// Respond with 503, and hold the permit until that is done.
     Reject(OwnedSemaphorePermit),
-    /// Close it.
+    /// Close it without a response.
     Close,
 }
 
-/// The maximum of connections that get 503 at once, if `limit` are served.
+/// The maximum of connections that get 503 at the same time, if `limit` connections are served.
 pub fn max_rejections(limit: usize) -> usize {
     (limit / 2).clamp(1, 32)
 }
 
-/// How long a connection waits for being served or rejected before it is closed. No other is accepted
-/// meanwhile. A client that sends its request at once is rejected within a few milliseconds.
+/// How long a connection waits for a permit before it is closed. No other connection is accepted
+/// meanwhile. Rejecting a client that has sent its request takes a few milliseconds.
 const WAIT: Duration = Duration::from_millis(500);
 
-/// Rejections with less than this between them are one burst, logged once.
+/// Rejections with a shorter time between them are one burst, which is logged once.
 const BURST: Duration = Duration::from_secs(1);
 
 impl ConnectionLimit {
@@ -50,7 +51,7 @@ impl ConnectionLimit {
         }
     }
 
-    /// Decides about one more connection.
+    /// Decides what to do with a new connection.
     pub(super) async fn acquire(&mut self) -> Permit {
         if let Ok(permit) = Arc::clone(&self.connections).try_acquire_owned() {
             return Permit::Serve(permit);

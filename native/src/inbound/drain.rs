@@ -1,4 +1,4 @@
-//! Graceful shutdown of the clients' connections: they are told to end, and waited for.
+//! The graceful shutdown of clients' connections: tells them to end, and waits until they have.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-/// Whether the proxy is stopping, and which connections are open.
+/// The state of the graceful shutdown, and the number of open connections.
 #[derive(Debug)]
 pub struct Drain {
     begun: CancellationToken,
@@ -24,7 +24,7 @@ pub struct OpenConnection {
 impl Default for Drain {
     fn default() -> Self {
         let connections = TaskTracker::new();
-        // So that waiting ends when none is open; connections are counted all the same.
+        // `wait` only ends for a closed tracker; a closed one still counts connections.
         connections.close();
         Self { begun: CancellationToken::new(), connections, cut_off: Arc::default() }
     }
@@ -41,22 +41,22 @@ impl Drain {
         self.begun.is_cancelled()
     }
 
-    /// Connections that are still open are aborted from now on.
+    /// Records that the connections that are still open are aborted from now on.
     pub fn cut_off(&self) {
         self.cut_off.store(true, Ordering::Release);
     }
 
-    /// Whether [`Self::cut_off`] was called: requests that end after it were aborted by the proxy.
+    /// A flag that is set by [`Self::cut_off`]: requests that end after that were aborted by the proxy.
     pub fn cut_off_flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.cut_off)
     }
 
-    /// Counts one more connection.
+    /// Counts a new connection.
     pub fn open(&self) -> OpenConnection {
         OpenConnection { begun: self.begun.clone(), _connection: self.connections.token() }
     }
 
-    /// How many connections are open.
+    /// The number of open connections.
     pub fn connections(&self) -> usize {
         self.connections.len()
     }
@@ -68,7 +68,7 @@ impl Drain {
 }
 
 impl OpenConnection {
-    /// Waits until the drain begins: the connection is to end after its current request.
+    /// Waits until the drain begins. The connection must then end after its current request.
     pub async fn draining(&self) {
         self.begun.cancelled().await;
     }

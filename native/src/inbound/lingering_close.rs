@@ -1,4 +1,4 @@
-//! Lingering close: closing a connection so that the last response on it arrives.
+//! Lingering close: closes a connection in such a way that the client receives the last response.
 
 use std::future::poll_fn;
 use std::io;
@@ -8,11 +8,11 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// Closes the writing side and reads, for a while, what the peer still sends.
+/// Closes the writing side, and reads and discards for a limited time what the peer still sends.
 ///
-/// A client may be sending a body that nobody reads (413, 401). If its connection is closed at
-/// once, it is reset, and the client fails to send before it reads the response, or loses the
-/// response to the reset (RFC 9112 section 9.6).
+/// A client may still be sending a body that the proxy does not read (413, 401). Closing the
+/// connection at once would reset it: the client would fail to send before it reads the response, or
+/// the reset would discard the response (RFC 9112 section 9.6).
 #[derive(Debug)]
 pub(super) struct LingeringClose {
     shut_down: bool,
@@ -26,7 +26,7 @@ impl Default for LingeringClose {
 }
 
 impl LingeringClose {
-    /// Ready when the peer has closed the connection, or the timeout is over.
+    /// Ready when the peer has closed the connection, or at the timeout.
     pub(super) fn poll<S: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
         context: &mut Context<'_>,
@@ -58,16 +58,16 @@ impl LingeringClose {
     }
 }
 
-/// Closes `stream`.
+/// Closes `stream` with a lingering close.
 pub(super) async fn linger(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
     let mut closing = LingeringClose::default();
     poll_fn(|context| closing.poll(context, stream)).await;
 }
 
-/// Long enough for a response to reach a client and to be read there.
+/// The timeout: long enough for a client to receive and read a response.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// How much is read at once, in bytes.
+/// The size of the buffer for reading, in bytes.
 const BLOCK: usize = 4 * 1024;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Connections of clients: accepted, admitted, and served, each in a task of its own.
+//! Accepts clients' connections, and admits and serves each of them in a task of its own.
 
 use super::connection;
 use super::connection_limit::{ConnectionLimit, Permit, max_rejections};
@@ -15,7 +15,7 @@ use tokio::task::spawn_local;
 /// Accepts, admits and serves connections.
 #[derive(Debug)]
 pub struct Inbound {
-    /// For connections over TCP, if they use TLS.
+    /// TLS for TCP connections; `None` for plain HTTP.
     tls: Option<Tls>,
     admitter: Admitter,
     header_timeout: Duration,
@@ -24,21 +24,22 @@ pub struct Inbound {
     metrics: Arc<Metrics>,
 }
 
-/// Why connections cannot be served as the options say.
+/// Why connections cannot be served with this configuration.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InboundError {
     /// The owners of connections cannot be looked up.
     #[error(transparent)]
     Admission(#[from] AdmitError),
-    /// There is no certificate.
+    /// The certificate or its key cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
 }
 
 impl Inbound {
-    /// Reads the certificate, makes room for the connections, and makes sure that the owners of connections can be looked up.
-    /// `drain` ends connections when the proxy stops; `metrics` counts them.
+    /// Reads the certificate, sees how many connections there are descriptors for, and checks that the
+    /// owners of connections can be looked up if that is necessary. `drain` ends connections when the
+    /// proxy stops; `metrics` counts them.
     ///
     /// # Errors
     ///
@@ -61,8 +62,8 @@ impl Inbound {
         })
     }
 
-    /// Serves the connections that `listeners` accept, forever; those that were accepted go on by
-    /// themselves until the drain tells them to end.
+    /// Serves the connections that `listeners` accept, forever. Each connection has its own task, which
+    /// continues after this future is dropped, until the drain tells it to end.
     pub async fn serve<H: Handler + 'static>(self, mut listeners: Listeners, handler: Rc<H>) {
         let Self { tls, admitter, header_timeout, max_connections, drain, metrics } = self;
         let admitter = Rc::new(admitter);
@@ -82,15 +83,15 @@ impl Inbound {
             let open = drain.open();
             metrics.accept();
             spawn_local(async move {
-                // In the task of the connection: the check of one must not keep the others waiting.
+                // In the connection's own task: other connections must not wait for this check.
                 if let Verdict::Rejected(reason) = admitter.admit(&stream, &peer).await {
                     return metrics.reject(reason);
                 }
                 if let Some(handshake) = handshake {
                     let accepted = tokio::select! {
-                        // In a box: a task is as large as its largest step.
+                        // Boxed, because a task is as large as its largest future.
                         accepted = Box::pin(handshake.accept(stream, header_timeout)) => accepted,
-                        // There was no request yet.
+                        // No request has begun yet.
                         () = open.draining() => return,
                     };
                     stream = match accepted {

@@ -1,8 +1,8 @@
-//! TLS with clients: `--tls-cert` and `--tls-key`, followed as they change.
+//! TLS with clients: `--tls-cert` and `--tls-key`, which are loaded again when they change.
 
 use super::lingering_close::linger;
 use crate::inbound::TlsFiles;
-use crate::os::file_watch::{self, Changes};
+use crate::os::file_watch::{self, FileWatcher};
 use crate::os::stream::Stream;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
@@ -15,53 +15,53 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsStream};
 
-/// The certificate that clients are presented with.
+/// The TLS configuration, with the certificate that is presented to clients.
 #[derive(Debug)]
 pub struct Tls {
     files: TlsFiles,
-    changes: Changes,
+    watcher: FileWatcher,
     config: watch::Sender<Arc<ServerConfig>>,
 }
 
-/// Does the handshakes, always with the latest certificate.
+/// Makes TLS handshakes with the latest certificate.
 #[derive(Clone, Debug)]
 pub(super) struct Handshake(watch::Receiver<Arc<ServerConfig>>);
 
-/// Why there can be no TLS with clients.
+/// Why the certificate or its key cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
     /// A file cannot be read.
     #[error("{option} {path:?}: cannot be read: {reason}")]
     Unreadable {
-        /// Which one.
+        /// The option that names it.
         option: &'static str,
-        /// Where it is.
+        /// Its path.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         #[source]
         reason: io::Error,
     },
-    /// A file contains something else.
+    /// A file does not contain what it should.
     #[error("{option} {path:?}: expected {expected}, found {found}")]
     Invalid {
-        /// Which one.
+        /// The option that names it.
         option: &'static str,
-        /// Where it is.
+        /// Its path.
         path: PathBuf,
         /// What it should contain.
         expected: &'static str,
-        /// What it contains.
+        /// What was found in it.
         found: &'static str,
     },
-    /// They cannot be used together.
+    /// The certificate and the key cannot be used together.
     #[error(
         "{CERTIFICATE} and {KEY} cannot be used together: {0}: give the key of the certificate"
     )]
     Pair(#[source] rustls::Error),
 }
 
-/// Why there is no TLS on a connection.
+/// Why a TLS handshake failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum HandshakeError {
     /// The client only checked whether the port is open, as workers do every 100 ms
@@ -78,7 +78,7 @@ pub(super) enum HandshakeError {
 ///
 /// # Errors
 ///
-/// It cannot be read, or holds something else.
+/// The file cannot be read, or does not contain a certificate.
 pub fn own_certificate(path: &Path) -> Result<CertificateDer<'static>, TlsError> {
     let own = chain(path)?.into_iter().next();
     own.ok_or_else(|| invalid(CERTIFICATE, path, &pem::Error::NoItemsFound))
@@ -89,22 +89,23 @@ impl Tls {
     ///
     /// # Errors
     ///
-    /// One of them cannot be read or holds something else, or they do not belong together.
+    /// A file cannot be read or does not contain what it should, or certificate and key do not belong
+    /// together.
     pub fn load(files: TlsFiles) -> Result<Self, TlsError> {
-        let changes = Changes::of([files.certificate.clone(), files.key.clone()]);
+        let watcher = FileWatcher::new([files.certificate.clone(), files.key.clone()]);
         let (config, _) = watch::channel(read(&files)?);
-        Ok(Self { files, changes, config })
+        Ok(Self { files, watcher, config })
     }
 
     pub(super) fn handshake(&self) -> Handshake {
         Handshake(self.config.subscribe())
     }
 
-    /// Loads the files again whenever they change, for new connections. Files that cannot be used
-    /// leave the old certificate in use. Never ends.
+    /// Loads the files again whenever they change, for new connections. If they cannot be used, the
+    /// previous certificate stays in use. Never ends.
     pub(super) async fn follow(mut self) {
         loop {
-            self.changes.next().await;
+            self.watcher.changed().await;
             let files = self.files.clone();
             match tokio::task::spawn_blocking(move || read(&files)).await {
                 Ok(Ok(config)) => {
@@ -119,7 +120,7 @@ impl Tls {
 }
 
 impl Handshake {
-    /// Accepts TLS on a connection over TCP. A Unix socket needs none.
+    /// Makes the handshake on a TCP connection, within `limit`. Unix sockets do not use TLS.
     pub(super) async fn accept(
         &self,
         stream: Stream,
@@ -138,7 +139,7 @@ impl Handshake {
         match timeout(limit, accepting).await {
             Ok(Some(Ok(stream))) => Ok(Stream::Tls(Box::new(TlsStream::Server(stream)))),
             Ok(Some(Err((error, mut tcp)))) => {
-                // So that a client that spoke plain HTTP receives the alert.
+                // So that a client that sends plain HTTP receives the alert.
                 linger(&mut tcp).await;
                 Err(HandshakeError::Failed(error))
             }
@@ -161,12 +162,12 @@ fn read(files: &TlsFiles) -> Result<Arc<ServerConfig>, TlsError> {
             .with_no_client_auth()
             .with_single_cert(chain, private)
             .map_err(TlsError::Pair)?;
-    // A client that offers HTTP/2 alone fails the handshake with an alert that says so.
+    // If a client offers only HTTP/2, the handshake fails with the alert no_application_protocol.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
 
-/// At least one.
+/// Reads a certificate chain; never returns an empty one.
 fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let chain: Vec<_> = CertificateDer::pem_slice_iter(&contents(CERTIFICATE, path)?)
         .collect::<Result<_, _>>()
@@ -185,7 +186,7 @@ fn contents(option: &'static str, path: &Path) -> Result<zeroize::Zeroizing<Vec<
     })
 }
 
-/// Without the contents of the file, which may be the key.
+/// The error does not contain anything of the file, which may be the key.
 fn invalid(option: &'static str, path: &Path, error: &pem::Error) -> TlsError {
     let expected = match option {
         KEY => "a private key in PEM (PKCS #8, PKCS #1 or SEC 1)",

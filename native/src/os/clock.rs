@@ -1,4 +1,4 @@
-//! The one place that reads the time of day and makes nonces.
+//! The clock and nonces: the only file that reads the time of day and creates nonces.
 
 use http::HeaderMap;
 use http::header::DATE;
@@ -19,45 +19,46 @@ pub fn date_of(headers: &HeaderMap) -> Option<Timestamp> {
     Some(Timestamp::from_secs(since_epoch.as_secs()))
 }
 
-/// Makes nonces, for signatures and for the ids of requests: each differs from all others of this
-/// process, and most likely from those of any other. They need not be hard to guess, only distinct,
-/// so they are counted from one random number on.
+/// Creates nonces, for signatures and for the ids of requests. Each differs from all others of this
+/// process, and very likely from those of other processes. They only need to be distinct, not
+/// unpredictable, so they are a counter that starts at a random number.
 #[derive(Debug)]
 pub struct Nonces(AtomicU64);
 
-/// Sixteen hexadecimal digits.
+/// A nonce: sixteen hexadecimal digits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Nonce([u8; 16]);
 
 impl Nonces {
-    /// Draws the first one.
+    /// Chooses the first nonce at random.
     ///
     /// # Errors
     ///
-    /// The system has no randomness to give.
+    /// The system cannot provide randomness.
     pub fn new() -> std::io::Result<Self> {
         Ok(Self(AtomicU64::new(getrandom::u64()?)))
     }
 
-    /// The next one.
+    /// The next nonce.
     pub fn next(&self) -> Nonce {
         Nonce::of(self.0.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// A number from 0 to 1, good enough to spread retries: the last nonce, its bits mixed
-    /// (SplitMix64). Not from the system, whose random numbers cost a system call.
+    /// A pseudo-random number from 0 to 1 that is good enough to spread retries: a hash (SplitMix64) of the
+    /// counter. The system's random numbers would cost a system call.
     pub fn jitter(&self) -> f32 {
         let mut mixed = self.0.load(Ordering::Relaxed);
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^= mixed >> 31;
-        // 24 bits are what an f32 holds exactly.
+        // An f32 represents 24 bits exactly.
         (mixed >> 40) as f32 / (1u32 << 24) as f32
     }
 }
 
 impl Nonce {
-    /// Not by `format!`, which costs several times as much: two are made for each request.
+    /// Formats a number. Not by `format!`, which takes several times as long; each request needs two
+    /// nonces.
     fn of(mut number: u64) -> Self {
         let mut digits = [0; 16];
         for digit in digits.iter_mut().rev() {

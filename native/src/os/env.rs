@@ -1,10 +1,10 @@
-//! The environment, which a test can replace.
+//! Access to environment variables, which tests can replace.
 
 use std::ffi::OsString;
 
-/// Where environment variables are read from.
+/// A source of environment variables.
 pub trait Environment {
-    /// The value of the variable `name`; `None` where it is not set.
+    /// The value of the variable `name`; `None` if it is not set.
     fn get(&self, name: &str) -> Option<OsString>;
 }
 

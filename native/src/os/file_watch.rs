@@ -1,4 +1,4 @@
-//! Files that an operator names: read in whole, and watched for changes.
+//! Reads the files that an operator names, and watches them for changes.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
@@ -7,30 +7,29 @@ use std::time::{Duration, SystemTime};
 use tokio::time::sleep;
 use zeroize::Zeroizing;
 
-/// The largest file that is read, in bytes: as much as `PUT /credentials` takes.
+/// The maximum size of a file that is read, in bytes: the same as for `PUT /credentials`.
 pub const MAX_FILE: usize = 1024 * 1024;
 
-/// How often files are checked. A change takes effect one to two periods later. A check costs a
-/// system call for each file; it works on every platform and every file system, where notifications
-/// do not.
+/// How often files are checked. A change takes effect one to two periods later. A check takes a system
+/// call for each file, but unlike notifications it works on every platform and every file system.
 pub const PERIOD: Duration = Duration::from_secs(1);
 
-/// The contents of the file, zeroized when dropped.
+/// Reads the contents of a file, which are zeroized when dropped.
 ///
 /// # Errors
 ///
-/// It cannot be read, or holds more than [`MAX_FILE`].
+/// The file cannot be read, or has more than [`MAX_FILE`] bytes.
 pub fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     read_all(File::open(path)?)
 }
 
-/// Everything up to the end, zeroized when dropped.
+/// Reads up to the end. The contents are zeroized when dropped.
 ///
 /// # Errors
 ///
-/// It cannot be read, or is more than [`MAX_FILE`].
+/// `from` cannot be read, or has more than [`MAX_FILE`] bytes.
 pub fn read_all(from: impl io::Read) -> io::Result<Zeroizing<Vec<u8>>> {
-    // A buffer for all of it: one that grows leaves copies behind.
+    // The buffer has room for the largest file, because one that grows would leave copies behind.
     let mut contents = Zeroizing::new(Vec::with_capacity(MAX_FILE + 1));
     from.take(MAX_FILE as u64 + 1).read_to_end(&mut contents)?;
     if contents.len() > MAX_FILE {
@@ -40,24 +39,24 @@ pub fn read_all(from: impl io::Read) -> io::Result<Zeroizing<Vec<u8>>> {
     Ok(contents)
 }
 
-/// Warns of a file with secrets that other users than this process's can read.
+/// Warns if other users than that of this process can access a file with secrets.
 pub fn warn_if_exposed(option: &str, path: &Path) {
     if let Some(mode) = exposed_mode(path) {
         let path = path.display();
         tracing::warn!(
-            "{option} {path:?}: others than its owner can get at it (mode {mode:04o}): chmod 600"
+            "{option} {path:?}: users other than its owner can access it (mode {mode:04o}): run chmod 600"
         );
     }
 }
 
 /// Watches files for changes.
 #[derive(Debug)]
-pub struct Changes {
+pub struct FileWatcher {
     paths: Vec<PathBuf>,
     seen: Vec<Option<Fingerprint>>,
 }
 
-/// Differs when a file was written to, replaced, or is reached by another link.
+/// Changes when a file is written or replaced, or when a symbolic link leads to another file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Fingerprint {
     modified: Option<SystemTime>,
@@ -65,9 +64,9 @@ struct Fingerprint {
     identity: Option<(u64, u64)>,
 }
 
-impl Changes {
-    /// Watches from now on: to be called before the files are read.
-    pub fn of(paths: impl IntoIterator<Item = PathBuf>) -> Self {
+impl FileWatcher {
+    /// Watches the files from now on. Must be called before they are read, so that no change is missed.
+    pub fn new(paths: impl IntoIterator<Item = PathBuf>) -> Self {
         let paths: Vec<_> = paths.into_iter().collect();
         let seen = fingerprints(&paths);
         Self { paths, seen }
@@ -75,7 +74,7 @@ impl Changes {
 
     /// Waits until the files have changed and stayed the same for a [`PERIOD`]: a file is not read
     /// while it is being written, nor a new certificate without its new key.
-    pub async fn next(&mut self) {
+    pub async fn changed(&mut self) {
         let mut last = self.seen.clone();
         loop {
             sleep(PERIOD).await;
@@ -127,9 +126,9 @@ fn exposed_mode(_: &Path) -> Option<u32> {
     None
 }
 
-/// A file of another user can only be read through its group, or an access control list, whose
-/// rights appear as the group's: this is how systemd (`LoadCredential=`) and Kubernetes (`fsGroup`)
-/// hand secrets over.
+/// If a file belongs to another user, this process may have access by the file's group, or by an access
+/// control list, which appears in the permissions of the group: systemd (`LoadCredential=`) and Kubernetes
+/// (`fsGroup`) provide secrets in this way.
 #[cfg(unix)]
 fn is_exposed(mode: u32, is_own: bool) -> bool {
     mode & if is_own { 0o077 } else { 0o007 } != 0
@@ -166,22 +165,22 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_change_counts_when_the_file_has_settled() {
-        let path = std::env::temp_dir().join(format!("changes-of-{}", std::process::id()));
+    async fn a_change_is_reported_when_the_file_has_stayed_the_same_for_a_period() {
+        let path = std::env::temp_dir().join(format!("file-watcher-{}", std::process::id()));
         std::fs::write(&path, "1").unwrap();
-        let mut changes = Changes::of([path.clone()]);
-        assert!(tokio::time::timeout(10 * PERIOD, changes.next()).await.is_err());
+        let mut watcher = FileWatcher::new([path.clone()]);
+        assert!(tokio::time::timeout(10 * PERIOD, watcher.changed()).await.is_err());
         std::fs::write(&path, "12").unwrap();
-        // Seen once; then it is written to again.
+        // The file is written again after the change was seen once.
         let writing = async {
             sleep(PERIOD + PERIOD / 2).await;
             std::fs::write(&path, "123").unwrap();
         };
         let start = tokio::time::Instant::now();
-        tokio::join!(changes.next(), writing);
+        tokio::join!(watcher.changed(), writing);
         assert_eq!(start.elapsed().as_secs(), 3 * PERIOD.as_secs());
         std::fs::remove_file(&path).unwrap();
-        changes.next().await;
-        assert!(tokio::time::timeout(10 * PERIOD, changes.next()).await.is_err());
+        watcher.changed().await;
+        assert!(tokio::time::timeout(10 * PERIOD, watcher.changed()).await.is_err());
     }
 }

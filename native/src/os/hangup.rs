@@ -1,14 +1,14 @@
-//! Whether the launcher has SIGHUP ignored, as `nohup` does.
+//! Detects whether the launcher has set SIGHUP to be ignored, as `nohup` does.
 
-/// Whether SIGHUP was ignored when the process started. Told on Linux alone; elsewhere a handler replaces
-/// what `nohup` has set up.
+/// Whether SIGHUP is ignored. Must be called before a handler is installed. Only Linux provides this
+/// information; on other systems the handler takes effect despite `nohup`.
 pub fn is_ignored() -> bool {
-    // A handler's predecessor can be asked for by unsafe code only; the kernel shows it as text (proc(5)).
-    std::fs::read_to_string("/proc/self/status").is_ok_and(|status| hangup_in(&status))
+    // Querying the current handler requires unsafe code, but the kernel provides it as text (proc(5)).
+    std::fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores_hangup(&status))
 }
 
 /// Whether bit 0, signal 1, is set in the mask of ignored signals.
-fn hangup_in(status: &str) -> bool {
+fn ignores_hangup(status: &str) -> bool {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
         .is_some_and(|mask| mask & 1 == 1)
@@ -26,7 +26,7 @@ mod tests {
             ("SigIgn:\tnonsense\n", false),
             ("", false),
         ] {
-            assert_eq!(hangup_in(status), ignored, "{status:?}");
+            assert_eq!(ignores_hangup(status), ignored, "{status:?}");
         }
     }
 }

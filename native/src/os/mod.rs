@@ -1,4 +1,4 @@
-//! The operating system: peers of connections, streams, files, processes, time.
+//! Interfaces to the operating system: peers of connections, streams, files, processes, time.
 
 pub mod clock;
 pub mod env;

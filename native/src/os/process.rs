@@ -1,14 +1,12 @@
-//! Limits and protection of this process.
+//! Resource limits and memory protection of this process.
 
-/// Keeps this process's memory, and so the credentials, from other processes of the same user, and
-/// out of core dumps.
-///
-/// On Linux. Elsewhere the system's defaults hold.
+/// Prevents other processes of the same user from reading this process's memory with the credentials (on
+/// Linux), and disables core dumps (on Unix).
 pub fn keep_memory_private() {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     {
-        // No ptrace, no /proc/<pid>/mem, and no core dump (prctl(2), PR_SET_DUMPABLE). Neither can
-        // fail for a process that asks it of itself; if one does, the other is in force.
+        // No ptrace, no /proc/<pid>/mem, and no core dump (prctl(2), PR_SET_DUMPABLE). This and setrlimit
+        // cannot fail here; if one fails nevertheless, the other still takes effect.
         if let Err(error) = nix::sys::prctl::set_dumpable(false) {
             tracing::warn!("other processes of this user may read the memory: {error}");
         }
@@ -22,8 +20,8 @@ pub fn keep_memory_private() {
     }
 }
 
-/// Raises the limit of file descriptors to the hard limit, as the Go program does, and returns how
-/// many of `wanted` clients' connections it is enough for, while `rejections` more get 503.
+/// Raises the limit of file descriptors to the hard limit, as the Go program does. Returns how many clients'
+/// connections it allows, at most `wanted`, while up to `rejections` more get 503.
 pub fn room_for_connections(wanted: usize, rejections: usize) -> usize {
     let room = connections_within(descriptors(), wanted, rejections);
     if room < wanted {
@@ -35,17 +33,17 @@ pub fn room_for_connections(wanted: usize, rejections: usize) -> usize {
     room
 }
 
-/// A connection of a client needs another one to an upstream, and those beyond the limit need one each
-/// while they are rejected.
+/// A client's connection needs two descriptors, one of them for the upstream; a connection that is being
+/// rejected needs one.
 fn connections_within(descriptors: usize, wanted: usize, rejections: usize) -> usize {
     let room = descriptors.saturating_sub(OWN_DESCRIPTORS);
-    // While half as many are rejected as are served, or as many as are ever rejected at once.
+    // Either with half as many rejections as connections, or with the maximum of rejections.
     let connections = (room / 5 * 2).max(room.saturating_sub(rejections) / 2);
     connections.clamp(1, wanted)
 }
 
-/// What the program needs besides: listening sockets, standard streams, epoll, signals, name lookups,
-/// files of certificates, connections to the admin listener.
+/// The number of other descriptors: listening sockets, standard streams, epoll, signals, name resolution,
+/// certificate files, connections to the admin listener.
 const OWN_DESCRIPTORS: usize = 20;
 
 #[cfg(unix)]
@@ -56,10 +54,10 @@ fn descriptors() -> usize {
     };
     let granted = match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
         Ok(()) => hard,
-        // macOS names a hard limit that it does not grant.
+        // macOS reports a hard limit to which the limit cannot be raised.
         Err(_) => soft,
     };
-    // The value for "no limit" is larger than a usize on some systems, and signed on others.
+    // The value for "no limit" does not fit a usize on some systems.
     granted.try_into().unwrap_or(usize::MAX)
 }
 

@@ -1,14 +1,14 @@
-//! Notifies the service manager that the proxy is ready, or stopping: sd_notify(3), which systemd's
-//! `Type=notify` waits for.
+//! Notifies the service manager that the proxy is ready or stopping (sd_notify(3), systemd's
+//! `Type=notify`).
 
 use crate::os::env::Environment;
 use std::ffi::OsStr;
 use std::io;
 
-/// A state that the service manager is notified of.
+/// A state of the proxy of which the service manager is notified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Connections are accepted.
+    /// The proxy accepts connections.
     Ready,
     /// The proxy is stopping.
     Stopping,
@@ -23,14 +23,14 @@ impl State {
     }
 }
 
-/// Notifies the service manager that `NOTIFY_SOCKET` names, if there is one. A failure is only
-/// logged: requests can be served all the same.
+/// Notifies the service manager at the socket in `NOTIFY_SOCKET`, if it is set. A failure is only logged,
+/// because the proxy can serve requests nevertheless.
 pub fn tell(state: State, env: &impl Environment) {
     let Some(socket) = env.get("NOTIFY_SOCKET").filter(|socket| !socket.is_empty()) else {
         return;
     };
     if let Err(error) = send(&socket, state.message()) {
-        tracing::warn!("cannot tell the service manager {}: {error}", state.message());
+        tracing::warn!("cannot notify the service manager of {}: {error}", state.message());
     }
 }
 
@@ -39,7 +39,7 @@ fn send(socket: &OsStr, message: &str) -> io::Result<()> {
     use std::os::unix::net::UnixDatagram;
 
     let sender = UnixDatagram::unbound()?;
-    // A manager that does not read must not block requests.
+    // A service manager that does not read must not block requests.
     sender.set_nonblocking(true)?;
     sender.send_to_addr(message.as_bytes(), &address(socket)?).map(drop)
 }
@@ -49,7 +49,7 @@ fn send(_: &OsStr, _: &str) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// A path, or on Linux an abstract name, which begins with `@`.
+/// The address of the socket: a path, or on Linux an abstract name, which begins with `@`.
 #[cfg(unix)]
 fn address(socket: &OsStr) -> io::Result<std::os::unix::net::SocketAddr> {
     #[cfg(target_os = "linux")]

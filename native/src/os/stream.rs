@@ -1,4 +1,4 @@
-//! Streams of bytes: TCP, TLS over TCP, Unix sockets.
+//! Byte streams: TCP, TLS over TCP, Unix sockets.
 
 use std::io::{self, IoSlice};
 #[cfg(unix)]
@@ -11,15 +11,15 @@ use tokio::net::TcpStream;
 use tokio::net::UnixStream;
 use tokio_rustls::TlsStream;
 
-/// A stream of bytes.
+/// A byte stream.
 #[derive(Debug)]
 pub enum Stream {
     /// TCP.
     Tcp(TcpStream),
     /// TLS over TCP.
     Tls(Box<TlsStream<TcpStream>>),
-    /// TLS within another one: to an upstream behind a forward proxy that is itself reached over
-    /// TLS. A variant of its own, so that the others cost nothing more.
+    /// TLS within TLS, to an upstream through a forward proxy that is connected to over TLS. It is a
+    /// separate variant so that it does not slow down the others.
     TlsWithin(Box<TlsStream<Stream>>),
     /// A Unix socket.
     #[cfg(unix)]
@@ -27,7 +27,7 @@ pub enum Stream {
 }
 
 impl Stream {
-    /// The TCP connection below, if there is one.
+    /// The underlying TCP connection, if there is one.
     pub fn tcp(&self) -> Option<&TcpStream> {
         match self {
             Self::Tcp(stream) => Some(stream),
@@ -40,7 +40,7 @@ impl Stream {
 }
 
 impl Stream {
-    /// Waits for the peer to send something, without reading it; 0 at the end of the stream.
+    /// Waits until the peer has sent something, without reading it. Returns 0 at the end of the stream.
     ///
     /// # Errors
     ///
@@ -64,7 +64,7 @@ impl Stream {
         }
     }
 
-    /// Waits until the stream is readable, and tells whether the peer has closed its side.
+    /// Waits until the stream is readable, and returns whether the peer has closed its sending side.
     ///
     /// # Errors
     ///

@@ -20,51 +20,52 @@ use tracing::Span;
 #[derive(Debug)]
 pub(super) struct AccessLog {
     metrics: Arc<Metrics>,
-    cut_off: Arc<AtomicBool>,
+    /// Whether requests that end now were aborted because the proxy stops.
+    aborting: Arc<AtomicBool>,
     method: Method,
     uri: Uri,
     id: Nonce,
     span: Span,
     start: Instant,
-    /// What the request is for.
+    /// The service or endpoint that the request is for.
     pub(super) service: Cell<Service>,
     /// The status of the response; 0 while there is none.
     pub(super) status: Cell<u16>,
     /// How the request ended; `None` until the response has been sent or has failed.
     outcome: Cell<Option<Outcome>>,
-    /// The response is an error of the proxy's own, and not the client's mistake.
+    /// Whether the response is a 5xx of the proxy itself.
     failed: Cell<bool>,
-    /// Where it was forwarded to.
+    /// The upstream to which it is forwarded.
     pub(super) upstream: OnceCell<Arc<Origin>>,
-    /// How often it was sent there.
+    /// How often it was sent to the upstream.
     pub(super) attempts: Cell<u32>,
-    /// Its body, which knows how much of it was received.
+    /// Its body, which counts the bytes that were received.
     pub(super) body: OnceCell<RequestBody>,
-    /// How much of the response's body was sent, in bytes.
+    /// The bytes of the response's body that were sent.
     pub(super) sent: Cell<u64>,
-    /// The reason of an error, or what else there is to say.
+    /// The reason of an error, or other information about the request.
     pub(super) note: RefCell<Option<String>>,
 }
 
-/// What `note` says of a request whose client closed the connection. A client that closes only its
-/// sending side looks the same until something is sent to it.
+/// The `note` of a request whose client closed the connection. A client that closes only its sending
+/// side cannot be distinguished from that.
 const CLIENT_CLOSED: &str =
     "the client closed the connection, or its sending side, before the response was complete";
-/// What `note` says of a request that the end of the proxy has cut off.
-const CUT_OFF: &str = "cut off at the end of the proxy (--drain-timeout, or a second signal)";
+/// The `note` of a request that was aborted because the proxy stops.
+const ABORTED: &str = "aborted because the proxy stopped (--drain-timeout, or a second signal)";
 
 impl AccessLog {
-    /// Begins with a request whose header section has been received.
+    /// Begins the log of a request whose header section has been received.
     pub(super) fn begin(proxy: &Proxy, method: &Method, uri: &Uri) -> Self {
         proxy.metrics.begin();
         let id = proxy.ids.next();
         Self {
             metrics: Arc::clone(&proxy.metrics),
-            cut_off: Arc::clone(&proxy.cut_off),
+            aborting: Arc::clone(&proxy.aborting),
             method: method.clone(),
             uri: uri.clone(),
             id,
-            // Of the highest level: no line may lack the id, however little is logged.
+            // The most severe level, so that lines have the id with every --log-level.
             span: tracing::error_span!("request", request_id = id.as_str()),
             start: Instant::now(),
             service: Cell::new(Service::None),
@@ -79,12 +80,12 @@ impl AccessLog {
         }
     }
 
-    /// The id of the request, for whoever compares a response with the log.
+    /// The id of the request, which is also in its response.
     pub(super) fn id(&self) -> Nonce {
         self.id
     }
 
-    /// Gives its id to the lines that are logged while the request is handled.
+    /// The span that adds the request's id to the lines that are logged in it.
     pub(super) fn span(&self) -> Span {
         self.span.clone()
     }
@@ -94,34 +95,34 @@ impl AccessLog {
         self.method == Method::HEAD
     }
 
-    /// The header section of the response was received from the upstream.
+    /// Records that the header section of the upstream's response was received.
     pub(super) fn responded(&self) {
         self.metrics.responded(self.service.get(), self.start.elapsed());
     }
 
-    /// The response is an error that the client has not caused.
+    /// Records that the response is a 5xx of the proxy itself.
     pub(super) fn fail(&self) {
         self.failed.set(true);
     }
 
-    /// The whole response was handed over to the client's connection.
+    /// Records that the whole response was passed to the client's connection.
     pub(super) fn complete(&self) {
         self.outcome.set(Some(if self.failed.get() { Outcome::Error } else { Outcome::Complete }));
     }
 
-    /// The upstream's response ended early.
-    pub(super) fn truncate(&self, why: String) {
+    /// Records that the upstream's response ended early.
+    pub(super) fn truncate(&self, reason: String) {
         self.outcome.set(Some(Outcome::Truncated));
-        self.note.replace(Some(why));
+        self.note.replace(Some(reason));
     }
 
-    /// How the request ended, and what there is to say of it.
-    fn ended(&self) -> (Outcome, Option<Cow<'static, str>>) {
+    /// How the request ended, and its note.
+    fn outcome_and_note(&self) -> (Outcome, Option<Cow<'static, str>>) {
         let note = self.note.take().map(Cow::from);
         match self.outcome.get() {
             Some(outcome) => (outcome, note),
-            None if self.cut_off.load(Ordering::Acquire) => {
-                (Outcome::Truncated, Some(CUT_OFF.into()))
+            None if self.aborting.load(Ordering::Acquire) => {
+                (Outcome::Truncated, Some(ABORTED.into()))
             }
             None if std::thread::panicking() => (Outcome::Error, note),
             None => (Outcome::ClientClosed, Some(note.unwrap_or(CLIENT_CLOSED.into()))),
@@ -129,9 +130,9 @@ impl AccessLog {
     }
 
     fn write(&self, traffic: Traffic, outcome: Outcome, note: Option<&str>) {
-        // The query may hold a signature: the path alone tells what was asked for.
+        // Without the query, which may contain a signature.
         let path = self.uri.path();
-        // In ASCII no control characters get this far.
+        // An ASCII path that hyper accepts has no control characters.
         let path = if path.is_ascii() { path.into() } else { Cow::from(printable(path)) };
         let (status, attempts) = (self.status.get(), self.attempts.get());
         let micros = self.start.elapsed().as_micros() as f64;
@@ -140,7 +141,6 @@ impl AccessLog {
             method = self.method.as_str(),
             path = &*path,
             status = (status != 0).then_some(status),
-            // Scheme, host and port are enough to tell, and there is no secret in them.
             upstream = self.upstream.get().map(|origin| origin.as_str()),
             duration_ms = micros / 1000.0,
             attempts = (attempts != 0).then_some(attempts),
@@ -157,7 +157,7 @@ impl Drop for AccessLog {
     fn drop(&mut self) {
         let received = self.body.get().map_or(0, RequestBody::received);
         let traffic = Traffic { received, sent: self.sent.get() };
-        let (outcome, note) = self.ended();
+        let (outcome, note) = self.outcome_and_note();
         if tracing::enabled!(tracing::Level::INFO) {
             self.write(traffic, outcome, note.as_deref());
         }

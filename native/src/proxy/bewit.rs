@@ -1,7 +1,7 @@
-//! `POST /bewit`: responds with the URL in the body, signed.
+//! `POST /bewit`: signs the URL in the body.
 
 use super::access_log::AccessLog;
-use super::handle::{Refusal, respond_with};
+use super::handle::{Rejection, respond_with};
 use super::own_body::{expect_method, read};
 use super::response::OwnResponse;
 use super::{Proxy, ResponseBody};
@@ -22,11 +22,11 @@ use zeroize::Zeroizing;
 /// How long a signed URL is valid.
 const LIFETIME: Duration = Duration::from_secs(60 * 60);
 
-/// The largest body, in bytes.
+/// The maximum size of the request body, in bytes.
 const MAX_BODY: usize = 64 * 1024;
 
 impl Proxy {
-    /// Responds with the URL in the body, signed.
+    /// Responds with the signed URL.
     pub(super) async fn bewit(
         &self,
         head: &Parts,
@@ -36,47 +36,47 @@ impl Proxy {
         let url = url(head, body).await;
         let can_sign = self.store.watch().borrow().signer().is_ok();
         if url.is_ok() && can_sign {
-            self.outbound.learn_time(self.ask_for_the_time()).await;
+            self.outbound.learn_time(self.request_time()).await;
         }
-        // Only now: a client that is slow to send the body must not delay an update of the
-        // credentials.
+        // The lease begins after the body was received: a client that is slow to send it must not delay
+        // an update of the credentials.
         let lease = self.store.lease().await;
         let now = self.outbound.now(Form::Service);
         let signed = url.and_then(|url| Ok(sign(&url, &lease, now)?));
         respond_with(signed, lease, log)
     }
 
-    /// Calls a service, whose response tells the time: a URL that is signed with a wrong time is
-    /// refused when it is used, where nothing explains it.
-    async fn ask_for_the_time(&self) {
-        let asking = call::get(&self.outbound, &self.root_url, PING, None, MAX_PING);
-        let problem = match timeout(PING_TIMEOUT, asking).await {
+    /// Sends a request to a service to learn the time from its response: a URL that is signed with a
+    /// wrong time is refused only when it is used, without a diagnosis.
+    async fn request_time(&self) {
+        let request = call::get(&self.outbound, &self.root_url, PING, None, MAX_PING);
+        let problem = match timeout(PING_TIMEOUT, request).await {
             Ok(Ok(response)) if clock::date_of(&response.headers).is_some() => return,
             Ok(Ok(_)) => "its response has no Date".to_owned(),
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("no response within {} seconds", PING_TIMEOUT.as_secs()),
         };
         tracing::warn!(
-            "signing a URL by this machine's clock, as the services' time is not known: {PING}: {problem}"
+            "signing a URL with the time of this machine, because the services' time is not known: {PING}: {problem}"
         );
     }
 }
 
-/// Every service responds to it without authentication.
+/// An endpoint that requires no authentication.
 const PING: &str = "/api/auth/v1/ping";
 
-/// The longest body of the response, in bytes.
+/// The maximum size of the response body, in bytes.
 const MAX_PING: usize = 1024 * 1024;
 
-/// How long a URL to be signed may wait for the time.
+/// How long signing a URL waits for the time.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
-async fn url(head: &Parts, body: &RequestBody) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+async fn url(head: &Parts, body: &RequestBody) -> Result<Zeroizing<Vec<u8>>, Rejection> {
     expect_method(head, body, "POST", "/bewit").await?;
     read(body, MAX_BODY).await
 }
 
-/// The response, and the host of the URL.
+/// Returns the response, and the host of the URL as the note for the access log.
 fn sign(body: &[u8], lease: &Lease, now: Timestamp) -> Result<(OwnResponse, String), ProxyError> {
     let text =
         std::str::from_utf8(body).map_err(|error| UrlError::Encoding(error.valid_up_to()))?;

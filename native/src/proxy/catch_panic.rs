@@ -1,4 +1,4 @@
-//! Panics: one in the handler of a request fails that request and no other.
+//! Catches panics of request handlers, so that only the request in which one occurs fails.
 
 use super::{Client, Handler, ResponseBody};
 use http::{Method, Request, Response, Uri};
@@ -9,7 +9,7 @@ use std::pin::pin;
 use std::task::Poll;
 use taskcluster_proxy_core::proxy::ProxyError;
 
-/// Responds 500 to a request whose handler panics. The log says where (`log::panics`).
+/// Responds with 500 if the handler of a request panics. `log::panics` logs the location.
 #[derive(Debug)]
 pub struct CatchPanic<H>(pub H);
 

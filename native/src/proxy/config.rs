@@ -1,11 +1,11 @@
-//! What can be set about the handling of requests.
+//! The configuration of the handling of requests.
 
-/// Which requests are refused.
+/// Which requests are rejected.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
     /// Who may change the credentials.
     pub credentials_from: CredentialsFrom,
-    /// Whether requests of web pages are refused.
+    /// Whether requests of web pages are rejected.
     pub reject_browsers: bool,
 }
 

@@ -1,12 +1,12 @@
-//! The content codings (RFC 9110 section 8.4.1) that services use, decoded to read a body here.
+//! Decodes the content codings (RFC 9110 section 8.4.1) that services use.
 
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use http::HeaderMap;
 use http::header::CONTENT_ENCODING;
 use std::io::Read;
 
-/// The content of a body with such header fields. `None`: it has another coding or several, is damaged,
-/// or is larger than `limit` bytes.
+/// Decodes a body with the coding that `headers` name. `None` if it has another coding or several, is
+/// invalid, or has more than `limit` bytes when decoded.
 pub(super) fn decode(headers: &HeaderMap, body: Vec<u8>, limit: usize) -> Option<Vec<u8>> {
     let mut codings = headers.get_all(CONTENT_ENCODING).iter();
     let coding = match (codings.next(), codings.next()) {
@@ -19,19 +19,19 @@ pub(super) fn decode(headers: &HeaderMap, body: Vec<u8>, limit: usize) -> Option
         "identity" => Some(body),
         "gzip" | "x-gzip" => read(MultiGzDecoder::new(encoded), limit),
         "br" => read(brotli_decompressor::Decompressor::new(encoded, BUFFER), limit),
-        // With the zlib header, which some servers leave out.
+        // The zlib format is standard; some servers omit its header.
         "deflate" => read(ZlibDecoder::new(encoded), limit)
             .or_else(|| read(DeflateDecoder::new(encoded), limit)),
         _ => None,
     }
 }
 
-/// How much is decoded at a time, in bytes.
+/// The size of the decoder's buffer, in bytes.
 const BUFFER: usize = 4096;
 
 fn read(decoder: impl Read, limit: usize) -> Option<Vec<u8>> {
     let mut content = Vec::new();
-    // One byte more, so that what is too large shows.
+    // One byte more than allowed, to detect content that is too large.
     decoder.take(limit as u64 + 1).read_to_end(&mut content).ok()?;
     (content.len() <= limit).then_some(content)
 }
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn what_services_send() {
+    fn codings_of_services_are_decoded() {
         let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
         let mut zlib = ZlibEncoder::new(Vec::new(), Compression::default());
         let mut raw = DeflateEncoder::new(Vec::new(), Compression::default());
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn what_they_do_not() {
+    fn other_codings_are_not_decoded() {
         for coding in ["zstd", "gzip, br", "", "gzip"] {
             assert_eq!(decoded(coding, TEXT, 100), None, "{coding}");
         }

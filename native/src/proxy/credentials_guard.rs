@@ -6,27 +6,26 @@ use std::fmt;
 use std::io;
 use taskcluster_proxy_core::proxy::ProxyError;
 
-/// Decides who may change the credentials: a task that may send requests need not be allowed to.
+/// Decides who may change the credentials. A task may send requests, but need not be allowed to change
+/// the credentials.
 #[derive(Clone, Debug)]
 pub struct CredentialsGuard {
-    /// `None`: everyone may.
+    /// `None`: every client may.
     rule: Option<Rule>,
 }
 
-/// Why the option that restricts who may change the credentials cannot be followed.
+/// Why changes of the credentials cannot be restricted as `--credentials-from` demands.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GuardError {
-    /// No such check on this platform.
+    /// The owners of connections cannot be looked up on this platform.
     #[error(
-        "--credentials-from cannot be obeyed: this platform has no check of whose a connection is; \
-         leave it out, and restrict connections by other means"
+        "--credentials-from: the owner of a connection cannot be looked up on this platform: leave the \
+         option out, and restrict connections by other means"
     )]
     Unsupported,
     /// The system's list of connections cannot be read.
-    #[error(
-        "--credentials-from cannot be obeyed: whose a connection is cannot be looked up: {0}; {HINT}"
-    )]
+    #[error("--credentials-from: the owners of connections cannot be looked up: {0}: {HINT}")]
     OwnerLookup(#[source] io::Error),
 }
 
@@ -43,11 +42,11 @@ enum Expected {
 }
 
 impl CredentialsGuard {
-    /// Makes sure that the owners of connections can be looked up.
+    /// Checks that the owners of connections can be looked up.
     ///
     /// # Errors
     ///
-    /// They cannot. Does not fail if everyone may.
+    /// They cannot be looked up. Does not fail if every client may change the credentials.
     pub fn new(from: CredentialsFrom) -> Result<Self, GuardError> {
         let failed = |error: io::Error| match error.kind() {
             io::ErrorKind::Unsupported => GuardError::Unsupported,
@@ -61,11 +60,11 @@ impl CredentialsGuard {
         Ok(Self { rule: Some(Rule { expected, owners: OwnerLookup::new().map_err(failed)? }) })
     }
 
-    /// Decides whether `peer` may change them, by the user who opened its connection.
+    /// Decides whether `peer` may change the credentials, by the user who opened its connection.
     ///
     /// # Errors
     ///
-    /// It may not, or its user cannot be looked up.
+    /// The peer may not, or its user cannot be looked up.
     pub async fn admit(&self, peer: &Peer) -> Result<(), ProxyError> {
         let Some(Rule { expected, owners }) = &self.rule else {
             return Ok(());

@@ -1,4 +1,4 @@
-//! When a service refuses a request: why, as far as the proxy can tell.
+//! Diagnoses why a service refused a request.
 
 use super::content_coding::decode;
 use crate::os::clock;
@@ -9,16 +9,16 @@ use taskcluster_proxy_core::proxy::{
 };
 use tokio::time::timeout;
 
-/// How long the body is waited for. Too short: slow services get no diagnosis. Too long: the client
-/// waits for the response.
+/// How long to wait for the body. If it is too short, responses of slow services have no diagnosis. If it
+/// is too long, clients wait for the response.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The largest body that is read, in bytes, as it was received and decoded. Those of the services
-/// repeat the payload and all scopes.
+/// The maximum size of a body that is read, in bytes, both as received and decoded. The services' errors
+/// repeat the payload of the request and all scopes.
 const MAX_BODY: usize = 1024 * 1024;
 
-/// Why a service responded with 401 or 403: nothing if no reason can be found here. The body stays to be
-/// forwarded, as it was received.
+/// Determines why a service responded with 401 or 403; the diagnosis is empty if no reason can be found.
+/// The body is still forwarded as it was received.
 pub(super) async fn diagnose(
     response: &mut UpstreamResponse,
     target: &Target,

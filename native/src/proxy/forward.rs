@@ -1,8 +1,8 @@
-//! A request that is forwarded to an upstream, and the response that comes back.
+//! Forwards a request to an upstream, and the response to the client.
 
 use super::access_log::AccessLog;
 use super::diagnosis::diagnose;
-use super::handle::{Refusal, respond_with};
+use super::handle::{Rejection, respond_with};
 use super::headers::ForwardedHeaders;
 use super::own_body::discard;
 use super::response;
@@ -28,10 +28,10 @@ impl Proxy {
             Ok(signer) => signer,
             Err(error) => {
                 let close = !discard(body).await;
-                return respond_with(Err(Refusal { error, close }), lease, log);
+                return respond_with(Err(Rejection { error, close }), lease, log);
             }
         };
-        // Nothing else sets it: this cannot fail.
+        // Cannot fail: nothing else sets it.
         let _ = log.upstream.set(Arc::clone(&target.origin));
         let ForwardedHeaders { headers, accepts_trailers } =
             ForwardedHeaders::of_request(head.headers);
@@ -56,13 +56,13 @@ impl Proxy {
                 };
                 let header = (!diagnosis.is_empty()).then(|| diagnosis.to_header());
                 if !diagnosis.is_empty() {
-                    tracing::warn!("{} refused it: {diagnosis}", target.origin.as_str());
+                    tracing::warn!("{} refused the request: {diagnosis}", target.origin.as_str());
                 }
                 response::forward(response, target, header.as_deref(), lease, log, body)
             }
             Err(error) => {
                 let error = error.into_proxy_error(target.origin.as_str().to_owned());
-                respond_with(Err(Refusal { error, close: !body.is_complete() }), lease, log)
+                respond_with(Err(Rejection { error, close: !body.is_complete() }), lease, log)
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Routing: what a request is for, whether it is malformed or refused, and who responds to it.
+//! The request handler: rejects malformed and disallowed requests, and routes the others.
 
 use super::access_log::AccessLog;
 use super::own_body::discard;
@@ -27,9 +27,9 @@ enum Route {
     Forward(Target),
 }
 
-/// An error that the proxy responds with itself, and whether it closes the client's connection
-/// after it.
-pub(super) struct Refusal {
+/// An error with which the proxy itself responds, and whether the client's connection is closed after the
+/// response.
+pub(super) struct Rejection {
     pub(super) error: ProxyError,
     pub(super) close: bool,
 }
@@ -48,7 +48,7 @@ impl Handler for Proxy {
         error: ProxyError,
     ) -> Response<ResponseBody> {
         let log = Rc::new(AccessLog::begin(self, method, uri));
-        self.respond(Err(Refusal { error, close: true }), &log).await
+        self.respond(Err(Rejection { error, close: true }), &log).await
     }
 }
 
@@ -62,16 +62,16 @@ impl Proxy {
         let (head, incoming) = request.into_parts();
         let body =
             RequestBody::new(incoming, expects_continue(&head), &self.replay, &client.connection);
-        // It is new and has no body yet: this cannot fail.
+        // Cannot fail: the log is new.
         let _ = log.body.set(body.clone());
         let route = match check_message(&head) {
-            // Where its body ends is not certain: nothing of it is read.
-            Err(error) => Err(Refusal { error, close: true }),
+            // The end of the body is uncertain, so none of it is read.
+            Err(error) => Err(Rejection { error, close: true }),
             Ok(()) => match self.route(&head, &client.peer) {
                 Err(error) => {
-                    // What follows a CONNECT is not HTTP.
+                    // The bytes after a CONNECT are not HTTP.
                     let close = head.method == Method::CONNECT || !discard(&body).await;
-                    Err(Refusal { error, close })
+                    Err(Rejection { error, close })
                 }
                 Ok(route) => Ok(route),
             },
@@ -96,7 +96,7 @@ impl Proxy {
                 let put = Box::pin(self.put_credentials(&head, &body, &client.peer)).await;
                 self.respond(put, &log).await
             }
-            Err(refusal) => self.respond(Err(refusal), &log).await,
+            Err(rejection) => self.respond(Err(rejection), &log).await,
         }
     }
 
@@ -108,7 +108,7 @@ impl Proxy {
         }
         match head.method {
             Method::CONNECT => return Err(ProxyError::UnsupportedMethod("CONNECT")),
-            // A service that echoes it would show the task the proxy's signature.
+            // A response to TRACE would show the task the proxy's signature.
             Method::TRACE => return Err(ProxyError::UnsupportedMethod("TRACE")),
             _ => {}
         }
@@ -135,32 +135,32 @@ impl Proxy {
         })
     }
 
-    /// Responds to a request that is not forwarded, with the current credentials.
+    /// Responds to a request that is not forwarded. The response names the current credentials.
     async fn respond(
         &self,
-        result: Result<(OwnResponse, String), Refusal>,
+        result: Result<(OwnResponse, String), Rejection>,
         log: &Rc<AccessLog>,
     ) -> Response<ResponseBody> {
         respond_with(result, self.store.lease().await, log)
     }
 }
 
-/// Responds to a request that is not forwarded. The text is the note in the access log.
+/// Responds to a request that is not forwarded. The text in `result` becomes the note in the access log.
 pub(super) fn respond_with(
-    result: Result<(OwnResponse, String), Refusal>,
+    result: Result<(OwnResponse, String), Rejection>,
     lease: Lease,
     log: &Rc<AccessLog>,
 ) -> Response<ResponseBody> {
     let (response, note, close) = match result {
         Ok((response, note)) => (response, note, false),
-        Err(Refusal { error, close }) => (OwnResponse::error(&error), error.to_string(), close),
+        Err(Rejection { error, close }) => (OwnResponse::error(&error), error.to_string(), close),
     };
     log.note.replace(Some(note));
     response.respond(lease, log, close)
 }
 
-/// An error after which the connection can be used again.
-impl From<ProxyError> for Refusal {
+/// The connection stays open after such an error.
+impl From<ProxyError> for Rejection {
     fn from(error: ProxyError) -> Self {
         Self { error, close: false }
     }
@@ -177,15 +177,15 @@ fn expects_continue(head: &Parts) -> bool {
         && expected.is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"))
 }
 
-/// Checks what RFC 9112 demands and hyper does not check.
+/// Checks requirements of RFC 9112 that hyper does not check.
 fn check_message(head: &Parts) -> Result<(), ProxyError> {
     check_host(head)?;
-    // Where there is a Content-Length, too, hyper leaves it out and closes the connection afterwards.
+    // If there is a Content-Length as well, hyper removes it and closes the connection afterwards.
     if is_chunked_at_most(&head.headers) { Ok(()) } else { Err(ProxyError::TransferCoding) }
 }
 
-/// RFC 9112 section 3.2: a request of HTTP/1.1 has one `Host`, and a second one or an invalid one
-/// is an error in any version.
+/// RFC 9112 section 3.2: an HTTP/1.1 request must have exactly one `Host`; in any version a second or an
+/// invalid one is an error.
 fn check_host(head: &Parts) -> Result<(), ProxyError> {
     let malformed = |found: &str| {
         Err(ProxyError::Malformed(format!(

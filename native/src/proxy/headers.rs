@@ -1,4 +1,4 @@
-//! Hop-by-hop header fields, which are not forwarded.
+//! Removes the header fields that are not forwarded, such as hop-by-hop fields.
 
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, TE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName};
@@ -8,7 +8,7 @@ use taskcluster_proxy_core::proxy::{HeaderRole, list_members, names_option};
 #[derive(Debug)]
 pub(super) struct ForwardedHeaders {
     pub(super) headers: HeaderMap,
-    /// Whether the client can make use of trailers.
+    /// Whether the client accepts trailer fields.
     pub(super) accepts_trailers: bool,
 }
 
@@ -21,8 +21,8 @@ impl ForwardedHeaders {
     }
 }
 
-/// Removes the fields that `Connection` names (RFC 9110 section 7.6.1), and each whose role says
-/// so. `Content-Length` stays, unless the body is chunked.
+/// Removes the fields that `Connection` names (RFC 9110 section 7.6.1), and those for whose role
+/// `is_removed` is true. `Content-Length` stays, unless the body is chunked.
 pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap, is_removed: impl Fn(HeaderRole) -> bool) {
     let chunked = headers.contains_key(TRANSFER_ENCODING);
     let named: Vec<HeaderName> = headers
@@ -30,7 +30,7 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap, is_removed: impl Fn(Hea
         .iter()
         .flat_map(|value| list_members(value.as_bytes()))
         .filter_map(|name| HeaderName::from_bytes(name).ok())
-        // Neither is an option of this hop: both describe the body.
+        // Both describe the body, so `Connection` must not remove them.
         .filter(|name| *name != EXPECT && *name != CONTENT_LENGTH)
         .collect();
     let removed: Vec<HeaderName> = headers

@@ -1,4 +1,4 @@
-//! One request: route it, forward it or handle it here, respond.
+//! One request: routes it, and forwards it or responds to it.
 
 mod access_log;
 mod bewit;
@@ -32,7 +32,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use taskcluster_proxy_core::proxy::{HostPolicy, ProxyError, RootUrl};
 
-/// Handles requests.
+/// The request handler of the proxy.
 #[derive(Debug)]
 pub struct Proxy {
     root_url: RootUrl,
@@ -41,61 +41,63 @@ pub struct Proxy {
     /// The current credentials.
     store: Arc<Store>,
     policy: AccessPolicy,
-    /// Forwards requests.
+    /// Sends requests to upstreams.
     outbound: Outbound,
-    /// How much of their bodies is kept.
+    /// The memory for request bodies that are kept for retries.
     replay: Arc<ReplayBudget>,
-    /// Set when the drain timeout is over: requests that end after it were aborted by the proxy.
-    cut_off: Arc<AtomicBool>,
+    /// Set when the remaining requests are aborted because the proxy stops.
+    aborting: Arc<AtomicBool>,
     metrics: Arc<Metrics>,
     /// The ids of requests in the log and in their responses.
     ids: Nonces,
 }
 
-/// Which requests are refused, and to whom.
+/// Which requests are allowed.
 #[derive(Debug)]
 struct AccessPolicy {
     /// Who may change the credentials.
     credentials: CredentialsGuard,
-    /// Where requests may go.
+    /// To which hosts requests may be forwarded.
     hosts: Arc<HostPolicy>,
-    /// Whether requests of web pages are refused.
+    /// Whether requests of web pages are rejected.
     reject_browsers: bool,
 }
 
 impl Proxy {
-    /// Forwards requests to `upstreams` with the credentials of `store`, which `guard` lets some
-    /// clients change. `cut_off` is set when requests that are still in flight are aborted.
+    /// Creates a handler that forwards requests to `upstreams` with the credentials in `store`; `guard`
+    /// decides which clients may change these. `aborting` is set when the requests that are still in
+    /// flight are aborted.
     ///
     /// # Errors
     ///
-    /// The system has no randomness to give.
+    /// The system cannot provide randomness.
     pub fn new(
         config: &Config,
         guard: CredentialsGuard,
         upstreams: Upstreams,
         store: Arc<Store>,
         metrics: Arc<Metrics>,
-        cut_off: Arc<AtomicBool>,
+        aborting: Arc<AtomicBool>,
     ) -> io::Result<Self> {
         let Upstreams { root_url, origin, hosts, outbound, replay } = upstreams;
         let reject_browsers = config.reject_browsers;
         let policy = AccessPolicy { credentials: guard, hosts, reject_browsers };
         let ids = Nonces::new()?;
-        Ok(Self { root_url, origin, store, policy, outbound, replay, cut_off, metrics, ids })
+        Ok(Self { root_url, origin, store, policy, outbound, replay, aborting, metrics, ids })
     }
 }
 
-/// The client of a connection. What is still sent for it upstream is aborted when this is dropped.
+/// The client of a connection. When this is dropped, uploads to upstreams that are still running for it
+/// are aborted.
 #[derive(Debug)]
 pub struct Client {
-    /// Who is at the other end.
+    /// The process at the other end of the connection.
     pub peer: Peer,
     pub(crate) connection: Rc<ClientConnection>,
 }
 
 impl Client {
-    /// The client of a new connection.
+    /// Creates the client of a new connection.
     pub fn new(peer: Peer) -> Self {
         Self { peer, connection: Rc::default() }
     }
@@ -107,16 +109,16 @@ impl Drop for Client {
     }
 }
 
-/// Handles the requests of clients.
+/// A handler of clients' requests.
 pub trait Handler {
-    /// Responds to a request. Never fails: errors become responses here and nowhere else.
+    /// Responds to a request. Never fails: an error becomes a response.
     fn handle(
         &self,
         request: Request<Incoming>,
         client: &Client,
     ) -> impl Future<Output = Response<ResponseBody>>;
 
-    /// Responds with an error whatever the request is, and closes the client's connection.
+    /// Responds to any request with `error`, and closes the client's connection.
     fn reject(
         &self,
         method: &Method,

@@ -1,7 +1,6 @@
-//! The bodies of requests that are not forwarded: read in whole for the proxy's own endpoints, or
-//! discarded.
+//! Reads the bodies of requests to the proxy's own endpoints, and discards those of rejected requests.
 
-use super::handle::Refusal;
+use super::handle::Rejection;
 use crate::outbound::RequestBody;
 use http::request::Parts;
 use std::future::poll_fn;
@@ -11,67 +10,69 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-/// Of bodies larger than this, in bytes, only a few are read at once. Credentials have some
-/// thousand bytes.
+/// The maximum size of a body that is read without a permit of [`LARGE_BODIES`], in bytes. Credentials
+/// have some thousand bytes.
 const MAX_SMALL_BODY: usize = 64 * 1024;
-/// How many: together they fit into the memory that a proxy is given.
+/// Permits for larger bodies: few enough for the memory that a proxy should need at most.
 static LARGE_BODIES: Semaphore = Semaphore::const_new(4);
-const LARGE_BODIES_OPEN: &str =
-    "as many bodies of more than 64 KiB are being received as there is room for";
-/// How long the body of a request to the proxy itself may take.
+const LARGE_BODIES_OPEN: &str = "it is receiving too many bodies of more than 64 KiB at once";
+/// How long receiving the body of a request to the proxy itself may take.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
-/// The largest body that is discarded to keep the connection, in bytes.
+/// The maximum size of a body that is read and discarded to keep the connection, in bytes.
 const MAX_DISCARDED: usize = 64 * 1024;
-/// How long that may take.
+/// How long discarding a body may take.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Refuses every method but `allow`.
+/// Rejects every method except `allow`.
 pub(super) async fn expect_method(
     head: &Parts,
     body: &RequestBody,
     allow: &'static str,
     endpoint: &'static str,
-) -> Result<(), Refusal> {
+) -> Result<(), Rejection> {
     if head.method == allow {
         return Ok(());
     }
     let error = ProxyError::Method { endpoint, allow, method: head.method.to_string() };
-    Err(Refusal { error, close: !discard(body).await })
+    Err(Rejection { error, close: !discard(body).await })
 }
 
-/// The whole body, if it is not longer than `limit` and arrives before the timeout. Zeroized when
-/// dropped: it may be credentials.
-pub(super) async fn read(body: &RequestBody, limit: usize) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+/// Reads the whole body, if it is not longer than `limit` and arrives before the timeout. The buffer is
+/// zeroized when dropped, because the body may be credentials.
+pub(super) async fn read(
+    body: &RequestBody,
+    limit: usize,
+) -> Result<Zeroizing<Vec<u8>>, Rejection> {
     timeout(BODY_TIMEOUT, read_without_timeout(body, limit)).await.unwrap_or_else(|_| {
         let reason = format!("it was not received within {} seconds", BODY_TIMEOUT.as_secs());
-        Err(Refusal { error: ProxyError::Body(reason), close: true })
+        Err(Rejection { error: ProxyError::Body(reason), close: true })
     })
 }
 
 async fn read_without_timeout(
     body: &RequestBody,
     limit: usize,
-) -> Result<Zeroizing<Vec<u8>>, Refusal> {
-    let refusal = |error| Refusal { error, close: true };
-    let too_large = || refusal(ProxyError::TooLarge { limit });
+) -> Result<Zeroizing<Vec<u8>>, Rejection> {
+    let rejection = |error| Rejection { error, close: true };
+    let too_large = || rejection(ProxyError::TooLarge { limit });
     let announced = body.length().map(|length| usize::try_from(length).unwrap_or(usize::MAX));
     if announced.is_some_and(|length| length > limit) {
         return Err(too_large());
     }
-    // A buffer for all of it, as one that grows leaves copies behind; but a large one only when the
-    // body arrives, as a client may announce any length.
+    // The buffer has room for the whole body, because one that grows would leave copies behind. But a large
+    // buffer is allocated only when the body arrives, because a client may announce any length.
     let capacity = announced.unwrap_or_default().min(MAX_SMALL_BODY);
     let mut whole = Zeroizing::new(Vec::with_capacity(capacity));
     let mut large: Option<SemaphorePermit<'_>> = None;
     while let Some(frame) = poll_fn(|context| body.poll_next(context)).await {
-        let frame = frame.map_err(|error| refusal(ProxyError::Body(error.to_string())))?;
+        let frame = frame.map_err(|error| rejection(ProxyError::Body(error.to_string())))?;
         let Ok(data) = frame.into_data() else { continue };
         let length = whole.len() + data.len();
         if length > limit {
             return Err(too_large());
         }
         if length > MAX_SMALL_BODY && large.is_none() {
-            let busy = |_| refusal(ProxyError::Busy(LARGE_BODIES_OPEN.to_owned()));
+            let busy = |_| rejection(ProxyError::Busy(LARGE_BODIES_OPEN.to_owned()));
             large = Some(LARGE_BODIES.try_acquire().map_err(busy)?);
         }
         if length > whole.capacity() {
@@ -84,8 +85,8 @@ async fn read_without_timeout(
     Ok(whole)
 }
 
-/// Reads and drops a body, if it is small and arrives soon, so that the client can reuse its
-/// connection. Whether all of it was read.
+/// Reads and discards a body, if it is small and arrives soon, so that the client can reuse its
+/// connection. Returns whether all of it was read.
 pub(super) async fn discard(body: &RequestBody) -> bool {
     if body.is_complete() {
         return true;

@@ -1,4 +1,4 @@
-//! Responses to clients: those of upstreams, forwarded, and those of the proxy's own.
+//! Responses to clients: forwarded ones, and those of the proxy itself.
 
 use super::access_log::AccessLog;
 use super::headers::remove_hop_by_hop;
@@ -18,21 +18,21 @@ use taskcluster_proxy_core::proxy::{ProxyError, ResponseFields};
 pub struct ResponseBody {
     source: Source,
     log: Rc<AccessLog>,
-    /// The credentials that the request began with: it is in flight until the response has ended.
+    /// The lease of the request, which ends with the response.
     _lease: Lease,
 }
 
 #[derive(Debug)]
 enum Source {
-    /// Of the proxy's own; `None` when it was sent.
+    /// A body of the proxy itself; `None` when it was sent.
     Own(Option<Bytes>),
     Upstream(outbound::ResponseBody),
-    /// Of an upstream, and cut short. What came before is written before the client's connection is
-    /// closed for it.
+    /// A truncated body of an upstream. hyper writes the frames before the error, and then gets the
+    /// error and closes the client's connection.
     Truncated(Option<ResponseBodyError>),
 }
 
-/// A response of the proxy's own.
+/// A response of the proxy itself.
 #[derive(Debug)]
 pub(super) struct OwnResponse {
     pub(super) status: StatusCode,
@@ -41,7 +41,7 @@ pub(super) struct OwnResponse {
 }
 
 impl OwnResponse {
-    /// An empty one.
+    /// A response without a body.
     pub(super) fn empty(status: StatusCode) -> Self {
         Self { status, fields: [None, None], body: String::new() }
     }
@@ -49,7 +49,7 @@ impl OwnResponse {
     /// The response to `POST /bewit`.
     pub(super) fn see_other(url: String) -> Self {
         let content_type = HeaderValue::from_static("text/plain; charset=utf-8");
-        // A URL that was parsed and percent-encoded can stand in a header field.
+        // Cannot fail: the URL was parsed and percent-encoded.
         let location = HeaderValue::try_from(&url).ok().map(|url| (LOCATION, url));
         let fields = [Some((CONTENT_TYPE, content_type)), location];
         Self { status: StatusCode::SEE_OTHER, fields, body: url }
@@ -63,7 +63,8 @@ impl OwnResponse {
         Self { status: error.status(), fields, body: error.to_json() }
     }
 
-    /// The response to the request that `log` is about. `close`: the client's connection ends with it.
+    /// Responds to the request of `log`. If `close` is set, the client's connection is closed after the
+    /// response.
     pub(super) fn respond(
         self,
         lease: Lease,
@@ -92,8 +93,8 @@ impl OwnResponse {
     }
 }
 
-/// The response to the request that `log` is about, from `target`. `diagnosis`: why the service
-/// refused it, short enough for a header field.
+/// Forwards the response of `target` to the request of `log`. `diagnosis` is the reason why the service
+/// refused the request, short enough for a header field.
 pub(super) fn forward(
     response: UpstreamResponse,
     target: &Target,
@@ -108,16 +109,16 @@ pub(super) fn forward(
     head.version = http::Version::HTTP_11;
     remove_hop_by_hop(&mut head.headers, |role| !role.is_forwarded_in_responses());
     if head.status == StatusCode::NO_CONTENT {
-        // RFC 9110 section 8.6.
+        // Not allowed in a 204 response (RFC 9110 section 8.6).
         head.headers.remove(CONTENT_LENGTH);
     }
     let endpoint = [target.origin.as_str(), target.resource()].concat();
     let endpoint = HeaderValue::from_maybe_shared(Bytes::from(endpoint));
     let diagnosis = diagnosis.and_then(|diagnosis| HeaderValue::from_str(diagnosis).ok());
-    // A client that still has to send some of its body sends its next request after that, if it was
-    // not told otherwise (RFC 9112 section 9.6, RFC 9110 section 10.1.1).
+    // If the client has not sent its whole body, the connection is closed: otherwise the client would
+    // send the rest of the body before its next request (RFC 9112 section 9.6, RFC 9110 section 10.1.1).
     add_own_fields(&mut head, &lease, log, !request_body.is_complete(), false);
-    // The client has the URL; the diagnosis is nowhere else, and short.
+    // If there is no room for both, the URL is left out, because the client knows it.
     let length = diagnosis.as_ref().map_or(0, HeaderValue::len);
     if let Ok(endpoint) = endpoint
         && endpoint.len() + length <= MAX_VARIABLE_FIELDS
@@ -135,7 +136,8 @@ pub(super) fn forward(
     Response::from_parts(head, body)
 }
 
-/// `is_error`: of the proxy's own, and independent of what the request was restricted to.
+/// Adds the proxy's header fields. `is_error`: the response is an error of the proxy itself, which does
+/// not depend on the authorized scopes.
 fn add_own_fields(
     head: &mut response::Parts,
     lease: &Lease,
@@ -157,8 +159,8 @@ fn add_own_fields(
     }
 }
 
-/// How long the endpoint and the diagnosis may be together, in bytes: with at most 4 KiB about the
-/// credentials, the proxy's own header fields stay under 8 KiB. Services read no longer URLs.
+/// The maximum length of endpoint and diagnosis together, in bytes. With at most 4 KiB about the
+/// credentials, the proxy's own header fields have less than 8 KiB. Services do not accept longer URLs.
 const MAX_VARIABLE_FIELDS: usize = 4 * 1024;
 
 const DIAGNOSIS: HeaderName = HeaderName::from_static(ResponseFields::DIAGNOSIS);
@@ -182,7 +184,7 @@ impl Body for ResponseBody {
         if let Some(Err(error)) = polled {
             this.log.truncate(error.to_string());
             this.source = Source::Truncated(Some(error));
-            // hyper drops what it has not yet written as soon as it hears of an error.
+            // Pending once, so that hyper writes its buffer first: it discards the buffer at an error.
             context.waker().wake_by_ref();
             return Poll::Pending;
         }

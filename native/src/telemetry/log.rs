@@ -1,4 +1,4 @@
-//! The log: lines on stderr.
+//! The log on stderr: its configuration and start.
 
 use super::log_line::LogLines;
 use super::log_writer;
@@ -13,11 +13,11 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 pub use super::log_line::LogFormat;
 pub use super::log_writer::{dropped_lines, print};
 
-/// The target of this program's own lines. No others are logged: those of libraries may hold a request's
-/// header fields, at their finest levels.
-const OURS: &str = "taskcluster_proxy";
+/// The target of this program's own lines. Lines of libraries are not logged, because at their most verbose
+/// levels they contain header fields of requests.
+const OWN_TARGET: &str = "taskcluster_proxy";
 
-/// What is logged, and how.
+/// The levels that are logged, and the format.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Logging {
     levels: Targets,
@@ -25,27 +25,27 @@ pub struct Logging {
 }
 
 impl Logging {
-    /// Lines of this level and of more severe ones.
+    /// Logs lines of this level and of more severe ones.
     pub fn new(level: LevelFilter, format: LogFormat) -> Self {
-        Self { levels: Targets::new().with_target(OURS, level), format }
+        Self { levels: Targets::new().with_target(OWN_TARGET, level), format }
     }
 
-    /// From the variable `RUST_LOG`: levels, or `target=level`, separated by commas. Directives for other
-    /// crates and invalid ones are skipped; `level` where none is left.
+    /// Logs the levels in the value of `RUST_LOG`: levels, or `target=level`, separated by commas. Entries for
+    /// other crates and invalid ones are skipped. Without a valid entry, logs `level`.
     pub fn from_rust_log(variable: &str, level: LevelFilter, format: LogFormat) -> Self {
         let directives = variable.split(',').map(str::trim).filter(|text| !text.is_empty());
         let directives: Vec<Targets> = directives.filter_map(|text| text.parse().ok()).collect();
         let general = directives.iter().rev().find_map(Targets::default_level).unwrap_or(level);
-        let ours = directives.iter().flatten().filter(|(target, _)| is_ours(target));
-        let ours: Vec<(&str, LevelFilter)> = ours.collect();
-        let whole = ours.iter().any(|(target, _)| *target == OURS);
-        let levels = Targets::new().with_targets(ours);
-        let levels = if whole { levels } else { levels.with_target(OURS, general) };
+        let own = directives.iter().flatten().filter(|(target, _)| is_own(target));
+        let own: Vec<(&str, LevelFilter)> = own.collect();
+        let has_crate = own.iter().any(|(target, _)| *target == OWN_TARGET);
+        let levels = Targets::new().with_targets(own);
+        let levels = if has_crate { levels } else { levels.with_target(OWN_TARGET, general) };
         Self { levels, format }
     }
 
-    /// Starts logging, on stderr. Dropping the guard writes the last lines, for at most one second.
-    #[must_use = "the last lines are written when it is dropped"]
+    /// Starts logging to stderr. Dropping the guard writes the remaining lines, for at most one second.
+    #[must_use = "dropping the guard writes the remaining lines"]
     pub fn start(self) -> WorkerGuard {
         let (writer, guard) = log_writer::start();
         let color = self.format == LogFormat::Text && io::stderr().is_terminal();
@@ -55,11 +55,11 @@ impl Logging {
     }
 }
 
-fn is_ours(target: &str) -> bool {
-    target.strip_prefix(OURS).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+fn is_own(target: &str) -> bool {
+    target.strip_prefix(OWN_TARGET).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
 
-/// Logs panics by their location alone: the message may hold parts of a request or response.
+/// Logs the location of panics, without their message, which may contain parts of a request or response.
 pub fn panics() {
     std::panic::set_hook(Box::new(|panic| match panic.location() {
         Some(place) => tracing::error!("a fault of this program, at {place}: please report it"),
@@ -67,13 +67,13 @@ pub fn panics() {
     }));
 }
 
-/// A point in time for people, in HTTP's format.
+/// Formats a point in time as an HTTP date.
 pub fn date(moment: Timestamp) -> String {
     httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_millis(moment.millis().min(LAST_DATE)))
 }
 
-/// The end of the year 9999, in milliseconds since 1970: a date in HTTP's format has four digits for
-/// the year, and a certificate any number.
+/// The end of the year 9999, in milliseconds since 1970: an HTTP date has four digits for the year, but a
+/// certificate may have a later date.
 const LAST_DATE: u64 = 253_402_300_799_999;
 
 #[cfg(test)]
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn rust_log_is_heeded_for_this_program_alone() {
+    fn rust_log_applies_only_to_this_program() {
         for (variable, count) in [
             ("", 3),
             ("debug", 4),

@@ -1,4 +1,4 @@
-//! How a log line looks: logfmt or JSON, with the same fields in the same order.
+//! Formats log lines as logfmt or JSON, with the same fields in the same order.
 
 use super::log_writer::LogWriter;
 use std::cell::RefCell;
@@ -13,18 +13,18 @@ use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
-/// How lines look.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
-    /// logfmt: `key=value`, quoted where needed; the level in colour on a terminal.
+    /// logfmt: `key=value`, with quotes where necessary; the level is coloured on a terminal.
     #[default]
     Text,
-    /// A JSON object a line.
+    /// One JSON object for each line.
     Json,
 }
 
-/// Writes a line for each event: `timestamp`, `level`, `message`, its own fields, and those of the spans
-/// that it is in.
+/// A layer that writes a line for each event: `timestamp`, `level`, `message`, the event's fields, and those of
+/// the spans that it is in.
 #[derive(Debug)]
 pub(super) struct LogLines {
     pub(super) format: LogFormat,
@@ -32,22 +32,22 @@ pub(super) struct LogLines {
     pub(super) writer: LogWriter,
 }
 
-/// The fields of a span, as they stand in the line of each event in it.
+/// The formatted fields of a span, which are part of the line of each event in it.
 struct SpanFields(Vec<u8>);
 
 thread_local! {
-    /// Reused from line to line.
+    /// Buffers that are reused for each line.
     static BUFFERS: RefCell<(Buffer, String)> = const { RefCell::new((Buffer(Vec::new()), String::new())) };
 }
 
-/// Lines longer than this, in bytes, are rare: their buffer is not kept.
+/// The maximum capacity of buffers that are kept, in bytes. Longer lines are rare.
 const MAX_KEPT: usize = 4 * 1024;
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LogLines {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         let Some(span) = context.span(id) else { return };
         let (mut line, mut scratch) = (Buffer(Vec::with_capacity(64)), String::new());
-        attributes.record(&mut Fields {
+        attributes.record(&mut FieldWriter {
             format: self.format,
             line: &mut line,
             scratch: &mut scratch,
@@ -64,7 +64,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LogLines {
                 line.0.shrink_to(MAX_KEPT);
                 scratch.shrink_to(MAX_KEPT);
             }
-            // A value that is logged logs something itself.
+            // Formatting a value has logged another line.
             Err(_) => self.write(event, &context, &mut Buffer(Vec::new()), &mut String::new()),
         });
     }
@@ -96,7 +96,7 @@ impl LogLines {
                 let _ = write!(line.text(), "\",\"level\":\"{}\"", level.as_str());
             }
         }
-        event.record(&mut Fields { format: self.format, line, scratch });
+        event.record(&mut FieldWriter { format: self.format, line, scratch });
         for span in context.event_scope(event).into_iter().flatten() {
             if let Some(SpanFields(fields)) = span.extensions().get() {
                 line.put(fields);
@@ -106,12 +106,12 @@ impl LogLines {
             LogFormat::Text => b"\n",
             LogFormat::Json => b"}\n",
         });
-        // It takes what it has room for, and counts the rest.
+        // Never fails: lines that do not fit the queue are dropped and counted.
         let _ = self.writer.clone().write_all(&line.0);
     }
 }
 
-/// As terminals number them (ECMA-48, SGR).
+/// The terminal's number for the color of a level (ECMA-48, SGR).
 fn color_of(level: Level) -> u8 {
     match level {
         Level::ERROR => 31,
@@ -122,14 +122,14 @@ fn color_of(level: Level) -> u8 {
     }
 }
 
-/// Writes fields one after the other.
-struct Fields<'a> {
+/// A visitor that appends fields to a line.
+struct FieldWriter<'a> {
     format: LogFormat,
     line: &'a mut Buffer,
     scratch: &'a mut String,
 }
 
-impl Fields<'_> {
+impl FieldWriter<'_> {
     fn name(&mut self, field: &Field) {
         match self.format {
             LogFormat::Text => {
@@ -145,13 +145,13 @@ impl Fields<'_> {
         }
     }
 
-    fn bare(&mut self, field: &Field, value: impl fmt::Display) {
+    fn write_unquoted(&mut self, field: &Field, value: impl fmt::Display) {
         self.name(field);
         let _ = write!(self.line.text(), "{value}");
     }
 }
 
-impl Visit for Fields<'_> {
+impl Visit for FieldWriter<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
         self.name(field);
         if self.format == LogFormat::Json || needs_quotes(value) {
@@ -170,32 +170,32 @@ impl Visit for Fields<'_> {
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.bare(field, value);
+        self.write_unquoted(field, value);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.bare(field, value);
+        self.write_unquoted(field, value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.bare(field, value);
+        self.write_unquoted(field, value);
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        // JSON has no NaN and no infinity.
+        // NaN and infinity are not valid JSON.
         if value.is_finite() {
-            self.bare(field, value);
+            self.write_unquoted(field, value);
         }
     }
 }
 
-/// Whether a value of logfmt could be taken for more than one, or for a quoted one.
+/// Whether a logfmt value is ambiguous without quotes.
 fn needs_quotes(value: &str) -> bool {
     value.is_empty()
         || value.bytes().any(|byte| !byte.is_ascii_graphic() || matches!(byte, b'"' | b'=' | b'\\'))
 }
 
-/// A line so far, in UTF-8.
+/// A buffer of UTF-8 text for a line.
 #[derive(Default)]
 struct Buffer(Vec<u8>);
 
@@ -204,7 +204,7 @@ impl Buffer {
         self.0.extend_from_slice(bytes);
     }
 
-    /// To be written to by `write!`.
+    /// The buffer as a target of `write!`, which is ambiguous for two `Write` traits.
     fn text(&mut self) -> &mut dyn fmt::Write {
         self
     }

@@ -1,4 +1,4 @@
-//! Writes log lines to stderr in a thread of its own, so that a request never waits for who reads them.
+//! Writes log lines to stderr in a separate thread, so that a request never waits until they are read.
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -7,43 +7,43 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 
-/// How much may wait to be written, in bytes. Lines beyond are dropped and counted.
+/// The maximum size of the queue, in bytes. Further lines are dropped and counted.
 const MAX_QUEUED: usize = 1024 * 1024;
-/// What a short line is charged, in bytes: it bounds the number of lines.
+/// The minimum size that is counted for a line, in bytes. It limits the number of lines.
 const MIN_CHARGE: usize = 512;
-/// Lines are written at once, but not more often than this: under load most of a line's cost is the
-/// system call and the switch to the thread that writes, and so they are written together.
+/// The minimum time between two writes. Under load most of the cost of a line is the system call and the
+/// switch to the writing thread, so lines are written together.
 const BATCH: Duration = Duration::from_millis(5);
-/// How soon a descriptor that is in non-blocking mode and full is tried again.
-const FULL: Duration = Duration::from_millis(10);
+/// How long to wait when a descriptor in non-blocking mode cannot be written to.
+const RETRY_DELAY: Duration = Duration::from_millis(10);
 
-/// The process's writer, once logging has started.
+/// The writer of the process; set when logging has started.
 static WRITER: OnceLock<LogWriter> = OnceLock::new();
 
-/// How many lines were dropped since the process started.
+/// The number of lines that were dropped since the process started.
 pub fn dropped_lines() -> u64 {
     WRITER.get().map_or(0, |writer| writer.queue.dropped.load(Ordering::Relaxed))
 }
 
-/// Writes `text` and a line feed to stderr: behind the log lines that are still to be written, if
-/// logging has started.
+/// Writes `text` and a line feed to stderr; if logging has started, after the log lines that are still in the
+/// queue.
 pub fn print(text: &str) {
     let line = format!("{text}\n");
-    // There is nobody to tell that stderr cannot be written to.
+    // An error cannot be reported: stderr is the only place for it.
     let _ = match WRITER.get() {
         Some(writer) => writer.clone().write_all(line.as_bytes()),
         None => io::stderr().write_all(line.as_bytes()),
     };
 }
 
-/// Starts the thread that writes to stderr. Dropping the guard writes what is still queued, for at most
-/// one second.
+/// Starts the thread that writes to stderr. Dropping the guard writes the lines in the queue, for at most one
+/// second.
 pub(super) fn start() -> (LogWriter, WorkerGuard) {
     let (writer, guard) = LogWriter::new(io::stderr());
     (WRITER.get_or_init(|| writer).clone(), guard)
 }
 
-/// Queues each line for the thread that writes, or drops it where too much is queued.
+/// Puts lines into the queue of the writing thread, or drops them if the queue is full.
 #[derive(Clone, Debug)]
 pub(super) struct LogWriter {
     queue: Arc<Queue>,
@@ -52,7 +52,7 @@ pub(super) struct LogWriter {
 
 #[derive(Debug, Default)]
 struct Queue {
-    /// How much is queued, in bytes.
+    /// The size of the lines in the queue, in bytes.
     charged: AtomicUsize,
     dropped: AtomicU64,
 }
@@ -60,7 +60,8 @@ struct Queue {
 impl LogWriter {
     pub(super) fn new(output: impl Write + Send + 'static) -> (Self, WorkerGuard) {
         let queue = Arc::new(Queue::default());
-        // It is never full: the bound in bytes comes first, so that there is room for the end, too.
+        // The limit of lines is never reached, because the limit in bytes is reached first. So there is
+        // always room for the message that ends the thread.
         let (lines, guard) = NonBlockingBuilder::default()
             .buffered_lines_limit(MAX_QUEUED / MIN_CHARGE + 1)
             .thread_name("log")
@@ -80,7 +81,7 @@ fn charge(line: &[u8]) -> usize {
 }
 
 impl Write for LogWriter {
-    /// Takes one line.
+    /// Puts one line into the queue.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let charge = charge(line);
         if self.queue.charged.fetch_add(charge, Ordering::Relaxed) + charge > MAX_QUEUED {
@@ -96,17 +97,16 @@ impl Write for LogWriter {
     }
 }
 
-/// The end of the queue, in the thread that writes: collects lines and writes them together when the
-/// queue is empty.
+/// The output of the writing thread: collects lines, and writes them together when the queue is empty.
 struct BatchedOutput<W> {
     output: W,
     queue: Arc<Queue>,
     batch: Vec<u8>,
     charged: usize,
-    /// How many dropped lines the log has told of.
+    /// The number of dropped lines that the log has already reported.
     reported: u64,
-    /// A line was written in part: the next one begins on a line of its own.
-    torn: bool,
+    /// Whether a line was written in part, so that the next one must begin with a line feed.
+    partial_line: bool,
     /// When the last batch was written.
     last: Option<Instant>,
 }
@@ -114,21 +114,21 @@ struct BatchedOutput<W> {
 impl<W: Write> BatchedOutput<W> {
     fn new(output: W, queue: Arc<Queue>) -> Self {
         let batch = Vec::new();
-        Self { output, queue, batch, charged: 0, reported: 0, torn: false, last: None }
+        Self { output, queue, batch, charged: 0, reported: 0, partial_line: false, last: None }
     }
 
-    /// Whether the whole batch was written.
+    /// Writes the batch. Returns whether all of it was written.
     fn write_batch(&mut self) -> bool {
-        let torn: &[u8] = if self.torn { b"\n" } else { b"" };
-        let written = write_waiting(&mut self.output, torn)
-            .and_then(|()| write_waiting(&mut self.output, &self.batch));
+        let line_feed: &[u8] = if self.partial_line { b"\n" } else { b"" };
+        let written = write_all(&mut self.output, line_feed)
+            .and_then(|()| write_all(&mut self.output, &self.batch));
         if let Err(written) = written {
             let rest = self.batch.get(written..).unwrap_or_default();
             let lost = rest.iter().filter(|byte| **byte == b'\n').count();
-            self.torn |= written > 0;
+            self.partial_line |= written > 0;
             self.queue.drop_lines(lost as u64);
         } else {
-            self.torn = false;
+            self.partial_line = false;
         }
         self.queue.charged.fetch_sub(std::mem::take(&mut self.charged), Ordering::Relaxed);
         self.last = Some(Instant::now());
@@ -138,7 +138,7 @@ impl<W: Write> BatchedOutput<W> {
     }
 }
 
-/// How much room is kept for the next batch, in bytes.
+/// The maximum capacity of the buffer that is kept for the next batch, in bytes.
 const BATCH_KEPT: usize = 16 * 1024;
 
 impl<W: Write> Write for BatchedOutput<W> {
@@ -161,7 +161,7 @@ impl<W: Write> Write for BatchedOutput<W> {
         }
         let dropped = self.queue.dropped.load(Ordering::Relaxed);
         if dropped > self.reported {
-            // It comes back through the queue, in the log's format.
+            // This line passes through the queue like all others.
             let lines = dropped - std::mem::replace(&mut self.reported, dropped);
             tracing::warn!(
                 "{lines} log lines were dropped: stderr was not read, or could not be written to"
@@ -171,16 +171,16 @@ impl<W: Write> Write for BatchedOutput<W> {
     }
 }
 
-/// Writes all of it, waiting where the descriptor is in non-blocking mode, which it may share with
-/// other processes. The error is how much was written.
-fn write_waiting(output: &mut impl Write, bytes: &[u8]) -> Result<(), usize> {
+/// Writes all bytes. Waits if the descriptor is in non-blocking mode, which another process may have set. The
+/// error is the number of bytes that were written.
+fn write_all(output: &mut impl Write, bytes: &[u8]) -> Result<(), usize> {
     let mut written = 0;
     while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
         match output.write(rest) {
             Ok(0) => return Err(written),
             Ok(length) => written += length,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(FULL),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(RETRY_DELAY),
             Err(_) => return Err(written),
         }
     }
@@ -193,12 +193,12 @@ mod tests {
     use std::sync::mpsc::{Receiver, Sender, channel};
     use std::sync::{Mutex, PoisonError};
 
-    /// Takes nothing until it is allowed to.
+    /// An output that blocks each write until the test allows it.
     struct Gated(Receiver<()>, Arc<Mutex<Vec<u8>>>);
 
     impl Write for Gated {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            // Open for good once the other end is dropped.
+            // Does not block any more once the sender is dropped.
             let _ = self.0.recv();
             self.1.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
             Ok(bytes.len())
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_dropped_and_counted_and_the_rest_is_written_at_the_end() {
+    fn lines_that_do_not_fit_the_queue_are_dropped_and_counted() {
         let (mut writer, guard, open, written) = gated();
         let lines = MAX_QUEUED / MIN_CHARGE + 10;
         for line in 0..lines {
@@ -239,7 +239,7 @@ mod tests {
         assert_eq!(writer.queue.dropped.load(Ordering::Relaxed), 1);
     }
 
-    /// A disk that is full for a while, after a few bytes.
+    /// An output on a disk that is full after eight bytes, while the flag is set.
     struct Full(Vec<u8>, bool);
 
     impl Write for Full {
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_a_full_disk_does_not_take_are_counted_and_the_next_one_is_whole() {
+    fn lines_lost_on_a_full_disk_are_counted_and_the_next_one_is_whole() {
         let queue = Arc::new(Queue::default());
         let mut output = BatchedOutput::new(Full(Vec::new(), true), Arc::clone(&queue));
         queue.charged.store(3 * MIN_CHARGE, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! What the program reports about itself: log, metrics, version.
+//! Log, metrics and version of the program.
 
 pub mod build_info;
 pub mod log;

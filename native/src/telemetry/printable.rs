@@ -1,6 +1,6 @@
-//! Text of others, made safe to show.
+//! Escapes control characters in text from other sources, before it is shown.
 
-/// `text` without what would break the line, or the terminal, that an error is shown on.
+/// Escapes the control characters in `text`, which could break a line or confuse a terminal.
 pub fn printable(text: &str) -> String {
     let escape = |c: char| match c.is_control() {
         true => c.escape_default().to_string(),

@@ -83,7 +83,7 @@ fn a_socket_in_use_is_not_replaced() {
     let folder = Folder::new();
     let _live = UnixListener::bind(folder.socket()).expect("nothing is there yet");
     let ProcessOutput { status, stderr, .. } = at(&folder.socket()).run();
-    let expected = format!("cannot listen on {}: another program does", folder.socket());
+    let expected = format!("cannot listen on {}: another program listens on it", folder.socket());
     assert!(!status.success() && stderr.contains(&expected), "{status} {stderr}");
     UnixStream::connect(folder.socket()).expect("it still listens");
 }

@@ -54,8 +54,8 @@ fn a_task_that_may_not_be_created_is_explained() {
         assert_eq!((&saw[0], &saw[1]), (&json!(403), &json!("InsufficientScopes")));
         let message = saw[2].as_str().unwrap_or_default();
         assert!(message.contains("\"AnyOf\": [\n    \"queue:create-task:highest:"), "{message}");
-        let log =
-            proxy.wait_for_log(r#"refused it: the request needs one of [\"queue:create-task:"#);
+        let log = proxy
+            .wait_for_log(r#"refused the request: the request needs one of [\"queue:create-task:"#);
         let expected = "\\\"queue:create-task:lowest:harbour/crane\\\"], which the scopes that requests are \
                         restricted to (those of the command line) do not grant; whether client \
                         \\\"tester\\\" has it, the services know";

@@ -12,7 +12,7 @@ fn a_file_and_its_replacement_are_used() {
     let file = folder.put("c.json", credentials("first", "secret-1"));
     let proxy = with_file(&upstream, &file).args(["a:b"]).start();
     signs(&proxy, &upstream, "first", "secret-1");
-    assert!(!proxy.log().contains("can get at it"), "{}", proxy.log());
+    assert!(!proxy.log().contains("can access it"), "{}", proxy.log());
 
     folder.put("c.json", credentials("second", "secret-2"));
     proxy.wait_for_log("client second");
@@ -90,7 +90,7 @@ fn an_update_waits_a_limited_time_for_requests_in_flight() {
     slow.send("GET /api/queue/v1/slow HTTP/1.1\r\nHost: x\r\n\r\n");
     upstream.wait_for_requests(1);
     folder.put("c.json", credentials("second", "secret-2"));
-    proxy.wait_for_log("1 requests go on with the previous credentials");
+    proxy.wait_for_log("1 requests keep the previous credentials");
     signs(&proxy, &upstream, "second", "secret-2");
     latch.open();
     assert_eq!(slow.response().header("x-taskcluster-proxy-perm-clientid"), Some("first"));
@@ -111,7 +111,7 @@ fn the_file_may_be_a_symbolic_link() {
     symlink("data/c.json", folder.path("c.json")).unwrap();
     let proxy = with_file(&upstream, &folder.path("c.json")).start();
     // An ordinary write created it.
-    proxy.wait_for_log("others than its owner can get at it (mode 0");
+    proxy.wait_for_log("users other than its owner can access it (mode 0");
     signs(&proxy, &upstream, "first", "secret");
     symlink("2", folder.path("next")).unwrap();
     std::fs::rename(folder.path("next"), folder.path("data")).unwrap();

@@ -190,7 +190,7 @@ fn the_wait_is_bounded() {
     assert_eq!(clients(&proxy.get("/api/queue/v1/x")), "new");
     assert_eq!(put.response().status(), 200);
     assert!(start.elapsed() >= Duration::from_millis(300), "{:?}", start.elapsed());
-    proxy.wait_for_log("client new; 1 requests go on with the previous credentials");
+    proxy.wait_for_log("client new; 1 requests keep the previous credentials");
     latch.open();
     let response = first.response();
     assert_eq!((response.text(), clients(&response)), ("first", "tester"));

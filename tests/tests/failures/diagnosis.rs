@@ -21,7 +21,7 @@ fn an_error_response_is_forwarded_unchanged_with_a_diagnosis() {
     let received = (response.status(), response.text(), response.header("x-kept"));
     assert_eq!(received, (401, "no", Some("1")));
     assert!(diagnosis(&response).starts_with("the URL carries a bewit"), "{response:?}");
-    proxy.wait_for_log("refused it: the URL carries a bewit");
+    proxy.wait_for_log("refused the request: the URL carries a bewit");
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn the_header_field_is_short_and_the_log_has_all() {
     let text = diagnosis(&response);
     assert!(text.starts_with("the request needs all of [\"some:scope:0\", "), "{text}");
     assert!(text.contains("\"some:scope:19\", and 280 more]") && text.len() < 1024, "{text}");
-    let log = proxy.wait_for_log("refused it: ");
+    let log = proxy.wait_for_log("refused the request: ");
     let last = r#"\"some:scope:299\"], which client \"tester\" does not have"#;
     assert!(log.contains(last), "{log}");
 }
@@ -312,7 +312,7 @@ fn defects_of_the_credentials_are_named_first() {
                         array of scopes, found null; `start`: ";
         assert!(diagnosis(&response).starts_with(expected), "{response:?}");
         assert!(!diagnosis(&response).contains("canary"), "{response:?}");
-        proxy.wait_for_log("refused it: the certificate is not as the services expect it");
+        proxy.wait_for_log("refused the request: the certificate is not as the services expect it");
     }
 }
 

@@ -185,7 +185,7 @@ fn it_responds_while_the_proxy_drains() {
     proxy.signal("TERM");
     proxy.wait_for_log("stopped by SIGTERM");
     let ready = proxy.get_admin("/readyz");
-    assert_eq!((ready.status(), ready.text()), (503, "draining: the proxy was told to stop\n"));
+    assert_eq!((ready.status(), ready.text()), (503, "draining: the proxy is stopping\n"));
     assert_eq!(proxy.get_admin("/healthz").status(), 200);
     assert_eq!(value(&proxy.metrics(), "draining"), Some(1.0));
     let status = proxy.get_admin("/status").json();

@@ -159,7 +159,9 @@ fn each_line_of_a_request_has_its_id() {
         let response = proxy.get("/api/queue/v1/x");
         assert_eq!(response.status(), 403);
         let id = response.header(REQUEST_ID).unwrap();
-        for text in ["retrying", "this machine's clock is wrong", "refused it", "/api/queue/v1/x"] {
+        for text in
+            ["retrying", "this machine's clock is wrong", "refused the request", "/api/queue/v1/x"]
+        {
             let line = proxy.wait_for_log(text);
             assert!(line.contains(id), "{text}: {line}");
         }
@@ -217,7 +219,7 @@ fn it_warns_before_the_certificate_expires_and_when_it_has() {
         .env("TASKCLUSTER_CERTIFICATE", short.to_string())
         .start();
     proxy.wait_for_log("; services accept them for 5 minutes after that: send new ones");
-    proxy.wait_for_log(", and the 5 minutes that services allow after that are over: they refuse");
+    proxy.wait_for_log(", and the 5 minutes for which services still accept them are over");
     let update = |certificate: &str| {
         let credentials = serde_json::json!({
             "clientId": "new", "accessToken": "no-secret", "certificate": certificate,

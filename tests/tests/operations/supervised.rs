@@ -26,7 +26,7 @@ fn a_service_manager_is_notified_of_readiness_and_shutdown() {
 #[test]
 fn a_missing_service_manager_is_not_an_error() {
     let proxy = Proxy::sandbox().env("NOTIFY_SOCKET", "/nonexistent/notify").start();
-    proxy.wait_for_log("cannot tell the service manager READY=1");
+    proxy.wait_for_log("cannot notify the service manager of READY=1");
     assert_eq!(proxy.get("/api/queue/v1/ping").status(), 200);
 }
 

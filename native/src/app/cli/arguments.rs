@@ -16,7 +16,7 @@ use taskcluster_proxy_core::credentials::Scope;
 use taskcluster_proxy_core::proxy::HostPattern;
 use tracing::Level;
 
-/// The command line. Without Debug: there are secrets in it.
+/// The command line. It does not implement `Debug`, because it contains secrets.
 #[derive(Parser)]
 #[command(
     name = "taskcluster-proxy",
@@ -29,7 +29,7 @@ use tracing::Level;
     disable_version_flag = true
 )]
 pub(super) struct Arguments {
-    /// The template explains them.
+    /// The scopes, which the template explains.
     #[arg(value_name = "scope", hide = true, value_parser = |text: &str| Scope::new(text))]
     pub(super) scopes: Vec<Scope>,
 
@@ -52,7 +52,7 @@ pub(super) struct Arguments {
     pub(super) general: GeneralOptions,
 }
 
-/// Which deployment, with which credentials and scopes.
+/// The deployment, the credentials and the scopes.
 #[derive(Args)]
 #[command(next_help_heading = "Credentials")]
 pub(super) struct CredentialsOptions {
@@ -67,9 +67,9 @@ pub(super) struct CredentialsOptions {
     #[arg(env = CLIENT_ID.variable, hide_env_values = true)]
     pub(super) client_id: Option<OsString>,
 
-    /// accessToken of the credentials. Every
-    /// local user can read options: better set
-    /// the variable.
+    /// accessToken of the credentials. All local
+    /// users can read options, so the variable is
+    /// safer.
     #[arg(long, value_name = "token", verbatim_doc_comment)]
     #[arg(env = ACCESS_TOKEN.variable, hide_env_values = true)]
     pub(super) access_token: Option<OsString>,
@@ -105,8 +105,8 @@ pub(super) struct CredentialsOptions {
     pub(super) task_id: Option<String>,
 
     /// Use a small deployment within this
-    /// program, to try the proxy out, instead of
-    /// a root URL and credentials.
+    /// program instead of a root URL and
+    /// credentials, to try the proxy out.
     #[arg(long, conflicts_with_all = BESIDE_SANDBOX, verbatim_doc_comment)]
     pub(super) sandbox: bool,
 }
@@ -145,7 +145,7 @@ pub(super) struct ListeningOptions {
     pub(super) tls_key: Option<PathBuf>,
 }
 
-/// Who may connect, ask for what, and reach which hosts.
+/// Who may connect, and which requests are allowed.
 #[derive(Args)]
 #[command(next_help_heading = "Access control")]
 pub(super) struct AccessOptions {
@@ -163,29 +163,29 @@ pub(super) struct AccessOptions {
     pub(super) allowed_network: Option<IpNet>,
 
     /// Who may send PUT /credentials: root, the
-    /// proxy's own user (same-user), or
-    /// any.
+    /// user who runs the proxy (same-user), or any
+    /// client (any).
     #[arg(long, value_name = "who", verbatim_doc_comment)]
     #[arg(default_value = "any", value_parser = value::credentials_from())]
     pub(super) credentials_from: CredentialsFrom,
 
-    /// Refuse requests from web pages, and with
-    /// other Hosts than taskcluster, localhost and
-    /// the address that is connected to.
+    /// Reject requests from web pages, and those
+    /// whose Host is not taskcluster, localhost or
+    /// the address of the proxy.
     #[arg(long, verbatim_doc_comment)]
     pub(super) reject_browsers: bool,
 
     /// Only forward /<host>/<path> to this host, to
-    /// those below *.<name>, or to all with *. Can be
-    /// repeated. [default: all but loopback,
+    /// subdomains with *.<name>, or to all hosts with
+    /// *. Can be repeated. [default: all but loopback,
     /// link-local and cloud metadata addresses]
-    /// POST /bewit signs URLs of any host: it sends
-    /// no request there.
+    /// POST /bewit signs URLs of any host, because it
+    /// sends no request there.
     #[arg(long, value_name = "pattern", value_parser = HostPattern::parse, verbatim_doc_comment)]
     pub(super) allow_host: Vec<HostPattern>,
 }
 
-/// How long and how much.
+/// Timeouts and limits.
 #[derive(Args)]
 #[command(next_help_heading = "Timeouts and limits (seconds may have fractions, at most 3600)")]
 pub(super) struct LimitOptions {
@@ -210,7 +210,7 @@ pub(super) struct LimitOptions {
     /// How long after the first failure a request is
     /// retried; 0 for no retries.
     #[arg(long, value_name = "seconds", verbatim_doc_comment)]
-    #[arg(default_value = "30", value_parser = value::seconds(0.0, " (never try again)"))]
+    #[arg(default_value = "30", value_parser = value::seconds(0.0, " (no retries)"))]
     pub(super) retry_budget: Duration,
 
     /// How long requests in flight may take after
@@ -220,21 +220,21 @@ pub(super) struct LimitOptions {
     #[arg(default_value = "30", value_parser = value::seconds(0.0, " (do not wait)"))]
     pub(super) drain_timeout: Duration,
 
-    /// Maximum of clients' connections; more get
-    /// 503. Lower if the limit of open files is less
-    /// than twice that.
+    /// Maximum of clients' connections; further ones
+    /// get 503. Lower if the limit of open files is
+    /// less than twice this number.
     #[arg(long, value_name = "number", verbatim_doc_comment)]
     #[arg(default_value = "1000", value_parser = value::connections)]
     pub(super) max_connections: usize,
 
     /// How much of a request body is kept for
-    /// retries; a longer one is not retried once
-    /// some of it was sent.
+    /// retries. A request with a longer body is not
+    /// retried after part of it was sent.
     #[arg(long, value_name = "KiB", verbatim_doc_comment)]
     #[arg(default_value = "1024", value_parser = value::kib)]
     pub(super) replay_buffer: usize,
 
-    /// The same for all requests together.
+    /// Maximum of this for all requests together.
     #[arg(long, value_name = "KiB", verbatim_doc_comment)]
     #[arg(default_value = "4096", value_parser = value::kib)]
     pub(super) replay_total: usize,
@@ -250,8 +250,8 @@ pub(super) struct LoggingOptions {
     #[arg(long, value_name = "level", value_parser = value::log_level(), verbatim_doc_comment)]
     pub(super) log_level: Option<Level>,
 
-    /// Format of the log: text, or json, an object a
-    /// line.
+    /// Format of the log: text, or json with one
+    /// object for each line.
     #[arg(long, value_name = "format", verbatim_doc_comment)]
     #[arg(default_value = "text", value_parser = value::log_format())]
     pub(super) log_format: LogFormat,
@@ -264,13 +264,13 @@ pub(super) struct LoggingOptions {
     pub(super) admin: Option<Address>,
 }
 
-/// What to do instead of serving.
+/// Actions other than serving.
 #[derive(Args)]
 #[command(next_help_heading = "General")]
 pub(super) struct GeneralOptions {
-    /// Check what a start with the same options
-    /// would find, and print a line for each thing.
-    /// Exit with 1 if the start would fail.
+    /// Check whether the proxy would start with
+    /// these options, and print a line for each
+    /// check. Exit with 1 if one fails.
     #[arg(long, verbatim_doc_comment)]
     pub(super) check: bool,
 
@@ -293,7 +293,8 @@ pub(super) struct GeneralOptions {
     pub(super) short_version: bool,
 }
 
-/// The environment is there for other programs as well; an option is meant for this one.
+/// The options that conflict with `--sandbox`. Their environment variables do not, because these may be set for
+/// other programs.
 const BESIDE_SANDBOX: [&str; 6] =
     ["root_url", "client_id", "access_token", "certificate", "credentials_file", "credentials_fd"];
 
@@ -306,17 +307,17 @@ const TEMPLATE: &str = "\
 Usage: taskcluster-proxy [options] [<scope>...]
 
 Requests are restricted to the given scopes and those of --task-id. Without
-either, they have all scopes of the credentials.
+either, they are not restricted, and have all scopes of the credentials.
 
 {all-args}{after-help}";
 
 const URL_FORMS: &str = "\
 URLs, if the proxy is http://taskcluster:
-  /api/<service>/<version>/<path>  to the service, below <root-url>/api
+  /api/<service>/<version>/<path>  forwarded to the service, at <root-url>/api
   /<service>/<version>/<path>      the same
-  /<host>/<path>                   to https://<host>/<path>
-  POST /bewit                      responds with the URL in the body, signed
+  /<host>/<path>                   forwarded to https://<host>/<path>
+  POST /bewit                      signs the URL in the body
   PUT /credentials                 replaces the credentials
 
-Exit status: 0 after a graceful shutdown, 1 if it cannot start, 3 if requests
-were aborted at shutdown.";
+Exit status: 0 after a graceful shutdown, 1 if the proxy cannot start, 3 if
+requests were aborted at shutdown.";

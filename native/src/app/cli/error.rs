@@ -1,5 +1,5 @@
-//! Why a command line or an environment cannot be used: clap's errors, each on one line, without its
-//! usage and hints, and without any value of its own quoting.
+//! Errors of the command line and the environment: clap's errors on one line, without clap's usage, hints and
+//! quoted values.
 
 use super::launchers;
 use crate::telemetry::printable;
@@ -7,7 +7,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::error::Error as _;
 use std::fmt::Display;
 
-/// Why the program cannot start: one line, without a secret.
+/// Why the command line or the environment cannot be used: one line, without secrets.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CliError {
@@ -25,16 +25,16 @@ pub enum CliError {
     /// An option that is given more than once.
     #[error("option {0} given more than once (see --help)")]
     Repeated(String),
-    /// An option without the value that it needs.
+    /// An option without its value.
     #[error("option {0} needs a value, found none (see --help)")]
     NoValue(String),
-    /// An option with a value that it cannot have.
+    /// A value for an option that has none.
     #[error("option {0} takes no value, found one (see --help)")]
     UnwantedValue(String),
     /// The command line is malformed in another way.
     #[error("the command line cannot be read: {0} (see --help)")]
     Malformed(&'static str),
-    /// Neither on the command line nor in the environment.
+    /// A required value that is neither on the command line nor in the environment.
     #[error("no {what}: give {option}, or set {variable} in the environment (see --help)")]
     Missing {
         /// What is missing.
@@ -44,22 +44,22 @@ pub enum CliError {
         /// The environment variable that can be used instead.
         variable: &'static str,
     },
-    /// Not an address; in the Go program's words, which others test.
+    /// An invalid address. Other programs' tests contain this message of the Go program.
     #[error("invalid IPv4/IPv6 address specified - cannot parse: {0}")]
     Address(String),
-    /// A number that is no port; in the Go program's words, which others test.
+    /// A number that is not a port. Other programs' tests contain this message of the Go program.
     #[error("port {0} is not in range [0,65535]")]
     PortRange(String),
-    /// Not a number.
+    /// A port that is not a number.
     #[error("port: expected a number in [0,65535], found \"{0}\"")]
     PortNumber(String),
     /// An option that contradicts `--sandbox`.
-    #[error("--sandbox brings its own root URL and credentials: leave out {0}, or --sandbox")]
+    #[error("--sandbox has its own root URL and credentials: leave out {0}, or --sandbox")]
     BesideSandbox(String),
-    /// An option without the one that goes with it.
-    #[error("{0}: expected {1} with it, found none: give both, or neither")]
+    /// An option without another one that it requires.
+    #[error("{0}: expected {1} as well, found none: give both, or neither")]
     Alone(&'static str, &'static str),
-    /// Credentials from two places.
+    /// Credentials from two sources.
     #[error("credentials from {0} and from {1}: leave one of them out")]
     TwoCredentials(String, String),
     /// Another invalid value.
@@ -137,7 +137,7 @@ impl CliError {
     }
 }
 
-/// The options whose values are never shown. Instead of a file, the credentials themselves may be given.
+/// The options whose values are never shown. The value of a file option may be the credentials by mistake.
 const SECRETS: &[&str] = &["access-token", "certificate", "credentials-fd", "credentials-file"];
 
 /// The names of arguments in an error: `--port` of `--port <port>`, `scope` of `[scope]...`.

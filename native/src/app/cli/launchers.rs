@@ -1,11 +1,11 @@
-//! What launchers of the Go program rely on, and clap does not have: docopt's grammar
-//! (docs/compatibility.md, S2), and variables that count as unset if they are empty (S4).
+//! The behaviour that launchers of the Go program rely on and that clap does not have: docopt's grammar
+//! (docs/compatibility.md, S2), and empty variables that count as unset (S4).
 //!
 //! - A prefix of one of the Go program's options keeps its meaning, whatever options are added.
 //! - Values may begin with a hyphen, as task ids do.
-//! - The whole command line is split before a value is looked at: `--port x --help` prints the help.
-//! - Newer launchers set variables, older ones give options. Some always give all of them, empty where
-//!   there is nothing to say; clap would take an empty option or variable for the value.
+//! - The whole command line is split before values are parsed: `--port x --help` prints the help.
+//! - Newer launchers set variables, older ones give options. Some always give all of them, with empty values
+//!   for those that they do not need; clap would use an empty value.
 
 use super::CliError;
 use super::arguments::{Arguments, GeneralOptions};
@@ -16,8 +16,7 @@ use std::ffi::OsString;
 use std::fmt::Display;
 use zeroize::Zeroizing;
 
-/// The definition of the command line, from which the man page and the shells' completions are
-/// written as well.
+/// The definition of the command line, from which the man page and shell completions are generated as well.
 pub fn command() -> Command {
     Arguments::command().mut_args(|arg| {
         let of_go = GO_OPTIONS.iter().find(|name| arg.get_long() == Some(**name));
@@ -27,25 +26,26 @@ pub fn command() -> Command {
     })
 }
 
-/// Splits the command line, the program's name first, and returns the options that decide what to do.
+/// Splits the command line, which begins with the program's name, and returns the options that choose the
+/// action.
 ///
 /// # Errors
 ///
-/// It does not match the grammar, or a value that has to be text is none.
+/// The command line does not match the grammar, or a value is not valid UTF-8.
 pub(super) fn split(args: &[OsString]) -> Result<GeneralOptions, CliError> {
     let split = without_variables().mut_args(untyped).try_get_matches_from(args);
     read(split)
 }
 
-/// Parses the values of a command line that can be split.
+/// Parses the values of a command line that [`split`] accepts.
 ///
 /// # Errors
 ///
-/// A value is not what it has to be.
+/// A value is invalid.
 pub(super) fn values(args: &[OsString]) -> Result<Arguments, CliError> {
     let values = without_variables().try_get_matches_from(args);
     read(values).map_err(|error| match error {
-        // There is one, or the command line could not be split.
+        // The value is empty: without one the command line could not be split.
         CliError::NoValue(option) => CliError::invalid(option, EMPTY),
         error => error,
     })
@@ -61,7 +61,7 @@ fn without_variables() -> Command {
     command().mut_args(|arg| arg.env(Resettable::Reset))
 }
 
-/// Takes any text, and any bytes for a path or a credential.
+/// Accepts any text, and any bytes for a path or a credential.
 fn untyped(arg: Arg) -> Arg {
     if !arg.get_action().takes_values() {
         return arg;
@@ -155,7 +155,7 @@ impl OptionOrVariable {
         Some(Found { value, at, instead })
     }
 
-    /// The same for a value that is required.
+    /// Like [`Self::find`], for a value that is required.
     pub(super) fn require(
         self,
         given: &Option<OsString>,
@@ -167,8 +167,8 @@ impl OptionOrVariable {
 }
 
 impl Found {
-    /// Parses the value by `parse`. The error names the option and the variable, the one that was
-    /// used first.
+    /// Parses the value with `parse`. The error names the option and the variable, beginning with the one
+    /// that was used.
     pub(super) fn parse<T, E: Display>(
         &self,
         parse: impl FnOnce(&str) -> Result<T, E>,
@@ -178,8 +178,8 @@ impl Found {
         parse(text).map_err(|error| CliError::invalid(name(), error))
     }
 
-    /// The text of a credential, which is taken as it is: the services judge it. What is not UTF-8 is
-    /// replaced.
+    /// The text of a credential, which is used without validation, because the services decide about it. Bytes
+    /// that are not UTF-8 are replaced.
     pub(super) fn into_text(self) -> Zeroizing<String> {
         let text = self.value.into_string();
         Zeroizing::new(text.unwrap_or_else(|value| value.to_string_lossy().into_owned()))

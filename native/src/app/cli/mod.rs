@@ -31,25 +31,26 @@ use taskcluster_proxy_core::credentials::Credentials;
 use taskcluster_proxy_core::proxy::{RetryPolicy, RootUrl};
 use tracing::Level;
 
-/// What the command line asks for.
+/// The action that the command line requests.
 #[derive(Debug)]
 pub enum Command {
-    /// To serve.
+    /// Serve requests.
     Run(Box<Config>),
-    /// To report whether serving would work, and to exit with status 0 if it would, else 1.
+    /// Check whether the proxy would start, and exit with status 0 if it would, otherwise with 1.
     Check(Box<Config>),
-    /// To check that the proxy that listens there responds.
+    /// Check that the proxy that listens at these addresses responds.
     Health(Listening),
-    /// To print this text on stdout and to exit with status 0.
+    /// Print this text on stdout, and exit with status 0.
     Print(String),
 }
 
-/// Reads the command line, the program's name first, and from the environment what is not on it.
+/// Parses the command line, which begins with the program's name, and reads options that it does not have
+/// from the environment.
 ///
 /// # Errors
 ///
-/// The command line cannot be read, or something is missing or not what it has to be. The message
-/// is one line that names option and variable; it never repeats an accessToken or a certificate.
+/// The command line is malformed, or a value is missing or invalid. The message is one line that names the
+/// option and the variable; it never contains an accessToken or a certificate.
 pub fn parse(
     args: impl IntoIterator<Item = OsString>,
     env: &impl Environment,
@@ -73,7 +74,7 @@ pub fn parse(
     config(given, env).map(|config| command(Box::new(config)))
 }
 
-/// Variables have lines of their own: clap would write them beyond column 80.
+/// Environment variables are on separate lines, because clap would write them beyond column 80.
 fn help() -> String {
     let mut command = command().mut_args(|arg| match (arg.get_help(), arg.get_env()) {
         (Some(help), Some(variable)) => {
@@ -127,8 +128,7 @@ fn config(given: Arguments, env: &impl Environment) -> Result<Config, CliError> 
     })
 }
 
-/// The certificate is enough to recognize the proxy: a health check need not be able to read the
-/// key.
+/// A health check recognizes the proxy by its certificate, and need not be able to read the key.
 fn health(given: ListeningOptions) -> Result<Listening, CliError> {
     let listen = listen(&given);
     let socket = socket(given.socket, given.socket_mode)?.map(|file| file.path);
@@ -138,7 +138,7 @@ fn health(given: ListeningOptions) -> Result<Listening, CliError> {
     Ok(Listening { listen, certificate: given.tls_cert, socket })
 }
 
-/// `None` where neither address nor port is given.
+/// `None` if neither an address nor a port is given.
 fn listen(given: &ListeningOptions) -> Option<Listen> {
     let default = Listen::default();
     (given.ip_address.is_some() || given.port.is_some()).then(|| Listen {
@@ -149,14 +149,13 @@ fn listen(given: &ListeningOptions) -> Option<Listen> {
 
 fn socket(path: Option<PathBuf>, mode: Option<u16>) -> Result<Option<SocketFile>, CliError> {
     if path.is_none() && mode.is_some() {
-        let why =
-            "expected a --socket that it is for, found none: give one, or leave the option out";
+        let why = "expected --socket as well, found none: give both, or leave this option out";
         return Err(CliError::invalid("--socket-mode", why));
     }
     Ok(path.map(|path| SocketFile { path, mode: mode.unwrap_or(DEFAULT_SOCKET_MODE) }))
 }
 
-/// The user who runs the proxy, and root.
+/// Permits only the user who runs the proxy, and root.
 const DEFAULT_SOCKET_MODE: u16 = 0o600;
 
 fn tls(certificate: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsFiles>, CliError> {
@@ -168,7 +167,7 @@ fn tls(certificate: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsF
     }
 }
 
-/// The option takes precedence over the variable, which many programs read.
+/// The option takes precedence over `RUST_LOG`, which many programs read.
 fn log(given: &LoggingOptions, env: &impl Environment) -> Logging {
     let variable = env.get("RUST_LOG").and_then(|text| text.into_string().ok());
     let level = given.log_level.unwrap_or(DEFAULT_LOG_LEVEL).into();
@@ -178,7 +177,7 @@ fn log(given: &LoggingOptions, env: &impl Environment) -> Logging {
     }
 }
 
-/// What was done for which client, not how.
+/// Logs each request, but not its retries.
 const DEFAULT_LOG_LEVEL: Level = Level::INFO;
 
 fn deployment(given: CredentialsOptions, env: &impl Environment) -> Result<Deployment, CliError> {
@@ -206,7 +205,7 @@ fn credentials(
             )));
         }
     };
-    // It is unclear which of the two was meant.
+    // Credentials from two sources are ambiguous.
     let found = CLIENT_ID.find(client_id, env).or(ACCESS_TOKEN.find(access_token, env));
     match found.or(certificate) {
         Some(found) => Err(CliError::TwoCredentials(option.to_owned(), found.at.to_owned())),

@@ -1,5 +1,4 @@
-//! Parsers of the values of options, for clap. What they refuse is quoted in their errors; a credential
-//! has no parser here.
+//! Parsers for the values of options. Their errors quote invalid values, so there is none for credentials.
 
 use super::CliError;
 use crate::admin::Address;
@@ -14,16 +13,16 @@ use std::str::FromStr;
 use std::time::Duration;
 use tracing::Level;
 
-/// Beyond this, waiting for anything is no better than doing without.
+/// The maximum of all timeouts, in seconds.
 const MAX_SECONDS: f64 = 3600.0;
 
-/// 1 GiB: a size beyond it is a mistake, or a machine that needs no limit.
+/// The maximum of sizes: 1 GiB. A larger value is probably a mistake.
 const MAX_KIB: usize = 1024 * 1024;
 
-/// The maximum of the system's type.
+/// The maximum of the system's type for descriptors.
 const MAX_DESCRIPTOR: u32 = i32::MAX as u32;
 
-/// Each has two descriptors: more than any limit of open files allows is a mistake.
+/// The maximum of connections, of which each needs two descriptors: more than any limit of open files allows.
 const MAX_CONNECTIONS: usize = 1_000_000;
 
 /// An address to listen on. IPv4-mapped IPv6 addresses become IPv4.
@@ -41,7 +40,7 @@ pub(super) fn port(text: &str) -> Result<u16, CliError> {
     })
 }
 
-/// The permissions of a file, in octal.
+/// Permissions of a file, in octal.
 pub(super) fn mode(text: &str) -> Result<u16, String> {
     let mode = u16::from_str_radix(text, 8).ok().filter(|mode| is_digits(text) && *mode <= 0o777);
     mode.ok_or_else(|| not("expected permissions in octal, from 0 to 777, such as 660", text))
@@ -56,7 +55,7 @@ pub(super) fn credentials_from() -> impl TypedValueParser<Value = CredentialsFro
     ])
 }
 
-/// How much to log.
+/// The least severe level that is logged.
 pub(super) fn log_level() -> impl TypedValueParser<Value = Level> {
     one_of(&[
         ("error", Level::ERROR),
@@ -81,7 +80,7 @@ fn one_of<T: Copy + Send + Sync>(
     })
 }
 
-/// A network, or an address, which is a network of one. Bits after the prefix do not count.
+/// A network, or a single address. Bits after the prefix are ignored.
 pub(super) fn network(text: &str) -> Result<IpNet, String> {
     let network = text.parse().or_else(|_| text.parse().map(IpAddr::into)).map_err(|_| {
         not("expected a network such as 172.17.0.0/16 or fd00::/64, or an address", text)
@@ -94,7 +93,7 @@ pub(super) fn network(text: &str) -> Result<IpNet, String> {
     Ok(network.trunc())
 }
 
-/// Peers are looked up by their canonical address, in which nothing is IPv4-mapped.
+/// Converts an IPv4-mapped network to IPv4, because peers' addresses are never IPv4-mapped.
 fn canonical(network: IpNet) -> IpNet {
     let mapped = match network {
         IpNet::V4(_) => None,
@@ -106,7 +105,7 @@ fn canonical(network: IpNet) -> IpNet {
     mapped.map_or(network, IpNet::V4)
 }
 
-/// A number of seconds, fractions allowed. `meaning`: what the least one, if it is 0, stands for.
+/// A number of seconds, which may have fractions. `meaning` explains the value 0, if it is allowed.
 pub(super) fn seconds(
     least: f64,
     meaning: &'static str,
@@ -129,14 +128,14 @@ pub(super) fn kib(text: &str) -> Result<usize, String> {
     })
 }
 
-/// How many connections to serve at once.
+/// A maximum of connections.
 pub(super) fn connections(text: &str) -> Result<usize, String> {
     whole(text, 1..=MAX_CONNECTIONS).ok_or_else(|| {
         not(&format!("expected a number of connections from 1 to {MAX_CONNECTIONS}"), text)
     })
 }
 
-/// An open file of this process. What else is given may be the credentials themselves.
+/// A file descriptor. The error does not quote the value, which may be credentials by mistake.
 pub(super) fn descriptor(text: &str) -> Result<u32, &'static str> {
     let number = whole(text, 0..=MAX_DESCRIPTOR);
     number.ok_or("expected the number of an open file descriptor, such as 3, found something else")

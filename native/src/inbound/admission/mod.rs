@@ -1,4 +1,4 @@
-//! Which connections are admitted: by the owner of the peer's socket, or by its network.
+//! Decides which connections are admitted, by the owner of the peer's socket or by its network.
 
 #[cfg(test)]
 #[cfg(target_os = "linux")]
@@ -27,21 +27,21 @@ pub struct Admitter {
 pub enum Verdict {
     /// Serve it.
     Admitted,
-    /// Close it without a response; the log says why, unless it was a probe of the port.
+    /// Close it without a response.
     Rejected(Rejection),
 }
 
-/// Why the options that restrict connections cannot be followed.
+/// Why connections cannot be restricted as the options demand.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AdmitError {
-    /// No such check on this platform.
+    /// The owners of connections cannot be looked up on this platform.
     #[error(
-        "--allowed-user and --allowed-network cannot be obeyed: this platform has no check of whose \
-         a connection is; leave them out, and restrict connections by other means"
+        "--allowed-user and --allowed-network: the owner of a connection cannot be looked up on this \
+         platform: leave these options out, and restrict connections by other means"
     )]
     Unsupported,
-    /// No such user.
+    /// There is no such user.
     #[error(
         "--allowed-user: expected a user of this machine, found none named \"{0}\": create the user \
          first, or name another"
@@ -52,14 +52,14 @@ pub enum AdmitError {
     UserLookup {
         /// The user's name.
         user: String,
-        /// What the system says.
+        /// The system's error.
         #[source]
         reason: io::Error,
     },
     /// The system's list of connections cannot be read.
     #[error(
-        "--allowed-user and --allowed-network cannot be obeyed: whose a connection is cannot be \
-         looked up: {0}; {HINT}"
+        "--allowed-user and --allowed-network: the owners of connections cannot be looked up: {0}: \
+         {HINT}"
     )]
     OwnerLookup(#[source] io::Error),
 }
@@ -78,11 +78,12 @@ struct User {
 }
 
 impl Admitter {
-    /// Looks the user up, and makes sure that the owners of connections can be looked up.
+    /// Looks the user up, and checks that the owners of connections can be looked up.
     ///
     /// # Errors
     ///
-    /// There is no such user, or no such check on this platform; never with neither option given.
+    /// There is no such user, or owners cannot be looked up. Does not fail if all connections are
+    /// admitted.
     pub fn new(admission: &Admission) -> Result<Self, AdmitError> {
         if *admission == Admission::default() {
             return Ok(Self { rule: None });
@@ -95,11 +96,11 @@ impl Admitter {
         Ok(Self { rule: Some(Rule { user, network: admission.network, owners }) })
     }
 
-    /// Decides about a connection. A rejection is logged, unless the connection was a probe: opened
-    /// and closed again to see whether the proxy listens.
+    /// Decides whether a connection is admitted. Logs a rejection, unless the connection was a probe,
+    /// which was opened and closed only to find out whether the proxy listens.
     ///
-    /// Waits up to 100 ms for the first byte of a peer that is not admitted: not to be called where
-    /// other connections wait for it.
+    /// Before a rejection this waits up to 100 ms for the peer's first byte, so it must not delay other
+    /// connections.
     pub async fn admit(&self, stream: &Stream, peer: &Peer) -> Verdict {
         let Some(rule) = &self.rule else {
             return Verdict::Admitted;
@@ -115,7 +116,7 @@ impl Admitter {
 }
 
 impl Rule {
-    /// The error is why not, for the metrics and for the log.
+    /// The error is the reason for a rejection, for the metrics and for the log.
     fn check(&self, peer: &Peer, owner: io::Result<Owner>) -> Result<(), (Rejection, String)> {
         match owner {
             Ok(Owner::User(id)) if id.is_root() => Ok(()),
@@ -142,7 +143,7 @@ impl Rule {
     }
 }
 
-/// The expected users and addresses.
+/// Names the users and addresses that are admitted.
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(User { name, id }) = &self.user {
@@ -156,8 +157,8 @@ impl fmt::Display for Rule {
     }
 }
 
-/// Whether the peer only checked that the port is open, and closed the connection again: workers
-/// do so every 100 ms until the proxy is up (docs/compatibility.md, S7).
+/// Whether the peer closed the connection without sending anything, as workers do every 100 ms until
+/// the proxy listens (docs/compatibility.md, S7).
 async fn is_probe(stream: &Stream) -> bool {
     matches!(timeout(PROBE_TIMEOUT, stream.peek()).await, Ok(Ok(0) | Err(_)))
 }
@@ -170,6 +171,6 @@ fn find_user(name: &str) -> Result<User, AdmitError> {
     }
 }
 
-/// How long to wait for a probe to close its connection. Longer only keeps rejected connections
-/// open longer.
+/// How long to wait for a probe to close its connection. With a longer time rejected connections would
+/// stay open longer.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(100);

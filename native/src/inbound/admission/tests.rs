@@ -19,7 +19,7 @@ fn admission(user: Option<&str>, network: Option<&str>) -> Admission {
     }
 }
 
-/// A rule with the uid given, whoever runs the tests.
+/// An admitter for a user with this uid, which does not depend on the user who runs the tests.
 fn admitter(uid: Option<u32>, network: Option<&str>) -> Admitter {
     let user = uid.map(|uid| User { name: "task".to_owned(), id: UserId::Uid(uid) });
     let owners = OwnerLookup::new().unwrap();
@@ -163,10 +163,10 @@ mod sockets {
         assert_eq!(next(&mut listeners, &admitter(Some(uid), None)).await, admitted);
     }
 
-    /// Its owner is gone, so it is not admitted, and not by its address either; but it is what
-    /// workers do.
+    /// Its socket has no owner any more, so it is rejected, also with an allowed address; but it is not
+    /// logged, because workers send such probes.
     #[tokio::test]
-    async fn a_probe_is_rejected_in_silence() {
+    async fn a_probe_is_rejected_without_a_log_line() {
         let mut listeners = listeners(Some("127.0.0.1")).await;
         drop(TcpStream::connect(listeners.local_addrs()[0]).await.unwrap());
         let rejected = (Verdict::Rejected(Rejection::Gone), String::new());
@@ -174,7 +174,7 @@ mod sockets {
     }
 
     #[tokio::test]
-    async fn a_request_that_nobody_waits_for_is_logged() {
+    async fn a_request_of_a_client_that_has_closed_its_socket_is_logged() {
         let mut listeners = listeners(Some("127.0.0.1")).await;
         let mut client = TcpStream::connect(listeners.local_addrs()[0]).await.unwrap();
         client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
@@ -184,7 +184,7 @@ mod sockets {
         assert!(log.contains("which no process has open any more"), "{log}");
     }
 
-    /// A reset leaves no socket behind that would tell whose it was, and the request to be read.
+    /// A reset removes the socket, and with it the owner, but leaves the request to be read.
     #[tokio::test]
     async fn a_connection_that_was_reset_is_not_a_containers() {
         let mut listeners = listeners(Some("127.0.0.1")).await;
@@ -197,7 +197,7 @@ mod sockets {
         assert!(log.contains("which no process has open any more"), "{log}");
     }
 
-    /// Needs root, to be someone else.
+    /// Needs root, to connect as another user.
     #[tokio::test]
     async fn of_another_user() {
         if !nix::unistd::geteuid().is_root() {
@@ -211,7 +211,7 @@ mod sockets {
             (admitter(Some(1000), Some(LOOPBACK)), Verdict::Rejected(Rejection::User)),
             (admitter(None, Some(LOOPBACK)), Verdict::Rejected(Rejection::User)),
         ] {
-            // Stays until its standard input ends.
+            // Runs until its standard input ends.
             let script = format!("exec 3<>/dev/tcp/127.0.0.1/{port}; echo GET >&3; read");
             let mut client = Command::new("setpriv")
                 .args([&format!("--reuid={NOBODY}"), "--clear-groups", "bash", "-c", &script])

@@ -1,8 +1,8 @@
-//! Sockets that a service manager hands over (`LISTEN_FDS`).
+//! Sockets that a service manager passes to the proxy (`LISTEN_FDS`).
 
 use super::{ListenError, Listener};
 
-/// Sockets that a service manager opened for this process: systemd's socket activation
+/// Sockets that a service manager opened for this process, as with systemd's socket activation
 /// (sd_listen_fds(3)).
 pub struct Inherited {
     #[cfg(unix)]
@@ -10,8 +10,8 @@ pub struct Inherited {
 }
 
 impl Inherited {
-    /// Takes the sockets over. To be called once, before there are threads: it takes `LISTEN_FDS`
-    /// and `LISTEN_PID` out of the environment.
+    /// Takes ownership of the sockets. Must be called once, before threads are started: it removes
+    /// `LISTEN_FDS` and `LISTEN_PID` from the environment.
     pub fn take() -> Self {
         Self {
             #[cfg(unix)]
@@ -25,7 +25,7 @@ impl Inherited {
         for index in 0..self.descriptors.len() {
             let listener = match self.descriptors.take_tcp_listener(index) {
                 Ok(Some(listener)) => tcp(listener).map(Listener::Tcp),
-                // None was taken before.
+                // Cannot occur: no descriptor is taken twice.
                 Ok(None) => continue,
                 Err(_) => self.unix(index),
             };
@@ -51,7 +51,7 @@ impl Inherited {
 #[cfg(unix)]
 fn tcp(listener: std::net::TcpListener) -> std::io::Result<tokio::net::TcpListener> {
     expect_listening(&listener)?;
-    // As for the proxy's own sockets; the service manager had no reason to.
+    // As on the proxy's own sockets; a service manager usually does not set these options.
     let socket = socket2::SockRef::from(&listener);
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_keepalive(&super::tcp::keepalive())?;
@@ -66,11 +66,11 @@ where
 {
     match socket2::SockRef::from(socket).is_listener()? {
         true => Ok(()),
-        false => Err(std::io::Error::other("it does not listen: Accept= has to be no")),
+        false => Err(std::io::Error::other("the socket does not listen: set Accept=no")),
     }
 }
 
-/// These systems cannot tell; accepting fails later.
+/// These systems have no such query; accepting connections fails later.
 #[cfg(all(unix, not(any(target_os = "linux", target_os = "freebsd"))))]
 fn expect_listening<S>(_socket: &S) -> std::io::Result<()> {
     Ok(())

@@ -1,4 +1,4 @@
-//! The sockets that the proxy listens on: its own, and those that a service manager hands over.
+//! The sockets on which the proxy listens: its own, and those that a service manager passes to it.
 
 mod inherited;
 mod tcp;
@@ -23,11 +23,11 @@ use tokio::time::{Instant, sleep};
 #[cfg(unix)]
 pub use unix::{UnixSocket, UnixSocketError};
 
-/// The sockets that the proxy listens on.
+/// The sockets on which the proxy listens.
 #[derive(Debug)]
 pub struct Listeners {
     all: Vec<Listener>,
-    /// The one that is polled first, so that none starves.
+    /// The index of the listener that is polled first. It changes, so that no listener starves.
     first: usize,
     last_failure: Option<Instant>,
 }
@@ -43,7 +43,7 @@ enum Listener {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ListenError {
-    /// Another program listens there.
+    /// Another program listens on this address.
     #[error(
         "cannot listen on {0}: the port is in use by another program: choose another with --port"
     )]
@@ -54,7 +54,7 @@ pub enum ListenError {
          choose another with --port"
     )]
     NotPermitted(SocketAddr),
-    /// It is not an address of this machine.
+    /// The address is not one of this machine.
     #[error(
         "cannot listen on {0}: this machine has no such address: choose one that it has with \
          --ip-address"
@@ -64,50 +64,50 @@ pub enum ListenError {
     #[cfg(unix)]
     #[error("cannot listen on {}: {reason}: choose another path with --socket", .path.display())]
     Socket {
-        /// Where.
+        /// Its path.
         path: PathBuf,
-        /// Why not.
+        /// Why it cannot be opened.
         #[source]
         reason: UnixSocketError,
     },
-    /// The platform has none.
+    /// The platform has no Unix sockets.
     #[cfg(not(unix))]
     #[error("cannot listen on {}: this platform has no Unix sockets: leave --socket out", .0.display())]
     NoUnixSockets(PathBuf),
-    /// The service manager handed over something else than a socket that listens.
+    /// The service manager passed a descriptor that is not a listening socket.
     #[error(
         "LISTEN_FDS: expected TCP or Unix stream sockets that listen, found another descriptor \
          ({0}): check the .socket unit"
     )]
     Inherited(#[source] io::Error),
-    /// Anything else.
+    /// Another error of the system.
     #[error("cannot listen on {address}: {reason}")]
     Other {
-        /// Where.
+        /// The address.
         address: SocketAddr,
-        /// What the system says.
+        /// The system's error.
         #[source]
         reason: io::Error,
     },
 }
 
-/// Opens the TCP sockets that `listen` asks for, and 127.0.0.1 where `admission` needs it
+/// Opens the TCP sockets for `listen`, and one on 127.0.0.1 if `admission` requires it
 /// (docs/compatibility.md, A2).
 ///
 /// # Errors
 ///
-/// The port is taken, not permitted, or the address is not one of this machine's.
+/// The port is in use or not permitted, or the address is not one of this machine.
 pub async fn bind(listen: &Listen, admission: &Admission) -> Result<Listeners, ListenError> {
     Ok(Listeners::of(tcp::open_all(listen, admission)?.into_iter().map(Listener::Tcp).collect()))
 }
 
 impl Listeners {
-    /// Opens all sockets that are asked for, beside those that are there already; TCP's default one
-    /// if that leaves none.
+    /// Opens all configured sockets, in addition to the inherited ones. If there are none of either,
+    /// opens the default TCP socket.
     ///
     /// # Errors
     ///
-    /// One of them cannot be opened, or is no socket to listen on.
+    /// A socket cannot be opened, or an inherited one does not listen.
     pub async fn open(config: &Config, inherited: Inherited) -> Result<Self, ListenError> {
         let Config { listen, socket, admission, .. } = config;
         let mut all = inherited.listeners()?;
@@ -128,7 +128,7 @@ impl Listeners {
         Self { all, first: 0, last_failure: None }
     }
 
-    /// The addresses where connections are accepted, with the ports that the system chose.
+    /// The TCP addresses of the listeners, with the ports that the system chose.
     pub fn local_addrs(&self) -> Vec<SocketAddr> {
         let address = |listener: &Listener| match listener {
             Listener::Tcp(listener) => listener.local_addr().ok(),
@@ -138,7 +138,7 @@ impl Listeners {
         self.all.iter().filter_map(address).collect()
     }
 
-    /// The Unix sockets where connections are accepted.
+    /// The paths of the Unix sockets.
     pub fn local_paths(&self) -> Vec<PathBuf> {
         let path = |listener: &Listener| match listener {
             Listener::Tcp(_) => None,
@@ -148,10 +148,10 @@ impl Listeners {
         self.all.iter().filter_map(path).collect()
     }
 
-    /// The next connection. Does not fail: when the system cannot accept one, it waits until the
-    /// system can.
+    /// Accepts the next connection. Does not fail: if the system cannot accept one, it waits and tries
+    /// again.
     ///
-    /// Safe to drop while it waits: no connection is lost.
+    /// Cancel-safe: no connection is lost if the future is dropped.
     pub async fn accept(&mut self) -> (Stream, Peer) {
         loop {
             match poll_fn(|context| self.poll_accept(context)).await {
@@ -173,14 +173,14 @@ impl Listeners {
     }
 
     async fn back_off(&mut self, error: io::Error) {
-        // A client closed its connection before it was accepted; the next one is not affected.
+        // A client closed its connection before it was accepted. This does not affect other connections.
         if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset) {
             return;
         }
-        // Mostly a lack of file descriptors (EMFILE, ENFILE), which lasts until connections end.
+        // Usually there are no file descriptors left (EMFILE, ENFILE) until connections end.
         let now = Instant::now();
         if self.last_failure.is_none_or(|last| now.duration_since(last) > BURST) {
-            tracing::error!("cannot accept connections, will go on trying: {error}");
+            tracing::error!("cannot accept connections, retrying: {error}");
         }
         self.last_failure = Some(now);
         sleep(BACKOFF).await;
@@ -198,7 +198,7 @@ impl Listener {
         match self {
             Self::Tcp(listener) => listener.poll_accept(context).map(|accepted| {
                 let (stream, peer) = accepted?;
-                // Elsewhere it is inherited.
+                // On other systems the connection inherits this option from the listener.
                 #[cfg(windows)]
                 stream.set_nodelay(true)?;
                 let local = stream.local_addr()?.into();
@@ -210,11 +210,11 @@ impl Listener {
     }
 }
 
-/// How long to wait before accepting again after a failure. Shorter only costs CPU time; longer
-/// delays the first connection that can be accepted again.
+/// How long to wait after accepting has failed. A shorter time takes more CPU time; a longer one delays
+/// the next connection.
 const BACKOFF: Duration = Duration::from_millis(50);
 
-/// Failures with less than this between them are one burst, logged once.
+/// Failures with a shorter time between them are one burst, which is logged once.
 const BURST: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
@@ -235,8 +235,9 @@ mod tests {
         bind(&listen(address, 0), admission).await.unwrap()
     }
 
-    /// Accepts a connection made to `address`: the addresses of both ends, and the client's own.
-    async fn meet(listeners: &mut Listeners, address: SocketAddr) -> [SocketAddr; 3] {
+    /// Connects to `address` and accepts the connection. Returns the peer's and the local address as the
+    /// listener reports them, and the client's address.
+    async fn connect(listeners: &mut Listeners, address: SocketAddr) -> [SocketAddr; 3] {
         let (client, (stream, peer)) =
             tokio::join!(TcpStream::connect(address), listeners.accept());
         let (Stream::Tcp(stream), Peer::Tcp { client: peer, local }) = (stream, peer) else {
@@ -253,7 +254,7 @@ mod tests {
         let port = listeners.local_addrs()[0].port();
         for address in ["127.0.0.1", "::1"] {
             let address = SocketAddr::new(address.parse().unwrap(), port);
-            let [peer, local, client] = meet(&mut listeners, address).await;
+            let [peer, local, client] = connect(&mut listeners, address).await;
             assert_eq!((peer, local), (client, address));
         }
     }
@@ -272,10 +273,10 @@ mod tests {
             let addresses = listeners.local_addrs();
             assert_eq!(addresses.len(), count, "{address:?}");
             let loopback = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), addresses[0].port());
-            assert_eq!(meet(&mut listeners, loopback).await[1], loopback);
+            assert_eq!(connect(&mut listeners, loopback).await[1], loopback);
             if count == 2 {
                 assert_eq!(addresses[1], loopback);
-                assert_eq!(meet(&mut listeners, addresses[0]).await[1], addresses[0]);
+                assert_eq!(connect(&mut listeners, addresses[0]).await[1], addresses[0]);
                 let without = opened(address, &Admission::default()).await;
                 assert_eq!(without.local_addrs().len(), 1);
             }
@@ -303,7 +304,7 @@ mod tests {
         let mut listeners = opened(Some("127.0.0.1"), &Admission::default()).await;
         let address = listeners.local_addrs()[0];
         let (client, (stream, ..)) = tokio::join!(TcpStream::connect(address), listeners.accept());
-        // Closed first on this side, which is the side that is left in TIME_WAIT.
+        // This side closes the connection first, and therefore is in TIME_WAIT afterwards.
         drop(stream);
         drop(listeners);
         drop(client);

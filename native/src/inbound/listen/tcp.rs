@@ -1,4 +1,4 @@
-//! TCP sockets to listen on.
+//! Opens TCP sockets to listen on.
 
 use super::ListenError;
 use crate::inbound::{Admission, Listen};
@@ -8,19 +8,19 @@ use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use tokio::net::TcpListener;
 
-/// Opens the sockets that `listen` asks for, and 127.0.0.1 where `admission` needs it
+/// Opens the sockets for `listen`, and one on 127.0.0.1 if `admission` requires it
 /// (docs/compatibility.md, A2).
 ///
 /// # Errors
 ///
-/// The port is taken, not permitted, or the address is not one of this machine's.
+/// The port is in use or not permitted, or the address is not one of this machine.
 pub(super) fn open_all(
     listen: &Listen,
     admission: &Admission,
 ) -> Result<Vec<TcpListener>, ListenError> {
     for _ in 1..ATTEMPTS {
         match try_open_all(listen, admission) {
-            // The one that the system chose for the first address was taken on the second.
+            // The port that the system chose for the first address is in use on the second.
             Err(ListenError::InUse(_)) if listen.port == 0 => {}
             opened => return opened,
         }
@@ -31,7 +31,7 @@ pub(super) fn open_all(
 fn try_open_all(listen: &Listen, admission: &Admission) -> Result<Vec<TcpListener>, ListenError> {
     let first = match listen.address {
         Some(address) => open(SocketAddr::new(address, listen.port))?,
-        None => open_everywhere(listen.port)?,
+        None => open_on_all_interfaces(listen.port)?,
     };
     let covered = match listen.address {
         None => true,
@@ -45,8 +45,8 @@ fn try_open_all(listen: &Listen, admission: &Admission) -> Result<Vec<TcpListene
     Ok(all)
 }
 
-/// IPv6 and IPv4 in one socket; IPv4 alone where the system has no IPv6.
-fn open_everywhere(port: u16) -> Result<TcpListener, ListenError> {
+/// Opens one socket for IPv6 and IPv4, or for IPv4 only if the system has no IPv6.
+fn open_on_all_interfaces(port: u16) -> Result<TcpListener, ListenError> {
     match open(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port)) {
         Err(ListenError::NotLocal(_) | ListenError::Other { .. }) => {
             open(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port))
@@ -62,16 +62,16 @@ fn open(address: SocketAddr) -> Result<TcpListener, ListenError> {
 fn try_open(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) {
-        // The system's default differs: net.ipv6.bindv6only, Windows.
+        // The default depends on the system (net.ipv6.bindv6only on Linux; set on Windows).
         socket.set_only_v6(false)?;
     }
-    // A killed proxy leaves connections in TIME_WAIT; the next one needs the port at once
-    // (docs/compatibility.md, S7). On Windows the option means something else: to take a port over.
+    // A killed proxy leaves connections in TIME_WAIT; the next proxy must be able to bind the port at once
+    // (docs/compatibility.md, S7). On Windows this option would allow binding a port that is in use.
     #[cfg(not(windows))]
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
-    // Connections inherit both. Responses are written whole, header sections and chunks: waiting to
-    // fill a segment only delays them.
+    // Connections inherit both options. Each write has a whole header section or chunk, which Nagle's
+    // algorithm would only delay.
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_keepalive(&keepalive())?;
     socket.listen(BACKLOG)?;
@@ -79,7 +79,7 @@ fn try_open(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// How a connection notices that its client no longer exists.
+/// The keep-alive probes that detect that a client no longer exists.
 pub(super) fn keepalive() -> TcpKeepalive {
     TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE)
 }
@@ -99,12 +99,12 @@ fn explain(address: SocketAddr, error: io::Error) -> ListenError {
     }
 }
 
-/// Connections that wait to be accepted, beyond which the system turns some away: a task may open
-/// hundreds at once. The system's own limit (net.core.somaxconn) may be lower.
+/// The maximum of connections that wait to be accepted: a task may open hundreds at once. The system's
+/// own limit (net.core.somaxconn) may be lower.
 pub(super) const BACKLOG: i32 = 1024;
 
-/// How often to look for a port that is free on two addresses. Fewer fail now and then on a busy
-/// machine.
+/// The number of attempts to find a port that is free on two addresses. A few are not always enough on a
+/// busy machine.
 const ATTEMPTS: u32 = 16;
 
 #[cfg(test)]

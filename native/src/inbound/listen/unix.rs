@@ -1,4 +1,4 @@
-//! A Unix socket to listen on.
+//! Opens Unix sockets to listen on.
 
 use super::tcp::BACKLOG;
 use crate::os::peer::{Owner, Peer, UserId};
@@ -13,14 +13,14 @@ use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use tokio::net::{UnixListener, UnixStream};
 
-/// A Unix socket that listens. A file that this process created is removed when this is dropped.
+/// A listening Unix socket. When it is dropped, its file is removed if this process created it.
 #[derive(Debug)]
 pub struct UnixSocket {
     listener: UnixListener,
     file: Option<File>,
 }
 
-/// A file, identified so that another one at the same path is not mistaken for it.
+/// A file, with the numbers that distinguish it from another file at the same path.
 #[derive(Debug)]
 struct File {
     path: PathBuf,
@@ -32,24 +32,24 @@ struct File {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum UnixSocketError {
-    /// Another program listens there.
-    #[error("another program does")]
+    /// Another program listens on it.
+    #[error("another program listens on it")]
     InUse,
     /// There is a file of another kind.
-    #[error("expected nothing or a socket there, found something else")]
+    #[error("expected no file or a socket, found a file of another kind")]
     NotASocket,
-    /// The system does not let it.
+    /// An error of the system.
     #[error("{0}")]
     System(#[from] io::Error),
 }
 
 impl UnixSocket {
-    /// Creates the file, in place of one that a killed process left behind. `mode`: its
-    /// permissions; `None`: those that the umask leaves.
+    /// Creates the socket's file with the permissions `mode`, or with those that the umask allows, and
+    /// listens on it. Replaces a socket that a killed process left behind.
     ///
     /// # Errors
     ///
-    /// Another program listens there, there is another kind of file, or it cannot be created.
+    /// Another program listens on it, there is a file of another kind, or it cannot be created.
     pub fn open(path: &Path, mode: Option<u16>) -> Result<Self, UnixSocketError> {
         let socket = match bind(path, mode) {
             Err(error) if error.kind() == ErrorKind::AddrInUse => {
@@ -61,17 +61,17 @@ impl UnixSocket {
         Ok(Self { listener: UnixListener::from_std(socket.into())?, file: Some(File::at(path)?) })
     }
 
-    /// A socket that another process opened, and whose file that process removes.
+    /// Wraps a socket that another process opened. That process removes the file.
     ///
     /// # Errors
     ///
-    /// The runtime does not take it.
+    /// The socket cannot be registered with the runtime.
     pub(super) fn inherited(listener: std::os::unix::net::UnixListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         Ok(Self { listener: UnixListener::from_std(listener)?, file: None })
     }
 
-    /// Where it is; empty if it has no name.
+    /// The path of its file; empty if it has none.
     pub fn path(&self) -> PathBuf {
         let address = self.listener.local_addr().ok();
         address.and_then(|address| address.as_pathname().map(Path::to_owned)).unwrap_or_default()
@@ -89,7 +89,7 @@ impl Drop for UnixSocket {
         if let Some(file) = &self.file
             && File::at(&file.path).is_ok_and(|there| there.is(file))
         {
-            // What stays behind is replaced by the next start.
+            // A file that stays behind is replaced at the next start.
             let _ = fs::remove_file(&file.path);
         }
     }
@@ -106,8 +106,8 @@ impl File {
     }
 }
 
-/// The file is made with its mode: a path could by then lead to something else, and before `listen`
-/// nobody can connect.
+/// Creates the file with its final mode. Changing the mode afterwards could affect another file at the
+/// same path.
 fn bind(path: &Path, mode: Option<u16>) -> io::Result<Socket> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     let address = SockAddr::unix(path)?;
@@ -120,7 +120,8 @@ fn bind(path: &Path, mode: Option<u16>) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// The umask is the process's own: two threads that set it at once would each restore the other's.
+/// Calls `create` with the umask `mask`. The umask belongs to the process, so only one thread may change it
+/// at a time; otherwise one would restore the other's.
 #[cfg_attr(
     any(target_os = "freebsd", target_vendor = "apple"),
     expect(clippy::useless_conversion, reason = "a mode has 16 bits here, and 32 on Linux")
@@ -134,20 +135,20 @@ fn with_umask<T>(mask: u16, create: impl FnOnce() -> T) -> T {
     created
 }
 
-/// Removes the socket that a process left behind when it was killed: nobody listens there.
+/// Removes a socket that a killed process left behind: one on which no process listens.
 fn remove_stale(path: &Path) -> Result<(), UnixSocketError> {
     if !fs::symlink_metadata(path)?.file_type().is_socket() {
         return Err(UnixSocketError::NotASocket);
     }
     let probe = || {
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-        // A socket whose queue is full must not block the start.
+        // Connecting to a socket whose backlog is full must not block.
         socket.set_nonblocking(true)?;
         socket.connect(&SockAddr::unix(path)?)
     };
     match probe() {
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => Ok(fs::remove_file(path)?),
-        // Its queue is full.
+        // Its backlog is full.
         Err(error) if error.kind() == ErrorKind::WouldBlock => Err(UnixSocketError::InUse),
         Err(error) => Err(error.into()),
         Ok(()) => Err(UnixSocketError::InUse),
@@ -173,7 +174,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_has_the_mode_given_and_goes_with_the_listener() {
+    async fn the_file_has_its_mode_and_is_removed_with_the_listener() {
         let path = path("mode");
         for mode in [0o600, 0o660, 0o666] {
             let socket = UnixSocket::open(&path, Some(mode)).unwrap();
@@ -186,12 +187,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_that_was_left_behind_is_replaced_and_a_live_one_is_not() {
+    async fn a_stale_socket_is_replaced_and_one_in_use_is_not() {
         let path = path("stale");
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         let first = open(&path).unwrap();
         assert!(matches!(open(&path), Err(UnixSocketError::InUse)));
-        // Another one in its place is not its to remove.
+        // It does not remove another file at its path.
         fs::remove_file(&path).unwrap();
         let second = open(&path).unwrap();
         drop(first);
@@ -201,7 +202,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_socket_stays() {
+    async fn a_file_of_another_kind_is_not_replaced() {
         let path = path("file");
         fs::write(&path, "precious").unwrap();
         assert!(matches!(open(&path), Err(UnixSocketError::NotASocket)));
@@ -212,7 +213,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn peers_are_known() {
+    async fn the_owner_of_a_peer_is_known() {
         let path = path("peers");
         let socket = open(&path).unwrap();
         let (client, accepted) = tokio::join!(

@@ -3,29 +3,29 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-/// The address of the peer: IPv4 if the connection is over IPv4, although a socket for
-/// both shows such addresses as `::ffff:a.b.c.d`.
+/// The address of the peer. It is an IPv4 address if the connection uses IPv4, although a socket for both
+/// versions reports `::ffff:a.b.c.d`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientAddr(SocketAddr);
 
-/// This end of a connection, likewise.
+/// The local address of a connection, in the same form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LocalAddr(SocketAddr);
 
 impl ClientAddr {
-    /// The IP address alone.
+    /// The IP address without the port.
     pub fn ip(&self) -> IpAddr {
         self.0.ip()
     }
 
-    /// As the standard library has it.
+    /// The address as a standard library type.
     pub fn as_socket_addr(&self) -> SocketAddr {
         self.0
     }
 }
 
 impl LocalAddr {
-    /// As the standard library has it.
+    /// The address as a standard library type.
     pub fn as_socket_addr(&self) -> SocketAddr {
         self.0
     }

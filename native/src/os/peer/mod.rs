@@ -1,4 +1,4 @@
-//! Who is at the other end of a connection.
+//! The peer of a connection: its address, or its user.
 
 mod address;
 mod owner;
@@ -18,22 +18,22 @@ pub use user::UserId;
 use std::fmt;
 use std::net::IpAddr;
 
-/// Who is at the other end of a connection.
+/// The process at the other end of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Peer {
-    /// A peer at an address.
+    /// A peer over TCP.
     Tcp {
         /// The peer's address.
         client: ClientAddr,
-        /// The address of this end.
+        /// The local address.
         local: LocalAddr,
     },
-    /// A process on this machine: its user when it connected, by the kernel.
+    /// A peer over a Unix socket: its user when it connected, as the kernel reports it.
     Unix(Owner),
 }
 
 impl Peer {
-    /// The address that it connected to, if it is a TCP connection.
+    /// The local address to which the peer connected, if over TCP.
     pub fn bound(&self) -> Option<IpAddr> {
         match self {
             Self::Tcp { local, .. } => Some(local.as_socket_addr().ip()),

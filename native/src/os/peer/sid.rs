@@ -1,7 +1,7 @@
-//! Windows' security identifiers.
+//! Formats Windows' security identifiers (SIDs).
 
-/// The text of a SID, such as `S-1-5-18`; `None` if it is none. Its parts: a revision, how many
-/// numbers there are at the end, an authority of 48 bits, numbers of 32 bits.
+/// The text form of a SID, such as `S-1-5-18`; `None` if it is malformed. A SID consists of a revision, the
+/// count of the numbers at its end, an authority of 48 bits, and the numbers of 32 bits.
 pub(super) fn text(sid: &[u8]) -> Option<String> {
     let (&[revision, count, a, b, c, d, e, f], numbers) = sid.split_first_chunk()?;
     let authority = u64::from_be_bytes([0, 0, a, b, c, d, e, f]);
@@ -27,7 +27,7 @@ mod tests {
             &u32::MAX.to_le_bytes(),
             &3_u32.to_le_bytes(),
             &1001_u32.to_le_bytes(),
-            // Room that is not part of it.
+            // Unused bytes of the buffer.
             &[7; 5],
         ]
         .concat();

@@ -5,14 +5,14 @@ use std::fmt;
 /// The identity of a user on this system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UserId {
-    /// By number, as Unix does.
+    /// A user id of Unix.
     Uid(u32),
-    /// By security identifier, as Windows does, in text: `S-1-5-18`.
+    /// A security identifier of Windows in text form: `S-1-5-18`.
     Sid(String),
 }
 
 impl UserId {
-    /// root, or SYSTEM: who can do whatever the others can.
+    /// Whether this is root, or SYSTEM on Windows, who can do whatever other users can.
     pub fn is_root(&self) -> bool {
         match self {
             Self::Uid(uid) => *uid == 0,
@@ -24,7 +24,7 @@ impl UserId {
     ///
     /// # Errors
     ///
-    /// The system cannot tell.
+    /// The system does not provide it.
     pub fn current() -> std::io::Result<Self> {
         #[cfg(unix)]
         return Ok(Self::Uid(nix::unistd::geteuid().as_raw()));
@@ -34,7 +34,7 @@ impl UserId {
         Err(std::io::ErrorKind::Unsupported.into())
     }
 
-    /// The user of this name; `None`: there is none.
+    /// Looks up the user with this name; `None` if there is none.
     ///
     /// # Errors
     ///

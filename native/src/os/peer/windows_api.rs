@@ -1,7 +1,7 @@
-//! What has to be asked of Windows by its own functions, and all unsafe code that takes. Run under
-//! wine, and not on Windows yet.
+//! Queries of Windows' own functions, with all unsafe code that they require. Tested under wine, not yet on
+//! Windows.
 
-#![expect(unsafe_code, reason = "functions of C; safe crates for them bring far more along")]
+#![expect(unsafe_code, reason = "calls of C functions; crates with safe wrappers are much larger")]
 
 use super::{UserId, sid};
 use std::io;
@@ -22,28 +22,28 @@ use windows_sys::Win32::System::Threading::{
     GetCurrentProcess, OpenProcess, OpenProcessToken, PROCESS_QUERY_LIMITED_INFORMATION,
 };
 
-/// The tables of all TCP sockets of IPv4 and of IPv6, with the processes that have them.
+/// The tables of all TCP sockets of IPv4 and of IPv6, with the processes that own them.
 ///
 /// # Errors
 ///
-/// The system does not tell.
+/// The system does not provide them.
 pub(super) fn tcp_tables() -> io::Result<[Vec<u8>; 2]> {
     Ok([tcp_table(AF_INET)?, tcp_table(AF_INET6)?])
 }
 
-/// A process that stays the one of its number while this is kept.
+/// An open process. Its id is not reused while this is open.
 pub(super) struct Process(OwnedHandle);
 
 impl Process {
-    /// Opens the process of this number.
+    /// Opens the process with this id.
     ///
     /// # Errors
     ///
-    /// There is none, or this one may not know of it.
-    pub(super) fn open(number: u32) -> io::Result<Self> {
-        // SAFETY: no pointers are passed; the handle is checked, and owned by nobody else.
+    /// There is no such process, or access is denied.
+    pub(super) fn open(id: u32) -> io::Result<Self> {
+        // SAFETY: no pointers are passed; the handle is checked, and has no other owner.
         unsafe {
-            let handle = OpenProcess(PROCESS_QUERY_LIMITED_INFORMATION, 0, number);
+            let handle = OpenProcess(PROCESS_QUERY_LIMITED_INFORMATION, 0, id);
             if handle.is_null() {
                 return Err(io::Error::last_os_error());
             }
@@ -51,31 +51,31 @@ impl Process {
         }
     }
 
-    /// Who runs it.
+    /// The user who runs the process.
     ///
     /// # Errors
     ///
-    /// This process may not know.
+    /// Access is denied.
     pub(super) fn user(&self) -> io::Result<UserId> {
         user_of(self.0.as_raw_handle())
     }
 }
 
-/// Who runs this process.
+/// The user who runs this process.
 ///
 /// # Errors
 ///
-/// The system does not tell.
+/// The system does not provide it.
 pub(super) fn current_user() -> io::Result<UserId> {
-    // SAFETY: always works; what it returns need not be closed.
+    // SAFETY: the call cannot fail, and the pseudo handle that it returns need not be closed.
     user_of(unsafe { GetCurrentProcess() })
 }
 
-/// The user of this name; `None`: there is none.
+/// Looks up the user with this name; `None` if there is none.
 ///
 /// # Errors
 ///
-/// The system cannot tell.
+/// The lookup failed.
 pub(super) fn user_named(name: &str) -> io::Result<Option<UserId>> {
     let name: Vec<u16> = name.encode_utf16().chain([0]).collect();
     let mut sid = [0_u8; LONGEST_SID];
@@ -102,7 +102,7 @@ pub(super) fn user_named(name: &str) -> io::Result<Option<UserId>> {
             _ => Err(error),
         };
     }
-    // A group has no processes.
+    // Other accounts, such as groups, cannot own processes.
     Ok((kind == SidTypeUser).then(|| sid::text(&sid)).flatten().map(UserId::Sid))
 }
 
@@ -124,7 +124,7 @@ fn tcp_table(family: u16) -> io::Result<Vec<u8>> {
         };
         match status {
             NO_ERROR => return Ok(table.iter().flat_map(|word| word.to_ne_bytes()).collect()),
-            // There may be more by the next time.
+            // Twice the size, because the table may have grown by the next call.
             ERROR_INSUFFICIENT_BUFFER => table.resize(length as usize / 4, 0),
             code => return Err(io::Error::from_raw_os_error(code as i32)),
         }
@@ -133,21 +133,20 @@ fn tcp_table(family: u16) -> io::Result<Vec<u8>> {
 
 fn user_of(process: RawHandle) -> io::Result<UserId> {
     let mut token: HANDLE = ptr::null_mut();
-    // SAFETY: the handle is one of a process, and the caller keeps it; what is stored is checked,
-    // and owned by nobody else.
+    // SAFETY: the handle is that of a process, and the caller keeps it open; the token is checked, and has
+    // no other owner.
     let token = unsafe {
         if OpenProcessToken(process, TOKEN_QUERY, &raw mut token) == 0 {
             return Err(io::Error::last_os_error());
         }
         OwnedHandle::from_raw_handle(token)
     };
-    // A TOKEN_USER and the SID that it points to, aligned for both.
+    // Room for a TOKEN_USER and the SID to which it points, aligned for both.
     let mut user = [0_u64; 32];
     let mut length = 0;
     let mut copy = [0_u8; LONGEST_SID];
-    // SAFETY: the size is that of the buffer, in bytes. When it was written there is a TOKEN_USER
-    // at its start, whose pointer leads to a SID in the same buffer, which is copied to one of the
-    // size given.
+    // SAFETY: the size is that of the buffer, in bytes. After success there is a TOKEN_USER at its start,
+    // whose pointer leads to a SID in the same buffer, which is copied to a buffer of the given size.
     let copied = unsafe {
         GetTokenInformation(
             token.as_raw_handle(),

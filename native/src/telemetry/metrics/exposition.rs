@@ -1,4 +1,4 @@
-//! The metrics in Prometheus's text format 0.0.4.
+//! Writes the metrics in Prometheus's text format 0.0.4.
 
 use super::Metrics;
 use prometheus_client::encoding::prometheus_text;
@@ -9,34 +9,34 @@ use prometheus_client::registry::Registry;
 
 pub use prometheus_client::encoding::prometheus_text::CONTENT_TYPE;
 
-/// What all names begin with.
+/// The prefix of all names.
 const PREFIX: &str = "taskcluster_proxy";
 
-/// What is not counted by [`Metrics`] but read when it is asked for.
+/// The values that are not in [`Metrics`], but are read when metrics are requested.
 #[derive(Clone, Copy, Debug)]
 pub struct Gauges<'a> {
     /// The program's version.
     pub version: &'a str,
-    /// Its git revision.
+    /// The program's git revision.
     pub revision: &'a str,
-    /// When it started, in seconds since 1970.
+    /// When the program started, in seconds since 1970.
     pub started: u64,
-    /// How many connections of clients are open.
+    /// The number of open connections of clients.
     pub connections: usize,
     /// Whether the proxy drains.
     pub draining: bool,
-    /// In how many seconds the certificate expires, negative once it has; `None` for permanent
+    /// The seconds until the certificate expires, negative once it has; `None` for permanent
     /// credentials.
     pub certificate_expires_in: Option<f64>,
-    /// How much is kept of request bodies, in bytes.
+    /// The size of the request bodies that are kept for retries, in bytes.
     pub replay_used: usize,
-    /// How much may be, in bytes.
+    /// The maximum of `replay_used`, in bytes.
     pub replay_limit: usize,
-    /// How many log lines were dropped.
+    /// The number of log lines that were dropped.
     pub dropped_log_lines: u64,
 }
 
-/// All metrics, as text that `promtool check metrics` accepts.
+/// Encodes all metrics, as text that `promtool check metrics` accepts.
 pub fn encode(metrics: &Metrics, gauges: &Gauges<'_>) -> String {
     let mut registry = Registry::with_prefix(PREFIX);
     register_requests(&mut registry, metrics);
@@ -51,24 +51,16 @@ pub fn encode(metrics: &Metrics, gauges: &Gauges<'_>) -> String {
 fn register_requests(registry: &mut Registry, metrics: &Metrics) {
     registry.register(
         "requests",
-        "Requests that have ended, by what they were for, their method, status and outcome",
+        "Requests that have ended, by service, method, status and outcome",
         metrics.requests.clone(),
     );
-    registry.register(
-        "requests_in_flight",
-        "Requests that have begun and not ended",
-        gauge(metrics.in_flight()),
-    );
+    registry.register("requests_in_flight", "Requests in flight", gauge(metrics.in_flight()));
     registry.register(
         "upstream_latency_seconds",
-        "From a request's header section to that of the upstream's response, retries included",
+        "Time from a request's header section to that of the upstream's response, retries included",
         metrics.latency.clone(),
     );
-    registry.register(
-        "retries",
-        "Attempts after the first, by why there was another",
-        metrics.retries.clone(),
-    );
+    registry.register("retries", "Retries, by reason", metrics.retries.clone());
     registry.register(
         "received_bytes",
         "Bytes of request bodies received from clients; counted when a request ends",
@@ -90,7 +82,7 @@ fn register_connections(registry: &mut Registry, metrics: &Metrics, gauges: &Gau
     );
     registry.register(
         "rejected_connections",
-        "Connections that were closed without a response, by why",
+        "Connections that were closed without a response, by reason",
         metrics.rejected.clone(),
     );
 }
@@ -98,24 +90,24 @@ fn register_connections(registry: &mut Registry, metrics: &Metrics, gauges: &Gau
 fn register_process(registry: &mut Registry, metrics: &Metrics, gauges: &Gauges<'_>) {
     registry.register(
         "credential_updates",
-        "New credentials, by where they came from and whether they were valid",
+        "Updates of the credentials, by source and result",
         metrics.updates.clone(),
     );
     if let Some(seconds) = gauges.certificate_expires_in {
         registry.register(
             "certificate_expires_in_seconds",
-            "Until the current certificate expires; negative once it has",
+            "Time until the current certificate expires; negative once it has",
             ConstGauge::new(seconds),
         );
     }
     registry.register(
         "replay_buffer_bytes",
-        "Request bodies that are kept for retries",
+        "Bytes of request bodies that are kept for retries",
         gauge(gauges.replay_used),
     );
     registry.register(
         "replay_buffer_limit_bytes",
-        "The maximum that is kept of request bodies (--replay-total)",
+        "The maximum of bytes of request bodies that are kept (--replay-total)",
         gauge(gauges.replay_limit),
     );
     registry.register(

@@ -1,11 +1,11 @@
-//! The values of labels: few each, whatever clients send.
+//! The labels of metrics. Their number of values does not depend on clients.
 
 use http::Method;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use std::fmt::{self, Write as _};
 use taskcluster_proxy_core::proxy::Outcome as Attempted;
 
-/// An enum of values for one label, with their names.
+/// Defines an enum of the values of a label, with their names.
 macro_rules! label {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)* }) => {
         $(#[$doc])*
@@ -15,10 +15,10 @@ macro_rules! label {
         }
 
         impl $name {
-            /// All of them.
+            /// All values.
             pub const ALL: &[Self] = &[$(Self::$variant,)*];
 
-            /// Its name in metrics and in the log.
+            /// The name of the value in metrics and in the log.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text,)* }
             }
@@ -33,7 +33,7 @@ macro_rules! label {
 }
 
 label! {
-    /// What a request is for.
+    /// The service or endpoint that a request is for.
     Service {
         /// The auth service.
         Auth = "auth",
@@ -55,15 +55,15 @@ label! {
         Secrets = "secrets",
         /// The worker-manager service.
         WorkerManager = "worker-manager",
-        /// A service of another name.
+        /// A service with another name.
         Other = "other",
-        /// A host by its name.
+        /// A host (`/<host>/<path>`).
         Host = "host",
         /// `POST /bewit`.
         Bewit = "bewit",
         /// `PUT /credentials`.
         Credentials = "credentials",
-        /// Nothing: there is no route for it.
+        /// No route matches the request.
         None = "none",
     }
 }
@@ -113,19 +113,19 @@ label! {
     Outcome {
         /// The whole response was sent.
         Complete = "complete",
-        /// The client closed the connection, or its sending side, before that.
+        /// The client closed the connection, or its sending side, before the end of the response.
         ClientClosed = "client_closed",
-        /// The response ended early: the upstream's did, or the end of the proxy cut it off.
+        /// The response ended early: the upstream truncated it, or it was aborted because the proxy stopped.
         Truncated = "truncated",
-        /// The response was a 5xx of the proxy's own.
+        /// The proxy itself responded with a 5xx.
         Error = "error",
     }
 }
 
 label! {
-    /// Why a request is sent again.
+    /// Why a request is retried.
     Retry {
-        /// There was no connection.
+        /// No connection could be made.
         Connect = "connect",
         /// The connection was closed before a response.
         Broken = "broken",
@@ -137,11 +137,11 @@ label! {
 label! {
     /// Why a connection is closed without a response.
     Rejection {
-        /// It is another user's.
+        /// It belongs to a user that is not allowed.
         User = "user",
-        /// It is of another machine or network namespace, which is not allowed.
+        /// It is from another machine or network namespace, with an address that is not allowed.
         Network = "network",
-        /// The client has closed it.
+        /// The client has closed it, or no process owns its socket.
         Gone = "gone",
         /// Its owner cannot be looked up.
         Unknown = "unknown",
@@ -151,7 +151,7 @@ label! {
 }
 
 label! {
-    /// Where an update of the credentials comes from.
+    /// The source of an update of the credentials.
     Source {
         /// `PUT /credentials`.
         Put = "put",
@@ -161,47 +161,47 @@ label! {
 }
 
 label! {
-    /// What became of an update of the credentials.
+    /// The result of an update of the credentials.
     Update {
-        /// They are the current ones.
+        /// The credentials became the current ones.
         Taken = "taken",
-        /// They were invalid.
+        /// The credentials were invalid.
         Refused = "refused",
     }
 }
 
-/// What a request is counted by once it has ended.
+/// The labels of requests that have ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct RequestLabels {
-    /// What it was for.
+    /// The service or endpoint.
     pub service: Service,
-    /// Its method.
+    /// The method.
     pub method: MethodLabel,
-    /// The status of its response.
+    /// The class of the response's status.
     pub status: StatusClass,
-    /// How it ended.
+    /// How the request ended.
     pub outcome: Outcome,
 }
 
-/// What response times are told apart by.
+/// The label of latencies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct ServiceLabels {
     pub(super) service: Service,
 }
 
-/// What retries are told apart by.
+/// The label of retries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct RetryLabels {
     pub(super) reason: Retry,
 }
 
-/// What rejected connections are told apart by.
+/// The label of rejected connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct RejectionLabels {
     pub(super) reason: Rejection,
 }
 
-/// What updates of the credentials are told apart by.
+/// The labels of updates of the credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct UpdateLabels {
     pub(super) source: Source,
@@ -209,7 +209,7 @@ pub(super) struct UpdateLabels {
 }
 
 impl Service {
-    /// The service that `/api/<service>/...`, or `/<service>/...` without the `/api`, names.
+    /// The service in a path `/api/<service>/...` or `/<service>/...`.
     pub fn of(resource: &str) -> Self {
         let path = resource.strip_prefix("/api/").or_else(|| resource.strip_prefix('/'));
         let name = path.and_then(|path| path.split('/').next()).unwrap_or_default();
@@ -230,7 +230,7 @@ impl Service {
 }
 
 impl MethodLabel {
-    /// Of a method.
+    /// The label of a method.
     pub fn of(method: &Method) -> Self {
         match *method {
             Method::GET => Self::Get,
@@ -246,7 +246,7 @@ impl MethodLabel {
 }
 
 impl StatusClass {
-    /// Of a status; 0 is no response.
+    /// The class of a status; 0 stands for no response.
     pub fn of(status: u16) -> Self {
         match status {
             0 => Self::None,
@@ -260,7 +260,7 @@ impl StatusClass {
 }
 
 impl Retry {
-    /// Of an attempt that another one follows.
+    /// The reason for a retry after an attempt that ended so.
     pub fn after(attempted: Attempted) -> Self {
         match attempted {
             Attempted::Responded(_) => Self::Status,
@@ -275,7 +275,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn services_are_told_by_their_names_and_others_are_other() {
+    fn unknown_services_are_other() {
         for service in Service::ALL.iter().take(Service::Other as usize) {
             for form in
                 [format!("/api/{}/v1/x", service.as_str()), format!("/{}/v1/x", service.as_str())]
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn statuses_are_told_by_their_class() {
+    fn statuses_have_classes() {
         for (status, class) in
             [(0, "none"), (100, "other"), (204, "2xx"), (404, "4xx"), (599, "5xx")]
         {

@@ -1,4 +1,4 @@
-//! Metrics for Prometheus: what is counted, and by which labels.
+//! Metrics for Prometheus: the counters and their labels.
 
 mod exposition;
 mod label;
@@ -15,7 +15,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// The counters.
+/// The metrics that the proxy counts.
 #[derive(Debug)]
 pub struct Metrics {
     requests: Family<RequestLabels, Counter>,
@@ -29,22 +29,22 @@ pub struct Metrics {
     updates: Family<UpdateLabels, Counter>,
 }
 
-/// How much of bodies a request has moved, in bytes.
+/// The sizes of a request's body and of its response's body, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
-    /// Of its own body.
+    /// The bytes of the request's body that were received.
     pub received: u64,
-    /// Of the response's.
+    /// The bytes of the response's body that were sent.
     pub sent: u64,
 }
 
-/// Upper bounds of the buckets of latencies, in seconds: from the fastest response of a service to the
-/// 30 s that retries have.
+/// Upper bounds of the latency buckets, in seconds: from the fastest response of a service to the default
+/// retry budget of 30 s.
 const BUCKETS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
 impl Default for Metrics {
-    /// All that can be listed is listed from the start, with 0, but requests: of their combinations of
-    /// labels there are 2,000.
+    /// All combinations of labels are listed from the start, with the value 0, except those of requests, of
+    /// which there are 2,000.
     fn default() -> Self {
         let retries = Family::default();
         for reason in Retry::ALL {
@@ -75,12 +75,12 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// A request has begun.
+    /// Counts a request that has begun.
     pub fn begin(&self) {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A request has ended.
+    /// Counts a request that has ended.
     pub fn end(&self, labels: &RequestLabels, traffic: Traffic) {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
         self.requests.get_or_create(labels).inc();
@@ -89,32 +89,32 @@ impl Metrics {
         self.sent.inc_by(sent);
     }
 
-    /// How many requests are in flight.
+    /// The number of requests in flight.
     pub fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// The header section of an upstream's response was received, so long after the request's.
-    pub fn responded(&self, service: Service, took: Duration) {
-        self.latency.get_or_create(&ServiceLabels { service }).observe(took.as_secs_f64());
+    /// Records the time from a request's header section to that of the upstream's response.
+    pub fn responded(&self, service: Service, latency: Duration) {
+        self.latency.get_or_create(&ServiceLabels { service }).observe(latency.as_secs_f64());
     }
 
-    /// A request is sent again.
+    /// Counts a retry.
     pub fn retry(&self, reason: Retry) {
         self.retries.get_or_create(&RetryLabels { reason }).inc();
     }
 
-    /// A connection was accepted.
+    /// Counts a connection that was accepted.
     pub fn accept(&self) {
         self.accepted.inc();
     }
 
-    /// A connection was rejected.
+    /// Counts a connection that was rejected.
     pub fn reject(&self, reason: Rejection) {
         self.rejected.get_or_create(&RejectionLabels { reason }).inc();
     }
 
-    /// New credentials were received.
+    /// Counts an update of the credentials.
     pub fn update(&self, source: Source, result: Update) {
         self.updates.get_or_create(&UpdateLabels { source, result }).inc();
     }

@@ -192,7 +192,7 @@ fn bad_ones() {
         (
             "--socket-mode",
             "600",
-            "--socket-mode: expected a --socket that it is for, found none: give one, or leave the \
+            "--socket-mode: expected --socket as well, found none: give both, or leave this \
              option out"
                 .into(),
         ),
@@ -215,7 +215,7 @@ fn bad_ones() {
         ("--head-timeout", "0.001"),
         ("--upstream-idle-timeout", "0 (keep none)"),
         ("--drain-timeout", "0 (do not wait)"),
-        ("--retry-budget", "0 (never try again)"),
+        ("--retry-budget", "0 (no retries)"),
     ] {
         let seconds = format!("{option}: expected a number of seconds from {least} to 3600");
         for text in ["", "-1", "inf", "nan", "1e3", "3600.1", "5s", ".", "1.2.3"] {

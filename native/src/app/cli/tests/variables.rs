@@ -133,7 +133,7 @@ fn certificate_and_key_go_together() {
     assert_eq!([tls.certificate, tls.key], ["c", "k"].map(std::path::PathBuf::from));
     for [one, other] in [["--tls-cert", "--tls-key"], ["--tls-key", "--tls-cert"]] {
         let expected =
-            format!("{one}: expected {other} with it, found none: give both, or neither");
+            format!("{one}: expected {other} as well, found none: give both, or neither");
         assert_eq!(error(&[one, "x"], &complete()), expected);
     }
 }
@@ -179,7 +179,7 @@ fn sandbox_refuses_flags_for_another_deployment() {
         assert_eq!(
             error(&["--sandbox", option, "x"], &Env::new()),
             format!(
-                "--sandbox brings its own root URL and credentials: leave out {option}, or \
+                "--sandbox has its own root URL and credentials: leave out {option}, or \
                  --sandbox"
             )
         );

@@ -1,4 +1,4 @@
-//! Captured responses of operating systems, kept in `fixtures/` for tests.
+//! Test support: reads captured responses of operating systems from `fixtures/`.
 
 use serde_json::Value;
 use std::net::SocketAddr;
@@ -13,8 +13,8 @@ pub(super) fn bytes(hex: &Value) -> Vec<u8> {
     (0..hex.len()).step_by(2).map(byte).collect()
 }
 
-/// Both ends of a connection: the peer's, and the one here.
-pub(super) fn ends(connection: &Value) -> (SocketAddr, SocketAddr) {
-    let end = |name: &str| connection[name].as_str().unwrap().parse().unwrap();
-    (end("peer"), end("local"))
+/// The addresses of a connection: the peer's, and the local one.
+pub(super) fn addresses(connection: &Value) -> (SocketAddr, SocketAddr) {
+    let address = |name: &str| connection[name].as_str().unwrap().parse().unwrap();
+    (address("peer"), address("local"))
 }

@@ -1,24 +1,24 @@
-//! The owner of a connection on Linux: sock_diag, or `/proc/net` where that is not to be had.
+//! Looks up the owner of a connection on Linux, by sock_diag or, if it is not available, in `/proc/net`.
 
 use super::{Owner, UserId, proc_net, sock_diag};
 use nix::net::if_::if_nameindex;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 
-/// The two ways of Linux.
+/// The two ways to look up an owner on Linux.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lookup {
-    /// The kernel is asked for the one socket: microseconds, however many there are.
+    /// Queries the kernel for one socket. This takes microseconds, regardless of the number of sockets.
     SockDiag,
-    /// The kernel's tables of all sockets, where it does not take such questions: they need the
-    /// module `tcp_diag` and sockets of AF_NETLINK, which systemd's RestrictAddressFamilies= or a
-    /// seccomp filter may forbid.
+    /// Reads the kernel's tables of all sockets. This is for systems without sock_diag, which needs the
+    /// module `tcp_diag`, and AF_NETLINK sockets, which systemd's RestrictAddressFamilies= or a seccomp
+    /// filter may forbid.
     Tables,
 }
 
 impl Lookup {
     pub(super) fn new() -> io::Result<Self> {
-        match Self::SockDiag.is_right() {
+        match Self::SockDiag.finds_own_connection() {
             Ok(true) => Ok(Self::SockDiag),
             found => {
                 tracing::debug!("no sock_diag ({found:?}): owners are looked up in /proc/net/tcp");
@@ -27,9 +27,9 @@ impl Lookup {
         }
     }
 
-    /// Whether it finds the owner of a connection of this process. A kernel without the module, or
-    /// an imitation of Linux, may respond that there is no such connection.
-    fn is_right(self) -> io::Result<bool> {
+    /// Whether this finds the owner of a connection of this process. A kernel without the module, or an
+    /// emulation of Linux, may respond that there is no such connection.
+    fn finds_own_connection(self) -> io::Result<bool> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let client = TcpStream::connect(listener.local_addr()?)?;
         let found = self.find_blocking(client.local_addr()?, client.peer_addr()?)?;
@@ -39,7 +39,7 @@ impl Lookup {
     pub(super) async fn find(self, peer: SocketAddr, local: SocketAddr) -> io::Result<Owner> {
         match self {
             Self::SockDiag => self.find_blocking(peer, local),
-            // The kernel walks its whole table of connections for it, which takes milliseconds.
+            // The kernel traverses its whole table of connections, which takes milliseconds.
             Self::Tables => {
                 tokio::task::spawn_blocking(move || self.find_blocking(peer, local)).await?
             }
@@ -48,9 +48,9 @@ impl Lookup {
 
     fn find_blocking(self, peer: SocketAddr, local: SocketAddr) -> io::Result<Owner> {
         match self {
-            Self::SockDiag => ask(peer, local),
-            // The kernel hands the tables out in pieces; a row can be missed between two of them
-            // when others go away at that moment.
+            Self::SockDiag => query(peer, local),
+            // The tables are read in several parts, so a row can be missed if others are removed
+            // meanwhile: a second attempt finds it.
             Self::Tables => match proc_net::find_owner(&proc_net::read_tables()?, peer, local) {
                 Owner::NotVisible => {
                     Ok(proc_net::find_owner(&proc_net::read_tables()?, peer, local))
@@ -61,17 +61,16 @@ impl Lookup {
     }
 }
 
-/// A socket that is bound to an interface, as any user may do, is found only by asking for it
-/// there.
-fn ask(peer: SocketAddr, local: SocketAddr) -> io::Result<Owner> {
+/// Any user can bind a socket to an interface. Such a socket is only found by a query for that interface.
+fn query(peer: SocketAddr, local: SocketAddr) -> io::Result<Owner> {
     let mut found = sock_diag::find(peer, local, scope_of(peer))?;
     if found == Owner::NotVisible && super::is_own_address(peer) {
         for interface in &if_nameindex()? {
-            let there = sock_diag::find(peer, local, interface.index())?;
+            let on_interface = sock_diag::find(peer, local, interface.index())?;
             found = match found {
-                Owner::NotVisible => there,
-                // Sockets bound to different interfaces can share both ends.
-                _ if there != Owner::NotVisible && there != found => Owner::NoProcess,
+                Owner::NotVisible => on_interface,
+                // Sockets that are bound to different interfaces can have the same addresses.
+                _ if on_interface != Owner::NotVisible && on_interface != found => Owner::NoProcess,
                 found => found,
             };
         }
@@ -79,7 +78,7 @@ fn ask(peer: SocketAddr, local: SocketAddr) -> io::Result<Owner> {
     Ok(found)
 }
 
-/// The interface that a link-local address belongs to; 0 for others.
+/// The interface of a link-local address; 0 for other addresses.
 fn scope_of(address: SocketAddr) -> u32 {
     match address {
         SocketAddr::V4(_) => 0,
@@ -101,7 +100,7 @@ mod tests {
         TcpListener::bind(address).unwrap()
     }
 
-    /// As the server sees it: canonical.
+    /// The canonical form of an address, as for accepted connections.
     fn canonical(mut address: SocketAddr) -> SocketAddr {
         address.set_ip(address.ip().to_canonical());
         address
@@ -117,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn both_find_who_this_is() {
+    fn both_find_the_user_of_this_process() {
         for (listens, connects) in [
             ("127.0.0.1:0", "127.0.0.1"),
             ("[::1]:0", "::1"),
@@ -131,13 +130,13 @@ mod tests {
             let stream = TcpStream::connect((connects, port)).unwrap();
             for lookup in BOTH {
                 assert_eq!(found(lookup, &stream), me(), "{lookup:?} {connects} at {listens}");
-                assert!(lookup.is_right().unwrap());
+                assert!(lookup.finds_own_connection().unwrap());
             }
         }
     }
 
     #[test]
-    fn what_is_not_there_is_not_found() {
+    fn a_socket_that_does_not_exist_is_not_found() {
         let listener = listener("127.0.0.1:0");
         let bound = listener.local_addr().unwrap();
         let stream = TcpStream::connect(bound).unwrap();
@@ -146,15 +145,15 @@ mod tests {
         for lookup in BOTH {
             let find = |peer, local| lookup.find_blocking(peer, local).unwrap();
             assert_eq!(find(other, bound), Owner::NotVisible, "{lookup:?}: another port");
-            // It is connected to another address. The tables show that; sock_diag does not.
+            // The socket is connected to another address. Only the tables show that, sock_diag does not.
             assert_ne!(find(client, other), me(), "{lookup:?}");
-            // A socket that listens is not connected.
+            // A listening socket is not connected.
             assert_ne!(find(bound, other), me(), "{lookup:?}: a listener");
         }
     }
 
     #[test]
-    fn what_nobody_has_open_is_nobodys() {
+    fn a_closed_socket_has_no_owner() {
         let listener = listener("127.0.0.1:0");
         let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (server, client) = listener.accept().unwrap();
@@ -170,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_bound_to_an_interface() {
+    fn a_socket_that_is_bound_to_an_interface_is_found() {
         let listener = listener("127.0.0.1:0");
         let bound = listener.local_addr().unwrap();
         let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).unwrap();
@@ -184,9 +183,9 @@ mod tests {
         assert_eq!(sock_diag::find(peer, local, 0).unwrap(), Owner::NotVisible);
     }
 
-    /// A reset leaves no socket behind that would tell whose it was.
+    /// A reset removes the socket, and with it the owner.
     #[tokio::test]
-    async fn one_that_was_reset_is_nobodys() {
+    async fn a_connection_that_was_reset_has_no_owner() {
         for lookup in BOTH {
             let listener = listener("127.0.0.1:0");
             let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();

@@ -1,10 +1,10 @@
-//! The owner of a connection on macOS, from the kernel's table of all sockets.
+//! Looks up the owner of a connection on macOS, in the kernel's table of all sockets.
 
 use super::{Owner, pcblist, sysctl};
 use std::io;
 use std::net::SocketAddr;
 
-/// The kernel's table of all sockets, read anew each time.
+/// Reads the kernel's table of all sockets for each lookup.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lookup;
 
@@ -19,15 +19,15 @@ impl Lookup {
 }
 
 fn read_table() -> io::Result<Vec<u8>> {
-    let mut table = vec![0; FIRST];
+    let mut table = vec![0; INITIAL_SIZE];
     loop {
-        match sysctl::ask(c"net.inet.tcp.pcblist_n", &[], &mut table) {
+        match sysctl::query(c"net.inet.tcp.pcblist_n", &[], &mut table) {
             Ok(length) => {
                 table.truncate(length);
                 return Ok(table);
             }
-            // It does not fit.
-            Err(error) if error.kind() == io::ErrorKind::OutOfMemory && table.len() < MOST => {
+            // The table does not fit.
+            Err(error) if error.kind() == io::ErrorKind::OutOfMemory && table.len() < MAX_SIZE => {
                 table.resize(table.len() * 2, 0);
             }
             Err(error) => return Err(error),
@@ -35,8 +35,8 @@ fn read_table() -> io::Result<Vec<u8>> {
     }
 }
 
-/// Room for some hundred sockets, in bytes.
-const FIRST: usize = 256 * 1024;
+/// The first size of the buffer, in bytes: room for some hundred sockets.
+const INITIAL_SIZE: usize = 256 * 1024;
 
-/// Room for more sockets than there can be.
-const MOST: usize = 256 * 1024 * 1024;
+/// The maximum size of the buffer, in bytes: room for more sockets than there can be.
+const MAX_SIZE: usize = 256 * 1024 * 1024;

@@ -1,7 +1,7 @@
-//! The owner of a connection: the user of the process at its other end. Looked up anew for each
-//! connection, as ports are reused.
+//! Looks up the owner of a connection: the user of the process at its other end. The result is not cached,
+//! because ports are reused.
 
-// What parses the responses of other systems is tested on all.
+// The parsers for other systems are tested on all systems.
 #[cfg(test)]
 mod captured;
 #[cfg(target_os = "linux")]
@@ -39,35 +39,34 @@ use super::{Peer, UserId};
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 
-/// What to check when owners cannot be looked up.
+/// What to check if owners cannot be looked up.
 pub(crate) const HINT: &str = match () {
-    () if cfg!(target_os = "linux") => "is /proc mounted?",
-    () => "may this user see the connections of others?",
+    () if cfg!(target_os = "linux") => "check that /proc is mounted",
+    () => "check that this user may see the connections of other users",
 };
 
 /// The owner of a peer's socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Owner {
-    /// This user.
+    /// The socket belongs to this user.
     User(UserId),
-    /// It is, or was, a socket of this network namespace, but no process owns it: its process
-    /// closed it, or the socket is connected to something else.
+    /// The socket is or was in this network namespace, but no process owns it: its process closed it, or
+    /// the socket is now connected to another address.
     NoProcess,
-    /// There is no such socket in this network namespace, and the peer's address is not one of it.
+    /// There is no such socket in this network namespace, and the peer's address does not belong to it.
     NotVisible,
 }
 
-/// Looks owners up, the way this machine allows.
+/// Looks owners up in the way that this system supports.
 #[derive(Clone, Copy, Debug)]
 pub struct OwnerLookup(system::Lookup);
 
 impl OwnerLookup {
-    /// Finds the way.
+    /// Determines how owners can be looked up.
     ///
     /// # Errors
     ///
-    /// There is none: the platform lacks it ([`io::ErrorKind::Unsupported`]), or does not let
-    /// this process use it.
+    /// The platform does not support it ([`io::ErrorKind::Unsupported`]), or does not permit it.
     pub fn new() -> io::Result<Self> {
         system::Lookup::new().map(Self)
     }
@@ -76,36 +75,37 @@ impl OwnerLookup {
     ///
     /// # Errors
     ///
-    /// The system cannot tell.
+    /// The lookup failed.
     pub async fn find(self, peer: &Peer) -> io::Result<Owner> {
         let (peer, local) = match peer {
             Peer::Tcp { client, local } => (client.as_socket_addr(), local.as_socket_addr()),
             Peer::Unix(owner) => return Ok(owner.clone()),
         };
         match self.0.find(peer, local).await? {
-            // Any user can make a socket vanish by a reset, with a request still to be read here,
-            // or hide it in other ways, and must not pass for a container by that.
+            // Any user can remove a socket by a reset while its request is still to be read, or hide it in
+            // other ways. Such a peer must not be mistaken for a container.
             Owner::NotVisible if is_own_address(peer) => Ok(Owner::NoProcess),
             owner => Ok(owner),
         }
     }
 }
 
-/// Whether `peer`'s address is one of this network namespace, so that its socket is there as well:
-/// nothing can be bound to addresses of others, unless the administrator says so
-/// (net.ipv4.ip_nonlocal_bind), and then no peer is taken for a container.
+/// Whether `peer`'s address belongs to this network namespace, so that its socket is in it as well. A socket
+/// can only be bound to an address of its namespace, unless the administrator permits others
+/// (net.ipv4.ip_nonlocal_bind); then this is always true, and no peer is taken for a container.
 fn is_own_address(mut peer: SocketAddr) -> bool {
     peer.set_port(0);
     match UdpSocket::bind(peer) {
         Ok(_) => true,
-        // If in doubt, the peer is not trusted.
+        // After other errors assume that it does: then the peer is not taken for a container.
         Err(error) => error.kind() != io::ErrorKind::AddrNotAvailable,
     }
 }
 
-/// Not by `==`: scope and flow of an IPv6 address are not among what systems tell of both ends.
+/// Compares address and port. Not `==`, because systems do not report the scope and the flow label of IPv6
+/// addresses.
 #[cfg(any(target_os = "linux", target_os = "macos", windows, test))]
-fn same_end(one: SocketAddr, two: SocketAddr) -> bool {
+fn same_address(one: SocketAddr, two: SocketAddr) -> bool {
     one.ip() == two.ip() && one.port() == two.port()
 }
 

@@ -1,25 +1,24 @@
-//! macOS' table of all TCP sockets: `struct xinpcb_n` and `xsocket_n` of its netinet/in_pcb.h and
-//! sys/socketvar.h, which are packed to 4 bytes, as in_pcblist.c and ntstat.c write them (read at
-//! commits 0f4c859e951f and 1031c584a5e3 of apple-oss-distributions/xnu). Not run on macOS yet: its
-//! layouts are tested here, and that it compiles.
+//! Parses macOS' table of all TCP sockets: `struct xinpcb_n` and `xsocket_n` of netinet/in_pcb.h and
+//! sys/socketvar.h, packed to 4 bytes, as in_pcblist.c and ntstat.c write them (commits 0f4c859e951f and
+//! 1031c584a5e3 of apple-oss-distributions/xnu). Not yet run on macOS; the tests check the layouts.
 
-use super::{Owner, UserId, same_end};
+use super::{Owner, UserId, same_address};
 use std::net::{IpAddr, SocketAddr};
 
-/// Whose the socket is that is bound to `peer` and connected to `local`, both canonical. Stops at
-/// what is no table.
+/// Finds the owner of the socket that is bound to `peer` and connected to `local`; both are canonical. Stops
+/// at malformed data.
 pub(super) fn find(table: &[u8], peer: SocketAddr, local: SocketAddr) -> Owner {
     let mut owner = None;
-    let mut is_the_peers = false;
+    let mut is_peers_socket = false;
     for (kind, record) in records(table) {
         match kind {
             XSO_INPCB => {
-                is_the_peers = ends(record).is_some_and(|(source, target)| {
-                    same_end(source, peer) && same_end(target, local)
+                is_peers_socket = addresses(record).is_some_and(|(source, target)| {
+                    same_address(source, peer) && same_address(target, local)
                 });
             }
-            // Follows the end points that it is about.
-            XSO_SOCKET if is_the_peers => {
+            // This record follows the one with the socket's addresses.
+            XSO_SOCKET if is_peers_socket => {
                 let found = read_socket(record);
                 owner = match owner {
                     Some(other) if other != found => Some(Owner::NoProcess),
@@ -32,7 +31,7 @@ pub(super) fn find(table: &[u8], peer: SocketAddr, local: SocketAddr) -> Owner {
     owner.unwrap_or(Owner::NotVisible)
 }
 
-/// Each with its kind; between a `struct xinpgen` at either end.
+/// The records of the table with their kinds. A `struct xinpgen` precedes and follows them.
 fn records(table: &[u8]) -> impl Iterator<Item = (u32, &[u8])> {
     let mut at = XINPGEN;
     std::iter::from_fn(move || {
@@ -46,8 +45,8 @@ fn records(table: &[u8]) -> impl Iterator<Item = (u32, &[u8])> {
     })
 }
 
-/// Without a socket of the kernel's own the uid is 0 whoever owns the connection: its socket is
-/// closed, or its process does TCP by itself (sotoxsocket_n, nstat_userland_to_xsocket_n).
+/// If the kernel has no socket for the connection, the uid is 0 and does not identify the owner: the socket is
+/// closed, or its process implements TCP itself (sotoxsocket_n, nstat_userland_to_xsocket_n).
 fn read_socket(record: &[u8]) -> Owner {
     match (record.get(8..16), word(record, 64)) {
         (Some(handle), Some(uid)) if handle != [0; 8] => Owner::User(UserId::Uid(uid)),
@@ -55,7 +54,7 @@ fn read_socket(record: &[u8]) -> Owner {
     }
 }
 
-fn ends(record: &[u8]) -> Option<(SocketAddr, SocketAddr)> {
+fn addresses(record: &[u8]) -> Option<(SocketAddr, SocketAddr)> {
     let port = |at: usize| Some(u16::from_be_bytes(record.get(at..at + 2)?.try_into().ok()?));
     let ip = |at: usize| {
         let bytes: [u8; 16] = record.get(at..at + 16)?.try_into().ok()?;
@@ -65,7 +64,7 @@ fn ends(record: &[u8]) -> Option<(SocketAddr, SocketAddr)> {
             _ => Some(IpAddr::from(bytes).to_canonical()),
         }
     };
-    // Addresses of link-local scope have their interface in the second word, inside the kernel.
+    // In the kernel link-local addresses have their interface in the second word.
     let target = SocketAddr::new(without_scope(ip(48)?), port(16)?);
     Some((SocketAddr::new(without_scope(ip(64)?), port(18)?), target))
 }
@@ -166,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn by_both_ends() {
+    fn sockets_are_found_by_both_addresses() {
         let uid = |uid| Owner::User(UserId::Uid(uid));
         for (peer, local, expected) in [
             ("127.0.0.1:4660", "127.0.0.1:80", uid(501)),
@@ -182,10 +181,10 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_socket_is_not_roots() {
+    fn a_connection_without_a_socket_is_not_roots() {
         let (peer, local) = ("127.0.0.1:1", "127.0.0.1:2");
-        // A closed one; one of a process with a TCP stack of its own, whose number is given
-        // instead.
+        // A closed socket; a connection of a process with its own TCP implementation, which has the id of
+        // the process instead.
         let userland: [(usize, &[u8]); 3] = [(36, &[6]), (68, &[77]), (72, &[77])];
         for socket in [[].as_slice(), &userland] {
             let table = [generation(), listed(peer, local, socket), generation()].concat();
@@ -196,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn two_that_differ_are_nobodys() {
+    fn two_sockets_of_different_users_have_no_owner() {
         let twice = |other| {
             let one = socket("127.0.0.1:1", "127.0.0.1:2", 501);
             [generation(), one, socket("127.0.0.1:1", "127.0.0.1:2", other), generation()].concat()
@@ -206,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_short_is_no_other() {
+    fn a_truncated_table_has_no_other_owner() {
         let table = table();
         for length in 0..table.len() {
             let found = found(&table[..length], "127.0.0.1:4660", "127.0.0.1:80");

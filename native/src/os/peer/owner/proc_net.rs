@@ -1,38 +1,38 @@
-//! The kernel's tables of all sockets, as text.
+//! Reads the kernel's tables of all sockets in `/proc/net`.
 
-use super::{Owner, UserId, same_end};
+use super::{Owner, UserId, same_address};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-/// Both tables in one text.
+/// Reads the tables of IPv4 and IPv6 into one text.
 ///
 /// # Errors
 ///
-/// They cannot be read.
+/// A table cannot be read.
 pub(super) fn read_tables() -> io::Result<String> {
     let mut table = std::fs::read_to_string("/proc/net/tcp")?;
     match std::fs::read_to_string("/proc/net/tcp6") {
         Ok(ipv6) => table.push_str(&ipv6),
-        // A system without IPv6.
+        // The system has no IPv6.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
     Ok(table)
 }
 
-/// Looks `peer`'s socket up in the text of `/proc/net/tcp`, `/proc/net/tcp6` or both
-/// (proc_pid_net(5)). Lines that are no rows, such as their headings, are passed over.
+/// Finds the owner of `peer`'s socket in the text of `/proc/net/tcp`, `/proc/net/tcp6` or both
+/// (proc_pid_net(5)). Skips lines that are not rows, such as the headings.
 ///
-/// By both of its ends: one alone does not tell sockets apart where ports are reused. IPv6 sockets
-/// that speak IPv4 are in the second table, with mapped addresses.
+/// Compares both addresses of a socket, because ports are reused. IPv6 sockets that are used for IPv4 are in
+/// the second table, with mapped addresses.
 pub fn find_owner(table: &str, peer: SocketAddr, local: SocketAddr) -> Owner {
     let mut visible = false;
     let mut owner = None;
-    for row in table.lines().filter_map(read_row).filter(|row| same_end(row.local, peer)) {
+    for row in table.lines().filter_map(read_row).filter(|row| same_address(row.local, peer)) {
         visible = true;
-        if same_end(row.remote, local) {
+        if same_address(row.remote, local) {
             owner = match owner {
-                // Sockets bound to different interfaces can share both ends.
+                // Sockets that are bound to different interfaces can have the same addresses.
                 Some(other) if other != row.owner => Some(Owner::NoProcess),
                 _ => Some(row.owner),
             };
@@ -60,15 +60,15 @@ fn read_row(line: &str) -> Option<Row> {
     let uid = columns.next().and_then(|uid| uid.parse().ok());
     let inode = columns.nth(1).and_then(|inode| inode.parse::<u64>().ok());
     let owner = match (uid, inode) {
-        // Without an inode no process has the socket (it was closed, it is in TIME_WAIT), and the
-        // uid is 0 whosever it was.
+        // A socket without an inode has no process (it was closed, or is in TIME_WAIT), and its uid is 0
+        // regardless of its previous owner.
         (Some(uid), Some(1..)) => Owner::User(UserId::Uid(uid)),
         _ => Owner::NoProcess,
     };
     Some(Row { local, remote, owner })
 }
 
-/// `0100007F:1F90`: words of 32 bits as this machine stores them, and a port.
+/// Parses an address such as `0100007F:1F90`: 32-bit words in native byte order, and a port.
 fn read_address(text: &str) -> Option<SocketAddr> {
     let (ip, port) = text.split_once(':')?;
     let word = |at: usize| Some(u32::from_str_radix(ip.get(at..at + 8)?, 16).ok()?.to_ne_bytes());
@@ -92,8 +92,8 @@ fn read_address(text: &str) -> Option<SocketAddr> {
 mod tests {
     use super::*;
 
-    /// Of user 65534: a connection to a socket for both families, one to an IPv4 socket, and one
-    /// that its process closed (row 4, of a kernel that still tells the uid).
+    /// Connections of user 65534: one to a socket for both versions, one to an IPv4 socket, and one that its
+    /// process closed (row 4, from a kernel that still reports the uid).
     const TCP: &str = "\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 00000000:07E8 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1682 1 00000000f9618338 100 0 0 10 0
@@ -104,7 +104,7 @@ mod tests {
    5: 0100007F:E0EC 0100007F:A2A7 01 00000000:00000000 00:00000000 00000000 65534        0 24086 2 0000000047893931 20 0 0 10 -1
 ";
 
-    /// An IPv6 socket that speaks IPv4 (row 2), and both ends of an IPv6 connection.
+    /// An IPv6 socket that is used for IPv4 (row 2), and both sockets of an IPv6 connection.
     const TCP6: &str = "\
   sl  local_address                         remote_address                        st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 00000000000000000000000000000000:A2A7 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000 65534        0 24079 1 00000000138ed615 100 0 0 10 0
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn by_both_ends() {
+    fn sockets_are_found_by_both_addresses() {
         let both = format!("{TCP}{TCP6}");
         for (peer, local, expected) in [
             ("127.0.0.1:50502", "127.0.0.1:44227", of_uid(65534)),
@@ -133,7 +133,7 @@ mod tests {
             ("[::1]:41068", "[::1]:41639", of_uid(65534)),
             // Closed by its process.
             ("127.0.0.1:50514", "127.0.0.1:44227", Owner::NoProcess),
-            // A socket of this namespace that says it speaks to another.
+            // A socket in this namespace that is connected to another address.
             ("127.0.0.1:50502", "127.0.0.1:8080", Owner::NoProcess),
             ("127.0.0.1:50502", "10.0.0.1:44227", Owner::NoProcess),
             ("127.0.0.1:50503", "127.0.0.1:44227", Owner::NotVisible),
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_process_has_is_not_roots() {
+    fn a_socket_without_a_process_is_not_roots() {
         for (rows, expected) in [
             (row("0", "1"), of_uid(0)),
             (row("0", "0"), Owner::NoProcess),
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_row_is_passed_over() {
+    fn lines_that_are_not_rows_are_skipped() {
         for line in [
             "",
             "   ",

@@ -1,13 +1,13 @@
-//! The owner of one socket, from the kernel's response to a query (sock_diag(7)).
+//! Queries the kernel for the owner of one socket (sock_diag(7)).
 
-use super::{Owner, UserId, same_end};
+use super::{Owner, UserId, same_address};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{self, Read as _};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-/// The owner of the TCP socket that is bound to `peer` and connected to `local`, and either bound
-/// to `interface` or to none. Both addresses are canonical, never IPv4-mapped.
+/// Finds the owner of the TCP socket that is bound to `peer` and connected to `local`, and that is bound to
+/// `interface` or to no interface. Both addresses are canonical, never IPv4-mapped.
 ///
 /// # Errors
 ///
@@ -15,7 +15,7 @@ use std::time::Duration;
 pub(super) fn find(peer: SocketAddr, local: SocketAddr, interface: u32) -> io::Result<Owner> {
     let mut socket =
         Socket::new(Domain::from(AF_NETLINK), Type::RAW, Some(Protocol::from(SOCK_DIAG)))?;
-    // It responds before `send` returns; if it ever does not, nothing must hang.
+    // The kernel responds before `send` returns; the timeout is only a precaution.
     socket.set_read_timeout(Some(Duration::from_secs(1)))?;
     socket.send(&query(peer, local, interface))?;
     let mut response = [0; 512];
@@ -23,8 +23,8 @@ pub(super) fn find(peer: SocketAddr, local: SocketAddr, interface: u32) -> io::R
     read(response.get(..length).unwrap_or_default(), peer, local)
 }
 
-/// A `struct nlmsghdr` and a `struct inet_diag_req_v2`. What the kernel calls the source is the end
-/// that the socket is bound to.
+/// Writes a `struct nlmsghdr` and a `struct inet_diag_req_v2`. The kernel calls the address to which the
+/// socket is bound its source.
 fn query(peer: SocketAddr, local: SocketAddr, interface: u32) -> Vec<u8> {
     let family = if peer.is_ipv4() { AF_INET } else { AF_INET6 };
     let mut bytes = Vec::with_capacity(QUERY);
@@ -32,15 +32,15 @@ fn query(peer: SocketAddr, local: SocketAddr, interface: u32) -> Vec<u8> {
     bytes.extend(SOCK_DIAG_BY_FAMILY.to_ne_bytes());
     bytes.extend(NLM_F_REQUEST.to_ne_bytes());
     bytes.extend(SEQUENCE.to_ne_bytes());
-    bytes.extend([0; 4]); // from this process, to the kernel
+    bytes.extend([0; 4]); // port id: 0 is the kernel
     bytes.extend([family, IPPROTO_TCP, 0, 0]);
-    bytes.extend(u32::MAX.to_ne_bytes()); // in any state
+    bytes.extend(u32::MAX.to_ne_bytes()); // any state
     bytes.extend(peer.port().to_be_bytes());
     bytes.extend(local.port().to_be_bytes());
     bytes.extend(padded(peer.ip()));
     bytes.extend(padded(local.ip()));
     bytes.extend(interface.to_ne_bytes());
-    bytes.extend([0xff; 8]); // whatever its cookie
+    bytes.extend([0xff; 8]); // any cookie
     bytes
 }
 
@@ -54,7 +54,7 @@ fn padded(ip: IpAddr) -> [u8; 16] {
     }
 }
 
-/// A `struct nlmsghdr` and either a `struct nlmsgerr` or a `struct inet_diag_msg`.
+/// Parses a `struct nlmsghdr` and either a `struct nlmsgerr` or a `struct inet_diag_msg`.
 fn read(response: &[u8], peer: SocketAddr, local: SocketAddr) -> io::Result<Owner> {
     let fields = Fields(response);
     let malformed =
@@ -78,13 +78,13 @@ fn owner(fields: &Fields<'_>, peer: SocketAddr, local: SocketAddr) -> Option<Own
     let source = SocketAddr::new(fields.ip(family, 24)?, u16::from_be_bytes(fields.array(20)?));
     let target = SocketAddr::new(fields.ip(family, 40)?, u16::from_be_bytes(fields.array(22)?));
     let (uid, inode) = (fields.u32(80)?, fields.u32(84)?);
-    // Where no socket is connected, the kernel looks for one that listens.
-    if !same_end(source, peer) || !same_end(target, local) {
+    // If there is no connected socket, the kernel responds with a listening one.
+    if !same_address(source, peer) || !same_address(target, local) {
         return Some(Owner::NotVisible);
     }
-    // Without an inode no process has the socket (it was closed, it is in TIME_WAIT), and the uid
-    // may be 0 whosever it was. One that only tries to connect (SYN_SENT) is not the peer, which
-    // is: it belongs to another process that tries the same port at this moment.
+    // A socket without an inode has no process (it was closed, or is in TIME_WAIT), and its uid may be 0
+    // regardless of its previous owner. A socket that is still connecting (SYN_SENT) is not the peer, which
+    // is connected: it belongs to another process that is just trying the same port.
     Some(if inode != 0 && CONNECTED.contains(&state) {
         Owner::User(UserId::Uid(uid))
     } else {
@@ -92,7 +92,7 @@ fn owner(fields: &Fields<'_>, peer: SocketAddr, local: SocketAddr) -> Option<Own
     })
 }
 
-/// Numbers at offsets.
+/// Reads numbers at offsets.
 struct Fields<'a>(&'a [u8]);
 
 impl Fields<'_> {
@@ -138,7 +138,7 @@ const CONNECTED: [u8; 6] = [1, 4, 5, 8, 9, 11];
 
 #[cfg(test)]
 mod tests {
-    use super::super::captured::{bytes, captured, ends};
+    use super::super::captured::{addresses, bytes, captured};
     use super::*;
 
     /// The kernel's response about an established connection from 127.0.0.1:4660 to 127.0.0.1:80.
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn the_query_is_laid_out_as_the_kernel_wants_it() {
+    fn the_query_has_the_kernels_layout() {
         let bytes = query("[2001:db8::1]:4660".parse().unwrap(), "[::2]:80".parse().unwrap(), 7);
         assert_eq!(bytes.len(), QUERY);
         assert_eq!(bytes[16..20], [AF_INET6, IPPROTO_TCP, 0, 0]);
@@ -192,7 +192,7 @@ mod tests {
             (with(response(7, 1), 17, &[2]), Owner::NoProcess),
             (with(response(7, 1), 17, &[6]), Owner::NoProcess),
             (with(response(7, 1), 17, &[3]), Owner::NoProcess),
-            // Other ends: what listens has none.
+            // Other addresses; a listening socket has no remote address.
             (with(response(7, 1), 40, &[0; 4]), Owner::NotVisible),
             (with(response(7, 1), 23, &[81]), Owner::NotVisible),
             (with(response(7, 1), 21, &[0]), Owner::NotVisible),
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_response_is_an_error() {
+    fn a_malformed_response_is_an_error() {
         const EPERM: i32 = 1;
         assert_eq!(parsed(&error(EPERM)).unwrap_err().raw_os_error(), Some(EPERM));
         for length in 0..88 {
@@ -238,7 +238,7 @@ mod tests {
                 owner if owner == "not visible" => Owner::NotVisible,
                 owner => Owner::User(UserId::Uid(owner.as_u64().unwrap() as u32)),
             };
-            let (peer, local) = ends(case);
+            let (peer, local) = addresses(case);
             let found = read(&bytes(&case["response"]), peer, local).unwrap();
             assert_eq!(found, expected, "{}", case["note"]);
         }

@@ -1,16 +1,18 @@
-//! Windows' tables of all TCP sockets and the processes that have them: `MIB_TCPTABLE_OWNER_PID`
-//! and `MIB_TCP6TABLE_OWNER_PID`. Run under wine, and not on Windows yet.
+//! Parses Windows' tables of all TCP sockets and the processes that own them: `MIB_TCPTABLE_OWNER_PID` and
+//! `MIB_TCP6TABLE_OWNER_PID`. Tested under wine, not yet on Windows.
 
-use super::same_end;
+use super::same_address;
 use std::net::{IpAddr, SocketAddr};
 
-/// Which process has the socket that is bound to `peer` and connected to `local`, both canonical.
-/// `Some(0)`: none any more; `None`: there is no such socket. Stops at what is no table.
+/// Finds the process that owns the socket that is bound to `peer` and connected to `local`; both are
+/// canonical. `Some(0)` if no process owns it any more, `None` if there is no such socket. Stops at
+/// malformed data.
 pub(super) fn find(ipv4: &[u8], ipv6: &[u8], peer: SocketAddr, local: SocketAddr) -> Option<u32> {
     let rows = rows(ipv4, 24).filter_map(read_ipv4).chain(rows(ipv6, 56).filter_map(read_ipv6));
-    let mut found = rows.filter(|row| same_end(row.local, peer) && same_end(row.remote, local));
+    let mut found =
+        rows.filter(|row| same_address(row.local, peer) && same_address(row.remote, local));
     let first = found.next()?.process;
-    // More than one: ambiguous.
+    // If there are several, they must have the same process.
     Some(if found.all(|other| other.process == first) { first } else { 0 })
 }
 
@@ -48,7 +50,7 @@ where
     Some(IpAddr::from(bytes).to_canonical())
 }
 
-/// In network order, in the first two bytes of four; the contents of the others are not documented.
+/// The port is in network byte order in the first two of four bytes. The others are not documented.
 fn port(row: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_be_bytes(row.get(at..at + 2)?.try_into().ok()?))
 }
@@ -57,13 +59,13 @@ fn word(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
 }
 
-/// ESTAB, FIN_WAIT1, FIN_WAIT2, CLOSE_WAIT, CLOSING, LAST_ACK: a connection was made, and the
-/// process is still said to have it.
+/// ESTAB, FIN_WAIT1, FIN_WAIT2, CLOSE_WAIT, CLOSING, LAST_ACK: the states of a connection that was made, and
+/// that the table still attributes to its process.
 const CONNECTED: [u32; 6] = [5, 6, 7, 8, 9, 10];
 
 #[cfg(test)]
 mod tests {
-    use super::super::captured::{bytes, captured, ends};
+    use super::super::captured::{addresses, bytes, captured};
     use super::*;
 
     fn table(rows: &[Vec<u8>]) -> Vec<u8> {
@@ -95,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn by_both_ends() {
+    fn sockets_are_found_by_both_addresses() {
         let four = table(&[
             ipv4(2, "127.0.0.1:80", "0.0.0.0:0", 7),
             ipv4(5, "127.0.0.1:80", "127.0.0.1:4660", 7),
@@ -128,14 +130,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_short_is_no_other() {
+    fn a_truncated_table_has_no_other_owner() {
         let row = ipv4(5, "127.0.0.1:1", "127.0.0.1:2", 11);
         let whole = table(std::slice::from_ref(&row));
         let ends = || ("127.0.0.1:1".parse().unwrap(), "127.0.0.1:2".parse().unwrap());
         for length in 0..whole.len() {
             assert_eq!(find(&whole[..length], &[], ends().0, ends().1), None, "{length} bytes");
         }
-        // The space after the last row need not be empty.
+        // Bytes after the last row are ignored.
         let longer = [table(&[]), row].concat();
         assert_eq!(find(&longer, &[], ends().0, ends().1), None);
     }
@@ -147,7 +149,7 @@ mod tests {
         let tables = captured(include_str!("../../../../../fixtures/tcp-tables.json"));
         let (ipv4, ipv6) = (bytes(&tables["tcp"]), bytes(&tables["tcp6"]));
         for case in tables["connections"].as_array().unwrap() {
-            let (peer, local) = ends(case);
+            let (peer, local) = addresses(case);
             let expected = case["process"].as_u64().map(|process| process as u32);
             assert_eq!(find(&ipv4, &ipv6, peer, local), expected, "{}", case["note"]);
         }

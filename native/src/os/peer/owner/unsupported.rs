@@ -1,10 +1,10 @@
-//! The owner of a connection on platforms where it cannot be looked up.
+//! Platforms on which the owner of a connection cannot be looked up.
 
 use super::Owner;
 use std::io;
 use std::net::SocketAddr;
 
-/// This platform has no such check (docs/compatibility.md, A3).
+/// Cannot be created (docs/compatibility.md, A3).
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Lookup {}
 

@@ -1,11 +1,11 @@
-//! The owner of a connection on Windows, from its table of TCP connections.
+//! Looks up the owner of a connection on Windows, in its tables of TCP connections.
 
 use super::{Owner, tcp_table};
 use crate::os::peer::windows_api::{Process, tcp_tables};
 use std::io;
 use std::net::SocketAddr;
 
-/// The system's tables of all sockets, read anew each time, and the users of their processes.
+/// Reads the system's tables of all sockets for each lookup, and the user of the process.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lookup;
 
@@ -23,10 +23,10 @@ fn find(peer: SocketAddr, local: SocketAddr) -> io::Result<Owner> {
     match process_of(peer, local)? {
         None => Ok(Owner::NotVisible),
         Some(0) => Ok(Owner::NoProcess),
-        Some(number) => {
-            let process = Process::open(number)?;
-            // Until it was opened, its number could have become another one's.
-            if process_of(peer, local)? != Some(number) {
+        Some(id) => {
+            let process = Process::open(id)?;
+            // Before the process was opened, its id may have been reused.
+            if process_of(peer, local)? != Some(id) {
                 return Ok(Owner::NoProcess);
             }
             process.user().map(Owner::User)
@@ -46,9 +46,9 @@ mod tests {
     use std::io::Write as _;
     use std::net::{TcpListener, TcpStream};
 
-    /// IPv4 alone, and after something was sent: of others wine does not tell whose they are.
+    /// Only IPv4, and after something was sent: wine does not report the process of other connections.
     #[test]
-    fn finds_who_this_is() {
+    fn finds_the_user_of_this_process() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let local = listener.local_addr().unwrap();
         let mut stream = TcpStream::connect(local).unwrap();
