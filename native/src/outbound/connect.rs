@@ -1,7 +1,8 @@
 //! A connection to an upstream: DNS, TCP, a forward proxy where the environment names one, TLS, and the
 //! start of HTTP.
 
-use super::error::{UpstreamError, explain};
+use super::connect_error::ConnectError;
+use super::error::UpstreamError;
 use super::forward_proxy::{self, ForwardProxy, Kind, Proxies, ProxyVariable, Route};
 use super::happy_eyeballs::HappyEyeballs;
 use super::http1::{Http1Connection, ProxiedRequests};
@@ -41,11 +42,15 @@ pub(super) enum Protocol {
 
 /// How far the start of a connection has come, for the error when it takes too long.
 #[derive(Debug)]
-enum Progress {
+pub enum ConnectProgress {
+    /// The host's name is being resolved.
     Resolving(String),
+    /// No address has accepted a connection.
     Connecting(Vec<SocketAddr>),
     /// TCP is established; TLS or the forward proxy's response is not there yet.
     Connected(SocketAddr),
+    /// It waits for the connection that another request is making.
+    Waiting,
 }
 
 impl Connector {
@@ -82,23 +87,22 @@ impl Connector {
         origin: &Origin,
         released: &Rc<Notify>,
     ) -> Result<Protocol, UpstreamError> {
-        let progress = RefCell::new(Progress::Resolving(origin.host().to_owned()));
+        let progress = RefCell::new(ConnectProgress::Resolving(origin.host().to_owned()));
         let connecting = self.connect_without_limit(origin, released, &progress);
         let connected = tokio::time::timeout(self.timeout, connecting).await;
         let progress = progress.into_inner();
-        if let (Err(_) | Ok(Err(_)), Progress::Connected(address)) = (&connected, &progress) {
+        if let (Err(_) | Ok(Err(_)), ConnectProgress::Connected(address)) = (&connected, &progress)
+        {
             self.happy_eyeballs.failed(*address);
         }
-        connected.unwrap_or_else(|_| {
-            Err(UpstreamError::ConnectTimeout(self.timeout, progress.to_string()))
-        })
+        connected.unwrap_or_else(|_| Err(UpstreamError::ConnectTimeout(self.timeout, progress)))
     }
 
     async fn connect_without_limit(
         &self,
         origin: &Origin,
         released: &Rc<Notify>,
-        progress: &RefCell<Progress>,
+        progress: &RefCell<ConnectProgress>,
     ) -> Result<Protocol, UpstreamError> {
         let (stream, proxied) = match self.route(origin) {
             Route::Through(proxy) => {
@@ -128,12 +132,13 @@ impl Connector {
         &self,
         proxy: &ForwardProxy,
         origin: &Origin,
-        progress: &RefCell<Progress>,
+        progress: &RefCell<ConnectProgress>,
     ) -> Result<(Stream, Option<ProxiedRequests>), UpstreamError> {
         let tcp = self.tcp(proxy.bare_host(), proxy.port(), None, progress).await?;
         let stream = match proxy.kind() {
             Kind::Socks5 => {
-                let tcp = forward_proxy::ask_socks5(tcp, origin, proxy.login()).await?;
+                let tcp = forward_proxy::ask_socks5(tcp, origin, proxy.login()).await;
+                let tcp = tcp.map_err(ConnectError::Socks5)?;
                 return Ok((Stream::Tcp(tcp), None));
             }
             Kind::Http => Stream::Tcp(tcp),
@@ -145,7 +150,10 @@ impl Connector {
         let authorization = proxy.authorization();
         match origin.is_secure() {
             false => Ok((stream, Some(ProxiedRequests { authorization }))),
-            true => Ok((forward_proxy::ask_tunnel(stream, origin, authorization).await?, None)),
+            true => {
+                let tunnel = forward_proxy::ask_tunnel(stream, origin, authorization).await;
+                Ok((tunnel.map_err(ConnectError::Tunnel)?, None))
+            }
         }
     }
 
@@ -154,31 +162,29 @@ impl Connector {
         host: &str,
         port: u16,
         policy: Option<&HostPolicy>,
-        progress: &RefCell<Progress>,
+        progress: &RefCell<ConnectProgress>,
     ) -> Result<TcpStream, UpstreamError> {
-        progress.replace(Progress::Resolving(host.to_owned()));
+        progress.replace(ConnectProgress::Resolving(host.to_owned()));
         let addresses = self.happy_eyeballs.ordered(resolve(host, port, policy).await?);
-        progress.replace(Progress::Connecting(addresses.clone()));
+        progress.replace(ConnectProgress::Connecting(addresses.clone()));
         let stream = self.happy_eyeballs.connect(&addresses).await?;
         if let Ok(address) = stream.peer_addr() {
-            progress.replace(Progress::Connected(address));
+            progress.replace(ConnectProgress::Connected(address));
         }
         Ok(stream)
     }
 
-    async fn tls(&self) -> Result<&ClientConfigs, UpstreamError> {
+    async fn tls(&self) -> Result<&ClientConfigs, ConnectError> {
         self.tls.get_or_try_init(load_tls).await
     }
 }
 
-async fn load_tls() -> Result<ClientConfigs, UpstreamError> {
-    tokio::task::spawn_blocking(ClientConfigs::load)
-        .await
-        .map_err(|error| UpstreamError::Connect(explain(&error)))?
-        .map_err(|error| UpstreamError::Refused(error.to_string()))
+async fn load_tls() -> Result<ClientConfigs, ConnectError> {
+    let loaded = tokio::task::spawn_blocking(ClientConfigs::load).await;
+    Ok(loaded.map_err(ConnectError::TlsThread)??)
 }
 
-impl fmt::Display for Progress {
+impl fmt::Display for ConnectProgress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Resolving(host) => write!(f, "the name {host} could not be resolved"),
@@ -189,6 +195,7 @@ impl fmt::Display for Progress {
             Self::Connected(address) => {
                 write!(f, "{address} accepted the connection, and then did not respond")
             }
+            Self::Waiting => f.write_str("another request is still connecting"),
         }
     }
 }

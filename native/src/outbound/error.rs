@@ -1,32 +1,28 @@
 //! Why a request was not forwarded, or its response not received.
 
+use super::connect::ConnectProgress;
+use super::connect_error::ConnectError;
 use super::forward_proxy::ForwardProxy;
-use super::http1::{MAX_HEADER_FIELDS, MAX_HEADER_SECTION};
+use super::http1::{MAX_BEFORE_RESPONSE, MAX_HEADER_FIELDS, MAX_HEADER_SECTION};
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 use taskcluster_proxy_core::credentials::SignError;
 use taskcluster_proxy_core::proxy::{HostError, Outcome, ProxyError};
 
 /// Why an attempt brought no response.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum UpstreamError {
-    /// There is no connection, for a reason that may pass.
+    /// There is no connection.
     #[error("cannot connect: {0}")]
-    Connect(String),
-    /// There is no connection, for a reason that will stay.
-    #[error("cannot connect: {0}")]
-    Refused(String),
-    /// There is no connection: the certificate that was shown does not hold, and will not hold the
-    /// next time either.
-    #[error("cannot connect: {0}")]
-    Untrusted(String),
+    Connect(#[from] ConnectError),
     /// There must be no connection.
     #[error(transparent)]
     Host(HostError),
-    /// There was no connection within the time for that. The text says how far it had come.
+    /// There was no connection within the time for that.
     #[error("no connection within {} seconds (--connect-timeout): {}", .0.as_secs_f32(), .1)]
-    ConnectTimeout(Duration, String),
+    ConnectTimeout(Duration, ConnectProgress),
     /// All connections that one upstream may have carry as many requests as they can.
     #[error(
         "the upstream takes no more requests at once than there are, and none of them ended within {} seconds",
@@ -35,35 +31,31 @@ pub enum UpstreamError {
     Busy(Duration),
     /// The request was not sent on the connection that was chosen for it, which the upstream is
     /// closing in an orderly way.
-    #[error("{0}")]
-    Unsent(String),
+    #[error("{}", explain(.0))]
+    Unsent(#[source] hyper::Error),
     /// The upstream closes the connection in an orderly way, and says that it did not process the request
     /// (RFC 9113 section 6.8).
-    #[error("{0}")]
-    GoneAway(String),
+    #[error("{}", explain(.0))]
+    GoneAway(#[source] hyper::Error),
     /// The upstream says that it did not process the request (RFC 9113 section 8.7).
-    #[error("{0}")]
-    NotProcessed(String),
-    /// The connection had been used before, and was closed without a word of a response: the upstream
+    #[error("{}", explain(.0))]
+    NotProcessed(#[source] hyper::Error),
+    /// The connection had been used before, and was closed without a byte of a response: the upstream
     /// closed it while it was idle, most likely.
-    #[error("{0}")]
-    ClosedWhileIdle(String),
-    /// The connection broke before a response came, or what came is not HTTP.
-    #[error("{0}")]
-    Broken(String),
+    #[error("{}", explain(.0))]
+    ClosedWhileIdle(#[source] hyper::Error),
+    /// The connection broke before a response came.
+    #[error("{}", explain(.0))]
+    Broken(#[source] hyper::Error),
+    /// What the upstream sent is not HTTP.
+    #[error("expected an HTTP response, found something else: {}", explain(.0))]
+    NotHttp(#[source] hyper::Error),
     /// A response came that cannot be forwarded, and would not be another one the next time.
     #[error("the response cannot be forwarded: {0}")]
-    Unusable(String),
-    /// The same, for its size.
-    #[error(
-        "the response cannot be forwarded: its header section is larger than {} KiB, or has more than \
-         {MAX_HEADER_FIELDS} fields",
-        MAX_HEADER_SECTION / 1024
-    )]
-    HeaderSectionTooLarge,
+    Unusable(#[from] UnusableResponse),
     /// The client's request ended early.
-    #[error("{0}")]
-    Client(String),
+    #[error("{}", explain(&**.0))]
+    Client(#[source] Arc<hyper::Error>),
     /// No response came before all retries had to end.
     #[error("no response within {} seconds of retries", .0.as_secs_f32())]
     Budget(Duration),
@@ -72,68 +64,82 @@ pub enum UpstreamError {
     Sign(#[from] SignError),
 }
 
+/// What about a response keeps it from being forwarded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UnusableResponse {
+    /// The proxy forwards no request that asks for another protocol.
+    #[error("101 (Switching Protocols), which nobody asked for")]
+    SwitchingProtocols,
+    /// Interim responses without an end.
+    #[error(
+        "more than {} KiB of header section and interim responses (1xx)",
+        MAX_BEFORE_RESPONSE / 1024
+    )]
+    InterimResponses,
+    /// Its body would be forwarded without its coding being named.
+    #[error("expected no transfer coding or chunked, found another one")]
+    TransferCoding,
+    /// Several lengths, or none that is a number.
+    #[error("expected a Content-Length of one number, found something else")]
+    ContentLength,
+    /// Its header section is not read to the end.
+    #[error(
+        "its header section is larger than {} KiB, or has more than {MAX_HEADER_FIELDS} fields",
+        MAX_HEADER_SECTION / 1024
+    )]
+    HeaderSectionTooLarge,
+}
+
 impl UpstreamError {
     /// Of a request that hyper could not send, or get a response to, over HTTP/1.1.
-    pub(super) fn of_http1(error: &hyper::Error) -> Self {
+    pub(super) fn of_http1(error: hyper::Error) -> Self {
         if error.is_parse_too_large() {
-            Self::HeaderSectionTooLarge
+            UnusableResponse::HeaderSectionTooLarge.into()
         } else if error.is_parse() {
-            Self::Broken(format!(
-                "expected an HTTP response, found something else: {}",
-                explain(error)
-            ))
+            Self::NotHttp(error)
         } else {
-            Self::Broken(explain(error))
+            Self::Broken(error)
         }
     }
 
     /// The same over HTTP/2. `unsent`: hyper gave the request back.
-    pub(super) fn of_http2(error: &hyper::Error, unsent: bool) -> Self {
-        let reason = explain(error);
-        match find::<h2::Error>(error) {
-            _ if unsent => Self::Unsent(reason),
+    pub(super) fn of_http2(error: hyper::Error, unsent: bool) -> Self {
+        match find::<h2::Error>(&error) {
+            _ if unsent => Self::Unsent(error),
             // A stream above the last one that the upstream says it processed.
-            Some(error) if error.is_go_away() && error.is_remote() => Self::GoneAway(reason),
-            Some(error)
-                if error.is_remote() && error.reason() == Some(h2::Reason::REFUSED_STREAM) =>
-            {
-                Self::NotProcessed(reason)
+            Some(h2) if h2.is_go_away() && h2.is_remote() => Self::GoneAway(error),
+            Some(h2) if h2.is_remote() && h2.reason() == Some(h2::Reason::REFUSED_STREAM) => {
+                Self::NotProcessed(error)
             }
-            _ => Self::Broken(reason),
+            _ => Self::Broken(error),
         }
     }
 
     /// What the retry policy has to know of it.
     pub(super) fn outcome(&self) -> Outcome {
         match self {
+            Self::Connect(error) if error.is_lasting() => Outcome::Lasting,
             Self::Connect(_) | Self::Unsent(_) | Self::GoneAway(_) | Self::NotProcessed(_) => {
                 Outcome::NothingSent
             }
-            Self::Broken(_) | Self::ClosedWhileIdle(_) => Outcome::Broken,
+            Self::Broken(_) | Self::NotHttp(_) | Self::ClosedWhileIdle(_) => Outcome::Broken,
             // Every address had the time that there is.
             Self::ConnectTimeout(..)
-            | Self::Refused(_)
-            | Self::Untrusted(_)
             | Self::Host(_)
             | Self::Busy(_)
             | Self::Unusable(_)
-            | Self::HeaderSectionTooLarge
             | Self::Client(_)
             | Self::Budget(_)
             | Self::Sign(_) => Outcome::Lasting,
         }
     }
 
-    /// The same, said of a forward proxy. A certificate that does not hold is not the upstream's then,
-    /// which [`Untrusted`](Self::Untrusted) means.
+    /// The same, said of a forward proxy.
     pub(super) fn of_proxy(self, proxy: &ForwardProxy) -> Self {
         match self {
-            Self::Connect(reason) => Self::Connect(format!("proxy {proxy}: {reason}")),
-            Self::Refused(reason) | Self::Untrusted(reason) => {
-                Self::Refused(format!("proxy {proxy}: {reason}"))
-            }
-            Self::ConnectTimeout(timeout, progress) => {
-                Self::ConnectTimeout(timeout, format!("proxy {proxy}: {progress}"))
+            Self::Connect(reason) => {
+                ConnectError::Proxy { proxy: proxy.to_string(), reason: Box::new(reason) }.into()
             }
             error => error,
         }
@@ -144,23 +150,19 @@ impl UpstreamError {
         match self {
             Self::Sign(error) => error.into(),
             Self::Host(error) => error.into(),
-            Self::Client(reason) => ProxyError::Body(reason),
+            Self::Client(_) => ProxyError::Body(self.to_string()),
             Self::Busy(_) => ProxyError::Busy(format!("{upstream}: {self}")),
             Self::ConnectTimeout(..) | Self::Budget(_) => {
                 ProxyError::TimedOut { upstream, reason: self.to_string() }
             }
             Self::Connect(_)
-            | Self::Refused(_)
-            | Self::Untrusted(_)
             | Self::Unsent(_)
             | Self::GoneAway(_)
             | Self::NotProcessed(_)
             | Self::ClosedWhileIdle(_)
             | Self::Broken(_)
-            | Self::Unusable(_)
-            | Self::HeaderSectionTooLarge => {
-                ProxyError::Unreachable { upstream, reason: self.to_string() }
-            }
+            | Self::NotHttp(_)
+            | Self::Unusable(_) => ProxyError::Unreachable { upstream, reason: self.to_string() },
         }
     }
 }

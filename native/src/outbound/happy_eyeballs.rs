@@ -1,7 +1,7 @@
 //! TCP connections to hosts that have several addresses, some of which may not respond (RFC 8305,
 //! "Happy Eyeballs").
 
-use super::error::UpstreamError;
+use super::connect_error::{AddressFailures, ConnectError};
 use socket2::{SockRef, TcpKeepalive};
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -47,7 +47,7 @@ impl HappyEyeballs {
     pub(super) async fn connect(
         &self,
         addresses: &[SocketAddr],
-    ) -> Result<TcpStream, UpstreamError> {
+    ) -> Result<TcpStream, ConnectError> {
         let mut untried = addresses.iter();
         let mut attempts = JoinSet::new();
         let mut latest = None;
@@ -66,11 +66,13 @@ impl HappyEyeballs {
                     }
                     Some(Ok((address, Err(error)))) => {
                         self.failed(address);
-                        failures.push(format!("{address}: {error}"));
+                        failures.push((address, error));
                     }
                     // A task that panicked.
-                    Some(Err(error)) => failures.push(error.to_string()),
-                    None if is_last => return Err(failure(&failures)),
+                    Some(Err(error)) => return Err(error.into()),
+                    None if is_last => {
+                        return Err(ConnectError::Addresses(AddressFailures(failures)));
+                    }
                     None => {}
                 },
                 () = sleep(ATTEMPT_DELAY), if !is_last => {
@@ -125,13 +127,6 @@ async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     options.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
     socket.set_nodelay(true)?;
     socket.connect(address).await
-}
-
-fn failure(failures: &[String]) -> UpstreamError {
-    UpstreamError::Connect(match failures {
-        [] => "the host has no addresses".to_owned(),
-        failures => failures.join("; "),
-    })
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Connections to upstreams over HTTP/1.1, by hyper.
 
-use super::error::{UpstreamError, explain};
+use super::connect_error::ConnectError;
+use super::error::{UnusableResponse, UpstreamError};
 use super::replay::AttemptBody;
 use super::stream::{Traffic, UpstreamStream};
 use crate::os::stream::Stream;
@@ -23,7 +24,7 @@ pub(super) const MAX_HEADER_FIELDS: usize = 4096;
 
 /// More than this before the header section of a response is complete, in bytes, are interim responses
 /// (1xx) without an end. Services send none but 100 (Continue).
-const MAX_BEFORE_RESPONSE: usize = 2 * MAX_HEADER_SECTION;
+pub(super) const MAX_BEFORE_RESPONSE: usize = 2 * MAX_HEADER_SECTION;
 
 /// A connection that carries one request at a time. It is closed when this is dropped.
 #[derive(Debug)]
@@ -49,15 +50,14 @@ impl Http1Connection {
     pub(super) async fn start(
         stream: Stream,
         proxied: Option<ProxiedRequests>,
-    ) -> Result<Self, UpstreamError> {
+    ) -> Result<Self, ConnectError> {
         let (stream, traffic) = UpstreamStream::new(stream);
         let (sender, connection) = Builder::new()
             .max_buf_size(MAX_HEADER_SECTION)
             .max_header_size(MAX_HEADER_SECTION)
             .max_headers(MAX_HEADER_FIELDS)
             .handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| UpstreamError::Connect(explain(&error)))?;
+            .await?;
         // Its errors reach whoever waits for a response.
         let task = AbortOnDropHandle::new(spawn_local(async { drop(connection.await) }));
         Ok(Self { sender, traffic, task, proxied, reused: false })
@@ -79,27 +79,22 @@ impl Http1Connection {
         self.traffic.has_response();
         let failed = match sent {
             Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-                let reason = "101 (Switching Protocols), which nobody asked for".to_owned();
-                return Err(UpstreamError::Unusable(reason));
+                return Err(UnusableResponse::SwitchingProtocols.into());
             }
-            Ok(response) => return check_framing(response),
+            Ok(response) => return Ok(check_framing(response)?),
             Err(failed) => failed.into_error(),
         };
         if self.traffic.is_exceeded() {
-            let reason = format!(
-                "more than {} KiB of header section and interim responses (1xx)",
-                MAX_BEFORE_RESPONSE / 1024
-            );
-            return Err(UpstreamError::Unusable(reason));
+            return Err(UnusableResponse::InterimResponses.into());
         }
         let unsent = self.traffic.writes() == writes;
         let unanswered = self.traffic.reads() == reads;
-        Err(match UpstreamError::of_http1(&failed) {
+        Err(match UpstreamError::of_http1(failed) {
             // The upstream closed it while it was idle.
             UpstreamError::Broken(reason) if self.reused && unanswered => {
                 UpstreamError::ClosedWhileIdle(reason)
             }
-            UpstreamError::Broken(reason) if unsent => UpstreamError::Connect(reason),
+            UpstreamError::Broken(reason) if unsent => ConnectError::Http(reason).into(),
             error => error,
         })
     }
@@ -127,17 +122,14 @@ impl Http1Connection {
 }
 
 /// What hyper takes of a response and a client may read otherwise (RFC 9112 section 6).
-fn check_framing(mut response: Response<Incoming>) -> Result<Response<Incoming>, UpstreamError> {
+fn check_framing(mut response: Response<Incoming>) -> Result<Response<Incoming>, UnusableResponse> {
     let headers = response.headers_mut();
     if !is_chunked_at_most(headers) {
-        // The body would be forwarded without a word of its coding.
-        let reason = "expected no transfer coding or chunked, found another one";
-        return Err(UpstreamError::Unusable(reason.to_owned()));
+        return Err(UnusableResponse::TransferCoding);
     }
     if let Some(length) = headers.get(CONTENT_LENGTH) {
         if !length.as_bytes().iter().all(u8::is_ascii_digit) {
-            let reason = "expected a Content-Length of one number, found something else";
-            return Err(UpstreamError::Unusable(reason.to_owned()));
+            return Err(UnusableResponse::ContentLength);
         }
         // Should there be several, they are the same.
         let length = length.clone();

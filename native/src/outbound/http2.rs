@@ -1,7 +1,8 @@
 //! Connections to upstreams over HTTP/2, by hyper.
 
 use super::batched_writes::BatchedWrites;
-use super::error::{UpstreamError, explain};
+use super::connect_error::ConnectError;
+use super::error::{UnusableResponse, UpstreamError};
 use super::http1::{MAX_HEADER_FIELDS, MAX_HEADER_SECTION};
 use super::replay::AttemptBody;
 use super::stream::{Traffic, UpstreamStream};
@@ -87,7 +88,7 @@ impl Http2Connection {
     pub(super) async fn start(
         stream: Stream,
         released: Rc<Notify>,
-    ) -> Result<Rc<Self>, UpstreamError> {
+    ) -> Result<Rc<Self>, ConnectError> {
         let (stream, traffic) = UpstreamStream::new(stream);
         let (sender, connection) = Builder::new(LocalExecutor)
             .timer(TokioTimer::new())
@@ -98,8 +99,7 @@ impl Http2Connection {
             .keep_alive_interval(PING)
             .keep_alive_timeout(PING)
             .handshake(TokioIo::new(BatchedWrites::new(stream)))
-            .await
-            .map_err(|error| UpstreamError::Connect(explain(&error)))?;
+            .await?;
         let connection = Rc::new(RefCell::new(Some(connection)));
         spawn_local(run(Rc::clone(&connection)));
         spawn_local({
@@ -181,11 +181,11 @@ impl Http2Stream {
         let sent = self.connection.sender.clone().try_send_request(request).await;
         let response = sent.map_err(|mut failed| {
             let unsent = failed.take_message().is_some();
-            UpstreamError::of_http2(&failed.into_error(), unsent)
+            UpstreamError::of_http2(failed.into_error(), unsent)
         })?;
         let headers = response.headers();
         if section_size(headers) > MAX_HEADER_SECTION || headers.len() > MAX_HEADER_FIELDS {
-            return Err(UpstreamError::HeaderSectionTooLarge);
+            return Err(UnusableResponse::HeaderSectionTooLarge.into());
         }
         Ok(response)
     }

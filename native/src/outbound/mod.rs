@@ -5,6 +5,7 @@ pub mod call;
 mod client_connection;
 mod config;
 mod connect;
+mod connect_error;
 mod error;
 mod forward_proxy;
 mod happy_eyeballs;

@@ -1,6 +1,7 @@
 //! Connections to upstreams, kept between requests, and shared where HTTP/2 allows it.
 
-use super::connect::{Connector, Protocol};
+use super::connect::{ConnectProgress, Connector, Protocol};
+use super::connect_error::ConnectError;
 use super::error::UpstreamError;
 use super::forward_proxy::Route;
 use super::http1::Http1Connection;
@@ -116,8 +117,7 @@ impl Pool {
             let timeout = self.connector.timeout();
             let (changed, late) = match capacity {
                 Capacity::WhenConnected(changed) => {
-                    let progress = "another request is still connecting".to_owned();
-                    (changed, UpstreamError::ConnectTimeout(timeout, progress))
+                    (changed, UpstreamError::ConnectTimeout(timeout, ConnectProgress::Waiting))
                 }
                 Capacity::WhenReleased(changed) => (changed, UpstreamError::Busy(timeout)),
             };
@@ -165,9 +165,7 @@ impl Pool {
                 Connection::Http1(connection)
             }
             Protocol::Http2(connection) => {
-                let stream = connection.stream().ok_or_else(|| {
-                    UpstreamError::Connect("the upstream closed the new connection".to_owned())
-                })?;
+                let stream = connection.stream().ok_or(ConnectError::Closed)?;
                 connections.speaks_http2 = Some(true);
                 connections.http2.push(connection);
                 Connection::Http2(stream)

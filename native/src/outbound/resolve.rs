@@ -1,5 +1,6 @@
 //! The addresses of hosts, those that requests must not go to left out.
 
+use super::connect_error::ConnectError;
 use super::error::UpstreamError;
 use std::net::SocketAddr;
 use taskcluster_proxy_core::proxy::{HostError, HostPolicy};
@@ -16,9 +17,9 @@ pub(super) async fn resolve(
     port: u16,
     policy: Option<&HostPolicy>,
 ) -> Result<Vec<SocketAddr>, UpstreamError> {
-    let found = tokio::net::lookup_host((host, port)).await.map_err(|error| {
-        UpstreamError::Connect(format!("{error} ({host}): check the host name and the DNS server"))
-    })?;
+    let found = tokio::net::lookup_host((host, port))
+        .await
+        .map_err(|reason| ConnectError::Resolve { host: host.to_owned(), reason })?;
     match policy {
         None => Ok(found.collect()),
         Some(policy) => allowed(policy, host, found).map_err(UpstreamError::Host),

@@ -35,8 +35,13 @@ pub struct ResponseBody {
 #[non_exhaustive]
 pub enum ResponseBodyError {
     /// The connection was closed, or the stream was reset, before the end.
-    #[error("the response was truncated by the upstream: {0}")]
-    Truncated(String),
+    #[error("the response was truncated by the upstream: {}", explain(.0))]
+    Truncated(#[source] hyper::Error),
+    /// The stream was reset before the end, without an error code.
+    #[error(
+        "the response was truncated by the upstream: the stream was reset before its end (NO_ERROR)"
+    )]
+    Reset,
     /// The trailer section is too large.
     #[error("the trailer section of the response is larger than {} KiB", MAX_HEADER_SECTION / 1024)]
     TrailersTooLarge,
@@ -111,10 +116,7 @@ impl ResponseBody {
         Poll::Ready(match polled {
             // hyper ends a body in an orderly way where the upstream resets the stream or closes the
             // connection without an error code.
-            None if self.is_http2() && !is_end_stream => {
-                let reason = "the stream was reset before its end (NO_ERROR)".to_owned();
-                Some(Err(ResponseBodyError::Truncated(reason)))
-            }
+            None if self.is_http2() && !is_end_stream => Some(Err(ResponseBodyError::Reset)),
             None => {
                 self.end();
                 None
@@ -132,7 +134,7 @@ impl ResponseBody {
                     Some(Ok(data))
                 }
             },
-            Some(Err(error)) => Some(Err(ResponseBodyError::Truncated(explain(&error)))),
+            Some(Err(error)) => Some(Err(ResponseBodyError::Truncated(error))),
         })
     }
 

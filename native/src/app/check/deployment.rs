@@ -50,9 +50,9 @@ pub(super) async fn check(
 
 fn explain(root_url: &RootUrl, error: &CallError, report: &mut Report) {
     match error {
-        CallError::Send(UpstreamError::Untrusted(reason)) => {
+        CallError::Send(UpstreamError::Connect(error)) if error.is_untrusted() => {
             report.fail("root url", format!("{root_url} shows a certificate that does not hold"));
-            report.fail("tls", reason);
+            report.fail("tls", error);
         }
         error => {
             report.fail(

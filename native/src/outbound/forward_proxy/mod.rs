@@ -4,7 +4,9 @@ mod no_proxy;
 mod socks5;
 mod tunnel;
 
+pub use socks5::Socks5Failure;
 pub(super) use socks5::ask as ask_socks5;
+pub use tunnel::TunnelFailure;
 pub(super) use tunnel::ask as ask_tunnel;
 
 use super::origin::{Origin, bare, host_and_port};

@@ -1,17 +1,31 @@
 //! A connection through a SOCKS5 proxy (RFC 1928, RFC 1929).
 
-use crate::outbound::error::UpstreamError;
 use crate::outbound::origin::Origin;
+use std::fmt;
 use tokio::net::TcpStream;
 use tokio_socks::Error;
 use tokio_socks::tcp::Socks5Stream;
+
+/// Why a SOCKS5 proxy has not made a connection.
+#[derive(Debug)]
+pub struct Socks5Failure {
+    /// Host and port that it was asked for.
+    target: String,
+    reason: Error,
+}
+
+impl std::error::Error for Socks5Failure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.reason)
+    }
+}
 
 /// Asks the SOCKS5 proxy at the end of `tcp` for a connection to `origin`, whose name it is to look up.
 pub(in crate::outbound) async fn ask(
     tcp: TcpStream,
     origin: &Origin,
     login: Option<(&str, &str)>,
-) -> Result<TcpStream, UpstreamError> {
+) -> Result<TcpStream, Socks5Failure> {
     let target = (origin.bare_host(), origin.port());
     let asked = match login {
         // It may do without a login all the same.
@@ -20,32 +34,50 @@ pub(in crate::outbound) async fn ask(
         }
         None => Socks5Stream::connect_with_socket(tcp, target).await,
     };
-    asked.map(Socks5Stream::into_inner).map_err(|error| failure(&error, origin))
+    asked
+        .map(Socks5Stream::into_inner)
+        .map_err(|reason| Socks5Failure { target: origin.host_and_port(), reason })
 }
 
-fn failure(error: &Error, origin: &Origin) -> UpstreamError {
-    let to = origin.host_and_port();
-    let passing =
-        |why: &str| UpstreamError::Connect(format!("it has no connection to {to}: {why}"));
-    let lasting = |reason: &str| UpstreamError::Refused(reason.to_owned());
-    match error {
-        Error::Io(error) => UpstreamError::Connect(error.to_string()),
-        Error::GeneralSocksServerFailure => passing("it does not say why"),
-        Error::NetworkUnreachable => passing("network unreachable"),
-        Error::HostUnreachable => passing("host unreachable"),
-        Error::ConnectionRefused => passing("connection refused"),
-        Error::TtlExpired => passing("the time to live expired"),
-        Error::ConnectionNotAllowedByRuleset => {
-            lasting(&format!("its rules do not allow a connection to {to}"))
+impl Socks5Failure {
+    /// Whether the next attempt would fail for the same reason.
+    pub(in crate::outbound) fn is_lasting(&self) -> bool {
+        !matches!(
+            self.reason,
+            Error::Io(_)
+                | Error::GeneralSocksServerFailure
+                | Error::NetworkUnreachable
+                | Error::HostUnreachable
+                | Error::ConnectionRefused
+                | Error::TtlExpired
+        )
+    }
+}
+
+/// Never with the text of `PasswordAuthFailure`, nor with a login.
+impl fmt::Display for Socks5Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let target = &self.target;
+        let mut no_connection = |why| write!(f, "it has no connection to {target}: {why}");
+        match &self.reason {
+            Error::Io(error) => error.fmt(f),
+            Error::GeneralSocksServerFailure => no_connection("it does not say why"),
+            Error::NetworkUnreachable => no_connection("network unreachable"),
+            Error::HostUnreachable => no_connection("host unreachable"),
+            Error::ConnectionRefused => no_connection("connection refused"),
+            Error::TtlExpired => no_connection("the time to live expired"),
+            Error::ConnectionNotAllowedByRuleset => {
+                write!(f, "its rules do not allow a connection to {target}")
+            }
+            Error::NoAcceptableAuthMethods | Error::AuthorizationRequired => {
+                f.write_str("it wants another login than none or that of its URL: correct the URL")
+            }
+            Error::PasswordAuthFailure(_) => {
+                f.write_str("it does not accept the user and password of its URL: correct them")
+            }
+            Error::InvalidResponseVersion => f.write_str("expected SOCKS5, found something else"),
+            error => write!(f, "SOCKS5: {error}"),
         }
-        Error::NoAcceptableAuthMethods | Error::AuthorizationRequired => {
-            lasting("it wants another login than none or that of its URL: correct the URL")
-        }
-        Error::PasswordAuthFailure(_) => {
-            lasting("it does not accept the user and password of its URL: correct them")
-        }
-        Error::InvalidResponseVersion => lasting("expected SOCKS5, found something else"),
-        error => lasting(&format!("SOCKS5: {error}")),
     }
 }
 
@@ -70,10 +102,9 @@ mod tests {
         let root_url = RootUrl::parse("http://tc.example.test:81").unwrap();
         let result = ask(tcp, &Origin::of_root_url(&root_url).unwrap(), login).await;
         plays.await.unwrap();
-        result.map(drop).map_err(|error| match error {
-            UpstreamError::Connect(reason) => format!("passing: {reason}"),
-            UpstreamError::Refused(reason) => format!("lasting: {reason}"),
-            error => panic!("{error:?}"),
+        result.map(drop).map_err(|error| {
+            let kind = if error.is_lasting() { "lasting" } else { "passing" };
+            format!("{kind}: {error}")
         })
     }
 

@@ -54,8 +54,8 @@ pub(in crate::outbound) enum RequestBodyError {
     #[error("the attempt is over")]
     AttemptOver,
     /// The client's side failed.
-    #[error("the request body could not be read: {0}")]
-    Client(String),
+    #[error("the request body could not be read: {}", explain(&**.0))]
+    Client(#[source] Arc<hyper::Error>),
 }
 
 /// Upstreams may not know of 100 (Continue): a body is kept back no longer than curl does, and the Go
@@ -128,7 +128,7 @@ impl Body for AttemptBody {
         }
         match &state.progress {
             Progress::Failed(reason) => {
-                return Poll::Ready(Some(Err(RequestBodyError::Client(reason.clone()))));
+                return Poll::Ready(Some(Err(RequestBodyError::Client(Arc::clone(reason)))));
             }
             Progress::Complete(trailers) => {
                 let first = !std::mem::replace(&mut state.sent, true);
@@ -142,7 +142,7 @@ impl Body for AttemptBody {
                 state.sent = true;
                 Poll::Ready(None)
             }
-            Some(Err(error)) => Poll::Ready(Some(Err(RequestBodyError::Client(explain(&error))))),
+            Some(Err(error)) => Poll::Ready(Some(Err(RequestBodyError::Client(error)))),
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
                     state.replay.keep(data);

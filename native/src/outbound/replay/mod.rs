@@ -8,7 +8,6 @@ pub(super) use attempt::{AttemptBody, AttemptGuard};
 pub use buffer::ReplayBudget;
 
 use super::client_connection::ClientConnection;
-use super::error::explain;
 use buffer::ReplayBuffer;
 use bytes::Bytes;
 use http::HeaderMap;
@@ -53,7 +52,7 @@ enum Progress {
     Reading,
     Complete(Option<HeaderMap>),
     /// The client went away, or what it sent is not framed as it should be.
-    Failed(String),
+    Failed(Arc<hyper::Error>),
 }
 
 impl RequestBody {
@@ -116,7 +115,7 @@ impl RequestBody {
     }
 
     /// Why it could not be read to its end, if that is so.
-    pub(super) fn failure(&self) -> Option<String> {
+    pub(super) fn failure(&self) -> Option<Arc<hyper::Error>> {
         match &self.0.borrow().progress {
             Progress::Failed(reason) => Some(reason.clone()),
             _ => None,
@@ -190,7 +189,7 @@ impl RequestBody {
     pub fn poll_next(
         &self,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Arc<hyper::Error>>>> {
         self.0.borrow_mut().poll_incoming(context)
     }
 }
@@ -214,7 +213,7 @@ impl State {
     fn poll_incoming(
         &mut self,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Arc<hyper::Error>>>> {
         if let Some(data) = self.pending.take() {
             return Poll::Ready(Some(Ok(Frame::data(data))));
         }
@@ -227,9 +226,10 @@ impl State {
             Progress::Reading | Progress::Failed(_) => {}
         }
         let polled = ready!(Pin::new(incoming).poll_frame(context));
+        let polled = polled.map(|frame| frame.map_err(Arc::new));
         match &polled {
             None => self.complete(None),
-            Some(Err(error)) => self.progress = Progress::Failed(explain(error)),
+            Some(Err(error)) => self.progress = Progress::Failed(Arc::clone(error)),
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
                     self.received += data.len() as u64;

@@ -2,7 +2,7 @@
 
 use super::roots::RootSource;
 use crate::os::clock;
-use crate::outbound::error::{UpstreamError, explain as explain_error};
+use crate::outbound::error::explain;
 use crate::telemetry::printable;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{AlertDescription, CertificateError, Error, OtherError};
@@ -14,9 +14,42 @@ use x509_cert::der::Decode as _;
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 
+/// Why a TLS handshake failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TlsFailure {
+    /// The peer closed the connection.
+    #[error("it closed the connection during the handshake: does it speak TLS on this port?")]
+    Closed(#[source] io::Error),
+    /// The connection broke.
+    #[error("{}", explain(.0))]
+    Io(#[source] io::Error),
+    /// The certificate is not accepted.
+    #[error(transparent)]
+    Certificate(CertificateFailure),
+    /// The certificate cannot be read.
+    #[error("its certificate {UNREADABLE}")]
+    Unreadable,
+    /// The peer does not prove that it has the certificate's key.
+    #[error(
+        "what it signed does not fit its certificate's key: either that is too short (RSA needs 2048 \
+         bits), or it has the private key of another certificate"
+    )]
+    Signature,
+    /// The certificate's key is not supported.
+    #[error(
+        "its certificate's key is of a kind, or signs in a way, that is not accepted: have one issued \
+         with RSA, ECDSA or Ed25519"
+    )]
+    KeyKind,
+    /// The peers do not agree.
+    #[error("{}", handshake(.0))]
+    Handshake(#[source] Error),
+}
+
 /// A certificate that was not accepted.
-#[derive(Debug)]
-pub(super) struct CertificateFailure {
+#[derive(Clone, Debug)]
+pub struct CertificateFailure {
     problem: String,
     presented: String,
 }
@@ -162,36 +195,30 @@ fn ip(octets: &[u8]) -> Option<IpAddr> {
     v4.or_else(|_| <[u8; 16]>::try_from(octets).map(IpAddr::from)).ok()
 }
 
-/// The error for a TLS handshake that failed.
-pub(super) fn explain(error: &io::Error) -> UpstreamError {
-    // Not by source(), which is that of the error within.
-    let Some(tls) = error.get_ref().and_then(|error| error.downcast_ref::<Error>()) else {
-        return UpstreamError::Connect(match error.kind() {
-            io::ErrorKind::UnexpectedEof => {
-                "TLS: it closed the connection during the handshake: does it speak TLS on this port?"
-                    .to_owned()
+impl TlsFailure {
+    /// Of a handshake that ended with `error`.
+    pub(super) fn new(error: io::Error) -> Self {
+        // Not by source(), which is that of the error within.
+        let tls = error.get_ref().and_then(|error| error.downcast_ref::<Error>());
+        match tls {
+            None if error.kind() == io::ErrorKind::UnexpectedEof => Self::Closed(error),
+            None => Self::Io(error),
+            Some(Error::InvalidCertificate(CertificateError::Other(OtherError(failure)))) => {
+                let failure = failure.downcast_ref::<CertificateFailure>();
+                failure.cloned().map_or(Self::Unreadable, Self::Certificate)
             }
-            _ => format!("TLS: {}", explain_error(error)),
-        });
-    };
-    match tls {
-        Error::InvalidCertificate(CertificateError::Other(OtherError(failure))) => {
-            UpstreamError::Untrusted(match failure.downcast_ref::<CertificateFailure>() {
-                Some(failure) => format!("TLS: {failure}"),
-                None => format!("TLS: its certificate {UNREADABLE}"),
-            })
+            Some(Error::InvalidCertificate(CertificateError::BadSignature)) => Self::Signature,
+            Some(Error::InvalidCertificate(_)) => Self::KeyKind,
+            Some(tls) => Self::Handshake(tls.clone()),
         }
-        Error::InvalidCertificate(CertificateError::BadSignature) => UpstreamError::Untrusted(
-            "TLS: what it signed does not fit its certificate's key: either that is too short (RSA needs \
-             2048 bits), or it has the private key of another certificate"
-                .to_owned(),
-        ),
-        Error::InvalidCertificate(_) => UpstreamError::Untrusted(
-            "TLS: its certificate's key is of a kind, or signs in a way, that is not accepted: have one \
-             issued with RSA, ECDSA or Ed25519"
-                .to_owned(),
-        ),
-        error => UpstreamError::Connect(format!("TLS: {}", handshake(error))),
+    }
+
+    /// Whether it is the certificate, which will not be another one the next time.
+    pub(in crate::outbound) fn is_untrusted(&self) -> bool {
+        match self {
+            Self::Closed(_) | Self::Io(_) | Self::Handshake(_) => false,
+            Self::Certificate(_) | Self::Unreadable | Self::Signature | Self::KeyKind => true,
+        }
     }
 }
 

@@ -5,9 +5,11 @@ mod failure;
 mod roots;
 mod verifier;
 
-use super::error::UpstreamError;
+use super::connect_error::ConnectError;
 use crate::os::stream::Stream;
+pub use failure::TlsFailure;
 use roots::Roots;
+pub use roots::TlsSetupError;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use std::sync::Arc;
@@ -36,12 +38,11 @@ impl ClientConfigs {
     /// # Errors
     ///
     /// The environment names root certificates that cannot be used.
-    pub(super) fn load() -> Result<Self, TlsError> {
+    pub(super) fn load() -> Result<Self, TlsSetupError> {
         let provider = Arc::new(algorithms::provider());
         let verifier = Verifier::new(Roots::load()?, &provider)?;
         let mut config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| TlsError(error.to_string()))?
+            .with_safe_default_protocol_versions()?
             // Which rustls calls so: the verifier is webpki's, and what it adds is at its definition.
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier))
@@ -58,9 +59,9 @@ pub(super) async fn start(
     config: &Arc<ClientConfig>,
     host: &str,
     stream: Stream,
-) -> Result<(Stream, Alpn), UpstreamError> {
+) -> Result<(Stream, Alpn), ConnectError> {
     let name = ServerName::try_from(host.to_owned())
-        .map_err(|_| UpstreamError::Refused(format!("{host:?} is no name that TLS knows")))?;
+        .map_err(|_| ConnectError::TlsName(host.to_owned()))?;
     let connector = TlsConnector::from(Arc::clone(config));
     Ok(match stream {
         Stream::Tcp(tcp) => {
@@ -78,8 +79,8 @@ async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
     connector: &TlsConnector,
     name: ServerName<'static>,
     stream: S,
-) -> Result<(Box<TlsStream<S>>, Alpn), UpstreamError> {
-    let stream = connector.connect(name, stream).await.map_err(|error| failure::explain(&error))?;
+) -> Result<(Box<TlsStream<S>>, Alpn), TlsFailure> {
+    let stream = connector.connect(name, stream).await.map_err(TlsFailure::new)?;
     let alpn = match stream.get_ref().1.alpn_protocol() {
         Some(HTTP2) => Alpn::Http2,
         _ => Alpn::Http1,
@@ -90,8 +91,3 @@ async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
 /// As ALPN has them (RFC 7301 section 6, RFC 9113 section 3.2).
 const HTTP1: &[u8] = b"http/1.1";
 const HTTP2: &[u8] = b"h2";
-
-/// Root certificates that cannot be used.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("cannot set up TLS: {0}")]
-pub(super) struct TlsError(String);

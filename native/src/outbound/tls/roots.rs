@@ -1,7 +1,7 @@
 //! The root certificates that are trusted.
 
-use super::TlsError;
 use rustls::RootCertStore;
+use rustls::client::VerifierBuilderError;
 use rustls::pki_types::CertificateDer;
 use std::fmt;
 use x509_cert::Certificate;
@@ -29,6 +29,42 @@ pub(super) enum RootSource {
     BuiltIn,
 }
 
+/// Why TLS cannot be set up: root certificates that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TlsSetupError {
+    /// There are files, and no certificate that can be used in them.
+    #[error(
+        "{variable} names no usable root certificate ({value}): expected PEM files with certificates"
+    )]
+    NoRoots {
+        /// The environment variable.
+        variable: &'static str,
+        /// Its value.
+        value: String,
+    },
+    /// A file cannot be read, or is not PEM.
+    #[cfg(not(target_vendor = "apple"))]
+    #[error("{variable}: {reason}")]
+    Unreadable {
+        /// The environment variable.
+        variable: &'static str,
+        /// Why not.
+        #[source]
+        reason: rustls_native_certs::Error,
+    },
+    /// The file cannot be read, or is not PEM.
+    #[cfg(target_vendor = "apple")]
+    #[error("SSL_CERT_FILE: {0}")]
+    Unreadable(#[from] rustls::pki_types::pem::Error),
+    /// The roots are not accepted.
+    #[error(transparent)]
+    Verifier(#[from] VerifierBuilderError),
+    /// No version of TLS is possible.
+    #[error(transparent)]
+    Tls(#[from] rustls::Error),
+}
+
 impl Roots {
     /// `SSL_CERT_FILE` and `SSL_CERT_DIR` name the roots to trust; else they are the system's; where
     /// there are none (a container from scratch, or a platform whose store cannot be linked), those
@@ -38,17 +74,14 @@ impl Roots {
     ///
     /// The variables name certificates that cannot be used: trusting others instead would not be what
     /// was asked for.
-    pub(super) fn load() -> Result<Self, TlsError> {
+    pub(super) fn load() -> Result<Self, TlsSetupError> {
         let mut store = RootCertStore::empty();
         let found = certificates()?;
         let servers = found.iter().filter(|certificate| has_names(certificate)).cloned().collect();
         let (count, _unusable) = store.add_parsable_certificates(found);
         let source = match (named_by(), count) {
-            (Some((name, value)), 0) => {
-                return Err(TlsError(format!(
-                    "{name} names no usable root certificate ({value}): expected PEM files with \
-                     certificates"
-                )));
+            (Some((variable, value)), 0) => {
+                return Err(TlsSetupError::NoRoots { variable, value });
             }
             (Some((name, value)), count) => RootSource::Variable { name, value, count },
             (None, 0) => {
@@ -104,11 +137,11 @@ fn named_by() -> Option<(&'static str, String)> {
 }
 
 #[cfg(not(target_vendor = "apple"))]
-fn certificates() -> Result<Vec<CertificateDer<'static>>, TlsError> {
+fn certificates() -> Result<Vec<CertificateDer<'static>>, TlsSetupError> {
     let found = rustls_native_certs::load_native_certs();
-    match (named_by(), found.errors.first()) {
-        (Some((variable, _)), Some(error)) if found.certs.is_empty() => {
-            Err(TlsError(format!("{variable}: {error}")))
+    match (named_by(), found.errors.into_iter().next()) {
+        (Some((variable, _)), Some(reason)) if found.certs.is_empty() => {
+            Err(TlsSetupError::Unreadable { variable, reason })
         }
         _ => Ok(found.certs),
     }
@@ -116,12 +149,10 @@ fn certificates() -> Result<Vec<CertificateDer<'static>>, TlsError> {
 
 /// Apple's own store needs its frameworks, which a cross build lacks.
 #[cfg(target_vendor = "apple")]
-fn certificates() -> Result<Vec<CertificateDer<'static>>, TlsError> {
+fn certificates() -> Result<Vec<CertificateDer<'static>>, TlsSetupError> {
     use rustls::pki_types::pem::PemObject as _;
     let Some(file) = std::env::var_os("SSL_CERT_FILE").filter(|file| !file.is_empty()) else {
         return Ok(Vec::new());
     };
-    CertificateDer::pem_file_iter(file)
-        .and_then(Iterator::collect)
-        .map_err(|error| TlsError(format!("SSL_CERT_FILE: {error}")))
+    Ok(CertificateDer::pem_file_iter(file).and_then(Iterator::collect)?)
 }

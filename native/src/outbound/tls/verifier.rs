@@ -1,8 +1,7 @@
 //! Verifies the certificates of servers: by webpki, except one that is itself trusted.
 
-use super::TlsError;
 use super::failure::{CertificateFailure, problem};
-use super::roots::{RootSource, Roots};
+use super::roots::{RootSource, Roots, TlsSetupError};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_name;
@@ -29,12 +28,11 @@ impl Verifier {
     /// # Errors
     ///
     /// There are no roots.
-    pub(super) fn new(roots: Roots, provider: &Arc<CryptoProvider>) -> Result<Self, TlsError> {
+    pub(super) fn new(roots: Roots, provider: &Arc<CryptoProvider>) -> Result<Self, TlsSetupError> {
         let Roots { store, servers, source } = roots;
         let webpki =
             WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(provider))
-                .build()
-                .map_err(|error| TlsError(error.to_string()))?;
+                .build()?;
         Ok(Self { webpki, trusted: servers, source })
     }
 }
