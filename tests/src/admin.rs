@@ -7,9 +7,9 @@ impl Proxy {
     /// The address of its admin listener; waits until it listens.
     pub fn admin_address(&self) -> SocketAddr {
         let line = self.wait_for_log("admin at http://");
-        let (_, address) = line.split_once("http://").expect("the line was looked for");
+        let (_, address) = line.split_once("http://").expect("the line contains it");
         let address = address.split(['"', '\n']).next().and_then(|text| text.parse().ok());
-        address.expect("it names an address")
+        address.expect("the line names an address")
     }
 
     /// Gets this path from the admin listener.

@@ -45,18 +45,18 @@ impl Output {
         output
     }
 
-    /// Stops or goes on reading both streams. At most one more line of each is read after a stop.
+    /// Pauses or resumes reading of both streams. After a pause at most one more line of each is read.
     pub(crate) fn pause(&self, paused: bool) {
         self.0.change(|captured| captured.paused = paused);
     }
 
-    /// Both streams, in the order in which lines came.
+    /// The lines of both streams, in the order in which they were read.
     pub(crate) fn text(&self) -> String {
         self.0.read(|captured| joined(&captured.lines, |_| true))
     }
 
     /// The first result of `find` for a line, as soon as there is one; `None` if the process ends
-    /// without, or at the deadline.
+    /// without a result, or at the deadline.
     pub(crate) fn wait_for<R>(&self, mut find: impl FnMut(&str) -> Option<R>) -> Option<R> {
         self.0
             .wait_for(|captured| {
@@ -84,7 +84,7 @@ impl Output {
     fn collect(&self, stream: Stream, from: impl Read + Send + 'static) {
         let captured = Arc::clone(&self.0);
         thread::spawn(move || {
-            // Small: what is in it was read.
+            // Small, so that little is read ahead while reading is paused.
             let mut from = BufReader::with_capacity(256, from);
             let mut line = Vec::new();
             while from.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {

@@ -156,7 +156,7 @@ fn https_goes_through_a_tunnel_within_tls() {
         let upstream = Upstream::start([ScriptedResponse::ok("through")]);
         let inner = Tls::for_host("tc.example.test").behind_proxy();
         let inner = if http2 { inner.http2() } else { inner }.start(&upstream);
-        let outer = Tls::for_host("127.0.0.1").start_before(inner.address());
+        let outer = Tls::for_host("127.0.0.1").start_in_front_of(inner.address());
         let roots = [&inner, &outer].map(|tls| fs::read_to_string(tls.authority()).unwrap());
         let (folder, roots) = (Folder::new(), roots.concat());
         let proxy = tc("https")
