@@ -36,6 +36,17 @@ pub struct ProcessOutput {
     pub stderr: String,
 }
 
+impl ProcessOutput {
+    /// The only line on stderr; fails unless the process has failed with one line and an empty stdout.
+    pub fn error_line(&self) -> &str {
+        let Self { status, stdout, stderr } = self;
+        assert!(!status.success() && stdout.is_empty(), "{status} {stdout}");
+        let line = stderr.strip_suffix('\n').expect("there is a line on stderr");
+        assert!(!line.contains('\n'), "{stderr}");
+        line
+    }
+}
+
 impl Output {
     /// Reads both streams of a child, which must be pipes, on threads.
     pub(crate) fn of(child: &mut Child) -> Self {
