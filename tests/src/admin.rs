@@ -26,6 +26,14 @@ impl Proxy {
     }
 }
 
+/// Fails unless these metrics have these samples with these values.
+#[track_caller]
+pub fn assert_samples(metrics: &str, expected: &[(&str, f64)]) {
+    for (sample, expected) in expected {
+        assert_eq!(value(metrics, sample), Some(*expected), "{sample} in\n{metrics}");
+    }
+}
+
 /// The value of a sample among these metrics; `None` if there is no such sample.
 pub fn value(metrics: &str, sample: &str) -> Option<f64> {
     let line = metrics

@@ -3,7 +3,7 @@
 use crate::http1::Head;
 use crate::server_tls::{Authority, accept_connect, acceptor};
 use crate::sync::Watched;
-use crate::{Folder, ProxyBuilder, Upstream};
+use crate::{Folder, Proxy, ProxyBuilder, Upstream};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::header::{HOST, HeaderValue};
@@ -81,6 +81,14 @@ impl Tls {
     /// A file with the certificate to trust, for `SSL_CERT_FILE`.
     pub fn authority(&self) -> &Path {
         self.authority.path()
+    }
+
+    /// A proxy that uses this as its forward proxy, and trusts it. Its deployment is at
+    /// `https://tc.example.test`.
+    pub fn proxy(&self) -> ProxyBuilder {
+        Proxy::in_front_of("https://tc.example.test")
+            .env("HTTPS_PROXY", format!("http://{}", self.address))
+            .env("SSL_CERT_FILE", self.authority())
     }
 
     /// The CONNECT requests so far.

@@ -171,11 +171,7 @@ fn errors_over_http2_are_explained() {
     let body = insufficient_scopes("");
     let upstream = Upstream::start([ScriptedResponse::new(403, &[], &body)]);
     let tls = Tls::for_host("tc.example.test").behind_proxy().http2().start(&upstream);
-    let proxy = Proxy::in_front_of("https://tc.example.test")
-        .env("HTTPS_PROXY", format!("http://{}", tls.address()))
-        .env("SSL_CERT_FILE", tls.authority())
-        .args(["queue:*"])
-        .start();
+    let proxy = tls.proxy().args(["queue:*"]).start();
     let response = proxy.get("/api/queue/v1/x");
     assert_eq!((response.status(), &response.body), (403, &body));
     assert!(
@@ -189,10 +185,7 @@ fn responses_of_other_hosts_are_not_diagnosed() {
     let upstream =
         Upstream::start([ScriptedResponse::new(401, &[("Date", date(HOUR).as_str())], "")]);
     let tls = Tls::for_host("files.example.test").behind_proxy().start(&upstream);
-    let proxy = Proxy::in_front_of("https://tc.example.test")
-        .env("HTTPS_PROXY", format!("http://{}", tls.address()))
-        .env("SSL_CERT_FILE", tls.authority())
-        .start();
+    let proxy = tls.proxy().start();
     assert_eq!(proxy.get("/files.example.test/x?bewit=a").header(HEADER), None);
     assert_eq!(upstream.requests().len(), 1);
 }

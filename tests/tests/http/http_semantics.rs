@@ -280,8 +280,6 @@ impl Setup {
 /// A proxy that reaches the host files.example.test, and no other one, at this upstream.
 fn with_tls_host(upstream: &Upstream) -> (Tls, ProxyBuilder) {
     let tls = Tls::for_host("files.example.test").behind_proxy().start(upstream);
-    let proxy = Proxy::in_front_of("https://tc.example.test")
-        .env("HTTPS_PROXY", format!("http://{}", tls.address()))
-        .env("SSL_CERT_FILE", tls.authority());
+    let proxy = tls.proxy();
     (tls, proxy)
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use std::io::Write as _;
 use std::process::Stdio;
-use support::admin::value;
+use support::admin::{assert_samples, value};
 use support::users::{DAEMON, as_user, can_switch_users};
 use support::{
     Folder, Latch, Proxy, ProxyBuilder, Request, ScriptedResponse, Upstream, certificate, clients,
@@ -65,25 +65,26 @@ fn requests_are_counted_by_outcome() {
     assert_eq!(of_services.len(), 8, "{after}");
     let gets = none.iter().find(|line| line.contains("method=\"GET\",status=\"4xx\""));
     assert!(gets.is_some_and(|line| line.ends_with(" 2")), "{none:?}");
-    for (sample, expected) in [
-        ("upstream_latency_seconds_count{service=\"queue\"}", 2.0),
-        ("upstream_latency_seconds_bucket{service=\"queue\",le=\"+Inf\"}", 2.0),
-        // Two retries take longer than this.
-        ("upstream_latency_seconds_bucket{service=\"queue\",le=\"0.1\"}", 1.0),
-        ("retries_total{reason=\"status\"}", 1.0),
-        ("retries_total{reason=\"broken\"}", 1.0),
-        ("retries_total{reason=\"connect\"}", 0.0),
-        ("received_bytes_total", f64::from(3 + 24 + 2 + 36)),
-        ("credential_updates_total{source=\"put\",result=\"taken\"}", 1.0),
-        ("credential_updates_total{source=\"put\",result=\"refused\"}", 1.0),
-        ("connections_total", 11.0),
-        ("requests_in_flight", 0.0),
-        ("replay_buffer_bytes", 0.0),
-        ("replay_buffer_limit_bytes", 4.0 * 1024.0 * 1024.0),
-        ("draining", 0.0),
-    ] {
-        assert_eq!(value(&after, sample), Some(expected), "{sample} in\n{after}");
-    }
+    assert_samples(
+        &after,
+        &[
+            ("upstream_latency_seconds_count{service=\"queue\"}", 2.0),
+            ("upstream_latency_seconds_bucket{service=\"queue\",le=\"+Inf\"}", 2.0),
+            // Two retries take longer than this.
+            ("upstream_latency_seconds_bucket{service=\"queue\",le=\"0.1\"}", 1.0),
+            ("retries_total{reason=\"status\"}", 1.0),
+            ("retries_total{reason=\"broken\"}", 1.0),
+            ("retries_total{reason=\"connect\"}", 0.0),
+            ("received_bytes_total", f64::from(3 + 24 + 2 + 36)),
+            ("credential_updates_total{source=\"put\",result=\"taken\"}", 1.0),
+            ("credential_updates_total{source=\"put\",result=\"refused\"}", 1.0),
+            ("connections_total", 11.0),
+            ("requests_in_flight", 0.0),
+            ("replay_buffer_bytes", 0.0),
+            ("replay_buffer_limit_bytes", 4.0 * 1024.0 * 1024.0),
+            ("draining", 0.0),
+        ],
+    );
     assert!(after.contains("taskcluster_proxy_build_info{version=\"0."), "{after}");
     assert_eq!(value(&after, "certificate_expires_in_seconds"), None);
 }
@@ -98,11 +99,10 @@ fn requests_in_flight_are_visible() {
     client.send(request("PUT", "/api/queue/v1/x", [b'x'; 1000]));
     upstream.wait_for_requests(1);
     let page = proxy.metrics();
-    for (sample, expected) in
-        [("requests_in_flight", 1.0), ("connections", 1.0), ("replay_buffer_bytes", 1000.0)]
-    {
-        assert_eq!(value(&page, sample), Some(expected), "{sample} in\n{page}");
-    }
+    assert_samples(
+        &page,
+        &[("requests_in_flight", 1.0), ("connections", 1.0), ("replay_buffer_bytes", 1000.0)],
+    );
     let left = value(&page, "certificate_expires_in_seconds").unwrap();
     assert!((3500.0..3600.0).contains(&left), "{left}");
     latch.open();
@@ -143,14 +143,15 @@ fn rejected_peers_are_counted() {
     let output = as_user(DAEMON, "bash").args(["-c", &script]).output().expect("setpriv runs");
     assert!(output.stdout.is_empty(), "{output:?}");
     let page = proxy.metrics();
-    for (sample, expected) in [
-        ("rejected_connections_total{reason=\"user\"}", 1.0),
-        ("rejected_connections_total{reason=\"network\"}", 0.0),
-        ("connections_total", 1.0),
-        ("connections", 0.0),
-    ] {
-        assert_eq!(value(&page, sample), Some(expected), "{sample} in\n{page}");
-    }
+    assert_samples(
+        &page,
+        &[
+            ("rejected_connections_total{reason=\"user\"}", 1.0),
+            ("rejected_connections_total{reason=\"network\"}", 0.0),
+            ("connections_total", 1.0),
+            ("connections", 0.0),
+        ],
+    );
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! start takes.
 
 use serde_json::{Value, json};
-use support::admin::value;
+use support::admin::assert_samples;
 use support::{Latch, Proxy, ProxyBuilder, ScriptedResponse, Upstream};
 
 #[test]
@@ -21,9 +21,7 @@ fn the_admin_listener_responds_while_the_task_is_fetched() {
     let why = "starting: the task's scopes are being fetched (task T)";
     assert_eq!((ready.status(), ready.text()), (503, format!("{why}\n").as_str()));
     let metrics = proxy.metrics();
-    for (sample, expected) in [("connections_total", 0.0), ("draining", 0.0)] {
-        assert_eq!(value(&metrics, sample), Some(expected), "{metrics}");
-    }
+    assert_samples(&metrics, &[("connections_total", 0.0), ("draining", 0.0)]);
     let status = proxy.get_admin("/status").json();
     for (found, expected) in [
         (&status["rootUrl"], json!(upstream.root_url())),

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use support::hawk::Claim;
-use support::{Proxy, ProxyBuilder, ScriptedResponse, Tls, Upstream, request};
+use support::{Proxy, ScriptedResponse, Tls, Upstream, request};
 
 /// Ends of targets. Some are not valid by RFC 3986, but `http::Uri` accepts them.
 const ENDS: &[&str] = &[
@@ -187,7 +187,7 @@ fn options_and_any_other_method_are_forwarded() {
 fn a_host_name_is_reached_over_tls() {
     let upstream = Upstream::start([ScriptedResponse::ok("from the host")]);
     let tls = Tls::for_host("files.example.test").behind_proxy().start(&upstream);
-    let proxy = with_forward_proxy(&tls).start();
+    let proxy = tls.proxy().start();
     for end in ENDS {
         let response = proxy.get(&format!("/FILES.example.test/{end}"));
         assert_eq!((response.status(), response.text()), (200, "from the host"), "{end}");
@@ -213,7 +213,7 @@ fn a_host_name_may_begin_with_the_name_of_an_endpoint() {
     for host in ["api.example.test", "bewit.example.test", "credentials.example.test"] {
         let upstream = Upstream::start([ScriptedResponse::status(200)]);
         let tls = Tls::for_host(host).behind_proxy().start(&upstream);
-        assert_eq!(with_forward_proxy(&tls).start().get(&format!("/{host}/x")).status(), 200);
+        assert_eq!(tls.proxy().start().get(&format!("/{host}/x")).status(), 200);
         assert_eq!(
             (upstream.last_request().target(), upstream.last_request().header("host")),
             ("/x", Some(host))
@@ -225,7 +225,7 @@ fn a_host_name_may_begin_with_the_name_of_an_endpoint() {
 fn requests_over_http2_are_forwarded_byte_for_byte() {
     let upstream = Upstream::start([ScriptedResponse::ok("over HTTP/2")]);
     let tls = Tls::for_host("files.example.test").behind_proxy().http2().start(&upstream);
-    let proxy = with_forward_proxy(&tls).start();
+    let proxy = tls.proxy().start();
     let response = proxy.call("PUT", "/files.example.test/a%2F//..;b?c??", "body");
     assert_eq!((response.status(), response.text()), (200, "over HTTP/2"));
     let request = upstream.wait_for_requests(1).pop().unwrap();
@@ -256,19 +256,13 @@ fn a_host_is_reached_on_port_443() {
         Ok(tls) => tls,
         Err(error) => return support::skip(&format!("cannot listen on {HOST}:443: {error}")),
     };
-    let proxy = with_forward_proxy(&tls).args(["--allow-host", "127.82.91.1"]).start();
+    let proxy = tls.proxy().args(["--allow-host", "127.82.91.1"]).start();
     assert_eq!(proxy.get("/127.82.91.1/x//y").status(), 200);
     assert_eq!(
         (upstream.last_request().target(), upstream.last_request().header("host")),
         ("/x//y", Some("127.82.91.1"))
     );
     Claim::of_tls(&upstream.last_request()).assert_signed_with("no-secret");
-}
-
-fn with_forward_proxy(tls: &Tls) -> ProxyBuilder {
-    Proxy::in_front_of("https://tc.example.test")
-        .env("HTTPS_PROXY", format!("http://{}", tls.address()))
-        .env("SSL_CERT_FILE", tls.authority())
 }
 
 #[test]

@@ -1,8 +1,6 @@
 //! Trailers are forwarded in both directions, to recipients that ask for them (RFC 9110 section 6.5).
 
-use support::{
-    Connection, Proxy, ProxyBuilder, Request, Response, ScriptedResponse, Tls, Upstream,
-};
+use support::{Connection, Proxy, Request, Response, ScriptedResponse, Tls, Upstream};
 
 #[test]
 fn trailers_of_a_response_are_forwarded_if_the_client_asks_for_them() {
@@ -58,7 +56,7 @@ fn trailers_are_dropped_unless_the_client_asks_for_them() {
 fn trailers_of_a_response_over_http2_are_forwarded() {
     let upstream = Upstream::start(trailers_if_asked);
     let tls = Tls::for_host("files.example.test").behind_proxy().http2().start(&upstream);
-    let proxy = over_http2(&tls).start();
+    let proxy = tls.proxy().start();
     let mut client = proxy.connect();
     for _ in 0..2 {
         let response = get(&mut client, "/files.example.test/x", "TE: trailers");
@@ -78,11 +76,7 @@ fn trailers_of_a_request_are_sent_with_each_attempt() {
 fn trailers_of_a_request_are_forwarded_over_http2() {
     let upstream = Upstream::start(fails_at_first);
     let tls = Tls::for_host("files.example.test").behind_proxy().http2().start(&upstream);
-    assert_request_trailers_forwarded(
-        &over_http2(&tls).start(),
-        &upstream,
-        "/files.example.test/x",
-    );
+    assert_request_trailers_forwarded(&tls.proxy().start(), &upstream, "/files.example.test/x");
 }
 
 fn assert_request_trailers_forwarded(proxy: &Proxy, upstream: &Upstream, target: &str) {
@@ -128,10 +122,4 @@ fn get(client: &mut Connection, target: &str, header: &str) -> Response {
 /// The trailers as text, with names in lower case.
 fn trailers(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).to_ascii_lowercase()
-}
-
-fn over_http2(tls: &Tls) -> ProxyBuilder {
-    Proxy::in_front_of("https://tc.example.test")
-        .env("HTTPS_PROXY", format!("http://{}", tls.address()))
-        .env("SSL_CERT_FILE", tls.authority())
 }
