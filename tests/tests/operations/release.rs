@@ -24,20 +24,20 @@ fn invalid_releases_are_rejected_before_anything_changes() {
         tree.assert_rejected(arguments, expected);
     }
     tree.git(&["tag", "v9.0.0"]);
-    tree.assert_rejected(&["v9.0.0"], "the tag v9.0.0 is there already");
+    tree.assert_rejected(&["v9.0.0"], "the tag v9.0.0 exists already");
     // With a tag the version of the tree counts as released.
     tree.assert_rejected(&[env!("CARGO_PKG_VERSION")], "expected a version after");
 
     tree.git(&["config", "user.useConfigOnly", "true"]);
     tree.git(&["config", "--unset", "user.email"]);
-    tree.assert_rejected(&["9.0.1"], "git does not know who commits");
+    tree.assert_rejected(&["9.0.1"], "git has no name and address for the commit");
     tree.git(&["config", "user.email", "somebody@example.com"]);
 
     tree.put("new-file", "");
     tree.assert_rejected(&["9.0.1"], "the tree has changes: commit or stash them first");
     tree.put("CHANGELOG.md", "# Changelog\n\n## Unreleased\n\n## 0.0.1\n\n- Something.\n");
     tree.commit();
-    tree.assert_rejected(&["9.0.1"], "CHANGELOG.md tells nothing under \"## Unreleased\"");
+    tree.assert_rejected(&["9.0.1"], "CHANGELOG.md has no entries under \"## Unreleased\"");
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn after_a_failed_build_the_commit_and_the_tag_remain() {
     let printed = String::from_utf8_lossy(&output.stderr);
     assert!(
         printed.ends_with(
-            "v9.0.0 is committed and tagged, but not built: release/build tries again\n"
+            "v9.0.0 is committed and tagged, but not built: run release/build again\n"
         )
     );
     assert_eq!(tree.git(&["describe"]), "v9.0.0\n");
