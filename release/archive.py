@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Packs a release's binary with what belongs to it; the same input gives the same bytes.
+"""Packs the binary of a release with its documents and units; the same input gives the same bytes.
 
 release/archive.py <os>-<arch> <dist>: reads <dist>/taskcluster-proxy-<os>-<arch>[.exe] and
 <dist>/manual, writes <dist>/taskcluster-proxy-<os>-<arch>.tar.gz, or .zip for Windows. Times are those
@@ -20,7 +20,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
 class File(NamedTuple):
-    """With a / at the end of its name, a directory."""
+    """A file; a directory if the name ends with /."""
 
     name: str
     data: bytes
@@ -39,8 +39,8 @@ def main(name: str, dist: pathlib.Path) -> None:
         (dist / f"{stem}.tar.gz").write_bytes(gzip.compress(tarred(files, epoch), mtime=0))
 
 
-def contents(binary: pathlib.Path, called: str, manual: pathlib.Path) -> list[File]:
-    files = [File(called, binary.read_bytes(), 0o755)]
+def contents(binary: pathlib.Path, name_in_archive: str, manual: pathlib.Path) -> list[File]:
+    files = [File(name_in_archive, binary.read_bytes(), 0o755)]
     for name in ("LICENSE", "README.md", "CHANGELOG.md"):
         files.append(File(name, (ROOT / name).read_bytes(), 0o644))
     for path in manual.rglob("*"):
@@ -69,7 +69,7 @@ def zipped(files: list[File], epoch: int) -> bytes:
     with zipfile.ZipFile(archive, "w") as zip_file:
         for file in files:
             member = zipfile.ZipInfo(file.name, time.gmtime(epoch)[:6])
-            # As if made on Unix, which alone has modes.
+            # Marked as made on Unix, as only then modes are stored.
             member.compress_type, member.create_system = zipfile.ZIP_DEFLATED, 3
             member.external_attr = (0o100000 | file.mode) << 16
             zip_file.writestr(member, file.data)

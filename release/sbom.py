@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Lists what is in the binaries, as CycloneDX 1.6 (https://cyclonedx.org), on stdout.
+"""Prints the software bill of materials of the binaries, as CycloneDX 1.6 (https://cyclonedx.org).
 
-release/sbom.py [--target=<os>-<arch>...]: for these targets together; all without.
+release/sbom.py [--target=<os>-<arch>...]: for these targets together; without arguments for all.
 
-A script because cargo-cyclonedx takes four minutes to install, and lists a crate for every platform
-that Cargo.lock knows. `cargo tree` knows what is compiled in: neither tests, nor build scripts, nor
+Not cargo-cyclonedx, which takes four minutes to install and lists the crates of all platforms. `cargo
+tree` lists the crates that are compiled into a binary, without those of tests, build scripts and
 procedural macros.
 """
 
@@ -68,7 +68,7 @@ def metadata() -> dict:
 
 
 def tree(triple: str) -> dict[str, set[str]]:
-    """The crates that are compiled in, and what each needs of them."""
+    """The crates that are compiled into the binary for a target, and the dependencies of each."""
     edges: dict[str, set[str]] = {}
     above: list[str] = []
     lines = output(
@@ -98,7 +98,7 @@ def component(package: dict, sums: dict[str, str]) -> dict:
     if package["description"]:
         found["description"] = " ".join(package["description"].split())
     if package["license"]:
-        # Old crates separate alternatives by a slash.
+        # Old crates separate alternatives with a slash.
         found["licenses"] = [{"expression": package["license"].replace("/", " OR ")}]
     if name in sums:
         found["hashes"] = [{"alg": "SHA-256", "content": sums[name]}]
@@ -108,7 +108,7 @@ def component(package: dict, sums: dict[str, str]) -> dict:
 
 
 def standard_library() -> dict:
-    """std, which every binary has in it though Cargo does not know."""
+    """The standard library, which is in every binary, but not in the output of cargo."""
     verbose = dict(line.split(": ", 1) for line in output("rustc", "-vV").splitlines() if ": " in line)
     return {
         "type": "library",

@@ -1,4 +1,4 @@
-//! Fuzz target: dropping redundant scopes.
+//! Fuzz target: leaving out redundant scopes.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz_targets::scopes(data));

@@ -1,5 +1,5 @@
-/* The one function of Windows' bcryptprimitives.dll that Rust programs need, which wine lacks before
- * version 9. For tries under wine; nothing of it is released. */
+/* The function of Windows' bcryptprimitives.dll that Rust programs need, and that wine has only since
+ * version 9. Only used to run binaries under wine, and not released. */
 #include <stddef.h>
 
 /* RtlGenRandom, of advapi32. */

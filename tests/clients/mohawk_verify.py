@@ -1,5 +1,5 @@
-"""mohawk, an implementation of Hawk that shares no code with the others: one question per line on
-stdin, one answer per line on stdout, both JSON, as in hawk-verify.mjs."""
+"""Signs and verifies with mohawk, an independent implementation of Hawk: reads one question per line from
+stdin and writes one response per line to stdout, both JSON, as in hawk-verify.mjs."""
 
 import json
 import sys
@@ -16,12 +16,12 @@ SKEW_SECONDS = 15 * 60  # the auth service's
 
 def main():
     for line in sys.stdin:
-        print(json.dumps(answer(json.loads(line))), flush=True)
+        print(json.dumps(respond(json.loads(line))), flush=True)
 
 
-def answer(question):
+def respond(question):
     if "parse" in question:
-        # As the official client takes a URL apart and puts it together again.
+        # The official client splits and joins URLs like this.
         return {"url": urllib.parse.urlunsplit(urllib.parse.urlsplit(question["parse"]))}
     if "check" in question:
         check = check_bewit if question["check"] == "bewit" else check_header
@@ -51,7 +51,7 @@ def check_header(question):
 
 def check_bewit(question):
     before, parameter, bewit = question["url"].rpartition("bewit=")
-    # mohawk reads padded standard base64 where it has to read URL-safe base64 without padding.
+    # mohawk reads only padded standard base64, and not URL-safe base64 without padding.
     readable = bewit.replace("-", "+").replace("_", "/") + "=" * (-len(bewit) % 4)
     url = before + parameter + readable
     mohawk.bewit.check_bewit(url, lookup(question), now=question["now"])

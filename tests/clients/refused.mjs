@@ -1,5 +1,5 @@
-// The official JavaScript client creates a task that it may not create, as in refused.py. Prints what it
-// saw as JSON.
+// Creates a task without the scopes for it, with the official JavaScript client, as in refused.py. Prints
+// the error as JSON.
 //
 //   refused.mjs <URL of the proxy>
 import taskcluster from 'taskcluster-client';

@@ -1,4 +1,4 @@
-"""The official Python client creates a task that it may not create. Prints what it saw as JSON.
+"""Creates a task without the scopes for it, with the official Python client. Prints the error as JSON.
 
     refused.py <URL of the proxy>
 """

@@ -1,5 +1,5 @@
-"""The official Python client, behind the proxy and without credentials of its own: what a task
-does. Prints what it saw as JSON.
+"""Sends the requests of a task through the proxy with the official Python client, which has no
+credentials. Prints the results as JSON.
 
     scenario.py <URL of the proxy> <root URL of the deployment behind it>
 """
@@ -21,27 +21,27 @@ SECRET = "project/harbour/key"
 
 
 def main(proxy, deployment):
-    # None of these has credentials: the proxy signs.
+    # The clients have no credentials: the proxy signs.
     auth, index, queue, secrets = (
         service({"rootUrl": proxy, "credentials": {}})
         for service in (taskcluster.Auth, taskcluster.Index, taskcluster.Queue, taskcluster.Secrets)
     )
-    saw = {"currentScopes": auth.currentScopes()["scopes"]}
-    saw["testAuthenticateGet"] = auth.testAuthenticateGet()["clientId"]
+    results = {"currentScopes": auth.currentScopes()["scopes"]}
+    results["testAuthenticateGet"] = auth.testAuthenticateGet()["clientId"]
     test = {"clientScopes": ["test:*"], "requiredScopes": ["test:a"]}
-    saw["testAuthenticate"] = auth.testAuthenticate(test)["scopes"]
+    results["testAuthenticate"] = auth.testAuthenticate(test)["scopes"]
     test["requiredScopes"] = ["another"]
-    saw["insufficientScopes"] = refusal(auth.testAuthenticate, test)
+    results["insufficientScopes"] = refusal(auth.testAuthenticate, test)
 
     task_id = taskcluster.slugId()
-    saw["taskId"] = task_id
-    saw["createTask"] = queue.createTask(task_id, task())["status"]["state"]
-    saw["task"] = queue.task(task_id)["metadata"]["name"]
-    saw["status"] = queue.status(task_id)["status"]["state"]
+    results["taskId"] = task_id
+    results["createTask"] = queue.createTask(task_id, task())["status"]["state"]
+    results["task"] = queue.task(task_id)["metadata"]["name"]
+    results["status"] = queue.status(task_id)["status"]["state"]
     group = queue.listTaskGroup(queue.task(task_id)["taskGroupId"])
-    saw["listTaskGroup"] = [entry["status"]["taskId"] for entry in group["tasks"]]
+    results["listTaskGroup"] = [entry["status"]["taskId"] for entry in group["tasks"]]
     worker = {"workerGroup": "quay", "workerId": "w1", "tasks": 1}
-    saw["claimWork"] = [claim["status"]["taskId"] for claim in queue.claimWork(QUEUE, worker)["tasks"]]
+    results["claimWork"] = [claim["status"]["taskId"] for claim in queue.claimWork(QUEUE, worker)["tasks"]]
 
     created = queue.createArtifact(
         task_id,
@@ -54,37 +54,37 @@ def main(proxy, deployment):
         },
     )
     upload = {"Content-Type": "text/plain"}
-    saw["upload"] = requests.put(created["putUrl"], data=CONTENT, headers=upload).status_code
-    saw["getArtifact"] = requests.get(queue.getArtifact(task_id, "0", ARTIFACT)["url"]).text
-    saw["redirected"] = requests.get(queue.buildUrl("getLatestArtifact", task_id, ARTIFACT)).text
+    results["upload"] = requests.put(created["putUrl"], data=CONTENT, headers=upload).status_code
+    results["getArtifact"] = requests.get(queue.getArtifact(task_id, "0", ARTIFACT)["url"]).text
+    results["redirected"] = requests.get(queue.buildUrl("getLatestArtifact", task_id, ARTIFACT)).text
     for run in ({"runId": "0"}, {}):
         content, content_type = downloadArtifactToBuf(
             queueService=queue, taskId=task_id, name=ARTIFACT, **run
         )
-        saw.setdefault("downloaded", []).append([bytes(content).decode(), content_type])
-    saw["reportCompleted"] = queue.reportCompleted(task_id, "0")["status"]["state"]
+        results.setdefault("downloaded", []).append([bytes(content).decode(), content_type])
+    results["reportCompleted"] = queue.reportCompleted(task_id, "0")["status"]["state"]
 
     secret = {"secret": {"key": "ü"}, "expires": taskcluster.fromNowJSON("1 hour")}
     secrets.set(SECRET, secret)
-    saw["secret"] = secrets.get(SECRET)["secret"]
-    saw["secrets"] = secrets.list()["secrets"]
+    results["secret"] = secrets.get(SECRET)["secret"]
+    results["secrets"] = secrets.list()["secrets"]
     secrets.remove(SECRET)
-    saw["removed"] = refusal(secrets.get, SECRET)
+    results["removed"] = refusal(secrets.get, SECRET)
 
     entry = {"taskId": task_id, "rank": 1, "data": {}, "expires": taskcluster.fromNowJSON("1 hour")}
     index.insertTask(NAMESPACE, entry)
-    saw["findTask"] = index.findTask(NAMESPACE)["taskId"]
+    results["findTask"] = index.findTask(NAMESPACE)["taskId"]
 
     route = f"task/{task_id}/runs/0/artifacts/{requests.utils.quote(ARTIFACT, safe='')}"
     url = taskcluster_urls.api(deployment, "queue", "v1", route)
-    saw["unsigned"] = requests.get(url).status_code
+    results["unsigned"] = requests.get(url).status_code
     signed = requests.post(f"{proxy}/bewit", data=url, allow_redirects=False)
-    saw["bewit"] = {
+    results["bewit"] = {
         "status": signed.status_code,
         "location is the body": signed.headers["Location"] == signed.text,
         "content": requests.get(signed.text).text,
     }
-    print(json.dumps(saw))
+    print(json.dumps(results))
 
 
 def task():

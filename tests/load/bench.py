@@ -1,21 +1,21 @@
 #!/usr/bin/env python3
-"""Measures builds of the proxy beside nginx and HAProxy, under the same loads in turn, round by round.
+"""Compares builds of the proxy with nginx and HAProxy, under the same loads, in alternating rounds.
 
     cargo build --release && tests/load/bench.py
     tests/load/bench.py --binary before=/tmp/before --binary after=target/release/taskcluster-proxy
 
 Each proxy is one process with one thread, and forwards to the same nginx over TLS 1.3 with HTTP/2, over
 TLS 1.3 with HTTP/1.1, and over plain HTTP (nginx as a proxy speaks HTTP/1.1 to all of them). Each writes
-an access log to a file. Before it measures, the benchmark makes sure by the upstream's log that each
-proxy speaks the protocol in question, and reuses its connections.
+an access log to a file. Before measuring, the benchmark checks in the upstream's log that each proxy uses
+the protocol in question and reuses its connections.
 
 Prints CPU time per request or MiB (user and system, as the kernel accounts them to the process), rates,
 latencies and memory, as ratios to the better of nginx and HAProxy and to HAProxy, and whether the targets
 (targets.py) are reached; writes docs/performance.md and docs/performance.svg. Absolute figures mean little
-on a shared machine: read the ratios. A result with errors is marked and not judged.
+on a shared machine: compare the ratios. A result with errors is marked, and not compared with its target.
 
-Needs Debian's nginx-light, haproxy, wrk, curl and openssl. All of it runs on 127.0.0.1, and what it starts
-ends with it.
+Needs Debian's nginx-light, haproxy, wrk, curl and openssl. Everything runs on 127.0.0.1; the benchmark ends
+all programs that it has started.
 """
 
 import argparse
@@ -44,15 +44,15 @@ def main():
     options = parse()
     missing = [package for tool, package in TOOLS.items() if not shutil.which(tool)]
     if missing:
-        fail(f"missing {', '.join(missing)}: apt-get install {' '.join(missing)}")
+        fail(f"missing {', '.join(missing)}: run apt-get install {' '.join(missing)}")
     raise_file_limit()
-    # Ends by an exception, as Ctrl-C does: what was started is killed on the way out.
+    # Raises an exception, as Ctrl-C does, so that the started programs are killed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         with tempfile.TemporaryDirectory(prefix="bench-") as folder, contextlib.ExitStack() as stack:
             run(options, pathlib.Path(folder), stack)
     except KeyboardInterrupt:
-        sys.exit("bench.py: interrupted: no report")
+        sys.exit("bench.py: interrupted, no report written")
 
 
 def parse():
@@ -67,7 +67,7 @@ def parse():
     parser.add_argument("--only", type=names([*LOADS, MEMORY]), default=[*LOADS, MEMORY], metavar="NAME,...",
                         help=f"which of {', '.join(LOADS)} and {MEMORY} [all]")
     parser.add_argument("--tune-peers", action="store_true", help="give nginx 64 KiB buffers, and HAProxy these and HTTP/2 "
-                        "windows of 1 MiB, instead of their defaults, to which the targets are; writes no files")
+                        "windows of 1 MiB, instead of their defaults, which the targets refer to; writes no files")
     parser.add_argument("--no-report", action="store_true", help="print, but write no files")
     options = parser.parse_args()
     try:
@@ -88,7 +88,7 @@ def named_binary(text):
     if not (name and equals) or name in PEERS or "|" in name or "/" in name:
         raise argparse.ArgumentTypeError(f"expected NAME=PATH, found {text!r}")
     if not path.is_file():
-        raise argparse.ArgumentTypeError(f"{path} is not there: cargo build --release")
+        raise argparse.ArgumentTypeError(f"{path} does not exist: run cargo build --release")
     return name, path.resolve()
 
 
@@ -121,7 +121,7 @@ def run(options, folder, stack):
         for name in proxy_names:
             proxies[kind, name] = start(stack, kind, name)
             ciphers.add(check_protocol(proxies[kind, name], kind, upstream, signs=name not in PEERS))
-        print(f"{KINDS[kind].title}: all of {', '.join(proxy_names)} speak it and reuse connections", flush=True)
+        print(f"{KINDS[kind].title}: all of {', '.join(proxy_names)} use it and reuse connections", flush=True)
     memory = {}
     if MEMORY in options.only:
         for name in proxy_names:
@@ -132,12 +132,12 @@ def run(options, folder, stack):
 
 
 def run_rounds(options, upstream, proxies, proxy_names):
-    """The results by upstream, load and proxy. Each round begins with another proxy, so that none is always first."""
+    """The results by upstream, load and proxy. Each round begins with another proxy."""
     cells = [(kind, load) for kind in options.upstream for load in options.only
              if load != MEMORY and kind in LOADS[load].upstreams]
     results = {cell: {name: [] for name in proxy_names} for cell in cells}
     runs = [(round_number, cell, name) for with_many in [False, True] for round_number in range(options.rounds)
-            for cell in cells if (cell[1] == MANY_CONNECTIONS) == with_many for name in turned(proxy_names, round_number)]
+            for cell in cells if (cell[1] == MANY_CONNECTIONS) == with_many for name in rotated(proxy_names, round_number)]
     begin = time.monotonic()
     for done, (round_number, (kind, load), name) in enumerate(runs, 1):
         result = measure(LOADS[load], proxies[kind, name], upstream, options.seconds)
@@ -148,7 +148,7 @@ def run_rounds(options, upstream, proxies, proxy_names):
     return results
 
 
-def turned(names, by):
+def rotated(names, by):
     first = by % len(names)
     return names[first:] + names[:first]
 

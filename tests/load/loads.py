@@ -1,4 +1,4 @@
-"""The loads: what a client does to a proxy, and what came of it."""
+"""The loads: requests of clients to a proxy, and their results."""
 
 import dataclasses
 import json
@@ -8,15 +8,15 @@ import time
 from upstreams import DOWNLOAD, KINDS, PATH, UPLOAD
 
 KIB = 1024
-MOST_NEW_CONNECTIONS = 0.05  # of requests, from the proxy to the upstream; more is no reuse
+MAX_NEW_CONNECTIONS = 0.05  # upstream connections per request; with more of them they are not reused
 
 
 @dataclasses.dataclass(frozen=True)
 class Requests:
-    """wrk keeps `connections` busy, for the time that is asked for."""
+    """Requests by wrk, which keeps `connections` busy for the given time."""
     title: str
     path: str
-    response: int  # bytes at least
+    response: int  # minimum length in bytes
     body: int = 0
     close: bool = False
     connections: int = 32
@@ -43,7 +43,7 @@ class Requests:
 
 @dataclasses.dataclass(frozen=True)
 class Transfer:
-    """curl moves one large body."""
+    """One large body, sent or received by curl."""
     title: str
     path: str
     download: int = 0  # MiB
@@ -68,7 +68,7 @@ class Result:
     errors: dict = dataclasses.field(default_factory=dict)
     cpu: float = 0
     peak: float = 0
-    connections: int = 0  # new ones to the upstream
+    connections: int = 0  # new connections to the upstream
 
 
 def measure(load, proxy, upstream, seconds):
@@ -86,7 +86,7 @@ def measure(load, proxy, upstream, seconds):
         result.cpu = (proxy.cpu() - cpu) / 1000 / result.count
     result.peak = proxy.memory("VmHWM")
     result.connections = upstream.accepted() - connections
-    if load.unit == "request" and result.connections > load.connections + result.count * MOST_NEW_CONNECTIONS:
+    if load.unit == "request" and result.connections > load.connections + result.count * MAX_NEW_CONNECTIONS:
         result.errors["connections not reused"] = result.connections
     proxy.empty_log()
     return result
@@ -95,14 +95,14 @@ def measure(load, proxy, upstream, seconds):
 def start_transfer(transfer, proxy, upstream):
     upload = ["--upload-file", str(upstream.large_file(transfer.upload))] if transfer.upload else []
     return subprocess.Popen(
-        # Without Expect, or curl waits a second where HAProxy's upstream does not say 100 (Continue).
+        # Without Expect, as curl would wait a second for 100 Continue, which HAProxy's upstream does not send.
         ["curl", "--silent", "--show-error", "--max-time", "120", "--output", "/dev/null", "--header", "Expect:", *upload,
          "--write-out", "%{http_code} %{size_download} %{size_upload}", f"http://127.0.0.1:{proxy.port}{PATH}{transfer.path}"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def finish_transfer(curl, transfer):
-    """Waits for the end; the errors."""
+    """Waits for the end of the transfer; returns the errors."""
     try:
         output, message = curl.communicate()
     finally:
@@ -117,7 +117,7 @@ def finish_transfer(curl, transfer):
     return {}
 
 
-# Its rounds come after those of all other loads: memory and connections that it needed once are kept for a while.
+# Measured after all other loads, as the proxies keep the memory and the connections of this one for a while.
 MANY_CONNECTIONS = "slow"
 
 LOADS = {
@@ -131,7 +131,7 @@ LOADS = {
     MANY_CONNECTIONS: Requests("500 GETs at once, 100 ms each", "slow", response=200, connections=500),
 }
 
-# wrk's own output rounds, and has one line for all socket errors.
+# wrk's own output is rounded, and has one line for all socket errors.
 DONE = """
 function done(summary, latency)
   local errors = summary.errors

@@ -1,4 +1,4 @@
-"""Memory of the proxies: idle, per idle keep-alive connection, and with large bodies both ways at once."""
+"""Memory of the proxies: idle, per idle keep-alive connection, and with large bodies in both directions at once."""
 
 import contextlib
 import dataclasses
@@ -14,7 +14,7 @@ from upstreams import DOWNLOAD
 UPSTREAM = "h2"
 STARTS = 5
 IDLE_CONNECTIONS = 5000
-FILES = 16000  # open files: a proxy wants two for each connection that it may have
+FILES = 16000  # open files: a proxy needs two for each connection
 BOTH_WAYS = [LOADS["download"], Transfer(f"upload of {DOWNLOAD} MiB", "upload", upload=DOWNLOAD)]
 
 
@@ -30,7 +30,7 @@ class Memory:
 
 
 def measure_memory(start, upstream):
-    """`start(stack)` starts the proxy; each figure is that of a new process."""
+    """Measures new processes of a proxy, which `start(stack)` starts."""
     times = []
     for _ in range(STARTS):
         with contextlib.ExitStack() as stack:
@@ -54,7 +54,7 @@ def measure_memory(start, upstream):
 
 
 def hold_connections(stack, proxy):
-    """Each has carried a request and is kept open by both ends; the errors."""
+    """Opens connections, each of which carries a request and stays open; returns the errors."""
     clients = []
     for _ in range(IDLE_CONNECTIONS):
         clients.append(connect(proxy))
@@ -65,7 +65,7 @@ def hold_connections(stack, proxy):
 
 
 def is_open(connection):
-    """Nothing has arrived on it, no end either."""
+    """Whether the peer has sent nothing and not closed the connection."""
     connection.setblocking(False)
     try:
         return bool(connection.recv(1))

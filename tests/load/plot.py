@@ -1,4 +1,4 @@
-"""The plot of docs/performance.md: CPU of each load as bars, the better of nginx and HAProxy being 1."""
+"""The plot of docs/performance.md: bars for the CPU time of each load, relative to the better of nginx and HAProxy."""
 
 import targets
 from upstreams import KINDS

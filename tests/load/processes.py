@@ -1,4 +1,4 @@
-"""Starts the programs of the benchmark on loopback ports, and reads what the kernel knows of them."""
+"""Starts the programs of the benchmark on loopback ports, and reads their CPU time and memory from the kernel."""
 
 import contextlib
 import ctypes
@@ -12,11 +12,11 @@ import time
 
 
 class Process:
-    """A running program that listens on `port`. The exit stack kills it, whatever ends the benchmark."""
+    """A running program that listens on `port`. The exit stack kills it when the benchmark ends for any reason."""
 
     def __init__(self, stack, name, command, port, log, environment=None):
         self.name, self.port, self.log = name, port, log
-        # Opened for appending, as a log file is: it can be emptied while the program writes to it.
+        # Opened for appending, so that it can be emptied while the program writes to it.
         with open(log, "ab") as output:
             self.child = subprocess.Popen([str(word) for word in command], env=environment,
                                           stdin=subprocess.DEVNULL, stdout=output, stderr=output)
@@ -44,20 +44,20 @@ class Process:
         return self.child.poll()
 
     def cpu(self):
-        """Nanoseconds of CPU, user and system, of all threads, also of those that have ended."""
+        """Nanoseconds of user and system CPU time of all threads, including those that have ended."""
         return time.clock_gettime_ns(self.clock)
 
     def memory(self, field):
-        """MiB; the fields are those of proc(5), `VmRSS` and `VmHWM`."""
+        """Memory in MiB; `field` is `VmRSS` or `VmHWM` (proc(5))."""
         status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
         return int(re.search(rf"{field}:\s+(\d+)", status)[1]) / 1024
 
     def reset_peak(self):
-        """Lets `VmHWM` begin anew with the current value (proc(5), clear_refs)."""
+        """Resets `VmHWM` to the current value (proc(5), clear_refs)."""
         pathlib.Path(f"/proc/{self.pid}/clear_refs").write_text("5")
 
     def empty_log(self):
-        """A log line per request is gigabytes over a whole run: nobody needs more than the last load's."""
+        """Empties the log, which would grow to gigabytes in a whole run."""
         os.truncate(self.log, 0)
 
 

@@ -1,4 +1,4 @@
-"""The proxies that are measured, each before one upstream: builds of this project, nginx and HAProxy."""
+"""The proxies that are measured, each in front of an upstream: builds of this project, nginx and HAProxy."""
 
 import http.client
 import time
@@ -9,12 +9,12 @@ from upstreams import KINDS, PATH
 
 PEERS = ["nginx", "HAProxy"]
 MAX_CONNECTIONS = 6000
-IDLE = 45  # seconds: the time for which a pool keeps an idle connection to the upstream, that of ours by default
+IDLE = 45  # seconds for which idle upstream connections are kept, the default of this project's proxy
 PROBES = 40
 
 
 def start_proxy(stack, folder, upstream, kind, name, options):
-    """One process, whose log goes to a file of its own."""
+    """Starts a proxy as one process, with its own log file."""
     files = folder / f"{kind}-{name}-{free_port()}"
     start = {"nginx": start_nginx, "HAProxy": start_haproxy}.get(name)
     if start:
@@ -23,7 +23,7 @@ def start_proxy(stack, folder, upstream, kind, name, options):
 
 
 def start_build(stack, files, upstream, kind, name, binary):
-    """With all that is on by default (log at info, replay), and the admin listener."""
+    """Starts a build with the default options (log level info, replay buffer) and the admin listener."""
     port, admin = free_port(), free_port()
     environment = {
         "TASKCLUSTER_ROOT_URL": upstream.root_url(kind),
@@ -37,7 +37,7 @@ def start_build(stack, files, upstream, kind, name, binary):
 
 
 def start_nginx(stack, files, upstream, kind, tuned):
-    """As a proxy it speaks HTTP/1.1 alone. It streams, as ours does: its buffering would write large bodies to a disk."""
+    """Starts nginx, which as a proxy only uses HTTP/1.1. It streams, as buffering would write large bodies to a disk."""
     buffers = "proxy_buffer_size 64k; proxy_buffers 8 64k; proxy_busy_buffers_size 128k;" if tuned else ""
     port, log, config = free_port(), files.with_suffix(".log"), files.with_suffix(".conf")
     tls = f"""proxy_ssl_protocols TLSv1.3; proxy_ssl_verify on; proxy_ssl_name localhost; proxy_ssl_server_name on;
@@ -93,7 +93,7 @@ listen bench
 
 
 def check_protocol(proxy, kind, upstream, signs):
-    """Ends the benchmark unless the proxy speaks to the upstream as the table will say, and reuses connections."""
+    """Ends the benchmark unless the proxy uses the protocol of `kind`, signs as expected and reuses its connection."""
     upstream.read_probes()
     proxy.empty_log()
     client = connect(proxy)
@@ -132,7 +132,7 @@ def connect(proxy):
 
 
 def fetch(proxy, client, name):
-    """One request; the connection stays open. Ends the benchmark unless the response is 200."""
+    """Sends a request and keeps the connection open. Ends the benchmark unless the response is 200."""
     try:
         client.request("GET", PATH + name)
         response = client.getresponse()

@@ -1,4 +1,4 @@
-"""What the benchmark prints and writes: tables of ratios, each with its target and whether that is reached."""
+"""The report of the benchmark: tables of ratios, with their targets and whether these are reached."""
 
 import datetime
 import os
@@ -34,7 +34,7 @@ def report(options, results, memory, ciphers, root):
     if options.no_report:
         return
     if not options.complete:
-        print("not written: docs/performance.md is of all loads and upstreams")
+        print("docs/performance.md is not written: the report needs all loads and upstreams")
         return
     page = root / "docs/performance.md"
     before, _, rest = page.read_text().partition(BEGIN)
@@ -45,7 +45,7 @@ def report(options, results, memory, ciphers, root):
 
 
 def progress(result, load):
-    """A run, in the line that is printed when it has ended."""
+    """The result of a run, for the line that is printed when it has ended."""
     text = f"{result.cpu:8.1f} us/{load.unit:7} {result.rate:8.0f}/s"
     if result.p50 is not None:
         text += f"  p50 {result.p50:7.2f} ms  p99 {result.p99:7.2f} ms"
@@ -54,7 +54,7 @@ def progress(result, load):
 
 
 class Cell:
-    """All runs of a load over one kind of connection to the upstream, by proxy."""
+    """All runs of a load over one kind of upstream connection, by proxy."""
 
     def __init__(self, kind, load, by_name):
         self.kind, self.load, self.by_name = kind, load, by_name
@@ -69,25 +69,25 @@ class Cell:
         return total
 
     def median(self, name, field):
-        """Of the runs without errors."""
+        """The median of the runs without errors."""
         values = [getattr(run, field) for run in self.by_name[name] if not run.errors]
         return statistics.median(values) if values else None
 
     def better(self, field):
-        """The peer with the better median. One that had errors is no reference."""
+        """The peer with the better median; peers with errors are left out."""
         medians = {peer: self.median(peer, field) for peer in PEERS if not self.errors(peer)}
         best = max if field == "rate" else min
         return best(medians, key=medians.get) if medians else None
 
     def ratio(self, name, peer, field):
-        """The median of the ratios in each round; none where one of the two had errors."""
+        """The median of the ratios in each round; None if one of the two had errors."""
         if peer is None or self.errors(name) or self.errors(peer):
             return None
         pairs = zip(self.by_name[name], self.by_name[peer])
         return statistics.median(getattr(own, field) / getattr(other, field) for own, other in pairs)
 
     def cpu_target(self, build):
-        """The ratio that is judged, its limit, and to whom."""
+        """The ratio that is compared with the target, the target, and the peer of the ratio."""
         limit, whom = targets.CPU.get(self.kind, {}).get(self.load, (None, targets.BETTER))
         peer = "HAProxy" if whom == targets.HAPROXY else self.better("cpu")
         return self.ratio(build, peer, "cpu"), limit, whom
@@ -159,8 +159,8 @@ def memory_table(memory, cells, builds):
              "ms from start to first response", "errors"]
     return f"""{table(heads, rows)}
 
-Peaks are `VmHWM`, and the highest of all rounds and upstreams; idle, idle connections and both ways are of new processes
-before an upstream over {KINDS[MEMORY_UPSTREAM].title}."""
+Peaks are `VmHWM`, the highest of all rounds and upstreams. Idle memory, idle connections and both directions are measured with
+new processes in front of an upstream over {KINDS[MEMORY_UPSTREAM].title}."""
 
 
 def table(heads, rows):
@@ -169,7 +169,7 @@ def table(heads, rows):
 
 
 def figure(cell, name, field, digits):
-    """Marked where some of the runs had errors."""
+    """The median as text, marked if some of the runs had errors."""
     value = cell.median(name, field)
     mark = " (errors)" if cell.errors(name) else ""
     return (NOTHING if value is None else f"{value:.{digits}f}") + mark
@@ -183,7 +183,7 @@ def verdict(value, limit):
     if limit is None:
         return NOTHING
     if value is None:
-        return "not judged: errors"
+        return "unknown: errors"
     return "yes" if targets.reached(value, limit) else "**no**"
 
 

@@ -1,9 +1,10 @@
-"""What the benchmark has to show: every target, and nowhere else."""
+"""All targets of the benchmark."""
 
 BETTER = "the better of nginx and HAProxy"
 HAPROXY = "HAProxy"
 
-# CPU per request or MiB as a ratio: at most so much, to whom. By upstream and load; no entry, no target.
+# CPU time per request or MiB, by upstream and load: the maximum ratio, and the peer of the ratio. Without an entry there is no
+# target.
 CPU = {
     "h2": {
         "small": (1.1, BETTER),
@@ -32,10 +33,10 @@ CPU = {
 P99 = 1.15
 P99_LOADS = ["small", "post", "response", "small-close", "post-close"]
 
-# MiB, but for the last, which is KiB for each of the idle keep-alive connections.
+# In MiB, except for the last one: KiB for each idle keep-alive connection.
 MEMORY = {"idle": 6, "peak": 16, "both ways": 24, "connection": 16}
 
 
 def reached(value, limit):
-    """As it is printed: with two decimals."""
+    """Whether the printed value, with two decimals, is within the limit."""
     return round(value, 2) <= limit

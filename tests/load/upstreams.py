@@ -1,4 +1,4 @@
-"""The upstream: one nginx that serves the same paths over each kind of connection and reports how it was reached."""
+"""The upstream: one nginx that serves the same paths over each kind of connection, and logs the protocol of each request."""
 
 import dataclasses
 import http.client
@@ -34,8 +34,8 @@ KINDS = {
 
 
 class Upstream:
-    """Reads a request body to its end before it responds, as services do; nginx's own `return` responds at once, so
-    that the echo module has to read the body first. Bodies stay in memory: no disk is measured."""
+    """Reads a request body to its end before it responds, as services do, with the echo module, as nginx's own `return`
+    responds at once. Bodies stay in memory, so that no disk is measured."""
 
     def __init__(self, stack, folder):
         self.folder = folder
@@ -48,7 +48,7 @@ class Upstream:
         config.write_text(self.config(memory_folder(stack, folder), status_port))
         log = folder / "upstream.log"
         self.process = Process(stack, "upstream", ["nginx", "-c", config, "-e", log], status_port, log)
-        # One connection for all questions, so that they do not change the count.
+        # One connection for all status requests, so that they do not change the count.
         self.status = http.client.HTTPConnection("127.0.0.1", status_port, timeout=10)
 
     def make_files(self):
@@ -68,7 +68,7 @@ class Upstream:
                         "-days", "2", "-subj", "/CN=localhost", "-addext", "basicConstraints=critical,CA:false",
                         "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
                         "-keyout", self.key, "-out", self.certificate], check=True, capture_output=True)
-        # The system's roots are loaded as well, as in a deployment: they take memory.
+        # With the system's roots, which take memory, as in production.
         self.roots = self.folder / "roots.pem"
         system = SYSTEM_ROOTS.read_bytes() if SYSTEM_ROOTS.exists() else b""
         self.roots.write_bytes(system + self.certificate.read_bytes())
@@ -101,13 +101,13 @@ class Upstream:
         return f"{KINDS[kind].scheme}://127.0.0.1:{self.ports[kind]}"
 
     def accepted(self):
-        """How many connections it has accepted since its start."""
+        """The number of connections that it has accepted."""
         self.status.request("GET", "/")
         # The third line is: accepted, handled, requests.
         return int(self.status.getresponse().read().split(b"\n")[2].split()[0])
 
     def read_probes(self):
-        """How the requests for `probe` arrived since the last call."""
+        """The requests for `probe` since the last call, as they were received."""
         lines = self.probes.read_text().splitlines()[self.probes_read:]
         self.probes_read += len(lines)
         return [Probe(*line.split("|")) for line in lines]
@@ -124,7 +124,7 @@ class Probe:
 
 
 def memory_folder(stack, folder):
-    """A folder for request bodies, on a file system in memory where there is one."""
+    """A folder for request bodies, on a file system in memory if there is one."""
     memory = pathlib.Path("/dev/shm")
     bodies = pathlib.Path(tempfile.mkdtemp(prefix="bench-", dir=memory if memory.is_dir() else folder))
     stack.callback(shutil.rmtree, bodies, ignore_errors=True)

@@ -7,9 +7,9 @@ impl Proxy {
     /// The address of its admin listener; waits until it listens.
     pub fn admin_address(&self) -> SocketAddr {
         let line = self.wait_for_log("admin at http://");
-        let (_, address) = line.split_once("http://").expect("the line was looked for");
+        let (_, address) = line.split_once("http://").expect("the line contains it");
         let address = address.split(['"', '\n']).next().and_then(|text| text.parse().ok());
-        address.expect("it names an address")
+        address.expect("the line names an address")
     }
 
     /// Gets this path from the admin listener.
@@ -23,6 +23,14 @@ impl Proxy {
         let content_type = response.header("content-type");
         assert_eq!(content_type, Some("text/plain; version=0.0.4; charset=utf-8"));
         response.text().to_owned()
+    }
+}
+
+/// Fails unless these metrics have these samples with these values.
+#[track_caller]
+pub fn assert_samples(metrics: &str, expected: &[(&str, f64)]) {
+    for (sample, expected) in expected {
+        assert_eq!(value(metrics, sample), Some(*expected), "{sample} in\n{metrics}");
     }
 }
 

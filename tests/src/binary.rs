@@ -32,9 +32,9 @@ fn build() -> PathBuf {
         .expect("cargo reports an executable named taskcluster-proxy")
 }
 
-/// cargo with the environment of a shell. ring's build script looks at the variables that cargo
-/// sets for a test: with those, ring and everything that depends on it would be rebuilt, and again by
-/// the next cargo of a shell.
+/// cargo without the variables that it sets for a test program. ring's build script depends on them:
+/// with these, cargo would rebuild ring and everything that depends on it, and so would the next
+/// cargo that is run in a shell.
 fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
     for (name, _) in std::env::vars_os() {

@@ -30,17 +30,17 @@ pub struct Claim {
 pub const LIMIT: usize = 4096;
 
 impl Claim {
-    /// Of a request that was received over plain HTTP.
+    /// The attributes of a request that was received over plain HTTP.
     pub fn of(request: &Request) -> Self {
         Self::of_request(request, "http")
     }
 
-    /// Of a request that was received over TLS.
+    /// The attributes of a request that was received over TLS.
     pub fn of_tls(request: &Request) -> Self {
         Self::of_request(request, "https")
     }
 
-    /// Of a signed URL.
+    /// The attributes of a signed URL.
     pub fn of_url(url: &str) -> Self {
         let (url, bewit) = url
             .split_once("?bewit=")
@@ -72,7 +72,7 @@ impl Claim {
         let attributes: Vec<(&str, &str)> = header
             .strip_prefix("Hawk ")
             .and_then(|rest| rest.split(", ").map(attribute).collect())
-            .unwrap_or_else(|| panic!("not Hawk: {header:?}"));
+            .unwrap_or_else(|| panic!("not a Hawk header: {header:?}"));
         let (id, ts, nonce, ext, mac) = match attributes[..] {
             [("id", id), ("ts", ts), ("nonce", nonce), ("mac", mac)] => (id, ts, nonce, "", mac),
             [("id", id), ("ts", ts), ("nonce", nonce), ("ext", ext), ("mac", mac)] => {
@@ -105,8 +105,8 @@ impl Claim {
         let text = format!(
             "hawk.1.{kind}\n{ts}\n{nonce}\n{method}\n{resource}\n{host}\n{port}\n\n{ext}\n"
         );
-        let mut key =
-            Hmac::<Sha256>::new_from_slice(access_token.as_bytes()).expect("any key will do");
+        let mut key = Hmac::<Sha256>::new_from_slice(access_token.as_bytes())
+            .expect("HMAC accepts keys of any length");
         key.update(text.as_bytes());
         let expected = STANDARD.encode(key.finalize().into_bytes());
         assert_eq!(*mac, expected, "the MAC of {text:?}");

@@ -36,6 +36,17 @@ pub struct ProcessOutput {
     pub stderr: String,
 }
 
+impl ProcessOutput {
+    /// The only line on stderr; fails unless the process has failed with one line and an empty stdout.
+    pub fn error_line(&self) -> &str {
+        let Self { status, stdout, stderr } = self;
+        assert!(!status.success() && stdout.is_empty(), "{status} {stdout}");
+        let line = stderr.strip_suffix('\n').expect("there is a line on stderr");
+        assert!(!line.contains('\n'), "{stderr}");
+        line
+    }
+}
+
 impl Output {
     /// Reads both streams of a child, which must be pipes, on threads.
     pub(crate) fn of(child: &mut Child) -> Self {
@@ -45,18 +56,18 @@ impl Output {
         output
     }
 
-    /// Stops or goes on reading both streams. At most one more line of each is read after a stop.
+    /// Pauses or resumes reading of both streams. After a pause at most one more line of each is read.
     pub(crate) fn pause(&self, paused: bool) {
         self.0.change(|captured| captured.paused = paused);
     }
 
-    /// Both streams, in the order in which lines came.
+    /// The lines of both streams, in the order in which they were read.
     pub(crate) fn text(&self) -> String {
         self.0.read(|captured| joined(&captured.lines, |_| true))
     }
 
     /// The first result of `find` for a line, as soon as there is one; `None` if the process ends
-    /// without, or at the deadline.
+    /// without a result, or at the deadline.
     pub(crate) fn wait_for<R>(&self, mut find: impl FnMut(&str) -> Option<R>) -> Option<R> {
         self.0
             .wait_for(|captured| {
@@ -84,7 +95,7 @@ impl Output {
     fn collect(&self, stream: Stream, from: impl Read + Send + 'static) {
         let captured = Arc::clone(&self.0);
         thread::spawn(move || {
-            // Small: what is in it was read.
+            // Small, so that little is read ahead while reading is paused.
             let mut from = BufReader::with_capacity(256, from);
             let mut line = Vec::new();
             while from.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {

@@ -19,9 +19,10 @@ pub struct Proxy {
     sandbox: Option<String>,
 }
 
-/// The options to start the proxy with. By default it listens on a free port of 127.0.0.1.
+/// Options and environment variables of a proxy to start. By default it listens on a free port of 127.0.0.1.
 #[derive(Clone, Debug)]
 pub struct ProxyBuilder {
+    /// The command that starts the proxy; empty if it is started directly.
     under: Vec<OsString>,
     tcp: bool,
     ip_address: Option<String>,
@@ -86,7 +87,7 @@ impl Proxy {
         self.exchange(crate::request(method, target, body))
     }
 
-    /// Its output so far, of stdout and stderr.
+    /// Its output so far, on stdout and stderr.
     pub fn log(&self) -> String {
         self.output.text()
     }
@@ -97,22 +98,24 @@ impl Proxy {
         found.unwrap_or_else(|| panic!("the proxy does not log {text:?}"))
     }
 
-    /// The same with `--log-format json`, parsed.
+    /// Like [`wait_for_log`](Self::wait_for_log), for `--log-format json`: returns the parsed line.
     pub fn wait_for_json_log(&self, text: &str) -> Value {
         let line = self.wait_for_log(text);
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
     }
 
-    /// Stops or goes on reading what it says, as a launcher does that is stopped.
+    /// Pauses or resumes reading of its output, like a launcher that does not read it.
     pub fn pause_reading(&self, paused: bool) {
         self.output.pause(paused);
     }
 
-    /// All that it has said, with the line of each request that has ended: lines are written by a
-    /// thread of their own.
+    /// Its whole output so far, including the log line of every request that has ended. A thread of its
+    /// own writes the log, so this sends one more request and waits for its line.
     pub fn whole_log(&self) -> String {
         let last = self.get("/the-last-request");
-        self.wait_for_log(last.header("x-taskcluster-proxy-request-id").expect("each has an id"));
+        self.wait_for_log(
+            last.header("x-taskcluster-proxy-request-id").expect("each response has an id"),
+        );
         self.log()
     }
 
@@ -185,7 +188,7 @@ impl Proxy {
         }
     }
 
-    /// Ends it as workers do, without a warning.
+    /// Kills it, as workers do.
     pub fn kill(mut self) -> ProcessOutput {
         self.child.kill().expect("a child can be killed");
         self.output.finish(&mut self.child)
@@ -241,13 +244,13 @@ impl ProxyBuilder {
         self
     }
 
-    /// Does not listen on a port, but where the arguments say.
+    /// Listens only where the arguments say, not on a TCP port by default.
     pub fn without_tcp(mut self) -> Self {
         self.tcp = false;
         self
     }
 
-    /// Starts it by this command, which must `exec` its last arguments.
+    /// Starts it with this command, which must `exec` the command line that is appended to it.
     pub fn under(mut self, program: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
         self.under = program.into_iter().map(|word| word.as_ref().to_owned()).collect();
         self
@@ -266,8 +269,10 @@ impl ProxyBuilder {
             false => (None, word("listening on ").is_some()),
         };
         let root_url = sandbox.then(|| word("sandbox at ")).flatten();
-        // Whether it hangs or has ended: its output is printed, too.
-        assert!(listens && root_url.is_some() == sandbox, "the proxy does not start");
+        assert!(
+            listens && root_url.is_some() == sandbox,
+            "the proxy does not start, or does not log that it listens"
+        );
         (proxy.address, proxy.sandbox) = (address, root_url);
         proxy
     }

@@ -21,7 +21,7 @@ pub(crate) fn acceptor(host: &str, valid: [i32; 2], alpn: &str) -> (TlsAcceptor,
     let mut params = rcgen::CertificateParams::new([host.to_owned()])
         .expect("there can be a certificate for the host");
     [params.not_before, params.not_after] = valid.map(|year| rcgen::date_time_ymd(year, 1, 1));
-    // Roots are looked up by name.
+    // Clients look up trusted roots by subject.
     params.distinguished_name.push(rcgen::DnType::CommonName, host);
     let signing_key = rcgen::KeyPair::generate().expect("there are keys");
     let cert = params.self_signed(&signing_key).expect("a key signs");

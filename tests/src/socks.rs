@@ -22,7 +22,7 @@ impl Socks {
         if !can_switch_users(&[["unshare", "--version"]]) {
             return None;
         }
-        // None of its options exits with status 0.
+        // It has no option with which it exits with status 0: only a failure to start is telling.
         if Command::new("microsocks").arg("-h").output().is_err() {
             skip("microsocks is not installed: run tests/run, which does that");
             return None;

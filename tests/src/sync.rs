@@ -1,10 +1,10 @@
-//! What threads of a test wait for.
+//! Synchronization between the threads of a test.
 
 use crate::DEADLINE;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// State shared by threads: a change wakes those that wait for one.
+/// State that threads share. Each change wakes the threads that wait.
 #[derive(Debug, Default)]
 pub(crate) struct Watched<T> {
     state: Mutex<T>,
@@ -47,7 +47,7 @@ impl<T> Watched<T> {
         found
     }
 
-    /// A test that failed in another thread must not hide its reason behind a poisoned lock.
+    /// Ignores poisoning, so that a failure in another thread is reported as such.
     fn lock(&self) -> MutexGuard<'_, T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -64,7 +64,7 @@ impl Latch {
         Self::default()
     }
 
-    /// Ends all waiting, from now on.
+    /// Opens it for good: nothing waits for it from now on.
     pub fn open(&self) {
         self.0.change(|open| *open = true);
     }

@@ -3,7 +3,7 @@
 use crate::http1::Head;
 use crate::server_tls::{Authority, accept_connect, acceptor};
 use crate::sync::Watched;
-use crate::{Folder, ProxyBuilder, Upstream};
+use crate::{Folder, Proxy, ProxyBuilder, Upstream};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::header::{HOST, HeaderValue};
@@ -41,7 +41,7 @@ pub struct TlsBuilder {
     valid: [i32; 2],
 }
 
-/// What all connections share.
+/// The state that all connections share.
 struct Front {
     acceptor: TlsAcceptor,
     upstream: SocketAddr,
@@ -83,6 +83,14 @@ impl Tls {
         self.authority.path()
     }
 
+    /// A proxy that uses this as its forward proxy, and trusts it. Its deployment is at
+    /// `https://tc.example.test`.
+    pub fn proxy(&self) -> ProxyBuilder {
+        Proxy::in_front_of("https://tc.example.test")
+            .env("HTTPS_PROXY", format!("http://{}", self.address))
+            .env("SSL_CERT_FILE", self.authority())
+    }
+
     /// The CONNECT requests so far.
     pub fn connects(&self) -> Vec<Head> {
         self.connects.read(Clone::clone)
@@ -96,7 +104,7 @@ impl TlsBuilder {
         self
     }
 
-    /// Is its own forward proxy: TLS starts after a CONNECT request, whatever its target.
+    /// Acts as a forward proxy, too: TLS starts after a CONNECT request, whatever its target.
     pub fn behind_proxy(mut self) -> Self {
         self.behind_proxy = true;
         self
@@ -116,13 +124,14 @@ impl TlsBuilder {
 
     /// Starts it.
     pub fn start(self, upstream: &Upstream) -> Tls {
-        self.start_before(upstream.address())
+        self.start_in_front_of(upstream.address())
     }
 
-    /// Starts it in front of the server at `address`.
-    pub fn start_before(self, address: SocketAddr) -> Tls {
+    /// Starts it in front of the server at this address.
+    pub fn start_in_front_of(self, address: SocketAddr) -> Tls {
         let at = self.address;
-        self.try_before(address).unwrap_or_else(|error| panic!("cannot listen on {at}: {error}"))
+        self.listen_in_front_of(address)
+            .unwrap_or_else(|error| panic!("cannot listen on {at}: {error}"))
     }
 
     /// Starts it on an address or port that may need privileges.
@@ -131,10 +140,10 @@ impl TlsBuilder {
     ///
     /// The system does not allow it to listen there.
     pub fn try_start(self, upstream: &Upstream) -> io::Result<Tls> {
-        self.try_before(upstream.address())
+        self.listen_in_front_of(upstream.address())
     }
 
-    fn try_before(self, upstream: SocketAddr) -> io::Result<Tls> {
+    fn listen_in_front_of(self, upstream: SocketAddr) -> io::Result<Tls> {
         let runtime = Runtime::new()?;
         let listener = runtime.block_on(TcpListener::bind(self.address))?;
         let alpn = if self.http2 { "h2" } else { "http/1.1" };

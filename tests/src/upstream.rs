@@ -50,7 +50,8 @@ struct State {
     connections: Vec<Weak<TcpStream>>,
     /// How many connections have ended, whichever side closed them.
     ended: usize,
-    over: bool,
+    /// The upstream was dropped.
+    stopped: bool,
 }
 
 /// A reserved port, by default of 127.0.0.1, that refuses connections until an [`Upstream`] starts on
@@ -159,7 +160,7 @@ impl Upstream {
 impl Drop for Upstream {
     fn drop(&mut self) {
         let connections = self.state.change(|state| {
-            state.over = true;
+            state.stopped = true;
             state.connections.clone()
         });
         for stream in connections.iter().filter_map(Weak::upgrade) {
@@ -220,7 +221,7 @@ fn accept(listener: &TcpListener, state: &Arc<Watched<State>>, script: &Arc<Mute
             state.connections.push(Arc::downgrade(&stream));
             state.connections.len() - 1
         });
-        if state.read(|state| state.over) {
+        if state.read(|state| state.stopped) {
             return;
         }
         let (state, script) = (Arc::clone(state), Arc::clone(script));

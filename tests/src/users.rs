@@ -10,7 +10,7 @@ pub const NOBODY: &str = "65534";
 /// Another one.
 pub const DAEMON: &str = "1";
 
-/// Whether these tools are installed and the tests run as root; reports it if not.
+/// Whether the tests run as root and these tools are installed; otherwise reports that the test is skipped.
 pub fn can_switch_users(tools: &[[&str; 2]]) -> bool {
     let user = Command::new("id").arg("-u").output().expect("every Unix has id");
     if user.stdout != b"0\n" {
@@ -21,7 +21,7 @@ pub fn can_switch_users(tools: &[[&str; 2]]) -> bool {
         !Command::new(tool).arg(args).output().is_ok_and(|output| output.status.success())
     });
     if let Some([tool, _]) = missing {
-        skip(&format!("{tool} is not installed, or cannot do its work here"));
+        skip(&format!("{tool} is not installed, or does not work here"));
     }
     missing.is_none()
 }

@@ -1,5 +1,5 @@
-// Makes dist/: the wasm module, its JavaScript, one entry for each kind of environment, the types.
-// Installs what it needs of the Rust toolchain.
+// Builds dist/: the wasm module, its JavaScript, one entry point for each kind of environment, the types.
+// Installs the parts of the Rust toolchain that it needs.
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { build, transformSync } from 'esbuild';
@@ -16,7 +16,7 @@ const cargo = (args, env = {}) =>
 
 const metadata = JSON.parse(execFileSync('cargo', ['metadata', '--format-version=1', '--no-deps'], { encoding: 'utf8' }));
 
-/** The package has the version of the workspace. */
+/** Fails unless the package has the version of the workspace. */
 function checkVersion() {
   const { version } = JSON.parse(readFileSync('package.json', 'utf8'));
   const crate = metadata.packages.find(({ name }) => name === 'taskcluster-proxy-wasm');
@@ -28,16 +28,16 @@ function installToolchain() {
   execFileSync('rustup', ['component', 'add', 'rust-src'], { stdio: 'inherit' });
 }
 
-// The standard library as it comes prepared is a fifth of the module: it prints panics, of which the
-// module has none. Rebuilding it is not stable yet, hence RUSTC_BOOTSTRAP.
+// The prebuilt standard library would be a fifth of the module: it formats panic messages, which the module does not
+// need. Rebuilding it is not stable yet, hence RUSTC_BOOTSTRAP.
 const BOOTSTRAP = ['-Zbuild-std=std,panic_abort', '-Zbuild-std-features=optimize_for_size'];
 const RUSTFLAGS = [
   '-Zunstable-options',
   '-Cpanic=immediate-abort',
   '-Zlocation-detail=none',
-  // Every engine that this package is for has it; SHA-256 is twice as fast, and smaller.
+  // Every engine that this package supports has SIMD; with it SHA-256 is smaller and twice as fast.
   '-Ctarget-feature=+simd128',
-  // Where opt-level "z" inlines nothing, signing takes a seventh longer for 2 % less.
+  // Without inlining, as with opt-level "z", the module is 2 % smaller and signing takes a seventh longer.
   '-Cllvm-args=-inline-threshold=25',
 ];
 
@@ -50,19 +50,19 @@ function generateBindings() {
   rmSync('pkg', { recursive: true, force: true });
   const module = `${metadata.target_directory}/${TARGET}/wasm/taskcluster_proxy_wasm.wasm`;
   cargo(['run', '--quiet', '--package', 'taskcluster-hawk-build', '--profile', 'tool', '--', module, 'pkg']);
-  // Nobody reads what is generated.
+  // Minified, as stack traces do not need to show generated code.
   const { code } = transformSync(readFileSync('pkg/hawk_bg.js', 'utf8'), { format: 'esm', minify: true });
   writeFileSync('pkg/hawk_bg.js', code);
 }
 
-/** A fortieth smaller. */
+/** Makes the module 2.5 % smaller. */
 function shrinkModule() {
   const features = ['simd', 'bulk-memory', 'reference-types', 'multivalue', 'mutable-globals', 'nontrapping-float-to-int', 'sign-ext'];
   const options = ['-Os', '--strip-target-features', ...features.map((feature) => `--enable-${feature}`)];
   execFileSync('node_modules/.bin/wasm-opt', [...options, 'pkg/hawk_bg.wasm', '--output', 'pkg/hawk.wasm'], { stdio: 'inherit' });
 }
 
-/** Names stay and lines are short: Node prints the line of an uncaught error. */
+/** Keeps names and short lines: Node prints the source line of an uncaught error. */
 const common = { bundle: true, minifySyntax: true, minifyWhitespace: true, lineLimit: 80, target: 'es2022', legalComments: 'none' };
 
 async function bundleEntries() {
@@ -81,10 +81,10 @@ async function bundleEntries() {
   for (const types of ['index.d.ts', 'index.d.cts']) copyFileSync('js/index.d.ts', `dist/${types}`);
 }
 
-/** Afterwards, as esbuild would write some of the characters in another way. */
+/** Puts the module into the bundled entry; esbuild itself would escape some of the characters. */
 function inlineModule(entry, module) {
   const [before, after, ...more] = readFileSync(entry, 'utf8').split(`"${PLACEHOLDER}"`);
-  if (after === undefined || more.length > 0) throw new Error(`${entry}: expected one place for the module`);
+  if (after === undefined || more.length > 0) throw new Error(`${entry}: expected exactly one placeholder for the module`);
   writeFileSync(entry, `${before}"${toPrintable(module)}"${after}`);
 }
 

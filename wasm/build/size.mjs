@@ -1,4 +1,4 @@
-// What a user of the package downloads, compressed. What is over its limit fails the build.
+// Prints the compressed sizes of the files that users of the package download; the build fails if one is over its limit.
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';

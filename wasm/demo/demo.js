@@ -1,4 +1,4 @@
-// The page: reads the fields, shows what the package makes of them. Nothing is sent or stored.
+// The demo page: reads its fields and shows the package's results for them. Nothing is sent or stored.
 import { bewit, createTemporaryCredentials, inspect, sign, verifyBewit, verifyHeader } from '../dist/index.js';
 import { countdowns, shown, showError, text } from './show.js';
 
@@ -35,7 +35,7 @@ function signRequest(result) {
   const request = { method: value('header-method') || 'GET', url: value('header-url') };
   const { url, headers } = sign(request, credentials());
   result.append(
-    shown('URL, as it is sent', url),
+    shown('URL to send it to', url),
     shown('Authorization', headers.authorization),
     shown('normalized string', inspect({ ...request, ...headers, url }).normalizedString),
   );
@@ -44,11 +44,11 @@ function signRequest(result) {
 function inspectRequest(result) {
   if (!value('inspect-url')) return;
   const authorization = value('inspect-header').replace(/^authorization:\s*/i, '') || null;
-  // A signed URL is for GET, whatever the field still says of another request.
+  // A signed URL is for GET, whatever method the field has.
   const method = authorization ? value('inspect-method') || 'GET' : 'GET';
   const request = { method, url: value('inspect-url'), authorization };
   const claim = inspect(request);
-  if (!claim) return result.append(text('p', 'This URL has no bewit. Paste an Authorization header too, or a signed URL.'));
+  if (!claim) return result.append(text('p', 'This URL has no bewit. Paste a signed URL, or an Authorization header as well.'));
   result.append(check(request, claim), shown('clientId', claim.clientId));
   if (claim.kind === 'bewit') result.append(shown('expires', claim.expires));
   else result.append(shown('ts', claim.ts), shown('nonce', claim.nonce));
@@ -56,7 +56,7 @@ function inspectRequest(result) {
   result.append(shown('MAC', claim.mac), shown('normalized string', claim.normalizedString));
 }
 
-/** Says whether the signature holds, as far as the credentials on the page can tell. */
+/** A paragraph that says whether the signature is valid, as far as the credentials on the page allow to tell. */
 function check(request, claim) {
   if (!hasCredentials()) return text('p', 'Fill in the credentials above to check the signature.');
   const known = credentials();
@@ -64,27 +64,27 @@ function check(request, claim) {
     if (known.certificate) return checkAgainst(request, claim, known);
     const lookup = (clientId) => (clientId === known.clientId ? { ...known, authorizedScopes: null, scopes: ['*'] } : null);
     const { clientId, scopes } = claim.kind === 'bewit' ? verifyBewit(request.url, lookup) : verifyHeader(request, lookup);
-    return text('p', `The signature holds. It is ${clientId}'s, for ${scopes.includes('*') ? 'all the scopes of that client' : scopes.join(', ')}.`, 'good');
+    return text('p', `The signature is valid. It is from ${clientId}, with ${scopes.includes('*') ? 'all scopes of that client' : `the scopes ${scopes.join(', ')}`}.`, 'good');
   } catch (error) {
-    const verdict = error.code === 'AuthenticationFailed' ? 'It does not hold' : 'It cannot be checked';
+    const verdict = error.code === 'AuthenticationFailed' ? 'The signature is not valid' : 'The signature cannot be checked';
     return text('p', `${verdict}: ${error.message}`, 'bad');
   }
 }
 
-/** Temporary credentials can tell their own signatures: by making them again. */
+/** Checks a signature against temporary credentials, by signing the same request again. */
 function checkAgainst(request, claim, known) {
   const { url } = sign(request, known);
   const unsigned = url.replace(/([?&])bewit=[^&]*&?/, '$1').replace(/[?&]$/, '');
   const again = { ...known, authorizedScopes: claim.ext?.authorizedScopes ?? null };
-  // One that has expired could not be made now.
+  // At the time of the signature, as an expired one cannot be made now.
   const now = new Date(Math.min(Date.now(), claim.kind === 'bewit' ? claim.expires - 1000 : claim.ts));
   const made =
     claim.kind === 'bewit'
       ? inspect(bewit(unsigned, again, { expires: claim.expires, now }))
       : inspect({ ...request, url, ...sign({ ...request, url }, again, { now: claim.ts, nonce: claim.nonce }).headers });
-  if (made.mac !== claim.mac) return text('p', 'It does not hold: the MAC is not one of these credentials.', 'bad');
-  if (claim.kind === 'bewit' && claim.expires <= new Date()) return text('p', 'These credentials made it, and it has expired.', 'bad');
-  return text('p', 'The signature holds: these credentials made it.', 'good');
+  if (made.mac !== claim.mac) return text('p', 'The signature is not valid: these credentials make another MAC.', 'bad');
+  if (claim.kind === 'bewit' && claim.expires <= new Date()) return text('p', 'These credentials made the signature, and it has expired.', 'bad');
+  return text('p', 'The signature is valid: these credentials made it.', 'good');
 }
 
 function makeTemporary(result) {
@@ -94,7 +94,7 @@ function makeTemporary(result) {
     name: value('temporary-name') || undefined,
     expiresIn: field('temporary-hours').valueAsNumber * 3600,
   });
-  const use = text('button', 'Use them on this page');
+  const use = text('button', 'Use these credentials on this page');
   use.type = 'button';
   use.addEventListener('click', () => {
     field('client-id').value = made.clientId;

@@ -1,4 +1,6 @@
-/** An element with text in it; never HTML, as what is shown may come from anyone. */
+// Elements that show results on the demo page.
+
+/** An element that contains text, never HTML: the text may come from anyone. */
 export function text(name, content, className = '') {
   const element = document.createElement(name);
   element.textContent = content;
@@ -6,7 +8,7 @@ export function text(name, content, className = '') {
   return element;
 }
 
-/** A name and a value, which is a text that can be copied, or a time that is counted down to. */
+/** A name and a value: a text with a button to copy it, or a time with a countdown. */
 export function shown(name, value) {
   const block = document.createElement('div');
   const row = text('div', '', 'row');
@@ -18,12 +20,12 @@ export function shown(name, value) {
 }
 
 export function showError(result, error) {
-  // The fields go by the names of the members.
+  // The labels of the fields are the names of the members.
   const message = error.message.replace(/^(request\.)?url: |^(request|credentials|options|issuer)\./, '');
   result.append(text('p', message, 'bad'));
 }
 
-/** Brings every countdown on the page up to date. */
+/** Updates every countdown on the page. */
 export function countdowns() {
   for (const element of document.querySelectorAll('time + .countdown')) {
     element.textContent = distance(new Date(element.previousElementSibling.dateTime) - Date.now());
@@ -35,7 +37,7 @@ function moment(date) {
   const time = text('time', date.toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'long' }));
   time.dateTime = date.toISOString();
   const countdown = text('span', distance(date - Date.now()), 'countdown');
-  // Or else a screen reader says each second.
+  // Otherwise a screen reader would announce each second.
   countdown.role = 'timer';
   line.append(time, countdown);
   return line;
@@ -63,7 +65,7 @@ function copyButton(name, content) {
       await navigator.clipboard.writeText(content.textContent);
       done('Copied');
     } catch {
-      // Not allowed, or a page that is not secure: the person can copy it.
+      // The page may not use the clipboard: select the text, so that the user can copy it.
       getSelection().selectAllChildren(content);
       done('Selected');
     }

@@ -1,8 +1,8 @@
-// The bindings of the worker, checked. Nothing is served with a wrong one, and no error shows a value.
+// Reads and checks the bindings of the worker. With an invalid one nothing is served, and no error shows a value.
 import { HawkError, bewit, route } from 'taskcluster-hawk';
 import { ProxyError } from './errors.js';
 
-/** In characters. A shorter token can be guessed, and so can what a template makes of a missing value. */
+/** In characters. Shorter tokens can be guessed, and so can the text that a template writes for a missing value. */
 const MIN_TOKEN = 16;
 
 export function bearerToken(env) {
@@ -32,7 +32,7 @@ function required(env, name, purpose) {
   return optional(env, name) ?? fail(ProxyError.notConfigured(`${name} is not set: ${purpose}`));
 }
 
-/** A text, or `null` where there is none. */
+/** The text of a binding; `null` if it is missing or empty. */
 function optional(env, name) {
   const value = env[name];
   if (value === undefined || value === '') return null;
@@ -45,8 +45,8 @@ function optional(env, name) {
 }
 
 /**
- * An array of scopes, as JSON or as a binding of that type. Only a variable that is not set is no
- * restriction: one that is empty or `null` was meant to be one.
+ * The array of scopes, as JSON text or as a binding of type JSON. Only without this variable there is no
+ * restriction: an empty one, or `null`, was probably meant to restrict.
  */
 function authorizedScopes(env) {
   const name = 'TASKCLUSTER_AUTHORIZED_SCOPES';
@@ -59,7 +59,7 @@ function authorizedScopes(env) {
   throw invalid(name, expected, found);
 }
 
-/** `undefined`: the text is not JSON. */
+/** The value of a JSON text; `undefined` if it is not JSON. */
 function parsed(text) {
   try {
     return JSON.parse(text);
@@ -78,7 +78,7 @@ function check(attempt, variable) {
   try {
     attempt();
   } catch (error) {
-    // It depends on the request, too, and is reported with it.
+    // This depends on the request, too, and is reported in the response to it.
     if (error.code === 'AuthorizationTooLong') return;
     const reason = error instanceof HawkError ? error.reason : error.message;
     throw ProxyError.notConfigured(`${variable(error)}: ${reason}`);

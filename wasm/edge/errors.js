@@ -1,6 +1,7 @@
+// Errors of the worker itself, with the messages and codes of the native proxy.
 import { HawkError } from 'taskcluster-hawk';
 
-/** What the worker itself has to say, in the words and with the codes of the native proxy. */
+/** An error of the worker itself: the status, code, message and header fields of the response. */
 export class ProxyError extends Error {
   constructor(status, code, message, headers = {}) {
     super(message);
@@ -23,12 +24,12 @@ export class ProxyError extends Error {
     return new ProxyError(502, 'UpstreamUnreachable', `no response from ${upstream}: ${reason}`);
   }
 
-  // From here on, what only the edge has.
+  // The native proxy does not have the errors below.
 
   static credentials() {
     const message =
       'the credentials of this worker come from its secrets: set TASKCLUSTER_CLIENT_ID, TASKCLUSTER_ACCESS_TOKEN and TASKCLUSTER_CERTIFICATE with `wrangler secret put`';
-    // Of no method (RFC 9110 section 10.2.1).
+    // An empty Allow: no method is allowed (RFC 9110 section 10.2.1).
     return new ProxyError(405, 'MethodNotAllowed', message, { allow: '' });
   }
 
@@ -42,11 +43,11 @@ export class ProxyError extends Error {
   }
 }
 
-/** The status of each code that the package refuses with. */
+/** The status for each code of the package's errors. */
 const STATUS = { ResourceNotFound: 404, AuthorizationTooLong: 400, InputError: 400 };
 
-/** In the shape of the services' errors, so that the official clients show the message. */
-export function errorReply(error) {
+/** A response in the format of the services' errors, so that the official clients show the message. */
+export function errorResponse(error) {
   let { status, code, message, headers } = error;
   if (error instanceof HawkError && STATUS[code]) {
     status = STATUS[code];

@@ -1,13 +1,13 @@
-// taskcluster-proxy at the edge: what the native proxy does, for whoever has the bearer token.
+// taskcluster-proxy at the edge: signs and forwards requests as the native proxy does, for clients that have the bearer token.
 import { HawkError, bewit, route, signRequest } from 'taskcluster-hawk';
 import { bearerToken, configuration } from './configuration.js';
-import { ownHeaders, requestHeaders, responseHeaders } from './headers.js';
+import { AUTHORIZED_SCOPES, ownHeaders, requestHeaders, responseHeaders } from './headers.js';
 import { holdsToken } from './token.js';
-import { ProxyError, errorReply } from './errors.js';
+import { ProxyError, errorResponse } from './errors.js';
 
 /** In bytes. */
 const MAX_BEWIT_BODY = 64 * 1024;
-/** In bytes, of a body that is too long: `wrangler dev` loses a response that is sent before the body has been read. */
+/** In bytes: how much of a body that is too long is read and discarded. `wrangler dev` loses a response that is sent earlier. */
 const MAX_DISCARDED = 16 * 1024 * 1024;
 /** In seconds. */
 const BEWIT_LIFETIME = 60 * 60;
@@ -15,23 +15,25 @@ const BEWIT_LIFETIME = 60 * 60;
 export default {
   async fetch(request, env) {
     let own = [];
-    let reply;
+    let response;
     try {
-      // First of all: what else is wrong is not for everyone to hear.
+      // Before everything else: only clients that have the token learn what is wrong with the configuration.
       if (!(await holdsToken(request, bearerToken(env)))) throw ProxyError.token();
       const { rootUrl, credentials, revision } = configuration(env);
       own = ownHeaders(credentials, revision);
-      reply = await answer(request, rootUrl, credentials);
+      response = await respond(request, rootUrl, credentials);
     } catch (error) {
-      reply = errorReply(error);
+      response = errorResponse(error);
+      // An error of the worker itself does not depend on them.
+      own = own.filter(([name]) => !name.startsWith(AUTHORIZED_SCOPES));
     }
-    for (const [name, value] of own) reply.headers.set(name, value);
-    return reply;
+    for (const [name, value] of own) response.headers.set(name, value);
+    return response;
   },
 };
 
-function answer(request, rootUrl, credentials) {
-  // The platform has put the target in the form of its URL type (README, limits).
+function respond(request, rootUrl, credentials) {
+  // The platform has already normalised the target (README, "Limits of the platform").
   const target = request.url.slice(new URL(request.url).origin.length);
   const { kind, url } = route(target, rootUrl);
   if (kind === 'bewit') return signUrl(request, credentials);
@@ -54,7 +56,7 @@ async function signUrl(request, credentials) {
 
 async function forward(request, url, credentials) {
   const headers = requestHeaders(request.headers);
-  // A redirect is the caller's to follow, and was not signed.
+  // The client follows redirects itself: the target of one is not what was signed.
   const unsigned = new Request(url, { method: request.method, headers, body: request.body, redirect: 'manual' });
   const signed = signRequest(unsigned, credentials);
   let upstream;
@@ -63,9 +65,8 @@ async function forward(request, url, credentials) {
   } catch (error) {
     throw ProxyError.unreachable(new URL(url).origin, error.message);
   }
-  const reply = new Response(upstream.body, { status: upstream.status, statusText: upstream.statusText, headers: responseHeaders(upstream.headers) });
-  reply.headers.set('x-taskcluster-endpoint', signed.url);
-  return reply;
+  const { body, status, statusText } = upstream;
+  return new Response(body, { status, statusText, headers: responseHeaders(upstream.headers, signed.url) });
 }
 
 /** The body as text. It keeps at most `limit` bytes in memory, whatever the client sends. */

@@ -1,4 +1,4 @@
-// The package's functions, for every environment. index.d.ts documents them.
+// The package's functions, the same in every environment. index.d.ts documents them.
 import { callback, date, input, isA, member, object, scopes, text } from './check.js';
 import { client, prepared } from './credentials.js';
 import { hawk } from './module.js';
@@ -35,7 +35,7 @@ export function signRequest(request, credentials, given = NONE) {
     throw new TypeError('request: its body has been used', { cause });
   }
   signed.headers.set('authorization', value);
-  // A browser leaves it out of requests in the no-cors mode, without a word.
+  // Browsers silently leave it out of requests in the no-cors mode.
   if (signed.headers.get('authorization') !== value) {
     throw input('expected a Request that can carry an Authorization header, found one in the no-cors mode', 'request');
   }
@@ -101,7 +101,7 @@ export function forwardedHeaders(headers, message) {
   return forwarded;
 }
 
-/** What every function needs of a request; it may be a `Request`, which has other members. */
+/** The method and the URL of a request, which may be a `Request` with further members. */
 function requestParts(request) {
   object(request, 'request');
   for (const key of ['payload', 'hash']) {

@@ -1,14 +1,14 @@
-// What comes from the caller may be anything: these functions let pass what the wasm module can
-// take, and otherwise throw an error that names the argument. They never show a value.
+// Checks arguments, which may be of any type: returns those that the wasm module accepts, and otherwise throws an error
+// that names the argument and never shows a value.
 import { HawkError } from './shapes.js';
 
-/** In UTF-16 units; as much as the proxy takes for credentials. */
+/** In UTF-16 code units: the proxy's limit for credentials. */
 const MAX_TEXT = 1024 * 1024;
 const MAX_SCOPES = 16 * MAX_TEXT;
-/** As long as temporary credentials can last. Who wants a bewit to last longer can give a `Date`. */
+/** The maximum lifetime of temporary credentials. A bewit can be valid for longer if `expires` is given as a `Date`. */
 const MAX_SECONDS = 31 * 24 * 60 * 60;
 
-/** `object[key]`, though it may be a getter or a proxy that throws. */
+/** `object[key]`, which may be a getter, or a member of a JavaScript proxy, that throws. */
 export function member(object, key, name) {
   try {
     return object[key];
@@ -25,8 +25,8 @@ export function object(value, name) {
 }
 
 /**
- * Refuses members that mean nothing here: whoever wrote them meant something. In `known`, `true` is a member that means
- * something, and a text says what to write instead of one that is known from elsewhere.
+ * Rejects members that have no effect, as the caller expected one. In `known`, `true` marks a member that has an effect;
+ * a text says what to write instead of a member that another library has.
  */
 export function members(value, known, name) {
   for (const key of keys(value, name)) {
@@ -38,7 +38,7 @@ export function members(value, known, name) {
   return value;
 }
 
-/** Of an object that may be a proxy. */
+/** The keys of an object that may be a JavaScript proxy. */
 function keys(value, name) {
   try {
     return Object.keys(value);
@@ -60,7 +60,7 @@ export function text(value, name) {
 
 /** The scopes as JSON. */
 export function scopes(value, name) {
-  // That of a proxy may be anything.
+  // The length of a JavaScript proxy may have any type.
   const end = isArray(value) ? member(value, 'length', name) : undefined;
   if (typeof end !== 'number') throw new TypeError(`${name}: expected an array of strings, found ${kind(value)}`);
   const texts = [];
@@ -78,7 +78,7 @@ export function scopes(value, name) {
 export function date(value, name) {
   let millis;
   try {
-    // A Date of another realm as well, and no look-alike.
+    // Accepts a Date of another realm, but no object that only has the same methods.
     millis = Date.prototype.getTime.call(value);
   } catch {
     throw new TypeError(`${name}: expected a Date, found ${kind(value)}`);
@@ -109,14 +109,14 @@ export function input(reason, name) {
   return new HawkError('InputError', reason, name);
 }
 
-/** What sort of thing a value is; never the value, which may be a secret. */
+/** The type of a value in words; never the value, which may be a secret. */
 export function kind(value) {
   if (value === null || value === undefined) return String(value);
   if (typeof value !== 'object') return `a ${typeof value}`;
   return isArray(value) ? 'an array' : 'an object';
 }
 
-/** `instanceof`, and a proxy may throw at it. */
+/** `instanceof`; `false` where a JavaScript proxy throws at it. */
 export function isA(value, type) {
   try {
     return value instanceof type;
@@ -125,7 +125,7 @@ export function isA(value, type) {
   }
 }
 
-/** `Array.isArray` throws for a revoked proxy. */
+/** `Array.isArray`, which throws for a revoked JavaScript proxy. */
 function isArray(value) {
   try {
     return Array.isArray(value);

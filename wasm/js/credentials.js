@@ -1,17 +1,17 @@
-// Credentials: what callers give, and what is kept of them to sign with.
+// Credentials: checks those of the caller, and keeps signers for the ones that were used last.
 import { input, kind, member, members, object, scopes, text } from './check.js';
 import { hawk } from './module.js';
 import { shown } from './options.js';
 import { HawkError } from './shapes.js';
 
-/** How many credentials stay prepared. What falls out is wiped from the module's memory. */
+/** How many credentials stay prepared. The others are wiped from the module's memory. */
 const KEPT = 8;
 const kept = [];
-/** In milliseconds: by how much the services let clocks differ when they look at a certificate. */
+/** In milliseconds: the clock skew that the services tolerate when they check a certificate. */
 const CLOCK_SKEW = 5 * 60 * 1000;
 
 const NO_EXPIRY = 'expected no expiry: that of temporary credentials is in their certificate';
-/** What is known from elsewhere, and means nothing here. */
+/** Members that credentials have in other libraries, and what to write instead. */
 const ELSEWHERE = {
   __proto__: null,
   id: 'expected clientId',
@@ -33,9 +33,9 @@ const CLIENT = {
 };
 
 /**
- * The credentials, parsed and made ready to sign with. That takes longer than to sign, so it is kept
- * for the next call with the same content; the object itself may have changed since. Read the other
- * arguments before: their getters may sign too, and what is prepared here may then be freed.
+ * A signer for the credentials. To make one takes longer than to sign, so it is kept for the next call with the same
+ * content; the object itself may have changed since. Read the other arguments first: their getters may sign as well,
+ * which may free the signer that is returned here.
  */
 export function prepared(credentials, name, now) {
   members(object(credentials, name), CREDENTIALS, name);
@@ -68,13 +68,13 @@ function valid({ handle, expiry }, name, now) {
   return handle;
 }
 
-/** With a line break at its end, from a file or a variable, it signs what no service accepts. */
+/** An accessToken. One with a line break at its end, from a file or a variable, would make signatures that no service accepts. */
 function token(value, name) {
   if (/^\s|\s$/.test(text(value, name))) throw input('expected no white space at its start or end, found some', name);
   return value;
 }
 
-/** Of a client that `credentialsFor` found: what its signatures are checked with. */
+/** The accessToken and the scopes of the client that `credentialsFor` returned; `undefined` if it is not the claimant. */
 export function client(found, claimant) {
   const name = 'credentialsFor(..)';
   if (found === null || found === undefined) return undefined;
@@ -86,7 +86,7 @@ export function client(found, claimant) {
   if (member(found, 'certificate', name) || member(found, 'authorizedScopes', name)) {
     throw input('expected the permanent credentials of the clientId asked for, without certificate and authorizedScopes', name);
   }
-  // A lookup that ignores what it is asked for must not let one client pass for another.
+  // A lookup that ignores its argument must not let one client pass for another.
   if (text(member(found, 'clientId', name), `${name}.clientId`) !== claimant) return undefined;
   return {
     accessToken: token(member(found, 'accessToken', name), `${name}.accessToken`),
@@ -103,7 +103,7 @@ function prepare(clientId, accessToken, certificate, authorizedScopes, name) {
   }
 }
 
-/** The certificate as JSON; empty where there is none. */
+/** The certificate as JSON; an empty text if there is none. */
 function certificateText(value, owner) {
   if (value === undefined || value === null) return '';
   const name = `${owner}.certificate`;

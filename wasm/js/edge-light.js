@@ -1,4 +1,4 @@
-// Edge functions of Vercel, and the edge runtime of Next.js: `?module` asks the bundler for a compiled module.
+// The entry for Vercel's edge functions and the edge runtime of Next.js: `?module` makes the bundler compile the module.
 import module from './hawk.wasm?module';
 import { provide } from './module.js';
 

@@ -1,4 +1,4 @@
-/** The environment's `URL`, `Request` and `Headers`, as far as its types (DOM, Node, workers) are there. */
+/** The environment's `URL`, `Request` and `Headers`, if its types (DOM, Node, workers) are available. */
 export type UrlObject = typeof globalThis extends { URL: { prototype: infer T } } ? T : { readonly href: string };
 export type FetchRequest = typeof globalThis extends { Request: { prototype: infer T } } ? T : { readonly url: string; readonly method: string };
 export type FetchHeaders = typeof globalThis extends { Headers: { prototype: infer T } } ? T : { get(name: string): string | null };
@@ -8,13 +8,13 @@ export interface Credentials {
   clientId: string;
   /** The secret. It is never shown in an error. */
   accessToken: string;
-  /** Of temporary credentials; a string is JSON. Left out, `null` and `''` mean permanent ones. */
+  /** For temporary credentials: an object, or JSON in a string. Without it, or with `null` or `''`, they are permanent. */
   certificate?: string | Certificate | null | undefined;
-  /** What is signed is restricted to these. `[]` means no scopes; left out or `null`: no restriction. */
+  /** Restricts signed requests to these scopes. `[]` means no scopes; left out or `null`, there is no restriction. */
   authorizedScopes?: readonly string[] | null | undefined;
 }
 
-/** What makes temporary credentials valid. */
+/** The certificate of temporary credentials: the issuer's signature of their scopes and validity. */
 export interface Certificate {
   version: 1;
   scopes: readonly string[];
@@ -24,11 +24,11 @@ export interface Certificate {
   expiry: number;
   seed: string;
   signature: string;
-  /** Who issued them, where their clientId is another one. */
+  /** The clientId of the issuer, if it differs from that of the credentials. */
   issuer?: string | undefined;
 }
 
-/** A clock for tests, or one that is better than the machine's. */
+/** The time, for tests or if the machine's clock is wrong. */
 export interface ClockOptions {
   /** Default: the time of the call. */
   now?: Date | undefined;
@@ -41,14 +41,14 @@ export interface ExpiryOptions {
 }
 
 export interface SignOptions extends ClockOptions {
-  /** Makes two requests of one second differ. Default: random. */
+  /** Makes two requests in the same second differ. Default: random. */
   nonce?: string | undefined;
 }
 
 export interface TemporaryOptions extends ExpiryOptions, ClockOptions {
-  /** What the credentials may do. The issuer has to hold all of it. */
+  /** The scopes of the credentials. The issuer must have all of them. */
   scopes: readonly string[];
-  /** Their clientId. The issuer needs `auth:create-client:<name>`; left out, they go by its clientId. */
+  /** Their clientId, for which the issuer needs `auth:create-client:<name>`. Default: the issuer's clientId. */
   name?: string | undefined;
   /** Default: now. The services allow for clocks that differ by 5 minutes. */
   start?: Date | undefined;
@@ -56,36 +56,36 @@ export interface TemporaryOptions extends ExpiryOptions, ClockOptions {
   seed?: string | undefined;
 }
 
-/** Who a request is from, proven. */
+/** The verified sender of a request. */
 export interface Verified {
   clientId: string;
-  /** What the request may do; `assume:anonymous` is always among it. */
+  /** The scopes of the request; `assume:anonymous` is always one of them. */
   scopes: string[];
-  /** When the bewit or the credentials cease to be valid, or the last `Date` there is; `null` for never. */
+  /** When the bewit or the credentials expire, at most the latest possible `Date`; `null` if they do not. */
   expires: Date | null;
-  /** The payload hash that the signature covers, if any. Compare it with the payload's. */
+  /** The payload hash that the signature covers, if any. Compare it with the hash of the payload. */
   hash?: string;
 }
 
 /**
- * Finds the permanent credentials of a client, and what it may do: without `scopes`, nothing. For
- * named temporary credentials it is asked for their issuer. It cannot be asynchronous.
+ * Returns the permanent credentials and the scopes of a client; without `scopes`, it has none. For
+ * named temporary credentials it is called with the clientId of their issuer. It cannot be asynchronous.
  */
 export type CredentialsFor = (clientId: string) => Client | null | undefined;
 
-/** A client as a lookup knows it. */
+/** A client, as a lookup returns it. */
 export interface Client {
   clientId: string;
   accessToken: string;
   scopes?: readonly string[] | undefined;
 }
 
-/** What a request claims; nothing of it is proven. */
+/** The unverified contents of a signature. */
 export type Claim = BewitClaim | HeaderClaim;
 
 export interface BewitClaim extends ClaimParts {
   kind: 'bewit';
-  /** The last `Date` there is, for what is later. */
+  /** At most the latest possible `Date`. */
   expires: Date;
 }
 
@@ -98,25 +98,25 @@ export interface HeaderClaim extends ClaimParts {
 export interface ClaimParts {
   clientId: string;
   mac: string;
-  /** The certificate and the authorizedScopes, decoded; a string where it is not what it has to be. */
+  /** The decoded certificate and authorizedScopes; the string itself if it cannot be decoded. */
   ext: { certificate?: Certificate; authorizedScopes?: string[] } | string | null;
-  /** The text that the MAC has to be of. */
+  /** The text that the MAC must be calculated from. */
   normalizedString: string;
 }
 
-/** Where a request to the proxy leads. */
+/** Where the proxy routes a request. */
 export type Route =
   | { kind: 'api' | 'host'; url: string }
   | { kind: 'bewit' | 'credentials'; url?: undefined };
 
 export type HawkErrorCode =
-  /** An argument has the right type and is not what it has to be. */
+  /** An argument has the right type and an invalid value. */
   | 'InputError'
-  /** The services would refuse the result for its length; the message says what to do. */
+  /** The result would be longer than the services accept; the message says what to do. */
   | 'AuthorizationTooLong'
-  /** A signature does not hold, or its credentials do not. */
+  /** A signature or its credentials are not valid. */
   | 'AuthenticationFailed'
-  /** A request target leads nowhere. */
+  /** A request target has no route. */
   | 'ResourceNotFound'
   /** `globalThis.crypto` is missing. */
   | 'RandomnessUnavailable'
@@ -124,10 +124,10 @@ export type HawkErrorCode =
   | 'WebAssemblyUnavailable';
 
 /**
- * Why something was refused, in the words of the proxy. An argument of the wrong type, or a member that an object of
- * options or credentials does not have, is a `TypeError` instead. Both name the argument; neither shows a secret.
+ * Why an argument or a signature was rejected, with the messages of the proxy. For an argument of the wrong type, or an
+ * unknown member of options or credentials, it is a `TypeError` instead. Both name the argument; neither shows a secret.
  *
- * `instanceof` holds for errors of every copy of this package: of the one for `import` and the one for `require`.
+ * `instanceof` is true for errors of every copy of this package: the one for `import` and the one for `require`.
  */
 export class HawkError extends Error {
   private constructor();
@@ -135,20 +135,20 @@ export class HawkError extends Error {
   readonly code: HawkErrorCode;
   /** The message without the name of the argument. */
   readonly reason: string;
-  /** The argument that is at fault, such as `credentials.certificate`. */
+  /** The invalid argument, such as `credentials.certificate`. */
   readonly argument?: string;
 }
 
 /**
- * Signs a URL for GET and HEAD: whoever has it can use it until it expires.
+ * Signs a URL for GET and HEAD: anyone who has it can use it until it expires.
  *
  * @returns the URL with a `bewit` parameter, in the form in which `fetch` sends it
  */
 export function bewit(url: string | UrlObject, credentials: Credentials, options?: ExpiryOptions & ClockOptions): string;
 
 /**
- * Signs a request. Send it to the `url` that is returned: that is the form in which `fetch` sends
- * the one given, and the one that is signed.
+ * Signs a request. Send it to the returned `url`: this is the given URL in the form in which `fetch` sends it, and the
+ * one that is signed.
  */
 export function sign(
   request: { url: string | UrlObject; /** GET by default. */ method?: string | undefined },
@@ -156,11 +156,11 @@ export function sign(
   options?: SignOptions,
 ): { url: string; headers: { authorization: string } };
 
-/** Signs a `Request` of the fetch API. The body is passed on untouched, and still streams. */
+/** Signs a `Request` of the fetch API. The body is not read, and still streams. */
 export function signRequest(request: FetchRequest, credentials: Credentials, options?: SignOptions): FetchRequest;
 
 /**
- * Makes temporary credentials, without asking the services.
+ * Creates temporary credentials, without a request to the services.
  *
  * @param issuer permanent credentials; if restricted to authorizedScopes, so are the temporary ones
  * @returns credentials whose certificate is a string of JSON
@@ -170,33 +170,33 @@ export function createTemporaryCredentials(
   options: TemporaryOptions,
 ): { clientId: string; accessToken: string; certificate: string; authorizedScopes?: string[] };
 
-/** Checks a signed URL as Taskcluster's auth service does. Throws a `HawkError` if it does not hold. */
+/** Verifies a signed URL as Taskcluster's auth service does. Throws a `HawkError` if it is not valid. */
 export function verifyBewit(url: string | UrlObject, credentialsFor: CredentialsFor, options?: ClockOptions): Verified;
 
-/** Checks a signed request as Taskcluster's auth service does. Throws a `HawkError` if it does not hold. */
+/** Verifies a signed request as Taskcluster's auth service does. Throws a `HawkError` if it is not valid. */
 export function verifyHeader(
   request: { /** GET by default. */ method?: string | undefined; url: string | UrlObject; authorization: string },
   credentialsFor: CredentialsFor,
   options?: ClockOptions,
 ): Verified;
 
-/** Shows what a signed URL or request claims; `null` if it claims nothing. For debugging: it checks nothing. */
+/** Decodes the signature of a URL or request, without verifying it, for debugging; `null` if it is not signed. */
 export function inspect(
   request: string | UrlObject | { method?: string | undefined; url: string | UrlObject; authorization?: string | null | undefined },
 ): Claim | null;
 
-/** Whether the holder of `scopes` holds all of `required`. */
+/** Whether `scopes` satisfy all of `required`. */
 export function satisfies(scopes: readonly string[], required: string | readonly string[]): boolean;
 
-/** The scopes that no other one of them satisfies: they grant the same. */
+/** Leaves out the scopes that others satisfy: the remaining ones grant the same. */
 export function reduceScopes(scopes: readonly string[]): string[];
 
-/** Where the proxy would send a request for `target` (`/queue/v1/ping`) of a deployment at `rootUrl`. */
+/** Where a proxy for the deployment at `rootUrl` forwards a request for `target`, such as `/queue/v1/ping`. */
 export function route(target: string, rootUrl: string | UrlObject): Route;
 
 /**
- * The header fields of a message that the proxy forwards. It leaves out those that are for one hop (`Connection` and
- * what it names, `TE`, ...); of a request also `Authorization` and `Host`, which it replaces; of a response also those
- * that only the proxy itself may set (`X-Taskcluster-Proxy-...`).
+ * The header fields of a message that the proxy forwards: all but the hop-by-hop fields (`Connection` and the fields that
+ * it names, `TE`, ...); in a request also without `Authorization` and `Host`, which the proxy replaces; in a response also
+ * without those that only the proxy itself may set (`X-Taskcluster-Proxy-...`).
  */
 export function forwardedHeaders(headers: FetchHeaders, message: 'request' | 'response'): FetchHeaders;

@@ -1,4 +1,4 @@
-// Node, browsers, bundlers, Deno, Bun: the module is a text in this file.
+// The entry for Node, browsers, bundlers, Deno and Bun: this file contains the module as text.
 import { length, text } from '../pkg/bytes.js';
 import { provide } from './module.js';
 import { fromPrintable } from './printable.js';

@@ -1,16 +1,16 @@
-// The wasm module: when it starts and why it cannot.
+// Starts the wasm module at the first call, and explains why it cannot start.
 import * as bindings from '../pkg/hawk_bg.js';
 import { HawkError } from './shapes.js';
 
 let source;
 let running = false;
 
-/** An entry point says where the module comes from: a function that gives a `WebAssembly.Module`. */
+/** Called by each entry point with a function that returns a `WebAssembly.Module`. */
 export function provide(module) {
   source = module;
 }
 
-/** The functions of the module. It starts at the first call: workers allow little at load time. */
+/** The functions of the module. It starts at the first call, as workers allow little work while they load. */
 export function hawk() {
   if (!running) start();
   return bindings;
@@ -29,7 +29,7 @@ function start() {
 
 function why(cause) {
   if (typeof WebAssembly !== 'object') return 'this environment does not have it';
-  // What Chromium, Firefox, Safari and workerd say.
+  // Parts of the messages of Chromium, Firefox, Safari and workerd.
   if (/content.security|csp|unsafe-eval|disallowed/i.test(cause?.message)) {
     return `it is forbidden, by a content security policy without 'wasm-unsafe-eval' or by the platform (${cause})`;
   }

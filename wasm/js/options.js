@@ -1,14 +1,14 @@
-// The options of the functions: which there are, and the times in them.
+// The options of the functions: their names, and the times in them.
 import { date, input, member, members, object, seconds } from './check.js';
 import { dateOf } from './shapes.js';
 
 /** In milliseconds. */
 const DEFAULT_LIFETIME = 60 * 60 * 1000;
-/** In milliseconds; of a `Date` that is further ahead, the milliseconds were multiplied. */
+/** In milliseconds. A later `Date` was probably made from microseconds. */
 const HUNDRED_YEARS = 100 * 366 * 24 * 60 * 60 * 1000;
 
 const NO_HASH = 'payload hashes are not supported, as the services check none: leave it out';
-/** What is known from elsewhere, and means nothing here. */
+/** Options that other libraries have, and what to write instead. */
 const ELSEWHERE = {
   __proto__: null,
   ttlSec: 'expected expiresIn, a number of seconds',
@@ -37,22 +37,22 @@ export const OPTIONS = {
   verify: { ...ELSEWHERE, __proto__: null, now: true },
 };
 
-/** What most calls have. To look at it as at any other takes a tenth of the time of a signature. */
+/** The default options, which most calls use. Without this special case they would cost a tenth of a signature's time. */
 export const NONE = Object.freeze({});
 
-/** Options that a function has. */
+/** Rejects options that the function does not have. */
 export function options(given, known) {
   if (given !== NONE) members(object(given, 'options'), known, 'options');
 }
 
-/** `options.now`, or else the clock, which is read at each call. */
+/** `options.now`, by default the time of the call. */
 export function moment(given) {
   if (given === NONE) return Date.now();
   const now = member(given, 'now', 'options');
   return now === undefined ? Date.now() : date(now, 'options.now');
 }
 
-/** Where signatures and credentials that begin at `start` end. */
+/** When signatures and credentials that are valid from `start` expire. */
 export function expiry(given, start, now) {
   if (given === NONE) return start + DEFAULT_LIFETIME;
   const expires = member(given, 'expires', 'options');
@@ -61,7 +61,7 @@ export function expiry(given, start, now) {
   const lifetime = expiresIn === undefined ? DEFAULT_LIFETIME : seconds(expiresIn, 'options.expiresIn');
   const end = expires === undefined ? start + lifetime : date(expires, 'options.expires');
   if (end <= now) {
-    // Without `expires`, it is the start that is at fault.
+    // Without `expires`, the start is wrong.
     const name = expires === undefined ? 'options.start' : 'options.expires';
     throw input(`expected an expiry after now, which is ${shown(now)}, found ${shown(end)}`, name);
   }
@@ -71,7 +71,7 @@ export function expiry(given, start, now) {
   return end;
 }
 
-/** A time as messages have it. */
+/** A time in the format of messages. */
 export function shown(millis) {
   return dateOf(millis).toISOString();
 }

@@ -1,14 +1,14 @@
-// Random texts: nonces, and seeds of temporary credentials.
+// Random nonces, and seeds of temporary credentials.
 import { HawkError } from './shapes.js';
 
 const NONCE_LENGTH = 8;
-/** Each of six bits. */
+/** 64 characters: each stands for six bits. */
 const CHARACTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
-/** Random bytes in store: to ask for some takes as long as to sign. */
+/** Random bytes for many nonces: each call of `getRandomValues` takes as long as a signature. */
 const store = new Uint8Array(256 * NONCE_LENGTH);
 let used = store.length;
 
-/** Makes two requests of one second differ. */
+/** Makes two requests in the same second differ. */
 export function randomNonce() {
   if (used === store.length) {
     random().getRandomValues(store);
@@ -33,7 +33,7 @@ function slugid() {
   return base64.slice(0, 22).replaceAll('+', '-').replaceAll('/', '_');
 }
 
-/** Read at each call: workers have no randomness while they load. */
+/** The source of randomness, read at each call: workers have none while they load. */
 function random() {
   const source = globalThis.crypto;
   if (typeof source?.getRandomValues !== 'function') {

@@ -1,5 +1,5 @@
-// Node by `require`: the module is in the file beside. Bundlers take the entry for `import`, which has it in it (the
-// condition "module" in package.json).
+// The entry for `require` in Node: reads the module from hawk.wasm beside it. Bundlers use the entry for `import`, which
+// contains the module (the condition "module" in package.json).
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { provide } from './module.js';

@@ -1,9 +1,9 @@
-// What the wasm module gives out, as the package shows it. Called from Rust (wasm/src).
+// Makes the objects that the package returns and the errors that it throws. Called from Rust (wasm/src).
 
-/** What errors of every copy of this package have: of the one for `import`, and of the one for `require`. */
+/** Marks errors of every copy of this package: the one for `import` and the one for `require`. */
 const BRAND = Symbol.for('taskcluster-hawk.HawkError');
 
-/** Why something was refused. Its `code` is stable; its message names the argument that is at fault. */
+/** Why an argument or a signature was rejected. The `code` is stable; the message names the argument. */
 export class HawkError extends Error {
   constructor(code, reason, argument, options) {
     super(argument ? `${argument}: ${reason}` : reason, options);
@@ -13,21 +13,21 @@ export class HawkError extends Error {
   }
 }
 
-// Assigned here: on the instance they would be printed with every error.
+// On the prototype, as members of the instance would be printed with every error.
 HawkError.prototype.name = 'HawkError';
 HawkError.prototype[BRAND] = true;
 
 Object.defineProperty(HawkError, Symbol.hasInstance, {
   value(error) {
-    // Classes that extend this one inherit the function, and not what it means.
+    // Classes that extend this one inherit this function, but keep the usual meaning of `instanceof`.
     return this === HawkError ? error?.[BRAND] === true : Function.prototype[Symbol.hasInstance].call(this, error);
   },
 });
 
-/** In milliseconds since the epoch, the last moment that a `Date` can be. */
+/** The latest time of a `Date`, in milliseconds since the epoch. */
 const LAST = 8.64e15;
 
-/** What comes over the wire may be later than any `Date`. */
+/** A time as a `Date`. A time in a received message may be later than any `Date`. */
 export function dateOf(millis) {
   return new Date(Math.min(millis, LAST));
 }
@@ -62,7 +62,7 @@ export function route(kind, url) {
   return url === undefined ? { kind } : { kind, url };
 }
 
-/** The object that an `ext` stands for, or the text itself where it is none. */
+/** The object that `ext` encodes; the text itself if it encodes none. */
 function decoded(ext) {
   try {
     const bytes = Uint8Array.from(atob(ext), (c) => c.charCodeAt(0));

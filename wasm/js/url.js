@@ -1,11 +1,11 @@
-// URLs, by the environment's own `URL`, as `fetch` sends them.
+// Parses URLs with the environment's own `URL`, as `fetch` does before it sends them.
 import { input, isA, member, text } from './check.js';
 
-/** In characters: the longest that the proxy takes. */
+/** In characters: the proxy's limit. */
 const MAX_URL = 65_534;
 
 /**
- * The parts of the URL that `fetch` sends: what the module signs, and `href`, all of it without the fragment, which is
+ * The URL that `fetch` sends: the parts that the module signs, and `href`, the whole URL without the fragment, which is
  * not sent.
  */
 export function asSent(value, name) {
@@ -17,8 +17,8 @@ export function asSent(value, name) {
 }
 
 /**
- * A URL that `URL` would leave as it is: a host without a port, numbers and other alphabets; no dot segments; no
- * characters that would be encoded. Nearly all are so, and `URL` takes as long as half of the signing.
+ * Matches URLs that `URL` would not change: the host has no port, no label of digits and only ASCII letters; there are no
+ * dot segments and no characters that would be encoded. Nearly all URLs match, and `URL` would take half as long as signing.
  */
 export const AS_SENT =
   /^https?:\/\/(?:[a-z][a-z\d]*(?:-[a-z\d]+)*\.)*[a-z][a-z\d]*(?:-[a-z\d]+)*(?:\/(?!\.|%2[Ee])[\w.~!$&()*+,:;=@%-]*)+(?:\?[\w.~!$&()*+,:;=@%/?-]*)?$/;
@@ -43,22 +43,22 @@ function parse(given, name) {
   const port = url.port === '' ? (protocol === 'https:' ? 443 : 80) : Number(url.port);
   if (!HOST.test(hostname) || port === 0) throw input(AUTHORITY, name);
   const href = url.href.split('#', 1)[0];
-  // `search` is empty for a `?` with nothing behind it, which is sent.
+  // Not from `search`, which is empty for a `?` with nothing after it; the `?` is sent.
   const resource = href.slice(protocol.length + '//'.length + url.host.length);
   return { href, host: hostname, port, resource };
 }
 
-/** The characters that the names and addresses of hosts have; `URL` takes more. */
+/** The characters of host names and addresses; `URL` accepts more. */
 const HOST = /^[\w.-]+$|^\[/;
 const AUTHORITY = 'expected a host name or address after the scheme, and a port from 1 to 65535 or none, found something else';
 
-/** A `URL` of another realm as well. */
+/** Whether the value is a `URL`, possibly of another realm. */
 function isUrl(value, name) {
   if (typeof value !== 'object' || value === null) return false;
   return isA(value, URL) || member(value, Symbol.toStringTag, name) === 'URL';
 }
 
-/** The text may be anything, a pasted secret included: only a scheme is repeated. */
+/** Explains a text that is not a URL. It may be a pasted secret: only a scheme is repeated. */
 function unreadable(given) {
   const found = given.trim();
   if (found === '') return 'expected an absolute http:// or https:// URL, found nothing';

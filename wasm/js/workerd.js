@@ -1,4 +1,4 @@
-// Cloudflare's workerd and its like compile no bytes at run time: the module comes compiled.
+// The entry for Cloudflare's workerd and similar runtimes, which do not compile bytes at run time: they import a compiled module.
 import module from './hawk.wasm';
 import { provide } from './module.js';
 

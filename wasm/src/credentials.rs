@@ -1,4 +1,4 @@
-//! Credentials of JavaScript callers, which are read strictly: they can correct them.
+//! Credentials of JavaScript callers. They are parsed strictly, as the caller can correct them.
 
 use crate::failure::{self, HawkError, input};
 use crate::{json, scopes, timestamp};
@@ -9,7 +9,7 @@ use taskcluster_proxy_core::credentials::{
 use taskcluster_proxy_core::hawk::UrlParts;
 use wasm_bindgen::prelude::*;
 
-/// Credentials made ready to sign with. JavaScript keeps them from call to call.
+/// Credentials with their signer. JavaScript keeps them from call to call.
 #[wasm_bindgen]
 pub struct Credentials {
     credentials: credentials::Credentials,
@@ -19,7 +19,7 @@ pub struct Credentials {
 
 #[wasm_bindgen(raw_module = "../js/shapes.js")]
 extern "C" {
-    /// Temporary credentials as the package gives them out.
+    /// Makes the JavaScript object with temporary credentials.
     #[wasm_bindgen(js_name = temporaryCredentials)]
     fn shape(
         client_id: &str,
@@ -31,7 +31,7 @@ extern "C" {
 
 #[wasm_bindgen]
 impl Credentials {
-    /// `certificate` is JSON; an empty one is none.
+    /// `certificate` is JSON; an empty text means none.
     #[wasm_bindgen(constructor)]
     pub fn new(
         client_id: String,
@@ -49,13 +49,13 @@ impl Credentials {
             .map(|json| scopes::parse("authorizedScopes", &json))
             .transpose()?
             .into();
-        // What was read strictly can sign; the text of why others cannot would make the module larger.
+        // Credentials that were parsed strictly can sign. The full error would make the module larger.
         let signer = Signer::restricted(&credentials, &authorized_scopes)
             .map_err(|_| input("certificate", "cannot be signed with"))?;
         Ok(Self { signer, credentials, authorized_scopes })
     }
 
-    /// What has to be appended to a URL with these parts to sign it.
+    /// The query parameter that signs a URL with these parts when it is appended.
     pub fn bewit(
         &self,
         host: &str,
@@ -81,7 +81,7 @@ impl Credentials {
         self.signer.authorization_text(method, &url, timestamp(now), nonce).map_err(failure::sign)
     }
 
-    /// Temporary credentials that these issue; a restriction of these is theirs, too.
+    /// Issues temporary credentials, which are restricted to the same authorizedScopes.
     pub fn issue(
         &self,
         name: Option<String>,
@@ -118,7 +118,7 @@ impl Credentials {
     }
 }
 
-/// An empty text is none.
+/// An empty text means no certificate.
 fn read_certificate(text: &str) -> Result<Option<GivenCertificate>, HawkError> {
     if text.is_empty() {
         return Ok(None);

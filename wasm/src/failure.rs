@@ -1,4 +1,4 @@
-//! Errors, as the package shows them.
+//! Turns errors of core into the package's errors.
 
 use std::fmt::Display;
 use taskcluster_proxy_core::credentials::{AuthenticateError, SignError};
@@ -10,12 +10,12 @@ extern "C" {
     /// The package's error class.
     pub type HawkError;
 
-    /// An empty `argument` is none.
+    /// An empty `argument` means that the error is about none.
     #[wasm_bindgen(constructor)]
     fn new(code: &str, reason: &str, argument: &str) -> HawkError;
 }
 
-/// `argument` is not what it has to be.
+/// An error for an invalid `argument`.
 pub(crate) fn input(argument: &str, error: impl Display) -> HawkError {
     failure("InputError", &error, argument)
 }
@@ -37,7 +37,7 @@ pub(crate) fn authenticate(error: AuthenticateError) -> HawkError {
     failure("AuthenticationFailed", &error, "")
 }
 
-/// One copy for every type of error: it is the module's size that counts.
+/// Not generic: one copy for all types of errors keeps the module small.
 fn failure(code: &str, error: &dyn Display, argument: &str) -> HawkError {
     HawkError::new(code, &error.to_string(), argument)
 }

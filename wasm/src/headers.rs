@@ -1,9 +1,9 @@
-//! Which header fields of a message a proxy does not forward.
+//! The header fields of a message that a proxy does not forward.
 
 use taskcluster_proxy_core::proxy::{HeaderRole, list_members};
 use wasm_bindgen::prelude::*;
 
-/// Those of `names`, one a line, that are not forwarded; `connection` is the value of `Connection`.
+/// Returns the names that are not forwarded, one per line, as in `names`; `connection` is the value of `Connection`.
 #[wasm_bindgen(js_name = notForwarded)]
 pub fn not_forwarded(names: &str, connection: &str, of_request: bool) -> String {
     let is_named = |name: &str| {
@@ -11,7 +11,7 @@ pub fn not_forwarded(names: &str, connection: &str, of_request: bool) -> String 
             .any(|member| member.eq_ignore_ascii_case(name.as_bytes()))
     };
     let is_forwarded = |name: &str| match HeaderRole::of(name) {
-        // Both say something of the body, whatever `Connection` names.
+        // Both describe the body, and are forwarded even if `Connection` names them.
         HeaderRole::ContentLength | HeaderRole::Expect => true,
         role if of_request => role.is_forwarded_in_requests() && !is_named(name),
         role => role.is_forwarded_in_responses() && !is_named(name),

@@ -1,4 +1,4 @@
-//! What a request claims, for debugging.
+//! Decodes the signature of a request, for debugging.
 
 use crate::failure::{self, HawkError};
 use taskcluster_proxy_core::hawk::{Kind, RequestLine, present};
@@ -6,7 +6,7 @@ use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen(raw_module = "../js/shapes.js")]
 extern "C" {
-    /// A claim as the package shows it; `ts` is that of the header or the bewit's expiry, in seconds.
+    /// Makes the JavaScript object of a claim. `ts` is that of the header, or the expiry of the bewit, in seconds.
     #[wasm_bindgen(js_name = claim)]
     fn shape(
         is_bewit: bool,
@@ -19,7 +19,7 @@ extern "C" {
     ) -> JsValue;
 }
 
-/// What a request claims, and the text that its MAC has to be of. Checks nothing.
+/// Decodes the signature of a request, without verifying it, and returns the normalized string, too.
 #[wasm_bindgen]
 pub fn inspect(
     method: &str,

@@ -1,10 +1,10 @@
-//! JSON, parsed by JavaScript.
+//! JSON parsed by JavaScript, which keeps a JSON parser out of the module.
 
 use taskcluster_proxy_core::credentials::JsonValue;
 use wasm_bindgen::prelude::*;
 use zeroize::Zeroizing;
 
-/// A value that `JSON.parse` made.
+/// A value that `JSON.parse` returned.
 pub(crate) struct Json(JsValue);
 
 #[wasm_bindgen]
@@ -22,10 +22,10 @@ extern "C" {
     fn get(object: &JsValue, name: &str) -> Result<JsValue, JsValue>;
 }
 
-/// What a text that is none had to be.
+/// The error for a text that is not JSON.
 pub(crate) const EXPECTED: &str = "expected JSON, found a syntax error";
 
-/// The value of a JSON text; `None`: it is none.
+/// The value of a JSON text; `None` if it is not JSON.
 pub(crate) fn parse(text: &str) -> Option<Json> {
     parse_json(text).ok().map(Json)
 }
@@ -47,7 +47,7 @@ impl JsonValue for Json {
     }
 
     fn number(&self) -> Option<u64> {
-        // Beyond it a number is not the one that the text has.
+        // Greater numbers may differ from the number in the text.
         const MAX_SAFE_INTEGER: f64 = 9_007_199_254_740_991.0;
         let number = self.0.as_f64()?;
         let whole = number as u64;

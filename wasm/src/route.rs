@@ -1,4 +1,4 @@
-//! Where the proxy forwards a request to.
+//! Where the proxy routes a request.
 
 use crate::failure::{HawkError, route_error};
 use taskcluster_proxy_core::proxy::Destination;
@@ -6,12 +6,12 @@ use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen(raw_module = "../js/shapes.js")]
 extern "C" {
-    /// A route as the package gives it out.
+    /// Makes the JavaScript object of a route.
     #[wasm_bindgen(js_name = route)]
     fn shape(kind: &str, url: Option<String>) -> JsValue;
 }
 
-/// Where a request target leads. `root_url` has no query, and no slash at its end.
+/// The route of a request target. `root_url` has no query, and no slash at its end.
 #[wasm_bindgen]
 pub fn route(target: &str, root_url: &str) -> Result<JsValue, HawkError> {
     let destination = Destination::of_target(target).map_err(route_error)?;

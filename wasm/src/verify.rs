@@ -1,4 +1,4 @@
-//! Checking requests.
+//! Verification of requests.
 
 use crate::failure::{self, HawkError, input};
 use crate::{json, scopes, timestamp};
@@ -10,12 +10,12 @@ use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen(raw_module = "../js/shapes.js")]
 extern "C" {
-    /// What the package says of a request that holds.
+    /// Makes the JavaScript object for a verified request.
     #[wasm_bindgen(js_name = verified)]
     fn shape(client_id: &str, scopes: &str, expires: Option<f64>, hash: Option<String>) -> JsValue;
 }
 
-/// The clientId whose key the request has to be checked with; `None`: it makes no claim.
+/// The clientId whose key verifies the request; `None` if the request is not signed.
 #[wasm_bindgen]
 pub fn claimant(
     method: &str,
@@ -29,13 +29,13 @@ pub fn claimant(
     let authorization = authorization.as_deref();
     let request = RequestLine { method, resource, host, port, authorization };
     match (check(request, now, None, &mut asked), asked) {
-        // Nobody is known here, so that it failed says nothing.
+        // Without a known client verification always fails here.
         (_, Some(client_id)) => Ok(Some(client_id)),
         (result, None) => result.map(|_| None).map_err(failure::authenticate),
     }
 }
 
-/// Checks a request. `access_token` is that of the [`claimant`]; `None`: nobody knows it.
+/// Verifies a request. `access_token` is that of the [`claimant`]; `None` if the client is unknown.
 #[wasm_bindgen]
 #[expect(
     clippy::too_many_arguments,
@@ -73,8 +73,8 @@ pub fn verify(
     }))
 }
 
-/// Authenticates where `client` is all that is known; `asked` becomes the clientId that was looked
-/// up.
+/// Authenticates a request with `client` as the only known client; sets `asked` to the clientId that
+/// was looked up.
 fn check(
     request: RequestLine<'_>,
     now: f64,

@@ -1,3 +1,4 @@
+// Tests of each function of the package.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as hawk from 'taskcluster-hawk';
@@ -8,7 +9,7 @@ const credentialsFor = (clientId) => (clientId === 'tester' ? { ...tester, scope
 const refused = (code, message) => ({ name: 'HawkError', code, message });
 
 describe('bewit', () => {
-  test('is valid for an hour, or as long as it is told', () => {
+  test('is valid for an hour by default, otherwise as the options say', () => {
     const expires = (options) => hawk.inspect(hawk.bewit('https://tc.example.com/x', tester, options)).expires;
     assert.equal(expires({ now }) - now, 3600_000);
     assert.equal(expires({ now, expiresIn: 1.5 }) - now, 1000);
@@ -32,7 +33,7 @@ describe('bewit', () => {
     }
   });
 
-  test('explains what is no URL', () => {
+  test('explains why a URL is invalid', () => {
     for (const [url, message] of [
       ['', 'url: expected an absolute http:// or https:// URL, found nothing'],
       ['/x', 'url: expected an absolute URL that starts with http:// or https://, found no scheme'],
@@ -48,19 +49,19 @@ describe('bewit', () => {
     }
   });
 
-  test('refuses what the services would for its length, and says what to do', () => {
+  test('rejects a URL that would be too long for the services, and says what to do', () => {
     const authorizedScopes = Array.from({ length: 200 }, (_, index) => `queue:route:index.project.${index}`);
     assert.throws(
       () => hawk.bewit('https://tc.example.com/x', { ...tester, authorizedScopes }),
       refused('AuthorizationTooLong', /services read at most 4096; \d+ of them are .* use fewer scopes/),
     );
-    // Within the limit once the scopes are left out that another one satisfies.
+    // It fits without the scopes that another one satisfies.
     hawk.bewit('https://tc.example.com/x', { ...tester, authorizedScopes: [...authorizedScopes, 'queue:*'] });
   });
 });
 
 describe('sign', () => {
-  test('takes GET, the clock and a random nonce where it is told nothing', () => {
+  test('uses GET, the current time and a random nonce by default', () => {
     const claims = [1, 2].map(() => {
       const { url, headers } = hawk.sign({ url: 'https://tc.example.com/x' }, tester);
       return hawk.inspect({ url, ...headers });
@@ -70,7 +71,7 @@ describe('sign', () => {
     assert.notEqual(claims[0].nonce, claims[1].nonce);
   });
 
-  test('uses the credentials as they are at each call', () => {
+  test('uses the current content of the credentials at each call', () => {
     const changing = { ...tester, authorizedScopes: ['a'] };
     const ext = () => {
       const { url, headers } = hawk.sign({ url: 'https://tc.example.com/x' }, changing);
@@ -85,7 +86,7 @@ describe('sign', () => {
     assert.equal(ext(), null);
   });
 
-  test('of many credentials in turns is right', () => {
+  test('signs with each of many credentials in turn', () => {
     for (let round = 0; round < 3; round += 1) {
       for (let index = 0; index < 20; index += 1) {
         const credentials = { clientId: `client-${index}`, accessToken: `token-${index}` };
@@ -98,7 +99,7 @@ describe('sign', () => {
 });
 
 describe('signRequest', () => {
-  test('signs what is sent, and passes on the rest', async () => {
+  test('signs the URL that is sent, and keeps the header fields and the body', async () => {
     const body = new ReadableStream({
       start(controller) {
         controller.enqueue(new TextEncoder().encode('streamed'));
@@ -117,7 +118,7 @@ describe('signRequest', () => {
     assert.equal(await signed.text(), 'streamed');
   });
 
-  test('refuses a Request that is used up', async () => {
+  test('rejects a Request whose body has been used', async () => {
     const request = new Request('https://tc.example.com/x', { method: 'POST', body: 'x' });
     await request.text();
     assert.throws(() => hawk.signRequest(request, tester), TypeError('request: its body has been used'));
@@ -125,7 +126,7 @@ describe('signRequest', () => {
 });
 
 describe('createTemporaryCredentials', () => {
-  test('makes credentials that hold, within their scopes', () => {
+  test('makes credentials that are valid, within their scopes', () => {
     const temporary = hawk.createTemporaryCredentials(tester, { scopes: ['a:*'], name: 'tester/x', now });
     for (const certificate of [temporary.certificate, JSON.parse(temporary.certificate)]) {
       const credentials = { ...temporary, certificate, authorizedScopes: ['a:b'] };
@@ -137,13 +138,13 @@ describe('createTemporaryCredentials', () => {
     }
   });
 
-  test('makes another seed each time: two v4 slugids', () => {
+  test('makes a new seed each time: two v4 slugids', () => {
     const seeds = [1, 2].map(() => JSON.parse(hawk.createTemporaryCredentials(tester, { scopes: [] }).certificate).seed);
     assert.notEqual(seeds[0], seeds[1]);
     assert.match(seeds[0], /^([\w-]{8}[Q-T][\w-][CGKOSWaeimquy26-][\w-]{10}[AQgw]){2}$/);
   });
 
-  test('refuses what the services would', () => {
+  test('rejects credentials that the services would reject', () => {
     const temporary = hawk.createTemporaryCredentials(tester, { scopes: [] });
     for (const [issuer, options, message] of [
       [temporary, {}, /^issuer: temporary credentials cannot issue/],
@@ -162,7 +163,7 @@ describe('createTemporaryCredentials', () => {
 describe('verification', () => {
   const url = hawk.bewit('https://tc.example.com/x', tester, { now });
 
-  test('says why it fails, as the services do', () => {
+  test('fails with the messages of the services', () => {
     const { headers } = hawk.sign({ url: 'https://tc.example.com/x' }, tester, { now });
     for (const [check, message] of [
       [() => hawk.verifyBewit(url.replace('/x', '/y'), credentialsFor, { now }), 'Unauthorized: Bad mac'],
@@ -177,19 +178,19 @@ describe('verification', () => {
     assert.throws(() => hawk.verifyBewit('https://tc.example.com/x', credentialsFor), refused('InputError', /^url: .* without a bewit/));
   });
 
-  test('never takes one client for another', () => {
+  test('rejects a lookup that returns another client', () => {
     const careless = () => ({ clientId: 'root', accessToken: 'no-secret', scopes: ['*'] });
     assert.throws(() => hawk.verifyBewit(url, careless, { now }), refused('AuthenticationFailed', /Unknown credentials/));
   });
 
-  test('grants nothing without scopes, and wants permanent credentials at once', () => {
+  test('grants no scopes by default, and requires permanent credentials, not a promise', () => {
     assert.deepEqual(hawk.verifyBewit(url, () => tester, { now }).scopes, ['assume:anonymous']);
     assert.throws(() => hawk.verifyBewit(url, async () => tester, { now }), /^TypeError: credentialsFor\(\.\.\): .* promise/);
     const restricted = () => ({ ...tester, authorizedScopes: [] });
     assert.throws(() => hawk.verifyBewit(url, restricted, { now }), refused('InputError', /permanent credentials/));
   });
 
-  test('lets an exception of the lookup through', () => {
+  test('throws the exception of a lookup', () => {
     const broken = () => {
       throw new RangeError('of the lookup');
     };
@@ -197,14 +198,14 @@ describe('verification', () => {
   });
 });
 
-test('scopes', () => {
+test('satisfies and reduceScopes compare scopes', () => {
   assert.equal(hawk.satisfies(['a:*', 'b'], ['a:c', 'b']), true);
   assert.equal(hawk.satisfies(['a:*'], 'b'), false);
   assert.equal(hawk.satisfies([], []), true);
   assert.deepEqual(hawk.reduceScopes(['a:b', 'c', 'a:*', 'c']), ['c', 'a:*']);
 });
 
-test('route', () => {
+test('route returns the URL that the proxy would forward to', () => {
   assert.deepEqual(hawk.route('/bewit?x', 'https://tc.example.com'), { kind: 'bewit' });
   assert.deepEqual(hawk.route('/credentials', new URL('https://tc.example.com/')), { kind: 'credentials' });
   assert.deepEqual(hawk.route('/queue/v1/x', 'https://TC.example.com/deep/'), { kind: 'api', url: 'https://tc.example.com/deep/api/queue/v1/x' });
@@ -212,7 +213,7 @@ test('route', () => {
   assert.throws(() => hawk.route('/x', 'https://tc.example.com/?q'), refused('InputError', /^rootUrl: .* with a query/));
 });
 
-test('forwardedHeaders leaves out what is for one hop, and what the proxy sets', () => {
+test('forwardedHeaders leaves out hop-by-hop fields and those that the proxy sets', () => {
   const given = { accept: 'a', authorization: 'b', connection: 'X-Hop , content-length,', 'x-hop': 'c', te: 'd', host: 'e', 'content-length': '1', 'x-taskcluster-proxy-request-id': 'f' };
   const forwarded = (message) => [...hawk.forwardedHeaders(new Headers(given), message).keys()];
   assert.deepEqual(forwarded('request'), ['accept', 'content-length', 'x-taskcluster-proxy-request-id']);
@@ -223,7 +224,7 @@ test('forwardedHeaders leaves out what is for one hop, and what the proxy sets',
   assert.throws(() => hawk.forwardedHeaders(new Headers(), 'reply'), TypeError("message: expected 'request' or 'response'"));
 });
 
-test('what came over the wire can be inspected', () => {
+test('inspect decodes a signed URL', () => {
   assert.equal(hawk.inspect('https://tc.example.com/x'), null);
   const signed = hawk.bewit('https://tc.example.com/x', tester, { now });
   const { kind, clientId, normalizedString, ext } = hawk.inspect(signed);

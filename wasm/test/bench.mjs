@@ -1,5 +1,5 @@
-// Compares with npm hawk, the JavaScript that Taskcluster's own client signs with: medians of rounds that take turns, so
-// that what else the machine does slows both. Then the first call of a process, which starts the module.
+// Compares with npm hawk, with which Taskcluster's own client signs: medians of alternating rounds, so that other load on the
+// machine slows both alike. Also measures the first call in a process, which starts the module.
 import { execFileSync } from 'node:child_process';
 import hawk from 'hawk';
 import { bewit, sign } from 'taskcluster-hawk';
@@ -13,7 +13,7 @@ const url =
 const credentials = { clientId: 'tester', accessToken: 'no-secret' };
 const theirs = { id: 'tester', key: 'no-secret', algorithm: 'sha256' };
 
-/** What is compared, and how many times faster it has to be. */
+/** The functions that are compared, and how many times faster ours must be. */
 const PAIRS = {
   header: {
     ours: () => sign({ url, method: 'GET' }, credentials),
@@ -45,7 +45,7 @@ function compare(name, { ours, theirs, target }) {
     times.theirs.push(timeOf(theirs));
   }
   const [our, their] = [median(times.ours), median(times.theirs)];
-  // Of neighbouring rounds, which a busy machine slows alike.
+  // The median ratio of neighbouring rounds, which a busy machine slows alike.
   const ratio = median(times.ours.map((time, round) => times.theirs[round] / time));
   console.log(`${name}: ${our.toFixed(2)} us, npm hawk ${their.toFixed(2)} us: ${ratio.toFixed(1)} times as fast (at least ${target})`);
   return ratio >= target;
@@ -64,6 +64,6 @@ function compareFirstCall() {
   return time <= FIRST_CALL_TARGET;
 }
 
-console.log(`medians of ${ROUNDS} rounds of ${CALLS} calls each, in turns; of ${FIRST_CALLS} first calls`);
+console.log(`medians of ${ROUNDS} rounds of ${CALLS} calls each, alternating; of ${FIRST_CALLS} first calls`);
 const held = [...Object.entries(PAIRS).map(([name, pair]) => compare(name, pair)), compareFirstCall()];
 if (held.includes(false)) process.exitCode = 1;

@@ -1,4 +1,4 @@
-// The package in a project that has neither the types of the DOM nor those of Node; it is compiled, not run.
+// Uses the package in a project that has neither the types of the DOM nor those of Node. It is compiled, not run.
 import { HawkError, bewit, forwardedHeaders, inspect, sign, signRequest, verifyBewit } from 'taskcluster-hawk';
 import type { Credentials, FetchHeaders, FetchRequest } from 'taskcluster-hawk';
 

@@ -1,4 +1,4 @@
-// What a strict TypeScript project does with the package; it is compiled, not run.
+// Uses the package as a strict TypeScript project does. It is compiled, not run.
 import {
   HawkError, bewit, createTemporaryCredentials, forwardedHeaders, inspect, reduceScopes, route, satisfies, sign, signRequest, verifyBewit, verifyHeader,
 } from 'taskcluster-hawk';
@@ -9,7 +9,7 @@ const tester: Credentials = { clientId: 'tester', accessToken: 'no-secret', cert
 const plain: Credentials = { clientId: 'tester', accessToken: 'no-secret' };
 const lookup: CredentialsFor = (clientId) => (clientId === 'tester' ? { ...plain, scopes: ['*'] } : null);
 
-// As they come from elsewhere: constants, the environment, a table of clients.
+// Values from elsewhere: constants, the environment, a table of clients.
 declare const env: { certificate: string | undefined; name: string | undefined };
 const scopes = ['a', 'b:*'] as const;
 const optional: Credentials = { ...plain, certificate: env.certificate, authorizedScopes: undefined };

@@ -1,4 +1,4 @@
-// The demo page, opened from disk and driven by keyboard: dark and light, on a phone.
+// Tests of the demo page, opened from disk: its results, by keyboard, in dark and light colours, on a desktop and a phone.
 import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
@@ -62,17 +62,17 @@ describe('the demo page', needs('chromium', hasChromium), () => {
   test('decodes and checks a signed URL and a header', async () => {
     const result = page.locator('#inspect-result');
     await page.locator('#inspect-url').fill(bewit(url, { ...tester, authorizedScopes: ['a:"<b>"'] }));
-    await result.getByText("The signature holds. It is tester's, for a:\"<b>\", assume:anonymous.").waitFor();
+    await result.getByText("The signature is valid. It is from tester, with the scopes a:\"<b>\", assume:anonymous.").waitFor();
     await page.locator('#inspect-url').fill(bewit(url, tester).replace('public', 'private'));
-    await result.getByText('It does not hold: Unauthorized: Bad mac').waitFor();
+    await result.getByText('The signature is not valid: Unauthorized: Bad mac').waitFor();
     const { headers } = sign({ url, method: 'PUT' }, tester);
     await page.locator('#inspect-url').fill(url);
     await page.locator('#inspect-method').fill('PUT');
     await page.locator('#inspect-header').fill(headers.authorization);
-    await result.getByText("The signature holds. It is tester's, for all the scopes").waitFor();
+    await result.getByText("The signature is valid. It is from tester, with all scopes").waitFor();
   });
 
-  test('says what is wrong, beside it', async () => {
+  test('shows errors beside the fields', async () => {
     await page.locator('#bewit-url').fill('tc.example.com/x');
     await page.locator('#bewit-result').getByText('expected an absolute URL that starts with http').waitFor();
     await page.locator('#bewit-url').fill(url);
@@ -81,14 +81,14 @@ describe('the demo page', needs('chromium', hasChromium), () => {
     await page.locator('#bewit-minutes').fill('44641');
     await page.locator('#bewit-result').getByText('valid for: ').waitFor();
     await page.locator('#bewit-minutes').fill('60');
-    // The signature is not to blame for what stands in the fields above.
+    // Invalid credentials do not make the signature invalid.
     await page.getByText('Temporary or restricted credentials').click();
     await type('certificate, JSON', '{');
-    await page.locator('#inspect-result').getByText('It cannot be checked: credentials.certificate: expected JSON').waitFor();
+    await page.locator('#inspect-result').getByText('The signature cannot be checked: credentials.certificate: expected JSON').waitFor();
     await type('certificate, JSON', '');
   });
 
-  test('copies, or else selects what is to be copied', async () => {
+  test('copies a result, or selects it where copying is not possible', async () => {
     const button = page.getByRole('button', { name: 'Copy signed URL' });
     const signed = await results('bewit-result').first().textContent();
     await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
@@ -102,21 +102,21 @@ describe('the demo page', needs('chromium', hasChromium), () => {
     assert.equal(await page.evaluate(() => String(getSelection())), await results('bewit-result').first().textContent());
   });
 
-  test('makes temporary credentials, uses them, and knows their signatures', async () => {
+  test('creates temporary credentials, signs with them, and recognises their signatures', async () => {
     await page.locator('#temporary-scopes').fill('a:*\nb');
     await page.locator('#temporary-name').fill('tester/page');
-    await page.getByRole('button', { name: 'Make them' }).click();
+    await page.getByRole('button', { name: 'Create' }).click();
     const made = JSON.parse(await results('temporary-result').first().textContent());
     assert.equal(made.clientId, 'tester/page');
-    await page.getByRole('button', { name: 'Use them on this page' }).click();
+    await page.getByRole('button', { name: 'Use these credentials on this page' }).click();
     const signed = await results('bewit-result').first().textContent();
     assert.deepEqual(verifyBewit(signed, lookup).scopes, ['a:*', 'b', 'assume:anonymous']);
     await page.locator('#inspect-header').fill('');
     for (const [pasted, verdict] of [
-      [signed, 'The signature holds: these credentials made it.'],
-      [signed.replace('public', 'other'), 'It does not hold: the MAC is not one of these credentials.'],
-      [bewit(url, made, { expires: new Date(Date.now() - 10_000), now: new Date(Date.now() - 20_000) }), 'These credentials made it, and it has expired.'],
-      [bewit(url, createTemporaryCredentials(tester, { scopes: [], name: 'tester/page' })), 'It does not hold: the MAC is not one of these credentials.'],
+      [signed, 'The signature is valid: these credentials made it.'],
+      [signed.replace('public', 'other'), 'The signature is not valid: these credentials make another MAC.'],
+      [bewit(url, made, { expires: new Date(Date.now() - 10_000), now: new Date(Date.now() - 20_000) }), 'These credentials made the signature, and it has expired.'],
+      [bewit(url, createTemporaryCredentials(tester, { scopes: [], name: 'tester/page' })), 'The signature is not valid: these credentials make another MAC.'],
     ]) {
       await page.locator('#inspect-url').fill(pasted);
       await page.locator('#inspect-result').getByText(verdict).waitFor();
@@ -132,7 +132,7 @@ describe('the demo page', needs('chromium', hasChromium), () => {
     await page.keyboard.type('tester');
     await keys('Tab');
     await page.keyboard.type('no-secret');
-    // Past the temporary credentials, which open with Enter.
+    // Enter opens and closes the section about temporary credentials.
     await keys('Tab', 'Enter', 'Enter', 'Tab');
     await page.keyboard.type(url);
     await keys('Tab');
@@ -143,8 +143,8 @@ describe('the demo page', needs('chromium', hasChromium), () => {
   });
 
   for (const colorScheme of ['light', 'dark']) {
-    test(`looks as it should: ${colorScheme}, on a desk and on a phone`, async () => {
-      for (const [size, viewport] of [['desk', { width: 1100, height: 900 }], ['phone', { width: 360, height: 740 }]]) {
+    test(`fits the screen and has enough contrast: ${colorScheme}, on a desktop and on a phone`, async () => {
+      for (const [size, viewport] of [['desktop', { width: 1100, height: 900 }], ['phone', { width: 360, height: 740 }]]) {
         await open({ colorScheme, viewport, hasTouch: size === 'phone' });
         await fillIn();
         await page.locator('#inspect-url').fill(bewit(url, tester));
@@ -157,12 +157,12 @@ describe('the demo page', needs('chromium', hasChromium), () => {
     });
   }
 
-  test('sent nothing, and broke nothing', () => {
+  test('sent no requests and logged no errors', () => {
     assert.deepEqual(requests.filter((request) => request !== PAGE && !request.startsWith('data:')), []);
     assert.deepEqual(errors, []);
   });
 
-  /** Texts with less contrast than WCAG 2 asks for (4.5 to 1). */
+  /** Elements whose text has less contrast than WCAG 2 requires (4.5 to 1). */
   function tooFaint() {
     return page.evaluate(() => {
       const channels = (color) => color.match(/[\d.]+/g).slice(0, 3).map((c) => ((c /= 255) <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));

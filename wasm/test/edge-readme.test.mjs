@@ -1,5 +1,4 @@
-// The commands of the edge worker's README, as they are written, in a copy of the repository's folder, in front of an
-// upstream that checks signatures.
+// Runs the commands of the edge worker's README in a copy of its folder, with an upstream that verifies signatures.
 import assert from 'node:assert/strict';
 import { cpSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -30,7 +29,7 @@ describe("the edge worker's README", () => {
         response.writeHead(401).end(error.message);
       }
     });
-    // What the first block made; wasm/run-tests has run it.
+    // The output of the first block, which wasm/run-tests has already run.
     for (const part of ['package.json', 'dist', 'edge']) {
       cpSync(PACKAGE + part, join(root, part), { recursive: true, filter: (path) => !path.includes('node_modules') });
     }
@@ -68,13 +67,13 @@ describe("the edge worker's README", () => {
     });
   });
 
-  test('ends with a request that shows it working', async () => {
+  test('its request is served by the worker', async () => {
     assert.ok(request.includes('http://localhost:8787/'));
     const { stdout } = await shell(request.replace('http://localhost:8787', url));
     assert.deepEqual(JSON.parse(stdout), { scopes: ['a:#1', 'assume:anonymous'], path: '/api/auth/v1/scopes/current' });
   });
 
-  test('keeps the secrets from others, and from git', async () => {
+  test('the secrets are readable by their owner only, and ignored by git', async () => {
     assert.equal(statSync(join(edge, '.dev.vars')).mode & 0o077, 0);
     await run('git', ['init', '--quiet'], { cwd: edge });
     const { stdout } = await run('git', ['status', '--porcelain', '--untracked-files=all'], { cwd: edge });
@@ -82,8 +81,8 @@ describe("the edge worker's README", () => {
     assert.deepEqual(paths.sort(), ['.gitignore', 'README.md', 'configuration.js', 'errors.js', 'headers.js', 'package.json', 'token.js', 'worker.js', 'wrangler.toml']);
   });
 
-  // `wrangler dev` answered with a 503 of its own instead.
-  test('a body that is far too long is refused, with and without Content-Length', async () => {
+  // `wrangler dev` responds with a 503 of its own if the worker does not read the body.
+  test('a body that is far too long is a 413, with and without Content-Length', async () => {
     const [, token] = /PROXY_BEARER_TOKEN=(.*)/.exec(readFileSync(join(edge, '.dev.vars'), 'utf8'));
     const megabyte = 'x'.repeat(1_000_000);
     const stream = () => new ReadableStream({ start: (to) => { for (let n = 0; n < 5; n += 1) to.enqueue(new TextEncoder().encode(megabyte)); to.close(); } });
@@ -93,7 +92,7 @@ describe("the edge worker's README", () => {
     }
   });
 
-  test('deploys, as far as that can be tried without an account', async () => {
+  test('the dry run of the deployment succeeds', async () => {
     const [command] = deploy.split('\n');
     assert.equal(command, 'npx wrangler deploy');
     const { stdout } = await shell(`${command} --dry-run`);

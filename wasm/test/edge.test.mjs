@@ -1,4 +1,4 @@
-// The edge worker in workerd, by miniflare, in front of a real upstream that checks signatures.
+// Tests of the edge worker in workerd, run by miniflare, with an upstream that verifies signatures.
 import assert from 'node:assert/strict';
 import { createServer, get, request as post } from 'node:http';
 import { after, before, describe, test } from 'node:test';
@@ -16,12 +16,12 @@ let rootUrl;
 let worker;
 let base;
 const received = [];
-/** What only the proxy may say of a response. */
+/** Header fields that an upstream sends although only the proxy may set them. */
 const FORGED = Object.fromEntries(
   [
     'X-Taskcluster-Proxy-Version', 'X-Taskcluster-Proxy-Revision', 'X-Taskcluster-Proxy-Perm-Clientid', 'X-Taskcluster-Proxy-Temp-Clientid',
     'X-Taskcluster-Proxy-Temp-Scopes', 'X-Taskcluster-Authorized-Scopes', 'X-Taskcluster-Endpoint', 'X-Taskcluster-Proxy-Diagnosis',
-    'X-Taskcluster-Proxy-Request-Id',
+    'X-Taskcluster-Proxy-Request-Id', 'X-Taskcluster-Authorized-Scopes-Count', 'X-Taskcluster-Proxy-Temp-Scopes-Count',
   ].map((name) => [name, 'forged']),
 );
 
@@ -64,7 +64,7 @@ async function start(bindings = {}) {
     entryPoints: [new URL('../edge/worker.js', import.meta.url).pathname],
     bundle: true, write: false, format: 'esm', conditions: ['workerd'], external: ['./hawk.wasm'],
     outfile: 'worker.js',
-    // As an installed dependency would be.
+    // As if the package were installed as a dependency.
     alias: {
       'taskcluster-hawk': new URL('../dist/workerd.js', import.meta.url).pathname,
       'taskcluster-hawk/package.json': new URL('../package.json', import.meta.url).pathname,
@@ -94,10 +94,10 @@ async function call(path, { authorization = `Bearer ${token}`, headers, ...init 
   return fetch(url, { redirect: 'manual', ...init, headers: { ...(authorization && { authorization }), ...headers } });
 }
 
-async function assertError(reply, status, code, message) {
-  assert.equal(reply.status, status);
-  assert.equal(reply.headers.get('content-type'), 'application/json');
-  const body = await reply.json();
+async function assertError(response, status, code, message) {
+  assert.equal(response.status, status);
+  assert.equal(response.headers.get('content-type'), 'application/json');
+  const body = await response.json();
   assert.equal(body.code, code);
   assert.match(body.message, message);
 }
@@ -105,10 +105,10 @@ async function assertError(reply, status, code, message) {
 test('without the token nothing is served', async () => {
   for (const authorization of ['', 'Bearer', 'Bearer ', 'Bearer another', `Basic ${token}`, token, `Bearer ${token}x`, `Bearer ${token.slice(1)}`]) {
     for (const path of ['/queue/v1/ping', '/bewit', '/credentials', '/']) {
-      const reply = await call(path, { authorization });
-      assert.equal(reply.headers.get('www-authenticate'), 'Bearer');
-      assert.equal(reply.headers.get('x-taskcluster-proxy-perm-clientid'), null);
-      await assertError(reply, 401, 'AuthenticationFailed', /bearer token/);
+      const response = await call(path, { authorization });
+      assert.equal(response.headers.get('www-authenticate'), 'Bearer');
+      assert.equal(response.headers.get('x-taskcluster-proxy-perm-clientid'), null);
+      await assertError(response, 401, 'AuthenticationFailed', /bearer token/);
     }
   }
   assert.equal(received.length, 0);
@@ -177,39 +177,39 @@ test('authorized scopes restrict, as a text of JSON and as a binding of type JSO
   }
 });
 
-test('each form of URL is signed for where it goes', async () => {
+test('a request is signed for the upstream that each form of URL names', async () => {
   for (const [path, url] of [['/api/queue/v1/a%2Fb?c=%2f&d', '/api/queue/v1/a%2Fb?c=%2f&d'], ['/queue/v1/x?', '/api/queue/v1/x?']]) {
-    const reply = await call(path);
-    assert.equal(reply.status, 200);
+    const response = await call(path);
+    assert.equal(response.status, 200);
     assert.equal(received.at(-1).url.replace(/\?$/, ''), url.replace(/\?$/, ''));
     assert.equal(received.at(-1).verified.clientId, 'tester');
-    assert.ok(reply.headers.get('x-taskcluster-endpoint').startsWith(rootUrl));
-    assert.equal(reply.headers.get('x-taskcluster-proxy-perm-clientid'), 'tester');
-    assert.match(reply.headers.get('x-taskcluster-proxy-version'), /^\d+\.\d+\.\d+$/);
-    assert.equal(reply.headers.get('x-taskcluster-proxy-revision'), 'unknown');
+    assert.ok(response.headers.get('x-taskcluster-endpoint').startsWith(rootUrl));
+    assert.equal(response.headers.get('x-taskcluster-proxy-perm-clientid'), 'tester');
+    assert.match(response.headers.get('x-taskcluster-proxy-version'), /^\d+\.\d+\.\d+$/);
+    assert.equal(response.headers.get('x-taskcluster-proxy-revision'), 'unknown');
   }
-  // Nothing listens there, and where it would go is named.
-  const reply = await call('/host.invalid/x');
-  await assertError(reply, 502, 'UpstreamUnreachable', /^no response from https:\/\/host\.invalid: /);
-  assert.equal(reply.headers.get('x-taskcluster-proxy-perm-clientid'), 'tester');
+  // No such host exists; the error names its URL.
+  const response = await call('/host.invalid/x');
+  await assertError(response, 502, 'UpstreamUnreachable', /^no response from https:\/\/host\.invalid: /);
+  assert.equal(response.headers.get('x-taskcluster-proxy-perm-clientid'), 'tester');
 });
 
-test('end-to-end headers pass, and no others', async () => {
+test('end-to-end headers are forwarded, and no others', async () => {
   const headers = {
     authorization: `Bearer ${token}`, connection: 'x-hop, authorization', 'x-hop': 'x', 'x-one': '1',
     'keep-alive': 'x', 'proxy-authorization': 'Basic x', 'cf-ray': 'x', 'x-forwarded-port': '1', 'x-forwarded-host': 'x',
   };
-  // Not by fetch, which sends no such headers.
-  const reply = await new Promise((received, failed) => {
+  // Not with fetch, which does not send such headers.
+  const response = await new Promise((received, failed) => {
     get(new URL('/queue/v1/x', base), { headers }, received).on('error', failed);
   });
-  reply.resume();
-  assert.equal(reply.statusCode, 200);
+  response.resume();
+  assert.equal(response.statusCode, 200);
   const seen = received.at(-1).headers;
   assert.equal(seen['x-one'], '1');
   for (const name of ['x-hop', 'keep-alive', 'proxy-authorization', 'cf-ray', 'x-forwarded-proto', 'x-forwarded-port', 'x-forwarded-host', 'x-real-ip']) assert.equal(seen[name], undefined, name);
   assert.ok(!JSON.stringify(seen).includes(token));
-  assert.equal(reply.headers['x-upstream'], '1, 2');
+  assert.equal(response.headers['x-upstream'], '1, 2');
 });
 
 test('an upstream cannot set a header field of the proxy', async () => {
@@ -219,7 +219,7 @@ test('an upstream cannot set a header field of the proxy', async () => {
   assert.equal(response.headers.get('x-upstream'), '1, 2');
 });
 
-test('bodies, encodings and redirects pass unchanged', async () => {
+test('bodies, encodings and redirects are forwarded unchanged', async () => {
   const body = 'x'.repeat(3_000_000);
   assert.equal(await (await call('/queue/v1/echo', { method: 'PUT', body })).text(), body);
   assert.equal(await (await call('/queue/v1/gzip')).text(), 'packed');
@@ -227,12 +227,12 @@ test('bodies, encodings and redirects pass unchanged', async () => {
   assert.deepEqual([redirect.status, redirect.headers.get('location')], [303, 'https://elsewhere.example/']);
 });
 
-test('bodies stream both ways', { timeout: 20_000 }, async () => {
-  // The upstream responses to the first bytes while the caller has more to send.
+test('bodies stream in both directions', { timeout: 20_000 }, async () => {
+  // The upstream responds to the first bytes while the client has more to send.
   const request = post(new URL('/queue/v1/events', base), { method: 'POST', headers: { authorization: `Bearer ${token}` } });
   request.write('hello');
-  const reply = await new Promise((received, failed) => request.on('response', received).on('error', failed));
-  const chunks = reply.setEncoding('utf8')[Symbol.asyncIterator]();
+  const response = await new Promise((received, failed) => request.on('response', received).on('error', failed));
+  const chunks = response.setEncoding('utf8')[Symbol.asyncIterator]();
   assert.equal((await chunks.next()).value, 'to hello');
   request.end('more');
   let rest = '';
@@ -241,9 +241,9 @@ test('bodies stream both ways', { timeout: 20_000 }, async () => {
 });
 
 test('POST /bewit signs a URL', async () => {
-  const reply = await call('/bewit', { method: 'POST', body: ' https://tc.example.com/x?a\n' });
-  const signed = await reply.text();
-  assert.deepEqual([reply.status, reply.headers.get('location')], [303, signed]);
+  const response = await call('/bewit', { method: 'POST', body: ' https://tc.example.com/x?a\n' });
+  const signed = await response.text();
+  assert.deepEqual([response.status, response.headers.get('location')], [303, signed]);
   const { clientId, expires } = verifyBewit(signed, lookup);
   assert.equal(clientId, 'tester');
   assert.ok(Math.abs(expires - Date.now() - 3600_000) < 10_000);
@@ -260,11 +260,11 @@ test('errors are those of the native proxy', async () => {
     ['/queue', {}, 404, 'ResourceNotFound', /a service needs a version and a path/],
     ['/', {}, 404, 'ResourceNotFound', /"" is not the name of a service or host/],
   ]) {
-    const reply = await call(path, init);
-    assert.equal(reply.headers.get('x-taskcluster-proxy-perm-clientid'), 'tester');
-    // workerd leaves an empty one out.
-    assert.equal(reply.headers.get('allow') ?? '', path === '/bewit' && status === 405 ? 'POST' : '');
-    await assertError(reply, status, code, message);
+    const response = await call(path, init);
+    assert.equal(response.headers.get('x-taskcluster-proxy-perm-clientid'), 'tester');
+    // workerd leaves out an empty Allow.
+    assert.equal(response.headers.get('allow') ?? '', path === '/bewit' && status === 405 ? 'POST' : '');
+    await assertError(response, status, code, message);
   }
 });
 
@@ -286,9 +286,45 @@ test('temporary and restricted credentials are named in the response', async () 
   await other.dispose();
 });
 
-test('scopes that do not fit are explained with the request', async () => {
+test('a request whose scopes do not fit gets an error that explains it', async () => {
   const scopes = Array.from({ length: 300 }, (_, index) => `queue:route:index.${index}`);
   const other = await start({ TASKCLUSTER_AUTHORIZED_SCOPES: JSON.stringify(scopes) });
   await assertError(await call('/queue/v1/x', {}, other), 400, 'AuthorizationTooLong', /use fewer scopes/);
+  await other.dispose();
+});
+
+const MANY_SCOPES = Array.from({ length: 1000 }, (_, index) => `test:scope-of-some-length:${index}`);
+const ownLength = (headers) =>
+  [...headers].filter(([name]) => name.startsWith('x-taskcluster-')).reduce((sum, [name, value]) => sum + name.length + value.length + 4, 0);
+
+test('the authorized scopes in the response are those that requests are signed with', async () => {
+  const other = await start({ TASKCLUSTER_AUTHORIZED_SCOPES: JSON.stringify(['test:*', ...MANY_SCOPES]) });
+  for (const length of [1, 10_000]) {
+    const { status, headers } = await call(`/queue/v1/${'x'.repeat(length)}`, {}, other);
+    assert.equal(status, 200);
+    assert.equal(headers.get('x-taskcluster-authorized-scopes'), '["test:*"]');
+    assert.equal(headers.has('x-taskcluster-endpoint'), length === 1);
+    assert.ok(ownLength(headers) < 8 * 1024, `${ownLength(headers)} bytes`);
+  }
+  assert.deepEqual(received.at(-1).verified.scopes, ['test:*', 'assume:anonymous']);
+  await other.dispose();
+});
+
+test('errors do not list the authorized scopes, and count the scopes of a certificate with many of them', async () => {
+  const temporary = createTemporaryCredentials(tester, { scopes: MANY_SCOPES, name: 'tester/edge' });
+  const other = await start({
+    TASKCLUSTER_CLIENT_ID: temporary.clientId,
+    TASKCLUSTER_ACCESS_TOKEN: temporary.accessToken,
+    TASKCLUSTER_CERTIFICATE: temporary.certificate,
+    TASKCLUSTER_AUTHORIZED_SCOPES: '["test:a"]',
+  });
+  const response = await call('/queue/v1/x', {}, other);
+  const { headers } = response;
+  for (const name of ['authorized-scopes', 'authorized-scopes-count', 'proxy-temp-scopes']) {
+    assert.equal(headers.get(`x-taskcluster-${name}`), null, name);
+  }
+  assert.equal(headers.get('x-taskcluster-proxy-temp-scopes-count'), '1000; listed in the binding TASKCLUSTER_CERTIFICATE');
+  assert.ok(ownLength(headers) < 8 * 1024, `${ownLength(headers)} bytes`);
+  await assertError(response, 400, 'AuthorizationTooLong', /use fewer scopes/);
   await other.dispose();
 });

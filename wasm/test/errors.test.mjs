@@ -1,5 +1,5 @@
-// Whatever comes in, what comes out is a HawkError or a TypeError that names the argument, no secret is
-// in it, and the module works afterwards.
+// For arguments of any type and value, errors are HawkErrors or TypeErrors that name the argument and contain no secret, and
+// the module still works afterwards.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { runInNewContext } from 'node:vm';
@@ -12,7 +12,7 @@ const { headers } = hawk.sign({ url }, tester);
 const signed = hawk.bewit(url, tester);
 const lookup = () => ({ ...tester, scopes: ['*'] });
 
-/** Each function with arguments that are right, of which parts are then replaced. */
+/** Each function with valid arguments, parts of which the tests replace. */
 const CALLS = {
   bewit: [url, { ...tester, certificate: null, authorizedScopes: ['a'] }, { expiresIn: 1, now: new Date() }],
   sign: [{ url, method: 'GET' }, { ...tester }, { now: new Date(), nonce: 'n' }],
@@ -50,7 +50,7 @@ const STRANGE = [
   runInNewContext('new Date()'), runInNewContext('({})'), new String('x'), new Number(1),
 ];
 
-/** A generator that is the same in each run: failures can be repeated. */
+/** A generator of pseudorandom numbers, the same in each run, so that failures can be repeated. */
 function random(seed) {
   let state = seed;
   return (below) => {
@@ -122,7 +122,7 @@ test('getters may use the module themselves', () => {
   }
 });
 
-test('what a lookup returns may be anything too', () => {
+test('a lookup that returns a value of any type', () => {
   for (const strange of STRANGE) {
     assertNamed(() => hawk.verifyBewit(signed, () => strange), 'the lookup');
     for (const member of ['clientId', 'accessToken', 'scopes', 'certificate', 'authorizedScopes']) {
@@ -149,8 +149,8 @@ test('texts with one character changed, left out or doubled', () => {
   assertWorks();
 });
 
-test('no source of randomness is a clear error, and only where one is needed', async () => {
-  // In a process of its own, as random bytes are kept in store.
+test('a missing source of randomness is an error, only where one is needed', async () => {
+  // In a process of its own, as this one has random bytes in store.
   const code = `
     Object.defineProperty(globalThis, 'crypto', { value: undefined });
     const hawk = await import('taskcluster-hawk');

@@ -1,3 +1,4 @@
+// The vectors of fixtures/, and the credentials in them.
 import { readFileSync } from 'node:fs';
 
 /** The vectors that the Rust tests read too. */
@@ -10,7 +11,7 @@ export function credentialsOf({ clientId, accessToken, ext_json: ext }) {
   return { clientId, accessToken, ...ext };
 }
 
-/** A lookup of the clients that the vectors' signatures are of, who may do anything. */
+/** A lookup of the clients in the vectors, which have all scopes. */
 export function credentialsFor(clientId) {
   const accessToken = ACCESS_TOKENS[clientId];
   return accessToken === undefined ? null : { clientId, accessToken, scopes: ['*'] };

@@ -1,5 +1,5 @@
-// In both directions against what Taskcluster itself runs: npm hawk, which its auth service checks
-// with, and taskcluster-client.
+// Interoperability in both directions with npm hawk, with which Taskcluster's auth service verifies requests, and with
+// taskcluster-client.
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { after, before, describe, test } from 'node:test';
@@ -17,7 +17,7 @@ const URLS = [
   'https://tc.example.com/x?',
 ];
 
-/** Checks a request as a server does that runs npm hawk; the artifacts that it found. */
+/** Verifies a request as a server with npm hawk does; returns the artifacts. */
 async function checkedByHawk(method, url, authorization) {
   const { host, pathname, search } = new URL(url);
   const [hostname, port] = host.split(':');
@@ -34,13 +34,13 @@ async function checkedByHawk(method, url, authorization) {
 
 describe('npm hawk', () => {
   for (const url of URLS) {
-    test(`accepts what is signed here: ${url}`, async () => {
+    test(`accepts our signatures: ${url}`, async () => {
       const { headers } = hawk.sign({ url, method: 'POST' }, tester);
       assert.equal((await checkedByHawk('POST', url, headers.authorization)).id, 'tester');
       assert.ok(await checkedByHawk('GET', hawk.bewit(url, tester)));
     });
 
-    test(`is accepted here: ${url}`, () => {
+    test(`makes signatures that we accept: ${url}`, () => {
       const { header } = npmHawk.client.header(url, 'PUT', { credentials: theirs, ext: 'e30=', hash: 'aGFzaA==' });
       const verified = hawk.verifyHeader({ method: 'PUT', url, authorization: header }, lookup);
       assert.deepEqual([verified.clientId, verified.hash], ['tester', 'aGFzaA==']);
@@ -50,7 +50,7 @@ describe('npm hawk', () => {
     });
   }
 
-  test('refuses what was changed, and so do we', async () => {
+  test('rejects a changed URL, and so do we', async () => {
     const signed = hawk.bewit('https://tc.example.com/x', tester).replace('/x?', '/y?');
     await assert.rejects(checkedByHawk('GET', signed), /Bad mac/);
     assert.throws(() => hawk.verifyBewit(signed, lookup), /Bad mac/);
@@ -74,7 +74,7 @@ describe('taskcluster-client', () => {
     }
   });
 
-  describe('with a server that checks with this package', () => {
+  describe('with a server that verifies with this package', () => {
     let server;
     let rootUrl;
     const verified = [];
@@ -102,21 +102,21 @@ describe('taskcluster-client', () => {
 
     const credentials = hawk.createTemporaryCredentials(tester, { scopes: ['test:*'], name: 'tester/x' });
 
-    test('its requests pass', async () => {
+    test('its requests are accepted', async () => {
       const queue = new taskcluster.Queue({ rootUrl, credentials, authorizedScopes: ['test:a'], retries: 0 });
       await queue.ping();
       const { clientId, scopes } = verified.pop();
       assert.deepEqual([clientId, scopes], ['tester/x', ['test:a', 'assume:anonymous']]);
     });
 
-    test('its signed URLs pass', async () => {
+    test('its signed URLs are accepted', async () => {
       const queue = new taskcluster.Queue({ rootUrl, credentials });
       const signed = queue.buildSignedUrl(queue.getArtifact, 'Vx1TzQm4RkOa9LwYbD0cHg', 0, 'public/a b.zip');
       assert.equal((await fetch(signed)).status, 200);
       assert.equal(verified.pop().clientId, 'tester/x');
     });
 
-    test('what is signed here and sent by fetch passes', async () => {
+    test('our signatures are accepted when fetch sends them', async () => {
       const url = `${rootUrl}/a/../{b}?q='x y'|`;
       const { url: sent, headers } = hawk.sign({ url, method: 'POST' }, credentials);
       assert.equal((await fetch(sent, { method: 'POST', headers, body: 'x' })).status, 200);
@@ -126,7 +126,7 @@ describe('taskcluster-client', () => {
       assert.equal((await fetch(request)).status, 200);
     });
 
-    test('what does not hold is refused', async () => {
+    test('an invalid signature is rejected', async () => {
       const queue = new taskcluster.Queue({ rootUrl, credentials: { ...credentials, accessToken: 'wrong' }, retries: 0 });
       await assert.rejects(queue.ping(), /Bad mac/);
     });

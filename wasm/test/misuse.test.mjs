@@ -1,4 +1,4 @@
-// What looks like it did something and did not: each is told, with what to write instead.
+// Arguments that would have no effect, or not the intended one, are errors that say what to write instead.
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import { describe, test } from 'node:test';
@@ -13,7 +13,7 @@ const lookup = (clientId) => (clientId === 'tester' ? { ...tester, scopes: ['*']
 const { bewit, sign, createTemporaryCredentials, verifyBewit } = hawk;
 const temporary = (options) => createTemporaryCredentials(tester, { scopes: [], now, ...options });
 
-describe('a member that means nothing', () => {
+describe('a member without an effect is a TypeError:', () => {
   for (const [what, call, message] of [
     ["hawk's ttlSec", () => bewit(url, tester, { ttlSec: 60 }), 'options.ttlSec: expected expiresIn, a number of seconds'],
     ["taskcluster-client's expiry", () => temporary({ expiry: later(60) }), 'options.expiry: expected expires, a Date, or expiresIn, a number of seconds'],
@@ -39,18 +39,18 @@ describe('a member that means nothing', () => {
     test(what, () => assert.throws(call, { name: 'TypeError', message }));
   }
 
-  test('is none if it is undefined', () => {
+  test('not if it is undefined', () => {
     bewit(url, { ...tester, id: undefined }, { ttlSec: undefined });
     sign({ url, payload: undefined }, tester);
   });
 
-  test('is told also of credentials that have signed before', () => {
+  test('also in credentials that have signed before', () => {
     bewit(url, tester);
     assert.throws(() => bewit(url, { ...tester, scopes: ['a'] }), /^TypeError: credentials.scopes/);
   });
 });
 
-describe('a time that cannot be meant', () => {
+describe('an implausible time is an InputError:', () => {
   for (const [what, call, message] of [
     ['a past expiry', () => bewit(url, tester, { expires: later(-1), now }), 'options.expires: expected an expiry after now, which is 2026-01-01T00:00:00.000Z, found 2025-12-31T23:59:59.000Z'],
     ['an expiry that is now', () => bewit(url, tester, { expires: now, now }), /^options.expires: expected an expiry after now/],
@@ -65,18 +65,18 @@ describe('a time that cannot be meant', () => {
     test(what, () => assert.throws(call, { name: 'HawkError', code: 'InputError', message }));
   }
 
-  test('the longest that are right', () => {
+  test('the longest lifetimes are accepted', () => {
     assert.deepEqual(hawk.inspect(bewit(url, tester, { expires: later(99 * 365 * DAY), now })).expires, later(99 * 365 * DAY));
     assert.equal(JSON.parse(temporary({ expiresIn: 31 * DAY }).certificate).expiry, later(31 * DAY).getTime());
   });
 });
 
-test('a certificate that has expired signs nothing, and the error has the date', () => {
+test('an expired certificate is an error with its date', () => {
   const credentials = temporary({ expires: later(60) });
   const message = 'credentials.certificate: expected a certificate that is valid, found one that expired at 2026-01-01T00:01:00.000Z';
   for (const certificate of [credentials.certificate, JSON.parse(credentials.certificate)]) {
     const expired = { ...credentials, certificate };
-    // For the services, whose clocks may differ by 5 minutes, it is still good.
+    // The services, which tolerate 5 minutes of clock skew, still accept it.
     sign({ url }, expired, { now: later(360) });
     for (const call of [() => sign({ url }, expired, { now: later(360.001) }), () => bewit(url, expired), () => hawk.signRequest(new Request(url), expired)]) {
       assert.throws(call, { name: 'HawkError', code: 'InputError', argument: 'credentials.certificate', message });
@@ -84,7 +84,7 @@ test('a certificate that has expired signs nothing, and the error has the date',
   }
 });
 
-test('an accessToken with white space around it is an error, as it is in no service', () => {
+test('an accessToken with white space around it is an error, as no service has one', () => {
   for (const accessToken of ['no-secret\n', 'no-secret\r\n', ' no-secret', 'no-secret ', '\u00a0no-secret', '\n']) {
     const message = 'credentials.accessToken: expected no white space at its start or end, found some';
     assert.throws(() => bewit(url, { ...tester, accessToken }), { name: 'HawkError', code: 'InputError', message });
@@ -102,7 +102,7 @@ test('no claim has an Invalid Date, however late it is', () => {
 });
 
 test('verifyBewit never gives an Invalid Date', async () => {
-  // A bewit for ever, which other software makes.
+  // Other software makes bewits that never expire.
   const { default: npmHawk } = await import('hawk');
   const theirs = { id: 'tester', key: 'no-secret', algorithm: 'sha256' };
   const forever = npmHawk.uri.getBewit(url, { credentials: theirs, ttlSec: 1e14 });

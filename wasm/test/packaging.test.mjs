@@ -1,4 +1,4 @@
-// The package as it is published, installed and used by the same import in every environment promised.
+// Installs the package as it is published, and uses it with the same import in every environment that the README promises.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -7,7 +7,7 @@ import { build } from 'esbuild';
 import * as hawk from 'taskcluster-hawk';
 import { PACKAGE, freePort, hasChromium, installed, needs, openChromium, program, run, serve, started } from './tools.mjs';
 
-/** What each environment does: a signature, a bewit and its check, temporary credentials, an error. */
+/** What each environment runs: a signature, a bewit and its verification, temporary credentials, an error. */
 const USE = `
 export function use(hawk) {
   const now = new Date(1767225600000);
@@ -75,7 +75,7 @@ for (const entry of ['main.mjs', 'main.cjs']) {
   });
 }
 
-test('an uncaught error shows the line that threw it, which can be read', async () => {
+test('an uncaught error shows a readable line of source code', async () => {
   for (const [file, load] of [['uncaught.mjs', "import { bewit } from 'taskcluster-hawk';"], ['uncaught.cjs', "const { bewit } = require('taskcluster-hawk');"]]) {
     for (const call of ["bewit('nonsense', { clientId: 'a', accessToken: 'b' });", "bewit('https://h/', { clientId: '', accessToken: 'b' });", 'bewit(1);']) {
       project.write({ [file]: `${load}\n${call}\n` });
@@ -89,11 +89,11 @@ test('an uncaught error shows the line that threw it, which can be read', async 
   }
 });
 
-describe('an environment that does not let WebAssembly run is named', () => {
+describe('the error says why WebAssembly cannot run:', () => {
   for (const [what, code, message] of [
     ['without WebAssembly', 'delete globalThis.WebAssembly', 'WebAssembly cannot be used here: this environment does not have it'],
-    ['of an old engine', "WebAssembly.Module = function () { throw new WebAssembly.CompileError('wrong opcode') }", 'WebAssembly cannot be used here: the module does not start; it needs WebAssembly with SIMD (Safari 16.4 or later), some memory, and its own unchanged bytes (CompileError: wrong opcode)'],
-    ['by the platform', "WebAssembly.Module = function () { throw new WebAssembly.CompileError('Wasm code generation disallowed by embedder') }", /^WebAssembly cannot be used here: it is forbidden, by a content security policy without 'wasm-unsafe-eval' or by the platform/],
+    ['with an old engine', "WebAssembly.Module = function () { throw new WebAssembly.CompileError('wrong opcode') }", 'WebAssembly cannot be used here: the module does not start; it needs WebAssembly with SIMD (Safari 16.4 or later), some memory, and its own unchanged bytes (CompileError: wrong opcode)'],
+    ['forbidden by the platform', "WebAssembly.Module = function () { throw new WebAssembly.CompileError('Wasm code generation disallowed by embedder') }", /^WebAssembly cannot be used here: it is forbidden, by a content security policy without 'wasm-unsafe-eval' or by the platform/],
   ]) {
     test(what, async () => {
       project.write({ 'unavailable.mjs': `${MAIN}${code};\ntry { use(hawk); } catch ({ name, code, message }) { console.log(JSON.stringify([name, code, message])); }\n` });
@@ -175,12 +175,12 @@ describe('in Chromium', needs('chromium', hasChromium), () => {
     });
     assert.ok(!stats.hasErrors(), stats.toString());
     await shows('/webpack/index.html');
-    // A classic script, which is read in the encoding of its page; this page has none.
+    // A classic script is read in the encoding of its page; this page does not declare one.
     project.write({ 'webpack/no-charset.htm': '<!doctype html><title>waiting</title><script src="main.js"></script>' });
     await shows('/webpack/no-charset.htm', 'windows-1252');
   });
 
-  test('a content security policy that forbids WebAssembly is named', async () => {
+  test('the error names a content security policy that forbids WebAssembly', async () => {
     const strict = await serve(project.root, "default-src 'self'; script-src 'self' 'unsafe-inline'");
     const map = '<script type="importmap">{"imports":{"taskcluster-hawk":"/node_modules/taskcluster-hawk/dist/index.js"}}</script>';
     project.write({
@@ -212,8 +212,8 @@ test('workerd, bundled as wrangler does', async () => {
       { type: 'CompiledWasm', path: 'hawk.wasm', contents: module },
     ],
   });
-  const reply = await worker.dispatchFetch('http://localhost/');
-  const text = await reply.text();
+  const response = await worker.dispatchFetch('http://localhost/');
+  const text = await response.text();
   await worker.dispose();
   assert.deepEqual(JSON.parse(text), expected);
 });
@@ -226,10 +226,10 @@ describe('Next.js', () => {
   let root;
 
   before(async () => {
-    // Within this package, to find Next.js.
+    // Inside this package, so that Next.js is found.
     root = await installed(join(PACKAGE, 'test'));
     root.write({
-      // Of no type: in a project of the type module, Next.js itself fails to build edge routes by webpack.
+      // Without a type: in a project of type module, Next.js fails to build edge routes with webpack.
       'package.json': JSON.stringify({ name: 'consumer', private: true }),
       'use.mjs': USE,
       'app/layout.js': 'export default ({ children }) => <html><body>{children}</body></html>;\n',

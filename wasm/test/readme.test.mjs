@@ -1,4 +1,4 @@
-// The README's code runs as it is written.
+// Runs the example code of the README.
 import assert from 'node:assert/strict';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-// What the tests need beyond Node: browsers, other runtimes, a packed package.
+// Support for the tests: browsers and other runtimes, servers, projects that have the packed package installed.
 import { execFile, execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -10,14 +10,14 @@ export const PACKAGE = new URL('..', import.meta.url).pathname;
 export const run = promisify(execFile);
 
 /**
- * The options of a test that needs a tool: without the tool it is skipped and says so. In CI nothing
- * is skipped: there it runs, and fails.
+ * The options of a test that needs a tool: without the tool it is skipped with a message. In CI nothing is skipped, so
+ * that the test fails.
  */
 export function needs(tool, present) {
   return present || process.env.CI === 'true' ? {} : { skip: `${tool} is missing` };
 }
 
-/** A program of this package's node_modules; `undefined` if it does not run. */
+/** The path of a program in node_modules; `undefined` if it does not run. */
 export function program(name, args = ['--version']) {
   const path = join(PACKAGE, 'node_modules/.bin', name);
   try {
@@ -37,7 +37,7 @@ export async function openChromium() {
   return chromium.launch({ executablePath: CHROMIUM, args: ['--headless', '--no-sandbox', ...quiet] });
 }
 
-/** A temporary project that has the packed package installed; within `parent`, whose packages it can import as well. */
+/** A temporary project in `parent` with the packed package installed; it can also import the packages of `parent`. */
 export async function installed(parent = tmpdir()) {
   const root = mkdtempSync(join(parent, 'taskcluster-hawk-'));
   const packed = await run('npm', ['pack', '--json', '--pack-destination', root], { cwd: PACKAGE });
@@ -58,12 +58,12 @@ export async function installed(parent = tmpdir()) {
   };
 }
 
-/** The shell commands of a document, block by block. */
+/** The contents of the blocks of shell commands in a document. */
 export function shellBlocks(document) {
   return [...readFileSync(document, 'utf8').matchAll(/```sh\n([^]*?)```/g)].map(([, commands]) => commands);
 }
 
-/** A server on a port of its own. */
+/** A server on a free port. */
 export async function listen(handle) {
   const server = createServer(handle);
   await new Promise((listening) => server.listen(0, '127.0.0.1', listening));
@@ -80,13 +80,13 @@ export async function freePort() {
   return Number(new URL(url).port);
 }
 
-/** Starts a program in a process group of its own, and waits for what it says when it is ready. */
+/** Starts a program in a process group of its own, and waits until its output contains `ready`. */
 export async function started(command, args, ready, options) {
   const child = spawn(command, args, { detached: true, stdio: ['ignore', 'pipe', 'pipe'], ...options });
   let output = '';
-  await new Promise((said, failed) => {
+  await new Promise((isReady, failed) => {
     for (const stream of [child.stdout, child.stderr]) {
-      stream.setEncoding('utf8').on('data', (chunk) => (output += chunk).includes(ready) && said());
+      stream.setEncoding('utf8').on('data', (chunk) => (output += chunk).includes(ready) && isReady());
     }
     child.on('error', failed).on('exit', () => failed(new Error(`it ended: ${output}`)));
   });
@@ -95,10 +95,10 @@ export async function started(command, args, ready, options) {
 
 const TYPES = { '.html': 'text/html; charset=utf-8', '.htm': 'text/html', '.js': 'text/javascript', '.mjs': 'text/javascript', '.wasm': 'application/wasm', '.css': 'text/css' };
 
-/** What a page needs that may do nothing else. */
+/** The strictest content security policy with which the pages work. */
 const POLICY = "default-src 'self' 'unsafe-inline'; script-src 'self' 'unsafe-inline' 'wasm-unsafe-eval'";
 
-/** Serves the files of a folder on a port of its own. */
+/** Serves the files of a folder on a free port. */
 export async function serve(folder, policy = POLICY) {
   return listen((request, response) => {
     const path = join(folder, normalize(new URL(request.url, 'http://x').pathname));

@@ -1,9 +1,9 @@
-// URLs that are signed without `URL` are those that `URL` would leave as they are.
+// URLs that are signed without parsing them with `URL` are exactly as `URL` would return them.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { AS_SENT, asSent } from '../js/url.js';
 
-/** What `URL` says of a URL that it can read. */
+/** The parts of a URL, according to `URL`. */
 function byUrl(text) {
   const { href, protocol, hostname, host, port } = new URL(text);
   const whole = href.replace(/#.*/, '');
@@ -11,7 +11,7 @@ function byUrl(text) {
   return { href: whole, host: hostname, port: number, resource: whole.slice(protocol.length + 2 + host.length) };
 }
 
-/** A generator that is the same in each run: failures can be repeated. */
+/** A generator of pseudorandom choices, the same in each run, so that failures can be repeated. */
 function random(seed) {
   let state = seed;
   return (list) => {
@@ -20,7 +20,7 @@ function random(seed) {
   };
 }
 
-/** What is in nearly all URLs, which is picked as often as all the rest. */
+/** The pieces of ordinary URLs, picked as often as all the others together. */
 const USUAL = { scheme: ['https://'], label: ['tc', 'example', 'com', 'a-b'], port: [''], path: ['/a', '/a%2Fb', '/a.b'], query: ['', '?a=b'], fragment: [''] };
 const PIECES = {
   scheme: ['https://', 'http://', 'https://', 'HTTPS://', 'https:/', 'https:\\\\', ' https://'],
@@ -67,7 +67,7 @@ test('each character, in each place', () => {
   }
 });
 
-test('the URLs of services are plain', () => {
+test('the URLs of services are signed without `URL`', () => {
   for (const text of [
     'https://tc.example.com/api/queue/v1/task/KTBKfEgxR5GdfIIREQIvFQ/runs/0/artifacts/public%2Fbuild%2Ftarget.zip',
     'https://firefox-ci-tc.services.mozilla.com/api/index/v1/task/gecko.v2.mozilla-central?continuationToken=1*a.b~',
@@ -77,7 +77,7 @@ test('the URLs of services are plain', () => {
   }
 });
 
-test('a long URL that is nearly plain takes no longer', { timeout: 5000 }, () => {
+test('a long URL that does not match at its end is rejected quickly', { timeout: 5000 }, () => {
   for (const text of [`https://a.example/${'a/'.repeat(500_000)}"`, `https://${'a.'.repeat(500_000)}"`, `https://${'a-'.repeat(500_000)}`, `https://a.example/${'a'.repeat(1_000_000)}"`]) {
     assert.ok(!AS_SENT.test(text));
   }

@@ -1,5 +1,5 @@
-// The vectors of fixtures/, through the package. What URL and fetch rewrite is signed as they do: then
-// the vector, which is byte for byte, is compared where the two agree.
+// Signs and verifies the vectors of fixtures/ with the package. It signs URLs as `URL` and fetch rewrite them, so signatures
+// are compared with a vector's only if its URL is not rewritten.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as hawk from 'taskcluster-hawk';
@@ -22,7 +22,7 @@ for (const vector of fixtures('hawk-headers')) {
       assert.equal(claim.mac, vector.mac);
       assert.equal(signed.headers.authorization, vector.header);
     }
-    // The first second in which the services would refuse it.
+    // The first second in which the services would reject it.
     const late = new Date(now.getTime() + 901_000);
     assert.throws(() => hawk.verifyHeader(request, credentialsFor, { now: late }), /Stale timestamp|expiry < now/);
   });

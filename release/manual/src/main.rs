@@ -1,5 +1,5 @@
-//! Writes the man page and what shells complete, from the command line as the program itself reads
-//! it, into a directory: `cargo run --package taskcluster-proxy-manual -- <directory>`.
+//! Writes the man page and the shells' completions, made from the program's definition of its command
+//! line, into a directory: `cargo run --package taskcluster-proxy-manual -- <directory>`.
 
 mod page;
 

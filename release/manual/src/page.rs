@@ -5,15 +5,15 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, italic, roman};
 use std::io;
 
-/// The page about `command`, in roff.
+/// The man page of `command`, in roff.
 ///
 /// # Errors
 ///
-/// None, as memory is written to.
+/// None, as the page is written to memory.
 pub(crate) fn render(command: Command) -> io::Result<Vec<u8>> {
     let urls = command.get_after_help().map(ToString::to_string).unwrap_or_default();
     let man = Man::new(command.after_help(None::<&str>))
-        // Instead of a date, which would differ from one build to the next.
+        // Instead of a date, which would differ between builds.
         .date(concat!("version ", env!("CARGO_PKG_VERSION")))
         .source("Taskcluster");
     let mut page = Vec::new();
@@ -27,7 +27,7 @@ pub(crate) fn render(command: Command) -> io::Result<Vec<u8>> {
     Ok(page)
 }
 
-/// What clap does not know: it leaves out the scopes, which the help explains by itself.
+/// The synopsis and the description, with the scopes, which are not arguments of `command`.
 fn prose() -> Roff {
     let mut roff = Roff::new();
     roff.control("SH", ["SYNOPSIS"]);
@@ -114,8 +114,8 @@ fn ending() -> Roff {
     let mut roff = Roff::new();
     roff.control("SH", ["EXIT STATUS"]);
     roff.text([roman(
-        "0 after a graceful shutdown, and after printing what was asked for; 1 if the proxy cannot start, \
-         and one line on the standard error output says why; 3 if requests were aborted at shutdown.",
+        "0 after a graceful shutdown, and after printing help or a version; 1 if the proxy cannot start, with \
+         the reason in one line on stderr; 3 if requests were aborted at shutdown.",
     )]);
     roff.control("SH", ["SEE ALSO"]);
     roff.text([roman("https://docs.taskcluster.net")]);

@@ -1,6 +1,6 @@
-//! What is written can be read: by groff, by the shells, by whoever looks for an option.
+//! groff and the shells can read the man page and the completions, which contain every option.
 
-#![expect(clippy::expect_used, clippy::print_stderr, reason = "how a test fails, or is skipped")]
+#![expect(clippy::expect_used, clippy::print_stderr, reason = "tests fail with a message, or report that they are skipped")]
 
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
@@ -8,15 +8,15 @@ use std::{env, fs};
 use taskcluster_proxy::command;
 
 #[test]
-fn the_page_has_every_option_and_groff_nothing_to_complain_of() {
-    let written = Written::new("page");
-    let path = written.0.join("taskcluster-proxy.1");
+fn the_page_has_every_option_and_no_errors_for_groff() {
+    let manual = Manual::new("page");
+    let path = manual.0.join("taskcluster-proxy.1");
     let page = fs::read_to_string(&path).unwrap();
     for option in command().get_arguments().filter_map(clap::Arg::get_long) {
         let option = format!(r"\-\-{}\fR", option.replace('-', r"\-"));
         assert!(page.contains(&option), "{option}");
     }
-    // Which variables there are depends on nobody's environment; their values are nobody's business.
+    // The names of the variables are in the page, but not their values when it was written.
     assert!(page.contains("TASKCLUSTER_ACCESS_TOKEN\\fR environment variable"), "{page}");
     assert!(!page.contains("canary"), "{page}");
     let groff = ["-man", "-Tutf8", "-ww", "-rHY=0", "-rLL=78n"];
@@ -28,7 +28,7 @@ fn the_page_has_every_option_and_groff_nothing_to_complain_of() {
 
 #[test]
 fn bash_completes_options_and_values() {
-    let written = Written::new("bash");
+    let manual = Manual::new("bash");
     let script = r#"
         set -u
         source "$1"
@@ -39,38 +39,38 @@ fn bash_completes_options_and_values() {
         _taskcluster__proxy taskcluster-proxy "" --log-format
         echo "${COMPREPLY[@]}"
         complete -p taskcluster-proxy"#;
-    let completions = written.0.join("completions/taskcluster-proxy.bash");
+    let completions = manual.0.join("completions/taskcluster-proxy.bash");
     let mut bash = Command::new("bash");
     bash.args(["--norc", "-c", script, "bash"]).arg(completions);
     let Some(output) = run(&mut bash) else { return };
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert!(said.starts_with("--credentials-drain\ntext json\n"), "{said}");
-    assert!(said.contains("-F _taskcluster__proxy"), "{said}");
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(printed.starts_with("--credentials-drain\ntext json\n"), "{printed}");
+    assert!(printed.contains("-F _taskcluster__proxy"), "{printed}");
 }
 
 #[test]
-fn zsh_and_fish_can_read_theirs() {
-    let written = Written::new("shells");
+fn zsh_and_fish_can_read_their_completions() {
+    let manual = Manual::new("shells");
     for (shell, file) in [("zsh", "_taskcluster-proxy"), ("fish", "taskcluster-proxy.fish")] {
-        let file = written.0.join("completions").join(file);
+        let file = manual.0.join("completions").join(file);
         let Some(output) = run(Command::new(shell).arg("-n").arg(file)) else { continue };
         assert!(output.status.success() && output.stderr.is_empty(), "{shell}: {output:?}");
     }
 }
 
-/// Only that every option is in it: PowerShell itself is not among what tests are set up with.
+/// Checks only the text, as `tests/run` does not install PowerShell.
 #[test]
 fn powershell_completions_offer_every_option() {
-    let written = Written::new("powershell");
-    let path = written.0.join("completions/_taskcluster-proxy.ps1");
+    let manual = Manual::new("powershell");
+    let path = manual.0.join("completions/_taskcluster-proxy.ps1");
     let script = fs::read_to_string(path).unwrap();
     for option in command().get_arguments().filter_map(clap::Arg::get_long) {
         assert!(script.contains(&format!("[CompletionResult]::new('--{option}'")), "{option}");
     }
 }
 
-/// `None`, and a line that says so, where the program is not installed.
+/// The output of a program; `None`, which is reported, if it is not installed.
 fn run(command: &mut Command) -> Option<Output> {
     let output = command.stdin(Stdio::null()).output();
     if output.is_err() {
@@ -79,10 +79,10 @@ fn run(command: &mut Command) -> Option<Output> {
     output.ok()
 }
 
-/// A directory with all that the program writes, until the test is over.
-struct Written(PathBuf);
+/// A temporary directory with all files that the program writes.
+struct Manual(PathBuf);
 
-impl Written {
+impl Manual {
     fn new(name: &str) -> Self {
         let path = env::temp_dir().join(format!("proxy-manual-{name}-{}", std::process::id()));
         let program = env!("CARGO_BIN_EXE_taskcluster-proxy-manual");
@@ -96,7 +96,7 @@ impl Written {
     }
 }
 
-impl Drop for Written {
+impl Drop for Manual {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }

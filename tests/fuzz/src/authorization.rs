@@ -6,14 +6,14 @@ use taskcluster_proxy_core::hawk::{
     AuthorizationHeader, Bewit, RequestLine, UrlParts, parse_url, split_bewit,
 };
 
-/// No header and no bewit made without the key authenticates.
+/// No header or bewit that was made without the key is accepted.
 pub fn authorization(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
     };
     let _ = (AuthorizationHeader::parse(text), Bewit::decode(text), split_bewit(text));
     if let Ok(url) = parse_url(text) {
-        let again = parse_url(url.as_str()).expect("a URL stays one");
+        let again = parse_url(url.as_str()).expect("a parsed URL can be parsed again");
         assert_eq!(UrlParts::try_from(&again), UrlParts::try_from(&url));
     }
     let bewit = format!("/x?bewit={text}");
@@ -27,7 +27,7 @@ pub fn authorization(data: &[u8]) {
         };
         let found = authenticate(request, Timestamp::from_secs(1_767_225_600), |_| {
             Some(Client {
-                access_token: AccessToken::new("nobody-knows-this-one").expect("it is not empty"),
+                access_token: AccessToken::new("nobody-knows-this-one").expect("the token is not empty"),
                 scopes: Scope::new("*").into_iter().collect(),
                 expires: None,
             })

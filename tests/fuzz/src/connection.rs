@@ -1,4 +1,4 @@
-//! Fuzz target: the whole proxy between a client and an upstream, which both send any bytes.
+//! Fuzz target: the whole proxy between a client and an upstream that send any bytes.
 
 mod input;
 mod message;
@@ -19,9 +19,9 @@ use tokio::task::yield_now;
 use tokio::time::timeout;
 use upstream::{NEXT_CLIENT, NEXT_CLIENT_BODY, Received};
 
-/// No panic; the client gets HTTP or nothing; only signed requests are forwarded, none of them twice
-/// if retries are off, each with the body that the client sent; a truncated
-/// response never looks complete; and the next client is served.
+/// Nothing panics; the client gets HTTP or nothing; only signed requests are forwarded, each with the
+/// client's body, and not twice if retries are off; a truncated response never looks complete; and the
+/// next client is served.
 pub fn connection(data: &[u8]) {
     let input = Input::read(data);
     watch_panics();
@@ -29,7 +29,7 @@ pub fn connection(data: &[u8]) {
     // The sockets are polled after each step, so that the pieces arrive separately.
     let runtime = runtime.enable_all().event_interval(1).build_local(LocalOptions::default());
     // Each input has its own proxy, so that results are reproducible.
-    runtime.expect("there is a runtime").block_on(run(&input));
+    runtime.expect("a runtime can be started").block_on(run(&input));
     assert!(!PANICKED.get(), "a task has panicked");
 }
 
@@ -42,7 +42,7 @@ thread_local! {
     static PANICKED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The runtime and the proxy catch the panics of their tasks.
+/// Notices panics, which the runtime and the proxy catch.
 fn watch_panics() {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -54,7 +54,7 @@ fn watch_panics() {
     });
 }
 
-/// What a client has received.
+/// The bytes that a client has received.
 struct Exchange {
     bytes: Vec<u8>,
     /// Whether the connection was closed, not reset.
@@ -63,7 +63,7 @@ struct Exchange {
 
 async fn run(input: &Input<'_>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-    let address = listener.local_addr().expect("it is bound");
+    let address = listener.local_addr().expect("a bound socket has an address");
     let record = upstream::serve(listener, input).await;
     let proxy = proxy::start(address, input.retries).await;
     let exchange = exchange(proxy, input).await;
@@ -85,7 +85,7 @@ async fn run(input: &Input<'_>) {
 async fn exchange(proxy: SocketAddr, input: &Input<'_>) -> Exchange {
     let mut stream = TcpStream::connect(proxy).await.expect("the proxy listens");
     for piece in input.pieces(&input.client_writes()) {
-        // It may be refused before all of it was sent.
+        // The proxy may reject it before all of it is sent.
         if stream.write_all(piece).await.is_err() {
             break;
         }
@@ -93,7 +93,7 @@ async fn exchange(proxy: SocketAddr, input: &Input<'_>) -> Exchange {
     }
     let mut bytes = Vec::new();
     if input.client == Client::Raw {
-        // There is no other way to know whether the proxy waits for more.
+        // Nothing else shows whether the proxy waits for more.
         while let Ok(Ok(1..)) = timeout(2 * MOMENT, stream.read_buf(&mut bytes)).await {}
         let _ = stream.shutdown().await;
     }
@@ -114,18 +114,18 @@ async fn serve_next_client(proxy: SocketAddr) {
     assert!(served && response.complete, "the next client gets {response:?}");
 }
 
-/// The bytes of the client may be no request, one or several.
+/// Checks an exchange in which the client's bytes may contain no request, one or several.
 fn check_raw(input: &Input<'_>, exchange: &Exchange, requests: usize) {
     let text = String::from_utf8_lossy(&exchange.bytes).to_ascii_lowercase();
     let is_http = text.starts_with("http/1.1 ") || text.starts_with("http/1.0 ");
     assert!(text.is_empty() || is_http, "{text:?}");
-    // Each response to a request has one, and no upstream can send one.
+    // The proxy adds this field to each response to a request, and removes those of the upstream.
     let responses = text.matches("\r\nx-taskcluster-proxy-request-id: ").count();
     let most = (responses + 1) * attempts(input);
     assert!(requests <= most, "{requests} requests were forwarded: {text:?}");
 }
 
-/// The client has sent one request with one body.
+/// Checks an exchange in which the client has sent one request with a body.
 fn check_framed(input: &Input<'_>, exchange: &Exchange, requests: &[Received]) {
     let bodies = requests.iter().filter_map(|request| request.body.as_deref());
     for body in bodies.clone() {
@@ -144,17 +144,17 @@ fn check_framed(input: &Input<'_>, exchange: &Exchange, requests: &[Received]) {
     }
     let most = attempts(input);
     assert!((1..=most).contains(&requests.len()), "it was sent {} times", requests.len());
-    // The proxy adds it to each response that it forwards, and no upstream can.
+    // The proxy adds this field to each forwarded response, and removes those of the upstream.
     if response.head.header("x-taskcluster-endpoint").is_none() {
         assert!(response.complete, "the proxy's own response is truncated: {response:?}");
     } else if response.complete {
         let sent = was_sent(input, requests.len(), &response);
-        assert!(sent, "looks complete, and the upstream has not sent it so: {response:?}");
+        assert!(sent, "it looks complete, but the upstream has not sent it like this: {response:?}");
     }
 }
 
-/// Whether the upstream, which may have sent its bytes up to `times` on one connection before it closed
-/// that, has sent `found` and all of its body.
+/// Whether the upstream has sent `found` with its complete body. It may have sent its bytes up to `times`
+/// times on one connection.
 fn was_sent(input: &Input<'_>, times: usize, found: &Response<'_>) -> bool {
     (1..=times).any(|times| {
         let sent = input.upstream_bytes.repeat(times);

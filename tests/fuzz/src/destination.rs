@@ -2,13 +2,13 @@
 
 use taskcluster_proxy_core::proxy::{Destination, RootUrl};
 
-/// A request goes where its target says and nowhere else, and its path arrives byte for byte.
+/// A request is forwarded to the upstream that its target names, and its path byte for byte.
 pub fn destination(data: &[u8]) {
     let Ok(target) = std::str::from_utf8(data) else {
         return;
     };
     if let Ok(root_url) = RootUrl::parse(target) {
-        let again = RootUrl::parse(root_url.as_str()).expect("a root URL stays one");
+        let again = RootUrl::parse(root_url.as_str()).expect("a parsed root URL can be parsed again");
         assert_eq!(again.as_str(), root_url.as_str());
     }
     let without_fragment = target.split('#').next().unwrap_or_default();

@@ -1,5 +1,5 @@
 //! The fuzz targets as plain functions: each takes any bytes and panics if a property does not hold.
-//! `fuzz/` runs them under libFuzzer (docs/fuzzing.md), `tests/smoke.rs` over the seeds.
+//! `fuzz/` runs them under libFuzzer (docs/fuzzing.md), `tests/smoke.rs` with seeds and mutations.
 
 mod authorization;
 mod connection;

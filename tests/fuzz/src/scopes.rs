@@ -1,4 +1,4 @@
-//! Fuzz target: dropping redundant scopes.
+//! Fuzz target: leaving out redundant scopes.
 
 use taskcluster_proxy_core::credentials::{Scope, reduce_scopes, satisfies};
 
@@ -10,9 +10,9 @@ pub fn scopes(data: &[u8]) {
     assert!(satisfies(&reduced, &all) && satisfies(&all, &reduced), "{all:?} become {reduced:?}");
     for (at, scope) in reduced.iter().enumerate() {
         let others = reduced.iter().enumerate().filter(|(other, _)| *other != at);
-        let superfluous = others.into_iter().any(|(_, held)| held.satisfies(scope));
-        assert!(!superfluous, "{scope} is superfluous in {reduced:?}");
+        let redundant = others.into_iter().any(|(_, held)| held.satisfies(scope));
+        assert!(!redundant, "{scope} is redundant in {reduced:?}");
     }
     let mut rest = all.iter();
-    assert!(reduced.iter().all(|scope| rest.any(|other| other == scope)), "another order");
+    assert!(reduced.iter().all(|scope| rest.any(|other| other == scope)), "{reduced:?} has another order than {all:?}");
 }

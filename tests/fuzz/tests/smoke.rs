@@ -1,6 +1,7 @@
-//! Runs each fuzz target over its seeds and a fixed number of mutations of them, the same each time.
+//! Runs each fuzz target with its seeds and a number of mutations of them, the same ones each time.
 
 use std::path::Path;
+use support::Random;
 
 #[test]
 fn authorization() {
@@ -35,16 +36,17 @@ fn scopes() {
 fn smoke(target: &str, count: usize, body: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds").join(target);
     let files = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{folder:?}: {error}"));
-    let mut files: Vec<_> = files.map(|file| file.expect("it can be listed").path()).collect();
+    let mut files: Vec<_> =
+        files.map(|file| file.expect("the folder can be listed").path()).collect();
     files.sort();
     let seeds: Vec<Vec<u8>> =
-        files.iter().map(|file| std::fs::read(file).expect("it can be read")).collect();
+        files.iter().map(|file| std::fs::read(file).expect("the file can be read")).collect();
     assert!(!seeds.is_empty(), "{folder:?} is empty");
     seeds.iter().for_each(|seed| body(seed));
-    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    let mut random = Random::new(1);
     for _ in 0..count {
-        let mut input = random.pick(&seeds).clone();
-        for _ in 0..=random.below(3) {
+        let mut input = pick(&mut random, &seeds).clone();
+        for _ in 0..=below(&mut random, 3) {
             mutate(&mut input, &seeds, &mut random);
         }
         body(&input);
@@ -72,41 +74,33 @@ const TOKENS: [&str; 16] = [
 ];
 
 fn mutate(input: &mut Vec<u8>, seeds: &[Vec<u8>], random: &mut Random) {
-    let at = random.below(input.len() + 1);
-    let end = at + random.below(input.len() - at + 1).min(random.below(16));
-    match random.below(6) {
+    let at = below(random, input.len() + 1);
+    let end = at + below(random, input.len() - at + 1).min(below(random, 16));
+    match below(random, 6) {
         0 => input.truncate(at),
         1 => drop(input.drain(at..end)),
-        2 => drop(input.splice(at..end, random.pick(&TOKENS).bytes())),
+        2 => drop(input.splice(at..end, pick(random, &TOKENS).bytes())),
         3 => {
             let copy = input[at..end].to_vec();
             input.splice(at..at, copy);
         }
         4 => {
-            let other = random.pick(seeds);
-            let from = random.below(other.len() + 1);
+            let other = pick(random, seeds);
+            let from = below(random, other.len() + 1);
             input.splice(at..end, other[from..].iter().copied());
         }
         _ => {
             if let Some(byte) = input.get_mut(at) {
-                *byte = random.below(256) as u8;
+                *byte = below(random, 256) as u8;
             }
         }
     }
 }
 
-/// xorshift64
-struct Random(u64);
+fn below(random: &mut Random, bound: usize) -> usize {
+    random.below(bound as u64) as usize
+}
 
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % bound as u64) as usize
-    }
-
-    fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
-        &from[self.below(from.len())]
-    }
+fn pick<'a, T>(random: &mut Random, from: &'a [T]) -> &'a T {
+    &from[below(random, from.len())]
 }

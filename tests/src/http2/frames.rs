@@ -1,5 +1,5 @@
-//! HTTP/2 frame by frame, for what no server library does: a GOAWAY that leaves streams
-//! unprocessed, a connection that ends between two frames.
+//! HTTP/2 frame by frame, for behaviour that server libraries do not offer: a GOAWAY that leaves
+//! streams unprocessed, a connection that ends between two frames.
 
 use super::stream::{FRAME_HEADER, PREFACE};
 use std::io;
@@ -45,11 +45,11 @@ impl Frame {
     /// The type of WINDOW_UPDATE.
     pub const WINDOW_UPDATE: u8 = 8;
 
-    /// Of SETTINGS and PING.
+    /// The flag of acknowledgements, of SETTINGS and PING.
     pub const ACK: u8 = 1;
-    /// Of DATA and HEADERS.
+    /// The flag of the last frame of a stream, of DATA and HEADERS.
     pub const END_STREAM: u8 = 1;
-    /// Of HEADERS.
+    /// The flag of a complete header section, of HEADERS.
     pub const END_HEADERS: u8 = 4;
 }
 

@@ -1,7 +1,7 @@
 //! A real HTTP/2 upstream over TLS (ALPN `h2`) with scripted behaviour: stalled bodies, stream limits,
 //! refused streams, GOAWAY, connections that die without notice. It records the requests.
 //!
-//! It is its own forward proxy, too, so that it can have any host name.
+//! It acts as a forward proxy, too, so that it can have any host name.
 
 mod frames;
 mod response;
@@ -62,7 +62,7 @@ struct Connection {
     ended: bool,
 }
 
-/// What all connections share.
+/// The state that all connections share.
 struct Shared {
     acceptor: TlsAcceptor,
     builder: Http2Builder,
@@ -70,7 +70,7 @@ struct Shared {
     behaviour: Behaviour,
 }
 
-/// How requests are responded to.
+/// How the upstream responds to requests.
 enum Behaviour {
     /// By the `h2` crate's server.
     Server(Mutex<Respond>),
@@ -121,7 +121,7 @@ impl Http2Upstream {
         self.state.read(|state| state.connections.iter().map(most).collect())
     }
 
-    /// From now on none of the present connections sends anything, not even a FIN.
+    /// Makes all open connections stop sending, even a FIN.
     pub fn fall_silent(&self) {
         self.state.read(|state| {
             for connection in &state.connections {
@@ -185,7 +185,7 @@ const BLOCKED: Duration = Duration::from_millis(500);
 impl Drop for Http2Upstream {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            // Tasks that are blocked there may stay so until the test process ends.
+            // Blocked tasks may remain until the test process ends.
             runtime.shutdown_background();
         }
     }

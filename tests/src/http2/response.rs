@@ -6,7 +6,7 @@ use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
 
 /// What an [`Http2Upstream`](crate::Http2Upstream) does with one request: it reads the body, then
-/// takes the steps that follow. A stream that has not ended then is reset.
+/// takes the steps that follow. If the stream has not ended then, it is reset.
 ///
 /// ```
 /// use support::Http2Response;

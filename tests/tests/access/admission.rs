@@ -26,15 +26,15 @@ fn only_the_allowed_user_and_root_may_connect() {
     assert!(line.contains("of uid 1, expected user nobody (uid 65534) or root (uid 0)"), "{line}");
 }
 
-/// The same addresses, used by one user after another: the owner is looked up each time.
+/// Several users connect from the same port, one after the other.
 #[test]
-fn a_port_reused_by_another_user() {
+fn a_port_reused_by_another_user_is_looked_up_again() {
     if !can_switch_users(&[["/usr/bin/python3", "--version"]]) {
         return;
     }
     let proxy = Proxy::sandbox().args(["--allowed-user", "nobody"]).start();
-    let port = port_of_our_own();
-    // Reads to the end, so that the proxy closes first and is left with the TIME_WAIT.
+    let port = unused_port();
+    // Reads to the end, so that the proxy closes first and the TIME_WAIT state is on its side.
     let script = format!(
         "import socket\ns = socket.socket()\ns.bind(('127.0.0.1', {port}))\n\
          s.connect(('127.0.0.1', {}))\ns.sendall(b'GET /api/queue/v1/ping HTTP/1.0\\r\\n\\r\\n')\n\
@@ -48,9 +48,9 @@ fn a_port_reused_by_another_user() {
     assert!(proxy.wait_for_log("Rejected connection: ").contains("of uid 1, expected"));
 }
 
-/// A query of sock_diag for one connection does not find such sockets.
+/// sock_diag does not find such a socket when it is asked for one connection.
 #[test]
-fn a_socket_that_is_bound_to_an_interface() {
+fn the_owner_of_a_socket_that_is_bound_to_an_interface_is_found() {
     if !can_switch_users(&[["curl", "--version"]]) {
         return;
     }
@@ -69,8 +69,11 @@ fn an_allowed_network_may_connect_from_another_namespace() {
     let Some(container) = Container::new() else {
         return;
     };
-    let proxy =
-        lets_a_network_in(&container, &container.gateway().to_string(), &container.network());
+    let proxy = start_with_allowed_network(
+        &container,
+        &container.gateway().to_string(),
+        &container.network(),
+    );
     let loopback = (Ipv4Addr::LOCALHOST, proxy.address().port()).into();
     assert!(is_served(&mut client(loopback)), "root at {loopback}");
     assert!(is_served(&mut as_user(NOBODY, loopback)), "nobody at {loopback}");
@@ -82,11 +85,15 @@ fn an_allowed_ipv6_network_may_connect_from_another_namespace() {
     let Some(container) = Container::new() else {
         return;
     };
-    lets_a_network_in(&container, &container.gateway6().to_string(), &container.network6());
+    start_with_allowed_network(
+        &container,
+        &container.gateway6().to_string(),
+        &container.network6(),
+    );
 }
 
-/// A proxy at the gateway that allows `nobody` and the network, and no other user.
-fn lets_a_network_in(container: &Container, gateway: &str, network: &str) -> Proxy {
+/// A proxy that listens at the gateway and allows only the user nobody and the network.
+fn start_with_allowed_network(container: &Container, gateway: &str, network: &str) -> Proxy {
     let proxy = Proxy::sandbox()
         .ip_address(Some(gateway))
         .args(["--allowed-user", "nobody", "--allowed-network", network])
@@ -94,7 +101,7 @@ fn lets_a_network_in(container: &Container, gateway: &str, network: &str) -> Pro
     let address = proxy.address();
     assert!(is_served(&mut container.client(address)), "the container");
     assert!(is_served(&mut as_user(NOBODY, address)), "nobody");
-    // Its address is the gateway's, which is in the network, too.
+    // It connects from the gateway's address, which is in the network, too.
     assert_eq!(output(&mut as_user(DAEMON, address)), "", "daemon");
     assert!(proxy.wait_for_log("Rejected connection: ").contains("of uid 1, expected"));
     proxy
@@ -117,7 +124,7 @@ fn other_networks_and_namespaces_are_rejected() {
 }
 
 #[test]
-fn an_access_policy_for_everyone_or_nobody_ends_the_start() {
+fn an_access_policy_that_allows_everyone_or_names_no_user_is_rejected() {
     for (args, expected) in [
         (["--allowed-network", "0.0.0.0/0"], "a prefix length of 0 would admit everyone"),
         (["--allowed-network", "::/0"], "a prefix length of 0 would admit everyone"),
@@ -162,7 +169,7 @@ impl Container {
         Some(container)
     }
 
-    /// The address at this side.
+    /// The address of the outer interface.
     fn gateway(&self) -> Ipv4Addr {
         self.address(1)
     }
@@ -224,8 +231,8 @@ fn as_user(uid: &str, address: SocketAddr) -> Command {
     command
 }
 
-/// A port outside of the ephemeral range, which no other connection gets meanwhile.
-fn port_of_our_own() -> u32 {
+/// A port outside of the ephemeral range, so that no other connection uses it meanwhile.
+fn unused_port() -> u32 {
     10_000 + std::process::id() % 20_000
 }
 

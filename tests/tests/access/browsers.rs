@@ -4,7 +4,7 @@ use support::{Proxy, Response};
 
 const SERVICE: &str = "/api/queue/v1/ping";
 
-fn with(proxy: &Proxy, method: &str, target: &str, headers: &str) -> Response {
+fn send(proxy: &Proxy, method: &str, target: &str, headers: &str) -> Response {
     proxy.exchange(format!("{method} {target} HTTP/1.1\r\n{headers}Content-Length: 0\r\n\r\n"))
 }
 
@@ -22,7 +22,7 @@ fn web_pages_are_rejected_whatever_their_target() {
         for (method, target) in
             [("GET", SERVICE), ("POST", "/bewit"), ("PUT", "/credentials"), ("OPTIONS", SERVICE)]
         {
-            let response = with(&proxy, method, target, headers);
+            let response = send(&proxy, method, target, headers);
             assert_eq!(response.status(), 403, "{method} {target} {headers}");
             assert_eq!(response.header("access-control-allow-origin"), None);
             let text = response.text();
@@ -30,26 +30,26 @@ fn web_pages_are_rejected_whatever_their_target() {
         }
     }
     let response =
-        with(&proxy, "GET", "http://evil.example/api/queue/v1/ping", "Host: localhost\r\n");
+        send(&proxy, "GET", "http://evil.example/api/queue/v1/ping", "Host: localhost\r\n");
     assert_eq!(response.status(), 403);
 }
 
 #[test]
-fn clients_are_served_by_any_name_that_the_proxy_has() {
+fn clients_are_served_under_each_name_of_the_proxy() {
     let proxy = Proxy::sandbox().ip_address(Some("127.0.0.1")).args(["--reject-browsers"]).start();
     for host in ["taskcluster", "taskcluster:80", "localhost", "127.0.0.1", "[::1]"] {
-        let response = with(&proxy, "GET", SERVICE, &format!("Host: {host}\r\n"));
+        let response = send(&proxy, "GET", SERVICE, &format!("Host: {host}\r\n"));
         assert_eq!(response.status(), 200, "{host}");
     }
-    // From a page of the proxy itself, and by a person who opens a URL.
+    // Requests of a page of the proxy itself, and of a user who opens a URL.
     for headers in
         ["Origin: http://localhost\r\nSec-Fetch-Site: same-origin\r\n", "Sec-Fetch-Site: none\r\n"]
     {
-        let response = with(&proxy, "GET", SERVICE, &format!("Host: localhost\r\n{headers}"));
+        let response = send(&proxy, "GET", SERVICE, &format!("Host: localhost\r\n{headers}"));
         assert_eq!(response.status(), 200, "{headers}");
     }
     assert_eq!(
-        with(&proxy, "GET", "http://taskcluster/api/queue/v1/ping", "Host: x\r\n").status(),
+        send(&proxy, "GET", "http://taskcluster/api/queue/v1/ping", "Host: x\r\n").status(),
         403
     );
     assert_eq!(proxy.get("http://taskcluster/api/queue/v1/ping").status(), 200);
@@ -59,5 +59,5 @@ fn clients_are_served_by_any_name_that_the_proxy_has() {
 fn without_the_option_web_pages_are_served() {
     let proxy = Proxy::sandbox().start();
     let headers = "Host: evil.example\r\nOrigin: null\r\nSec-Fetch-Site: cross-site\r\n";
-    assert_eq!(with(&proxy, "GET", SERVICE, headers).status(), 200);
+    assert_eq!(send(&proxy, "GET", SERVICE, headers).status(), 200);
 }

@@ -7,11 +7,11 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::Command;
 use std::sync::Arc;
-use support::admin::value;
+use support::admin::assert_samples;
 use support::{DEADLINE, Folder, Proxy, ScriptedResponse, Upstream, self_signed};
 
 #[test]
-fn requests_and_signed_urls_over_tls() {
+fn requests_updates_and_signed_urls_work_over_tls() {
     let folder = Folder::new();
     let proxy = Proxy::sandbox().with_tls(&folder, "127.0.0.1").start();
     let url = format!("https://{}", proxy.address());
@@ -69,14 +69,14 @@ fn bodies_stream_and_truncation_is_visible() {
 }
 
 #[test]
-fn plain_http_gets_an_alert() {
+fn plain_http_gets_a_tls_alert() {
     let folder = Folder::new();
     let proxy = Proxy::sandbox().with_tls(&folder, "127.0.0.1").start();
     let mut plain = proxy.connect();
-    // So much that closing the connection at once would reset it.
+    // Large enough that the connection would be reset if it were closed at once.
     plain.send(support::request("PUT", "/credentials", "x".repeat(8 * 1024 * 1024)));
     plain.finish_sending();
-    // Of type alert (RFC 8446 section 5.1), fatal.
+    // A fatal alert (RFC 8446 section 5.1).
     let alert = plain.read_to_end();
     assert_eq!((alert[0], alert.len(), alert[5]), (21, 7, 2), "{alert:?}");
 }
@@ -92,7 +92,7 @@ fn the_connection_ends_with_close_notify() {
 }
 
 #[test]
-fn a_slow_handshake_delays_nobody_and_times_out() {
+fn a_slow_handshake_delays_no_other_client_and_times_out() {
     let folder = Folder::new();
     let proxy = Proxy::sandbox().with_tls(&folder, "127.0.0.1");
     let proxy = proxy.args(["--head-timeout", "2"]).start();
@@ -110,7 +110,7 @@ fn a_handshake_that_fails_is_logged_and_counted() {
     let folder = Folder::new();
     let proxy = Proxy::sandbox().with_tls(&folder, "127.0.0.1");
     let proxy = proxy.args(["--head-timeout", "1", "--admin", "127.0.0.1:0"]).start();
-    // A worker that probes whether the port is open is not worth a log line.
+    // Workers probe the port like this; it is not logged.
     drop(TcpStream::connect(proxy.address()).unwrap());
     let mut slow = proxy.connect();
     slow.send([22]);
@@ -135,17 +135,18 @@ fn a_handshake_that_fails_is_logged_and_counted() {
     assert_eq!(slow.read_to_end(), b"");
     assert_eq!(proxy.log().matches("Rejected connection").count(), 3, "{}", proxy.log());
     let metrics = proxy.metrics();
-    for (sample, expected) in [
-        ("rejected_connections_total{reason=\"tls\"}", 3.0),
-        ("rejected_connections_total{reason=\"gone\"}", 1.0),
-        ("connections_total", 4.0),
-        ("connections", 0.0),
-    ] {
-        assert_eq!(value(&metrics, sample), Some(expected), "{sample} in\n{metrics}");
-    }
+    assert_samples(
+        &metrics,
+        &[
+            ("rejected_connections_total{reason=\"tls\"}", 3.0),
+            ("rejected_connections_total{reason=\"gone\"}", 1.0),
+            ("connections_total", 4.0),
+            ("connections", 0.0),
+        ],
+    );
 }
 
-/// Before the handshake: a rejected client does not even learn that the listener speaks TLS.
+/// It is rejected before the handshake, and does not even learn that the listener speaks TLS.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_rejected_client_gets_no_response() {
@@ -172,13 +173,14 @@ fn a_rejected_client_gets_no_response() {
     let rejected: Vec<_> = log.lines().filter(|line| line.contains("Rejected conn")).collect();
     assert!(rejected.len() == 2 && rejected.iter().all(|line| line.contains(expected)), "{log}");
     let metrics = proxy.metrics();
-    for (sample, expected) in [
-        ("rejected_connections_total{reason=\"user\"}", 2.0),
-        ("rejected_connections_total{reason=\"tls\"}", 0.0),
-        ("connections_total", 4.0),
-    ] {
-        assert_eq!(value(&metrics, sample), Some(expected), "{sample} in\n{metrics}");
-    }
+    assert_samples(
+        &metrics,
+        &[
+            ("rejected_connections_total{reason=\"user\"}", 2.0),
+            ("rejected_connections_total{reason=\"tls\"}", 0.0),
+            ("connections_total", 4.0),
+        ],
+    );
 }
 
 #[cfg(unix)]
@@ -188,7 +190,7 @@ fn shutdown_does_not_wait_for_handshakes() {
     let proxy = Proxy::sandbox().with_tls(&folder, "127.0.0.1");
     let proxy = proxy.args(["--drain-timeout", "5"]).start();
     let mut silent = proxy.connect();
-    // By now the other connection was accepted, too.
+    // This response shows that the silent connection was accepted, too.
     assert!(get(&proxy, &folder).starts_with("HTTP/1.1 200 "));
     proxy.signal("TERM");
     let ended = proxy.wait();
@@ -223,7 +225,7 @@ fn a_replaced_certificate_is_loaded() {
 }
 
 #[test]
-fn unusable_files_end_the_start() {
+fn unusable_files_are_rejected_at_the_start() {
     let folder = Folder::new();
     let [certificate, key] = self_signed("127.0.0.1");
     let [_, other] = self_signed("127.0.0.1");
@@ -237,10 +239,10 @@ fn unusable_files_end_the_start() {
     ] {
         let (cert, key) = (folder.put("cert.pem", certificate), folder.put("key.pem", key));
         let pair = ["--tls-cert".as_ref(), cert.as_os_str(), "--tls-key".as_ref(), key.as_os_str()];
-        for (checks, status) in [(false, 1), (true, 1)] {
+        for checks in [false, true] {
             let builder = Proxy::sandbox().args(["--port", "0"]).args(pair);
             let ended = builder.args(checks.then_some("--check")).run();
-            assert_eq!(ended.status.code(), Some(status));
+            assert_eq!(ended.status.code(), Some(1));
             let output = if checks { &ended.stdout } else { &ended.stderr };
             assert!(output.contains(expected), "{output}");
             assert!(!output.contains("canary") && !output.contains("Y2Fu"), "{output}");
@@ -254,12 +256,12 @@ fn unusable_files_end_the_start() {
 
 type Client = StreamOwned<ClientConnection, TcpStream>;
 
-/// A connection before the handshake, of a client that trusts the certificate in `folder`.
+/// A client that trusts the certificate in `folder`, before the handshake.
 fn client(proxy: &Proxy, folder: &Folder) -> Client {
     client_of(proxy, folder, &[])
 }
 
-/// The same, with these application protocols (ALPN).
+/// The same client, with these application protocols (ALPN).
 fn client_of(proxy: &Proxy, folder: &Folder, protocols: &[&str]) -> Client {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(folder.path("cert.pem")).unwrap()).unwrap();

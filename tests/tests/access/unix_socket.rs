@@ -1,38 +1,19 @@
-//! `--socket`, and sockets that a service manager passes on.
+//! `--socket`, and sockets that a service manager passes to the proxy.
 
 #![cfg(target_os = "linux")]
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::path::Path;
 use support::users::{DAEMON, NOBODY, can_switch_users, status_for};
-use support::{ProcessOutput, Proxy, ProxyBuilder, skip};
+use support::{Folder, ProcessOutput, Proxy, ProxyBuilder, skip};
 
-/// A temporary directory that all users may enter.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name =
-            format!("tcproxy-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir(&path).expect("there is no such directory yet");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it is ours");
-        Self(path)
-    }
-
-    fn socket(&self) -> String {
-        self.0.join("proxy.sock").to_str().expect("temporary directories have text names").into()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
+/// The path of a socket, in a folder that all users may enter.
+fn socket_in(folder: &Folder) -> String {
+    let anyone = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(folder.path(""), anyone).expect("the folder is ours");
+    folder.path("proxy.sock").to_str().expect("temporary folders have text names").to_owned()
 }
 
 fn at(socket: &str) -> ProxyBuilder {
@@ -53,39 +34,42 @@ fn it_listens_on_the_socket_only() {
         return;
     }
     let folder = Folder::new();
-    let proxy = at(&folder.socket()).start();
-    assert_eq!(ping("0", &folder.socket()), 200);
+    let socket = socket_in(&folder);
+    let proxy = at(&socket).start();
+    assert_eq!(ping("0", &socket), 200);
     let log = proxy.log();
     assert_eq!(log.matches("listening on ").count(), 1, "{log}");
-    // Its mode keeps other users out.
-    assert_eq!(ping(NOBODY, &folder.socket()), 0);
-    let mode = fs::metadata(folder.socket()).expect("it is there").permissions().mode();
+    // The mode of the socket denies access to other users.
+    assert_eq!(ping(NOBODY, &socket), 0);
+    let mode = fs::metadata(&socket).expect("the socket exists").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 }
 
 #[test]
 fn the_socket_is_removed_at_shutdown_and_replaced_after_a_crash() {
     let folder = Folder::new();
+    let socket = socket_in(&folder);
     for _ in 0..2 {
-        let proxy = at(&folder.socket()).start();
-        assert!(is_socket(&folder.socket()));
+        let proxy = at(&socket).start();
+        assert!(is_socket(&socket));
         proxy.kill();
-        assert!(is_socket(&folder.socket()), "left behind");
+        assert!(is_socket(&socket), "left behind");
     }
-    let proxy = at(&folder.socket()).start();
+    let proxy = at(&socket).start();
     proxy.signal("TERM");
     assert!(proxy.wait().status.success());
-    assert!(!Path::new(&folder.socket()).exists());
+    assert!(!Path::new(&socket).exists());
 }
 
 #[test]
 fn a_socket_in_use_is_not_replaced() {
     let folder = Folder::new();
-    let _live = UnixListener::bind(folder.socket()).expect("nothing is there yet");
-    let ProcessOutput { status, stderr, .. } = at(&folder.socket()).run();
-    let expected = format!("cannot listen on {}: another program listens on it", folder.socket());
+    let socket = socket_in(&folder);
+    let _live = UnixListener::bind(&socket).expect("nothing is there yet");
+    let ProcessOutput { status, stderr, .. } = at(&socket).run();
+    let expected = format!("cannot listen on {}: another program listens on it", socket);
     assert!(!status.success() && stderr.contains(&expected), "{status} {stderr}");
-    UnixStream::connect(folder.socket()).expect("it still listens");
+    UnixStream::connect(&socket).expect("it still listens");
 }
 
 #[test]
@@ -94,41 +78,43 @@ fn users_are_identified_on_the_socket() {
         return;
     }
     let folder = Folder::new();
-    let proxy = at(&folder.socket())
+    let socket = socket_in(&folder);
+    let proxy = at(&socket)
         .args(["--socket-mode", "666", "--allowed-user", "nobody", "--credentials-from", "root"])
         .start();
     let users = [("0", 200), (NOBODY, 200), (DAEMON, 0)];
     for (uid, status) in users {
-        assert_eq!(ping(uid, &folder.socket()), status, "uid {uid}");
+        assert_eq!(ping(uid, &socket), status, "uid {uid}");
     }
     let line = proxy.wait_for_log("Rejected connection: ");
     assert!(line.contains("from the Unix socket, of uid 1, expected user nobody"), "{line}");
     for (uid, status) in [(NOBODY, 403), ("0", 200)] {
         let body = r#"{"clientId":"new","accessToken":"x"}"#;
         let url = "http://taskcluster/credentials";
-        let args = ["--unix-socket", &folder.socket(), "-X", "PUT", "--data", body, url];
+        let args = ["--unix-socket", &socket, "-X", "PUT", "--data", body, url];
         assert_eq!(status_for(uid, &args), status, "uid {uid}");
     }
 }
 
 #[test]
-fn beside_tcp() {
+fn it_listens_on_a_socket_and_on_tcp() {
     let folder = Folder::new();
-    let proxy = Proxy::sandbox().args(["--socket", &folder.socket()]).start();
+    let socket = socket_in(&folder);
+    let proxy = Proxy::sandbox().args(["--socket", &socket]).start();
     assert_eq!(proxy.get("/api/queue/v1/ping").status(), 200);
-    assert!(is_socket(&folder.socket()));
+    assert!(is_socket(&socket));
 }
 
 /// Starts the proxy as systemd does, after the first connection.
 #[test]
-fn sockets_of_the_service_manager() {
+fn sockets_of_the_service_manager_are_used() {
     if !can_switch_users(&[["curl", "--version"], ["systemd-socket-activate", "--version"]]) {
         return;
     }
     let folder = Folder::new();
     let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
     let tcp = format!("127.0.0.1:{}", port.expect("there is a free port").port());
-    let unix = folder.socket();
+    let unix = socket_in(&folder);
     let activate = ["systemd-socket-activate", "-l", &tcp, "-l", &unix];
     let waker = std::thread::spawn({
         let unix = unix.clone();
@@ -155,15 +141,15 @@ fn sockets_of_the_service_manager() {
     assert!(log.contains(&format!("listening on {tcp}")), "{log}");
     assert!(log.contains(&format!("listening on unix:{unix}")), "{log}");
     assert!(!log.contains(":8080"), "{log}");
-    // It belongs to the service manager, and is not removed.
+    // The socket belongs to the service manager and is not removed.
     proxy.signal("TERM");
     assert!(proxy.wait().status.success());
     assert!(is_socket(&unix));
 }
 
-/// Descriptor 3 is a file here; another kind of socket is the same case.
+/// Descriptor 3 is a file here.
 #[test]
-fn a_descriptor_that_is_not_a_socket_ends_the_start() {
+fn a_descriptor_that_is_not_a_socket_is_rejected() {
     if std::process::Command::new("bash").arg("--version").output().is_err() {
         return skip("bash is not installed");
     }

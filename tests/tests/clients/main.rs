@@ -1,5 +1,5 @@
-//! The official clients work with the proxy unchanged: their root URL is that of the proxy, and they
-//! have no credentials.
+//! The official clients, unchanged and without credentials, with the URL of the proxy as their root
+//! URL.
 
 use reqwest::blocking::{Body, Client};
 use serde_json::{Value, json};
@@ -8,51 +8,51 @@ use support::clients::{self, node, python, rust};
 use support::{Proxy, ScriptedResponse, Upstream};
 
 #[test]
-fn the_python_client() {
-    let saw = what_it_saw(python("scenario.py"));
-    assert_eq!(saw, what_a_task_sees(&saw["taskId"]));
+fn the_python_client_works_with_the_proxy() {
+    let found = run_scenario(python("scenario.py"));
+    assert_eq!(found, expected_results(&found["taskId"]));
 }
 
 #[test]
-fn the_javascript_client() {
-    let saw = what_it_saw(node("scenario.mjs"));
-    assert_eq!(saw, what_a_task_sees(&saw["taskId"]));
+fn the_javascript_client_works_with_the_proxy() {
+    let found = run_scenario(node("scenario.mjs"));
+    assert_eq!(found, expected_results(&found["taskId"]));
 }
 
 /// This client shows the message of an error, but not its code.
 #[test]
-fn the_rust_client() {
-    let saw = what_it_saw(rust());
-    let mut expected = what_a_task_sees(&saw["taskId"]);
-    let refused = saw["insufficientScopes"][1].as_str().unwrap_or_default();
+fn the_rust_client_works_with_the_proxy() {
+    let found = run_scenario(rust());
+    let mut expected = expected_results(&found["taskId"]);
+    let refused = found["insufficientScopes"][1].as_str().unwrap_or_default();
     assert!(
         refused.starts_with("Client ID tester does not have sufficient scopes and is missing"),
-        "{saw:#}"
+        "{found:#}"
     );
     expected["insufficientScopes"] = json!([403, refused]);
     for (member, reason) in [
         ("removed", "there is no such secret, or it has expired\n\n---\n"),
         ("notFound", "there is no task A-task-that-is-not-there\n\n---\n"),
     ] {
-        let refused = saw[member][1].as_str().unwrap_or_default();
-        assert!(refused.starts_with(reason), "{saw:#}");
+        let refused = found[member][1].as_str().unwrap_or_default();
+        assert!(refused.starts_with(reason), "{found:#}");
         expected[member] = json!([404, refused]);
     }
     expected["pages"] = json!([2, 1]);
-    assert_eq!(saw, expected);
+    assert_eq!(found, expected);
 }
 
-/// The response is compressed for these clients, and repeats the task.
+/// The error response is compressed for these clients, and repeats the task.
 #[test]
-fn a_task_that_may_not_be_created_is_explained() {
+fn missing_scopes_to_create_a_task_are_explained() {
     for mut scenario in [python("refused.py"), node("refused.mjs")] {
         let proxy = Proxy::sandbox()
             .args(["queue:scheduler-id:*", "queue:create-task:project:none"])
             .start();
         scenario.arg(proxy.url());
-        let saw = clients::run(scenario);
-        assert_eq!((&saw[0], &saw[1]), (&json!(403), &json!("InsufficientScopes")));
-        let message = saw[2].as_str().unwrap_or_default();
+        let found = clients::run(scenario);
+        assert_eq!((&found[0], &found[1]), (&json!(403), &json!("InsufficientScopes")));
+        let message = found[2].as_str().unwrap_or_default();
         assert!(message.contains("\"AnyOf\": [\n    \"queue:create-task:highest:"), "{message}");
         let log = proxy
             .wait_for_log(r#"refused the request: the request needs one of [\"queue:create-task:"#);
@@ -63,9 +63,9 @@ fn a_task_that_may_not_be_created_is_explained() {
     }
 }
 
-/// reqwest, which Rust programs of tasks use where they do not use that client.
+/// Rust programs in tasks use reqwest if they do not use the official client.
 #[test]
-fn a_stock_http_client() {
+fn reqwest_works_with_the_proxy() {
     let upstream = Upstream::start(vec![
         ScriptedResponse::ok("hello"),
         ScriptedResponse::new(201, &[("X-Response", "1")], "made"),
@@ -104,15 +104,15 @@ fn a_stock_http_client() {
     assert_eq!(error["message"], "no task");
 }
 
-fn what_it_saw(mut scenario: Command) -> Value {
+fn run_scenario(mut scenario: Command) -> Value {
     let proxy = Proxy::sandbox().start();
     scenario.args([&proxy.url(), proxy.sandbox_root_url()]);
-    let saw = clients::run(scenario);
+    let found = clients::run(scenario);
     assert!(!proxy.whole_log().contains("no-secret"), "the accessToken is in the log");
-    saw
+    found
 }
 
-fn what_a_task_sees(task_id: &Value) -> Value {
+fn expected_results(task_id: &Value) -> Value {
     let content = "The crane has moved.\n";
     json!({
         "currentScopes": ["*", "assume:anonymous"],

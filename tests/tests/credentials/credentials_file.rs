@@ -11,21 +11,21 @@ fn a_file_and_its_replacement_are_used() {
     let (upstream, folder) = (Upstream::start([ScriptedResponse::status(200)]), Folder::new());
     let file = folder.put("c.json", credentials("first", "secret-1"));
     let proxy = with_file(&upstream, &file).args(["a:b"]).start();
-    signs(&proxy, &upstream, "first", "secret-1");
+    assert_signs(&proxy, &upstream, "first", "secret-1");
     assert!(!proxy.log().contains("can access it"), "{}", proxy.log());
 
     folder.put("c.json", credentials("second", "secret-2"));
     proxy.wait_for_log("client second");
-    signs(&proxy, &upstream, "second", "secret-2");
+    assert_signs(&proxy, &upstream, "second", "secret-2");
 
     let certificate = certificate(&["a:*"]);
     let temporary = json!({
         "clientId": "third", "accessToken": "secret-3", "certificate": certificate.to_string(),
     });
-    // In place, longer than before.
+    // Overwrites the file in place, with longer content.
     std::fs::write(&file, temporary.to_string()).unwrap();
     proxy.wait_for_log("client third");
-    let claim = signs(&proxy, &upstream, "third", "secret-3");
+    let claim = assert_signs(&proxy, &upstream, "third", "secret-3");
     assert_eq!(claim.ext(), json!({ "certificate": certificate, "authorizedScopes": ["a:b"] }));
     assert!(!proxy.log().contains("secret-"), "{}", proxy.log());
 }
@@ -39,15 +39,15 @@ fn invalid_credentials_change_nothing_and_are_not_repeated() {
     let warning = proxy.wait_for_log("the credentials stay as they are");
     assert!(warning.contains("WARN") && warning.contains("c.json"), "{warning}");
     assert!(warning.contains("`accessToken`: expected a string, found an array"), "{warning}");
-    signs(&proxy, &upstream, "first", "secret-1");
+    assert_signs(&proxy, &upstream, "first", "secret-1");
 
     std::fs::remove_file(&file).unwrap();
     proxy.wait_for_log("cannot be read: No such file");
-    signs(&proxy, &upstream, "first", "secret-1");
+    assert_signs(&proxy, &upstream, "first", "secret-1");
 
     folder.put("c.json", credentials("second", "secret-2"));
     proxy.wait_for_log("client second");
-    signs(&proxy, &upstream, "second", "secret-2");
+    assert_signs(&proxy, &upstream, "second", "secret-2");
     assert!(!proxy.log().contains("canary"), "{}", proxy.log());
 }
 
@@ -56,7 +56,7 @@ fn updates_are_counted_by_result() {
     let (upstream, folder) = (Upstream::start([ScriptedResponse::status(200)]), Folder::new());
     let file = folder.put("c.json", credentials("first", "secret-1"));
     let proxy = with_file(&upstream, &file).args(["--admin", "127.0.0.1:0"]).start();
-    let counted = || {
+    let counts = || {
         let metrics = proxy.metrics();
         let count = |labels: &[&str; 2]| {
             let [source, result] = labels;
@@ -67,15 +67,15 @@ fn updates_are_counted_by_result() {
             .each_ref()
             .map(count)
     };
-    assert_eq!(counted(), [0.0; 4], "those of the start are no update");
+    assert_eq!(counts(), [0.0; 4], "the credentials of the start are not an update");
     folder.put("c.json", "{}");
     proxy.wait_for_log("the credentials stay as they are");
-    assert_eq!(counted(), [0.0, 1.0, 0.0, 0.0]);
+    assert_eq!(counts(), [0.0, 1.0, 0.0, 0.0]);
     folder.put("c.json", credentials("second", "secret-2"));
     proxy.wait_for_log("client second");
-    assert_eq!(counted(), [1.0, 1.0, 0.0, 0.0]);
+    assert_eq!(counts(), [1.0, 1.0, 0.0, 0.0]);
     assert_eq!(proxy.call("PUT", "/credentials", credentials("third", "x")).status(), 200);
-    assert_eq!(counted(), [1.0, 1.0, 1.0, 0.0]);
+    assert_eq!(counts(), [1.0, 1.0, 1.0, 0.0]);
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn an_update_waits_a_limited_time_for_requests_in_flight() {
     upstream.wait_for_requests(1);
     folder.put("c.json", credentials("second", "secret-2"));
     proxy.wait_for_log("1 requests keep the previous credentials");
-    signs(&proxy, &upstream, "second", "secret-2");
+    assert_signs(&proxy, &upstream, "second", "secret-2");
     latch.open();
     assert_eq!(slow.response().header("x-taskcluster-proxy-perm-clientid"), Some("first"));
 }
@@ -110,17 +110,17 @@ fn the_file_may_be_a_symbolic_link() {
     symlink("1", folder.path("data")).unwrap();
     symlink("data/c.json", folder.path("c.json")).unwrap();
     let proxy = with_file(&upstream, &folder.path("c.json")).start();
-    // An ordinary write created it.
+    // An ordinary write has created the file.
     proxy.wait_for_log("users other than its owner can access it (mode 0");
-    signs(&proxy, &upstream, "first", "secret");
+    assert_signs(&proxy, &upstream, "first", "secret");
     symlink("2", folder.path("next")).unwrap();
     std::fs::rename(folder.path("next"), folder.path("data")).unwrap();
     proxy.wait_for_log("client other");
-    signs(&proxy, &upstream, "other", "secret");
+    assert_signs(&proxy, &upstream, "other", "secret");
 }
 
 #[test]
-fn a_start_without_credentials_fails() {
+fn files_without_valid_credentials_are_rejected_at_the_start() {
     let folder = Folder::new();
     for (contents, expected) in [
         (
@@ -129,7 +129,7 @@ fn a_start_without_credentials_fails() {
         ),
         ("", "found a syntax error"),
         (r#"{"clientId": "c"}"#, "`accessToken`: expected a string, found nothing"),
-        // Accepted from a launcher, but the author of a file can correct it.
+        // These are accepted from a launcher, but rejected in a file, whose author can correct them.
         (
             r#"{"clientId": "", "accessToken": "canary"}"#,
             "`clientId`: expected a clientId, found an empty string",
@@ -144,10 +144,10 @@ fn a_start_without_credentials_fails() {
         ),
         (&" ".repeat(1024 * 1024 + 1), "expected at most 1048576 bytes, found more"),
     ] {
-        refused(&folder.put("c.json", contents), expected);
+        assert_rejected(&folder.put("c.json", contents), expected);
     }
-    refused(&folder.path("none.json"), "cannot be read: No such file");
-    refused(&folder.path(""), "cannot be read: Is a directory");
+    assert_rejected(&folder.path("none.json"), "cannot be read: No such file");
+    assert_rejected(&folder.path(""), "cannot be read: Is a directory");
 }
 
 #[test]
@@ -163,14 +163,14 @@ fn the_option_excludes_other_sources() {
 fn a_descriptor_is_read_to_its_end() {
     let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let credentials = credentials("first", "secret");
-    let here = format!("exec \"$0\" \"$@\" 3<<'END'\n{credentials}\nEND");
+    let script = format!("exec \"$0\" \"$@\" 3<<'END'\n{credentials}\nEND");
     let proxy = Proxy::builder()
         .env("TASKCLUSTER_ROOT_URL", upstream.root_url())
         .args(["--credentials-fd", "3"])
-        // Otherwise a child inherits only stdin, stdout and stderr.
-        .under(["sh", "-c", &here])
+        // A shell, as a child otherwise inherits only stdin, stdout and stderr.
+        .under(["sh", "-c", &script])
         .start();
-    signs(&proxy, &upstream, "first", "secret");
+    assert_signs(&proxy, &upstream, "first", "secret");
     assert!(!proxy.log().contains("secret"), "{}", proxy.log());
 
     let closed = Proxy::builder()
@@ -194,15 +194,15 @@ fn with_file(upstream: &Upstream, file: &Path) -> ProxyBuilder {
         .args(["--credentials-file".as_ref(), file.as_os_str()])
 }
 
-/// The next request is signed with these credentials.
-fn signs(proxy: &Proxy, upstream: &Upstream, client_id: &str, access_token: &str) -> Claim {
+/// Fails unless the next request is signed with these credentials.
+fn assert_signs(proxy: &Proxy, upstream: &Upstream, client_id: &str, access_token: &str) -> Claim {
     assert_eq!(proxy.get("/api/queue/v1/x").status(), 200);
     let claim = Claim::of(&upstream.last_request()).assert_signed_with(access_token);
     assert_eq!(claim.id, client_id);
     claim
 }
 
-fn refused(file: &Path, expected: &str) {
+fn assert_rejected(file: &Path, expected: &str) {
     let ended = Proxy::builder()
         .env("TASKCLUSTER_ROOT_URL", "http://127.0.0.1:1")
         .args(["--credentials-file".as_ref(), file.as_os_str()])

@@ -30,7 +30,7 @@ fn only_root() {
     }
     let proxy = from("root").start();
     assert_eq!(updates(&proxy, &[NOBODY, DAEMON]), [403, 403]);
-    // All users may still use them, and they did not change.
+    // All users may still send requests, and the credentials have not changed.
     assert_eq!(ping(&proxy, NOBODY), 200);
     let before = proxy.get("/api/queue/v1/ping");
     assert_eq!(before.header("x-taskcluster-proxy-perm-clientid"), Some("tester"));
@@ -52,7 +52,7 @@ fn only_the_proxys_own_user() {
 }
 
 #[test]
-fn everyone() {
+fn with_any_and_by_default_all_users_may_update() {
     if !can_switch_users(&[["curl", "--version"]]) {
         return;
     }

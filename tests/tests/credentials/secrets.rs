@@ -13,22 +13,25 @@ const CANARY: &str = "cAnArY";
 #[test]
 fn no_output_contains_a_secret() {
     let mut outputs = Vec::new();
-    for start in [before_services(), before_a_closed_port(), before_a_host_that_nobody_trusts()] {
+    for start in
+        [in_front_of_services(), in_front_of_a_closed_port(), in_front_of_an_untrusted_host()]
+    {
         let (proxy, _kept) = start;
         let cmdline = std::fs::read(format!("/proc/{}/cmdline", proxy.id()));
         outputs.push(("the command line".to_owned(), cmdline.unwrap_or_default()));
-        for asked in every_request() {
+        for request_bytes in every_request() {
             let mut connection = proxy.connect();
-            // It may be refused before all of it was sent.
-            let _ = connection.try_send(&asked);
-            let shown = String::from_utf8_lossy(&asked[..asked.len().min(60)]).into_owned();
-            outputs.push((shown, end_of(connection)));
+            // The proxy may reject it before all of it is sent.
+            let _ = connection.try_send(&request_bytes);
+            let shown =
+                String::from_utf8_lossy(&request_bytes[..request_bytes.len().min(60)]).into_owned();
+            outputs.push((shown, read_all(connection)));
         }
         let log = proxy.whole_log();
         assert!(log.contains("method=PUT path=/credentials status=400"), "{log}");
         let finished = proxy.kill();
         outputs.push(("stdout".to_owned(), finished.stdout.into_bytes()));
-        // A signature is as good as a secret while it is fresh.
+        // A recent signature is as useful as a secret.
         for signature in ["Hawk id", "mac=\"", "bewit="] {
             assert!(!finished.stderr.contains(signature), "{signature}: {}", finished.stderr);
         }
@@ -36,9 +39,9 @@ fn no_output_contains_a_secret() {
     }
     let responses = outputs.iter().filter(|(_, text)| text.starts_with(b"HTTP/1.1 ")).count();
     assert!(responses > 60, "{responses}");
-    for (where_, text) in outputs {
+    for (source, text) in outputs {
         let text = String::from_utf8_lossy(&text).into_owned();
-        assert!(!text.to_lowercase().contains(&CANARY.to_lowercase()), "{where_}: {text}");
+        assert!(!text.to_lowercase().contains(&CANARY.to_lowercase()), "{source}: {text}");
     }
 }
 
@@ -69,15 +72,15 @@ fn no_failed_start_reveals_a_secret() {
 
 #[test]
 fn a_token_on_the_command_line_causes_a_warning() {
-    let given = Proxy::builder()
+    let on_command_line = Proxy::builder()
         .args(["--root-url", "http://127.0.0.1:1", "--client-id", "tester"])
         .args(["--access-token", &format!("token-{CANARY}")])
         .start();
-    let warning = given.wait_for_log("--access-token");
+    let warning = on_command_line.wait_for_log("--access-token");
     assert!(warning.contains("WARN") && warning.contains("TASKCLUSTER_ACCESS_TOKEN"), "{warning}");
-    assert!(!given.log().contains(CANARY), "{}", given.log());
-    let kept = Proxy::in_front_of("http://127.0.0.1:1").start();
-    assert!(!kept.log().contains("WARN"), "{}", kept.log());
+    assert!(!on_command_line.log().contains(CANARY), "{}", on_command_line.log());
+    let in_environment = Proxy::in_front_of("http://127.0.0.1:1").start();
+    assert!(!in_environment.log().contains("WARN"), "{}", in_environment.log());
 }
 
 #[test]
@@ -90,14 +93,14 @@ fn core_dumps_are_disabled() {
     assert_eq!(words[4..6], ["0", "0"], "{core}");
 }
 
-/// The memory and the environment of the process then belong to root.
+/// Root owns the memory and the environment of the process, not the user that it runs as.
 #[test]
 #[cfg(target_os = "linux")]
 fn other_processes_of_the_user_cannot_read_memory_and_environment() {
     use std::io::{BufRead as _, BufReader};
     use std::os::unix::fs::MetadataExt as _;
     use std::process::{Command, Stdio};
-    const NOBODY: &str = "65534";
+    use support::users::NOBODY;
     let copy =
         std::env::temp_dir().join(format!("taskcluster-proxy-secrets-{}", std::process::id()));
     std::fs::copy(support::binary(), &copy).unwrap();
@@ -130,8 +133,8 @@ fn with_secrets(root_url: &str) -> support::ProxyBuilder {
         .args(["--log-level", "trace", "--retry-budget", "0.1", "--credentials-drain", "0", "a:b"])
 }
 
-/// The proxy, and the servers that must live as long.
-fn before_services() -> (Proxy, Box<dyn Any>) {
+/// A proxy, and the servers that must not be dropped before it.
+fn in_front_of_services() -> (Proxy, Box<dyn Any>) {
     let mut responses = [
         ScriptedResponse::ok("up"),
         ScriptedResponse::status(503),
@@ -147,13 +150,13 @@ fn before_services() -> (Proxy, Box<dyn Any>) {
     (with_secrets(&upstream.root_url()).start(), Box::new(upstream))
 }
 
-fn before_a_closed_port() -> (Proxy, Box<dyn Any>) {
+fn in_front_of_a_closed_port() -> (Proxy, Box<dyn Any>) {
     let port = ClosedPort::take();
     let proxy = with_secrets(&port.root_url()).start();
     (proxy, Box::new(port))
 }
 
-fn before_a_host_that_nobody_trusts() -> (Proxy, Box<dyn Any>) {
+fn in_front_of_an_untrusted_host() -> (Proxy, Box<dyn Any>) {
     let upstream = Upstream::start([ScriptedResponse::ok("up")]);
     let tls = Tls::for_host("elsewhere.example.test").start(&upstream);
     let proxy = with_secrets(&format!("https://localhost:{}", tls.address().port()))
@@ -169,7 +172,7 @@ fn canary_certificate() -> Value {
     certificate
 }
 
-/// Requests to every endpoint, accepted and refused, and all kinds of malformed requests.
+/// Accepted and rejected requests to every endpoint, and malformed requests.
 fn every_request() -> Vec<Vec<u8>> {
     let token = format!("put-token-{CANARY}");
     let certificate = canary_certificate();
@@ -182,7 +185,7 @@ fn every_request() -> Vec<Vec<u8>> {
     let mut all = vec![
         credentials(Value::Null),
         credentials(certificate.to_string().into()),
-        // An object instead of a string, a truncated certificate, one with a wrong version.
+        // A certificate that is an object instead of a string, a truncated one, one of another version.
         credentials(certificate.clone()),
         credentials(certificate.to_string()[..100].into()),
         credentials(certificate.to_string().replace("\"version\":1", "\"version\":2").into()),
@@ -217,9 +220,9 @@ fn every_request() -> Vec<Vec<u8>> {
     all
 }
 
-/// All that the proxy sends after the client has closed its side.
-fn end_of(mut connection: Connection) -> Vec<u8> {
-    // If the connection stays open, the second response ends it.
+/// Reads all responses on the connection, until the proxy closes it.
+fn read_all(mut connection: Connection) -> Vec<u8> {
+    // If the connection is still open, the proxy closes it after the response to this.
     let _ = connection.try_send("GET /nowhere HTTP/1.0\r\n\r\n");
     connection.read_to_end()
 }

@@ -1,4 +1,4 @@
-//! One row of the table: runs the proxy with it and compares the outcome.
+//! A row of the table: runs the proxy with its credentials and checks the outcome.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,51 +9,51 @@ use std::time::SystemTime;
 use support::hawk::Claim;
 use support::{Proxy, ProxyBuilder, Request, ScriptedResponse, Upstream};
 
-/// The access token of rows that are not about it. Like each secret in the table it contains
-/// `canary`, and nothing else does.
+/// The access token of rows in which it does not matter. Each secret in the table contains `canary`,
+/// and nothing else does.
 pub(crate) const TOKEN: &str = "canary-token";
 
-/// How credentials reach the proxy.
+/// Source credentials reach the proxy.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum How {
+pub(crate) enum Source {
     Flag,
     Variable,
-    /// In variables, with the misspelt name for the certificate of the Go program's documentation.
+    /// In variables, with the misspelt name of the certificate's in the Go program's documentation.
     MisspeltVariable,
-    /// By PUT, to a proxy that was started with other credentials.
+    /// By `PUT /credentials`, to a proxy that was started with other credentials.
     Put,
-    /// By PUT with this body.
-    PutOf(&'static str),
+    /// By `PUT /credentials` with this body.
+    PutBody(&'static str),
 }
 
 /// The expected outcome.
 #[derive(Clone, Debug)]
 pub(crate) enum Outcome {
-    /// Requests are signed with them. `Some`: with a certificate, whose scopes are shown like this.
+    /// Requests are signed with them; with `Some`, responses show these scopes of the certificate.
     Signs(Option<&'static str>),
-    /// They become current, and requests get 500 with this in the message.
+    /// They become current, and requests get 500 with this text in the message.
     Unusable(&'static str),
     /// The proxy does not start, for this reason.
     DoesNotStart(&'static str),
-    /// The PUT gets 400 with this in the message, and the previous credentials stay.
+    /// The PUT gets 400 with this text in the message, and the previous credentials stay current.
     Refused(&'static str),
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct Case {
     pub(crate) name: String,
-    pub(crate) how: How,
+    pub(crate) source: Source,
     /// clientId, accessToken, certificate.
     pub(crate) credentials: [Option<OsString>; 3],
     pub(crate) outcome: Outcome,
-    /// What the only warning contains; `None`: there is no warning.
+    /// A part of the only warning; `None` if there is no warning.
     pub(crate) warning: Option<&'static str>,
 }
 
 impl Case {
     pub(crate) fn run(self) {
         let upstream = Upstream::start(|_: &Request| {
-            // With the services' time no ping has to ask for it before the first bewit.
+            // With a Date the proxy knows the services' time, and sends no ping before the first bewit.
             ScriptedResponse::new(200, &[("Date", &fmt_http_date(SystemTime::now()))], "hello")
         });
         let builder = self.start(&upstream);
@@ -77,21 +77,21 @@ impl Case {
             }
         }
         match self.outcome {
-            Outcome::Signs(scopes) => self.signs(&proxy, &upstream, scopes),
-            Outcome::Unusable(expected) => unusable(&proxy, &upstream, expected),
+            Outcome::Signs(scopes) => self.assert_signs(&proxy, &upstream, scopes),
+            Outcome::Unusable(expected) => assert_unusable(&proxy, &upstream, expected),
             _ => {
                 assert_eq!(proxy.get("/api/queue/v1/x").status(), 200);
                 let claim = Claim::of(&upstream.last_request());
                 assert_eq!(claim.assert_signed_with("no-secret").id, "tester");
             }
         }
-        self.logs(proxy);
+        self.assert_warnings(proxy);
     }
 
     fn start(&self, upstream: &Upstream) -> ProxyBuilder {
         let root_url = upstream.root_url();
-        let certificate = match self.how {
-            How::Flag => {
+        let certificate = match self.source {
+            Source::Flag => {
                 let options = ["--client-id", "--access-token", "--certificate"];
                 let flags = options.into_iter().zip(&self.credentials);
                 let flags = flags
@@ -100,9 +100,9 @@ impl Case {
                     .env("TASKCLUSTER_ROOT_URL", root_url)
                     .args(["--log-level", "trace"]);
             }
-            How::Variable => "TASKCLUSTER_CERTIFICATE",
-            How::MisspeltVariable => "TASKCLUSTER_CERITIFICATE",
-            How::Put | How::PutOf(_) => {
+            Source::Variable => "TASKCLUSTER_CERTIFICATE",
+            Source::MisspeltVariable => "TASKCLUSTER_CERITIFICATE",
+            Source::Put | Source::PutBody(_) => {
                 return Proxy::in_front_of(root_url).args(["--log-level", "trace"]);
             }
         };
@@ -115,11 +115,11 @@ impl Case {
             .args(["--log-level", "trace"])
     }
 
-    /// The status of the PUT.
+    /// The body of the PUT, if there is one.
     fn body(&self) -> Option<String> {
-        match self.how {
-            How::PutOf(body) => Some(body.to_owned()),
-            How::Put => {
+        match self.source {
+            Source::PutBody(body) => Some(body.to_owned()),
+            Source::Put => {
                 let names = ["clientId", "accessToken", "certificate"];
                 let given = names.into_iter().zip(&self.credentials);
                 let members = given.filter_map(|(name, value)| {
@@ -132,12 +132,12 @@ impl Case {
     }
 
     fn text(&self, at: usize) -> &str {
-        self.credentials[at].as_ref().map_or("", |text| text.to_str().expect("a text"))
+        self.credentials[at].as_ref().map_or("", |text| text.to_str().expect("the text is UTF-8"))
     }
 
-    /// Requests and URLs are signed with the given credentials, and `ext` contains the certificate
-    /// byte for byte.
-    fn signs(&self, proxy: &Proxy, upstream: &Upstream, scopes: Option<&str>) {
+    /// Fails unless requests and URLs are signed with the given credentials, and `ext` contains the
+    /// certificate byte for byte.
+    fn assert_signs(&self, proxy: &Proxy, upstream: &Upstream, scopes: Option<&str>) {
         let response = proxy.get("/api/queue/v1/x");
         assert_eq!((response.status(), response.text()), (200, "hello"));
         let signed = proxy.call("POST", "/bewit", "https://tc.example.com/x");
@@ -162,15 +162,15 @@ impl Case {
         }
     }
 
-    /// One warning, or none, and no secret on any line.
-    fn logs(&self, proxy: Proxy) {
+    /// Fails unless the log has the expected warning and no other one, and no secret.
+    fn assert_warnings(&self, proxy: Proxy) {
         if let Some(warning) = self.warning {
             proxy.wait_for_log(warning);
         }
         let log = proxy.whole_log();
         assert!(!log.contains("canary"), "{log}");
         let warnings = log.lines().filter(|line| line.contains(" level=WARN "));
-        // That a flag shows the token to others is another matter.
+        // This warning is not about the credentials themselves.
         let warnings: Vec<&str> =
             warnings.filter(|line| !line.contains("--access-token shows")).collect();
         let expected = self.warning.into_iter().count();
@@ -182,8 +182,9 @@ impl Case {
     }
 }
 
-/// Nothing is sent, the error says why and since when, and the next PUT ends that.
-fn unusable(proxy: &Proxy, upstream: &Upstream, expected: &str) {
+/// Fails unless nothing is forwarded, errors say why and since when, and requests are signed again
+/// after a PUT of usable credentials.
+fn assert_unusable(proxy: &Proxy, upstream: &Upstream, expected: &str) {
     for response in [
         proxy.get("/api/queue/v1/x"),
         proxy.call("POST", "/queue/v1/x", "body"),

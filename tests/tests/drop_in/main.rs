@@ -1,5 +1,5 @@
-//! Credentials as launchers give them: what the upstream receives then, and what the log says
-//! (docs/compatibility.md, S5a and Q10). Each row of the table is a test of its own.
+//! Credentials as launchers give them: the signatures that the upstream receives, and the warnings in
+//! the log (docs/compatibility.md, S5a and Q10). Each row of the table is a test of its own.
 
 mod case;
 mod puts;

@@ -1,21 +1,29 @@
-//! `PUT /credentials` as launchers send it: other types and framings, many at once, one after the
-//! other, and one whose client disconnects.
+//! `PUT /credentials` as launchers send it: with other types and framings, several at once, one after
+//! the other, and by a client that disconnects.
 
 use serde_json::{Value, json};
 use support::hawk::Claim;
 use support::{Latch, Proxy, Request, Response, ScriptedResponse, Upstream, certificate, request};
 
-pub(crate) const ALL: [(&str, fn()); 9] = [
+pub(crate) const ALL: [(&str, fn()); 10] = [
+    ("a PUT of application/json", application_json),
     ("a PUT of text/plain", text_plain),
     ("a PUT without a Content-Type", no_content_type),
     ("a PUT in chunks", chunks),
     ("a PUT with Expect: 100-continue", expect_continue),
     ("20 PUTs at once", twenty_at_once),
-    ("a PUT while a request is in flight, and its client goes away", client_disconnects),
-    ("permanent after temporary and back", there_and_back),
-    ("an update with identical credentials", identical),
-    ("each update that looks wrong has its warning", a_warning_each),
+    ("a PUT while a request is in flight, whose client disconnects", client_disconnects),
+    ("temporary and permanent credentials in turn", alternating_certificates),
+    ("an update with identical credentials", identical_credentials),
+    ("each update that looks wrong has its warning", a_warning_for_each_update),
 ];
+
+fn application_json() {
+    framed(&format!(
+        "Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{NEW}",
+        NEW.len()
+    ));
+}
 
 fn text_plain() {
     framed(&format!("Content-Type: text/plain\r\nContent-Length: {}\r\n\r\n{NEW}", NEW.len()));
@@ -34,9 +42,9 @@ fn chunks() {
 
 fn framed(rest: &str) {
     let (proxy, upstream) = start();
-    let response = proxy.exchange(format!("PUT /credentials HTTP/1.1\r\nHost: x\r\n{rest}"));
+    let response = proxy.exchange(format!("PUT /credentials/?x HTTP/1.1\r\nHost: x\r\n{rest}"));
     assert_eq!((response.status(), response.text()), (200, ""));
-    signs(&proxy, &upstream, "new", "canary-new");
+    assert_signs(&proxy, &upstream, "new", "canary-new");
 }
 
 fn expect_continue() {
@@ -49,10 +57,10 @@ fn expect_continue() {
     assert_eq!(put.response().status(), 100);
     put.send(NEW);
     assert_eq!(put.response().status(), 200);
-    signs(&proxy, &upstream, "new", "canary-new");
+    assert_signs(&proxy, &upstream, "new", "canary-new");
 }
 
-/// Each is accepted, and the last one to become current signs.
+/// Each one is accepted, and requests are signed with the last one that became current.
 fn twenty_at_once() {
     let (proxy, upstream) = start();
     let mut clients: Vec<_> = (0..20).map(|_| proxy.connect()).collect();
@@ -68,13 +76,13 @@ fn twenty_at_once() {
     claim.assert_signed_with(&format!("canary-{number}"));
 }
 
-/// It becomes current as soon as the request in flight is done: the client got no other response.
+/// The update becomes current all the same, as soon as the request in flight has ended.
 fn client_disconnects() {
     let latch = Latch::new();
-    let waits = latch.clone();
+    let shared = latch.clone();
     let upstream = Upstream::start(move |request: &Request| match request.index {
         0 => ScriptedResponse::nothing()
-            .then_wait(&waits)
+            .then_wait(&shared)
             .then("HTTP/1.1 200 \r\nContent-Length: 5\r\n\r\nfirst"),
         _ => ScriptedResponse::ok("later"),
     });
@@ -86,7 +94,7 @@ fn client_disconnects() {
     update.send(put("c/1", "canary-1", r#"{"scopes":null}"#));
     proxy.wait_for_log("new credentials wait for 1 requests in flight");
     update.reset();
-    assert!(!proxy.log().contains("look wrong"), "they are not in force yet");
+    assert!(!proxy.log().contains("look wrong"), "the credentials are not current yet");
     latch.open();
     assert_eq!(client_id(&first.response()), "tester");
     let response = proxy.get("/api/queue/v1/x");
@@ -96,14 +104,14 @@ fn client_disconnects() {
     proxy.wait_for_log("client \\\"c/1\\\" look wrong: the certificate");
 }
 
-fn there_and_back() {
+fn alternating_certificates() {
     let (proxy, upstream) = start();
     let temporary = certificate(&["a:*"]);
     for certificate in [temporary.to_string(), String::new(), temporary.to_string(), String::new()]
     {
         let response = proxy.exchange(put("c/1", "canary-1", &certificate));
         assert_eq!(response.status(), 200);
-        let claim = signs(&proxy, &upstream, "c/1", "canary-1");
+        let claim = assert_signs(&proxy, &upstream, "c/1", "canary-1");
         let expected = match certificate.is_empty() {
             true => Value::Null,
             false => json!({ "certificate": temporary }),
@@ -113,16 +121,16 @@ fn there_and_back() {
     assert!(!proxy.whole_log().contains("WARN"), "{}", proxy.log());
 }
 
-fn identical() {
+fn identical_credentials() {
     let (proxy, upstream) = start();
     for _ in 0..3 {
         assert_eq!(proxy.call("PUT", "/credentials", TESTER).status(), 200);
-        signs(&proxy, &upstream, "tester", "no-secret");
+        assert_signs(&proxy, &upstream, "tester", "no-secret");
     }
     assert!(!proxy.whole_log().contains("WARN"), "{}", proxy.log());
 }
 
-fn a_warning_each() {
+fn a_warning_for_each_update() {
     let (proxy, _upstream) = start();
     let bodies = ["{}", "{}", TESTER, r#"{"clientId":"a\nb"}"#];
     for body in bodies {
@@ -131,7 +139,7 @@ fn a_warning_each() {
     let log = proxy.whole_log();
     let warnings: Vec<&str> = log.lines().filter(|line| line.contains(" level=WARN ")).collect();
     assert_eq!(warnings.len(), 3, "{log}");
-    // A clientId breaks no line of the log.
+    // A line feed in the clientId is escaped.
     assert!(warnings[2].contains(r#"the credentials of client \"a\\nb\" look wrong: "#), "{log}");
 }
 
@@ -148,8 +156,8 @@ fn put(client_id: &str, token: &str, certificate: &str) -> Vec<u8> {
     request("PUT", "/credentials", body.to_string())
 }
 
-/// The next request is signed with these credentials, and no secret is in the log.
-fn signs(proxy: &Proxy, upstream: &Upstream, client_id: &str, token: &str) -> Claim {
+/// Fails unless the next request is signed with these credentials, or if a secret is in the log.
+fn assert_signs(proxy: &Proxy, upstream: &Upstream, client_id: &str, token: &str) -> Claim {
     assert_eq!(proxy.get("/api/queue/v1/x").status(), 200);
     let claim = Claim::of(&upstream.last_request()).assert_signed_with(token);
     assert_eq!(claim.id, client_id);

@@ -1,6 +1,6 @@
-//! The table of credentials, how they are given, and the expected outcomes.
+//! The table: credentials, the way in which they are given, and the expected outcome.
 
-use crate::case::{Case, How, Outcome, TOKEN};
+use crate::case::{Case, Outcome, Source, TOKEN};
 use Outcome::{DoesNotStart, Refused, Signs, Unusable};
 use serde_json::{Value, json};
 use std::ffi::OsString;
@@ -8,11 +8,13 @@ use support::certificate;
 
 pub(crate) fn all() -> Vec<Case> {
     let mut cases = Vec::new();
-    for (name, credentials, outcome, warning) in in_every_way() {
-        for (way, how) in [("flag", How::Flag), ("variable", How::Variable), ("PUT", How::Put)] {
+    for (name, credentials, outcome, warning) in given_in_every_way() {
+        for (way, source) in
+            [("flag", Source::Flag), ("variable", Source::Variable), ("PUT", Source::Put)]
+        {
             cases.push(Case {
                 name: format!("{name} ({way})"),
-                how,
+                source,
                 credentials: credentials.each_ref().map(|text| Some(OsString::from(&**text))),
                 outcome: outcome.clone(),
                 warning,
@@ -21,17 +23,17 @@ pub(crate) fn all() -> Vec<Case> {
     }
     for (name, body, outcome, warning) in bodies() {
         let name = format!("{name} (PUT)");
-        let credentials = read(body);
-        cases.push(Case { name, how: How::PutOf(body), credentials, outcome, warning });
+        let credentials = string_members(body);
+        cases.push(Case { name, source: Source::PutBody(body), credentials, outcome, warning });
     }
-    for (name, how, credentials, outcome, warning) in starts() {
-        cases.push(Case { name: name.to_owned(), how, credentials, outcome, warning });
+    for (name, source, credentials, outcome, warning) in starts() {
+        cases.push(Case { name: name.to_owned(), source, credentials, outcome, warning });
     }
     cases
 }
 
 /// Credentials with the same outcome in whatever way they are given.
-fn in_every_way() -> Vec<(&'static str, [Text; 3], Outcome, Option<&'static str>)> {
+fn given_in_every_way() -> Vec<(&'static str, [Text; 3], Outcome, Option<&'static str>)> {
     let good = || certificate(&["a:*"]);
     let with = |member: &str, value: Value| {
         let mut certificate = good();
@@ -54,17 +56,17 @@ fn in_every_way() -> Vec<(&'static str, [Text; 3], Outcome, Option<&'static str>
     let truncated = good().to_string()[..40].to_owned();
 
     let certificates = [
-        // Valid ones.
+        // Valid certificates.
         ("permanent credentials", String::new(), Signs(None), None),
         ("a certificate with an issuer", good().to_string(), Signs(A), None),
         ("a certificate without an issuer", without("issuer"), Signs(A), None),
         ("an issuer of null", with("issuer", Value::Null), Signs(A), None),
         ("unknown members", with("more", json!({ "x": [1.50, "é"] })), Signs(A), None),
         ("a signature of another length", with("signature", json!("canary")), Signs(A), None),
-        ("scopes of two kinds, the last counts", twice, Signs(A), None),
+        ("scopes given twice, of which the last ones count", twice, Signs(A), None),
         ("white space in a certificate", spaced, Signs(A), None),
         ("no scopes", with("scopes", json!([])), Signs(NO_SCOPES), None),
-        // Ones that the services do not expect.
+        // Certificates that the services do not expect.
         (
             "scopes null, as Go writes a nil slice",
             with("scopes", Value::Null),
@@ -145,8 +147,8 @@ fn in_every_way() -> Vec<(&'static str, [Text; 3], Outcome, Option<&'static str>
             Signs(A),
             Some("the certificate is not valid before "),
         ),
-        ("a start within what clocks may differ by", dated(4, 120), Signs(A), None),
-        // Ones that cannot sign anything.
+        ("a start within the tolerated clock skew", dated(4, 120), Signs(A), None),
+        // Certificates with which nothing can be signed.
         ("a certificate that is not JSON", "canary".to_owned(), Unusable(SYNTAX), Some(SYNTAX)),
         ("a truncated certificate", truncated, Unusable(SYNTAX), Some(SYNTAX)),
         ("a certificate of white space", " ".to_owned(), Unusable(SYNTAX), Some(SYNTAX)),
@@ -202,7 +204,7 @@ fn in_every_way() -> Vec<(&'static str, [Text; 3], Outcome, Option<&'static str>
     certificates.chain(others).collect()
 }
 
-/// Bodies of PUT other than three members with strings.
+/// Bodies of `PUT /credentials` other than an object of three strings.
 fn bodies() -> Vec<(&'static str, &'static str, Outcome, Option<&'static str>)> {
     vec![
         (
@@ -268,34 +270,40 @@ fn bodies() -> Vec<(&'static str, &'static str, Outcome, Option<&'static str>)> 
     ]
 }
 
-type Start = (&'static str, How, [Option<OsString>; 3], Outcome, Option<&'static str>);
+type Start = (&'static str, Source, [Option<OsString>; 3], Outcome, Option<&'static str>);
 
-/// Rows that only apply to a start.
+/// Credentials that can only be given at the start.
 fn starts() -> Vec<Start> {
     let text = |text: &str| Some(OsString::from(text));
     let good = certificate(&["a:*"]).to_string();
     let mut starts = vec![
         (
             "the misspelt variable",
-            How::MisspeltVariable,
+            Source::MisspeltVariable,
             [text("c/1"), text(TOKEN), text(&good)],
             Signs(A),
             None,
         ),
         (
             "the misspelt variable with scopes null",
-            How::MisspeltVariable,
+            Source::MisspeltVariable,
             [text("c/1"), text(TOKEN), text(&good.replace(r#"["a:*"]"#, "null"))],
             Signs(NO_SCOPES),
             Some("`scopes`: expected an array of scopes, found null"),
         ),
-        ("no certificate (flag)", How::Flag, [text("c/1"), text(TOKEN), None], Signs(None), None),
-        ("no clientId (flag)", How::Flag, [None, text(TOKEN), None], NO_CLIENT_ID, None),
-        ("no clientId (variable)", How::Variable, [None, text(TOKEN), None], NO_CLIENT_ID, None),
-        ("an empty clientId", How::Variable, [text(""), text(TOKEN), None], NO_CLIENT_ID, None),
-        ("no accessToken (flag)", How::Flag, [text("c/1"), None, text(&good)], NO_TOKEN, None),
-        ("no accessToken (variable)", How::Variable, [text("c/1"), None, None], NO_TOKEN, None),
-        ("an empty accessToken", How::Flag, [text("c/1"), text(""), None], NO_TOKEN, None),
+        (
+            "no certificate (flag)",
+            Source::Flag,
+            [text("c/1"), text(TOKEN), None],
+            Signs(None),
+            None,
+        ),
+        ("no clientId (flag)", Source::Flag, [None, text(TOKEN), None], NO_CLIENT_ID, None),
+        ("no clientId (variable)", Source::Variable, [None, text(TOKEN), None], NO_CLIENT_ID, None),
+        ("an empty clientId", Source::Variable, [text(""), text(TOKEN), None], NO_CLIENT_ID, None),
+        ("no accessToken (flag)", Source::Flag, [text("c/1"), None, text(&good)], NO_TOKEN, None),
+        ("no accessToken (variable)", Source::Variable, [text("c/1"), None, None], NO_TOKEN, None),
+        ("an empty accessToken", Source::Flag, [text("c/1"), text(""), None], NO_TOKEN, None),
     ];
     #[cfg(unix)]
     {
@@ -303,13 +311,13 @@ fn starts() -> Vec<Start> {
         let bytes = Some(OsString::from_vec(b"canary\xff".to_vec()));
         let certificate = [text("c/1"), text(TOKEN), bytes];
         let name = "a certificate that is not UTF-8";
-        starts.push((name, How::Variable, certificate, Unusable(SYNTAX), Some(SYNTAX)));
+        starts.push((name, Source::Variable, certificate, Unusable(SYNTAX), Some(SYNTAX)));
     }
     starts
 }
 
-/// The members of a body that are strings: requests are signed with these.
-fn read(body: &str) -> [Option<OsString>; 3] {
+/// The members of a body that are strings, with which requests are signed.
+fn string_members(body: &str) -> [Option<OsString>; 3] {
     let body: Value = serde_json::from_str(body).unwrap_or_default();
     ["clientId", "accessToken", "certificate"].map(|name| Some(body[name].as_str()?.into()))
 }

@@ -10,13 +10,13 @@ use support::{
     with_hosts,
 };
 
-/// Of two addresses, the system sorts this one first (RFC 6724 rule 9: the machine's own address is
-/// this one).
+/// The system returns this address before [`SECOND`]: it equals the source address (RFC 6724 section 6,
+/// rule 9).
 const FIRST: Ipv4Addr = Ipv4Addr::LOCALHOST;
 const SECOND: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
-/// Far more than the whole test should take, so that waiting for it fails the test.
-const LONG: [&str; 2] = ["--connect-timeout", "20"];
+/// Much longer than a test takes that does not wait for it.
+const LONG_TIMEOUT: [&str; 2] = ["--connect-timeout", "20"];
 
 /// A proxy in front of `http://tc.example.test:<port>`, a host that has `addresses`.
 fn proxy(addresses: &[IpAddr], port: u16, folder: &Folder) -> ProxyBuilder {
@@ -26,7 +26,7 @@ fn proxy(addresses: &[IpAddr], port: u16, folder: &Folder) -> ProxyBuilder {
         .under(with_hosts(&folder.put("hosts", hosts)))
 }
 
-fn is_possible() -> bool {
+fn can_replace_hosts() -> bool {
     can_switch_users(&[["unshare", "--version"]])
 }
 
@@ -36,17 +36,18 @@ fn unresponsive(address: impl Into<IpAddr>, port: u16) -> UnresponsiveAddress {
 
 /// Two requests, each on its own connection: the first discovers that `dead` does not respond, and the
 /// second is not delayed any more.
-fn assert_passed_over(dead: IpAddr) {
-    if !is_possible() {
+fn assert_tried_once(dead: IpAddr) {
+    if !can_replace_hosts() {
         return;
     }
     let port = ClosedPort::take_of(SECOND);
-    let number = port.address().port();
-    let _unresponsive = unresponsive(dead, number);
+    let port_number = port.address().port();
+    let _unresponsive = unresponsive(dead, port_number);
     let upstream = Upstream::start_at(port, [ScriptedResponse::ok("alive")]);
     let folder = Folder::new();
     let idle = ["--upstream-idle-timeout", "0", "--log-level", "debug"];
-    let proxy = proxy(&[dead, SECOND.into()], number, &folder).args(LONG).args(idle).start();
+    let proxy =
+        proxy(&[dead, SECOND.into()], port_number, &folder).args(LONG_TIMEOUT).args(idle).start();
     let [first, second] = [(); 2].map(|()| {
         let start = Instant::now();
         assert_eq!(proxy.get("/api/queue/v1/x").text(), "alive");
@@ -60,45 +61,46 @@ fn assert_passed_over(dead: IpAddr) {
 }
 
 #[test]
-fn a_dead_ipv4_address_is_passed_over() {
-    assert_passed_over(FIRST.into());
+fn an_unresponsive_ipv4_address_is_tried_once() {
+    assert_tried_once(FIRST.into());
 }
 
 #[test]
-fn a_dead_ipv6_address_is_passed_over() {
-    assert_passed_over(Ipv6Addr::LOCALHOST.into());
+fn an_unresponsive_ipv6_address_is_tried_once() {
+    assert_tried_once(Ipv6Addr::LOCALHOST.into());
 }
 
 #[test]
-fn an_address_that_refuses_is_passed_over_at_once() {
-    if !is_possible() {
+fn after_a_refused_connection_the_next_address_is_tried_at_once() {
+    if !can_replace_hosts() {
         return;
     }
     let port = ClosedPort::take_of(SECOND);
-    let number = port.address().port();
+    let port_number = port.address().port();
     let upstream = Upstream::start_at(port, [ScriptedResponse::ok("alive")]);
     let folder = Folder::new();
-    let proxy = proxy(&[FIRST.into(), SECOND.into()], number, &folder).args(LONG).start();
+    let proxy =
+        proxy(&[FIRST.into(), SECOND.into()], port_number, &folder).args(LONG_TIMEOUT).start();
     assert_eq!(proxy.get("/api/queue/v1/x").text(), "alive");
     assert_eq!(upstream.connections(), 1);
     proxy.wait_for_log("attempts=1");
 }
 
 #[test]
-fn connecting_to_dead_addresses_times_out() {
-    if !is_possible() {
+fn connecting_to_unresponsive_addresses_times_out() {
+    if !can_replace_hosts() {
         return;
     }
     let first = unresponsive(FIRST, 0);
-    let number = first.address().port();
-    let _second = unresponsive(SECOND, number);
+    let port_number = first.address().port();
+    let _second = unresponsive(SECOND, port_number);
     let folder = Folder::new();
     let addresses = [FIRST.into(), SECOND.into()];
-    let proxy = proxy(&addresses, number, &folder).args(["--connect-timeout", "0.6"]).start();
+    let proxy = proxy(&addresses, port_number, &folder).args(["--connect-timeout", "0.6"]).start();
     let message = proxy.get("/api/queue/v1/x").assert_error(504, "UpstreamTimedOut");
     let expected = format!(
-        "no connection within 0.6 seconds (--connect-timeout): no response from {FIRST}:{number}, \
-         {SECOND}:{number}"
+        "no connection within 0.6 seconds (--connect-timeout): no response from {FIRST}:{port_number}, \
+         {SECOND}:{port_number}"
     );
     assert!(message.contains(&expected), "{message}");
     proxy.wait_for_log("attempts=1");
@@ -106,17 +108,17 @@ fn connecting_to_dead_addresses_times_out() {
 
 #[test]
 fn addresses_that_all_refuse_are_all_named() {
-    if !is_possible() {
+    if !can_replace_hosts() {
         return;
     }
     let port = ClosedPort::take_of(SECOND);
-    let number = port.address().port();
+    let port_number = port.address().port();
     let folder = Folder::new();
     let addresses = [FIRST.into(), SECOND.into()];
-    let proxy = proxy(&addresses, number, &folder).args(["--retry-budget", "0"]).start();
+    let proxy = proxy(&addresses, port_number, &folder).args(["--retry-budget", "0"]).start();
     let message = proxy.get("/api/queue/v1/x").assert_error(502, "UpstreamUnreachable");
     for address in addresses {
-        let expected = format!("{address}:{number}: Connection refused");
+        let expected = format!("{address}:{port_number}: Connection refused");
         assert!(message.contains(&expected), "{message}");
     }
 }

@@ -1,5 +1,5 @@
-//! Certificates as private authorities, gateways and `openssl req -x509` make them, and the errors for
-//! those that are not accepted. The upstream is `openssl s_server`.
+//! Certificates that private authorities, gateways and `openssl req -x509` make, and the errors for
+//! certificates that are not accepted. The upstream is `openssl s_server`.
 #![cfg(target_os = "linux")]
 
 use std::io::{BufRead as _, BufReader};
@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use support::{Folder, Proxy, Response, skip};
 
-/// A script that makes the files of a case in the current folder; the proxy trusts `root.pem`.
+/// A script that makes a self-signed certificate for localhost and its key in the current folder.
 const SELF_SIGNED: &str = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
     -keyout key.pem -out cert.pem -subj /CN=localhost -addext subjectAltName=DNS:localhost";
 
@@ -28,7 +28,7 @@ impl Server {
         let port = lines
             .map_while(Result::ok)
             .find_map(|line| line.strip_prefix("ACCEPT ")?.rsplit_once(':')?.1.parse().ok());
-        Self { child, port: port.expect("openssl says where it listens") }
+        Self { child, port: port.expect("openssl prints where it listens") }
     }
 }
 
@@ -40,7 +40,7 @@ impl Drop for Server {
     }
 }
 
-/// Runs `script` in a new folder.
+/// Runs a script that makes certificates in a new folder; `None` if openssl is not installed.
 fn create(script: &str) -> Option<Folder> {
     if Command::new("openssl").arg("version").output().is_err() {
         skip("openssl is not installed");
@@ -65,8 +65,8 @@ fn get(server: &Server, host: &str, roots: PathBuf) -> Response {
         .get("/api/queue/v1/x")
 }
 
-/// A chain of an authority with a key on `curve`, a signature with `hash`, and a server's key on the same
-/// curve.
+/// A script that makes an authority, `root.pem`, and a server's certificate: both keys are on `curve`,
+/// signatures use `hash`.
 fn chain(curve: &str, hash: &str) -> String {
     format!(
         "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:{curve} -{hash} -nodes -keyout ca.key \
@@ -84,7 +84,7 @@ fn a_self_signed_certificate_that_is_trusted_itself_is_accepted() {
     let server = Server::start(&folder, &[]);
     let response = get(&server, "localhost", folder.path("cert.pem"));
     assert_eq!(response.status(), 200, "{}", response.text());
-    // Only for its name.
+    // But only for its name.
     let response = get(&server, "127.0.0.1", folder.path("cert.pem"));
     let message = response.assert_error(502, "UpstreamUnreachable");
     assert!(message.contains("is for another name than 127.0.0.1"), "{message}");
@@ -99,9 +99,8 @@ fn a_self_signed_certificate_like_a_trusted_one_is_not_accepted() {
     );
     let Some(folder) = create(&script) else { return };
     let server = Server::start(&folder, &[]);
-    let message = get(&server, "localhost", folder.path("root.pem"))
-        .assert_error(502, "UpstreamUnreachable")
-        .to_owned();
+    let message =
+        get(&server, "localhost", folder.path("root.pem")).assert_error(502, "UpstreamUnreachable");
     assert!(message.contains("is an authority's, not a server's"), "{message}");
 }
 
@@ -119,7 +118,7 @@ fn curves_and_hashes_of_private_authorities_are_accepted() {
     ] {
         let Some(folder) = create(&chain(curve, hash)) else { return };
         for version in ["-tls1_2", "-tls1_3"] {
-            // With TLS 1.2 a server requires the curve of its key among those of the key exchange.
+            // With TLS 1.2 a server only uses a key whose curve the client offers for the key exchange.
             if (curve, version) == ("P-521", "-tls1_2") {
                 continue;
             }
@@ -131,9 +130,9 @@ fn curves_and_hashes_of_private_authorities_are_accepted() {
     }
 }
 
-/// An authority of the same name with another key: the signature is invalid.
+/// The trusted authority has the same name, but another key.
 #[test]
-fn signatures_of_others_are_not_accepted() {
+fn certificates_signed_with_another_key_are_not_accepted() {
     for (curve, hash) in
         [("P-256", "sha512"), ("P-384", "sha512"), ("P-521", "sha384"), ("P-521", "sha512")]
     {
@@ -145,16 +144,15 @@ fn signatures_of_others_are_not_accepted() {
         let Some(folder) = create(&script) else { return };
         let server = Server::start(&folder, &[]);
         let message = get(&server, "localhost", folder.path("root.pem"))
-            .assert_error(502, "UpstreamUnreachable")
-            .to_owned();
+            .assert_error(502, "UpstreamUnreachable");
         assert!(message.contains("was not signed by the trusted certificate"), "{message}");
         assert!(message.contains("issuer CN=Corp CA,O=Corp"), "{message}");
     }
 }
 
-/// Each error says what is wrong, what was presented and what to change, without Rust's debug output.
+/// The error says what is wrong and what to change, without Rust's debug output.
 #[test]
-fn each_failure_is_explained() {
+fn each_tls_failure_is_explained() {
     let good = chain("P-256", "sha256");
     let with = |end: &str| format!("{good}; {end}");
     let issued = |extension: &str, more: &str| {
@@ -194,13 +192,13 @@ fn each_failure_is_explained() {
             "has expired: renew it there, or set this machine",
         ),
         (
-            "clients' certificate",
+            "certificate for clients",
             issued(&format!("{NAME}\nextendedKeyUsage=clientAuth"), ""),
             &[],
             "is not for servers",
         ),
         (
-            "an authority's",
+            "certificate of an authority",
             SELF_SIGNED.to_owned()
                 + "; openssl req -x509 -newkey rsa:2048 -nodes -keyout x -out root.pem -subj /CN=Other",
             &[],
@@ -240,12 +238,12 @@ fn each_failure_is_explained() {
         let message = response.assert_error(502, "UpstreamUnreachable");
         println!("{case}:\n  {message}");
         assert!(message.contains(expected), "{case}: {message}");
-        assert_in_words(&message);
+        assert_no_debug_output(&message);
     }
 }
 
-/// No debug output of Rust: `Other(`, `Some(`, `{ `.
-fn assert_in_words(message: &str) {
+/// Fails if the message contains debug output of Rust, such as `Other(`, `Some(`, `{ `.
+fn assert_no_debug_output(message: &str) {
     let before_parenthesis = message.split('(').rev().skip(1);
     for before in before_parenthesis {
         assert!(!before.ends_with(char::is_alphanumeric), "{message}");

@@ -1,11 +1,11 @@
-//! An upstream that truncates responses anywhere, plain and over TLS: each request gets one response
-//! or its connection ends, and what looks complete is complete (docs/compatibility.md, F4).
+//! An upstream that truncates responses at any byte, without TLS and over TLS: each request gets one
+//! response or its connection ends, and a response that looks complete is complete (docs/compatibility.md, F4).
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use support::hawk::Claim;
-use support::{Connection, Proxy, Request, Response, ScriptedResponse, Tls, Upstream, request};
+use support::{Connection, Proxy, Request, Response, ScriptedResponse, Tls, Upstream};
 
 /// A response of each framing, short enough to be truncated at every byte.
 const RESPONSES: [&str; 3] = [
@@ -20,7 +20,7 @@ fn truncated_at_every_byte_of_a_response() {
         let upstream = truncating(response);
         let once = ["--retry-budget", "0"];
         let proxy = Proxy::in_front_of(upstream.root_url()).args(once).start();
-        for_every_byte(response, &proxy);
+        assert_truncation_is_visible(response, &proxy);
     }
 }
 
@@ -33,11 +33,11 @@ fn truncated_at_every_byte_of_a_response_over_tls() {
             .env("SSL_CERT_FILE", tls.authority())
             .args(["--retry-budget", "0"])
             .start();
-        for_every_byte(response, &proxy);
+        assert_truncation_is_visible(response, &proxy);
     }
 }
 
-/// After retries the client gets the complete response, and every attempt has a signature of its own.
+/// After the retries the client gets the complete response. Each attempt has its own nonce.
 #[test]
 fn a_truncated_header_section_is_retried() {
     let response = RESPONSES[0];
@@ -49,29 +49,32 @@ fn a_truncated_header_section_is_retried() {
         ]);
         let response = Proxy::in_front_of(upstream.root_url()).start().get("/api/queue/v1/x");
         assert_eq!((response.status(), response.text(), response.complete), (200, "up", true));
-        let mut nonces: Vec<String> =
-            upstream.requests().iter().map(|seen| signed_by(seen, "no-secret").nonce).collect();
+        let mut nonces: Vec<String> = upstream
+            .requests()
+            .iter()
+            .map(|request| assert_signed(request, "no-secret").nonce)
+            .collect();
         nonces.sort();
         nonces.dedup();
         assert_eq!(nonces.len(), 3);
     }
 }
 
-/// Each request is signed with one whole set of credentials: never with the clientId of one and the
-/// key of another.
+/// Each request is signed with one set of credentials, never with the clientId of one and the key of
+/// another.
 #[test]
 fn credentials_that_change_while_all_else_fails() {
     const ROUNDS: Range<usize> = 0..40;
-    let upstream = Upstream::start(|seen: &Request| match seen.index % 7 {
+    let upstream = Upstream::start(|request: &Request| match request.index % 7 {
         0 => ScriptedResponse::status(503),
         1 => ScriptedResponse::nothing().then_reset(),
         2 => ScriptedResponse::bytes("HTTP/1.1 2").then_close(),
         3 => ScriptedResponse::truncated(100, "four"),
         4 => ScriptedResponse::status(500).then_close(),
-        _ => ScriptedResponse::ok(seen.target()),
+        _ => ScriptedResponse::ok(request.target()),
     });
-    let settings = ["--retry-budget", "0.3", "--credentials-drain", "0.05"];
-    let proxy = Proxy::in_front_of(upstream.root_url()).args(settings).start();
+    let options = ["--retry-budget", "0.3", "--credentials-drain", "0.05"];
+    let proxy = Proxy::in_front_of(upstream.root_url()).args(options).start();
     let responses = Arc::new(Mutex::new(Vec::new()));
     thread::scope(|scope| {
         for client in 0..4 {
@@ -98,18 +101,18 @@ fn credentials_that_change_while_all_else_fails() {
             status => assert!(matches!(status, 500 | 502 | 503 | 504), "{status}"),
         }
     }
-    for seen in upstream.requests().iter().filter(|seen| seen.complete) {
-        let id = Claim::of(seen).id;
+    for request in upstream.requests().iter().filter(|request| request.complete) {
+        let id = Claim::of(request).id;
         match id.strip_prefix("client-") {
-            None => drop(signed_by(seen, "no-secret")),
-            Some(round) => drop(signed_by(seen, &format!("token-{round}"))),
+            None => drop(assert_signed(request, "no-secret")),
+            Some(round) => drop(assert_signed(request, &format!("token-{round}"))),
         }
     }
 }
 
-/// Truncates `response` as the target says: by a reset or by closing the connection.
+/// Truncates `response` as the target says: `r5` resets the connection after 5 bytes, `c5` closes it.
 fn truncating(response: &'static str) -> Upstream {
-    Upstream::start(move |seen: &Request| match seen.target().rsplit_once('/') {
+    Upstream::start(move |request: &Request| match request.target().rsplit_once('/') {
         Some((_, "whole")) => ScriptedResponse::ok("whole"),
         Some((_, at)) => {
             let (way, at) = at.split_at(1);
@@ -120,12 +123,13 @@ fn truncating(response: &'static str) -> Upstream {
     })
 }
 
-/// Truncated in the header section it is a 502; in the body, a response that does not look complete.
-fn for_every_byte(whole: &str, proxy: &Proxy) {
+/// Fails unless a response that is truncated in the header section is a 502, and one that is truncated
+/// in the body does not look complete.
+fn assert_truncation_is_visible(whole: &str, proxy: &Proxy) {
     for at in 0..whole.len() {
         for way in ["r", "c"] {
             let mut connection: Connection = proxy.connect();
-            connection.send(request("GET", &format!("/api/queue/v1/{way}{at}"), ""));
+            connection.send(support::request("GET", &format!("/api/queue/v1/{way}{at}"), ""));
             let response: Response = connection.response();
             match at < head(whole) {
                 true => drop(response.assert_error(502, "UpstreamUnreachable")),
@@ -135,7 +139,7 @@ fn for_every_byte(whole: &str, proxy: &Proxy) {
                         !response.complete && "up".starts_with(response.text()),
                         "{response:?}"
                     );
-                    // The connection ends there, and nothing follows.
+                    // Nothing follows on the connection.
                     assert_eq!(connection.read_to_end(), b"");
                 }
             }
@@ -144,11 +148,11 @@ fn for_every_byte(whole: &str, proxy: &Proxy) {
     assert_eq!(proxy.get("/api/queue/v1/whole").text(), "whole");
 }
 
-/// The length of its header section.
+/// The length of the header section of a response.
 fn head(response: &str) -> usize {
     response.find("\r\n\r\n").expect("it has one") + 4
 }
 
-fn signed_by(seen: &Request, token: &str) -> Claim {
-    Claim::of(seen).assert_signed_with(token)
+fn assert_signed(request: &Request, token: &str) -> Claim {
+    Claim::of(request).assert_signed_with(token)
 }

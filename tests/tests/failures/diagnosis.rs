@@ -1,4 +1,4 @@
-//! When a service refuses a request, the proxy says why.
+//! The diagnosis: why a service rejected a request.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -34,17 +34,17 @@ fn other_responses_have_no_diagnosis_and_cannot_forge_one() {
     }
 }
 
-/// As the secrets service responds to a client that accepts br.
+/// A response of the secrets service to a client that accepts the coding br.
 const BROTLI: &str = "G+ABABwHdjPXwmCzcInPlcietc1Un4uDl5MtXV5ZN8kHEcawWLQsdVj6LDzViAeI/vLp3rSwWB8TtOYdxm4zei\
                       Qdf0CQLxX8aVoI0A4EcGie2/6l5FYerODHtmqt9fkjIucONRjcj2LGbK3FZI/l0vdu9etpTB7X9AjM6ZRft0T\
                       rPId4vIzRLuHWuPthdhgbJ7INAcNlxY4IMCV0wFAAxWzJwJqL52WwbSbbQDWqnbmVhZRIMytCQYjBESJBDToC\
                       wTIJN8HP1DQdV84vXiinC+keMxS82pl3spCKEuu+4gE=";
 
 #[test]
-fn missing_scopes_are_named_however_the_body_is_coded() {
-    let body = lacks_secret("");
-    // Repeats what the client has sent.
-    let large = lacks_secret(&"x".repeat(900 * 1024));
+fn missing_scopes_are_named_whatever_the_content_coding() {
+    let body = insufficient_scopes("");
+    // Large, as an error response repeats the payload of the request.
+    let large = insufficient_scopes(&"x".repeat(900 * 1024));
     let mut zlib = ZlibEncoder::new(Vec::new(), Compression::default());
     zlib.write_all(&large).unwrap();
     let brotli = STANDARD.decode(BROTLI).unwrap();
@@ -87,9 +87,9 @@ fn missing_scopes_are_named_however_the_body_is_coded() {
 }
 
 #[test]
-fn what_cannot_be_decoded_passes_without_a_diagnosis() {
-    let body = lacks_secret("");
-    let too_large = lacks_secret(&"x".repeat(1024 * 1024));
+fn responses_that_cannot_be_decoded_are_forwarded_without_a_diagnosis() {
+    let body = insufficient_scopes("");
+    let too_large = insufficient_scopes(&"x".repeat(1024 * 1024));
     for (coding, sent) in [
         ("gzip", body.clone()),
         ("zstd", body.clone()),
@@ -107,7 +107,7 @@ fn what_cannot_be_decoded_passes_without_a_diagnosis() {
 }
 
 #[test]
-fn the_header_field_is_short_and_the_log_has_all() {
+fn the_diagnosis_is_shortened_in_the_header_field_and_complete_in_the_log() {
     let scopes: Vec<String> = (0..300).map(|number| format!("some:scope:{number}")).collect();
     let payload = json!({ "clientScopes": ["some:other"], "requiredScopes": scopes });
     let proxy = Proxy::sandbox().start();
@@ -127,7 +127,7 @@ fn the_header_field_is_short_and_the_log_has_all() {
 }
 
 #[test]
-fn what_a_deployment_says_is_understood() {
+fn errors_of_a_deployment_are_explained() {
     let proxy = Proxy::sandbox().args(["queue:*"]).start();
     let response = proxy.get("/api/secrets/v1/secret/a");
     assert_eq!(response.status(), 403);
@@ -153,7 +153,7 @@ fn what_a_deployment_says_is_understood() {
         assert_eq!(response.status(), 401);
         diagnosis(&response).to_owned()
     };
-    for (said, expected) in [
+    for (found, expected) in [
         (before("tester", "wrong", &[]), "the signature does not match (Bad mac): "),
         (before("other", "wrong", &[]), "the deployment has no client \"other\": if these are "),
         (
@@ -162,20 +162,16 @@ fn what_a_deployment_says_is_understood() {
              have: \"secrets:get:a\"; every request is refused until ",
         ),
     ] {
-        assert!(said.starts_with(expected), "{said}");
+        assert!(found.starts_with(expected), "{found}");
     }
 }
 
 #[test]
-fn over_http2_too() {
-    let body = lacks_secret("");
+fn errors_over_http2_are_explained() {
+    let body = insufficient_scopes("");
     let upstream = Upstream::start([ScriptedResponse::new(403, &[], &body)]);
     let tls = Tls::for_host("tc.example.test").behind_proxy().http2().start(&upstream);
-    let proxy = Proxy::in_front_of("https://tc.example.test")
-        .env("HTTPS_PROXY", format!("http://{}", tls.address()))
-        .env("SSL_CERT_FILE", tls.authority())
-        .args(["queue:*"])
-        .start();
+    let proxy = tls.proxy().args(["queue:*"]).start();
     let response = proxy.get("/api/queue/v1/x");
     assert_eq!((response.status(), &response.body), (403, &body));
     assert!(
@@ -189,10 +185,7 @@ fn responses_of_other_hosts_are_not_diagnosed() {
     let upstream =
         Upstream::start([ScriptedResponse::new(401, &[("Date", date(HOUR).as_str())], "")]);
     let tls = Tls::for_host("files.example.test").behind_proxy().start(&upstream);
-    let proxy = Proxy::in_front_of("https://tc.example.test")
-        .env("HTTPS_PROXY", format!("http://{}", tls.address()))
-        .env("SSL_CERT_FILE", tls.authority())
-        .start();
+    let proxy = tls.proxy().start();
     assert_eq!(proxy.get("/files.example.test/x?bewit=a").header(HEADER), None);
     assert_eq!(upstream.requests().len(), 1);
 }
@@ -219,9 +212,9 @@ fn clock_skew_is_measured_and_corrected() {
     proxy.wait_for_log("this machine's clock is wrong");
 }
 
-/// The first 401 corrects the clock; the other requests were signed before that.
+/// The first 401 corrects the skew; the other requests were signed before that.
 #[test]
-fn requests_in_flight_at_the_correction_are_signed_again() {
+fn requests_in_flight_when_the_skew_is_corrected_are_signed_again() {
     const AT_ONCE: usize = 8;
     let all_received = Latch::new();
     let latch = all_received.clone();
@@ -252,7 +245,7 @@ fn requests_in_flight_at_the_correction_are_signed_again() {
 }
 
 #[test]
-fn a_refusal_that_is_not_for_the_time_is_tried_again_but_once() {
+fn a_401_with_another_reason_than_clock_skew_is_retried_once() {
     const WRONG_KEY: &str =
         r#"{"code":"AuthenticationFailed","message":"Unauthorized: Bad mac\n\n---\n\n* method:"}"#;
     for (body, expected) in [("no", ""), (WRONG_KEY, "the signature does not match (Bad mac): ")] {
@@ -267,15 +260,15 @@ fn a_refusal_that_is_not_for_the_time_is_tried_again_but_once() {
             assert_eq!(diagnosis(&response).is_empty(), expected.is_empty(), "{response:?}");
             assert_eq!(upstream.requests().len(), requests);
         }
-        // One warning for each response, and none of the clock.
+        // One warning for each response with a diagnosis, and none about the clock.
         let warnings = if expected.is_empty() { 0 } else { 2 };
         assert_eq!(proxy.whole_log().matches("level=WARN").count(), warnings, "{}", proxy.log());
     }
 }
 
-/// Without retries the request is not signed again, and the service's words are about the clock.
+/// Without retries the request is not signed again, and the diagnosis explains the service's message.
 #[test]
-fn a_wrong_clock_is_named_where_the_request_is_not_signed_again() {
+fn clock_skew_is_explained_if_the_request_is_not_signed_again() {
     let body = r#"{"code":"AuthenticationFailed","message":"Unauthorized: Stale timestamp"}"#;
     let upstream = Upstream::start(move |_: &Request| {
         ScriptedResponse::new(401, &[("Date", date(HOUR).as_str())], body)
@@ -288,7 +281,7 @@ fn a_wrong_clock_is_named_where_the_request_is_not_signed_again() {
 }
 
 #[test]
-fn an_expired_certificate_is_named() {
+fn an_expired_certificate_is_explained() {
     let day = 24 * HOUR;
     let upstream = Upstream::start(move |_: &Request| {
         ScriptedResponse::new(401, &[("Date", date(400 * day).as_str())], "no")
@@ -316,8 +309,8 @@ fn defects_of_the_credentials_are_named_first() {
     }
 }
 
-/// As a service responds where the scope secrets:get:b is missing.
-fn lacks_secret(payload: &str) -> Vec<u8> {
+/// The error of a service for a request without the scope secrets:get:b.
+fn insufficient_scopes(payload: &str) -> Vec<u8> {
     let message = "Client ID tester does not have sufficient scopes and is missing the following \
                    scopes:\n\n```\nsecrets:get:b\n```\n\nThis request requires the client to satisfy \
                    the following scope expression:\n\n```\nsecrets:get:b\n```\n\n---\n\n* method:     get";
@@ -336,7 +329,7 @@ fn diagnosis(response: &Response) -> &str {
     response.header(HEADER).unwrap_or_default()
 }
 
-/// A time so much later than now, in the format of HTTP.
+/// The time in `later` from now, in the format of a Date field.
 fn date(later: Duration) -> String {
     httpdate::fmt_http_date(SystemTime::now() + later)
 }

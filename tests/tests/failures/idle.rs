@@ -18,7 +18,7 @@ fn one_connection_serves_many_requests() {
 }
 
 #[test]
-fn responses_without_a_body_leave_the_connection_open_too() {
+fn connections_are_reused_after_responses_without_a_body() {
     for status in [204, 304, 404] {
         let upstream = Upstream::start([ScriptedResponse::status(status)]);
         let proxy = Proxy::in_front_of(upstream.root_url()).start();
@@ -32,7 +32,7 @@ fn responses_without_a_body_leave_the_connection_open_too() {
 }
 
 #[test]
-fn no_request_is_lost_where_each_connection_is_closed_after_its_response() {
+fn no_request_is_lost_if_each_connection_is_closed_after_its_response() {
     for close in ["close", "Close", "x, close"] {
         let response = ScriptedResponse::new(200, &[("Connection", close)], "up").then_close();
         let upstream = Upstream::start([response]);
@@ -42,21 +42,21 @@ fn no_request_is_lost_where_each_connection_is_closed_after_its_response() {
 }
 
 #[test]
-fn no_request_is_lost_where_idle_connections_are_closed_without_notice() {
+fn no_request_is_lost_if_idle_connections_are_closed_without_notice() {
     let upstream = Upstream::start([ScriptedResponse::ok("up").then_close()]);
     assert_eq!(requests_lost_by(&upstream, 50), 0);
     assert_eq!(upstream.requests().len(), 50);
 }
 
 #[test]
-fn no_request_is_lost_where_idle_connections_are_reset() {
+fn no_request_is_lost_if_idle_connections_are_reset() {
     let upstream = Upstream::start([ScriptedResponse::ok("up").then_reset()]);
     assert_eq!(requests_lost_by(&upstream, 50), 0);
     assert_eq!(upstream.requests().len(), 50);
 }
 
 #[test]
-fn no_request_is_lost_where_every_other_one_finds_its_connection_closing() {
+fn no_request_is_lost_if_every_other_one_is_sent_on_a_connection_that_is_reset() {
     // The upstream reads the header section before it closes: it may have processed the request.
     let upstream = Upstream::start(|request: &Request| match request.index % 2 {
         0 => ScriptedResponse::ok("up"),
@@ -66,7 +66,7 @@ fn no_request_is_lost_where_every_other_one_finds_its_connection_closing() {
 }
 
 #[test]
-fn connections_are_kept_for_requests_at_the_same_time() {
+fn concurrent_requests_reuse_their_connections() {
     let upstream = Upstream::start([ScriptedResponse::ok("up")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     for _ in 0..5 {
@@ -84,7 +84,8 @@ fn a_connection_with_bytes_after_the_response_is_not_reused() {
     assert_eq!(requests_lost_by(&upstream, 10), 0);
 }
 
-/// How many of so many sequential requests, over one connection to the proxy, do not get `up`.
+/// Sends `count` requests, one after the other, over one connection to the proxy, and returns how many
+/// of them do not get the response `up`.
 fn requests_lost_by(upstream: &Upstream, count: usize) -> usize {
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut client = proxy.connect();

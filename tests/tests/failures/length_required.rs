@@ -1,4 +1,4 @@
-//! Chunked bodies, and upstreams that require a Content-Length (411): the Go program always sent one.
+//! Chunked bodies, and upstreams that require a Content-Length (411), which the Go program always sent.
 
 use support::{Proxy, ScriptedResponse, Upstream};
 
@@ -22,7 +22,7 @@ fn a_complete_body_is_sent_with_a_content_length() {
 }
 
 #[test]
-fn after_a_411_a_content_length_is_sent() {
+fn after_a_411_the_body_is_sent_with_a_content_length() {
     for expect in ["", "Expect: 100-continue\r\n"] {
         let upstream = Upstream::start([
             ScriptedResponse::status(411).before_body().then_read_body(),
@@ -59,7 +59,7 @@ fn a_second_411_is_not_retried() {
 }
 
 #[test]
-fn a_body_larger_than_the_replay_buffer_gets_the_411_and_a_reason() {
+fn the_411_for_a_body_larger_than_the_replay_buffer_is_explained() {
     let upstream = Upstream::start([ScriptedResponse::status(411).before_body().then_read_body()]);
     let proxy = Proxy::in_front_of(upstream.root_url()).args(["--replay-buffer", "1"]).start();
     let mut client = proxy.connect();
@@ -68,7 +68,7 @@ fn a_body_larger_than_the_replay_buffer_gets_the_411_and_a_reason() {
     client.send(format!("401\r\n{}\r\n0\r\n\r\n", "x".repeat(1025)));
     let response = client.response();
     assert_eq!((response.status(), upstream.requests().len()), (411, 1));
-    let diagnosis = response.header("x-taskcluster-proxy-diagnosis").expect("it says why");
+    let diagnosis = response.header("x-taskcluster-proxy-diagnosis").expect("there is a diagnosis");
     assert!(diagnosis.starts_with("the upstream requires a Content-Length"), "{diagnosis}");
     assert!(diagnosis.contains("--replay-buffer"), "{diagnosis}");
 }

@@ -61,7 +61,6 @@ fn with_few_descriptors_as_many_as_fit_are_served_and_the_others_get_503() {
                 client.send(GET);
                 let response = client.response();
                 match response.status() {
-                    // Kept open.
                     200 => Some(client),
                     _ => {
                         response.assert_error(503, "Busy");
@@ -74,7 +73,7 @@ fn with_few_descriptors_as_many_as_fit_are_served_and_the_others_get_503() {
         let kept = clients.into_iter().filter_map(|client| client.join().expect("a response"));
         let mut kept: Vec<Connection> = kept.collect();
         assert_eq!(kept.len(), served, "with {descriptors} descriptors");
-        // Each has room for its upstream connection, all at once.
+        // Each of them can have an upstream connection at the same time.
         for client in &mut kept {
             client.send(GET);
         }
@@ -98,12 +97,12 @@ fn a_flood_of_connections_leaves_nothing_behind() {
     assert_eq!(served.response().text(), "up");
     let mut flood: Vec<Connection> = (0..300).map(|_| proxy.connect()).collect();
     for client in &mut flood {
-        // Those that were rejected may be closed already.
+        // Rejected connections may be closed already.
         let _ = client.try_send(GET);
     }
     served.send(GET);
     assert_eq!(served.response().text(), "up");
-    // One descriptor for each connection that is served or rejected, and for those upstream.
+    // One descriptor for each connection that is served or rejected, and for each upstream connection.
     assert!(proxy.descriptors() < before + 2 * 20 + 40, "{}", proxy.descriptors());
     drop((flood, served));
     proxy.wait_for_descriptors(before + 20);
@@ -132,7 +131,7 @@ fn it_recovers_from_running_out_of_descriptors() {
         client.send("GET /queue/v1/slow HTTP/1.1\r\nHost: x\r\n\r\n");
     }
     proxy.wait_for_log("Too many open files");
-    // Connections that were accepted before are served: this one has an upstream connection, too.
+    // Connections that were accepted before are still served.
     first.send("GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_eq!(first.response().status(), 404);
     limit_descriptors(&proxy, 1024);
@@ -155,7 +154,7 @@ fn slow_header_sections() {
         client.send(&GET[..1 + number % (GET.len() - 1)]);
     }
     assert_eq!(proxy.exchange(GET).text(), "up");
-    // However slowly they arrive, the timeout is for the whole header section.
+    // The timeout is for the whole header section: more bytes do not extend it.
     for client in &mut slow {
         let _ = client.try_send("X");
     }
@@ -167,7 +166,7 @@ fn slow_header_sections() {
 }
 
 #[test]
-fn slow_bodies() {
+fn slow_bodies_delay_no_other_client() {
     let upstream = Upstream::start([ScriptedResponse::ok("up")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut slow: Vec<Connection> = (0..100).map(|_| proxy.connect()).collect();
@@ -177,23 +176,24 @@ fn slow_bodies() {
         let head = format!("{method} {target} HTTP/1.1\r\nHost: x\r\n");
         client.send(head + "Content-Length: 60000\r\n\r\n{");
     }
-    upstream.wait_for("half of each", |requests| (requests.len() == 34).then_some(()));
-    // Requests do not wait for them; an update waits for those to /api, which use the credentials, no
-    // longer than --credentials-drain.
+    upstream.wait_for("the header section of each upload", |requests| {
+        (requests.len() == 34).then_some(())
+    });
+    // Other requests do not wait for them.
     assert_eq!(proxy.exchange(GET).text(), "up");
     assert!(proxy.memory() < 32 * MIB, "{}", proxy.memory());
     drop(slow);
     upstream.wait_for_closed_connections(34);
 }
 
-/// An update of the credentials must not wait for a URL to sign that is not sent.
+/// An update of the credentials does not wait for the rest of a URL to sign.
 #[test]
 fn an_incomplete_bewit_request_does_not_delay_updates() {
     let proxy =
         Proxy::in_front_of("http://127.0.0.1:1").args(["--credentials-drain", "3600"]).start();
     let mut half = proxy.connect();
     half.send("POST /bewit HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhttps://");
-    // It was read by the time the next request, on the same thread, gets its response.
+    // The proxy has one thread: with this response it has read the incomplete request, too.
     assert_eq!(proxy.call("GET", "/nowhere", "").status(), 404);
     let new = r#"{"clientId":"new","accessToken":"t"}"#;
     assert_eq!(proxy.call("PUT", "/credentials", new).status(), 200);
@@ -208,10 +208,10 @@ fn large_bodies_to_the_proxy_itself_are_limited() {
     let mut large: Vec<Connection> = (0..64).map(|_| proxy.connect()).collect();
     for client in &mut large {
         client.send("PUT /credentials HTTP/1.1\r\nHost: x\r\nContent-Length: 1048576\r\n\r\n");
-        // Most are refused before all of it was sent.
+        // The proxy rejects most of them before all of it is sent.
         let _ = client.try_send(vec![b' '; 1_000_000]);
     }
-    // As soon as enough of four bodies was received, another large one is refused.
+    // When enough of the bodies has been received, another large one is rejected.
     let padding = " ".repeat(100_000);
     let large_body = format!(r#"{{"clientId":"large","accessToken":"t"}}{padding}"#);
     let put = || proxy.call("PUT", "/credentials", &large_body);
@@ -251,7 +251,7 @@ fn endless_chunk_lines_and_trailers() {
     let (line, field) = ("1;x=".to_owned() + &"y".repeat(1 << 20), "X: y\r\n".repeat(1 << 18));
     for endless in [line, format!("0\r\n{field}"), format!("0\r\nX: {field:?}")] {
         let mut client = proxy.connect();
-        // It is refused before all of it was sent.
+        // The proxy rejects it before all of it is sent.
         let _ = client.try_send([start, &endless].concat());
         if let Some(head) = client.head_or_end() {
             assert!(head.start_line().starts_with("HTTP/1.1 4"), "{head:?}");
@@ -274,8 +274,7 @@ fn endless_interim_responses() {
         let proxy = Proxy::in_front_of(upstream.root_url()).start();
         let message = proxy.exchange(GET).assert_error(502, "UpstreamUnreachable");
         assert!(message.contains("interim"), "{message}");
-        // And the request is not retried.
-        assert_eq!(upstream.requests().len(), 1);
+        assert_eq!(upstream.requests().len(), 1, "it is not retried");
         assert_eq!(proxy.get("/api/queue/v1/other").text(), "up");
     }
 }
@@ -303,7 +302,7 @@ fn many_of_the_largest_header_sections_at_once() {
 }
 
 #[test]
-fn endless_empty_lines() {
+fn endless_empty_lines_are_rejected() {
     let proxy = Proxy::in_front_of("http://127.0.0.1:1").start();
     let mut client = proxy.connect();
     let _ = client.try_send("\r\n".repeat(1 << 20));
@@ -315,12 +314,12 @@ fn endless_empty_lines() {
 fn a_client_that_pipelines_and_disconnects_cancels_its_requests() {
     let upstream = Upstream::start([ScriptedResponse::nothing().then_stall()]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
-    for go_away in [drop, Connection::reset] {
+    for disconnect in [drop, Connection::reset] {
         let before = upstream.requests().len();
         let mut client = proxy.connect();
         client.send(GET.repeat(20));
         upstream.wait_for("the first", |requests| (requests.len() > before).then_some(()));
-        go_away(client);
+        disconnect(client);
         upstream.wait_for_closed_connections(before + 1);
         assert_eq!(upstream.requests().len(), before + 1);
     }
@@ -337,21 +336,19 @@ fn a_client_that_disconnects_during_a_blocked_upload_cancels_it() {
         let before = proxy.descriptors();
         let mut client = proxy.connect();
         client.send("PUT /a/v1/b HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n");
-        upstream.wait_for("the head", |requests| (requests.len() == 1).then_some(()));
-        // Until the proxy reads no more.
+        upstream.wait_for("the header section", |requests| (requests.len() == 1).then_some(()));
         client.send_until_blocked();
         let start = Instant::now();
         client.reset();
         proxy.wait_for_descriptors(before);
-        // And not because the upstream closed the connection.
+        // Otherwise the upstream would have closed the connection.
         assert!(start.elapsed() < DEADLINE / 2, "{:?}", start.elapsed());
     }
 }
 
-/// Endless requests over one connection whose responses are not read: the proxy stops reading, and
-/// holds only a few of them.
+/// The responses are not read, so the proxy stops reading requests and holds only a few of them.
 #[test]
-fn a_client_that_pipelines_and_does_not_read() {
+fn a_client_that_pipelines_and_does_not_read_is_not_read_from() {
     let upstream = Upstream::start([ScriptedResponse::large(4 * MIB)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut client = proxy.connect();
@@ -362,15 +359,19 @@ fn a_client_that_pipelines_and_does_not_read() {
     assert!(proxy.peak_memory() < 32 * MIB, "{}", proxy.peak_memory());
 }
 
-/// Repeats a request until the response is as expected.
-fn until(what: &str, ask: impl Fn() -> Response, good: impl Fn(&Response) -> bool) -> Response {
+/// Repeats a request until the response is the expected one.
+fn until(
+    what: &str,
+    send: impl Fn() -> Response,
+    is_expected: impl Fn(&Response) -> bool,
+) -> Response {
     let start = Instant::now();
     loop {
-        let response = ask();
-        if good(&response) {
+        let response = send();
+        if is_expected(&response) {
             return response;
         }
-        assert!(start.elapsed() < DEADLINE, "{what} is never the response, but {response:?}");
+        assert!(start.elapsed() < DEADLINE, "expected {what}, found {response:?}");
     }
 }
 

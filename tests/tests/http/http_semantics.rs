@@ -1,4 +1,4 @@
-//! Requirements of RFC 9110 and RFC 9112 for servers and intermediaries. No request that is refused
+//! Requirements of RFC 9110 and RFC 9112 for servers and intermediaries. No request that is rejected
 //! here reaches an upstream.
 
 use std::time::{Duration, SystemTime};
@@ -7,19 +7,24 @@ use support::{Proxy, ProxyBuilder, Request, Response, ScriptedResponse, Tls, Ups
 /// RFC 9112 section 3.2.
 #[test]
 fn a_request_without_a_host_is_a_400() {
-    let test = Test::start();
-    assert_eq!(test.refused("GET /api/queue/v1/x HTTP/1.1\r\n\r\n"), 400);
-    assert_eq!(test.refused("GET /api/queue/v1/x HTTP/1.1\r\nX-Host: x\r\n\r\n"), 400);
-    assert_eq!(test.refused("GET http://x/api/queue/v1/x HTTP/1.1\r\n\r\n"), 400);
+    let setup = Setup::start();
+    assert_eq!(setup.assert_not_forwarded("GET /api/queue/v1/x HTTP/1.1\r\n\r\n"), 400);
     assert_eq!(
-        test.refused("POST /bewit HTTP/1.1\r\nContent-Length: 16\r\n\r\nhttps://x.test/y"),
+        setup.assert_not_forwarded("GET /api/queue/v1/x HTTP/1.1\r\nX-Host: x\r\n\r\n"),
+        400
+    );
+    assert_eq!(setup.assert_not_forwarded("GET http://x/api/queue/v1/x HTTP/1.1\r\n\r\n"), 400);
+    assert_eq!(
+        setup.assert_not_forwarded(
+            "POST /bewit HTTP/1.1\r\nContent-Length: 16\r\n\r\nhttps://x.test/y"
+        ),
         400
     );
 }
 
 #[test]
 fn a_request_with_two_hosts_is_a_400() {
-    let test = Test::start();
+    let setup = Setup::start();
     for hosts in [
         "Host: a\r\nHost: b",
         "Host: a\r\nHost: a",
@@ -28,14 +33,18 @@ fn a_request_with_two_hosts_is_a_400() {
     ] {
         for version in ["1.0", "1.1"] {
             let start = format!("GET /api/queue/v1/x HTTP/{version}");
-            assert_eq!(test.refused(&format!("{start}\r\n{hosts}\r\n\r\n")), 400, "{hosts:?}");
+            assert_eq!(
+                setup.assert_not_forwarded(&format!("{start}\r\n{hosts}\r\n\r\n")),
+                400,
+                "{hosts:?}"
+            );
         }
     }
 }
 
 #[test]
 fn a_request_with_a_malformed_host_is_a_400() {
-    let test = Test::start();
+    let setup = Setup::start();
     for host in [
         "no host at all",
         "a b",
@@ -64,7 +73,7 @@ fn a_request_with_a_malformed_host_is_a_400() {
         "\u{e9}",
     ] {
         let text = format!("GET /api/queue/v1/x HTTP/1.1\r\nHost: {host}\r\n\r\n");
-        assert_eq!(test.refused(&text), 400, "{host:?}");
+        assert_eq!(setup.assert_not_forwarded(&text), 400, "{host:?}");
     }
 }
 
@@ -103,10 +112,10 @@ fn the_date_of_the_upstream_is_kept() {
     assert_eq!(response.head.all("date"), [DATE]);
 }
 
-/// An upstream that responds with the request would show the signature to the task.
+/// An upstream that responds to TRACE repeats the request, and would reveal the signature to the task.
 #[test]
 fn trace_is_a_405_and_is_never_forwarded() {
-    let test = Test::start();
+    let setup = Setup::start();
     for target in [
         "/api/queue/v1/x",
         "/queue/v1/x",
@@ -116,17 +125,17 @@ fn trace_is_a_405_and_is_never_forwarded() {
         "/credentials",
     ] {
         let text = format!("TRACE {target} HTTP/1.1\r\nHost: x\r\nMax-Forwards: 5\r\n\r\n");
-        assert_eq!(test.refused(&text), 405, "{target}");
+        assert_eq!(setup.assert_not_forwarded(&text), 405, "{target}");
     }
 }
 
 #[test]
-fn a_refused_connect_closes_the_connection() {
-    let test = Test::start();
+fn a_rejected_connect_closes_the_connection() {
+    let setup = Setup::start();
     for target in ["tc.example.com:443", "/api/queue/v1/x"] {
         for framing in ["", "Content-Length: 4\r\n", "Connection: keep-alive\r\n"] {
             let text = format!("CONNECT {target} HTTP/1.1\r\nHost: x\r\n{framing}\r\n");
-            assert_eq!(test.refused_and_closed(&text), 405, "{text:?}");
+            assert_eq!(setup.assert_not_forwarded_and_closed(&text), 405, "{text:?}");
         }
     }
 }
@@ -134,7 +143,7 @@ fn a_refused_connect_closes_the_connection() {
 /// The end of the body is ambiguous: bytes after it are not read as a request (RFC 9112 section 6.3).
 #[test]
 fn after_a_transfer_encoding_other_than_chunked_alone_no_further_request_is_read() {
-    let test = Test::start();
+    let setup = Setup::start();
     for fields in [
         "Transfer-Encoding: identity",
         "Transfer-Encoding: gzip",
@@ -156,7 +165,7 @@ fn after_a_transfer_encoding_other_than_chunked_alone_no_further_request_is_read
         for method in ["GET", "POST"] {
             for target in ["/api/queue/v1/x", "/files.example.test/x", "/bewit", "/nowhere"] {
                 let text = format!("{method} {target} HTTP/1.1\r\nHost: x\r\n{fields}\r\n\r\n");
-                assert_eq!(test.refused_and_closed(&text), 400, "{text:?}");
+                assert_eq!(setup.assert_not_forwarded_and_closed(&text), 400, "{text:?}");
             }
         }
     }
@@ -164,8 +173,8 @@ fn after_a_transfer_encoding_other_than_chunked_alone_no_further_request_is_read
 
 /// The target of `/queue/v1/x` if `TASKCLUSTER_PROXY_URL` ends in a slash.
 #[test]
-fn a_path_that_begins_with_two_slashes_is_a_404_that_says_so() {
-    let test = Test::start();
+fn a_path_that_begins_with_two_slashes_is_a_404_with_the_reason() {
+    let setup = Setup::start();
     for target in [
         "//",
         "//x",
@@ -176,14 +185,13 @@ fn a_path_that_begins_with_two_slashes_is_a_404_that_says_so() {
         "///api/queue/v1/x",
         "http://taskcluster//api/queue/v1/x",
     ] {
-        let message = test.proxy.get(target).assert_error(404, "ResourceNotFound");
+        let message = setup.proxy.get(target).assert_error(404, "ResourceNotFound");
         assert!(message.contains("two slashes"), "{target}: {message}");
     }
-    assert_eq!(test.upstream.connections(), 0);
+    assert_eq!(setup.upstream.connections(), 0);
 }
 
-/// Also on a connection that was used before, where it is unknown whether the upstream closed it
-/// before or after it read the request.
+/// Not even on a reused connection, which the upstream may have closed before it read the request.
 #[test]
 fn with_a_retry_budget_of_0_nothing_is_sent_twice() {
     for method in ["GET", "POST", "PUT", "DELETE"] {
@@ -192,9 +200,9 @@ fn with_a_retry_budget_of_0_nothing_is_sent_twice() {
                 0 => ScriptedResponse::ok("up"),
                 _ => end(ScriptedResponse::nothing()),
             });
-            let (_tls, proxy) = over_tls(&upstream);
-            let over_tls = proxy.args(["--retry-budget", "0"]).start();
-            assert_sent_once(&over_tls, &upstream, method, "/files.example.test/x");
+            let (_tls, proxy) = with_tls_host(&upstream);
+            let with_tls_host = proxy.args(["--retry-budget", "0"]).start();
+            assert_sent_once(&with_tls_host, &upstream, method, "/files.example.test/x");
 
             let upstream = Upstream::start(move |request: &Request| match request.index {
                 0 => ScriptedResponse::ok("up"),
@@ -208,7 +216,7 @@ fn with_a_retry_budget_of_0_nothing_is_sent_twice() {
 }
 
 #[test]
-fn with_a_retry_budget_of_0_a_connection_that_was_closed_while_idle_costs_no_request() {
+fn with_a_retry_budget_of_0_no_request_is_lost_to_a_connection_that_was_closed_while_idle() {
     let upstream = Upstream::start([ScriptedResponse::ok("up").then_close()]);
     let once = ["--retry-budget", "0"];
     let proxy = Proxy::in_front_of(upstream.root_url()).args(once).start();
@@ -228,34 +236,34 @@ fn assert_sent_once(proxy: &Proxy, upstream: &Upstream, method: &str, target: &s
     assert_eq!(sent, [true; 2], "{method} {target}");
 }
 
-/// One proxy and one upstream for many requests that are refused, each over a connection of its own.
-struct Test {
+/// A proxy and an upstream for many requests that are rejected, each over a connection of its own.
+struct Setup {
     upstream: Upstream,
     proxy: Proxy,
     /// The forward proxy through which hosts by name would be reached.
     _tls: Tls,
 }
 
-impl Test {
+impl Setup {
     fn start() -> Self {
         let upstream = Upstream::start([ScriptedResponse::ok("forwarded")]);
-        let (tls, proxy) = over_tls(&upstream);
+        let (tls, proxy) = with_tls_host(&upstream);
         let proxy = proxy.env("TASKCLUSTER_ROOT_URL", upstream.root_url()).start();
         Self { upstream, proxy, _tls: tls }
     }
 
-    /// The status of the response to this request, none of which was forwarded.
-    fn refused(&self, text: &str) -> u16 {
+    /// Sends a request and returns the status; fails if any of it is forwarded.
+    fn assert_not_forwarded(&self, text: &str) -> u16 {
         let mut client = self.proxy.connect();
         client.send(text);
         self.status(text, &client.response())
     }
 
-    /// The same; bytes after it on the connection are not read as a request, and the connection is
-    /// closed.
-    fn refused_and_closed(&self, text: &str) -> u16 {
+    /// Like [`assert_not_forwarded`](Self::assert_not_forwarded); also fails unless the connection is
+    /// closed without reading a further request.
+    fn assert_not_forwarded_and_closed(&self, text: &str) -> u16 {
         let mut client = self.proxy.connect();
-        // It may be closed before all of that was sent.
+        // The proxy may close the connection before all of that is sent.
         let _ = client.try_send([text.as_bytes(), &request("GET", "/queue/v1/next", "")].concat());
         let response = client.response();
         let rest = client.read_to_end();
@@ -269,11 +277,9 @@ impl Test {
     }
 }
 
-/// A proxy that reaches hosts by name at the same upstream.
-fn over_tls(upstream: &Upstream) -> (Tls, ProxyBuilder) {
+/// A proxy that reaches the host files.example.test, and no other one, at this upstream.
+fn with_tls_host(upstream: &Upstream) -> (Tls, ProxyBuilder) {
     let tls = Tls::for_host("files.example.test").behind_proxy().start(upstream);
-    let proxy = Proxy::in_front_of("https://tc.example.test")
-        .env("HTTPS_PROXY", format!("http://{}", tls.address()))
-        .env("SSL_CERT_FILE", tls.authority());
+    let proxy = tls.proxy();
     (tls, proxy)
 }

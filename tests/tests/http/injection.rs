@@ -1,8 +1,8 @@
-//! No value from a client or an upstream can add a header field, in either direction, or a log line.
+//! No value from a client or an upstream adds a header field to requests or responses, or a log line.
 
 use support::{Connection, Proxy, Response, ScriptedResponse, Upstream, certificate, request};
 
-/// Values that would add a header field, with every line ending that some software accepts.
+/// Values that would add a header field if a control character in them were read as a line ending.
 const INJECTED: [&str; 6] = [
     "a\r\nX-Injected: 1",
     "a\nX-Injected: 1",
@@ -12,9 +12,10 @@ const INJECTED: [&str; 6] = [
     "a\u{2028}\u{85}X-Injected: 1",
 ];
 
-/// It becomes current, but no header field of a request can contain it.
+/// Such credentials become current, but a header field cannot contain the clientId, so that nothing is
+/// forwarded.
 #[test]
-fn a_client_id_by_update() {
+fn a_client_id_of_an_update_adds_no_header_field() {
     let upstream = Upstream::start([ScriptedResponse::ok("up")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     for client_id in INJECTED {
@@ -31,7 +32,7 @@ fn a_client_id_by_update() {
 }
 
 #[test]
-fn scopes_of_a_certificate_by_update() {
+fn scopes_of_an_update_add_no_header_field() {
     let upstream = Upstream::start([ScriptedResponse::ok("up")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     for scope in INJECTED {
@@ -48,12 +49,12 @@ fn scopes_of_a_certificate_by_update() {
         assert_clean(&response);
         assert_eq!(response.header("x-taskcluster-proxy-temp-scopes"), Some("[]"));
     }
-    assert!(upstream.requests().iter().all(|seen| seen.header("x-injected").is_none()));
+    assert!(upstream.requests().iter().all(|forwarded| forwarded.header("x-injected").is_none()));
     assert_no_line_is_injected(&proxy.whole_log());
 }
 
 #[test]
-fn client_ids_and_scopes_of_the_command_line() {
+fn client_ids_and_scopes_of_the_command_line_add_no_header_field() {
     for bad in INJECTED.into_iter().filter(|text| !text.contains('\0')) {
         let restricted = Proxy::in_front_of("http://127.0.0.1:1").args([bad]).run();
         assert!(!restricted.status.success(), "{bad:?}");
@@ -69,7 +70,7 @@ fn client_ids_and_scopes_of_the_command_line() {
 }
 
 #[test]
-fn targets() {
+fn targets_add_no_header_field() {
     let upstream = Upstream::start([ScriptedResponse::ok("up")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     for text in INJECTED {
@@ -77,10 +78,10 @@ fn targets() {
             let mut connection = proxy.connect();
             connection
                 .send(format!("GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
-            assert_all_clean(&mut connection);
+            assert_one_clean_4xx(&mut connection);
         }
     }
-    // Escaped they are an ordinary path, and stay escaped.
+    // Escaped characters are part of an ordinary path, and stay escaped.
     let escaped = "/api/queue/v1/%0d%0aX-Injected:%201%00";
     let response = proxy.get(escaped);
     assert_clean(&response);
@@ -90,7 +91,7 @@ fn targets() {
 }
 
 #[test]
-fn urls_to_sign() {
+fn urls_to_sign_add_no_header_field() {
     let proxy = Proxy::in_front_of("http://127.0.0.1:1").start();
     for text in INJECTED {
         let url = format!("https://tc.example.com/{text}");
@@ -102,23 +103,22 @@ fn urls_to_sign() {
             None => drop(response.assert_error(400, "InputError")),
             Some(location) => assert!(location.is_ascii() && !location.contains(' '), "{location}"),
         }
-        // And nothing follows.
+        // Nothing follows on the connection.
         connection.finish_sending();
         assert_eq!(connection.read_to_end(), b"");
     }
 }
 
 #[test]
-fn methods_and_paths_in_error_bodies() {
+fn methods_and_paths_are_escaped_in_error_bodies() {
     let proxy = Proxy::in_front_of("http://127.0.0.1:1").start();
     for (method, target) in [("G'T|", "/bewit"), ("GET", "/\"}{\"script"), ("PUT", "/é\u{85}/x")] {
         let response = proxy.call(method, target, "");
         assert_clean(&response);
         assert_eq!(response.header("content-type"), Some("application/json"));
-        // It is one JSON object, whatever the request was.
         assert!(response.status() >= 400 && response.json()["message"].is_string());
     }
-    // These are malformed, and the error repeats nothing of them.
+    // Malformed requests, of which the error repeats nothing.
     for (method, target) in [("G\"T", "/bewit"), ("GET", "/<script>\u{7f}")] {
         let response = proxy.call(method, target, "");
         assert_clean(&response);
@@ -130,7 +130,7 @@ fn methods_and_paths_in_error_bodies() {
 
 /// An upstream can set its own header fields, but not those of the proxy.
 #[test]
-fn header_fields_of_an_upstream() {
+fn an_upstream_cannot_set_header_fields_of_the_proxy() {
     let forged = [
         ("X-Taskcluster-Endpoint", "https://evil.example"),
         ("X-Taskcluster-Proxy-Version", "0"),
@@ -161,7 +161,9 @@ fn header_fields_of_an_upstream() {
         ] {
             assert_eq!(response.head.all(name), values, "{name}");
         }
-        assert_ne!(response.header("x-taskcluster-proxy-version"), Some("0"));
+        let version = response.head.all("x-taskcluster-proxy-version");
+        assert_eq!(version, [env!("CARGO_PKG_VERSION")]);
+        assert_ne!(response.head.all("x-taskcluster-proxy-revision"), ["0"]);
     }
 }
 
@@ -174,13 +176,14 @@ fn a_clients_own_authorization() {
         let fields = format!(
             "Authorization: Hawk id=\"root\"\r\nConnection: {connection}\r\nauthorization: Bearer x\r\n"
         );
-        let asked = format!("GET /api/queue/v1/x HTTP/1.1\r\nHost: x\r\n{fields}\r\n");
-        assert_eq!(proxy.exchange(asked).status(), 200);
-        let seen = upstream.last_request();
-        let [authorization] = seen.head.all("authorization")[..] else {
-            panic!("not one signature: {seen:?}");
+        let head = "GET /api/queue/v1/x HTTP/1.1\r\nHost: elsewhere\r\n";
+        assert_eq!(proxy.exchange(format!("{head}{fields}\r\n")).status(), 200);
+        let forwarded = upstream.last_request();
+        let [authorization] = forwarded.head.all("authorization")[..] else {
+            panic!("not one signature: {forwarded:?}");
         };
         assert!(authorization.starts_with("Hawk id=\"tester\", "), "{authorization}");
+        assert_eq!(forwarded.head.all("host"), [upstream.address().to_string()]);
     }
 }
 
@@ -201,7 +204,7 @@ fn no_value_adds_a_log_line() {
     assert!(!log.contains(['\u{1b}', '\u{9b}']), "{log:?}");
 }
 
-/// Each line begins with the time, and no value in it begins another line.
+/// Fails unless each line begins with the time, so that no value begins a line.
 fn assert_no_line_is_injected(log: &str) {
     assert!(log.lines().all(|line| line.starts_with("timestamp=2")), "{log:?}");
     assert!(!log.contains(['\r', '\0', '\u{85}']), "{log:?}");
@@ -212,8 +215,8 @@ fn assert_clean(response: &Response) {
     assert!(response.complete);
 }
 
-/// The statuses of all responses until the connection ends.
-fn assert_all_clean(connection: &mut Connection) {
+/// Fails unless the only response on the connection is a 4xx without an injected header field.
+fn assert_one_clean_4xx(connection: &mut Connection) {
     let received = String::from_utf8_lossy(&connection.read_to_end()).into_owned();
     let header_section = received.split("\r\n\r\n").next().unwrap_or_default().to_ascii_lowercase();
     assert!(

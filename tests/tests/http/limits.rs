@@ -80,7 +80,7 @@ fn a_body_that_fits_the_replay_buffer_is_retried() {
         ("--replay-total", 1024, 200),
         ("--replay-total", 1025, 503),
     ] {
-        let (status, requests) = answered_after_503(&[option, "1"], length);
+        let (status, requests) = exchange_after_503(&[option, "1"], length);
         assert_eq!(status, expected, "{option} with {length} bytes");
         assert!(requests.iter().all(|request| request.body_length == length as u64));
     }
@@ -89,8 +89,8 @@ fn a_body_that_fits_the_replay_buffer_is_retried() {
 #[test]
 fn without_a_replay_buffer_only_requests_without_a_body_are_retried() {
     for option in ["--replay-buffer", "--replay-total"] {
-        assert_eq!(answered_after_503(&[option, "0"], 0).0, 200);
-        assert_eq!(answered_after_503(&[option, "0"], 1).0, 503);
+        assert_eq!(exchange_after_503(&[option, "0"], 0).0, 200);
+        assert_eq!(exchange_after_503(&[option, "0"], 1).0, 503);
     }
 }
 
@@ -138,7 +138,7 @@ fn a_retry_beyond_the_budget_without_a_previous_response_is_a_504() {
 
 #[test]
 fn a_budget_of_0_disables_retries() {
-    assert_eq!(answered_after_503(&["--retry-budget", "0"], 0).0, 503);
+    assert_eq!(exchange_after_503(&["--retry-budget", "0"], 0).0, 503);
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn the_budget_does_not_limit_an_upload_that_cannot_be_retried() {
     assert_eq!(client.response().status(), 204);
 }
 
-/// Longer than anything that the proxy does here, but short for a test.
+/// Long in comparison to the proxy's own steps, and short for a test.
 const TENTH: Duration = Duration::from_millis(100);
 
 fn post(proxy: &Proxy, length: usize) -> Response {
@@ -163,9 +163,9 @@ fn post(proxy: &Proxy, length: usize) -> Response {
     proxy.exchange(format!("{head}: {length}\r\n\r\n{}", "x".repeat(length)))
 }
 
-/// The status of the response to a request with a body of this length, when the upstream responds 503
-/// first, and the requests that it received.
-fn answered_after_503(limits: &[&str], length: usize) -> (u16, Vec<Request>) {
+/// Sends a request with a body of this length to an upstream that responds 503 to the first attempt;
+/// returns the status, and the requests that the upstream received.
+fn exchange_after_503(limits: &[&str], length: usize) -> (u16, Vec<Request>) {
     let upstream = Upstream::start([ScriptedResponse::status(503), ScriptedResponse::ok("")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).args(limits).start();
     (post(&proxy, length).status(), upstream.requests())

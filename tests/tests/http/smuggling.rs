@@ -1,12 +1,12 @@
 //! Request smuggling and response splitting: the proxy, its upstreams and its clients agree where one
 //! message ends and the next one begins, or the connection is closed (RFC 9112 section 11).
 
-use support::{Connection, Proxy, Request, ScriptedResponse, Upstream, request};
+use support::{Connection, Proxy, Request, ScriptedResponse, Upstream};
 
 const SMUGGLED: &str = "GET /api/queue/v1/smuggled HTTP/1.1\r\nHost: x\r\n\r\n";
 
 #[test]
-fn disguised_transfer_codings_are_refused() {
+fn disguised_transfer_codings_are_rejected() {
     let setup = Setup::start();
     for field in [
         "Transfer-Encoding : chunked",
@@ -36,14 +36,14 @@ fn disguised_transfer_codings_are_refused() {
     ] {
         for length in ["", "Content-Length: 4\r\n"] {
             for fields in [format!("{field}\r\n{length}"), format!("{length}{field}\r\n")] {
-                setup.refuses(&format!("{PUT}{fields}\r\n0\r\n\r\n{SMUGGLED}"));
+                setup.assert_rejected(&format!("{PUT}{fields}\r\n0\r\n\r\n{SMUGGLED}"));
             }
         }
     }
 }
 
 #[test]
-fn disguised_content_lengths_are_refused() {
+fn disguised_content_lengths_are_rejected() {
     let setup = Setup::start();
     for field in [
         "Content-Length : 4",
@@ -64,25 +64,25 @@ fn disguised_content_lengths_are_refused() {
         "Content-Length: \u{0664}",
         "Content-Length: 18446744073709551620",
     ] {
-        setup.refuses(&format!("{PUT}{field}\r\n\r\n{SMUGGLED}"));
+        setup.assert_rejected(&format!("{PUT}{field}\r\n\r\n{SMUGGLED}"));
     }
 }
 
-/// The whole body is forwarded as a body, and none of it is read as a request: with any method, and
-/// whether the upstream expects a body or not.
+/// The whole body is forwarded as a body, and none of it is read as a request, also for methods that
+/// usually have no body.
 #[test]
 fn bodies_with_any_method_are_forwarded_as_bodies() {
     let setup = Setup::start();
     let length = SMUGGLED.len();
     for method in ["GET", "DELETE", "OPTIONS", "PATCH", "PUT", "POST", "PURGE"] {
         let start = format!("{method} /api/queue/v1/outer HTTP/1.1\r\nHost: x\r\n");
-        let seen =
-            setup.request_seen(&format!("{start}Content-Length: {length}\r\n\r\n{SMUGGLED}"));
-        assert_eq!(seen.body, SMUGGLED.as_bytes(), "{method}");
+        let request =
+            setup.assert_forwarded(&format!("{start}Content-Length: {length}\r\n\r\n{SMUGGLED}"));
+        assert_eq!(request.body, SMUGGLED.as_bytes(), "{method}");
         let coded =
             format!("Transfer-Encoding: chunked\r\n\r\n{length:x}\r\n{SMUGGLED}\r\n0\r\n\r\n");
-        let seen = setup.request_seen(&format!("{start}{coded}"));
-        assert_eq!(seen.body, SMUGGLED.as_bytes(), "{method}");
+        let request = setup.assert_forwarded(&format!("{start}{coded}"));
+        assert_eq!(request.body, SMUGGLED.as_bytes(), "{method}");
     }
 }
 
@@ -105,12 +105,12 @@ fn similar_field_names_do_not_affect_framing() {
             format!("{field}\r\nContent-Length: {length}\r\n"),
             format!("Content-Length: {length}\r\n{field}\r\n"),
         ] {
-            let seen = setup.request_seen(&format!("{PUT}{fields}\r\n{SMUGGLED}"));
-            assert_eq!(seen.body, SMUGGLED.as_bytes(), "{field}");
-            assert_eq!(seen.head.all("content-length"), [length.to_string()], "{field}");
-            assert_eq!(seen.head.all("host").len(), 1, "{field}");
+            let request = setup.assert_forwarded(&format!("{PUT}{fields}\r\n{SMUGGLED}"));
+            assert_eq!(request.body, SMUGGLED.as_bytes(), "{field}");
+            assert_eq!(request.head.all("content-length"), [length.to_string()], "{field}");
+            assert_eq!(request.head.all("host").len(), 1, "{field}");
             for removed in ["transfer-encoding", "connection", "upgrade"] {
-                assert_eq!(seen.header(removed), None, "{field}");
+                assert_eq!(request.header(removed), None, "{field}");
             }
         }
     }
@@ -125,12 +125,13 @@ fn white_space_and_case_do_not_affect_framing() {
         "Transfer-Encoding: \t chunked \t",
         "tRANSFER-eNCODING: CHUNKED",
     ] {
-        let seen = setup.request_seen(&format!("{PUT}{field}\r\n\r\n4\r\nbody\r\n0\r\n\r\n"));
+        let request =
+            setup.assert_forwarded(&format!("{PUT}{field}\r\n\r\n4\r\nbody\r\n0\r\n\r\n"));
         assert_eq!(
             (
-                seen.body.as_slice(),
-                seen.head.all("content-length"),
-                seen.header("transfer-encoding")
+                request.body.as_slice(),
+                request.head.all("content-length"),
+                request.header("transfer-encoding")
             ),
             (&b"body"[..], vec!["4"], None)
         );
@@ -145,14 +146,21 @@ fn after_two_framings_the_connection_is_closed() {
         "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n",
         "Transfer-Encoding: chunked\r\nContent-Length: 500\r\n",
         "Content-Length: 0\r\nTransfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: chunked\r\nContent-Length: 5\r\nConnection: Content-Length\r\n",
+        "Content-Length: 5\r\nTransfer-Encoding: chunked\r\nConnection: Transfer-Encoding\r\n",
+        "Content-Length: 44\r\ntransfer-encoding: Chunked\r\n",
     ] {
-        let seen = setup.request_seen(&format!("{PUT}{fields}\r\n1\r\nx\r\n0\r\n\r\n{SMUGGLED}"));
-        assert_eq!((seen.body.as_slice(), seen.head.all("content-length")), (&b"x"[..], vec!["1"]));
+        let request =
+            setup.assert_forwarded(&format!("{PUT}{fields}\r\n1\r\nx\r\n0\r\n\r\n{SMUGGLED}"));
+        assert_eq!(
+            (request.body.as_slice(), request.head.all("content-length")),
+            (&b"x"[..], vec!["1"])
+        );
     }
 }
 
 #[test]
-fn ambiguous_chunks_are_refused() {
+fn ambiguous_chunks_are_rejected() {
     let setup = Setup::start();
     for chunks in [
         "2\nab\r\n0\r\n\r\n",
@@ -178,21 +186,21 @@ fn ambiguous_chunks_are_refused() {
         "0\r\nX : y\r\n\r\n",
     ] {
         let text = format!("{PUT}Transfer-Encoding: chunked\r\n\r\n{chunks}{SMUGGLED}");
-        setup.refuses(&text);
+        setup.assert_rejected(&text);
     }
 }
 
-/// These are unambiguous; whether to refuse them is optional.
+/// A recipient may reject these chunks, or read them in the only possible way.
 #[test]
-fn unusual_chunks_are_refused_or_read_in_the_only_way() {
+fn unusual_chunks_are_rejected_or_read_unambiguously() {
     let setup = Setup::start();
     for chunks in ["0000000000000002\r\nab\r\n0\r\n\r\n", "2;\0\r\nab\r\n0\r\n\r\n"] {
         let before = setup.upstream.requests().len();
         let received = setup.send(&format!("{PUT}Transfer-Encoding: chunked\r\n\r\n{chunks}"));
         setup.assert_served();
-        for seen in &setup.upstream.requests()[before..] {
-            let read = (seen.body.as_slice(), statuses(&received));
-            let is_request = seen.complete && seen.target() != AFTER;
+        for request in &setup.upstream.requests()[before..] {
+            let read = (request.body.as_slice(), statuses(&received));
+            let is_request = request.complete && request.target() != AFTER;
             assert!(!is_request || read == (b"ab", vec!["200".to_owned()]), "{chunks:?}: {read:?}");
         }
     }
@@ -202,8 +210,9 @@ fn unusual_chunks_are_refused_or_read_in_the_only_way() {
 fn chunk_extensions_are_not_forwarded() {
     let setup = Setup::start();
     let chunks = "2;a=\"GET / HTTP/1.1\";b\r\nab\r\n1 ;x\r\nc\r\n000;last\r\n\r\n";
-    let seen = setup.request_seen(&format!("{PUT}Transfer-Encoding: chunked\r\n\r\n{chunks}"));
-    assert_eq!((seen.body.as_slice(), seen.complete), (&b"abc"[..], true));
+    let request =
+        setup.assert_forwarded(&format!("{PUT}Transfer-Encoding: chunked\r\n\r\n{chunks}"));
+    assert_eq!((request.body.as_slice(), request.complete), (&b"abc"[..], true));
 }
 
 #[test]
@@ -213,25 +222,27 @@ fn trailers_do_not_affect_framing_routing_or_identity() {
                     Authorization: Hawk id=\"root\"\r\nConnection: close\r\nTE: gzip\r\nX-Sum: 1\r\n";
     let names = "Content-Length, Transfer-Encoding, Host, Authorization, Connection, TE, X-Sum";
     let fields = format!("Trailer: {names}\r\nTransfer-Encoding: chunked\r\n");
-    let seen = setup.request_seen(&format!("{PUT}{fields}\r\n1\r\nx\r\n0\r\n{trailers}\r\n"));
-    let passed = String::from_utf8_lossy(&seen.trailers).to_ascii_lowercase();
-    assert_eq!(passed, "x-sum: 1\r\n");
+    let request =
+        setup.assert_forwarded(&format!("{PUT}{fields}\r\n1\r\nx\r\n0\r\n{trailers}\r\n"));
+    let forwarded = String::from_utf8_lossy(&request.trailers).to_ascii_lowercase();
+    assert_eq!(forwarded, "x-sum: 1\r\n");
 }
 
 #[test]
-fn http_1_0_has_no_chunks() {
+fn chunked_requests_of_http_1_0_are_rejected() {
     let setup = Setup::start();
     let start = "PUT /api/queue/v1/outer HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\n";
     for fields in ["", "Content-Length: 5\r\n"] {
         let coded = format!("{start}{fields}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n{SMUGGLED}");
-        setup.refuses(&coded);
+        setup.assert_rejected(&coded);
     }
     let length = SMUGGLED.len();
-    let seen = setup.request_seen(&format!("{start}Content-Length: {length}\r\n\r\n{SMUGGLED}"));
-    assert_eq!(seen.body, SMUGGLED.as_bytes());
+    let request =
+        setup.assert_forwarded(&format!("{start}Content-Length: {length}\r\n\r\n{SMUGGLED}"));
+    assert_eq!(request.body, SMUGGLED.as_bytes());
 }
 
-/// With or without 100 Continue: bytes after a body that was refused unread are not read as a request.
+/// The proxy responds without reading the body, whose bytes must not be read as a request.
 #[test]
 fn a_body_that_waits_for_100_continue_is_not_a_request() {
     for (expect, target) in [
@@ -272,10 +283,10 @@ fn a_second_response_is_discarded() {
         let proxy = Proxy::in_front_of(upstream.root_url()).start();
         let mut client = proxy.connect();
         for method in ["GET", "HEAD"] {
-            client.send(request(method, "/api/queue/v1/one", ""));
+            client.send(support::request(method, "/api/queue/v1/one", ""));
             let first_response = client.response_to(method);
             assert!(!first_response.text().contains("forged"), "{first:?}: {first_response:?}");
-            client.send(request("GET", "/api/queue/v1/two", ""));
+            client.send(support::request("GET", "/api/queue/v1/two", ""));
             assert_eq!(client.response().text(), "/api/queue/v1/two", "{first:?}");
         }
     }
@@ -319,9 +330,9 @@ impl Setup {
         Self { upstream, proxy }
     }
 
-    /// No request of it is complete upstream; the client gets a 4xx, or the connection is closed, and
-    /// nothing else.
-    fn refuses(&self, text: &str) {
+    /// Fails unless the client gets one 4xx or the connection is closed, and the upstream receives no
+    /// complete request.
+    fn assert_rejected(&self, text: &str) {
         let before = self.upstream.requests().len();
         let received = self.send(text);
         let statuses = statuses(&received);
@@ -330,54 +341,58 @@ impl Setup {
             "{text:?}: {statuses:?}"
         );
         self.assert_served();
-        for seen in &self.upstream.requests()[before..] {
-            assert!(!seen.complete || seen.target() == AFTER, "{text:?}: {seen:?}");
+        for request in &self.upstream.requests()[before..] {
+            assert!(!request.complete || request.target() == AFTER, "{text:?}: {request:?}");
         }
     }
 
-    /// The upstream receives exactly one complete request, and none from its body or after it.
-    fn request_seen(&self, text: &str) -> Request {
+    /// Fails unless the upstream receives exactly one complete request, and none from its body or after
+    /// it; returns the request.
+    fn assert_forwarded(&self, text: &str) -> Request {
         let before = self.upstream.requests().len();
         let received = self.send(text);
         assert_eq!(statuses(&received), ["200"], "{text:?}");
         self.assert_served();
-        let [seen, _after] = self
+        let [request, _after] = self
             .upstream
             .requests()
             .split_off(before)
             .try_into()
-            .expect("one request, and the next");
-        assert!(seen.complete, "{text:?}");
-        seen
+            .expect("the request, and the one after it");
+        assert!(request.complete, "{text:?}");
+        request
     }
 
     fn send(&self, text: &str) -> Vec<u8> {
         let mut connection: Connection = self.proxy.connect();
-        // It may be refused before all of it was sent.
+        // The proxy may reject it before all of it is sent.
         let _ = connection.try_send(text);
-        // Ends the connection after a response; without effect if it has ended.
+        // Ends the connection after the response, if it is still open.
         let _ =
             connection.try_send("GET /nowhere HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
         let mut received = connection.read_to_end();
-        // The response to the line above does not count.
+        // The response to that request does not count.
         if let Some(at) = position(&received, b"HTTP/1.1 404") {
             received.truncate(at);
         }
         received
     }
 
-    /// No connection to the upstream is left in a state that affects other requests.
+    /// Fails if a connection to the upstream is left in a state that affects other requests.
     fn assert_served(&self) {
         assert_eq!(self.proxy.get(AFTER).status(), 200);
         let requests = self.upstream.requests();
-        assert!(requests.iter().all(|seen| !seen.target().contains("smuggled")), "{requests:?}");
+        assert!(
+            requests.iter().all(|request| !request.target().contains("smuggled")),
+            "{requests:?}"
+        );
     }
 }
 
 const AFTER: &str = "/api/queue/v1/after";
 
 fn targets(upstream: &Upstream) -> Vec<String> {
-    upstream.requests().iter().map(|seen| seen.target().to_owned()).collect()
+    upstream.requests().iter().map(|request| request.target().to_owned()).collect()
 }
 
 /// The statuses of the responses in these bytes.

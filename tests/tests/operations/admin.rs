@@ -3,11 +3,11 @@
 use serde_json::{Value, json};
 use std::io::Write as _;
 use std::process::Stdio;
-use support::admin::value;
+use support::admin::{assert_samples, value};
 use support::users::{DAEMON, as_user, can_switch_users};
 use support::{
-    Latch, Proxy, ProxyBuilder, Request, ScriptedResponse, Upstream, certificate, clients, request,
-    skip,
+    Folder, Latch, Proxy, ProxyBuilder, Request, ScriptedResponse, Upstream, certificate, clients,
+    request, skip,
 };
 
 fn with_admin(upstream: &Upstream) -> ProxyBuilder {
@@ -36,7 +36,7 @@ fn requests_are_counted_by_outcome() {
     // Bytes that are not a request only count as a connection.
     assert_eq!(proxy.exchange("nonsense\r\n\r\n").status(), 400);
     proxy.get("/last");
-    // A line in the log and a count come together, and not before the response's last byte.
+    // The log line and the metrics of a request are written together, after the response has ended.
     proxy.wait_for_log("path=/last status=404");
     let after = proxy.metrics();
     for (service, method, status, outcome) in [
@@ -65,25 +65,26 @@ fn requests_are_counted_by_outcome() {
     assert_eq!(of_services.len(), 8, "{after}");
     let gets = none.iter().find(|line| line.contains("method=\"GET\",status=\"4xx\""));
     assert!(gets.is_some_and(|line| line.ends_with(" 2")), "{none:?}");
-    for (sample, expected) in [
-        ("upstream_latency_seconds_count{service=\"queue\"}", 2.0),
-        ("upstream_latency_seconds_bucket{service=\"queue\",le=\"+Inf\"}", 2.0),
-        // Two retries take longer than this.
-        ("upstream_latency_seconds_bucket{service=\"queue\",le=\"0.1\"}", 1.0),
-        ("retries_total{reason=\"status\"}", 1.0),
-        ("retries_total{reason=\"broken\"}", 1.0),
-        ("retries_total{reason=\"connect\"}", 0.0),
-        ("received_bytes_total", f64::from(3 + 24 + 2 + 36)),
-        ("credential_updates_total{source=\"put\",result=\"taken\"}", 1.0),
-        ("credential_updates_total{source=\"put\",result=\"refused\"}", 1.0),
-        ("connections_total", 11.0),
-        ("requests_in_flight", 0.0),
-        ("replay_buffer_bytes", 0.0),
-        ("replay_buffer_limit_bytes", 4.0 * 1024.0 * 1024.0),
-        ("draining", 0.0),
-    ] {
-        assert_eq!(value(&after, sample), Some(expected), "{sample} in\n{after}");
-    }
+    assert_samples(
+        &after,
+        &[
+            ("upstream_latency_seconds_count{service=\"queue\"}", 2.0),
+            ("upstream_latency_seconds_bucket{service=\"queue\",le=\"+Inf\"}", 2.0),
+            // Two retries take longer than this.
+            ("upstream_latency_seconds_bucket{service=\"queue\",le=\"0.1\"}", 1.0),
+            ("retries_total{reason=\"status\"}", 1.0),
+            ("retries_total{reason=\"broken\"}", 1.0),
+            ("retries_total{reason=\"connect\"}", 0.0),
+            ("received_bytes_total", f64::from(3 + 24 + 2 + 36)),
+            ("credential_updates_total{source=\"put\",result=\"taken\"}", 1.0),
+            ("credential_updates_total{source=\"put\",result=\"refused\"}", 1.0),
+            ("connections_total", 11.0),
+            ("requests_in_flight", 0.0),
+            ("replay_buffer_bytes", 0.0),
+            ("replay_buffer_limit_bytes", 4.0 * 1024.0 * 1024.0),
+            ("draining", 0.0),
+        ],
+    );
     assert!(after.contains("taskcluster_proxy_build_info{version=\"0."), "{after}");
     assert_eq!(value(&after, "certificate_expires_in_seconds"), None);
 }
@@ -98,11 +99,10 @@ fn requests_in_flight_are_visible() {
     client.send(request("PUT", "/api/queue/v1/x", [b'x'; 1000]));
     upstream.wait_for_requests(1);
     let page = proxy.metrics();
-    for (sample, expected) in
-        [("requests_in_flight", 1.0), ("connections", 1.0), ("replay_buffer_bytes", 1000.0)]
-    {
-        assert_eq!(value(&page, sample), Some(expected), "{sample} in\n{page}");
-    }
+    assert_samples(
+        &page,
+        &[("requests_in_flight", 1.0), ("connections", 1.0), ("replay_buffer_bytes", 1000.0)],
+    );
     let left = value(&page, "certificate_expires_in_seconds").unwrap();
     assert!((3500.0..3600.0).contains(&left), "{left}");
     latch.open();
@@ -131,26 +131,27 @@ fn promtool_accepts_the_metrics() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_peer_that_is_rejected_is_counted() {
+fn rejected_peers_are_counted() {
     if !can_switch_users(&[]) {
         return;
     }
     let upstream = Upstream::start([ScriptedResponse::ok("hello")]);
     let proxy = with_admin(&upstream).args(["--allowed-user", "nobody"]).start();
     let port = proxy.address().port();
-    // Sends something and waits until the connection is closed or reset.
+    // Sends a line and waits until the connection is closed or reset.
     let script = format!("exec 3<>/dev/tcp/127.0.0.1/{port}; echo GET >&3; cat <&3; true");
     let output = as_user(DAEMON, "bash").args(["-c", &script]).output().expect("setpriv runs");
     assert!(output.stdout.is_empty(), "{output:?}");
     let page = proxy.metrics();
-    for (sample, expected) in [
-        ("rejected_connections_total{reason=\"user\"}", 1.0),
-        ("rejected_connections_total{reason=\"network\"}", 0.0),
-        ("connections_total", 1.0),
-        ("connections", 0.0),
-    ] {
-        assert_eq!(value(&page, sample), Some(expected), "{sample} in\n{page}");
-    }
+    assert_samples(
+        &page,
+        &[
+            ("rejected_connections_total{reason=\"user\"}", 1.0),
+            ("rejected_connections_total{reason=\"network\"}", 0.0),
+            ("connections_total", 1.0),
+            ("connections", 0.0),
+        ],
+    );
 }
 
 #[test]
@@ -159,23 +160,19 @@ fn readiness_ends_when_the_credentials_expire() {
     let mut expired = certificate(&[]);
     expired["expiry"] = 1.into();
     let proxy = with_admin(&upstream).env("TASKCLUSTER_CERTIFICATE", expired.to_string()).start();
-    assert_eq!(
-        (proxy.get_admin("/healthz").status(), proxy.get_admin("/healthz").text()),
-        (200, "ok\n")
-    );
+    let health = proxy.get_admin("/healthz");
+    assert_eq!((health.status(), health.text()), (200, "ok\n"));
     let ready = proxy.get_admin("/readyz");
     let expected = "the credentials expired on Thu, 01 Jan 1970 00:00:00 GMT\n";
     assert_eq!((ready.status(), ready.text()), (503, expected));
     proxy.call("PUT", "/credentials", r#"{"clientId":"new","accessToken":"x"}"#);
-    assert_eq!(
-        (proxy.get_admin("/readyz").status(), proxy.get_admin("/readyz").text()),
-        (200, "ok\n")
-    );
+    let ready = proxy.get_admin("/readyz");
+    assert_eq!((ready.status(), ready.text()), (200, "ok\n"));
 }
 
 #[test]
 #[cfg(unix)]
-fn it_responds_while_the_proxy_drains() {
+fn the_admin_listener_responds_while_the_proxy_drains() {
     let latch = Latch::new();
     let upstream = Upstream::start([ScriptedResponse::nothing().then_wait(&latch).then_close()]);
     let proxy = with_admin(&upstream).start();
@@ -234,7 +231,7 @@ fn the_status_shows_defects_of_the_credentials() {
     assert_eq!((&found["temporary"], &found["expiry"]), (&json!(true), &Value::Null));
     assert_eq!(found["scopes"], json!([]));
     proxy.wait_for_log(finding);
-    // The services decide about credentials; without any that can sign, the proxy is not ready.
+    // Ready, as the services judge credentials; but not ready with credentials that cannot sign.
     assert_eq!(proxy.get_admin("/readyz").status(), 200);
     let unusable = r#"{"clientId":"c","accessToken":"t","certificate":"canary"}"#;
     assert_eq!(proxy.call("PUT", "/credentials", unusable).status(), 200);
@@ -245,7 +242,7 @@ fn the_status_shows_defects_of_the_credentials() {
 }
 
 #[test]
-fn it_is_off_by_default_and_never_on_the_port_of_the_proxy() {
+fn the_admin_listener_is_off_by_default_and_has_its_own_port() {
     let upstream = Upstream::start([ScriptedResponse::ok("hello")]);
     let proxy = with_admin(&upstream).start();
     for path in ["/healthz", "/readyz", "/metrics", "/status"] {
@@ -269,16 +266,14 @@ fn it_is_off_by_default_and_never_on_the_port_of_the_proxy() {
 
 #[test]
 #[cfg(unix)]
-fn it_can_be_a_unix_socket() {
+fn the_admin_listener_can_be_a_unix_socket() {
     use std::io::Read as _;
-    let folder =
-        std::env::temp_dir().join(format!("taskcluster-proxy-tests-admin-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    let path = folder.join("admin.socket");
+    let folder = Folder::new();
+    let path = folder.path("admin.socket");
     let upstream = Upstream::start([ScriptedResponse::ok("hello")]);
     let address = format!("unix:{}", path.display());
     let builder = Proxy::in_front_of(upstream.root_url()).args(["--admin", &address]);
-    // The first one leaves its socket behind; the second one replaces it, and removes it at the end.
+    // The first proxy leaves its socket behind. The second one replaces it and removes it at its end.
     builder.clone().start().kill();
     let proxy = builder.start();
     proxy.wait_for_log(&format!("admin at {address}"));
@@ -293,5 +288,4 @@ fn it_can_be_a_unix_socket() {
     proxy.signal("TERM");
     assert_eq!(proxy.wait().status.code(), Some(0));
     assert!(!path.exists(), "the socket is left behind");
-    std::fs::remove_dir_all(&folder).unwrap();
 }

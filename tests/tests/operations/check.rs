@@ -1,4 +1,4 @@
-//! `--check`: the checks of a start, one line each.
+//! `--check`: reports what a start would find, one line for each check.
 
 use serde_json::json;
 use std::net::{Ipv4Addr, TcpListener};
@@ -8,16 +8,16 @@ use support::{
 };
 
 #[test]
-fn everything_passes_with_the_sandbox() {
+fn all_checks_pass_with_the_sandbox() {
     let report = Report::of(Proxy::sandbox().args(["--port", "0", "a:b"]), 0);
-    report.says("ok", "port", "free: [::]:");
-    report.says("ok", "root url", "/api/auth/v1/ping responded with 200 OK in ");
-    report.says("ok", "tls", "not used: the root URL is http");
-    report.says("ok", "clock", "the deployment");
-    report.says("ok", "scopes", "restricted to [\"a:b\"]");
-    report.says("ok", "credentials", "client tester, permanent: there is no certificate");
-    report.says("ok", "signature", "characters");
-    report.says("ok", "accepted", "they may do: \"a:b\"");
+    report.assert_line("ok", "port", "free: [::]:");
+    report.assert_line("ok", "root url", "/api/auth/v1/ping responded with 200 OK in ");
+    report.assert_line("ok", "tls", "not used: the root URL is http");
+    report.assert_line("ok", "clock", "the deployment");
+    report.assert_line("ok", "scopes", "restricted to [\"a:b\"]");
+    report.assert_line("ok", "credentials", "client tester, permanent: there is no certificate");
+    report.assert_line("ok", "signature", "characters");
+    report.assert_line("ok", "accepted", "they may do: \"a:b\"");
     assert_eq!(report.lines.len(), 8, "{report:?}");
     // The columns are aligned.
     let texts = report.lines.iter().map(|line| line.rfind("  ").unwrap());
@@ -25,74 +25,78 @@ fn everything_passes_with_the_sandbox() {
 }
 
 #[test]
-fn it_does_not_listen() {
+fn the_port_is_free_after_the_check() {
     let port = ClosedPort::take().root_url().rsplit_once(':').unwrap().1.to_owned();
     let report = Report::of(Proxy::sandbox().args(["--port", &port]), 0);
-    report.says("ok", "port", &format!("free: [::]:{port}"));
+    report.assert_line("ok", "port", &format!("free: [::]:{port}"));
     TcpListener::bind(format!("127.0.0.1:{port}")).expect("the port is free again");
 }
 
 #[test]
-fn a_port_in_use() {
+fn a_port_in_use_is_reported() {
     let other = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = other.local_addr().unwrap().port().to_string();
     let builder = Proxy::sandbox().args(["--ip-address", "127.0.0.1", "--port", &port]);
     let report = Report::of(builder, 1);
-    report.says("fail", "port", "in use by another program: choose another with --port");
-    report.says("ok", "accepted", "they may do: \"*\"");
+    report.assert_line("fail", "port", "in use by another program: choose another with --port");
+    report.assert_line("ok", "accepted", "they may do: \"*\"");
 }
 
 #[test]
-fn an_admin_address_in_use() {
+fn an_admin_address_in_use_is_reported() {
     let other = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = other.local_addr().unwrap().to_string();
     let with = |admin: &str| Proxy::sandbox().args(["--port", "0", "--admin", admin]);
     let report = Report::of(with(&address), 1);
-    report.says("fail", "admin", &format!("--admin: cannot listen on {address}: "));
+    report.assert_line("fail", "admin", &format!("--admin: cannot listen on {address}: "));
     drop(other);
-    Report::of(with(&address), 0).says("ok", "admin", &format!("free: http://{address}"));
+    Report::of(with(&address), 0).assert_line("ok", "admin", &format!("free: http://{address}"));
 }
 
-/// Each request has 10 s, and earlier results are printed before.
+/// Each request times out after 10 s; the results of earlier checks are printed before.
 #[test]
-fn an_upstream_that_accepts_and_never_responds() {
+fn an_upstream_that_accepts_and_never_responds_is_reported() {
     let upstream = Upstream::start([ScriptedResponse::nothing().then_stall()]);
-    let report = checked(&upstream.root_url(), |it| it.args(["--connect-timeout", "1"]), 1);
-    report.says("ok", "port", "free");
-    report.says("fail", "root url", "no response to GET /api/auth/v1/ping within 10 seconds");
-    report.says("?", "accepted", "not known");
+    let report = check_with(&upstream.root_url(), |it| it.args(["--connect-timeout", "1"]), 1);
+    report.assert_line("ok", "port", "free");
+    report.assert_line(
+        "fail",
+        "root url",
+        "no response to GET /api/auth/v1/ping within 10 seconds",
+    );
+    report.assert_line("?", "accepted", "not known");
 }
 
-/// The request without a response is the one that is named.
+/// The line names the request that has no response.
 #[test]
-fn an_auth_service_that_does_not_return_the_scopes() {
+fn an_auth_service_that_does_not_return_the_scopes_is_reported() {
     let upstream = Upstream::start(|request: &support::Request| match request.target() {
         "/api/auth/v1/ping" => auth(request, 0),
         _ => ScriptedResponse::nothing().then_stall(),
     });
-    let report = checked(&upstream.root_url(), |it| it, 1);
-    report.says("ok", "root url", "responded with 200");
+    let report = check_with(&upstream.root_url(), |it| it, 1);
+    report.assert_line("ok", "root url", "responded with 200");
     let expected = "no response to GET /api/auth/v1/scopes/current within 10 seconds";
-    report.says("fail", "accepted", expected);
+    report.assert_line("fail", "accepted", expected);
 }
 
 #[test]
-fn a_root_url_where_nothing_listens() {
+fn a_root_url_where_nothing_listens_is_reported() {
     let port = ClosedPort::take();
-    let report = checked(&port.root_url(), |builder| builder, 1);
-    report.says("fail", "root url", &format!("{}: cannot connect: ", port.root_url()));
+    let report = check_with(&port.root_url(), |builder| builder, 1);
+    report.assert_line("fail", "root url", &format!("{}: cannot connect: ", port.root_url()));
     for what in ["tls", "clock", "accepted"] {
-        report.says("?", what, "not known: there is no response from the root URL");
+        report.assert_line("?", what, "not known: there is no response from the root URL");
     }
-    report.says("ok", "credentials", "client tester");
+    report.assert_line("ok", "credentials", "client tester");
 }
 
 #[test]
-fn a_root_url_of_something_else() {
+fn a_root_url_of_another_server_is_reported() {
     let upstream = Upstream::start([ScriptedResponse::new(404, &[("Date", &date(0))], "canary")]);
-    let report = checked(&upstream.root_url(), |builder| builder, 0);
-    report.says("warn", "root url", "responded with 404 Not Found in ");
-    report.says(
+    let report = check_with(&upstream.root_url(), |builder| builder, 0);
+    report.assert_line("warn", "root url", "responded with 404 Not Found in ");
+    report.assert_line(
         "warn",
         "accepted",
         "/api/auth/v1/scopes/current responded with 404 Not Found, expected",
@@ -100,20 +104,24 @@ fn a_root_url_of_something_else() {
 }
 
 #[test]
-fn a_certificate_by_an_unknown_issuer_and_a_known_one() {
+fn certificates_of_unknown_and_known_issuers_are_reported() {
     let upstream = Upstream::start(|request: &support::Request| auth(request, 0));
     let tls = Tls::for_host("127.0.0.1").start(&upstream);
     let root_url = format!("https://{}", tls.address());
-    let report = checked(&root_url, |builder| builder, 1);
-    report.says("fail", "root url", "shows a certificate that does not hold");
-    report.says("fail", "tls", "its certificate was not issued by a certificate that is trusted");
-    report.says("fail", "tls", "SSL_CERT_FILE");
+    let report = check_with(&root_url, |builder| builder, 1);
+    report.assert_line("fail", "root url", "shows a certificate that does not hold");
+    report.assert_line(
+        "fail",
+        "tls",
+        "its certificate was not issued by a certificate that is trusted",
+    );
+    report.assert_line("fail", "tls", "SSL_CERT_FILE");
     let known = |builder: ProxyBuilder| builder.env("SSL_CERT_FILE", tls.authority());
-    checked(&root_url, known, 0).says("ok", "tls", "the certificate is valid");
+    check_with(&root_url, known, 0).assert_line("ok", "tls", "the certificate is valid");
 }
 
 #[test]
-fn clock_skew() {
+fn clock_skew_is_reported() {
     for (offset, finding, expected) in [
         (300, "fail", "behind the deployment's: set it"),
         (-300, "fail", "ahead of the deployment's: set it"),
@@ -122,13 +130,13 @@ fn clock_skew() {
     ] {
         let upstream = Upstream::start(move |request: &support::Request| auth(request, offset));
         let status = i32::from(finding == "fail");
-        let report = checked(&upstream.root_url(), |builder| builder, status);
-        report.says(finding, "clock", expected);
+        let report = check_with(&upstream.root_url(), |builder| builder, status);
+        report.assert_line(finding, "clock", expected);
     }
 }
 
 #[test]
-fn valid_future_and_expired_credentials() {
+fn the_validity_of_credentials_is_reported() {
     let upstream = Upstream::start(|request: &support::Request| auth(request, 0));
     const HOUR: i64 = 60 * 60;
     for (start, expiry, finding, expected) in [
@@ -153,15 +161,15 @@ fn valid_future_and_expired_credentials() {
         certificate["start"] = json!((now() + start) * 1000);
         certificate["expiry"] = json!((now() + expiry) * 1000);
         let temporary = |b: ProxyBuilder| b.env("TASKCLUSTER_CERTIFICATE", certificate.to_string());
-        let report = checked(&upstream.root_url(), temporary, i32::from(finding == "fail"));
-        report.says(finding, "credentials", expected);
+        let report = check_with(&upstream.root_url(), temporary, i32::from(finding == "fail"));
+        report.assert_line(finding, "credentials", expected);
         assert!(!format!("{report:?}").contains("canary"), "{report:?}");
     }
 }
 
-/// A start accepts them; whether the services do is another line.
+/// A start accepts such credentials; whether the services do is reported in another line.
 #[test]
-fn credentials_that_look_wrong() {
+fn credentials_that_look_wrong_are_reported() {
     let upstream = Upstream::start(|request: &support::Request| auth(request, 0));
     for (certificate, finding, expected, status) in [
         (
@@ -181,43 +189,42 @@ fn credentials_that_look_wrong() {
         ),
     ] {
         let given = |builder: ProxyBuilder| builder.args(["--certificate", certificate]);
-        let report = checked(&upstream.root_url(), given, status);
-        report.says(finding, "credentials", "client \"tester\": ");
-        report.says(finding, "credentials", expected);
+        let report = check_with(&upstream.root_url(), given, status);
+        report.assert_line(finding, "credentials", "client \"tester\": ");
+        report.assert_line(finding, "credentials", expected);
         match status {
-            0 => report.says("ok", "accepted", "they may do: \"a:b\""),
-            _ => report.says("?", "accepted", "not known: nothing can be signed"),
+            0 => report.assert_line("ok", "accepted", "they may do: \"a:b\""),
+            _ => report.assert_line("?", "accepted", "not known: nothing can be signed"),
         }
         assert!(!format!("{report:?}").contains("canary"), "{report:?}");
     }
 }
 
-/// The clock of the deployment decides when certificates expire.
 #[test]
-fn the_deployments_clock_counts() {
+fn expiry_depends_on_the_deployments_clock() {
     let upstream = Upstream::start(|request: &support::Request| auth(request, 2 * 60 * 60));
     let certificate = certificate(&["a:b"]).to_string();
     let temporary = |builder: ProxyBuilder| builder.env("TASKCLUSTER_CERTIFICATE", certificate);
-    let report = checked(&upstream.root_url(), temporary, 1);
-    report.says("fail", "credentials", "the certificate expired ");
+    let report = check_with(&upstream.root_url(), temporary, 1);
+    report.assert_line("fail", "credentials", "the certificate expired ");
 }
 
 #[test]
-fn more_scopes_than_fit() {
+fn too_many_scopes_are_reported() {
     let upstream = Upstream::start(|request: &support::Request| auth(request, 0));
     let scopes: Vec<_> = (0..500).map(|number| format!("some:scope:{number}")).collect();
-    let report = checked(&upstream.root_url(), |builder| builder.args(scopes), 1);
-    report.says("fail", "signature", "read at most 4096");
-    report.says("fail", "signature", "use fewer scopes");
-    report.says("?", "accepted", "not known: nothing can be signed");
+    let report = check_with(&upstream.root_url(), |builder| builder.args(scopes), 1);
+    report.assert_line("fail", "signature", "read at most 4096");
+    report.assert_line("fail", "signature", "use fewer scopes");
+    report.assert_line("?", "accepted", "not known: nothing can be signed");
 }
 
 #[test]
-fn rejected_credentials() {
+fn rejected_credentials_are_reported() {
     let wrong = |builder: ProxyBuilder| builder.env("TASKCLUSTER_ACCESS_TOKEN", "canary");
     let sandbox = Proxy::sandbox().start();
-    let report = checked(sandbox.sandbox_root_url(), wrong, 1);
-    report.says(
+    let report = check_with(sandbox.sandbox_root_url(), wrong, 1);
+    report.assert_line(
         "fail",
         "accepted",
         "refused with 401 Unauthorized: Unauthorized: Bad mac: the signature does not match (Bad mac): \
@@ -226,9 +233,9 @@ fn rejected_credentials() {
     assert!(!format!("{report:?}").contains("canary"), "{report:?}");
 }
 
-/// The auth service accepts the signature and does not show the scopes.
+/// The auth service accepts the signature, but does not return the scopes.
 #[test]
-fn credentials_that_may_not_list_their_scopes() {
+fn credentials_that_may_not_list_their_scopes_are_accepted() {
     let missing = "```\nauth:current-scopes\n```";
     let message = format!(
         "Client ID tester does not have sufficient scopes and is missing the following scopes:\n\n\
@@ -251,24 +258,24 @@ fn credentials_that_may_not_list_their_scopes() {
                 false => auth(request, 0),
             }
         });
-        let report = checked(&upstream.root_url(), |builder| builder, status);
-        report.says(finding, "accepted", expected);
+        let report = check_with(&upstream.root_url(), |builder| builder, status);
+        report.assert_line(finding, "accepted", expected);
     }
 }
 
 #[test]
-fn a_restriction_beyond_the_credentials() {
+fn scopes_that_the_credentials_do_not_have_are_reported() {
     let sandbox = Proxy::sandbox().start();
-    let claims = claimed_credentials(&sandbox);
+    let credentials = claimed_credentials(&sandbox);
     let with = |builder: ProxyBuilder| {
         builder
-            .env("TASKCLUSTER_CLIENT_ID", claims["clientId"].as_str().unwrap())
-            .env("TASKCLUSTER_ACCESS_TOKEN", claims["accessToken"].as_str().unwrap())
-            .env("TASKCLUSTER_CERTIFICATE", claims["certificate"].as_str().unwrap())
+            .env("TASKCLUSTER_CLIENT_ID", credentials["clientId"].as_str().unwrap())
+            .env("TASKCLUSTER_ACCESS_TOKEN", credentials["accessToken"].as_str().unwrap())
+            .env("TASKCLUSTER_CERTIFICATE", credentials["certificate"].as_str().unwrap())
             .args(["secrets:get:a/b", "queue:create-task:*"])
     };
-    let report = checked(sandbox.sandbox_root_url(), with, 1);
-    report.says(
+    let report = check_with(sandbox.sandbox_root_url(), with, 1);
+    report.assert_line(
         "fail",
         "accepted",
         "requests are restricted to scopes (those of the command line) that the credentials do not \
@@ -277,7 +284,7 @@ fn a_restriction_beyond_the_credentials() {
     assert!(!format!("{report:?}").contains("lines above"), "{report:?}");
 }
 
-/// Those that a worker gets with a task that may `secrets:get:a/*`.
+/// The credentials that a worker gets with a task that has the scope `secrets:get:a/*`.
 fn claimed_credentials(sandbox: &Proxy) -> serde_json::Value {
     let moment = |seconds: i64| {
         let moment = taskcluster_proxy_core::Timestamp::from_secs((now() + seconds) as u64);
@@ -302,18 +309,18 @@ fn claimed_credentials(sandbox: &Proxy) -> serde_json::Value {
     };
     post("PUT", "/api/queue/v1/task/fN1SbArXTPSVFNUvaOlinQ", task.to_string());
     let worker = json!({ "workerGroup": "g", "workerId": "w", "tasks": 1 }).to_string();
-    let claims = post("POST", "/api/queue/v1/claim-work/proj/ci", worker);
-    claims["tasks"][0]["credentials"].clone()
+    let credentials = post("POST", "/api/queue/v1/claim-work/proj/ci", worker);
+    credentials["tasks"][0]["credentials"].clone()
 }
 
 #[test]
-fn a_task_that_does_not_exist() {
+fn a_task_that_does_not_exist_is_reported() {
     let report = Report::of(Proxy::sandbox().args(["--port", "0", "--task-id", "none"]), 1);
-    report.says("fail", "scopes", "could not fetch taskcluster task 'none'");
+    report.assert_line("fail", "scopes", "could not fetch taskcluster task 'none'");
 }
 
 #[test]
-fn a_file_without_credentials() {
+fn a_file_without_credentials_is_reported() {
     let folder = support::Folder::new();
     let file = folder.put("c.json", "canary");
     let upstream = Upstream::start(|request: &support::Request| auth(request, 0));
@@ -325,20 +332,20 @@ fn a_file_without_credentials() {
         file.to_str().unwrap(),
     ]);
     let report = Report::of_run(builder.run(), 1);
-    report.says("fail", "credentials", "expected JSON, found a syntax error");
-    report.says("ok", "root url", "responded with 200 OK");
+    report.assert_line("fail", "credentials", "expected JSON, found a syntax error");
+    report.assert_line("ok", "root url", "responded with 200 OK");
     assert!(!format!("{report:?}").contains("canary"), "{report:?}");
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn peers() {
+fn the_lookup_of_peers_is_reported() {
     let sandbox = || Proxy::sandbox().args(["--port", "0"]);
     for option in [["--allowed-user", "root"], ["--credentials-from", "root"]] {
-        Report::of(sandbox().args(option), 0).says("ok", "peers", "can be looked up");
+        Report::of(sandbox().args(option), 0).assert_line("ok", "peers", "can be looked up");
     }
     let report = Report::of(sandbox().args(["--allowed-user", "no-such-user"]), 1);
-    report.says("fail", "peers", "found none named \"no-such-user\"");
+    report.assert_line("fail", "peers", "found none named \"no-such-user\"");
 }
 
 /// The output of `--check`.
@@ -357,20 +364,24 @@ impl Report {
         Self { lines: ended.stdout.lines().map(str::to_owned).collect() }
     }
 
-    /// Fails unless there is one line about `what`, with this result and this text.
+    /// Fails unless there is exactly one line about `what`, with this finding and this text.
     #[track_caller]
-    fn says(&self, finding: &str, what: &str, text: &str) {
+    fn assert_line(&self, finding: &str, what: &str, text: &str) {
         let start = format!("{finding:<4}  {what} ");
         let found: Vec<_> = self.lines.iter().filter(|line| line.starts_with(&start)).collect();
         assert!(found.len() == 1 && found[0].contains(text), "{start}{text}: {:#?}", self.lines);
     }
 }
 
-fn checked(root_url: &str, with: impl FnOnce(ProxyBuilder) -> ProxyBuilder, status: i32) -> Report {
+fn check_with(
+    root_url: &str,
+    with: impl FnOnce(ProxyBuilder) -> ProxyBuilder,
+    status: i32,
+) -> Report {
     Report::of(with(Proxy::in_front_of(root_url).args(["--port", "0"])), status)
 }
 
-/// The auth service, with a clock that is ahead by so many seconds.
+/// The auth service, with a clock that is this many seconds ahead.
 fn auth(request: &support::Request, ahead: i64) -> ScriptedResponse {
     let body = match request.target() {
         "/api/auth/v1/ping" => "{\"alive\":true}",
@@ -380,7 +391,7 @@ fn auth(request: &support::Request, ahead: i64) -> ScriptedResponse {
     ScriptedResponse::new(200, &[("Date", &date(ahead))], body)
 }
 
-/// The time, so many seconds ahead, in the format of HTTP.
+/// The time in this many seconds, in the format of a Date field.
 fn date(ahead: i64) -> String {
     let moment = UNIX_EPOCH + Duration::from_secs((now() + ahead) as u64);
     httpdate::fmt_http_date(moment)

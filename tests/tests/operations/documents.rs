@@ -16,17 +16,17 @@ fn relative_links_lead_to_files_and_headings() {
             count += 1;
             let (file, heading) = link.split_once('#').unwrap_or((link, ""));
             let target = resolve(path, file);
-            let leads_there = match documents.get(&target) {
+            let is_valid = match documents.get(&target) {
                 _ if heading.is_empty() => root().join(&target).exists(),
                 Some(document) => document.headings.contains(heading),
                 None => false,
             };
-            if !leads_there {
+            if !is_valid {
                 dead.push(format!("{}: {link}", path.display()));
             }
         }
     }
-    assert!(dead.is_empty(), "links that lead nowhere:\n{}", dead.join("\n"));
+    assert!(dead.is_empty(), "invalid links:\n{}", dead.join("\n"));
     assert!(count > 30, "only {count} links were found");
 }
 
@@ -48,7 +48,7 @@ fn files_that_documents_name_exist() {
             }
         }
     }
-    assert!(missing.is_empty(), "files that are not there:\n{}", missing.join("\n"));
+    assert!(missing.is_empty(), "documents name files that do not exist:\n{}", missing.join("\n"));
     assert!(count > 50, "only {count} files are named");
 }
 
@@ -67,7 +67,7 @@ fn each_document_can_be_reached_from_the_readme() {
     }
     let in_docs = documents.keys().filter(|path| path.starts_with("docs"));
     let unreached: Vec<_> = in_docs.filter(|path| !reached.contains(*path)).collect();
-    assert!(unreached.is_empty(), "neither README.md nor what it links to leads to {unreached:?}");
+    assert!(unreached.is_empty(), "no chain of links leads from README.md to {unreached:?}");
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn parse(text: &str) -> Document {
     document
 }
 
-/// How GitHub names a heading in a URL.
+/// The anchor of a heading in GitHub's URLs.
 fn anchor(title: &str) -> String {
     let kept = title.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
     kept.flat_map(char::to_lowercase).map(|c| if c == ' ' { '-' } else { c }).collect()
@@ -149,13 +149,13 @@ fn is_relative(link: &str) -> bool {
     !link.contains("://") && !link.starts_with("mailto:")
 }
 
-/// S1, S5a, Q12 and the like.
+/// Whether this is the number of a requirement, such as S1, S5a or Q12.
 fn is_number(word: &str) -> bool {
     let digits = word.strip_prefix(['S', 'Q', 'F', 'A']);
     digits.is_some_and(|digits| digits.starts_with(|c: char| c.is_ascii_digit()))
 }
 
-/// The path in the repository to which a link in `document` leads.
+/// The path in the repository of the target of a link in `document`.
 fn resolve(document: &Path, link: &str) -> PathBuf {
     if link.is_empty() {
         return document.to_owned();
@@ -163,7 +163,9 @@ fn resolve(document: &Path, link: &str) -> PathBuf {
     let mut path = document.parent().map(Path::to_owned).unwrap_or_default();
     for part in Path::new(link) {
         match part.to_str() {
-            Some("..") => assert!(path.pop(), "{}: {link} leads out", document.display()),
+            Some("..") => {
+                assert!(path.pop(), "{}: {link} leads out of the repository", document.display())
+            }
             Some(".") => {}
             _ => path.push(part),
         }

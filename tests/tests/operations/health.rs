@@ -10,63 +10,72 @@ use std::sync::Arc;
 use support::{ClosedPort, Folder, ProcessOutput, Proxy, ProxyBuilder, self_signed};
 
 #[test]
-fn any_response_of_the_proxy_is_healthy() {
+fn any_response_of_the_proxy_means_healthy() {
     let proxy = Proxy::sandbox().start();
-    healthy(of(proxy.address()), &proxy.address().to_string());
+    assert_healthy(check_of(proxy.address()), &proxy.address().to_string());
 
     // A server that listens and never accepts.
     let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let (closed, silent) = (ClosedPort::take(), silent.local_addr().unwrap());
-    unhealthy(of(closed.address()), &format!("no connection to {}: ", closed.address()));
-    unhealthy(of(silent), &format!("no response from {silent} within 3 s: "));
+    assert_unhealthy(
+        check_of(closed.address()),
+        &format!("no connection to {}: ", closed.address()),
+    );
+    assert_unhealthy(check_of(silent), &format!("no response from {silent} within 3 s: "));
 }
 
 #[cfg(unix)]
 #[test]
-fn of_a_unix_socket() {
+fn a_unix_socket_is_checked() {
     let folder = Folder::new();
     let path = folder.path("proxy.sock");
     let at = format!("unix:{}", path.display());
     let socket = |builder: ProxyBuilder| builder.args(["--socket".as_ref(), path.as_os_str()]);
-    let error = unhealthy(socket(health_check()), &format!("no connection to {at}: "));
+    let error = assert_unhealthy(socket(health_check()), &format!("no connection to {at}: "));
     assert!(error.contains("is this its --socket?"), "{error}");
-    let alone = socket(Proxy::sandbox()).without_tcp().start();
-    healthy(socket(health_check()), &at);
-    drop(alone);
+    let proxy = socket(Proxy::sandbox()).without_tcp().start();
+    assert_healthy(socket(health_check()), &at);
+    drop(proxy);
 
     let both = socket(Proxy::sandbox()).start();
-    healthy(socket(of(both.address())), &format!("{} and {at}", both.address()));
-    // One listener that does not respond is enough.
+    assert_healthy(socket(check_of(both.address())), &format!("{} and {at}", both.address()));
+    // One listener that does not respond makes it unhealthy.
     std::fs::remove_file(&path).unwrap();
-    unhealthy(socket(of(both.address())), &format!("no connection to {at}: "));
+    assert_unhealthy(socket(check_of(both.address())), &format!("no connection to {at}: "));
 }
 
 #[test]
-fn of_a_tls_listener() {
+fn a_tls_listener_is_checked_with_its_certificate() {
     let folder = Folder::new();
     // The certificate is untrusted, and for another name.
     let proxy = Proxy::sandbox().with_tls(&folder, "proxy.example").start();
     let address = proxy.address();
-    healthy(of(address).with_certificate(&folder.path("cert.pem")), &address.to_string());
+    assert_healthy(
+        check_of(address).with_certificate(&folder.path("cert.pem")),
+        &address.to_string(),
+    );
     let log = proxy.wait_for_log("method=GET path=/ status=404");
     assert!(!log.contains("WARN"), "{log}");
 
-    let error = unhealthy(of(address), &format!("expected plain HTTP from {address}, found TLS"));
+    let error = assert_unhealthy(
+        check_of(address),
+        &format!("expected plain HTTP from {address}, found TLS"),
+    );
     assert!(error.contains("--tls-cert"), "{error}");
     let other = folder.put("other.pem", &self_signed("proxy.example")[0]);
     let expected = format!("expected the certificate of --tls-cert from {address}, found another");
-    unhealthy(of(address).with_certificate(&other), &expected);
+    assert_unhealthy(check_of(address).with_certificate(&other), &expected);
     let none = folder.path("none.pem");
     let expected = format!("--tls-cert {none:?}: cannot be read: ");
-    unhealthy(of(address).with_certificate(&none), &expected);
+    assert_unhealthy(check_of(address).with_certificate(&none), &expected);
     let plain = Proxy::sandbox().start();
     let expected = format!("expected TLS from {}, found none", plain.address());
-    unhealthy(of(plain.address()).with_certificate(&other), &expected);
+    assert_unhealthy(check_of(plain.address()).with_certificate(&other), &expected);
 }
 
-/// The files have changed, and the proxy has not noticed yet.
+/// The file has changed, and the proxy has not loaded it yet.
 #[test]
-fn of_a_listener_whose_certificate_is_being_replaced() {
+fn a_proxy_that_still_uses_the_replaced_certificate_is_healthy() {
     let folder = Folder::new();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
@@ -75,14 +84,14 @@ fn of_a_listener_whose_certificate_is_being_replaced() {
     let server = std::thread::spawn(move || {
         for pair in [old, new] {
             let (tcp, _) = listener.accept().unwrap();
-            let mut tls = StreamOwned::new(ServerConnection::new(showing(&pair)).unwrap(), tcp);
+            let mut tls = StreamOwned::new(ServerConnection::new(tls_config(&pair)).unwrap(), tcp);
             // A client that does not accept the certificate only sends an alert.
             if tls.read(&mut [0; 1024]).is_ok_and(|length| length > 0) {
                 tls.write_all(b"HTTP/1.1 404 \r\nX-Taskcluster-Proxy-Version: 0\r\n\r\n").unwrap();
             }
         }
     });
-    let finished = of(address).with_certificate(&file).run();
+    let finished = check_of(address).with_certificate(&file).run();
     let expected = format!("healthy: taskcluster-proxy 0 at {address}\n");
     assert_eq!(finished.stdout, expected, "{finished:?}");
     server.join().unwrap();
@@ -90,7 +99,7 @@ fn of_a_listener_whose_certificate_is_being_replaced() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn of_a_proxy_that_rejects_the_user() {
+fn a_proxy_that_rejects_the_user_is_unhealthy() {
     use std::os::unix::fs::PermissionsExt as _;
     use support::users::{DAEMON, can_switch_users};
     if !can_switch_users(&[]) {
@@ -101,16 +110,18 @@ fn of_a_proxy_that_rejects_the_user() {
         builder.under(["setpriv", "--reuid", DAEMON, "--clear-groups", "--"])
     };
     let plain = Proxy::sandbox().args(["--allowed-user", "nobody"]).start();
-    let error =
-        unhealthy(daemon(of(plain.address())), &format!("no response from {}", plain.address()));
+    let error = assert_unhealthy(
+        daemon(check_of(plain.address())),
+        &format!("no response from {}", plain.address()),
+    );
     assert!(error.contains("does --allowed-user keep this user out?"), "{error}");
-    healthy(of(plain.address()), &plain.address().to_string());
+    assert_healthy(check_of(plain.address()), &plain.address().to_string());
 
     let tls = Proxy::sandbox().args(["--allowed-user", "nobody"]).with_tls(&folder, "x.example");
     let (tls, certificate) = (tls.start(), folder.path("cert.pem"));
     std::fs::set_permissions(&certificate, std::fs::Permissions::from_mode(0o644)).unwrap();
-    let check = of(tls.address()).with_certificate(&certificate);
-    let error = unhealthy(daemon(check), &format!("no response from {}", tls.address()));
+    let check = check_of(tls.address()).with_certificate(&certificate);
+    let error = assert_unhealthy(daemon(check), &format!("no response from {}", tls.address()));
     assert!(error.contains("does --allowed-user keep this user out?"), "{error}");
 }
 
@@ -118,8 +129,8 @@ fn health_check() -> ProxyBuilder {
     Proxy::builder().args(["--health"])
 }
 
-/// Checks the proxy that listens at this address.
-fn of(address: SocketAddr) -> ProxyBuilder {
+/// A health check of the proxy that listens at this address.
+fn check_of(address: SocketAddr) -> ProxyBuilder {
     let (ip, port) = (address.ip().to_string(), address.port().to_string());
     health_check().args(["--ip-address", &ip, "--port", &port])
 }
@@ -134,15 +145,15 @@ impl WithCertificate for ProxyBuilder {
     }
 }
 
-fn healthy(check: ProxyBuilder, at: &str) {
+fn assert_healthy(check: ProxyBuilder, at: &str) {
     let ProcessOutput { status, stdout, stderr } = check.run();
     let version = env!("CARGO_PKG_VERSION");
     assert_eq!(stdout, format!("healthy: taskcluster-proxy {version} at {at}\n"), "{stderr}");
     assert_eq!((status.code(), stderr.as_str()), (Some(0), ""));
 }
 
-/// Fails unless it prints one line that begins like this, and exits with status 1.
-fn unhealthy(check: ProxyBuilder, expected: &str) -> String {
+/// Fails unless the check exits with status 1 and one line that begins like this, which it returns.
+fn assert_unhealthy(check: ProxyBuilder, expected: &str) -> String {
     let ProcessOutput { status, stdout, stderr } = check.run();
     assert_eq!((status.code(), stdout.as_str()), (Some(1), ""), "{stderr}");
     assert!(stderr.starts_with(&format!("taskcluster-proxy: {expected}")), "{stderr}");
@@ -151,7 +162,7 @@ fn unhealthy(check: ProxyBuilder, expected: &str) -> String {
 }
 
 /// A TLS server with this certificate and key.
-fn showing([certificate, key]: &[String; 2]) -> Arc<ServerConfig> {
+fn tls_config([certificate, key]: &[String; 2]) -> Arc<ServerConfig> {
     let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());

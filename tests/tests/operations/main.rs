@@ -3,13 +3,16 @@
 
 mod admin;
 mod check;
+mod command_line;
 mod documents;
 mod health;
+mod listening;
 mod log;
 mod log_blocked;
+mod log_secrets;
 mod readme;
 mod release;
-mod start;
 mod starting;
 mod stop;
 mod supervised;
+mod task_scopes;

@@ -1,5 +1,5 @@
-//! The README and the guides in docs/ are correct: options are those of `--help`, example sessions are
-//! real, all metrics and log fields are documented.
+//! Checks the README and the guides in docs/: options are those of `--help`, example sessions show real
+//! output, all metrics and log fields are documented.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ fn the_guide_to_operations_has_the_options_of_help() {
 }
 
 #[test]
-fn the_options_that_the_readme_names_are_there() {
+fn the_options_that_the_readme_names_exist() {
     let help = Proxy::builder().args(["--help"]).run().stdout;
     let options = README.split('`').filter(|code| code.starts_with("--"));
     let names: Vec<&str> = options.filter_map(|option| option.split([' ', '=']).next()).collect();
@@ -29,15 +29,19 @@ fn the_options_that_the_readme_names_are_there() {
 }
 
 #[test]
-fn the_example_session_is_real() {
+fn the_example_session_shows_real_output() {
     let proxy = Proxy::sandbox().start();
     let session = block(README, "console");
-    let seen = run(&session, &[("localhost:8080", proxy.address())]);
-    assert_eq!(lasting(&session), lasting(&seen), "run again:\n{seen}");
+    let actual = run(&session, &[("localhost:8080", proxy.address())]);
+    assert_eq!(
+        without_variable_parts(&session),
+        without_variable_parts(&actual),
+        "run again:\n{actual}"
+    );
 }
 
 #[test]
-fn the_sessions_of_the_debugging_guide_are_real() {
+fn the_sessions_of_the_debugging_guide_show_real_output() {
     let sandbox = Proxy::sandbox().args(["--admin", "127.0.0.1:0"]).start();
     let root_url = sandbox.sandbox_root_url();
     let wrong_token = Proxy::in_front_of(root_url).env("TASKCLUSTER_ACCESS_TOKEN", "wrong").start();
@@ -65,28 +69,33 @@ fn the_sessions_of_the_debugging_guide_are_real() {
     let sessions = blocks(DEBUGGING, "console");
     assert!(sessions.len() > 5, "{sessions:?}");
     for session in sessions {
-        let seen = run(&session, &addresses);
-        assert_eq!(lasting(&session), lasting(&seen), "run again:\n{seen}");
+        let actual = run(&session, &addresses);
+        assert_eq!(
+            without_variable_parts(&session),
+            without_variable_parts(&actual),
+            "run again:\n{actual}"
+        );
     }
 }
 
-/// The output of the commands of a session, with `addresses` instead of those in the text.
+/// The session with the current output of its commands, which use `addresses` instead of those in the
+/// text.
 fn run(session: &str, addresses: &[(&str, SocketAddr)]) -> String {
     let commands: Vec<&str> = session.lines().filter_map(|line| line.strip_prefix("$ ")).collect();
     assert!(!commands.is_empty(), "no commands in the session");
-    let mut seen = String::new();
+    let mut actual = String::new();
     for command in commands {
         let run = addresses.iter().fold(command.to_owned(), |command, (name, address)| {
             command.replace(name, &address.to_string())
         });
         let output = Command::new("bash").args(["-c", &run]).output().expect("bash runs");
         let text = String::from_utf8(output.stdout).expect("responses are text").replace('\r', "");
-        seen += &format!("$ {command}\n");
+        actual += &format!("$ {command}\n");
         if !text.is_empty() {
-            seen += &format!("{}\n", text.trim_end());
+            actual += &format!("{}\n", text.trim_end());
         }
     }
-    seen
+    actual
 }
 
 #[test]
@@ -104,7 +113,7 @@ fn the_guide_to_operations_names_every_metric_and_field() {
         assert!(known || GUIDE.contains(&format!("`{field}`")), "{field}");
     }
 
-    // Families without a sample are left out: after a request each has one.
+    // Metrics without a sample are left out; after a request each has one.
     let metrics = proxy.metrics();
     let types = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE taskcluster_proxy_"));
     let mut found: Vec<String> = types.map(|line| line.replace(' ', " | ")).collect();
@@ -123,7 +132,7 @@ fn the_guide_to_operations_names_every_metric_and_field() {
 
 /// The first code block of this language in a text.
 fn block(text: &str, language: &str) -> String {
-    blocks(text, language).into_iter().next().expect("there is such a block")
+    blocks(text, language).into_iter().next().expect("the document has such a block")
 }
 
 fn blocks(text: &str, language: &str) -> Vec<String> {
@@ -132,10 +141,10 @@ fn blocks(text: &str, language: &str) -> Vec<String> {
     starts.map(|rest| rest.split_once("\n```").expect("the block ends").0.to_owned()).collect()
 }
 
-/// A text without what differs between runs: dates, the port of the sandbox, the revision, request
-/// IDs, signatures, durations.
-fn lasting(session: &str) -> Vec<String> {
-    const DIFFER: [&str; 5] = [
+/// The lines of a session without the parts that differ between runs: dates, the port of the sandbox,
+/// the revision, request IDs, signatures, durations.
+fn without_variable_parts(session: &str) -> Vec<String> {
+    const VARIABLE: [&str; 5] = [
         "Date: ",
         "Etag: ",
         "Last-Modified: ",
@@ -144,7 +153,7 @@ fn lasting(session: &str) -> Vec<String> {
     ];
     session
         .lines()
-        .map(|line| match DIFFER.iter().find(|header| line.starts_with(**header)) {
+        .map(|line| match VARIABLE.iter().find(|header| line.starts_with(**header)) {
             Some(header) => (*header).to_owned(),
             None => {
                 [("127.0.0.1:", "/"), ("?bewit=", ""), ("\"time\":\"", "\""), ("expired ", ",")]
@@ -155,7 +164,7 @@ fn lasting(session: &str) -> Vec<String> {
         .collect()
 }
 
-/// `line` without what follows `start`, up to `end` or, where that is empty, to its own end.
+/// `line` without the text after `start`, up to `end`, or to the end of the line if `end` is empty.
 fn without_after(line: &str, start: &str, end: &str) -> String {
     let Some((before, after)) = line.split_once(start) else {
         return line.to_owned();
@@ -171,7 +180,7 @@ fn without_after(line: &str, start: &str, end: &str) -> String {
 #[test]
 fn the_tests_that_security_names_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let text = std::fs::read_to_string(root.join("SECURITY.md")).expect("it is there");
+    let text = std::fs::read_to_string(root.join("SECURITY.md")).expect("the file exists");
     let mut count = 0;
     for quoted in text.split('`').skip(1).step_by(2) {
         if let Some((file, test)) = quoted.split_once("::") {

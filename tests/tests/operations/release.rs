@@ -1,4 +1,4 @@
-//! release/release in a temporary repository: what it refuses, and what it commits and tags.
+//! Runs release/release in a temporary repository: which releases it rejects, what it commits and tags.
 
 #![cfg(target_os = "linux")]
 
@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 use support::Folder;
 
 #[test]
-fn what_cannot_be_released_is_refused_before_anything_changes() {
+fn invalid_releases_are_rejected_before_anything_changes() {
     let tree = Tree::new();
     let usage = "usage: release/release [--no-test] <version>";
     for (arguments, expected) in [
@@ -21,30 +21,30 @@ fn what_cannot_be_released_is_refused_before_anything_changes() {
         (&["9.0.0-rc.01"], "found 9.0.0-rc.01"),
         (&["0.0.1"], "expected a version after"),
     ] {
-        tree.refuses(arguments, expected);
+        tree.assert_rejected(arguments, expected);
     }
     tree.git(&["tag", "v9.0.0"]);
-    tree.refuses(&["v9.0.0"], "the tag v9.0.0 is there already");
-    // Now there is a release with the version of the tree.
-    tree.refuses(&[env!("CARGO_PKG_VERSION")], "expected a version after");
+    tree.assert_rejected(&["v9.0.0"], "the tag v9.0.0 exists already");
+    // With a tag the version of the tree counts as released.
+    tree.assert_rejected(&[env!("CARGO_PKG_VERSION")], "expected a version after");
 
     tree.git(&["config", "user.useConfigOnly", "true"]);
     tree.git(&["config", "--unset", "user.email"]);
-    tree.refuses(&["9.0.1"], "git does not know who commits");
+    tree.assert_rejected(&["9.0.1"], "git has no name and address for the commit");
     tree.git(&["config", "user.email", "somebody@example.com"]);
 
     tree.put("new-file", "");
-    tree.refuses(&["9.0.1"], "the tree has changes: commit or stash them first");
+    tree.assert_rejected(&["9.0.1"], "the tree has changes: commit or stash them first");
     tree.put("CHANGELOG.md", "# Changelog\n\n## Unreleased\n\n## 0.0.1\n\n- Something.\n");
     tree.commit();
-    tree.refuses(&["9.0.1"], "CHANGELOG.md tells nothing under \"## Unreleased\"");
+    tree.assert_rejected(&["9.0.1"], "CHANGELOG.md has no entries under \"## Unreleased\"");
 }
 
 #[test]
-fn a_release_is_a_commit_with_its_version_everywhere_a_tag_and_a_build_of_it() {
+fn a_release_sets_the_version_commits_tags_and_builds() {
     let tree = Tree::new();
     let before = env!("CARGO_PKG_VERSION");
-    tree.puts_a_build_in_place("git describe");
+    tree.replace_build("git describe");
     let output = tree.release(&["--no-test", "v9.8.7-rc.1"]);
     assert!(output.status.success(), "{output:?}");
     let printed = String::from_utf8_lossy(&output.stdout);
@@ -57,12 +57,12 @@ fn a_release_is_a_commit_with_its_version_everywhere_a_tag_and_a_build_of_it() {
     let is_version = |line: &&str| line.starts_with('-') && line.contains(before);
     let removed = changes.lines().filter(is_version).count();
     let added = changes.lines().filter(|line| line.starts_with('+') && line.contains("9.8.7-rc.1"));
-    // And the heading of the changelog.
+    // One more line is the heading in the changelog.
     assert_eq!(added.count(), removed + 1, "{changes}");
     let log = fs::read_to_string(tree.path().join("CHANGELOG.md")).unwrap();
     assert!(log.contains("\n## Unreleased\n\n## 9.8.7-rc.1 - 20"), "{log}");
 
-    // cargo and npm find every place of the version.
+    // All packages have the version, also in the lock files.
     let cargo = ["metadata", "--locked", "--offline", "--no-deps", "--format-version=1"];
     let metadata = tree.run(Command::new("cargo").args(cargo));
     assert!(metadata.status.success(), "{metadata:?}");
@@ -76,21 +76,21 @@ fn a_release_is_a_commit_with_its_version_everywhere_a_tag_and_a_build_of_it() {
 }
 
 #[test]
-fn a_failed_build_leaves_commit_and_tag_and_says_so() {
+fn after_a_failed_build_the_commit_and_the_tag_remain() {
     let tree = Tree::new();
-    tree.puts_a_build_in_place("exit 7");
+    tree.replace_build("exit 7");
     let output = tree.release(&["--no-test", "9.0.0"]);
     assert!(!output.status.success(), "{output:?}");
     let printed = String::from_utf8_lossy(&output.stderr);
     assert!(
         printed.ends_with(
-            "v9.0.0 is committed and tagged, but not built: release/build tries again\n"
+            "v9.0.0 is committed and tagged, but not built: run release/build again\n"
         )
     );
     assert_eq!(tree.git(&["describe"]), "v9.0.0\n");
 }
 
-/// A temporary repository with one commit: the files of this one as they are now.
+/// A temporary repository with one commit, of the current files of this repository.
 struct Tree(Folder);
 
 impl Tree {
@@ -123,8 +123,8 @@ impl Tree {
         self.git(&["commit", "--quiet", "--message", "As it is"]);
     }
 
-    /// Instead of the real build, which takes minutes and a network; `release/reproduce` runs that one.
-    fn puts_a_build_in_place(&self, command: &str) {
+    /// Replaces the build, which takes minutes and needs the network, by this command.
+    fn replace_build(&self, command: &str) {
         self.put("release/build", &format!("#!/bin/sh\n{command}\n"));
         self.commit();
     }
@@ -133,7 +133,7 @@ impl Tree {
         self.run(Command::new(self.path().join("release/release")).args(arguments))
     }
 
-    fn refuses(&self, arguments: &[&str], expected: &str) {
+    fn assert_rejected(&self, arguments: &[&str], expected: &str) {
         let before = self.git(&["status", "--porcelain"]);
         let output = self.release(arguments);
         let printed = String::from_utf8_lossy(&output.stderr);
@@ -156,6 +156,6 @@ impl Tree {
         let clean = clean.env("GIT_CONFIG_GLOBAL", nothing).env("GIT_CONFIG_SYSTEM", nothing);
         let names = ["GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL", "EMAIL"];
         let clean = names.into_iter().fold(clean, |command, name| command.env_remove(name));
-        clean.output().expect("bash, git and cargo are there")
+        clean.output().expect("bash, git and cargo are installed")
     }
 }

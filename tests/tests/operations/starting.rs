@@ -1,18 +1,19 @@
-//! The proxy while it starts: the admin listener responds and signals end it, however long it waits.
+//! The proxy while it starts: the admin listener responds, and signals end the proxy, however long the
+//! start takes.
 
 use serde_json::{Value, json};
-use support::admin::value;
+use support::admin::assert_samples;
 use support::{Latch, Proxy, ProxyBuilder, ScriptedResponse, Upstream};
 
 #[test]
-fn the_admin_listener_responds_while_the_queue_is_asked() {
+fn the_admin_listener_responds_while_the_task_is_fetched() {
     let latch = Latch::new();
     let task = "HTTP/1.1 200 \r\nContent-Length: 17\r\n\r\n{\"scopes\":[\"a\"]}\n";
     let upstream = Upstream::start([
         ScriptedResponse::nothing().then_wait(&latch).then(task).then_close(),
         ScriptedResponse::ok("hello"),
     ]);
-    let proxy = of_a_task(&upstream).args(["--admin", "127.0.0.1:0"]).spawn();
+    let proxy = with_task(&upstream).args(["--admin", "127.0.0.1:0"]).spawn();
     upstream.wait_for_requests(1);
     let health = proxy.get_admin("/healthz");
     assert_eq!((health.status(), health.text()), (200, "ok\n"));
@@ -20,9 +21,7 @@ fn the_admin_listener_responds_while_the_queue_is_asked() {
     let why = "starting: the task's scopes are being fetched (task T)";
     assert_eq!((ready.status(), ready.text()), (503, format!("{why}\n").as_str()));
     let metrics = proxy.metrics();
-    for (sample, expected) in [("connections_total", 0.0), ("draining", 0.0)] {
-        assert_eq!(value(&metrics, sample), Some(expected), "{metrics}");
-    }
+    assert_samples(&metrics, &[("connections_total", 0.0), ("draining", 0.0)]);
     let status = proxy.get_admin("/status").json();
     for (found, expected) in [
         (&status["rootUrl"], json!(upstream.root_url())),
@@ -50,7 +49,7 @@ fn a_signal_ends_the_start() {
     for signal in ["TERM", "INT"] {
         let upstream = Upstream::start([ScriptedResponse::nothing().then_stall()]);
         let admin = format!("unix:{}", socket.display());
-        let proxy = of_a_task(&upstream).args(["--admin", &admin]).spawn();
+        let proxy = with_task(&upstream).args(["--admin", &admin]).spawn();
         upstream.wait_for_requests(1);
         assert!(socket.exists());
         proxy.signal(signal);
@@ -58,12 +57,12 @@ fn a_signal_ends_the_start() {
         assert_eq!(ended.status.code(), Some(0), "{ended:?}");
         let expected = format!("stopped by SIG{signal} during the start");
         assert!(ended.stderr.contains(&expected), "{}", ended.stderr);
-        assert!(!socket.exists(), "it is left behind");
+        assert!(!socket.exists(), "the socket is left behind");
         upstream.wait_for_closed_connections(1);
     }
 }
 
-/// Nothing writes the credentials into the pipe yet.
+/// The credentials are never written to the pipe.
 #[cfg(unix)]
 #[test]
 fn a_signal_ends_the_wait_for_credentials() {
@@ -71,12 +70,12 @@ fn a_signal_ends_the_wait_for_credentials() {
     let fifo = folder.path("fifo");
     let created = std::process::Command::new("mkfifo").arg(&fifo).status();
     assert!(created.expect("every Unix has mkfifo").success());
-    // For reading and writing, so that opening it does not block.
-    let here = format!("exec \"$0\" \"$@\" 3<>{}", fifo.display());
+    // Opened for reading and writing, so that this does not block.
+    let script = format!("exec \"$0\" \"$@\" 3<>{}", fifo.display());
     let proxy = Proxy::builder()
         .args(["--root-url", "http://127.0.0.1:1", "--log-level", "debug"])
         .args(["--credentials-fd", "3"])
-        .under(["sh", "-c", &here])
+        .under(["sh", "-c", &script])
         .spawn();
     proxy.wait_for_log("reading --credentials-fd 3");
     proxy.signal("TERM");
@@ -84,7 +83,7 @@ fn a_signal_ends_the_wait_for_credentials() {
     assert_eq!(ended.status.code(), Some(0), "{ended:?}");
 }
 
-/// The kernel sends it only signals for which it has a handler.
+/// The first process of a PID namespace gets only signals for which it has a handler.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_signal_ends_the_first_process_of_a_container() {
@@ -93,7 +92,7 @@ fn a_signal_ends_the_first_process_of_a_container() {
         return;
     }
     let upstream = Upstream::start([ScriptedResponse::nothing().then_stall()]);
-    let proxy = of_a_task(&upstream).under(["unshare", "--pid", "--fork"]).spawn();
+    let proxy = with_task(&upstream).under(["unshare", "--pid", "--fork"]).spawn();
     upstream.wait_for_requests(1);
     let id = proxy.id();
     let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
@@ -104,6 +103,6 @@ fn a_signal_ends_the_first_process_of_a_container() {
     assert!(ended.stderr.contains("stopped by SIGTERM during the start"), "{}", ended.stderr);
 }
 
-fn of_a_task(upstream: &Upstream) -> ProxyBuilder {
+fn with_task(upstream: &Upstream) -> ProxyBuilder {
     Proxy::in_front_of(upstream.root_url()).args(["--task-id", "T"])
 }

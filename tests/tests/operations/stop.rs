@@ -14,7 +14,7 @@ fn get() -> Vec<u8> {
     request("GET", "/api/queue/v1/ping", "")
 }
 
-/// 200 with the first half of its body; the second comes when the latch is opened.
+/// 200 with the first half of its body; the second half is sent when the latch is open.
 fn in_halves(latch: &Latch) -> ScriptedResponse {
     ScriptedResponse::bytes("HTTP/1.1 200 \r\nContent-Length: 8\r\n\r\nhalf")
         .then_wait(latch)
@@ -54,26 +54,25 @@ fn a_response_that_begins_after_the_signal_is_the_last_on_its_connection() {
     let late = ScriptedResponse::nothing().then_wait(&latch).then(ok);
     let upstream = Upstream::start([ScriptedResponse::ok("one"), late]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
-    let (mut client, mut own) = (proxy.connect(), proxy.connect());
+    let (mut client, mut update) = (proxy.connect(), proxy.connect());
     let (half, rest) =
         (b"PUT /creden", b"tials HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n[]");
-    own.send(half);
-    // The proxy serves all connections on one thread: with the response to a request that was sent
-    // later, it has read the half header section, too.
+    update.send(half);
+    // The proxy has one thread: before this later request it has read the incomplete header section.
     client.send(get());
     let first = client.response();
     assert_eq!((first.text(), first.header("connection")), ("one", None));
     client.send(get());
     upstream.wait_for_requests(2);
     signal_and_wait(&proxy, "TERM");
-    own.send(rest);
-    let refused = own.response();
+    update.send(rest);
+    let refused = update.response();
     assert_eq!((refused.status(), refused.header("connection")), (400, Some("close")));
     latch.open();
     let last = client.response();
     assert_eq!((last.text(), last.header("connection")), ("up", Some("close")));
-    assert_eq!((client.read_to_end(), own.read_to_end()), (vec![], vec![]));
-    drop((client, own));
+    assert_eq!((client.read_to_end(), update.read_to_end()), (vec![], vec![]));
+    drop((client, update));
     assert_eq!(proxy.wait().status.code(), Some(0));
 }
 
@@ -86,14 +85,14 @@ fn idle_connections_are_closed_at_once_and_no_new_ones_accepted() {
     let mut idle = proxy.connect();
     idle.send(get());
     assert_eq!(idle.response().text(), "one");
-    let mut fresh = proxy.connect();
+    let mut unused = proxy.connect();
     let mut busy = proxy.connect();
     busy.send(get());
     busy.head();
     signal_and_wait(&proxy, "TERM");
     assert_eq!(idle.read_to_end(), b"");
-    assert_eq!(fresh.read_to_end(), b"");
-    assert!(TcpStream::connect(proxy.address()).is_err(), "somebody listens");
+    assert_eq!(unused.read_to_end(), b"");
+    assert!(TcpStream::connect(proxy.address()).is_err(), "the port still accepts connections");
     // Another proxy can listen on the port meanwhile.
     let next = builder.port(proxy.address().port()).start();
     latch.open();
@@ -103,7 +102,7 @@ fn idle_connections_are_closed_at_once_and_no_new_ones_accepted() {
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once() {
+fn a_second_signal_ends_the_proxy_at_once() {
     for (first, second) in [("TERM", "TERM"), ("INT", "TERM"), ("TERM", "INT")] {
         let upstream = Upstream::start([ScriptedResponse::nothing().then_stall()]);
         let proxy = Proxy::in_front_of(upstream.root_url()).start();
@@ -121,7 +120,7 @@ fn a_second_signal_ends_it_at_once() {
 }
 
 #[test]
-fn nohup_holds() {
+fn sighup_is_ignored_under_nohup() {
     let upstream = Upstream::start([ScriptedResponse::ok("one")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).under(["nohup"]).start();
     proxy.signal("HUP");
@@ -132,7 +131,7 @@ fn nohup_holds() {
 }
 
 #[test]
-fn a_transfer_that_is_cut_off_is_logged_with_what_was_sent_and_where() {
+fn an_aborted_transfer_is_logged_with_the_bytes_sent_and_the_upstream() {
     const LENGTH: usize = 8 * 1024 * 1024;
     let head = format!("HTTP/1.1 200 \r\nContent-Length: {}\r\n\r\n", LENGTH + 1);
     let body = "x".repeat(LENGTH - 3) + "end";
@@ -148,7 +147,8 @@ fn a_transfer_that_is_cut_off_is_logged_with_what_was_sent_and_where() {
     proxy.signal("TERM");
     let ProcessOutput { status, stderr, .. } = proxy.wait();
     assert_eq!(status.code(), ABORTED, "{stderr}");
-    let line = stderr.lines().find(|line| line.contains("/v1/ping")).expect("it is logged");
+    let line =
+        stderr.lines().find(|line| line.contains("/v1/ping")).expect("the request is logged");
     let line: serde_json::Value = serde_json::from_str(line).unwrap();
     assert_eq!(line["bytes_out"], LENGTH, "{line}");
     assert_eq!(line["upstream"], upstream.root_url(), "{line}");
@@ -156,7 +156,7 @@ fn a_transfer_that_is_cut_off_is_logged_with_what_was_sent_and_where() {
 }
 
 #[test]
-fn the_wait_is_bounded() {
+fn the_drain_timeout_limits_the_wait() {
     for timeout in ["0", "0.1"] {
         let upstream = Upstream::start([ScriptedResponse::nothing().then_stall()]);
         let builder = Proxy::in_front_of(upstream.root_url()).args(["--drain-timeout", timeout]);

@@ -3,14 +3,12 @@
 #![cfg(unix)]
 
 use std::os::unix::net::UnixDatagram;
-use std::path::PathBuf;
-use std::process::Command;
-use support::Proxy;
+use support::{Folder, Proxy};
 
 #[test]
 fn a_service_manager_is_notified_of_readiness_and_shutdown() {
-    let directory = Directory::new("notify");
-    let path = directory.0.join("notify");
+    let folder = Folder::new();
+    let path = folder.path("notify");
     let manager = UnixDatagram::bind(&path).unwrap();
     manager.set_read_timeout(Some(support::DEADLINE)).unwrap();
 
@@ -18,8 +16,7 @@ fn a_service_manager_is_notified_of_readiness_and_shutdown() {
     assert_eq!(message(&manager), "READY=1");
     assert_eq!(proxy.get("/api/queue/v1/ping").status(), 200);
 
-    let stopped = Command::new("kill").arg(proxy.id().to_string()).status().unwrap();
-    assert!(stopped.success());
+    proxy.signal("TERM");
     assert_eq!(message(&manager), "STOPPING=1");
 }
 
@@ -32,23 +29,6 @@ fn a_missing_service_manager_is_not_an_error() {
 
 fn message(manager: &UnixDatagram) -> String {
     let mut message = [0; 64];
-    let length = manager.recv(&mut message).expect("the proxy tells its service manager");
+    let length = manager.recv(&mut message).expect("the proxy notifies its service manager");
     String::from_utf8_lossy(&message[..length]).into_owned()
-}
-
-/// A temporary directory.
-struct Directory(PathBuf);
-
-impl Directory {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("proxy-{name}-{}", std::process::id()));
-        std::fs::create_dir(&path).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }

@@ -5,10 +5,10 @@
 use support::users::can_switch_users;
 use support::{Folder, Proxy, Response, ScriptedResponse, Upstream, with_hosts};
 
-/// A name that resolves to this machine, as any DNS zone can have it.
+/// A name that resolves to this machine. The owner of any DNS zone can create one.
 const REBOUND: &str = "rebound.example";
 
-fn assert_refused(response: &Response, why: &str) {
+fn assert_rejected(response: &Response, why: &str) {
     assert_eq!(
         (response.status(), response.header("content-type")),
         (403, Some("application/json"))
@@ -28,9 +28,9 @@ fn special_addresses_are_rejected() {
         ("127.1", "a number, not a name"),
         ("a.localhost", "at a loopback address"),
     ] {
-        assert_refused(&proxy.get(&format!("/{host}/latest/meta-data/")), why);
+        assert_rejected(&proxy.get(&format!("/{host}/latest/meta-data/")), why);
     }
-    // The deployment has such an address, too, and is still allowed.
+    // The deployment has a loopback address, too, and is allowed.
     assert_eq!(proxy.get("/queue/v1/ping").status(), 200);
 }
 
@@ -42,7 +42,7 @@ fn with_patterns_only_matching_hosts_are_allowed() {
         .start();
     for host in ["c.invalid", "b.invalid", "x.a.invalid", "127.0.0.1"] {
         let response = proxy.get(&format!("/{host}/"));
-        assert_refused(&response, "requests may go only to the hosts of --allow-host");
+        assert_rejected(&response, "requests may go only to the hosts of --allow-host");
     }
     for host in ["a.invalid", "A.Invalid", "x.b.invalid"] {
         assert_eq!(proxy.get(&format!("/{host}/")).status(), 502, "{host}: there is no such host");
@@ -50,7 +50,7 @@ fn with_patterns_only_matching_hosts_are_allowed() {
     assert_eq!(proxy.get("/queue/v1/ping").status(), 200);
 }
 
-/// The resolved addresses decide, and without retries.
+/// The resolved addresses are checked, without retries.
 #[test]
 fn a_name_that_resolves_to_this_machine_must_be_allowed_by_name() {
     if !can_switch_users(&[["unshare", "--version"]]) {
@@ -63,18 +63,18 @@ fn a_name_that_resolves_to_this_machine_must_be_allowed_by_name() {
     for patterns in [&[][..], &["--allow-host", "*"], &["--allow-host", "*.example"]] {
         let proxy = proxy().args(patterns).start();
         let response = proxy.get(&format!("/{REBOUND}/"));
-        assert_refused(&response, "\\\"rebound.example\\\" is at a loopback address");
-        assert_refused(&proxy.get("/metadata.example/"), "at a link-local address");
+        assert_rejected(&response, "\\\"rebound.example\\\" is at a loopback address");
+        assert_rejected(&proxy.get("/metadata.example/"), "at a link-local address");
         assert!(!proxy.log().contains("attempts=2"), "{}", proxy.log());
     }
     let proxy = proxy().args(["--allow-host", REBOUND, "--retry-budget", "0"]).start();
     let response = proxy.get(&format!("/{REBOUND}/"));
-    // Port 443 is not in use, or its server has no certificate for this name.
+    // It is not rejected: nothing listens on port 443, or a server without a certificate for this name.
     assert_eq!(response.status(), 502, "{}", response.text());
 }
 
 #[test]
-fn it_does_not_restrict_which_urls_are_signed() {
+fn allow_host_does_not_restrict_which_urls_are_signed() {
     let proxy = Proxy::sandbox().args(["--allow-host", "a.example"]).start();
     for url in ["https://b.example/x", "http://169.254.169.254/latest/"] {
         let response = proxy.call("POST", "/bewit", url);

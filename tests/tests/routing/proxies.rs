@@ -1,12 +1,12 @@
 //! HTTP and HTTPS forward proxies, configured by environment variables as for the Go program. SOCKS
-//! proxies are in `socks.rs`.
+//! proxies are tested in `socks.rs`.
 
 use std::fs;
 use support::hawk::Claim;
 use support::{ClosedPort, Folder, Proxy, ProxyBuilder, ScriptedResponse, Tls, Upstream};
 
 #[test]
-fn an_invalid_proxy_variable_ends_the_start() {
+fn an_invalid_proxy_variable_is_reported_at_the_start() {
     for (variable, value) in [
         ("HTTP_PROXY", "http://user:cAnArY@[bad"),
         ("https_proxy", "socks4://user:cAnArY@proxy.example.test"),
@@ -20,12 +20,12 @@ fn an_invalid_proxy_variable_ends_the_start() {
 }
 
 #[test]
-fn http_goes_to_the_http_proxy_in_absolute_form() {
-    let way = Upstream::start([ScriptedResponse::ok("by the way")]);
-    let proxy = tc("http").env("HTTP_PROXY", with_user(&way)).start();
+fn http_requests_go_to_the_http_proxy_in_absolute_form() {
+    let forward_proxy = Upstream::start([ScriptedResponse::ok("through the forward proxy")]);
+    let proxy = tc("http").env("HTTP_PROXY", with_user(&forward_proxy)).start();
     let response = proxy.get("/api/queue/v1/a%2F//..;b?c??");
-    assert_eq!((response.status(), response.text()), (200, "by the way"));
-    let request = way.last_request();
+    assert_eq!((response.status(), response.text()), (200, "through the forward proxy"));
+    let request = forward_proxy.last_request();
     assert_eq!(request.target(), "http://tc.example.test:81/api/queue/v1/a%2F//..;b?c??");
     assert_eq!(request.head.all("host"), ["tc.example.test:81"]);
     // `user:p@ss`
@@ -35,16 +35,16 @@ fn http_goes_to_the_http_proxy_in_absolute_form() {
 
 #[test]
 fn proxy_authorization_of_the_client_is_not_forwarded() {
-    let way = Upstream::start([ScriptedResponse::status(200)]);
-    let proxy = tc("http").env("HTTP_PROXY", way.root_url()).start();
+    let forward_proxy = Upstream::start([ScriptedResponse::status(200)]);
+    let proxy = tc("http").env("HTTP_PROXY", forward_proxy.root_url()).start();
     proxy.exchange(
         "GET /api/queue/v1/x HTTP/1.1\r\nHost: x\r\nProxy-Authorization: Basic x\r\n\r\n",
     );
-    assert_eq!(way.last_request().header("proxy-authorization"), None);
+    assert_eq!(forward_proxy.last_request().header("proxy-authorization"), None);
 }
 
 #[test]
-fn https_goes_through_a_tunnel() {
+fn https_requests_go_through_a_tunnel() {
     let upstream = Upstream::start([ScriptedResponse::ok("through")]);
     let tls = Tls::for_host("tc.example.test").behind_proxy().start(&upstream);
     let proxy = tc("https")
@@ -68,7 +68,7 @@ fn https_goes_through_a_tunnel() {
 }
 
 #[test]
-fn each_scheme_has_its_own_proxy_or_that_of_all_proxy() {
+fn each_scheme_uses_its_own_proxy_or_that_of_all_proxy() {
     for (scheme, name, used) in [
         ("http", "HTTP_PROXY", true),
         ("http", "http_proxy", true),
@@ -79,11 +79,11 @@ fn each_scheme_has_its_own_proxy_or_that_of_all_proxy() {
         ("https", "all_proxy", true),
         ("https", "HTTP_PROXY", false),
     ] {
-        // Not retried, whether the proxy is used or not.
-        let way = Upstream::start([ScriptedResponse::status(403)]);
-        let proxy = tc(scheme).env(name, way.root_url()).start();
+        // A 403, as it is not retried.
+        let forward_proxy = Upstream::start([ScriptedResponse::status(403)]);
+        let proxy = tc(scheme).env(name, forward_proxy.root_url()).start();
         let response = proxy.get("/api/queue/v1/x");
-        assert_eq!(way.requests().len(), usize::from(used), "{scheme} {name}");
+        assert_eq!(forward_proxy.requests().len(), usize::from(used), "{scheme} {name}");
         assert_eq!(response.status(), if (scheme, used) == ("http", true) { 403 } else { 502 });
     }
 }
@@ -103,14 +103,14 @@ fn hosts_in_no_proxy_are_reached_directly() {
         ("other.test", true),
         ("", true),
     ];
-    // All at once, as those without a response take some time.
+    // Concurrently, as requests without a response take some time.
     std::thread::scope(|scope| {
-        for (exceptions, used) in cases {
+        for (no_proxy, used) in cases {
             scope.spawn(move || {
-                let way = Upstream::start([ScriptedResponse::status(403)]);
-                let proxy = tc("http").env("HTTP_PROXY", way.root_url());
-                proxy.env("NO_PROXY", exceptions).start().get("/api/queue/v1/x");
-                assert_eq!(way.requests().len(), usize::from(used), "{exceptions:?}");
+                let forward_proxy = Upstream::start([ScriptedResponse::status(403)]);
+                let proxy = tc("http").env("HTTP_PROXY", forward_proxy.root_url());
+                proxy.env("NO_PROXY", no_proxy).start().get("/api/queue/v1/x");
+                assert_eq!(forward_proxy.requests().len(), usize::from(used), "{no_proxy:?}");
             });
         }
     });
@@ -118,52 +118,52 @@ fn hosts_in_no_proxy_are_reached_directly() {
 
 #[test]
 fn loopback_is_always_reached_directly() {
-    let way = Upstream::start([ScriptedResponse::status(403)]);
+    let forward_proxy = Upstream::start([ScriptedResponse::status(403)]);
     let upstream = Upstream::start([ScriptedResponse::ok("directly")]);
     let port = upstream.address().port();
     for host in ["127.0.0.1", "localhost"] {
         let proxy = Proxy::in_front_of(format!("http://{host}:{port}"))
-            .env("HTTP_PROXY", way.root_url())
-            .env("ALL_PROXY", way.root_url())
+            .env("HTTP_PROXY", forward_proxy.root_url())
+            .env("ALL_PROXY", forward_proxy.root_url())
             .start();
         assert_eq!(proxy.get("/api/queue/v1/x").text(), "directly", "{host}");
     }
-    assert_eq!(way.requests().len(), 0);
+    assert_eq!(forward_proxy.requests().len(), 0);
 }
 
 #[test]
-fn an_https_proxy_sees_http_in_absolute_form_within_tls() {
-    let way = Upstream::start([ScriptedResponse::ok("by the way")]);
-    let tls = Tls::for_host("127.0.0.1").start(&way);
+fn http_requests_go_to_an_https_proxy_in_absolute_form() {
+    let forward_proxy = Upstream::start([ScriptedResponse::ok("through the forward proxy")]);
+    let tls = Tls::for_host("127.0.0.1").start(&forward_proxy);
     let proxy = tc("http")
         .env("HTTP_PROXY", format!("https://user:p%40ss@{}", tls.address()))
         .env("SSL_CERT_FILE", tls.authority())
         .start();
     for _ in 0..2 {
-        assert_eq!(proxy.get("/api/queue/v1/a//b?c").text(), "by the way");
-        let request = way.last_request();
+        assert_eq!(proxy.get("/api/queue/v1/a//b?c").text(), "through the forward proxy");
+        let request = forward_proxy.last_request();
         assert_eq!(request.target(), "http://tc.example.test:81/api/queue/v1/a//b?c");
         assert_eq!(request.head.all("proxy-authorization"), ["Basic dXNlcjpwQHNz"]);
         Claim::of(&request).assert_signed_with("no-secret");
     }
     // The second request used the same connection.
-    assert_eq!(way.connections(), 1);
+    assert_eq!(forward_proxy.connections(), 1);
 }
 
 #[test]
-fn https_goes_through_a_tunnel_within_tls() {
+fn https_requests_go_through_a_tunnel_of_an_https_proxy() {
     for http2 in [false, true] {
         let upstream = Upstream::start([ScriptedResponse::ok("through")]);
         let inner = Tls::for_host("tc.example.test").behind_proxy();
         let inner = if http2 { inner.http2() } else { inner }.start(&upstream);
-        let outer = Tls::for_host("127.0.0.1").start_before(inner.address());
+        let outer = Tls::for_host("127.0.0.1").start_in_front_of(inner.address());
         let roots = [&inner, &outer].map(|tls| fs::read_to_string(tls.authority()).unwrap());
         let (folder, roots) = (Folder::new(), roots.concat());
         let proxy = tc("https")
             .env("HTTPS_PROXY", format!("https://user:p%40ss@{}", outer.address()))
             .env("SSL_CERT_FILE", folder.put("roots.pem", roots))
             .start();
-        // More than fits into the buffers in between.
+        // More than the buffers on the way can hold.
         let body = vec![b'x'; 5_000_000];
         for body in [&b"small"[..], &body] {
             assert_eq!(proxy.call("PUT", "/api/queue/v1/a//b", body).text(), "through");
@@ -172,7 +172,7 @@ fn https_goes_through_a_tunnel_within_tls() {
             assert_eq!(request.header("proxy-authorization"), None);
             Claim::of_tls(&request).assert_signed_with("no-secret");
         }
-        // A request that cannot be sent twice uses its own connection of HTTP/1.1.
+        // With HTTP/1.1 a request that cannot be sent twice uses a new connection.
         assert_eq!(inner.connects().len(), if http2 { 1 } else { 2 });
         for connect in inner.connects() {
             assert_eq!(connect.start_line(), "CONNECT tc.example.test:81 HTTP/1.1");
@@ -181,13 +181,13 @@ fn https_goes_through_a_tunnel_within_tls() {
     }
 }
 
-/// The login is not sent to another server, and the proxy is not taken for the upstream.
+/// The login is not sent to a server that may be another one.
 #[test]
 fn the_certificate_of_an_https_proxy_must_be_valid() {
-    let way = Upstream::start([ScriptedResponse::ok("by the way")]);
-    let unknown = Tls::for_host("127.0.0.1").start(&way);
-    let other = Tls::for_host("elsewhere.example.test").start(&way);
-    let old = Tls::for_host("127.0.0.1").valid([2001, 2002]).start(&way);
+    let forward_proxy = Upstream::start([ScriptedResponse::ok("through the forward proxy")]);
+    let unknown = Tls::for_host("127.0.0.1").start(&forward_proxy);
+    let other = Tls::for_host("elsewhere.example.test").start(&forward_proxy);
+    let old = Tls::for_host("127.0.0.1").valid([2001, 2002]).start(&forward_proxy);
     for (tls, trusted, why) in [
         (&unknown, &other, "was not issued by a certificate that is trusted"),
         (&other, &other, "is for another name"),
@@ -201,16 +201,16 @@ fn the_certificate_of_an_https_proxy_must_be_valid() {
                 .start();
             let message = proxy.get("/api/queue/v1/x").assert_error(502, "UpstreamUnreachable");
             let expected = format!("cannot connect: proxy {url}: TLS: its certificate");
-            assert!(message.contains(why) && message.contains("proxy https://"), "{message}");
-            assert!(message.contains(&expected) || why.starts_with("nobody"), "{message}");
+            assert!(message.contains(why), "{message}");
+            assert!(message.contains(&expected), "{message}");
             assert!(!proxy.whole_log().contains("cAnArY"));
         }
     }
-    assert_eq!(way.connections(), 0);
+    assert_eq!(forward_proxy.connections(), 0);
 }
 
 #[test]
-fn a_proxy_that_cannot_be_reached_is_named() {
+fn a_forward_proxy_that_cannot_be_reached_is_named() {
     for scheme in ["http", "https", "socks5"] {
         let closed = ClosedPort::take();
         let url = format!("{scheme}://user:cAnArY@{}", closed.address());
@@ -224,18 +224,18 @@ fn a_proxy_that_cannot_be_reached_is_named() {
 
 #[test]
 fn the_check_names_the_forward_proxy() {
-    let way = Upstream::start([ScriptedResponse::ok("{}")]);
-    let url = with_user(&way);
+    let forward_proxy = Upstream::start([ScriptedResponse::ok("{}")]);
+    let url = with_user(&forward_proxy);
     let finished = tc("http").env("HTTP_PROXY", url).args(["--check", "--port", "0"]).run();
-    let expected = format!("through the proxy http://{}", way.address());
+    let expected = format!("through the proxy http://{}", forward_proxy.address());
     assert!(finished.stdout.contains(&expected), "{finished:?}");
 }
 
-/// A proxy in front of a deployment that only a forward proxy can reach, as its name has no address.
+/// A proxy for a deployment that can only be reached through a forward proxy, as its name has no address.
 fn tc(scheme: &str) -> ProxyBuilder {
     Proxy::in_front_of(format!("{scheme}://tc.example.test:81"))
 }
 
-fn with_user(way: &Upstream) -> String {
-    format!("http://user:p%40ss@{}", way.address())
+fn with_user(forward_proxy: &Upstream) -> String {
+    format!("http://user:p%40ss@{}", forward_proxy.address())
 }

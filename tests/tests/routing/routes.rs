@@ -2,9 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use support::hawk::Claim;
-use support::{Proxy, ProxyBuilder, ScriptedResponse, Tls, Upstream, request};
+use support::{Proxy, ScriptedResponse, Tls, Upstream, request};
 
-/// Ends of targets; `http::Uri` and HTTP allow some that RFC 3986 does not.
+/// Ends of targets. Some are not valid by RFC 3986, but `http::Uri` accepts them.
 const ENDS: &[&str] = &[
     "",
     "/",
@@ -80,7 +80,7 @@ fn a_root_url_with_a_path_keeps_it() {
 }
 
 #[test]
-fn the_whole_first_segment_decides() {
+fn routes_depend_on_the_whole_first_segment() {
     let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     for service in ["bewitness", "credentials2", "apis"] {
@@ -157,7 +157,7 @@ fn any_host_field_is_accepted() {
 }
 
 #[test]
-fn connect_and_the_asterisk_are_refused() {
+fn connect_and_the_asterisk_form_are_rejected() {
     let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     for (start, status, code) in [
@@ -172,7 +172,7 @@ fn connect_and_the_asterisk_are_refused() {
 }
 
 #[test]
-fn options_and_any_other_method_go_upstream() {
+fn options_and_any_other_method_are_forwarded() {
     let upstream = Upstream::start([ScriptedResponse::status(200)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     for method in ["OPTIONS", "DELETE", "PATCH", "PROPFIND", "brew-tea"] {
@@ -187,7 +187,7 @@ fn options_and_any_other_method_go_upstream() {
 fn a_host_name_is_reached_over_tls() {
     let upstream = Upstream::start([ScriptedResponse::ok("from the host")]);
     let tls = Tls::for_host("files.example.test").behind_proxy().start(&upstream);
-    let proxy = proxied_by(&tls).start();
+    let proxy = tls.proxy().start();
     for end in ENDS {
         let response = proxy.get(&format!("/FILES.example.test/{end}"));
         assert_eq!((response.status(), response.text()), (200, "from the host"), "{end}");
@@ -203,19 +203,17 @@ fn a_host_name_is_reached_over_tls() {
         Claim::of_tls(&upstream.last_request()).assert_signed_with("no-secret");
     }
     let connects = tls.connects();
-    assert!(
-        connects
-            .iter()
-            .all(|connect| { connect.start_line() == "CONNECT files.example.test:443 HTTP/1.1" })
-    );
+    for connect in connects {
+        assert_eq!(connect.start_line(), "CONNECT files.example.test:443 HTTP/1.1");
+    }
 }
 
 #[test]
-fn a_host_name_may_begin_like_an_endpoint() {
+fn a_host_name_may_begin_with_the_name_of_an_endpoint() {
     for host in ["api.example.test", "bewit.example.test", "credentials.example.test"] {
         let upstream = Upstream::start([ScriptedResponse::status(200)]);
         let tls = Tls::for_host(host).behind_proxy().start(&upstream);
-        assert_eq!(proxied_by(&tls).start().get(&format!("/{host}/x")).status(), 200);
+        assert_eq!(tls.proxy().start().get(&format!("/{host}/x")).status(), 200);
         assert_eq!(
             (upstream.last_request().target(), upstream.last_request().header("host")),
             ("/x", Some(host))
@@ -224,10 +222,10 @@ fn a_host_name_may_begin_like_an_endpoint() {
 }
 
 #[test]
-fn requests_over_http2_are_the_same() {
+fn requests_over_http2_are_forwarded_byte_for_byte() {
     let upstream = Upstream::start([ScriptedResponse::ok("over HTTP/2")]);
     let tls = Tls::for_host("files.example.test").behind_proxy().http2().start(&upstream);
-    let proxy = proxied_by(&tls).start();
+    let proxy = tls.proxy().start();
     let response = proxy.call("PUT", "/files.example.test/a%2F//..;b?c??", "body");
     assert_eq!((response.status(), response.text()), (200, "over HTTP/2"));
     let request = upstream.wait_for_requests(1).pop().unwrap();
@@ -248,7 +246,7 @@ fn a_root_url_may_be_https_and_have_a_port() {
     Claim::of_tls(&upstream.last_request()).assert_signed_with("no-secret");
 }
 
-/// Without a forward proxy. Needs the right to listen on port 443.
+/// The host has a loopback address, so no forward proxy is used. Needs permission to listen on port 443.
 #[test]
 fn a_host_is_reached_on_port_443() {
     const HOST: Ipv4Addr = Ipv4Addr::new(127, 82, 91, 1);
@@ -258,7 +256,7 @@ fn a_host_is_reached_on_port_443() {
         Ok(tls) => tls,
         Err(error) => return support::skip(&format!("cannot listen on {HOST}:443: {error}")),
     };
-    let proxy = proxied_by(&tls).args(["--allow-host", "127.82.91.1"]).start();
+    let proxy = tls.proxy().args(["--allow-host", "127.82.91.1"]).start();
     assert_eq!(proxy.get("/127.82.91.1/x//y").status(), 200);
     assert_eq!(
         (upstream.last_request().target(), upstream.last_request().header("host")),
@@ -267,14 +265,8 @@ fn a_host_is_reached_on_port_443() {
     Claim::of_tls(&upstream.last_request()).assert_signed_with("no-secret");
 }
 
-fn proxied_by(tls: &Tls) -> ProxyBuilder {
-    Proxy::in_front_of("https://tc.example.test")
-        .env("HTTPS_PROXY", format!("http://{}", tls.address()))
-        .env("SSL_CERT_FILE", tls.authority())
-}
-
 #[test]
-fn a_connection_serves_request_after_request() {
+fn a_connection_serves_several_requests() {
     let upstream = Upstream::start([ScriptedResponse::ok("one"), ScriptedResponse::ok("two")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut connection = proxy.connect();

@@ -1,17 +1,17 @@
-//! SOCKS5 proxies (RFC 1928, RFC 1929), used as by the Go program: they resolve names, whether the URL
-//! says socks5 or socks5h.
+//! SOCKS5 proxies (RFC 1928, RFC 1929), used as by the Go program: they resolve host names, with socks5
+//! as well as with socks5h in the URL.
 
 #![cfg(target_os = "linux")]
 
 use support::hawk::Claim;
 use support::{ClosedPort, Proxy, ProxyBuilder, ScriptedResponse, Socks, Tls, Upstream};
 
-/// Only the SOCKS proxy can resolve it.
+/// A host name that only the SOCKS proxy can resolve.
 const HOST: &str = "tc.example.test";
 const LOGIN: Option<[&str; 2]> = Some(["user", "p@ss"]);
 
 #[test]
-fn http_and_https_go_through_it() {
+fn http_and_https_requests_go_through_the_socks_proxy() {
     let Some(socks) = Socks::start(HOST, None) else { return };
     let upstream = Upstream::start([ScriptedResponse::ok("through")]);
     let tls = Tls::for_host(HOST).start(&upstream);
@@ -36,7 +36,7 @@ fn http_and_https_go_through_it() {
 }
 
 #[test]
-fn connections_through_it_are_reused() {
+fn connections_through_the_socks_proxy_are_reused() {
     let Some(socks) = Socks::start(HOST, None) else { return };
     let upstream = Upstream::start([ScriptedResponse::ok("through")]);
     let url = format!("socks5://{}", socks.address());
@@ -48,7 +48,7 @@ fn connections_through_it_are_reused() {
 }
 
 #[test]
-fn only_the_proxy_gets_its_login() {
+fn only_the_socks_proxy_gets_the_login() {
     let Some(socks) = Socks::start(HOST, LOGIN) else { return };
     let upstream = Upstream::start([ScriptedResponse::ok("through")]);
     let with = |login: &str| {
@@ -71,7 +71,7 @@ fn only_the_proxy_gets_its_login() {
 }
 
 #[test]
-fn one_that_wants_no_login_gets_none() {
+fn a_socks_proxy_that_requires_no_login_is_used_without_one() {
     let Some(socks) = Socks::start(HOST, None) else { return };
     let upstream = Upstream::start([ScriptedResponse::ok("through")]);
     let url = format!("socks5://user:p%40ss@{}", socks.address());

@@ -9,7 +9,7 @@ const URL: &str = "https://tc.example.com/x";
 
 #[test]
 fn a_url_is_signed() {
-    let proxy = anywhere().start();
+    let proxy = without_deployment().start();
     let before = now();
     for (url, resource) in [
         (URL, "/x?"),
@@ -53,7 +53,8 @@ fn a_signed_url_needs_no_credentials() {
 #[test]
 fn certificate_and_scopes_are_in_ext() {
     let certificate = certificate(&["a:*"]);
-    let proxy = anywhere().env("TASKCLUSTER_CERTIFICATE", certificate.to_string()).args(["a:b"]);
+    let proxy =
+        without_deployment().env("TASKCLUSTER_CERTIFICATE", certificate.to_string()).args(["a:b"]);
     let response = proxy.start().call("POST", "/bewit", URL);
     let claim = Claim::of_url(response.text()).assert_signed_with("no-secret");
     assert_eq!(claim.ext(), json!({ "certificate": certificate, "authorizedScopes": ["a:b"] }));
@@ -61,7 +62,7 @@ fn certificate_and_scopes_are_in_ext() {
 
 #[test]
 fn the_type_and_framing_of_the_body_do_not_matter() {
-    let proxy = anywhere().start();
+    let proxy = without_deployment().start();
     for headers in [
         "Content-Length: 24\r\n\r\n",
         "Content-Type: application/json\r\nContent-Length: 24\r\n\r\n",
@@ -77,8 +78,8 @@ fn the_type_and_framing_of_the_body_do_not_matter() {
 }
 
 #[test]
-fn an_invalid_url_is_refused_with_the_reason() {
-    let proxy = anywhere().start();
+fn an_invalid_url_is_a_400_with_the_reason() {
+    let proxy = without_deployment().start();
     for (body, expected) in [
         (&b""[..], "found nothing"),
         (b" \n", "found nothing"),
@@ -100,8 +101,8 @@ fn an_invalid_url_is_refused_with_the_reason() {
 }
 
 #[test]
-fn more_than_64_kib_are_refused() {
-    let proxy = anywhere().start();
+fn more_than_64_kib_is_a_413() {
+    let proxy = without_deployment().start();
     let body = URL.to_owned() + &" ".repeat(64 * 1024 - URL.len());
     assert_eq!(proxy.call("POST", "/bewit", &body).status(), 303);
     let response = proxy.call("POST", "/bewit", body + " ");
@@ -109,8 +110,8 @@ fn more_than_64_kib_are_refused() {
 }
 
 #[test]
-fn other_methods_are_refused() {
-    let proxy = anywhere().start();
+fn other_methods_are_a_405() {
+    let proxy = without_deployment().start();
     for method in ["GET", "PUT", "DELETE", "OPTIONS", "post"] {
         let response = proxy.call(method, "/bewit", URL);
         let message = response.assert_error(405, "MethodNotAllowed");
@@ -120,10 +121,10 @@ fn other_methods_are_refused() {
 }
 
 #[test]
-fn redundant_scopes_are_dropped_first() {
+fn redundant_scopes_are_left_out_if_that_makes_the_others_fit() {
     let mut scopes = vec!["many:*".to_owned()];
     scopes.extend((0..200).map(|number| format!("many:scope-of-some-length:{number}")));
-    let response = anywhere().args(&scopes).start().call("POST", "/bewit", URL);
+    let response = without_deployment().args(&scopes).start().call("POST", "/bewit", URL);
     assert_eq!(response.status(), 303);
     let resource = response.text().strip_prefix("https://tc.example.com").unwrap();
     assert!(resource.len() <= LIMIT, "{}", resource.len());
@@ -132,9 +133,9 @@ fn redundant_scopes_are_dropped_first() {
 }
 
 #[test]
-fn a_url_too_long_for_the_services_is_refused() {
+fn a_url_too_long_for_the_services_is_a_400() {
     let scopes = (0..200).map(|number| format!("scope-of-some-length:{number}"));
-    let proxy = anywhere().args(scopes).start();
+    let proxy = without_deployment().args(scopes).start();
     let message = proxy.call("POST", "/bewit", URL).assert_error(400, "AuthorizationTooLong");
     let length: usize = message
         .strip_prefix("the path and query of the signed URL would be ")
@@ -143,13 +144,13 @@ fn a_url_too_long_for_the_services_is_refused() {
     assert!(length > LIMIT && message.contains("at most 4096") && message.contains("fewer scopes"));
 }
 
-/// The time `ahead` seconds from now, in the format of a Date field.
+/// A response whose Date is `ahead` seconds from now.
 fn with_date(ahead: u64, status: u16) -> ScriptedResponse {
     let date = SystemTime::now() + Duration::from_secs(ahead);
     ScriptedResponse::new(status, &[("Date", &httpdate::fmt_http_date(date))], "")
 }
 
-/// By the clock of the services, which the proxy requests once.
+/// The proxy requests the services' time once, and the URL expires by their clock.
 #[test]
 fn a_url_signed_before_any_request_is_valid_for_an_hour() {
     for status in [200, 503] {
@@ -168,7 +169,7 @@ fn a_url_signed_before_any_request_is_valid_for_an_hour() {
 }
 
 #[test]
-fn an_earlier_response_gives_the_time() {
+fn the_time_is_taken_from_an_earlier_response() {
     let upstream = Upstream::start([with_date(7200, 404)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     assert_eq!(proxy.get("/api/queue/v1/x").status(), 404);
@@ -179,7 +180,7 @@ fn an_earlier_response_gives_the_time() {
 }
 
 #[test]
-fn an_unknown_time_causes_a_warning() {
+fn an_unknown_services_time_causes_a_warning() {
     let silent = Upstream::start([ScriptedResponse::nothing().then_stall()]);
     let dateless = Upstream::start([ScriptedResponse::ok("")]);
     let cached = Upstream::start([ScriptedResponse::new(
@@ -190,7 +191,7 @@ fn an_unknown_time_causes_a_warning() {
     for (upstream, why) in [
         (&silent, "/api/auth/v1/ping: no response within 2 seconds"),
         (&dateless, "/api/auth/v1/ping: its response has no Date"),
-        (&cached, ""),
+        (&cached, "/api/auth/v1/ping: "),
     ] {
         let proxy = Proxy::in_front_of(upstream.root_url()).start();
         let signed = proxy.call("POST", "/bewit", URL);
@@ -200,10 +201,10 @@ fn an_unknown_time_causes_a_warning() {
     }
 }
 
-/// Fewer scopes would not help, as there are none.
+/// Fewer scopes would not help here, as there are none.
 #[test]
-fn the_error_says_that_the_url_itself_is_too_long() {
-    let proxy = anywhere().start();
+fn the_error_says_if_the_url_itself_is_too_long() {
+    let proxy = without_deployment().start();
     let url = format!("{URL}{}", "y".repeat(5000));
     let message = proxy.call("POST", "/bewit", url).assert_error(400, "AuthorizationTooLong");
     assert!(message.contains("at most 4096; the URL itself is too long, by "), "{message}");
@@ -211,8 +212,8 @@ fn the_error_says_that_the_url_itself_is_too_long() {
 }
 
 #[test]
-fn the_limit_is_exact() {
-    let proxy = anywhere().start();
+fn the_longest_url_that_services_accept_is_signed() {
+    let proxy = without_deployment().start();
     let signed = proxy.call("POST", "/bewit", URL);
     let used = signed.text().len() - "https://tc.example.com".len();
     let fitting = format!("{URL}{}", "y".repeat(LIMIT - used));
@@ -220,8 +221,8 @@ fn the_limit_is_exact() {
     assert_eq!(proxy.call("POST", "/bewit", fitting + "y").status(), 400);
 }
 
-/// A proxy without a deployment: signed URLs are not requested.
-fn anywhere() -> ProxyBuilder {
+/// A proxy whose deployment does not exist, as signed URLs are not requested.
+fn without_deployment() -> ProxyBuilder {
     Proxy::in_front_of("http://127.0.0.1:1")
 }
 

@@ -1,7 +1,7 @@
-//! Rejections by core's verification have the same messages as those of npm `hawk`, which Taskcluster's
-//! auth service uses.
+//! Errors of core's verification have the same messages as those of npm `hawk`, which Taskcluster's auth
+//! service uses.
 //!
-//! Each case has one defect: of several in one header, npm hawk names the last and core the first.
+//! Each case has only one defect, as npm hawk reports the last one and core the first.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -14,7 +14,7 @@ use taskcluster_proxy_core::hawk::{RequestLine, UrlParts, parse_url};
 const NOW: Timestamp = Timestamp::from_secs(1_767_225_600);
 
 #[test]
-fn of_headers() {
+fn errors_of_headers_have_the_same_messages() {
     let mut npm_hawk = Oracle::start(node("hawk-verify.mjs"));
     let long = format!("Hawk id=\"{}\"", "x".repeat(4096));
     let signed = |ts| {
@@ -76,7 +76,7 @@ fn of_headers() {
 }
 
 #[test]
-fn of_bewits() {
+fn errors_of_bewits_have_the_same_messages() {
     let mut npm_hawk = Oracle::start(node("hawk-verify.mjs"));
     let encoded = |parts: &str| format!("/x?bewit={}", URL_SAFE_NO_PAD.encode(parts));
     let wrong = encoded("tester\\1767229200\\x\\");

@@ -36,7 +36,7 @@ fn server_sent_events_are_forwarded_one_by_one() {
 }
 
 #[test]
-fn the_first_bytes_of_a_long_poll_come_before_its_last() {
+fn the_first_bytes_of_a_response_arrive_before_the_last_are_sent() {
     let latch = Latch::new();
     let head = "HTTP/1.1 200 \r\nContent-Length: 9\r\n\r\n";
     let response = ScriptedResponse::bytes(head).then("first").then_wait(&latch).then("last");
@@ -69,7 +69,7 @@ fn the_first_bytes_of_an_upload_arrive_before_the_last_are_sent() {
 }
 
 #[test]
-fn both_directions_can_go_on_at_once() {
+fn request_and_response_bodies_can_be_sent_at_the_same_time() {
     let latch = Latch::new();
     let response =
         ScriptedResponse::bytes(CHUNKED).then_chunk("early").before_body().then_wait(&latch);
@@ -88,7 +88,7 @@ fn both_directions_can_go_on_at_once() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_client_that_reads_nothing_stops_the_upstream_and_not_the_others() {
+fn a_client_that_does_not_read_delays_no_other_request() {
     let upstream = Upstream::start(|request: &Request| match request.target() {
         "/api/a/v1/large" => ScriptedResponse::large(512 * MIB),
         _ => ScriptedResponse::ok("up"),
@@ -107,7 +107,7 @@ fn a_client_that_reads_nothing_stops_the_upstream_and_not_the_others() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn half_a_gigabyte_up_and_down_takes_no_more_memory() {
+fn uploads_and_downloads_of_512_mib_take_bounded_memory() {
     let upstream = Upstream::start([ScriptedResponse::large(512 * MIB)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     transfer(proxy.connect(), 512 * MIB, 512 * MIB);
@@ -117,7 +117,7 @@ fn half_a_gigabyte_up_and_down_takes_no_more_memory() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn many_transfers_at_once_take_no_more_memory() {
+fn many_transfers_at_once_take_bounded_memory() {
     let upstream = Upstream::start([ScriptedResponse::large(16 * MIB)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     thread::scope(|scope| {
@@ -150,7 +150,7 @@ fn bodies_in_replay_buffers_take_no_more_memory() {
 }
 
 #[test]
-fn a_client_gets_100_when_the_upstream_sends_100() {
+fn a_client_gets_100_continue_when_the_upstream_sends_it() {
     let response =
         ScriptedResponse::bytes("HTTP/1.1 100 Continue\r\n\r\n").before_body().then_read_body();
     let upstream = Upstream::start([response.then("HTTP/1.1 204 \r\n\r\n")]);
@@ -167,7 +167,7 @@ fn a_client_gets_100_when_the_upstream_sends_100() {
 }
 
 #[test]
-fn a_client_gets_100_though_the_upstream_sends_none() {
+fn a_client_gets_100_continue_even_if_the_upstream_sends_none() {
     let upstream = Upstream::start([ScriptedResponse::ok("up")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut client = expecting_client(&proxy);
@@ -177,7 +177,7 @@ fn a_client_gets_100_though_the_upstream_sends_none() {
 }
 
 #[test]
-fn a_client_gets_no_100_when_the_upstream_refuses_the_body() {
+fn a_client_gets_no_100_continue_if_the_upstream_responds_without_the_body() {
     for status in [401, 417, 200] {
         let response = ScriptedResponse::new(status, &[], "early").before_body();
         let upstream = Upstream::start([response.then_read_body()]);
@@ -196,11 +196,11 @@ fn a_client_gets_no_100_when_the_upstream_refuses_the_body() {
 }
 
 #[test]
-fn a_request_that_waits_for_100_is_retried() {
+fn a_request_that_waits_for_100_continue_is_retried() {
     let busy = ScriptedResponse::status(503).before_body().then_stall();
-    let asks =
+    let continues =
         ScriptedResponse::bytes("HTTP/1.1 100 Continue\r\n\r\n").before_body().then_read_body();
-    let upstream = Upstream::start([busy, asks.then("HTTP/1.1 204 \r\n\r\n")]);
+    let upstream = Upstream::start([busy, continues.then("HTTP/1.1 204 \r\n\r\n")]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut client = expecting_client(&proxy);
     assert_eq!(client.response().status(), 100);
@@ -230,7 +230,7 @@ fn a_response_before_the_whole_body_is_forwarded() {
 }
 
 #[test]
-fn an_early_response_announces_the_end_of_its_connection() {
+fn an_early_response_has_connection_close_or_the_connection_stays_open() {
     for length in [1000, 100_000, MIB, 64 * MIB] {
         let early = ScriptedResponse::status(413).before_body().then_close();
         let upstream = Upstream::start(move |request: &Request| match request.method() {
@@ -243,7 +243,7 @@ fn an_early_response_announces_the_end_of_its_connection() {
             upload(&mut client, length);
             let response = client.response();
             assert_eq!(response.status(), 413);
-            // All of it was read, which is not guaranteed, or the connection ends.
+            // Without that field the proxy has read the whole body.
             if response.header("connection") != Some("close") {
                 client.send(GET);
                 assert_eq!(client.response().text(), "up", "after {length} bytes");
@@ -275,7 +275,7 @@ fn a_client_can_finish_sending_an_unroutable_request() {
     assert_eq!((response.status(), response.header("connection")), (404, Some("close")));
 }
 
-/// A request that does not send its body of 4 bytes yet.
+/// A client that has sent a request with Expect: 100-continue, but not its body of 4 bytes.
 fn expecting_client(proxy: &Proxy) -> Connection {
     let mut client = proxy.connect();
     client.send(
@@ -284,7 +284,7 @@ fn expecting_client(proxy: &Proxy) -> Connection {
     client
 }
 
-/// Sends a body of `up` bytes and reads one of `down` bytes.
+/// Sends a body of `up` bytes, and fails unless that of the response has `down` bytes.
 fn transfer(mut client: Connection, up: u64, down: u64) {
     assert!(upload(&mut client, up));
     let mut body = Body::of_response(&client.head(), "PUT");

@@ -11,15 +11,15 @@ const POST: &str = "POST /a/v1/b HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\
 const WAYS: [fn(Connection); 2] = [drop, Connection::reset];
 
 #[test]
-fn while_it_waits_for_a_response() {
-    for go_away in WAYS {
+fn a_client_that_disconnects_while_waiting_cancels_its_request() {
+    for disconnect in WAYS {
         for request in [GET, POST] {
             let upstream = Upstream::start([ScriptedResponse::nothing().then_stall()]);
             let proxy = Proxy::in_front_of(upstream.root_url()).start();
             let mut client = proxy.connect();
             client.send(request);
             upstream.wait_for_requests(1);
-            go_away(client);
+            disconnect(client);
             upstream.wait_for_closed_connections(1);
             assert_eq!(upstream.requests().len(), 1);
         }
@@ -27,8 +27,8 @@ fn while_it_waits_for_a_response() {
 }
 
 #[test]
-fn between_two_attempts() {
-    for go_away in WAYS {
+fn a_client_that_disconnects_between_attempts_ends_the_retries() {
+    for disconnect in WAYS {
         let upstream = Upstream::start([ScriptedResponse::status(503)]);
         let debug = ["--log-level", "debug"];
         let proxy = Proxy::in_front_of(upstream.root_url()).args(debug).start();
@@ -36,16 +36,16 @@ fn between_two_attempts() {
         client.send(GET);
         // The wait after the third attempt is at least 300 ms: long enough to disconnect in it.
         proxy.wait_for_log("attempt=3");
-        go_away(client);
-        // The line of the request, which is over then.
+        disconnect(client);
+        // The access log line is written when the request has ended.
         proxy.wait_for_log("method=GET path=/api/queue/v1/ping");
         assert_eq!(upstream.requests().len(), 3);
     }
 }
 
 #[test]
-fn in_the_middle_of_a_download() {
-    for go_away in WAYS {
+fn a_client_that_disconnects_during_a_download_cancels_it() {
+    for disconnect in WAYS {
         for response in [
             ScriptedResponse::large(1 << 30),
             ScriptedResponse::bytes(CHUNKED).then_chunk("a").then_stall(),
@@ -56,15 +56,15 @@ fn in_the_middle_of_a_download() {
             client.send(GET);
             let mut body = Body::of_response(&client.head(), "GET");
             client.body_until(&mut body, "");
-            go_away(client);
+            disconnect(client);
             upstream.wait_for_closed_connections(1);
         }
     }
 }
 
 #[test]
-fn in_the_middle_of_an_upload() {
-    for go_away in WAYS {
+fn a_client_that_disconnects_during_an_upload_cancels_it() {
+    for disconnect in WAYS {
         for (framing, part) in
             [("Content-Length: 6", "abc"), ("Transfer-Encoding: chunked", "3\r\nabc\r\n")]
         {
@@ -74,7 +74,7 @@ fn in_the_middle_of_an_upload() {
             client.send(format!("PUT /a/v1/b HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n{part}"));
             let received = |body: &[u8]| (body == b"abc").then_some(());
             upstream.wait_for("a part", |requests| received(&requests.first()?.body));
-            go_away(client);
+            disconnect(client);
             upstream.wait_for_closed_connections(1);
             let [request] = upstream.requests().try_into().unwrap();
             assert_eq!((request.body.as_slice(), request.complete), (&b"abc"[..], false));
@@ -83,8 +83,8 @@ fn in_the_middle_of_an_upload() {
 }
 
 #[test]
-fn in_the_middle_of_an_upload_after_an_early_response() {
-    for go_away in WAYS {
+fn a_client_that_disconnects_during_an_upload_after_an_early_response_cancels_it() {
+    for disconnect in WAYS {
         let upstream =
             Upstream::start([ScriptedResponse::ok("early").before_body().then_read_body()]);
         let proxy = Proxy::in_front_of(upstream.root_url()).start();
@@ -92,15 +92,15 @@ fn in_the_middle_of_an_upload_after_an_early_response() {
         client.send("PUT /a/v1/b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
         client.send("3\r\nabc\r\n");
         assert_eq!(client.response().text(), "early");
-        go_away(client);
+        disconnect(client);
         upstream.wait_for_closed_connections(1);
         assert!(!upstream.requests()[0].complete);
     }
 }
 
 #[test]
-fn in_the_middle_of_a_retry() {
-    for go_away in WAYS {
+fn a_client_that_disconnects_during_a_retry_cancels_it() {
+    for disconnect in WAYS {
         let upstream = Upstream::start([
             ScriptedResponse::status(503),
             ScriptedResponse::nothing().then_stall(),
@@ -109,7 +109,7 @@ fn in_the_middle_of_a_retry() {
         let mut client = proxy.connect();
         client.send("POST /a/v1/b HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc");
         upstream.wait_for_requests(2);
-        go_away(client);
+        disconnect(client);
         // The second attempt has used the connection of the first.
         upstream.wait_for_closed_connections(1);
         assert_eq!(upstream.requests().len(), 2);

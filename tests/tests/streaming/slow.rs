@@ -10,7 +10,7 @@ const GET: &str = "GET /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n";
 const TIMEOUTS: [&str; 4] = ["--head-timeout", "0.5", "--upstream-idle-timeout", "0.5"];
 
 #[test]
-fn an_upstream_that_sends_one_byte_a_second() {
+fn an_upstream_may_send_one_byte_per_second() {
     let second = Duration::from_secs(1);
     let bodies = [
         ("Content-Length: 2", "up", ""),
@@ -32,7 +32,7 @@ fn an_upstream_that_sends_one_byte_a_second() {
 }
 
 #[test]
-fn an_upstream_that_stalls_in_the_middle() {
+fn an_upstream_may_stall_in_a_response() {
     let latches = [(); 3].map(|()| Latch::new());
     let response =
         ScriptedResponse::nothing().then_wait(&latches[0]).then("HTTP/1.1 200 \r\nContent-");
@@ -52,7 +52,7 @@ fn an_upstream_that_stalls_in_the_middle() {
 }
 
 #[test]
-fn a_client_that_stalls_in_the_middle_of_an_upload() {
+fn a_client_may_stall_in_an_upload() {
     for (framing, parts) in [
         ("Content-Length: 9", ["fir", "stla", "st"]),
         ("Transfer-Encoding: chunked", ["5\r\nfir", "st\r\n4\r", "\nlast\r\n0\r\n\r\n"]),
@@ -72,7 +72,7 @@ fn a_client_that_stalls_in_the_middle_of_an_upload() {
 }
 
 #[test]
-fn a_client_that_stalls_in_the_middle_of_a_download() {
+fn a_client_may_stall_in_a_download() {
     const LENGTH: u64 = 64 * 1024 * 1024;
     let upstream = Upstream::start([ScriptedResponse::large(LENGTH)]);
     let proxy = Proxy::in_front_of(upstream.root_url()).args(TIMEOUTS).start();
@@ -89,7 +89,7 @@ fn a_client_that_stalls_in_the_middle_of_a_download() {
 }
 
 #[test]
-fn five_hundred_requests_that_wait_together() {
+fn five_hundred_requests_can_wait_for_their_responses() {
     let latch = Latch::new();
     let upstream = Upstream::start({
         let latch = latch.clone();
@@ -113,7 +113,7 @@ fn five_hundred_requests_that_wait_together() {
 
 const UP: &str = "HTTP/1.1 200 \r\nContent-Length: 2\r\n\r\nup";
 
-/// Waits until another client has timed out, without a guess how long that takes.
+/// Waits as long as `--head-timeout`: until an idle client has timed out.
 fn wait_for_the_head_timeout(proxy: &Proxy) {
     assert_eq!(proxy.connect().read_to_end(), b"");
 }

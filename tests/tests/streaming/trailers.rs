@@ -1,8 +1,6 @@
 //! Trailers are forwarded in both directions, to recipients that ask for them (RFC 9110 section 6.5).
 
-use support::{
-    Connection, Proxy, ProxyBuilder, Request, Response, ScriptedResponse, Tls, Upstream,
-};
+use support::{Connection, Proxy, Request, Response, ScriptedResponse, Tls, Upstream};
 
 #[test]
 fn trailers_of_a_response_are_forwarded_if_the_client_asks_for_them() {
@@ -18,7 +16,7 @@ fn trailers_of_a_response_are_forwarded_if_the_client_asks_for_them() {
             );
         }
         let request = upstream.last_request();
-        assert_eq!(request.head.all("te"), ["trailers"], "whatever else was for one hop alone");
+        assert_eq!(request.head.all("te"), ["trailers"], "other codings are for one hop only");
         let connection = request.head.all("connection");
         assert!(
             matches!(connection[..], [one] if one.eq_ignore_ascii_case("te")),
@@ -29,7 +27,7 @@ fn trailers_of_a_response_are_forwarded_if_the_client_asks_for_them() {
 }
 
 #[test]
-fn an_upstream_is_not_asked_for_trailers_that_nobody_wants() {
+fn an_upstream_is_not_asked_for_trailers_unless_the_client_asks_for_them() {
     let upstream = Upstream::start(trailers_if_asked);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let mut client = proxy.connect();
@@ -58,7 +56,7 @@ fn trailers_are_dropped_unless_the_client_asks_for_them() {
 fn trailers_of_a_response_over_http2_are_forwarded() {
     let upstream = Upstream::start(trailers_if_asked);
     let tls = Tls::for_host("files.example.test").behind_proxy().http2().start(&upstream);
-    let proxy = over_http2(&tls).start();
+    let proxy = tls.proxy().start();
     let mut client = proxy.connect();
     for _ in 0..2 {
         let response = get(&mut client, "/files.example.test/x", "TE: trailers");
@@ -71,17 +69,17 @@ fn trailers_of_a_response_over_http2_are_forwarded() {
 fn trailers_of_a_request_are_sent_with_each_attempt() {
     let upstream = Upstream::start(fails_at_first);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
-    assert_request_trailers_pass(&proxy, &upstream, "/queue/v1/x");
+    assert_request_trailers_forwarded(&proxy, &upstream, "/queue/v1/x");
 }
 
 #[test]
 fn trailers_of_a_request_are_forwarded_over_http2() {
     let upstream = Upstream::start(fails_at_first);
     let tls = Tls::for_host("files.example.test").behind_proxy().http2().start(&upstream);
-    assert_request_trailers_pass(&over_http2(&tls).start(), &upstream, "/files.example.test/x");
+    assert_request_trailers_forwarded(&tls.proxy().start(), &upstream, "/files.example.test/x");
 }
 
-fn assert_request_trailers_pass(proxy: &Proxy, upstream: &Upstream, target: &str) {
+fn assert_request_trailers_forwarded(proxy: &Proxy, upstream: &Upstream, target: &str) {
     let mut client = proxy.connect();
     for _ in 0..2 {
         client.send(format!(
@@ -98,7 +96,7 @@ fn assert_request_trailers_pass(proxy: &Proxy, upstream: &Upstream, target: &str
     }
 }
 
-/// A response as RFC 9110 section 6.5.1 requires.
+/// Sends trailers only if the request asks for them, as RFC 9110 section 6.5.1 requires.
 fn trailers_if_asked(request: &Request) -> ScriptedResponse {
     if request.header("te") == Some("trailers") {
         with_trailers()
@@ -121,13 +119,7 @@ fn get(client: &mut Connection, target: &str, header: &str) -> Response {
     client.response()
 }
 
-/// With names in lower case, as their case does not matter.
+/// The trailers as text, with names in lower case.
 fn trailers(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).to_ascii_lowercase()
-}
-
-fn over_http2(tls: &Tls) -> ProxyBuilder {
-    Proxy::in_front_of("https://tc.example.test")
-        .env("HTTPS_PROXY", format!("http://{}", tls.address()))
-        .env("SSL_CERT_FILE", tls.authority())
 }

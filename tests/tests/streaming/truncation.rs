@@ -2,11 +2,11 @@
 
 use support::{Proxy, Response, ScriptedResponse, Upstream};
 
-/// Not really in this coding: the proxy does not decode it.
+/// The bodies do not have this coding, which the proxy does not decode.
 const GZIP: &str = "Content-Encoding: gzip\r\n";
 
 #[test]
-fn short_of_its_length() {
+fn a_body_shorter_than_its_length_does_not_look_complete() {
     for encoding in ["", GZIP] {
         let head = format!("HTTP/1.1 200 \r\n{encoding}Content-Length: 100\r\n\r\n");
         for body in ["", "four"] {
@@ -18,7 +18,7 @@ fn short_of_its_length() {
 }
 
 #[test]
-fn short_of_its_last_chunk() {
+fn a_body_without_its_last_chunk_does_not_look_complete() {
     for encoding in ["", GZIP] {
         let head = format!("HTTP/1.1 200 \r\n{encoding}Transfer-Encoding: chunked\r\n\r\n");
         for part in
@@ -32,7 +32,7 @@ fn short_of_its_last_chunk() {
 }
 
 #[test]
-fn reset_where_the_body_ends_with_the_connection() {
+fn a_body_that_ends_with_a_reset_does_not_look_complete() {
     for encoding in ["", GZIP] {
         let head = format!("HTTP/1.1 200 \r\n{encoding}\r\n");
         let response = ScriptedResponse::bytes(head).then("four");
@@ -41,7 +41,7 @@ fn reset_where_the_body_ends_with_the_connection() {
 }
 
 #[test]
-fn complete_where_the_body_ends_with_the_connection() {
+fn a_body_that_ends_with_the_connection_is_complete() {
     for encoding in ["", GZIP] {
         for head in [format!("HTTP/1.1 200 \r\n{encoding}"), format!("HTTP/1.0 200 \r\n{encoding}")]
         {
@@ -55,7 +55,7 @@ fn complete_where_the_body_ends_with_the_connection() {
 }
 
 #[test]
-fn invalid_chunks() {
+fn a_body_with_invalid_chunks_does_not_look_complete() {
     for chunks in ["4\r\nfour!!", "x\r\nfour", "4\r\nfour\r\n-1\r\n\r\n"] {
         let response =
             ScriptedResponse::bytes("HTTP/1.1 200 \r\nTransfer-Encoding: chunked\r\n\r\n");
@@ -64,7 +64,7 @@ fn invalid_chunks() {
 }
 
 #[test]
-fn for_a_client_of_http_1_0_which_knows_no_chunks() {
+fn a_client_of_http_1_0_gets_a_body_without_chunks() {
     let upstream = Upstream::start([ScriptedResponse::chunked(["all ", "of it"])]);
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     let response = proxy.exchange("GET /api/queue/v1/ping HTTP/1.0\r\n\r\n");

@@ -15,8 +15,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// The `bundler` target: what it writes loads nothing, and so suits every environment; wasm/js/module.js starts the
-/// module.
+/// Generates JavaScript for wasm-bindgen's `bundler` target. It does not load the module itself, and so fits every
+/// environment; wasm/js/module.js starts the module.
 fn generate(module: &Path, folder: &Path) -> Result<(), String> {
     let mut bindgen = Bindgen::new();
     bindgen
@@ -31,7 +31,7 @@ fn generate(module: &Path, folder: &Path) -> Result<(), String> {
         .map_err(|error| format!("{error:#}"))
 }
 
-#[expect(clippy::print_stderr, reason = "a program of the build says so what went wrong")]
+#[expect(clippy::print_stderr, reason = "a build program reports errors on stderr")]
 fn failed(reason: &str) -> ExitCode {
     eprintln!("taskcluster-hawk-build: {reason}");
     ExitCode::FAILURE

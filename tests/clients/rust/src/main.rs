@@ -1,5 +1,5 @@
-//! The official Rust client, behind the proxy and without credentials of its own: what a task does,
-//! as in scenario.py, and how that client shows pages and errors. Prints what it saw as JSON.
+//! Sends the requests of a task through the proxy with the official Rust client, which has no
+//! credentials, as in scenario.py; also tests its pagination and errors. Prints the results as JSON.
 //!
 //! ```text
 //! taskcluster-proxy-client-scenario <URL of the proxy> <root URL of the deployment behind it>
@@ -28,31 +28,31 @@ async fn main() -> Result<()> {
 }
 
 async fn scenario(proxy: &str, deployment: &str) -> Result<Value> {
-    // None of these has credentials: the proxy signs.
+    // The clients have no credentials: the proxy signs.
     let (auth, index) = (Auth::new(proxy)?, Index::new(proxy)?);
     let (queue, secrets) = (Queue::new(proxy)?, Secrets::new(proxy)?);
     let http = reqwest::Client::new();
-    let mut saw = json!({});
+    let mut results = json!({});
 
-    saw["currentScopes"] = auth.currentScopes().await?["scopes"].take();
-    saw["testAuthenticateGet"] = auth.testAuthenticateGet().await?["clientId"].take();
+    results["currentScopes"] = auth.currentScopes().await?["scopes"].take();
+    results["testAuthenticateGet"] = auth.testAuthenticateGet().await?["clientId"].take();
     let mut test = json!({ "clientScopes": ["test:*"], "requiredScopes": ["test:a"] });
-    saw["testAuthenticate"] = auth.testAuthenticate(&test).await?["scopes"].take();
+    results["testAuthenticate"] = auth.testAuthenticate(&test).await?["scopes"].take();
     test["requiredScopes"] = json!(["another"]);
-    saw["insufficientScopes"] = refusal(auth.testAuthenticate(&test).await)?;
+    results["insufficientScopes"] = refusal(auth.testAuthenticate(&test).await)?;
 
     let task_id = slugid::v4();
-    saw["taskId"] = json!(task_id);
+    results["taskId"] = json!(task_id);
     let mut created = queue.createTask(&task_id, &task(None)).await?;
-    saw["createTask"] = created["status"]["state"].take();
+    results["createTask"] = created["status"]["state"].take();
     let mut definition = queue.task(&task_id).await?;
-    saw["task"] = definition["metadata"]["name"].take();
-    saw["status"] = queue.status(&task_id).await?["status"]["state"].take();
+    results["task"] = definition["metadata"]["name"].take();
+    results["status"] = queue.status(&task_id).await?["status"]["state"].take();
     let group = definition["taskGroupId"].as_str().context("no taskGroupId")?;
     let listed = queue.listTaskGroup(group, None, None).await?;
-    saw["listTaskGroup"] = task_ids(&listed);
+    results["listTaskGroup"] = task_ids(&listed);
     let worker = json!({ "workerGroup": "quay", "workerId": "w1", "tasks": 1 });
-    saw["claimWork"] = task_ids(&queue.claimWork(QUEUE, &worker).await?);
+    results["claimWork"] = task_ids(&queue.claimWork(QUEUE, &worker).await?);
 
     let artifact = json!({
         "storageType": "s3",
@@ -62,11 +62,11 @@ async fn scenario(proxy: &str, deployment: &str) -> Result<Value> {
     let created = queue.createArtifact(&task_id, "0", ARTIFACT, &artifact).await?;
     let url = created["putUrl"].as_str().context("no putUrl")?;
     let upload = http.put(url).header("Content-Type", "text/plain").body(CONTENT);
-    saw["upload"] = json!(upload.send().await?.status().as_u16());
+    results["upload"] = json!(upload.send().await?.status().as_u16());
     let found = queue.getArtifact(&task_id, "0", ARTIFACT).await?;
-    saw["getArtifact"] = content(&http, found["url"].as_str().context("no url")?).await?.0;
+    results["getArtifact"] = content(&http, found["url"].as_str().context("no url")?).await?.0;
     let latest = queue.getLatestArtifact_url(&task_id, ARTIFACT)?;
-    saw["redirected"] = content(&http, &latest).await?.0;
+    results["redirected"] = content(&http, &latest).await?.0;
     let of_run = queue.artifact(&task_id, "0", ARTIFACT).await?;
     let of_latest = queue.latestArtifact(&task_id, ARTIFACT).await?;
     let mut downloaded = Vec::new();
@@ -74,41 +74,41 @@ async fn scenario(proxy: &str, deployment: &str) -> Result<Value> {
         let (text, content_type) = content(&http, found["url"].as_str().context("no url")?).await?;
         downloaded.push(json!([text, content_type]));
     }
-    saw["downloaded"] = json!(downloaded);
+    results["downloaded"] = json!(downloaded);
     let mut completed = queue.reportCompleted(&task_id, "0").await?;
-    saw["reportCompleted"] = completed["status"]["state"].take();
+    results["reportCompleted"] = completed["status"]["state"].take();
 
     let secret = json!({ "secret": { "key": "ü" }, "expires": Utc::now() + Duration::hours(1) });
     secrets.set(SECRET, &secret).await?;
-    saw["secret"] = secrets.get(SECRET).await?["secret"].take();
-    saw["secrets"] = secrets.list(None, None).await?["secrets"].take();
+    results["secret"] = secrets.get(SECRET).await?["secret"].take();
+    results["secrets"] = secrets.list(None, None).await?["secrets"].take();
     secrets.remove(SECRET).await?;
-    saw["removed"] = refusal(secrets.get(SECRET).await)?;
+    results["removed"] = refusal(secrets.get(SECRET).await)?;
 
     let entry = json!({ "taskId": task_id, "rank": 1, "data": {}, "expires": Utc::now() + Duration::hours(1) });
     index.insertTask(NAMESPACE, &entry).await?;
-    saw["findTask"] = index.findTask(NAMESPACE).await?["taskId"].take();
+    results["findTask"] = index.findTask(NAMESPACE).await?["taskId"].take();
 
     let name = utf8_percent_encode(ARTIFACT, NON_ALPHANUMERIC);
     let url = format!("{deployment}/api/queue/v1/task/{task_id}/runs/0/artifacts/{name}");
-    saw["unsigned"] = json!(http.get(&url).send().await?.status().as_u16());
+    results["unsigned"] = json!(http.get(&url).send().await?.status().as_u16());
     let once = reqwest::Client::builder().redirect(Policy::none()).build()?;
     let signed = once.post(format!("{proxy}/bewit")).body(url).send().await?;
     let status = signed.status().as_u16();
     let location = signed.headers().get("location").cloned().context("no Location")?;
     let text = signed.text().await?;
-    saw["bewit"] = json!({
+    results["bewit"] = json!({
         "status": status,
         "location is the body": location == text.as_str(),
         "content": content(&http, &text).await?.0,
     });
 
-    saw["pages"] = pages(&queue, group).await?;
-    saw["notFound"] = refusal(queue.task("A-task-that-is-not-there").await)?;
-    Ok(saw)
+    results["pages"] = pages(&queue, group).await?;
+    results["notFound"] = refusal(queue.task("A-task-that-is-not-there").await)?;
+    Ok(results)
 }
 
-/// A task group of three, two at a time: how many are on each page.
+/// Lists a task group of three tasks in pages of two; returns how many tasks each page has.
 async fn pages(queue: &Queue, group: &str) -> Result<Value> {
     for _ in 0..2 {
         queue.createTask(&slugid::v4(), &task(Some(group))).await?;
@@ -148,7 +148,7 @@ fn task_ids(list: &Value) -> Value {
     tasks.map(|entry| entry["status"]["taskId"].clone()).collect()
 }
 
-/// What a URL leads to, redirects followed, and its media type.
+/// The content at a URL, after redirects, and its media type.
 async fn content(http: &reqwest::Client, url: &str) -> Result<(Value, Value)> {
     let response = http.get(url).send().await?.error_for_status()?;
     let content_type = response.headers().get("content-type").cloned();
@@ -156,10 +156,10 @@ async fn content(http: &reqwest::Client, url: &str) -> Result<(Value, Value)> {
     Ok((json!(response.text().await?), json!(content_type)))
 }
 
-/// The status of an error, and what this client shows of it.
+/// The status of an error, and the message that this client shows.
 fn refusal(result: Result<Value>) -> Result<Value> {
     match result {
-        Ok(_) => bail!("expected an error"),
+        Ok(_) => bail!("expected an error, found a response"),
         Err(error) => {
             let status = err_status_code(&error).map(|status| status.as_u16());
             Ok(json!([status, error.to_string()]))

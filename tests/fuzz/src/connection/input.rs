@@ -1,16 +1,16 @@
-//! The format of an input: a byte of flags, the bytes of the client, a separator, those of the upstream.
+//! The format of inputs: a byte of flags, the client's bytes, a separator, the upstream's bytes.
 
 /// Separates the bytes of the client and of the upstream.
 const SEPARATOR: &[u8] = b"\n---\n";
 
-/// The sizes of writes by both sides, in bytes. The second to the fourth have printable flags.
+/// The sizes of writes by both sides, in bytes. The flags of the second to the fourth are printable.
 const PIECE_SIZES: [usize; 8] = [1, usize::MAX, 7, 64, 2, 3, 16, 256];
 
-/// More pieces than this cost time and show nothing new.
+/// The maximum number of writes, as more of them only take more time.
 const MAX_PIECES: usize = 64;
 
-/// Bits 0 and 1 of the flags are the client's, 2 and 3 the upstream's, 4 is for retries, 5 to 7 are the
-/// place in [`PIECE_SIZES`].
+/// A parsed input. Bits 0 and 1 of its flags are for the client, 2 and 3 for the upstream, 4 is for
+/// retries, 5 to 7 are the index in [`PIECE_SIZES`].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Input<'a> {
     pub(super) client: Client,
@@ -21,30 +21,30 @@ pub(super) struct Input<'a> {
     piece_size: usize,
 }
 
-/// What the client's bytes are.
+/// How the client's bytes are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Client {
-    /// All that it sends.
+    /// They are everything that it sends.
     Raw,
-    /// The body of one request, with a Content-Length.
+    /// They are the body of one request, with a Content-Length.
     ContentLength,
     /// The same, in chunks.
     Chunked,
-    /// The same with a Content-Length, in HTTP/1.0.
+    /// The same with a Content-Length, over HTTP/1.0.
     Http10,
 }
 
-/// What the upstream's bytes are.
+/// How the upstream's bytes are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Upstream {
-    /// The body of each response, with a Content-Length.
+    /// They are the body of each response, with a Content-Length.
     ContentLength,
     /// The same, in chunks.
     Chunked,
-    /// All that it sends once it has read a request; then it closes the connection.
+    /// They are everything that it sends when it has read a request; then it closes the connection.
     Raw,
-    /// The same once it has read the header section of a request, and again for the next request on
-    /// the connection, which it closes when none comes.
+    /// It sends them when it has read the header section of a request, and again for the next one on
+    /// the connection, which it closes if there is none.
     RawEarly,
 }
 
@@ -76,12 +76,12 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// `bytes` in pieces, as they are written.
+    /// Splits `bytes` into the pieces of each write.
     pub(super) fn pieces<'b>(&self, bytes: &'b [u8]) -> impl Iterator<Item = &'b [u8]> + use<'b> {
         bytes.chunks(self.piece_size.max(bytes.len() / MAX_PIECES))
     }
 
-    /// What the client writes.
+    /// The bytes that the client writes.
     pub(super) fn client_writes(&self) -> Vec<u8> {
         let head =
             |version: &str| format!("POST /api/queue/v1/x HTTP/{version}\r\nHost: proxy\r\n");
@@ -99,7 +99,7 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// What the upstream writes for each request.
+    /// The bytes that the upstream writes for each request.
     pub(super) fn upstream_writes(&self) -> Vec<u8> {
         let head = "HTTP/1.1 200 OK\r\n";
         match self.upstream {

@@ -17,7 +17,7 @@ pub(super) struct Response<'a> {
 /// A request, as far as it was received.
 pub(super) struct Request<'a> {
     pub(super) head: Head,
-    /// `None`: it is incomplete.
+    /// `None` if it is incomplete.
     pub(super) body: Option<Vec<u8>>,
     /// The bytes after it.
     pub(super) rest: &'a [u8],
@@ -60,7 +60,7 @@ impl<'a> Request<'a> {
                 Ok(Some(piece)) => body.extend(piece),
                 Ok(None) => break true,
                 Err(error) if error.kind() == ErrorKind::UnexpectedEof => break false,
-                Err(error) => panic!("the body of {head:?} is not framed as it says: {error}"),
+                Err(error) => panic!("the framing of the body of {head:?} is invalid: {error}"),
             }
         };
         Some(Self { head, body: complete.then_some(body), rest })
@@ -72,7 +72,7 @@ pub(super) fn framings(head: &Head) -> usize {
     head.all("content-length").len() + head.all("transfer-encoding").len()
 }
 
-/// The parser of the tests only reads text, and fuzzed header sections are not.
+/// Replaces bytes outside of ASCII, as the parser of the tests only reads text.
 fn read_head(from: &mut &[u8]) -> Option<Head> {
     let head = Head::read(from).ok()??;
     let ascii = |byte: &u8| if byte.is_ascii() { *byte } else { b'?' };

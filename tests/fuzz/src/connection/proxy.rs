@@ -1,4 +1,4 @@
-//! The whole proxy in front of the upstream of one input.
+//! Starts the whole proxy in front of the upstream of an input.
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -10,7 +10,7 @@ use taskcluster_proxy_core::proxy::{HostPattern, RetryPolicy, RootUrl};
 /// The maximum number of retries if they are on.
 pub(super) const RETRIES: u32 = 2;
 
-/// Starts a proxy and returns where it listens. Without `retries` it is as with `--retry-budget 0`.
+/// Starts a proxy and returns its address. Without `retries` it behaves as with `--retry-budget 0`.
 pub(super) async fn start(upstream: SocketAddr, retries: bool) -> SocketAddr {
     let policy = RetryPolicy { retries: RETRIES, base: Duration::ZERO, ..RetryPolicy::default() };
     let config = OutboundConfig {

@@ -1,4 +1,4 @@
-//! The upstream of one input: it checks and records each request, and responds as the input says.
+//! The upstream of an input: checks and records each request, and responds as the input says.
 
 use super::MOMENT;
 use super::input::{Input, Upstream};
@@ -17,7 +17,7 @@ pub(super) const NEXT_CLIENT: &str = "/api/queue/v1/next-client";
 /// The body of the response to it.
 pub(super) const NEXT_CLIENT_BODY: &[u8] = b"next";
 
-/// What the upstream has received.
+/// The requests and connections of the upstream.
 #[derive(Default)]
 pub(super) struct Record {
     requests: RefCell<Vec<Received>>,
@@ -28,7 +28,7 @@ pub(super) struct Record {
 #[derive(Clone)]
 pub(super) struct Received {
     head: Head,
-    /// `None`: it was truncated, or not read to its end.
+    /// `None` if it was truncated, or not read to its end.
     pub(super) body: Option<Vec<u8>>,
 }
 
@@ -43,10 +43,10 @@ struct Connection {
     record: Rc<Record>,
 }
 
-/// Why a connection carries no further request.
+/// The error if a connection is closed or carries no further request.
 struct Closed;
 
-/// Serves what comes to `listener` until the runtime ends.
+/// Serves the connections to `listener` until the runtime ends.
 pub(super) async fn serve(listener: TcpListener, input: &Input<'_>) -> Rc<Record> {
     let record = Rc::<Record>::default();
     let bytes = input.upstream_writes();
@@ -65,7 +65,7 @@ pub(super) async fn serve(listener: TcpListener, input: &Input<'_>) -> Rc<Record
 }
 
 impl Record {
-    /// The requests of the input: neither the next client's, nor the proxy's own.
+    /// The requests of the input, without those of the next client and of the proxy itself.
     pub(super) fn requests(&self) -> Vec<Received> {
         let all = self.requests.borrow();
         let of_input = |head: &Head| head.word(1) != NEXT_CLIENT && !is_unsigned_ping(head);
@@ -98,7 +98,7 @@ impl Connection {
                 break request.head;
             }
             match self.exchanges {
-                // The proxy keeps the connection as long as the upstream does.
+                // The proxy keeps the connection open, so the upstream has to close it.
                 1.. if !self.mode.is_well_behaved() => {
                     timeout(MOMENT, self.read()).await.unwrap_or(Err(Closed))?;
                 }
@@ -171,22 +171,22 @@ fn check(head: &Head) {
     let authorizations = head.all("authorization");
     let coding = head.header("transfer-encoding");
     let signed = authorizations.len() == 1 && authorizations[0].starts_with("Hawk id=");
-    let well = head.all("host").len() == 1
+    let valid = head.all("host").len() == 1
         && (signed || is_unsigned_ping(head))
         && framings(head) <= 1
         && coding.is_none_or(|coding| coding == "chunked")
         && head.all("connection").len() <= 1
         && head.start_line().ends_with(" HTTP/1.1")
         && has_clean_lines(head.bytes());
-    assert!(well, "not as the proxy sends requests: {head:?}");
+    assert!(valid, "the proxy has sent an invalid request: {head:?}");
 }
 
-/// Before it signs the first URL, the proxy asks a service for the time.
+/// Whether this is the request by which the proxy learns the services' time before it signs the first URL.
 fn is_unsigned_ping(head: &Head) -> bool {
     head.start_line() == "GET /api/auth/v1/ping HTTP/1.1" && head.header("authorization").is_none()
 }
 
-/// Each line ends with CR LF, and neither stands elsewhere, nor does NUL.
+/// Whether each line ends with CR LF, and neither CR, LF nor NUL occurs elsewhere.
 fn has_clean_lines(bytes: &[u8]) -> bool {
     let text = String::from_utf8_lossy(bytes);
     text.split("\r\n").all(|line| !line.contains(['\r', '\n', '\0']))

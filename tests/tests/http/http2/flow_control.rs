@@ -22,9 +22,9 @@ fn a_hundred_stalled_downloads_do_not_starve_another_request_in_bounded_memory()
     let proxy = upstream.proxy().start();
     let mut stalled = stall(&proxy, &upstream, 100);
     assert_serves_others(&proxy);
-    // So many windows of 512 KiB, and what the sockets to the clients hold.
+    // 100 windows of 512 KiB, and the buffers of the sockets to the clients.
     assert_below(proxy.peak_memory(), 96 * MIB);
-    // A client that reads on gets what was buffered for it.
+    // A client that reads on gets the data that is buffered for it.
     stalled[0].resume();
     stalled[99].resume();
     assert_below(proxy.peak_memory(), 96 * MIB);

@@ -26,13 +26,13 @@ fn response_header_sections_of_17_to_240_kb_are_forwarded_over_both_versions() {
             let fields = fields(shape, size);
             let upstream = Upstream::start([ScriptedResponse::new(200, &borrowed(&fields), "up")]);
             let response = Proxy::in_front_of(upstream.root_url()).start().get("/queue/v1/x");
-            assert_passes(&response, shape, size);
+            assert_forwarded(&response, shape, size);
 
             let head = Http2Response::head(200, &borrowed(&fields));
             let response = head.then("up").then_end();
             let upstream = Http2Upstream::for_host(HOST).start(move |_| response.clone());
             let response = upstream.proxy().start().get("/queue/v1/x");
-            assert_passes(&response, shape, size);
+            assert_forwarded(&response, shape, size);
             assert_eq!(upstream.requests().len(), 1, "{shape:?} {size}");
         }
     }
@@ -46,10 +46,10 @@ fn a_response_header_section_that_is_too_large_is_a_502_and_affects_no_other_str
             let head = Http2Response::head(200, &borrowed(&fields(shape, size)));
             Some(head.then("up").then_end())
         });
-        let too_large = first_refused(|size| {
+        let too_large = first_rejected_size(|size| {
             let response = others.proxy.get(&format!("/{HOST}/{size}"));
             if response.status() == 200 {
-                assert_passes(&response, shape, size);
+                assert_forwarded(&response, shape, size);
                 return true;
             }
             let message = error(&response, &[502]);
@@ -76,17 +76,17 @@ fn trailers_of_17_to_240_kb_are_forwarded_over_both_versions() {
             let upstream = Upstream::start([response]);
             let proxy = Proxy::in_front_of(upstream.root_url()).start();
             let response = get_with_trailers(&proxy, "/queue/v1/x");
-            assert_trailers_pass(&response, shape, size);
+            assert_trailers_forwarded(&response, shape, size);
 
             let response = with_trailers(&fields);
             let upstream = Http2Upstream::for_host(HOST).start(move |_| response.clone());
             let response = get_with_trailers(&upstream.proxy().start(), "/queue/v1/x");
-            assert_trailers_pass(&response, shape, size);
+            assert_trailers_forwarded(&response, shape, size);
         }
     }
 }
 
-/// The response was begun by then: it must not look complete.
+/// The response has begun when they arrive, and must not look complete.
 #[test]
 fn trailers_that_are_too_large_are_never_forwarded_in_part_and_affect_no_other_stream() {
     for shape in SHAPES {
@@ -94,10 +94,10 @@ fn trailers_that_are_too_large_are_never_forwarded_in_part_and_affect_no_other_s
             let size = size_of(request.target())?;
             Some(with_trailers(&fields(shape, size)))
         });
-        first_refused(|size| {
+        first_rejected_size(|size| {
             let response = get_with_trailers(&others.proxy, &format!("/{HOST}/{size}"));
             if response.complete {
-                assert_trailers_pass(&response, shape, size);
+                assert_trailers_forwarded(&response, shape, size);
             }
             response.complete
         });
@@ -122,7 +122,7 @@ fn a_204_loses_its_content_length() {
     }
 }
 
-/// A 304 may have one and may not (RFC 9110 section 15.4.5).
+/// A 304 may or may not have a Content-Length (RFC 9110 section 15.4.5).
 #[test]
 fn responses_to_head_and_304_have_no_body_whatever_their_content_length() {
     let upstream = Http2Upstream::for_host(HOST).start(|request: &Request| {
@@ -186,11 +186,11 @@ impl OtherTransfers {
     }
 }
 
-/// Doubles the size, from 71 kB, until the message is not forwarded any more.
-fn first_refused(passes: impl Fn(usize) -> bool) -> usize {
+/// Doubles the size, from 142 kB, until the message is not forwarded any more; returns that size.
+fn first_rejected_size(is_forwarded: impl Fn(usize) -> bool) -> usize {
     let sizes = (1..8).map(|power| (71 * KB) << power);
-    let refused = sizes.into_iter().find(|size| !passes(*size));
-    refused.expect("there is a limit below 10 MB")
+    let rejected = sizes.into_iter().find(|size| !is_forwarded(*size));
+    rejected.expect("there is a limit below 10 MB")
 }
 
 fn fields(shape: Shape, size: usize) -> Vec<(String, String)> {
@@ -227,14 +227,14 @@ fn get_with_trailers(proxy: &Proxy, target: &str) -> Response {
     proxy.exchange(request + "\r\n")
 }
 
-fn assert_passes(response: &Response, shape: Shape, size: usize) {
+fn assert_forwarded(response: &Response, shape: Shape, size: usize) {
     assert_eq!((response.status(), response.text()), (200, "up"), "{shape:?} {size}");
     for (name, value) in fields(shape, size) {
         assert!(response.header(&name) == Some(&value), "{shape:?} {size}: {name}");
     }
 }
 
-fn assert_trailers_pass(response: &Response, shape: Shape, size: usize) {
+fn assert_trailers_forwarded(response: &Response, shape: Shape, size: usize) {
     assert_eq!((response.text(), response.complete), ("up", true), "{shape:?} {size}");
     let trailers = String::from_utf8_lossy(&response.trailers).to_ascii_lowercase();
     for (name, value) in fields(shape, size) {

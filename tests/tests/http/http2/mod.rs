@@ -11,8 +11,8 @@ mod targets;
 
 use support::{Connection, Proxy, Response};
 
-/// The named host that each upstream here is: `/<HOST>/<path>` leads there, and so does
-/// `/<service>/<version>/<path>`, as it is the deployment, too.
+/// The host name of the upstreams in these tests. They are the deployment, too: both `/<HOST>/<path>`
+/// and `/<service>/<version>/<path>` lead there.
 const HOST: &str = "files.example.test";
 
 const MIB: u64 = 1024 * 1024;

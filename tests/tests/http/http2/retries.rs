@@ -1,5 +1,5 @@
 //! Requests that the upstream reports as not processed are retried: refused streams, and streams above
-//! the last one of a GOAWAY (RFC 9113 section 8.7). Others are not sent twice.
+//! the last one of a GOAWAY (RFC 9113 section 8.7). Other requests are not sent twice.
 
 use crate::http2::{HOST, error};
 use h2::Reason;
@@ -20,13 +20,13 @@ fn a_refused_stream_is_retried_whatever_the_method_and_form() {
     let upstream = refuses_at_first();
     let proxy = upstream.proxy().start();
     for method in METHODS {
-        for (target, there) in TARGETS {
+        for (target, upstream_target) in TARGETS {
             let before = upstream.requests().len();
             let response = proxy.call(method, target, "body");
             assert_eq!(response.text(), "up", "{method} {target}");
             let requests = upstream.requests().split_off(before);
             let sent: Vec<_> = requests.iter().map(|it| (it.method(), it.target())).collect();
-            assert_eq!(sent, [(method, there); 2]);
+            assert_eq!(sent, [(method, upstream_target); 2]);
             assert_eq!((requests[1].body.as_slice(), requests[1].complete), (&b"body"[..], true));
             let nonce = |request| Claim::of_tls(request).assert_signed_with("no-secret").nonce;
             assert_ne!(nonce(&requests[0]), nonce(&requests[1]), "each attempt is signed afresh");
@@ -51,7 +51,7 @@ fn a_refused_stream_is_retried_while_the_client_is_still_sending() {
 }
 
 #[test]
-fn streams_that_are_refused_again_and_again_are_an_error() {
+fn a_stream_that_is_refused_each_time_is_an_error() {
     let upstream = Http2Upstream::for_host(HOST).start(|_| Http2Response::refused());
     let proxy = upstream.proxy().start();
     let response = proxy.call("POST", "/files.example.test/x", "body");
@@ -61,7 +61,7 @@ fn streams_that_are_refused_again_and_again_are_an_error() {
     assert!((2..20).contains(&attempts), "{attempts} attempts");
 }
 
-/// Any other reset may come after the request was processed.
+/// For any other reason the upstream may have processed the request.
 #[test]
 fn a_stream_that_is_reset_for_another_reason_is_not_sent_twice() {
     for reason in [Reason::INTERNAL_ERROR, Reason::CANCEL, Reason::PROTOCOL_ERROR] {
@@ -95,7 +95,7 @@ fn streams_above_the_last_of_a_goaway_are_retried_whatever_the_method_and_form()
                 assert_eq!(response.text(), "up", "{method} {target} {reason}");
             }
         }
-        // At once: a backoff would be logged.
+        // There was no backoff, which would be logged.
         assert!(!proxy.log().contains("retrying"), "{}", proxy.log());
     }
 }
@@ -125,7 +125,7 @@ fn streams_up_to_the_last_of_a_goaway_are_completed_and_not_sent_twice() {
 }
 
 #[test]
-fn a_graceful_goaway_every_50_requests_costs_no_request() {
+fn a_graceful_goaway_every_50_requests_loses_no_request() {
     let upstream = Http2Upstream::for_host(HOST)
         .goaway_every(50)
         .start(|request: &Request| Http2Response::ok(request.target()));
@@ -135,9 +135,9 @@ fn a_graceful_goaway_every_50_requests_costs_no_request() {
     assert!(upstream.connections() >= 20, "{} connections", upstream.connections());
 }
 
-/// As nginx does: with the 50th request it sends GOAWAY at once, and ignores the streams above it.
+/// Like nginx, the upstream sends GOAWAY with the 50th request and ignores the streams above it.
 #[test]
-fn a_goaway_at_once_every_50_requests_costs_no_request() {
+fn an_immediate_goaway_every_50_requests_loses_no_request() {
     let upstream = Http2Upstream::for_host(HOST).start_frames(|_, frames| {
         let (mut last, mut opened, mut ended) = (u32::MAX, 0, 0);
         while ended < 50 {
@@ -176,7 +176,7 @@ fn a_request_whose_connection_ends_without_a_response_is_not_sent_twice() {
             }
             let stream = frames.read_request()?;
             frames.respond(stream, b"up")?;
-            // And the connection ends without GOAWAY for the next one.
+            // The connection ends without GOAWAY when the next request arrives.
             frames.read_request().map(drop)
         });
         let proxy = upstream.proxy().args(retries).start();
@@ -212,7 +212,7 @@ fn assert_none_of_1000_is_lost(proxy: &Proxy, check: impl Fn(&str) + Sync) {
                 for number in 0..250 {
                     let (method, body) = [("GET", ""), ("POST", "body")][number % 2];
                     let path = format!("{client}/{number}");
-                    let (target, there) = match number / 2 % 2 {
+                    let (target, upstream_target) = match number / 2 % 2 {
                         0 => (format!("/{HOST}/{path}"), format!("/{path}")),
                         _ => (format!("/queue/v1/{path}"), format!("/api/queue/v1/{path}")),
                     };
@@ -220,8 +220,8 @@ fn assert_none_of_1000_is_lost(proxy: &Proxy, check: impl Fn(&str) + Sync) {
                     let response = connection.response();
                     let received = (response.status(), response.complete);
                     assert_eq!(received, (200, true), "{method} {target}: {response:?}");
-                    assert!(seen.insert(there.clone()));
-                    check(&there);
+                    assert!(seen.insert(upstream_target.clone()));
+                    check(&upstream_target);
                 }
             });
         }

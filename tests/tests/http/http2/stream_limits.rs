@@ -1,5 +1,5 @@
-//! At SETTINGS_MAX_CONCURRENT_STREAMS another connection is opened, up to a limit of connections;
-//! beyond it there is an error that says so.
+//! If SETTINGS_MAX_CONCURRENT_STREAMS is reached, another connection is opened, up to a limit of
+//! connections; beyond it requests get an error that names the limit.
 
 use crate::http2::{error, get};
 use std::sync::mpsc::channel;
@@ -7,11 +7,11 @@ use std::thread;
 use support::{Connection, Http2Response, Http2Upstream, Latch, Request};
 
 #[test]
-fn a_connection_whose_streams_are_all_in_use_gets_another_one_beside_it() {
+fn another_connection_is_opened_if_all_streams_are_in_use() {
     let latch = Latch::new();
     let upstream = long_polls(2, &latch);
     let proxy = upstream.proxy().start();
-    // After it the proxy knows the limit.
+    // After this response the proxy knows the limit of streams.
     assert_eq!(proxy.get("/queue/v1/other").text(), "up");
     let mut polls: Vec<Connection> = (0..5).map(|_| get(&proxy, "/queue/v1/poll")).collect();
     upstream.wait_for("five long polls at once", |requests| {
@@ -28,7 +28,7 @@ fn a_connection_whose_streams_are_all_in_use_gets_another_one_beside_it() {
 }
 
 #[test]
-fn uploads_go_to_another_connection_likewise() {
+fn uploads_use_another_connection_if_all_streams_are_in_use() {
     let latch = Latch::new();
     let upstream = long_polls(1, &latch);
     let proxy = upstream.proxy().start();
@@ -46,7 +46,7 @@ fn uploads_go_to_another_connection_likewise() {
 }
 
 #[test]
-fn beyond_the_limit_of_connections_a_request_gets_an_error_that_says_so_in_bounded_time() {
+fn beyond_the_limit_of_connections_a_request_gets_an_error_that_names_it() {
     const CLIENTS: usize = 200;
     let latch = Latch::new();
     let upstream = long_polls(1, &latch);
@@ -61,7 +61,7 @@ fn beyond_the_limit_of_connections_a_request_gets_an_error_that_says_so_in_bound
             scope.spawn(move || sender.send(poll.response()));
         }
         drop(sender);
-        // While the long polls last, only an error is possible.
+        // As no long poll has ended, the first response is an error.
         let first = responses.recv().expect("each client gets a response");
         let message = error(&first, &[503, 504]);
         assert!(message.contains("stream") || message.contains("connections"), "{message}");
@@ -74,7 +74,7 @@ fn beyond_the_limit_of_connections_a_request_gets_an_error_that_says_so_in_bound
     assert_eq!(proxy.get("/queue/v1/other").text(), "up");
 }
 
-/// An upstream with so many streams at a time on a connection; `/queue/v1/poll` waits for the latch.
+/// An upstream that allows this many streams on a connection; `/queue/v1/poll` waits for the latch.
 fn long_polls(streams: u32, latch: &Latch) -> Http2Upstream {
     let latch = latch.clone();
     Http2Upstream::for_host(crate::http2::HOST).max_concurrent_streams(streams).start(

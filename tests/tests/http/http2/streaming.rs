@@ -8,7 +8,7 @@ use support::http1::Body;
 use support::{Connection, Frame, Frames, Http2Response, Http2Upstream, Latch, Proxy, Request};
 
 #[test]
-fn the_first_bytes_of_a_download_come_before_its_last() {
+fn the_first_bytes_of_a_download_arrive_before_the_last_are_sent() {
     let latch = Latch::new();
     let response = Http2Response::head(200, &[]).then("first").then_wait(&latch);
     let response = response.then("last").then_end();
@@ -39,7 +39,7 @@ fn the_first_bytes_of_an_upload_arrive_before_the_last_are_sent() {
     }
 }
 
-/// With RST_STREAM and NO_ERROR after it, by which the upstream stops the upload
+/// After the response the upstream stops the upload with RST_STREAM and NO_ERROR
 /// (RFC 9113 section 8.1).
 #[test]
 fn a_response_before_the_whole_body_is_forwarded() {
@@ -53,7 +53,7 @@ fn a_response_before_the_whole_body_is_forwarded() {
         let proxy = upstream.proxy().start();
         for _ in 0..5 {
             let mut client = post(&proxy, &format!("Content-Length: {length}"), "");
-            // How much of it is read is not specified.
+            // It is not specified how much of it the proxy reads.
             let _ = client.try_send(vec![0; length]);
             let response = client.response();
             assert_eq!((response.text(), response.complete), ("too large", true), "{length}");
@@ -63,7 +63,7 @@ fn a_response_before_the_whole_body_is_forwarded() {
 }
 
 #[test]
-fn interim_responses_do_not_confuse_it() {
+fn interim_responses_are_skipped() {
     let upstream = Http2Upstream::for_host(HOST).start(|_| {
         let interim = Http2Response::nothing().then_interim(103).then_interim(102);
         interim.then_head(201, &[]).then("up").then_end()
@@ -78,10 +78,10 @@ fn interim_responses_do_not_confuse_it() {
 }
 
 #[test]
-fn a_client_may_wait_for_a_100() {
-    let wanted = Http2Response::nothing().before_body().then_interim(100).then_read_body();
-    let wanted = wanted.then_head(200, &[]).then("up").then_end();
-    let upstream = Http2Upstream::for_host(HOST).start(move |_| wanted.clone());
+fn a_client_can_wait_for_100_continue() {
+    let response = Http2Response::nothing().before_body().then_interim(100).then_read_body();
+    let response = response.then_head(200, &[]).then("up").then_end();
+    let upstream = Http2Upstream::for_host(HOST).start(move |_| response.clone());
     let proxy = upstream.proxy().start();
     let mut client = post(&proxy, "Expect: 100-continue\r\nContent-Length: 4", "");
     assert_eq!(client.response().status(), 100);
@@ -107,18 +107,18 @@ fn a_client_that_disconnects_cancels_only_its_own_stream() {
     let proxy = upstream.proxy().start();
     let mut other = get(&proxy, "/queue/v1/other");
     upstream.wait_for_requests(1);
-    let mut given_up = 0;
-    for go_away in [drop, Connection::reset] {
+    let mut cancelled = 0;
+    for disconnect in [drop, Connection::reset] {
         let waiting = get(&proxy, "/queue/v1/poll");
         let uploading = post(&proxy, "Content-Length: 9", "first");
-        upstream.wait_for_requests(given_up + 3);
-        // Its response shows that the connection works; otherwise it would not be reused.
+        upstream.wait_for_requests(cancelled + 3);
+        // This response shows that the connection works, so that it is reused.
         let mut downloading = get(&proxy, "/queue/v1/download");
         downloading.head();
         for client in [waiting, downloading, uploading] {
-            go_away(client);
-            given_up += 1;
-            upstream.wait_for_frames(0, Frame::RST_STREAM, given_up);
+            disconnect(client);
+            cancelled += 1;
+            upstream.wait_for_frames(0, Frame::RST_STREAM, cancelled);
         }
     }
     latch.open();
@@ -141,7 +141,7 @@ fn a_body_whose_stream_is_reset_does_not_look_complete() {
 
 #[test]
 fn a_body_whose_connection_ends_does_not_look_complete() {
-    assert_truncated_response("without a word", |_, _| Ok(()));
+    assert_truncated_response("without GOAWAY", |_, _| Ok(()));
     // Like an upstream that shuts down without waiting for its responses.
     for reason in [Reason::NO_ERROR, Reason::INTERNAL_ERROR] {
         assert_truncated_response(reason, move |frames, stream| frames.go_away(stream, reason));
@@ -158,9 +158,9 @@ fn a_body_shorter_than_its_length_does_not_look_complete() {
     assert_eq!(received, (200, "four", false));
 }
 
-/// It is unknown then whether the upstream received all of it.
+/// So that the upstream does not take the body for a complete one.
 #[test]
-fn an_aborted_upload_does_not_look_complete() {
+fn an_aborted_upload_resets_its_stream() {
     for (framing, part) in
         [("Content-Length: 9", "four"), ("Transfer-Encoding: chunked", "4\r\nfour\r\n")]
     {
@@ -204,7 +204,7 @@ const STATUS_200: u8 = 0x80 | 8;
 /// The upstream begins a response of unknown length, and truncates it.
 fn assert_truncated_response(
     how: impl std::fmt::Display,
-    break_off: impl Fn(&mut Frames, u32) -> io::Result<()> + Send + Sync + 'static,
+    truncate: impl Fn(&mut Frames, u32) -> io::Result<()> + Send + Sync + 'static,
 ) {
     let latch = Latch::new();
     let upstream = Http2Upstream::for_host(HOST).start_frames({
@@ -214,7 +214,7 @@ fn assert_truncated_response(
             frames.write(Frame::HEADERS, Frame::END_HEADERS, stream, &[STATUS_200])?;
             frames.write(Frame::DATA, 0, stream, b"four")?;
             latch.wait();
-            break_off(frames, stream)
+            truncate(frames, stream)
         }
     });
     let proxy = upstream.proxy().start();

@@ -5,8 +5,9 @@ use crate::http2::{HOST, error};
 use support::hawk::Claim;
 use support::{Http2Response, Http2Upstream, Proxy, Request, Response, ScriptedResponse, Upstream};
 
-/// The printable characters of ASCII that a path, and those that a query cannot have.
+/// The printable ASCII characters that `http::Uri` does not accept in a path.
 const NOT_IN_PATH: &str = "<>`";
+/// The printable ASCII characters that `http::Uri` does not accept in a query.
 const NOT_IN_QUERY: &str = "\"<>";
 
 #[test]
@@ -42,15 +43,15 @@ fn an_invalid_character_is_a_400_before_any_connection_is_made() {
     let in_path = NOT_IN_PATH.chars().map(|it| (it, format!("/a{it}b")));
     let in_query = NOT_IN_QUERY.chars().map(|it| (it, format!("/a?b{it}c")));
     for (character, target) in in_path.chain(in_query) {
-        assert_is_refused(&over_http1.get(&format!("/queue/v1{target}")), character);
-        assert_is_refused(&over_http2.get(&format!("/queue/v1{target}")), character);
-        assert_is_refused(&over_http2.get(&format!("/{HOST}{target}")), character);
+        assert_is_400(&over_http1.get(&format!("/queue/v1{target}")), character);
+        assert_is_400(&over_http2.get(&format!("/queue/v1{target}")), character);
+        assert_is_400(&over_http2.get(&format!("/{HOST}{target}")), character);
     }
     assert_eq!((plain.connections(), upstream.connections()), (0, 0));
 }
 
-/// Names the character; the response of hyper itself would have no body.
-fn assert_is_refused(response: &Response, character: char) {
+/// Fails unless the response is a 400 that names the character; one of hyper itself has no body.
+fn assert_is_400(response: &Response, character: char) {
     assert_eq!(response.status(), 400, "{character}: {response:?}");
     if !response.body.is_empty() {
         let message = error(response, &[400]);

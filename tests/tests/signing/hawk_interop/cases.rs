@@ -1,4 +1,4 @@
-//! The URLs and credentials of the test cases, and the deployment that knows them.
+//! The URLs and credentials of the test cases, and our verification of them.
 
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::{
@@ -11,7 +11,7 @@ use url::Url;
 pub(crate) const NOW: Timestamp = Timestamp::from_secs(1_767_225_600);
 pub(crate) const HOUR: u64 = 3600;
 
-/// Every implementation signs these unchanged.
+/// URLs that every implementation signs unchanged.
 pub(crate) const URLS: &[&str] = &[
     "https://tc.example.com/",
     "https://tc.example.com:8443/api/queue/v1/ping",
@@ -23,14 +23,15 @@ pub(crate) const URLS: &[&str] = &[
     "https://tc.example.com/x?zeta=2&alpha=1&flag&=&&b=%20+?/",
 ];
 
-/// mohawk drops a last segment's `;` parameters and the `?` of an empty query.
+/// URLs that mohawk changes: it removes parameters after `;` from the last segment, and an empty query.
 pub(crate) const NOT_FOR_MOHAWK: &[&str] = &[
     "https://tc.example.com/x;p=1/y;q=2?z;a",
     "https://tc.example.com/x;",
     "https://tc.example.com/x?",
 ];
 
-/// npm hawk's client, unlike its server, encodes `'` and takes an IPv6 address out of its brackets.
+/// URLs that npm hawk's client, unlike its server, changes: it encodes `'` and removes the brackets of
+/// IPv6 addresses.
 pub(crate) const NOT_FOR_NPM_HAWKS_CLIENT: &[&str] =
     &["https://tc.example.com/it's?quoted='", "http://[::1]:8080/x", "https://[2001:db8::1]/x"];
 
@@ -76,7 +77,7 @@ pub(crate) fn our_header(credentials: &Restricted, url: &Url) -> String {
     signer.authorization_text("PUT", &url, NOW, "n0nce").unwrap()
 }
 
-/// Another host, port and target.
+/// The URL with another host, with another port and with another target.
 pub(crate) fn altered_urls(url: &str) -> [String; 3] {
     let url = parse_url(url).unwrap();
     let UrlParts { host, port, resource } = UrlParts::try_from(&url).unwrap();
@@ -87,7 +88,7 @@ pub(crate) fn altered_urls(url: &str) -> [String; 3] {
     ]
 }
 
-/// The result of our verification, if the issuer has the scope `*`.
+/// The result of our verification, by a deployment in which the issuer has the scope `*`.
 pub(crate) fn check(line: RequestLine<'_>) -> Result<Option<Verified>, AuthenticateError> {
     authenticate(line, NOW, |client_id| {
         let issuer = issuer();
@@ -99,7 +100,7 @@ pub(crate) fn check(line: RequestLine<'_>) -> Result<Option<Verified>, Authentic
     })
 }
 
-/// The sender of such a request.
+/// The expected result for a request that is signed with these credentials.
 pub(crate) fn verified(restricted: &Restricted) -> Verified {
     let credentials = &restricted.credentials;
     let certificate = credentials.certificate.as_ref();

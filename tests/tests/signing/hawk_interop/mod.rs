@@ -81,14 +81,14 @@ fn accepts_our_headers(oracle: &mut Oracle, urls: &[&[&str]]) {
             "url": url.to_string(),
             "authorization": authorization,
         });
-        accepts(oracle, &question);
+        assert_accepts(oracle, &question);
         for authorization in [altered("mac"), altered("ts"), altered("nonce"), altered_ext] {
-            rejects(oracle, &question, "authorization", &authorization);
+            assert_rejects(oracle, &question, "authorization", &authorization);
         }
-        rejects(oracle, &question, "method", "POST");
-        rejects(oracle, &question, "key", "another");
+        assert_rejects(oracle, &question, "method", "POST");
+        assert_rejects(oracle, &question, "key", "another");
         for url in altered_urls(url.as_str()) {
-            rejects(oracle, &question, "url", &url);
+            assert_rejects(oracle, &question, "url", &url);
         }
     }
 }
@@ -105,10 +105,10 @@ fn accepts_our_bewits(oracle: &mut Oracle, urls: &[&[&str]]) {
             "method": "GET",
             "url": signed.as_str(),
         });
-        accepts(oracle, &question);
-        rejects(oracle, &question, "key", "another");
+        assert_accepts(oracle, &question);
+        assert_rejects(oracle, &question, "key", "another");
         for url in altered_urls(signed.as_str()) {
-            rejects(oracle, &question, "url", &url);
+            assert_rejects(oracle, &question, "url", &url);
         }
         question["now"] = json!(NOW.secs() + HOUR + 1);
         assert_ne!(oracle.ask(&question)["error"], Value::Null, "an hour and a second later");
@@ -140,7 +140,7 @@ fn we_accept_headers_of(oracle: &mut Oracle, urls: &[&[&str]]) {
         assert_eq!(check(line), Ok(Some(verified(&credentials))), "{question} {response}");
         let altered = response["authorization"].as_str().unwrap().replace("mac=\"", "mac=\"A");
         assert!(check(RequestLine { authorization: Some(&altered), ..line }).is_err());
-        refuse_altered(line);
+        assert_altered_are_rejected(line);
         assert!(check(RequestLine { method: "POST", ..line }).is_err());
     }
 }
@@ -165,15 +165,15 @@ fn we_accept_bewits_of(oracle: &mut Oracle, urls: &[&[&str]]) {
         let expires = Some(Timestamp::from_secs(NOW.secs() + HOUR));
         let expected = Verified { expires, ..verified(&credentials) };
         assert_eq!(check(line), Ok(Some(expected)), "{question} {response}");
-        refuse_altered(line);
+        assert_altered_are_rejected(line);
     }
 }
 
-fn accepts(oracle: &mut Oracle, question: &Value) {
+fn assert_accepts(oracle: &mut Oracle, question: &Value) {
     assert_eq!(oracle.ask(question), json!({ "id": question["id"] }), "{question}");
 }
 
-fn rejects(oracle: &mut Oracle, question: &Value, member: &str, value: &str) {
+fn assert_rejects(oracle: &mut Oracle, question: &Value, member: &str, value: &str) {
     let mut altered = question.clone();
     altered[member] = json!(value);
     let response = oracle.ask(&altered);
@@ -183,7 +183,7 @@ fn rejects(oracle: &mut Oracle, question: &Value, member: &str, value: &str) {
     assert!(bad_mac, "{response} to another {member}: {altered}");
 }
 
-fn refuse_altered(line: RequestLine<'_>) {
+fn assert_altered_are_rejected(line: RequestLine<'_>) {
     let resource = format!("/x{}", line.resource);
     for altered in [
         RequestLine { host: "another.example.com", ..line },

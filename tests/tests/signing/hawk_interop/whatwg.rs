@@ -1,8 +1,8 @@
-//! A bewit for any URL, of the kinds that the WHATWG URL test data has, verifies for the request that
-//! clients send after they have parsed the URL from `POST /bewit`.
+//! Bewits for URLs of the kinds in the WHATWG URL test data are valid for the requests that clients send
+//! after they have parsed the URL from `POST /bewit`.
 
 use super::cases::NOW;
-use super::{accepts, mohawk, npm_hawk};
+use super::{assert_accepts, mohawk, npm_hawk};
 use serde_json::json;
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::{Credentials, Signer};
@@ -55,7 +55,7 @@ const RESOURCES: &[&str] = &[
 ];
 
 #[test]
-fn bewits_verify_for_what_clients_send() {
+fn bewits_are_valid_for_the_urls_that_clients_send() {
     let (mut node, mut python) = (npm_hawk(), mohawk());
     let credentials = Credentials::permanent("tester", "no-secret").unwrap();
     let signer = Signer::new(&credentials).unwrap();
@@ -70,7 +70,7 @@ fn bewits_verify_for_what_clients_send() {
             let parsed = client.ask(&json!({ "parse": signed.as_str() }));
             assert_eq!(parsed["url"], signed.as_str(), "{authority}{resource}");
         }
-        accepts(
+        assert_accepts(
             &mut node,
             &json!({
                 "check": "bewit",

@@ -1,4 +1,4 @@
-//! How the upstream carries out the behaviours of a plan.
+//! Carries out the upstream's behaviours of a plan.
 
 use crate::mixed_load::deployment::PendingRequest;
 use crate::mixed_load::plan::{
@@ -11,7 +11,7 @@ use std::time::Duration;
 use support::DEADLINE;
 use support::http1::Body;
 
-/// What happens to the connection.
+/// Whether the connection stays open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     Open,
@@ -76,7 +76,7 @@ impl Behaviour {
         Ok(End::Closed)
     }
 
-    /// Whether it happens before the body is read.
+    /// Whether the upstream acts before it reads the body.
     fn is_early(self) -> bool {
         matches!(self, Self::Reject | Self::BusyAtOnce | Self::ResetAtOnce | Self::Garbage)
     }
@@ -109,12 +109,12 @@ impl Behaviour {
     }
 }
 
-/// Sends one event at a time, each when the client requests it. A client that disconnects does not.
+/// Sends an event each time the client requests one, which a client that disconnects does not do.
 fn serve_events(pending: &PendingRequest, response: &[u8], mut to: &TcpStream) -> io::Result<()> {
     to.write_all(CHUNKED.as_bytes())?;
     for event in response.chunks(EVENT_LENGTH) {
-        let asked = pending.event_requests.lock().unwrap().recv_timeout(DEADLINE);
-        asked.map_err(|_| io::ErrorKind::TimedOut)?;
+        let requested = pending.event_requests.lock().unwrap().recv_timeout(DEADLINE);
+        requested.map_err(|_| io::ErrorKind::TimedOut)?;
         to.write_all(&chunk(event))?;
     }
     to.write_all(LAST_CHUNK.as_bytes())

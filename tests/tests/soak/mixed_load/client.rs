@@ -1,4 +1,4 @@
-//! A client of the soak: sends the requests of its plans, and checks the responses.
+//! A client of the soak test: sends the requests of its plans, and checks the responses.
 
 use crate::mixed_load::behaviour::chunk;
 use crate::mixed_load::deployment::{Attempt, Deployment, PendingRequest};
@@ -66,7 +66,7 @@ impl Client<'_> {
                 None
             }
             None => {
-                // If it is refused, the proxy may not read all of a large one, and has sent the response.
+                // The proxy may respond without reading all of a large request.
                 let _ = connection.try_send(&request);
                 Some(response(&mut connection, &pending))
             }
@@ -84,7 +84,7 @@ impl Client<'_> {
         open.then_some(connection)
     }
 
-    /// Pipelines some small requests; the responses come in the same order.
+    /// Pipelines some small requests, and reads the responses in the same order.
     fn pipeline(&mut self, mut connection: Connection) -> Option<Connection> {
         let count = 2 + self.random.below(4);
         let pending: Vec<Arc<PendingRequest>> =
@@ -104,14 +104,14 @@ impl Client<'_> {
         let details =
             || format!("{plan:?}: {attempts:?}; {:?} {}", response.head, beginning(response));
         let Some(Attempt { behaviour, client_id, .. }) = attempts.last() else {
-            panic!("responded to and never sent: {}", details());
+            panic!("there is a response to a request that was not forwarded: {}", details());
         };
         assert_eq!(Identity::of(response), Some(client_id.as_str()), "{}", details());
         let expected = plan.response();
         let (status, complete, body) = (response.status(), response.complete, &response.body);
         let counted = if behaviour.fails() {
-            let no_chance = plan.never_succeeds() || !plan.is_replayable();
-            assert!(no_chance && complete && [502, 503].contains(&status), "{}", details());
+            let cannot_succeed = plan.never_succeeds() || !plan.is_replayable();
+            assert!(cannot_succeed && complete && [502, 503].contains(&status), "{}", details());
             &self.counts.failed
         } else if *behaviour == Behaviour::Reject {
             assert_eq!(

@@ -1,4 +1,4 @@
-//! The upstream of the soak: carries out the plans, and verifies each signature.
+//! The upstream of the soak test: carries out the plans, and verifies each signature.
 
 use crate::mixed_load::behaviour::End;
 use crate::mixed_load::identity::Identity;
@@ -19,7 +19,7 @@ pub(crate) struct Deployment {
     address: SocketAddr,
     identities: [Identity; 2],
     pending: Mutex<HashMap<u64, Arc<PendingRequest>>>,
-    since: Instant,
+    started: Instant,
     attempts: AtomicU64,
     failed: AtomicBool,
 }
@@ -28,9 +28,9 @@ pub(crate) struct Deployment {
 #[derive(Debug)]
 pub(crate) struct PendingRequest {
     pub(crate) plan: Plan,
-    /// In their order.
+    /// The attempts in the order in which they were received.
     attempts: Mutex<Vec<Attempt>>,
-    /// Requests the next event.
+    /// With this the client requests the next event.
     pub(crate) next_event: Sender<()>,
     pub(crate) event_requests: Mutex<Receiver<()>>,
 }
@@ -47,7 +47,7 @@ pub(crate) struct Attempt {
 #[derive(Debug)]
 pub(crate) struct FailureGuard(Arc<Deployment>);
 
-/// Now and then there is a burst of 503, so short that not all attempts of a request fall into it.
+/// In milliseconds: every 5 s there is a burst of 503, too short for all attempts of a request.
 const BURST_EVERY: u128 = 5000;
 const BURST: u128 = 250;
 
@@ -58,7 +58,7 @@ impl Deployment {
             address: listener.local_addr().expect("a listener has an address"),
             identities,
             pending: Mutex::default(),
-            since: Instant::now(),
+            started: Instant::now(),
             attempts: AtomicU64::new(0),
             failed: AtomicBool::new(false),
         });
@@ -121,7 +121,7 @@ impl Deployment {
             let (client_id, nonce) = self.verify(head.clone());
             let id = head.word(1).rsplit('/').next().and_then(|id| id.parse().ok());
             let pending = id.and_then(|id: u64| self.pending.lock().unwrap().get(&id).cloned());
-            // Its client has disconnected meanwhile.
+            // The client has disconnected meanwhile.
             let Some(pending) = pending else { return Ok(()) };
             let behaviour = pending.attempt(client_id, nonce, self.is_busy());
             behaviour.act(&pending, &mut from, &mut body)?;
@@ -132,7 +132,7 @@ impl Deployment {
         Ok(())
     }
 
-    /// The clientId and the nonce; fails unless the signature is of one of the identities.
+    /// The clientId and the nonce; fails unless the request is signed by one of the identities.
     fn verify(&self, head: Head) -> (String, String) {
         let request = Request {
             index: 0,
@@ -148,7 +148,7 @@ impl Deployment {
     }
 
     fn is_busy(&self) -> bool {
-        self.since.elapsed().as_millis() % BURST_EVERY >= BURST_EVERY - BURST
+        self.started.elapsed().as_millis() % BURST_EVERY >= BURST_EVERY - BURST
     }
 }
 
@@ -160,8 +160,12 @@ impl PendingRequest {
     fn attempt(&self, client_id: String, nonce: String, busy: bool) -> Behaviour {
         let mut attempts = self.attempts.lock().unwrap();
         for before in attempts.iter() {
-            assert_ne!(before.nonce, nonce, "{:?}: a nonce is there for one attempt", self.plan);
-            assert_eq!(before.client_id, client_id, "{:?}: credentials stay", self.plan);
+            assert_ne!(before.nonce, nonce, "{:?}: each attempt has its own nonce", self.plan);
+            assert_eq!(
+                before.client_id, client_id,
+                "{:?}: all attempts have the same credentials",
+                self.plan
+            );
         }
         let behaviours = &self.plan.behaviours;
         let planned = behaviours

@@ -1,4 +1,4 @@
-//! The sets of credentials that alternate in the soak test.
+//! The two sets of credentials that alternate in the soak test.
 
 use serde_json::{Value, json};
 use support::hawk::Claim;
@@ -24,7 +24,7 @@ impl Identity {
         ]
     }
 
-    /// The claim of a request; fails unless it is signed with one of these.
+    /// The claim of a request; fails unless it is signed by one of these identities.
     pub(crate) fn verify(among: &[Self], request: &Request) -> Claim {
         let claim = Claim::of(request);
         let identity = among.iter().find(|identity| identity.client_id == claim.id);
@@ -35,7 +35,7 @@ impl Identity {
         claim
     }
 
-    /// The clientId in the headers of a response.
+    /// The clientId in the header fields of a response.
     pub(crate) fn of(response: &Response) -> Option<&str> {
         let names = ["x-taskcluster-proxy-perm-clientid", "x-taskcluster-proxy-temp-clientid"];
         names.into_iter().find_map(|name| response.header(name))

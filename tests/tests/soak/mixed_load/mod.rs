@@ -1,8 +1,8 @@
-//! A soak test of any length: mixed load, credentials that change every second, upstreams that fail.
-//! Every response is checked.
+//! A soak test of any length: mixed load, credentials that change every second, an upstream that fails
+//! in many ways. Every response is checked.
 //!
-//! `SOAK_SECONDS` is its length (default 10), `SOAK_SEED` repeats the requests of another
-//! run, in which only their timing differs.
+//! `SOAK_SECONDS` is its length (default 10). `SOAK_SEED` repeats the requests of an earlier run; their
+//! timing may differ.
 
 #![cfg(target_os = "linux")]
 
@@ -24,8 +24,8 @@ use support::{Proxy, Random, number, seed};
 
 /// The number of concurrent clients.
 const CLIENTS: usize = 24;
-/// How much more memory the proxy may have at the end than after the warm-up, both times at rest.
-/// Its allocator does not return all memory at once.
+/// How much more memory the proxy may use at the end than after the warm-up, both times while idle, as
+/// its allocator does not return all memory at once.
 const MARGIN: u64 = 4 * 1024 * 1024;
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -91,7 +91,7 @@ impl Soak {
             }
             self.change_credentials(until);
         });
-        assert!(!self.deployment.has_failed(), "the upstream got what it should not");
+        assert!(!self.deployment.has_failed(), "the upstream has received an invalid request");
     }
 
     /// Updates the credentials every second.
@@ -130,7 +130,7 @@ impl Soak {
     }
 }
 
-/// Printed at once, unlike `println!`, whose output appears when the test has ended.
+/// Prints at once. The output of `println!` would appear only when the test has ended.
 fn report(text: &str) {
     // stderr may be closed.
     let _ = writeln!(stderr(), "soak: {text}");

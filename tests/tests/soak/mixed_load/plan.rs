@@ -6,7 +6,7 @@ use support::Random;
 /// One request.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
-    /// Unique: it is part of the target, and of every block of a body.
+    /// A unique number, part of the target and of every block of a body.
     pub(crate) id: u64,
     pub(crate) kind: RequestKind,
     /// What the upstream does on each attempt; the last one applies to all further attempts.
@@ -38,7 +38,7 @@ pub(crate) enum Behaviour {
     ServeAfterStall,
     /// The connection is closed without notice, like one that was idle for too long.
     ServeThenClose,
-    /// The same with a reset, which loses data that was not sent yet: for short responses only.
+    /// The same with a reset. Only for short responses, as it loses data that was not sent yet.
     ServeThenReset,
     /// 413 before the body is read.
     Reject,
@@ -90,7 +90,7 @@ const FAILING: [Behaviour; 6] = [
 ];
 
 impl Plan {
-    /// Any request, whose client may disconnect.
+    /// A request of any kind, whose client may disconnect.
     pub(crate) fn any(random: &mut Random) -> Self {
         let kind = match random.below(20) {
             0..9 => RequestKind::Get,
@@ -100,23 +100,23 @@ impl Plan {
             17 => RequestKind::Download,
             _ => RequestKind::Events,
         };
-        let mut plan = Self::lasting(random, kind);
+        let mut plan = Self::with_failures(random, kind);
         match random.below(40) {
             0..4 => plan.behaviours.push(random.pick(&TRUNCATING)),
             4 => plan.behaviours.push(Behaviour::Reject),
             5 if kind == RequestKind::Get => plan.behaviours = vec![random.pick(&FAILING)],
             _ => plan.behaviours.push(plan.serving(random)),
         }
-        let ways =
+        let aborts =
             [ClientAbort::DuringRequest, ClientAbort::BeforeResponse, ClientAbort::DuringResponse];
-        plan.abort = (random.below(20) == 0).then(|| random.pick(&ways));
+        plan.abort = (random.below(20) == 0).then(|| random.pick(&aborts));
         plan
     }
 
     /// A small request after which the connection can be reused.
     pub(crate) fn pipelined(random: &mut Random) -> Self {
         let kind = random.pick(&[RequestKind::Get, RequestKind::Echo(KIB)]);
-        let mut plan = Self::lasting(random, kind);
+        let mut plan = Self::with_failures(random, kind);
         plan.behaviours.push(plan.serving(random));
         plan
     }
@@ -132,7 +132,7 @@ impl Plan {
         }
     }
 
-    /// Whether the proxy can retry it at any point: its replay buffer is 1 MiB.
+    /// Whether the proxy can retry it at any point, as the body fits its replay buffer of 1 MiB.
     pub(crate) fn is_replayable(&self) -> bool {
         self.kind != RequestKind::Upload
     }
@@ -142,8 +142,8 @@ impl Plan {
         self.behaviours.iter().all(|behaviour| behaviour.fails())
     }
 
-    /// A plan with some failures at first, fewer than the proxy retries.
-    fn lasting(random: &mut Random, kind: RequestKind) -> Self {
+    /// A plan that begins with some failures, fewer than the proxy's retries.
+    fn with_failures(random: &mut Random, kind: RequestKind) -> Self {
         let failures = random.below(12).saturating_sub(9);
         let behaviours = (0..failures).map(|_| random.pick(&FAILING)).collect();
         Self { id: random.next(), kind, behaviours, abort: None }
@@ -169,7 +169,7 @@ impl Behaviour {
     }
 }
 
-/// So many bytes, unique for each request.
+/// A body of this length, unique for each request.
 pub(crate) fn content(id: u64, length: usize) -> Vec<u8> {
     const BLOCK: usize = 64 * KIB;
     static NOISE: OnceLock<Vec<u8>> = OnceLock::new();

@@ -1,4 +1,4 @@
-//! A client of the storm: sends the requests of its plans, and checks the responses.
+//! A client of the storm test: sends the requests of its plans, and checks the responses.
 
 use crate::upstream_faults::destinations::Destinations;
 use crate::upstream_faults::plan::{Destination, Fault, Plan};
@@ -18,19 +18,20 @@ pub(crate) struct Client<'a> {
     pub(crate) counts: &'a Mutex<BTreeMap<&'static str, usize>>,
 }
 
-/// The final response may be a 401 if the clock was set between the two attempts: so short a time ago.
-const AROUND_A_STEP: Duration = Duration::from_secs(1);
+/// The final response may be a 401 if the services' clock was set less than this before it, between the
+/// two attempts.
+const AFTER_STEP: Duration = Duration::from_secs(1);
 
 impl Client<'_> {
-    /// Sends one request for each of these places in the order of destinations.
-    pub(crate) fn run(mut self, places: impl Iterator<Item = usize>) {
+    /// Sends one request for each of these positions in the order of destinations.
+    pub(crate) fn run(mut self, positions: impl Iterator<Item = usize>) {
         let mut connection = None;
-        for place in places {
-            let plan = Plan::of(Plan::id(&mut self.random, place));
+        for position in positions {
+            let plan = Plan::of(Plan::id(&mut self.random, position));
             let open = connection.take().unwrap_or_else(|| Connection::open(self.proxy));
             connection = self.exchange(&plan, open);
         }
-        // No request got two responses.
+        // There is no second response to a request.
         if let Some(mut connection) = connection {
             connection.finish_sending();
             assert_eq!(connection.read_to_end(), b"");
@@ -68,11 +69,11 @@ impl Client<'_> {
             return unreachable(plan.destination, response)
                 .unwrap_or_else(|| panic!("{}", details()));
         }
-        let last = attempts.last().unwrap_or_else(|| panic!("never sent: {}", details()));
-        let by = ["x-taskcluster-proxy-perm-clientid", "x-taskcluster-proxy-temp-clientid"];
-        let by = by.into_iter().find_map(|name| response.header(name));
+        let last = attempts.last().unwrap_or_else(|| panic!("not forwarded: {}", details()));
+        let client_id = ["x-taskcluster-proxy-perm-clientid", "x-taskcluster-proxy-temp-clientid"];
+        let client_id = client_id.into_iter().find_map(|name| response.header(name));
         for attempt in &attempts {
-            assert_eq!(Some(attempt.client_id.as_str()), by, "{}", details());
+            assert_eq!(Some(attempt.client_id.as_str()), client_id, "{}", details());
         }
         let (status, text) = (response.status(), response.text());
         let content = plan.content();
@@ -94,12 +95,10 @@ impl Client<'_> {
                 response.assert_error(502, "UpstreamUnreachable");
                 "connection lost"
             }
-            (AttemptOutcome::Stale, 401)
-                if attempts.len() > 1 && last.since_step < AROUND_A_STEP =>
-            {
+            (AttemptOutcome::Stale, 401) if attempts.len() > 1 && last.since_step < AFTER_STEP => {
                 "stale"
             }
-            // The retry budget was used up; the response is an earlier one, or an error of the proxy.
+            // The retry budget was used up: this is an earlier response, or an error of the proxy.
             (_, 500 | 502..=504) if attempts.len() > 1 && response.complete => "given up",
             _ => panic!("{}", details()),
         }
@@ -111,7 +110,7 @@ impl Client<'_> {
 }
 
 impl Fault {
-    /// Where it truncates the response.
+    /// The length to which it truncates the response.
     fn at(self) -> Option<usize> {
         match self {
             Self::Reset(at) | Self::Close(at) => Some(at),
@@ -120,7 +119,7 @@ impl Fault {
     }
 }
 
-/// The outcome for a destination without an upstream, if the error has the right reason.
+/// The outcome for a destination without an upstream; `None` if the error has another reason.
 fn unreachable(destination: Destination, response: &Response) -> Option<&'static str> {
     // The retry budget may end within an attempt.
     if matches!(destination, Destination::Nameless | Destination::Closed)

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use support::{Folder, Tls, TlsBuilder, Upstream};
 
-/// Hosts at port 443, each with an address of its own.
+/// Hosts that listen on port 443, each at its own address.
 #[derive(Debug)]
 pub(crate) struct Destinations {
     _hosts: Vec<Tls>,
@@ -17,6 +17,8 @@ pub(crate) struct Destinations {
 const NAMELESS: &str = "nowhere.invalid";
 
 impl Destinations {
+    /// Starts the hosts, in front of this upstream.
+    ///
     /// # Errors
     ///
     /// Listening on port 443 is not allowed.
@@ -68,7 +70,7 @@ impl Destinations {
     }
 }
 
-/// An address that no other test process uses.
+/// The address of a destination, which no other test process uses.
 fn address(destination: Destination) -> Ipv4Addr {
     let [.., high, low] = std::process::id().to_be_bytes();
     Ipv4Addr::new(127, 1 | high, low, 1 + destination as u8)

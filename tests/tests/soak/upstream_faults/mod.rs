@@ -1,9 +1,9 @@
-//! All faults of upstreams at once, with several clients: names without an address, refused
-//! connections, invalid certificates, truncated responses, plain, over TLS and over HTTP/2, bursts of
-//! 5xx, clients that disconnect while an upstream stalls. Meanwhile the credentials change and the
-//! clock of the services is set.
+//! The storm test: all faults of upstreams at once, with several clients. There are host names without an
+//! address, refused connections, invalid certificates, truncated responses (without TLS, over TLS, over
+//! HTTP/2), bursts of 5xx responses, and clients that disconnect while an upstream stalls. Meanwhile the
+//! credentials change and the services' clock is set.
 //!
-//! `STORM_SEED` repeats the requests of another run, in which only their timing differs.
+//! `STORM_SEED` repeats the requests of an earlier run; their timing may differ.
 
 #![cfg(target_os = "linux")]
 
@@ -24,12 +24,12 @@ use support::{Proxy, Random, Request, Upstream, seed, skip};
 
 /// The number of concurrent clients.
 const CLIENTS: usize = 16;
-/// How many requests each of them sends, first to warm up and then measured.
+/// How many requests each of them sends, for the warm-up and then while memory is measured.
 const REQUESTS: [usize; 2] = [20, 40];
-/// How much more memory the proxy may have at the end than after the warm-up, both times at rest.
-/// Its allocator does not return all memory at once.
+/// How much more memory the proxy may use at the end than after the warm-up, both times while idle, as
+/// its allocator does not return all memory at once.
 const MARGIN: u64 = 4 * 1024 * 1024;
-/// How far the clock of the services is ahead of that of the proxy, in seconds, one after the other.
+/// The seconds by which the services' clock is ahead of the proxy's, one after the other.
 const AHEAD: [i64; 5] = [3600, 0, -3600, 40 * 86_400, -86_400];
 const STEP: Duration = Duration::from_millis(1500);
 const BURST: Duration = Duration::from_millis(100);
@@ -39,7 +39,7 @@ fn all_faults_at_once() {
     let seed = seed("STORM_SEED");
     let services = Services::new();
     let shared = Arc::clone(&services);
-    let upstream = Upstream::start(move |seen: &Request| shared.response(seen));
+    let upstream = Upstream::start(move |request: &Request| shared.response(request));
     let destinations = match Destinations::to(&upstream) {
         Ok(destinations) => destinations,
         Err(error) => return skip(&format!("cannot listen on port 443: {error}")),
@@ -92,9 +92,9 @@ fn all_faults_at_once() {
         start.elapsed()
     );
     for what in EXPECTED {
-        assert!(counts.contains_key(what), "STORM_SEED={seed}: none was {what}");
+        assert!(counts.contains_key(what), "STORM_SEED={seed}: no request had the outcome {what}");
     }
-    // Requests that succeed in the end are forwarded, unless the retry budget is used up.
+    // Most requests succeed after retries; few of them use up the retry budget.
     let given_up = counts.get("given up").copied().unwrap_or_default();
     assert!(given_up * 10 < counts["complete"], "STORM_SEED={seed}: {given_up} given up");
     assert!(stale > 0, "STORM_SEED={seed}: no request noticed that the clock was set");
@@ -104,7 +104,7 @@ fn all_faults_at_once() {
     assert!(proxy.wait().status.success());
 }
 
-/// Outcomes that some requests have with any seed.
+/// Outcomes that occur with any seed.
 const EXPECTED: [&str; 9] = [
     "complete",
     "truncated",
@@ -117,7 +117,7 @@ const EXPECTED: [&str; 9] = [
     "untrusted certificate",
 ];
 
-/// Causes bursts of 503 and sets the clock.
+/// Causes bursts of 503 and sets the services' clock.
 fn vary_conditions(services: &Services, over: &AtomicBool) {
     for ahead in AHEAD.iter().cycle() {
         services.set_ahead(*ahead);
@@ -142,19 +142,19 @@ fn change_credentials(proxy: &Proxy, over: &AtomicBool) {
     }
 }
 
-/// Each attempt is signed with one whole set of credentials and a nonce of its own; for hosts, whose
-/// clocks are unknown, with the time of this machine.
+/// Fails unless each attempt is signed with one set of credentials and its own nonce, and requests to
+/// hosts, whose clocks are unknown, with the time of this machine.
 fn check_signatures(requests: &[Request]) {
     let mut nonces = HashSet::new();
-    for seen in requests {
-        let claim = verify(seen);
-        assert!(nonces.insert(claim.nonce), "{seen:?}");
-        if !seen.target().starts_with("/api/") {
-            assert!(claim.ts.abs_diff(services::now()) < 300, "{seen:?}");
+    for request in requests {
+        let claim = verify(request);
+        assert!(nonces.insert(claim.nonce), "{request:?}");
+        if !request.target().starts_with("/api/") {
+            assert!(claim.ts.abs_diff(services::now()) < 300, "{request:?}");
         }
-        let plan = plan::Plan::of(seen.target().rsplit('/').next().unwrap().parse().unwrap());
-        if seen.complete && plan.put {
-            assert_eq!(seen.body, plan.content().as_bytes());
+        let plan = plan::Plan::of(request.target().rsplit('/').next().unwrap().parse().unwrap());
+        if request.complete && plan.put {
+            assert_eq!(request.body, plan.content().as_bytes());
         }
     }
 }

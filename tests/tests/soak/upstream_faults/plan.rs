@@ -1,5 +1,5 @@
-//! The plan of each request of the storm test: its destination and its faults. All of it follows from
-//! the unique number in its target.
+//! The plan of each request of the storm test: its destination and its faults. The unique number in the
+//! target determines the plan.
 
 use support::Random;
 
@@ -11,9 +11,9 @@ pub(crate) struct Plan {
     pub(crate) faults: Vec<Fault>,
     /// Whether the response is chunked.
     pub(crate) chunked: bool,
-    /// A PUT with [`content`](Self::content) rather than a GET.
+    /// Whether it is a PUT with [`content`](Self::content) rather than a GET.
     pub(crate) put: bool,
-    /// The client disconnects, and the upstream sends no response.
+    /// Whether the client disconnects, and the upstream sends no response.
     pub(crate) aborts: bool,
 }
 
@@ -38,17 +38,18 @@ pub(crate) enum Destination {
     UnknownIssuer,
 }
 
-/// What an upstream does wrong.
+/// A fault of an upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// Sends so many bytes of its response and resets the connection.
+    /// It sends this many bytes of its response and resets the connection.
     Reset(usize),
-    /// Sends so many bytes of its response and closes the connection.
+    /// It sends this many bytes of its response and closes the connection.
     Close(usize),
+    /// It responds with this status.
     Status(u16),
 }
 
-/// In this order, repeated, so that each is used.
+/// The destinations of requests, in this order, repeated, so that each one is used.
 const DESTINATIONS: [Destination; 20] = [
     Destination::Service,
     Destination::Tls,
@@ -85,7 +86,7 @@ impl Plan {
             aborts: false,
         };
         if plan.destination.has_upstream() {
-            // Mostly none; at most more than the proxy retries.
+            // Mostly none; sometimes more than the proxy's retries.
             plan.faults = match random.below(20) {
                 0..12 => Vec::new(),
                 12..16 => vec![plan.fault(random)],
@@ -97,7 +98,7 @@ impl Plan {
         plan
     }
 
-    /// Truncates at any byte, of the header section as often as of the whole response.
+    /// A random fault. Truncation in the header section is as likely as anywhere in the response.
     fn fault(&self, random: &mut Random) -> Fault {
         let within = random.pick(&[self.head("").len(), self.response("").len()]) as u64;
         let at = random.below(within) as usize;
@@ -108,7 +109,7 @@ impl Plan {
         }
     }
 
-    /// The next number of a request, for the place in the order of destinations.
+    /// A random number for a request to the destination at `place`.
     pub(crate) fn id(random: &mut Random, place: usize) -> u64 {
         let count = DESTINATIONS.len() as u64;
         random.next() / count / 2 * count + place as u64 % count

@@ -1,4 +1,4 @@
-//! The upstreams of the storm: they carry out the plans under changing conditions.
+//! The upstreams of the storm test: they carry out the plans under changing conditions.
 
 use crate::upstream_faults::plan::{Destination, Fault, Plan};
 use serde_json::json;
@@ -17,10 +17,11 @@ pub(crate) struct Services {
 
 #[derive(Debug)]
 struct Conditions {
-    /// All respond 503.
+    /// All upstreams respond 503.
     burst: bool,
-    /// How many seconds the clock of the services is ahead of that of the proxy.
+    /// The seconds by which the services' clock is ahead of the proxy's.
     ahead: i64,
+    /// When that clock was set.
     stepped: Instant,
 }
 
@@ -29,7 +30,7 @@ struct Conditions {
 pub(crate) struct Attempt {
     pub(crate) outcome: AttemptOutcome,
     pub(crate) client_id: String,
-    /// How long ago the clock of the services was set.
+    /// The time since the services' clock was set.
     pub(crate) since_step: Duration,
 }
 
@@ -37,12 +38,12 @@ pub(crate) struct Attempt {
 pub(crate) enum AttemptOutcome {
     Served,
     Failed(Fault),
-    /// 401: the time of its signature is not that of the clock of the services.
+    /// 401, as the time of the signature differs from the services' clock.
     Stale,
     Stalled,
 }
 
-/// Services allow so many seconds (Hawk leaves it to them; Taskcluster's have 15 minutes).
+/// The clock skew in seconds that Taskcluster's services tolerate.
 const MAX_SKEW: u64 = 15 * 60;
 
 impl Services {
@@ -72,10 +73,10 @@ impl Services {
     }
 
     /// The response to a request, whose signature is verified at the end of the test.
-    pub(crate) fn response(&self, seen: &Request) -> ScriptedResponse {
-        let id = seen.target().rsplit('/').next().and_then(|id| id.parse().ok());
+    pub(crate) fn response(&self, request: &Request) -> ScriptedResponse {
+        let id = request.target().rsplit('/').next().and_then(|id| id.parse().ok());
         let plan = Plan::of(id.expect("the target ends in a number"));
-        let claim = Claim::of(seen);
+        let claim = Claim::of(request);
         let conditions = self.conditions.lock().unwrap_or_else(PoisonError::into_inner);
         let now = now().saturating_add_signed(conditions.ahead);
         let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -111,8 +112,7 @@ impl Services {
     }
 }
 
-/// The set of credentials with this number, as `PUT /credentials` takes it. Every second one is
-/// temporary.
+/// The body of `PUT /credentials` with set number `number` of the credentials. Odd ones are temporary.
 pub(crate) fn credentials(number: usize) -> String {
     let certificate =
         (number % 2 == 1).then(|| support::certificate(&[&scope(number)]).to_string());
@@ -124,10 +124,13 @@ pub(crate) fn credentials(number: usize) -> String {
     .to_string()
 }
 
-/// Fails unless the request is signed with one whole set of credentials.
-pub(crate) fn verify(seen: &Request) -> Claim {
-    let claim =
-        if seen.target().starts_with("/api/") { Claim::of(seen) } else { Claim::of_tls(seen) };
+/// The claim of a request; fails unless it is signed with one set of credentials.
+pub(crate) fn verify(request: &Request) -> Claim {
+    let claim = if request.target().starts_with("/api/") {
+        Claim::of(request)
+    } else {
+        Claim::of_tls(request)
+    };
     let number: usize = claim.id["client-".len()..].parse().expect("clients have numbers");
     let claim = claim.assert_signed_with(&format!("token-{number}"));
     let certificate = claim.ext()["certificate"].clone();
@@ -142,7 +145,7 @@ fn scope(number: usize) -> String {
     format!("only:{number}")
 }
 
-/// In seconds since 1970.
+/// The time in seconds since 1970.
 pub(crate) fn now() -> u64 {
     let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     since_epoch.expect("it is after 1970").as_secs()
