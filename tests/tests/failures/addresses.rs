@@ -2,7 +2,7 @@
 //! has its own `/etc/hosts`.
 #![cfg(target_os = "linux")]
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 use support::users::can_switch_users;
 use support::{
@@ -12,8 +12,8 @@ use support::{
 
 /// Of two addresses, the system sorts this one first (RFC 6724 rule 9: the machine's own address is
 /// this one).
-const FIRST: Ipv4Addr = Ipv4Addr::LOCALHOST;
-const SECOND: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+const FIRST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const SECOND: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 
 /// Far more than the whole test should take, so that waiting for it fails the test.
 const LONG: [&str; 2] = ["--connect-timeout", "20"];
@@ -30,23 +30,19 @@ fn is_possible() -> bool {
     can_switch_users(&[["unshare", "--version"]])
 }
 
-fn unresponsive(address: impl Into<IpAddr>, port: u16) -> UnresponsiveAddress {
-    UnresponsiveAddress::at(SocketAddr::new(address.into(), port))
-}
-
 /// Two requests, each on its own connection: the first discovers that `dead` does not respond, and the
 /// second is not delayed any more.
 fn assert_passed_over(dead: IpAddr) {
     if !is_possible() {
         return;
     }
-    let port = ClosedPort::take_of(SECOND);
+    let [unresponsive, port] = ClosedPort::take_of([dead, SECOND]);
     let number = port.address().port();
-    let _unresponsive = unresponsive(dead, number);
+    let _unresponsive = UnresponsiveAddress::at(unresponsive);
     let upstream = Upstream::start_at(port, [ScriptedResponse::ok("alive")]);
     let folder = Folder::new();
     let idle = ["--upstream-idle-timeout", "0", "--log-level", "debug"];
-    let proxy = proxy(&[dead, SECOND.into()], number, &folder).args(LONG).args(idle).start();
+    let proxy = proxy(&[dead, SECOND], number, &folder).args(LONG).args(idle).start();
     let [first, second] = [(); 2].map(|()| {
         let start = Instant::now();
         assert_eq!(proxy.get("/api/queue/v1/x").text(), "alive");
@@ -61,7 +57,7 @@ fn assert_passed_over(dead: IpAddr) {
 
 #[test]
 fn a_dead_ipv4_address_is_passed_over() {
-    assert_passed_over(FIRST.into());
+    assert_passed_over(FIRST);
 }
 
 #[test]
@@ -74,11 +70,11 @@ fn an_address_that_refuses_is_passed_over_at_once() {
     if !is_possible() {
         return;
     }
-    let port = ClosedPort::take_of(SECOND);
+    let [_refusing, port] = ClosedPort::take_of([FIRST, SECOND]);
     let number = port.address().port();
     let upstream = Upstream::start_at(port, [ScriptedResponse::ok("alive")]);
     let folder = Folder::new();
-    let proxy = proxy(&[FIRST.into(), SECOND.into()], number, &folder).args(LONG).start();
+    let proxy = proxy(&[FIRST, SECOND], number, &folder).args(LONG).start();
     assert_eq!(proxy.get("/api/queue/v1/x").text(), "alive");
     assert_eq!(upstream.connections(), 1);
     proxy.wait_for_log("attempts=1");
@@ -89,11 +85,10 @@ fn connecting_to_dead_addresses_times_out() {
     if !is_possible() {
         return;
     }
-    let first = unresponsive(FIRST, 0);
-    let number = first.address().port();
-    let _second = unresponsive(SECOND, number);
+    let unresponsive = ClosedPort::take_of([FIRST, SECOND]).map(UnresponsiveAddress::at);
+    let number = unresponsive[0].address().port();
     let folder = Folder::new();
-    let addresses = [FIRST.into(), SECOND.into()];
+    let addresses = [FIRST, SECOND];
     let proxy = proxy(&addresses, number, &folder).args(["--connect-timeout", "0.6"]).start();
     let message = proxy.get("/api/queue/v1/x").assert_error(504, "UpstreamTimedOut");
     let expected = format!(
@@ -109,10 +104,10 @@ fn addresses_that_all_refuse_are_all_named() {
     if !is_possible() {
         return;
     }
-    let port = ClosedPort::take_of(SECOND);
-    let number = port.address().port();
+    let ports = ClosedPort::take_of([FIRST, SECOND]);
+    let number = ports[0].address().port();
     let folder = Folder::new();
-    let addresses = [FIRST.into(), SECOND.into()];
+    let addresses = [FIRST, SECOND];
     let proxy = proxy(&addresses, number, &folder).args(["--retry-budget", "0"]).start();
     let message = proxy.get("/api/queue/v1/x").assert_error(502, "UpstreamUnreachable");
     for address in addresses {

@@ -37,7 +37,7 @@ fn a_response_may_take_longer_than_the_head_timeout() {
 #[test]
 #[cfg(target_os = "linux")] // Elsewhere a full queue refuses connections.
 fn connecting_times_out() {
-    let upstream = support::UnresponsiveAddress::at("127.0.0.1:0".parse().unwrap());
+    let upstream = support::UnresponsiveAddress::at(ClosedPort::take());
     let address = upstream.address();
     let limits = ["--connect-timeout", "0.1"];
     let proxy = Proxy::in_front_of(format!("http://{address}")).args(limits).start();
