@@ -122,7 +122,7 @@ fn a_retry_beyond_the_budget_ends_with_the_previous_response() {
     assert_eq!((response.status(), response.text(), response.complete), (503, "busy", true));
     assert_eq!(response.header("x-first"), Some("1"));
     assert_eq!(upstream.requests().len(), 2);
-    upstream.wait_for_closed_connections(2);
+    upstream.wait_for_closed_connections(1);
 }
 
 #[test]
