@@ -61,10 +61,11 @@ pub(super) async fn start(
     config: Config,
     inherited: Inherited,
 ) -> Result<Started<impl Future<Output = ()>>, StartError> {
-    let Config { mut inbound, proxy, outbound, .. } = config;
+    let Config { mut inbound, proxy, mut outbound, .. } = config;
     let max_rejections = inbound::max_rejections(usize::MAX);
     inbound.max_connections =
         process::room_for_connections(inbound.max_connections, max_rejections);
+    outbound.max_connections = inbound.max_connections;
     let Opened { sandbox, root_url, credentials } = config.deployment.open().await?;
     let (credentials, file) = credentials?;
     let (metrics, drain) = (Arc::new(Metrics::default()), Arc::new(Drain::default()));

@@ -104,7 +104,7 @@ impl Outbound {
     ) -> Result<Self, SetupError> {
         let connector = Connector::new(config.connect_timeout, hosts)?;
         Ok(Self {
-            pool: Pool::new(connector, config.idle_timeout),
+            pool: Pool::new(connector, config.idle_timeout, config.max_connections),
             policy: config.retries,
             nonces: Nonces::new()?,
             clock: ServiceClock::default(),
