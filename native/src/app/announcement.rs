@@ -24,7 +24,8 @@ pub(super) fn announce(
         None => tracing::info!("no certificate: the credentials are taken for permanent ones"),
         Some(certificate) => match certificate.expiry() {
             Some(expiry) => tracing::info!("temporary credentials until {}", date(expiry)),
-            None => tracing::info!("temporary credentials: the certificate says no expiry"),
+            // What is wrong with the certificate then is a warning of its own.
+            None => {}
         },
     }
     match authorized_scopes.scopes() {
