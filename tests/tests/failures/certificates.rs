@@ -114,20 +114,28 @@ fn curves_and_hashes_of_private_authorities_are_accepted() {
         ("P-384", "sha256"),
         ("P-384", "sha384"),
         ("P-384", "sha512"),
+        ("P-521", "sha256"),
         ("P-521", "sha384"),
         ("P-521", "sha512"),
     ] {
         let Some(folder) = create(&chain(curve, hash)) else { return };
         for version in ["-tls1_2", "-tls1_3"] {
-            // With TLS 1.2 a server requires the curve of its key among those of the key exchange.
-            if (curve, version) == ("P-521", "-tls1_2") {
-                continue;
-            }
             let server = Server::start(&folder, &[version]);
             let response = get(&server, "localhost", folder.path("root.pem"));
             println!("{curve} {hash} {version}: {}", response.status());
             assert_eq!(response.status(), 200, "{curve} {hash} {version}: {}", response.text());
         }
+    }
+}
+
+#[test]
+fn servers_that_exchange_keys_on_p_521_alone_are_reached() {
+    let Some(folder) = create(&chain("P-256", "sha256")) else { return };
+    for version in ["-tls1_2", "-tls1_3"] {
+        let server = Server::start(&folder, &[version, "-groups", "P-521"]);
+        let response = get(&server, "localhost", folder.path("root.pem"));
+        assert_eq!(response.status(), 200, "{version}: {}", response.text());
+        assert!(response.text().contains("secp521r1"), "{version}: {}", response.text());
     }
 }
 
