@@ -1,7 +1,7 @@
 //! Looks for Rust's debug output in what people read: log lines, errors, the findings of `--check`.
 
-/// Fails if a line of `text` has Rust's debug output, such as `Other(..)`, `Some(..)`, `Os { .. }` or
-/// `kind: `.
+/// Fails if a line of `text` has Rust's debug output: `Other(..)`, `Os { .. }`, `kind: `, or the name of a
+/// variant alone, as in `error: NotFound`.
 pub(crate) fn assert_in_words(text: &str) {
     for line in text.lines() {
         if let Some(found) = debug_output(line) {
@@ -22,7 +22,23 @@ fn debug_output(line: &str) -> Option<&str> {
         (is_variant && !is_in_path).then_some(name)
     };
     let opened = line.match_indices('(').chain(line.match_indices(" { "));
-    opened.filter_map(variant).next().or_else(|| line.contains("kind: ").then_some("kind: "))
+    let with_fields = opened.filter_map(variant).next();
+    let alone =
+        || line.split(' ').skip(1).map(without_punctuation).find(|word| is_camel_case(word));
+    with_fields.or_else(alone).or_else(|| line.contains("kind: ").then_some("kind: "))
+}
+
+fn without_punctuation(word: &str) -> &str {
+    word.trim_end_matches(['"', '\n', ':', ',', ';', '.', ')'])
+}
+
+fn is_camel_case(word: &str) -> bool {
+    let mut humps = word.as_bytes().windows(2);
+    // Shorter ones are units, such as KiB.
+    word.len() > 4
+        && word.starts_with(|c: char| c.is_ascii_uppercase())
+        && word.chars().all(|c| c.is_ascii_alphabetic())
+        && humps.any(|hump| hump[0].is_ascii_lowercase() && hump[1].is_ascii_uppercase())
 }
 
 #[cfg(test)]
@@ -36,7 +52,10 @@ mod tests {
             ("no sock_diag (Ok(false)): tables", Some("Ok")),
             ("cannot: Os { code: 24, message: \"x\" }", Some("Os")),
             ("Custom { kind: Other }", Some("Custom")),
-            ("error kind: NotFound", Some("kind: ")),
+            ("kind: other", Some("kind: ")),
+            ("keys may not be consistent: KeyMismatch: give", Some("KeyMismatch")),
+            ("level=INFO message=request code=NotFound GET", None),
+            ("larger than 256 KiB", None),
             ("no connection within 1 seconds (--connect-timeout): x", None),
             ("101 (Switching Protocols), 400 ({}), GET /Some(1)", None),
             ("{\"code\":\"Busy\", \"a\": { \"b\": 1 }}", None),

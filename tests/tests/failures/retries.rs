@@ -1,7 +1,7 @@
 //! Which requests are retried, how, and how often (docs/compatibility.md, F1).
 
 use std::collections::HashSet;
-use support::{ClosedPort, Latch, Proxy, Request, Response, ScriptedResponse, Upstream};
+use support::{ClosedPort, Proxy, Request, Response, ScriptedResponse, Upstream};
 
 const GET: &str = "GET /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n";
 
