@@ -41,6 +41,7 @@ mod tls;
 mod upstream;
 #[cfg(unix)]
 pub mod users;
+mod words;
 
 pub use binary::binary;
 pub use certificate::certificate;

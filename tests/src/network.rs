@@ -1,7 +1,7 @@
 //! Network conditions: a private `/etc/hosts` for a process, and addresses that never respond.
 
-use socket2::{Domain, Socket, Type};
-use std::net::{SocketAddr, TcpStream};
+use crate::ClosedPort;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,24 +15,23 @@ pub fn with_hosts(file: &Path) -> [String; 5] {
 /// such connections are refused.
 #[derive(Debug)]
 pub struct UnresponsiveAddress {
-    listener: Socket,
+    address: SocketAddr,
+    _listener: TcpListener,
     _queued: Vec<TcpStream>,
 }
 
 impl UnresponsiveAddress {
-    /// Listens at this address and port; port 0 means a free one.
-    pub fn at(address: SocketAddr) -> Self {
-        let listener = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
-        listener.bind(&address.into()).unwrap();
-        listener.listen(1).unwrap();
-        let address = listener.local_addr().unwrap().as_socket().unwrap();
+    /// Listens on this port.
+    pub fn at(port: ClosedPort) -> Self {
+        let address = port.address();
+        let listener = port.listen(1);
         let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(100));
         let queued = std::iter::from_fn(|| connect().ok()).collect();
-        Self { listener, _queued: queued }
+        Self { address, _listener: listener, _queued: queued }
     }
 
     /// Its address.
     pub fn address(&self) -> SocketAddr {
-        self.listener.local_addr().unwrap().as_socket().unwrap()
+        self.address
     }
 }

@@ -1,6 +1,7 @@
 //! The output of child processes.
 
 use crate::sync::Watched;
+use crate::words::assert_in_words;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ExitStatus};
 use std::sync::Arc;
@@ -77,6 +78,15 @@ impl Output {
             .flatten()
     }
 
+    /// Reads both streams of a child that has ended to their end, and fails if something in them is not said
+    /// in words.
+    pub(crate) fn check(&self) {
+        self.pause(false);
+        // Should another process still have a stream open, what has come is enough.
+        let _ = self.0.wait_for(|captured| (captured.open == 0).then_some(()));
+        assert_in_words(&self.text());
+    }
+
     /// Waits until `child` has ended and its streams were read to their end; kills it at the deadline.
     pub(crate) fn finish(&self, child: &mut Child) -> ProcessOutput {
         if self.0.wait_for(|captured| (captured.open == 0).then_some(())).is_none() {
@@ -85,6 +95,7 @@ impl Output {
             panic!("the process does not end; its output so far:\n{}", self.text());
         }
         let status = child.wait().expect("a child can be waited for");
+        assert_in_words(&self.text());
         self.0.read(|captured| ProcessOutput {
             status,
             stdout: joined(&captured.lines, |stream| stream == Stream::Stdout),

@@ -10,7 +10,7 @@ use std::thread;
 
 /// The proxy as a child process, killed when this is dropped.
 ///
-/// If the test fails, the output of the proxy is printed.
+/// If the test fails, the output of the proxy is printed; it fails if something there is Rust's debug output.
 #[derive(Debug)]
 pub struct Proxy {
     child: Child,
@@ -203,6 +203,9 @@ impl Drop for Proxy {
         // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if !thread::panicking() {
+            self.output.check();
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::DEADLINE;
 use crate::http1::{Body, Head};
+use crate::words::assert_in_words;
 use std::io::{self, BufReader, ErrorKind, Read as _, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::thread::{self, JoinHandle};
@@ -124,7 +125,9 @@ impl Connection {
                 Err(_) => break false,
             }
         };
-        Response { head, body, complete, trailers: framing.trailers().to_vec() }
+        let response = Response { head, body, complete, trailers: framing.trailers().to_vec() };
+        response.assert_in_words();
+        response
     }
 
     /// Reads only the header section of a response; [`body_until`](Self::body_until) reads its body.
@@ -210,6 +213,14 @@ impl Response {
     /// The value of the first header field of this name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.head.header(name)
+    }
+
+    /// Neither an error nor a diagnosis is Rust's debug output.
+    fn assert_in_words(&self) {
+        assert_in_words(self.header("x-taskcluster-proxy-diagnosis").unwrap_or_default());
+        if self.status() >= 400 && self.header("content-type") == Some("application/json") {
+            assert_in_words(&String::from_utf8_lossy(&self.body));
+        }
     }
 
     /// The body as text.

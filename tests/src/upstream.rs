@@ -5,8 +5,8 @@ use crate::scripted_response::Step;
 use crate::sync::Watched;
 use crate::{DEADLINE, ScriptedResponse};
 use socket2::{Domain, Socket, Type};
-use std::io::{self, BufReader, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::io::{self, BufReader, ErrorKind, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
@@ -55,7 +55,7 @@ struct State {
 }
 
 /// A reserved port, by default of 127.0.0.1, that refuses connections until an [`Upstream`] starts on
-/// it.
+/// it, or an [`UnresponsiveAddress`](crate::UnresponsiveAddress).
 #[derive(Debug)]
 pub struct ClosedPort {
     socket: Socket,
@@ -65,16 +65,46 @@ pub struct ClosedPort {
 impl ClosedPort {
     /// Reserves a free one.
     pub fn take() -> Self {
-        Self::take_of(Ipv4Addr::LOCALHOST)
+        let [port] = Self::take_of([Ipv4Addr::LOCALHOST.into()]);
+        port
     }
 
-    /// Reserves a free one of this address.
-    pub fn take_of(address: Ipv4Addr) -> Self {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("there are sockets");
-        let any = SocketAddr::from((address, 0));
-        socket.bind(&any.into()).expect("a port is free");
-        let address = socket.local_addr().ok().and_then(|address| address.as_socket());
-        Self { socket, address: address.expect("a bound socket has an address") }
+    /// Reserves the same one, which is free everywhere, of each of these addresses.
+    pub fn take_of<const N: usize>(addresses: [IpAddr; N]) -> [Self; N] {
+        // Held until the end, so that another port is tried each time.
+        let mut tried = Vec::new();
+        loop {
+            let mut number = 0;
+            let mut ports = Vec::new();
+            for address in addresses {
+                match Self::bind(SocketAddr::new(address, number)) {
+                    Ok(port) => {
+                        number = port.address.port();
+                        ports.push(port);
+                    }
+                    Err(error) => {
+                        assert_eq!(error.kind(), ErrorKind::AddrInUse, "{address}: {error}");
+                    }
+                }
+            }
+            match ports.try_into() {
+                Ok(ports) => return ports,
+                Err(ports) => tried.push(ports),
+            }
+        }
+    }
+
+    fn bind(address: SocketAddr) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        socket.bind(&address.into())?;
+        let address = socket.local_addr()?.as_socket();
+        Ok(Self { socket, address: address.expect("it is bound to a port") })
+    }
+
+    /// Begins to listen, with room for so many connections that wait to be accepted.
+    pub(crate) fn listen(self, backlog: i32) -> TcpListener {
+        self.socket.listen(backlog).expect("a bound socket can listen");
+        self.socket.into()
     }
 
     /// Its address.
@@ -99,13 +129,22 @@ impl Upstream {
 
     /// Starts one on this port.
     pub fn start_at(port: ClosedPort, script: impl Script) -> Self {
-        let ClosedPort { socket, address } = port;
-        socket.listen(BACKLOG).expect("a bound socket can listen");
-        let listener = TcpListener::from(socket);
+        Self::start_with(port, script, |serve| drop(thread::spawn(serve)))
+    }
+
+    /// Starts one that accepts the next connection when the one before has ended, as a server of one
+    /// thread does.
+    pub fn start_with_one_thread(script: impl Script) -> Self {
+        Self::start_with(ClosedPort::take(), script, |serve| serve())
+    }
+
+    fn start_with(port: ClosedPort, script: impl Script, run: fn(Serve)) -> Self {
+        let address = port.address;
+        let listener = port.listen(BACKLOG);
         let state = Arc::new(Watched::new(State::default()));
         let script: Arc<Mutex<dyn Script>> = Arc::new(Mutex::new(script));
         let shared = Arc::clone(&state);
-        thread::spawn(move || accept(&listener, &shared, &script));
+        thread::spawn(move || accept(&listener, &shared, &script, run));
         Self { address, state }
     }
 
@@ -214,7 +253,15 @@ fn nth(responses: &[ScriptedResponse], index: usize) -> ScriptedResponse {
     responses.get(index).or(responses.last()).cloned().unwrap_or_else(ScriptedResponse::nothing)
 }
 
-fn accept(listener: &TcpListener, state: &Arc<Watched<State>>, script: &Arc<Mutex<dyn Script>>) {
+/// Serves one connection to its end.
+type Serve = Box<dyn FnOnce() + Send>;
+
+fn accept(
+    listener: &TcpListener,
+    state: &Arc<Watched<State>>,
+    script: &Arc<Mutex<dyn Script>>,
+    run: fn(Serve),
+) {
     for stream in listener.incoming().map_while(Result::ok) {
         let stream = Arc::new(stream);
         let connection = state.change(|state| {
@@ -225,12 +272,12 @@ fn accept(listener: &TcpListener, state: &Arc<Watched<State>>, script: &Arc<Mute
             return;
         }
         let (state, script) = (Arc::clone(state), Arc::clone(script));
-        thread::spawn(move || {
+        run(Box::new(move || {
             // An error only ends the connection.
             let _ = serve(&stream, connection, &state, &script);
             drop(stream);
             state.change(|state| state.ended += 1);
-        });
+        }));
     }
 }
 

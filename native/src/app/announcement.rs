@@ -6,7 +6,9 @@ use crate::telemetry::build_info::{REVISION, VERSION};
 use crate::telemetry::log::{self, date};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use taskcluster_proxy_core::credentials::{AuthorizedScopes, Credentials, scopes_to_json};
+use taskcluster_proxy_core::credentials::{
+    AuthorizedScopes, Credentials, GivenCertificate, scopes_to_json,
+};
 use taskcluster_proxy_core::proxy::RootUrl;
 
 /// Logs how the proxy was started; with a sandbox, also prints how to try it.
@@ -20,12 +22,11 @@ pub(super) fn announce(
     let revision = REVISION.unwrap_or("unknown");
     tracing::info!("taskcluster-proxy {VERSION} (git revision {revision})");
     tracing::info!("root url {root_url}, client {}", credentials.client_id);
-    match &credentials.certificate {
+    match credentials.certificate.as_ref().map(GivenCertificate::expiry) {
         None => tracing::info!("no certificate: the credentials are taken for permanent ones"),
-        Some(certificate) => match certificate.expiry() {
-            Some(expiry) => tracing::info!("temporary credentials until {}", date(expiry)),
-            None => tracing::info!("temporary credentials: the certificate says no expiry"),
-        },
+        Some(Some(expiry)) => tracing::info!("temporary credentials until {}", date(expiry)),
+        // What is wrong with the certificate then is a warning of its own.
+        Some(None) => {}
     }
     match authorized_scopes.scopes() {
         None => tracing::info!("all scopes of the credentials: no restriction"),

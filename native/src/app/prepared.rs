@@ -5,8 +5,9 @@ use super::config::Config;
 use super::deployment::{Opened, SandboxError};
 use crate::admin::{self, AdminError};
 use crate::credentials::{CredentialsFile, CredentialsFileError};
-use crate::inbound::{Drain, Inbound, InboundError};
-use crate::outbound::{Upstreams, UpstreamsError};
+use crate::inbound::{self, Drain, Inbound, InboundError};
+use crate::os::process;
+use crate::outbound::{self, Upstreams, UpstreamsError};
 use crate::proxy::{CredentialsGuard, GuardError};
 use crate::telemetry::metrics::Metrics;
 use std::sync::Arc;
@@ -40,12 +41,18 @@ impl Prepared {
     /// The embedded deployment does not start.
     pub(super) async fn new(config: &Config) -> Result<Self, SandboxError> {
         let Opened { sandbox, root_url, credentials } = config.deployment.open().await?;
+        let max_connections = process::room_for_connections(
+            config.inbound.max_connections,
+            inbound::max_rejections(usize::MAX),
+        );
+        let inbound = inbound::Config { max_connections, ..config.inbound.clone() };
+        let outbound = outbound::Config { max_connections, ..config.outbound.clone() };
         let (metrics, drain) = (Arc::new(Metrics::default()), Arc::new(Drain::default()));
         Ok(Self {
             sandbox,
             credentials,
-            upstreams: Upstreams::new(&config.outbound, root_url, &metrics),
-            connections: Inbound::new(&config.inbound, &drain, &metrics),
+            upstreams: Upstreams::new(&outbound, root_url, &metrics),
+            connections: Inbound::new(&inbound, &drain, &metrics),
             guard: CredentialsGuard::new(config.proxy.credentials_from),
             admin: config.admin.as_ref().map(admin::Listener::bind),
             metrics,

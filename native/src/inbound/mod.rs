@@ -13,6 +13,7 @@ mod tls;
 
 pub use admission::{AdmitError, Admitter, Verdict};
 pub use config::{Admission, Config, Listen, SocketFile, TlsFiles};
+pub use connection_limit::max_rejections;
 pub use drain::{Drain, OpenConnection};
 pub use listen::{Inherited, ListenError, Listeners, bind};
 #[cfg(unix)]

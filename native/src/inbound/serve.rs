@@ -1,10 +1,9 @@
 //! Accepts clients' connections, and admits and serves each of them in a task of its own.
 
 use super::connection;
-use super::connection_limit::{ConnectionLimit, Permit, max_rejections};
+use super::connection_limit::{ConnectionLimit, Permit};
 use super::tls::HandshakeError;
 use super::{AdmitError, Admitter, Config, Drain, Listeners, Tls, TlsError, Verdict};
-use crate::os::process;
 use crate::proxy::{Client, Handler};
 use crate::telemetry::metrics::{Metrics, Rejection};
 use std::rc::Rc;
@@ -37,9 +36,8 @@ pub enum InboundError {
 }
 
 impl Inbound {
-    /// Reads the certificate, sees how many connections there are descriptors for, and checks that the
-    /// owners of connections can be looked up if that is necessary. `drain` ends connections when the
-    /// proxy stops; `metrics` counts them.
+    /// Reads the certificate, and checks that the owners of connections can be looked up if that is
+    /// necessary. `drain` ends connections when the proxy stops; `metrics` counts them.
     ///
     /// # Errors
     ///
@@ -53,10 +51,7 @@ impl Inbound {
             admitter: Admitter::new(&config.admission)?,
             tls: config.tls.clone().map(Tls::load).transpose()?,
             header_timeout: config.header_timeout,
-            max_connections: process::room_for_connections(
-                config.max_connections,
-                max_rejections(usize::MAX),
-            ),
+            max_connections: config.max_connections,
             drain: Arc::clone(drain),
             metrics: Arc::clone(metrics),
         })

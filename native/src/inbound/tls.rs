@@ -4,9 +4,9 @@ use super::lingering_close::linger;
 use crate::inbound::TlsFiles;
 use crate::os::file_watch::{self, FileWatcher};
 use crate::os::stream::Stream;
-use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem};
+use rustls::{AlertDescription, Error, ServerConfig};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -56,9 +56,10 @@ pub enum TlsError {
     },
     /// The certificate and the key cannot be used together.
     #[error(
-        "{CERTIFICATE} and {KEY} cannot be used together: {0}: give the key of the certificate"
+        "{CERTIFICATE} and {KEY} cannot be used together: {}: give the key of the certificate",
+        pair_problem(.0)
     )]
-    Pair(#[source] rustls::Error),
+    Pair(#[source] Error),
 }
 
 /// Why a TLS handshake failed.
@@ -70,7 +71,7 @@ pub(super) enum HandshakeError {
     Closed,
     #[error("no TLS handshake within {} s", .0.as_secs_f32())]
     Timeout(Duration),
-    #[error("no TLS handshake: {0}")]
+    #[error("no TLS handshake: {}", handshake_problem(.0))]
     Failed(#[source] io::Error),
 }
 
@@ -175,6 +176,45 @@ fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     match chain.as_slice() {
         [] => Err(invalid(CERTIFICATE, path, &pem::Error::NoItemsFound)),
         _ => Ok(chain),
+    }
+}
+
+fn pair_problem(error: &Error) -> &'static str {
+    match error {
+        Error::InconsistentKeys(_) => "the key is another certificate's",
+        Error::InvalidCertificate(_) => "the certificate cannot be parsed",
+        _ => "the key is not one of RSA, ECDSA (P-256, P-384) or Ed25519",
+    }
+}
+
+fn handshake_problem(error: &io::Error) -> String {
+    let error = match error.get_ref().and_then(|error| error.downcast_ref()) {
+        Some(error) => error,
+        None => return error.to_string(),
+    };
+    match error {
+        Error::InvalidMessage(_) => "expected TLS, found something else".to_owned(),
+        Error::AlertReceived(alert) => {
+            let what = match alert {
+                AlertDescription::AccessDenied
+                | AlertDescription::BadCertificate
+                | AlertDescription::CertificateExpired
+                | AlertDescription::CertificateUnknown
+                | AlertDescription::DecryptError
+                | AlertDescription::UnknownCA
+                | AlertDescription::UnsupportedCertificate => "does not accept the certificate",
+                _ => "ended it",
+            };
+            format!("the client {what} (alert {})", u8::from(*alert))
+        }
+        Error::PeerIncompatible(_) => {
+            "the client has no TLS version, cipher suite or key exchange in common with the proxy"
+                .to_owned()
+        }
+        Error::NoApplicationProtocol => {
+            "the client does not offer HTTP/1.1 (ALPN http/1.1)".to_owned()
+        }
+        _ => "the client does not keep to the protocol".to_owned(),
     }
 }
 

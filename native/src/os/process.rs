@@ -46,6 +46,11 @@ fn connections_within(descriptors: usize, wanted: usize, rejections: usize) -> u
 /// certificate files, connections to the admin listener.
 const OWN_DESCRIPTORS: usize = 20;
 
+/// Whether there is a descriptor for another socket (not EMFILE, not ENFILE).
+pub fn has_descriptors() -> bool {
+    socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).is_ok()
+}
+
 #[cfg(unix)]
 fn descriptors() -> usize {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};

@@ -14,6 +14,9 @@ pub struct Config {
     /// How long a kept connection to an upstream may be idle. Longer than the upstream keeps it
     /// costs a retry now and then.
     pub idle_timeout: Duration,
+    /// Where so many connections to upstreams are open, one that is idle is closed before another one is
+    /// opened: as many as clients may open, for each of which a descriptor is reserved.
+    pub max_connections: usize,
     /// How much of one request's body is kept for a retry, in bytes.
     pub replay_buffer: usize,
     /// The same for all requests together, in bytes.
@@ -28,6 +31,7 @@ impl Default for Config {
             allowed_hosts: Vec::new(),
             connect_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(45),
+            max_connections: 1000,
             replay_buffer: 1024 * 1024,
             replay_total: 4 * 1024 * 1024,
             retries: RetryPolicy::default(),

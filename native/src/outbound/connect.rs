@@ -31,6 +31,8 @@ pub(super) struct Connector {
     /// Made when they are first needed: a proxy whose root URL is plain http never reads roots.
     tls: OnceCell<ClientConfigs>,
     timeout: Duration,
+    /// Held by each open connection of HTTP/1.1.
+    open: Rc<()>,
 }
 
 /// A new connection, by what is spoken on it.
@@ -67,12 +69,18 @@ impl Connector {
             proxies: Proxies::from_env(&Process)?,
             tls: OnceCell::new(),
             timeout,
+            open: Rc::default(),
         })
     }
 
     /// How connections to `origin` are made: through which forward proxy, or why through none.
     pub(super) fn route(&self, origin: &Origin) -> Route<'_> {
         self.proxies.route(origin)
+    }
+
+    /// How many connections of HTTP/1.1 are open.
+    pub(super) fn open_http1(&self) -> usize {
+        Rc::strong_count(&self.open) - 1
     }
 
     /// How long a connection may take to be made.
@@ -116,14 +124,17 @@ impl Connector {
             }
         };
         if !origin.is_secure() {
-            return Ok(Protocol::Http1(Http1Connection::start(stream, proxied).await?));
+            let connection = Http1Connection::start(stream, proxied, &self.open).await?;
+            return Ok(Protocol::Http1(connection));
         }
         let config = &self.tls().await?.to_upstreams;
         Ok(match tls::start(config, origin.bare_host(), stream).await? {
             (stream, Alpn::Http2) => {
                 Protocol::Http2(Http2Connection::start(stream, Rc::clone(released)).await?)
             }
-            (stream, Alpn::Http1) => Protocol::Http1(Http1Connection::start(stream, None).await?),
+            (stream, Alpn::Http1) => {
+                Protocol::Http1(Http1Connection::start(stream, None, &self.open).await?)
+            }
         })
     }
 

@@ -36,6 +36,8 @@ pub(super) struct Http1Connection {
     proxied: Option<ProxiedRequests>,
     /// Whether it carried another request before.
     reused: bool,
+    /// Counts it among those that are open.
+    _open: Rc<()>,
 }
 
 /// How requests are sent to a plain HTTP proxy: with the whole URL (RFC 9112 section 3.2.2), and this.
@@ -46,10 +48,11 @@ pub(super) struct ProxiedRequests {
 }
 
 impl Http1Connection {
-    /// Begins HTTP/1.1 on `stream`.
+    /// Begins HTTP/1.1 on `stream`. `open` is held as long as the connection is open.
     pub(super) async fn start(
         stream: Stream,
         proxied: Option<ProxiedRequests>,
+        open: &Rc<()>,
     ) -> Result<Self, ConnectError> {
         let (stream, traffic) = UpstreamStream::new(stream);
         let (sender, connection) = Builder::new()
@@ -60,7 +63,7 @@ impl Http1Connection {
             .await?;
         // Its errors reach whoever waits for a response.
         let task = AbortOnDropHandle::new(spawn_local(async { drop(connection.await) }));
-        Ok(Self { sender, traffic, task, proxied, reused: false })
+        Ok(Self { sender, traffic, task, proxied, reused: false, _open: Rc::clone(open) })
     }
 
     /// What requests need besides, if it leads to a plain HTTP proxy.

@@ -105,7 +105,7 @@ impl Outbound {
     ) -> Result<Self, SetupError> {
         let connector = Connector::new(config.connect_timeout, hosts)?;
         Ok(Self {
-            pool: Pool::new(connector, config.idle_timeout),
+            pool: Pool::new(connector, config.idle_timeout, config.max_connections),
             policy: config.retries,
             nonces: Nonces::new()?,
             clock: ServiceClock::default(),
@@ -114,8 +114,7 @@ impl Outbound {
     }
 
     /// Sends a request with `body`, and returns the response, its body to follow. Retries as the policy
-    /// says, and counts in `attempts`; when that gives up, the last response is returned as it is. To
-    /// drop the future is to give the request up.
+    /// says, and counts in `attempts`; when that gives up, the last response is returned as it is.
     ///
     /// # Errors
     ///
@@ -187,9 +186,14 @@ impl Outbound {
                     );
                     self.metrics.retry(reason);
                     first_failure.get_or_insert_with(Instant::now);
-                    last_response = result.ok().or(last_response);
                     body.suspend();
-                    tokio::time::sleep(delay).await;
+                    let next = Instant::now() + delay;
+                    if let Ok(mut response) = result
+                        && response.body.receive(next).await
+                    {
+                        last_response = Some(response);
+                    }
+                    sleep_until(next).await;
                 }
                 Decision::RetryAfter(_) | Decision::Deliver => {
                     body.stop_keeping();
@@ -226,13 +230,8 @@ impl Outbound {
             return;
         }
         if clock::date_of(headers).is_some_and(|date| self.clock.observe(date)) {
-            self.warn_of_corrected_time();
+            self.clock.warn_of_correction();
         }
-    }
-
-    fn warn_of_corrected_time(&self) {
-        let date = self.clock.now().to_rfc3339();
-        tracing::warn!("this machine's clock is wrong: for the services it is {date}; signing so");
     }
 
     /// How `origin` is reached: through which forward proxy, without its login, or why through none.
@@ -258,7 +257,7 @@ impl Outbound {
     /// of the response says why it was not.
     fn warn_of_skew(&self, correction: SkewCorrection) {
         if correction.is_new() {
-            self.warn_of_corrected_time();
+            self.clock.warn_of_correction();
         }
     }
 

@@ -7,13 +7,14 @@ use super::forward_proxy::Route;
 use super::http1::Http1Connection;
 use super::http2::{Http2Connection, Http2Stream};
 use super::origin::Origin;
+use crate::os::process;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
-use tokio::task::spawn_local;
+use tokio::task::{spawn_local, yield_now};
 use tokio::time::{Instant, sleep, timeout_at};
 
 /// Makes connections and keeps them while no request uses them.
@@ -21,6 +22,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 pub(super) struct Pool {
     connector: Connector,
     idle_timeout: Duration,
+    max_open: usize,
     origins: RefCell<HashMap<Arc<Origin>, Connections>>,
     /// A task closes idle connections from time to time, as long as there are any.
     sweeping: Cell<bool>,
@@ -84,11 +86,13 @@ enum Capacity {
 }
 
 impl Pool {
-    /// Connections made by `connector` are kept for `idle_timeout` when no request uses them.
-    pub(super) fn new(connector: Connector, idle_timeout: Duration) -> Rc<Self> {
+    /// Connections made by `connector` are kept for `idle_timeout` when no request uses them, as long as
+    /// no more than `max_open` are open in all.
+    pub(super) fn new(connector: Connector, idle_timeout: Duration, max_open: usize) -> Rc<Self> {
         Rc::new_cyclic(|this| Self {
             connector,
             idle_timeout,
+            max_open,
             origins: RefCell::default(),
             sweeping: Cell::new(false),
             this: this.clone(),
@@ -156,7 +160,18 @@ impl Pool {
 
     async fn connect(&self, origin: &Arc<Origin>) -> Result<Connection, UpstreamError> {
         let connecting = Connecting::begin(self, origin);
-        let protocol = self.connector.connect(origin, &connecting.changed).await?;
+        if self.open() >= self.max_open {
+            self.close_oldest();
+        }
+        let protocol = loop {
+            match self.connector.connect(origin, &connecting.changed).await {
+                Err(_) if !process::has_descriptors() && self.close_oldest() => {
+                    // The task of the connection that was closed ends first.
+                    yield_now().await;
+                }
+                connected => break connected?,
+            }
+        };
         let mut origins = self.origins.borrow_mut();
         let connections = origins.entry(Arc::clone(origin)).or_default();
         let connection = match protocol {
@@ -181,10 +196,11 @@ impl Pool {
         if connection.is_closed() {
             return;
         }
-        let mut origins = self.origins.borrow_mut();
-        if origins.values().map(|connections| connections.http1.len()).sum::<usize>() >= MAX_IDLE {
-            forget_oldest(&mut origins);
+        let idle_http1 = |connections: &Connections| connections.http1.len();
+        if self.origins.borrow().values().map(idle_http1).sum::<usize>() >= MAX_IDLE {
+            self.close_oldest();
         }
+        let mut origins = self.origins.borrow_mut();
         let idle = Idle { connection, since: Instant::now() };
         match origins.get_mut(origin) {
             Some(connections) => connections.http1.push(idle),
@@ -192,6 +208,26 @@ impl Pool {
         }
         drop(origins);
         self.sweep();
+    }
+
+    /// How many connections are open.
+    fn open(&self) -> usize {
+        let origins = self.origins.borrow();
+        let http2 = origins.values().map(|connections| connections.http2.len());
+        self.connector.open_http1() + http2.sum::<usize>()
+    }
+
+    /// Closes the connection that has been idle for longest; `false` if none is idle.
+    fn close_oldest(&self) -> bool {
+        let mut origins = self.origins.borrow_mut();
+        let idle = origins
+            .values_mut()
+            .filter_map(|connections| Some((connections.idle_since()?, connections)));
+        let Some((since, connections)) = idle.min_by_key(|(since, _)| *since) else {
+            return false;
+        };
+        connections.close_idle(Some(since));
+        true
     }
 
     /// Closes idle connections from time to time; ends when there is none.
@@ -204,8 +240,9 @@ impl Pool {
             loop {
                 sleep(period).await;
                 let Some(pool) = pool.upgrade() else { return };
+                let until = Instant::now().checked_sub(pool.idle_timeout);
                 let mut origins = pool.origins.borrow_mut();
-                origins.retain(|_, connections| connections.close_idle(pool.idle_timeout));
+                origins.retain(|_, connections| connections.close_idle(until));
                 if origins.is_empty() {
                     pool.sweeping.set(false);
                     return;
@@ -216,12 +253,20 @@ impl Pool {
 }
 
 impl Connections {
-    /// Closes those that were not used for `timeout`; whether any is left.
-    fn close_idle(&mut self, timeout: Duration) -> bool {
-        self.http1.retain(|idle| !idle.connection.is_closed() && idle.since.elapsed() < timeout);
+    /// Since when the oldest idle one is idle.
+    fn idle_since(&self) -> Option<Instant> {
+        // They are in the order of their last use.
+        let http1 = self.http1.first().map(|idle| idle.since);
+        let http2 = self.http2.iter().filter_map(|connection| connection.idle_since());
+        http1.into_iter().chain(http2).min()
+    }
+
+    /// Closes those that were not used after `until`; whether any is left.
+    fn close_idle(&mut self, until: Option<Instant>) -> bool {
+        let is_recent = |since: Instant| until.is_none_or(|until| since > until);
+        self.http1.retain(|idle| !idle.connection.is_closed() && is_recent(idle.since));
         self.http2.retain(|connection| {
-            !connection.is_over()
-                && connection.idle_since().is_none_or(|since| since.elapsed() < timeout)
+            !connection.is_over() && connection.idle_since().is_none_or(is_recent)
         });
         !(self.http1.is_empty() && self.http2.is_empty() && self.connecting == 0)
     }
@@ -249,17 +294,5 @@ impl Drop for Connecting<'_> {
             connections.connecting = connections.connecting.saturating_sub(1);
         }
         self.changed.notify_waiters();
-    }
-}
-
-fn forget_oldest(origins: &mut HashMap<Arc<Origin>, Connections>) {
-    // Those of an origin are in the order of their last use.
-    let oldest = origins
-        .iter()
-        .filter_map(|(origin, connections)| Some((connections.http1.first()?.since, origin)))
-        .min_by_key(|(since, _)| *since)
-        .map(|(_, origin)| Arc::clone(origin));
-    if let Some(connections) = oldest.and_then(|origin| origins.get_mut(&origin)) {
-        connections.http1.remove(0);
     }
 }

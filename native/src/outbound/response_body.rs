@@ -17,6 +17,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::task::spawn_local;
+use tokio::time::{Instant, timeout_at};
+
+/// How much of a response is kept while its request is sent again, in bytes, in case it is the last one.
+const MAX_RECEIVED: usize = 64 * 1024;
 
 /// The body of a response, as it comes. Dropped before its end, it takes the upstream's side of the
 /// exchange with it.
@@ -102,6 +106,13 @@ impl ResponseBody {
                 }
             }
         }
+    }
+
+    /// Reads all of it before the request is sent again, so that its connection is free: an upstream may
+    /// serve one connection at a time. `false`: it is too long, or not complete by `deadline`, and its
+    /// connection is to be closed.
+    pub(super) async fn receive(&mut self, deadline: Instant) -> bool {
+        matches!(timeout_at(deadline, self.peek(MAX_RECEIVED)).await, Ok(Some(_)))
     }
 
     fn poll_incoming(

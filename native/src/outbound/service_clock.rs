@@ -69,6 +69,12 @@ impl ServiceClock {
         Some(SkewCorrection { before, after })
     }
 
+    /// Logs that signatures do not tell this machine's time.
+    pub fn warn_of_correction(&self) {
+        let date = self.now().to_rfc3339();
+        tracing::warn!("this machine's clock is wrong: for the services it is {date}; signing so");
+    }
+
     /// Takes a correction back that did not help. What other requests have learned since stays.
     pub fn undo(&self, SkewCorrection { before, after }: SkewCorrection) {
         let _ = self.ahead.compare_exchange(after, before, Ordering::Relaxed, Ordering::Relaxed);

@@ -2,7 +2,7 @@
 //! has its own `/etc/hosts`.
 #![cfg(target_os = "linux")]
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 use support::users::can_switch_users;
 use support::{
@@ -12,8 +12,8 @@ use support::{
 
 /// The system returns this address before [`SECOND`]: it equals the source address (RFC 6724 section 6,
 /// rule 9).
-const FIRST: Ipv4Addr = Ipv4Addr::LOCALHOST;
-const SECOND: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+const FIRST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const SECOND: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 
 /// Much longer than a test takes that does not wait for it.
 const LONG_TIMEOUT: [&str; 2] = ["--connect-timeout", "20"];
@@ -30,24 +30,20 @@ fn can_replace_hosts() -> bool {
     can_switch_users(&[["unshare", "--version"]])
 }
 
-fn unresponsive(address: impl Into<IpAddr>, port: u16) -> UnresponsiveAddress {
-    UnresponsiveAddress::at(SocketAddr::new(address.into(), port))
-}
-
 /// Two requests, each on its own connection: the first discovers that `dead` does not respond, and the
 /// second is not delayed any more.
 fn assert_tried_once(dead: IpAddr) {
     if !can_replace_hosts() {
         return;
     }
-    let port = ClosedPort::take_of(SECOND);
+    let [unresponsive, port] = ClosedPort::take_of([dead, SECOND]);
     let port_number = port.address().port();
-    let _unresponsive = unresponsive(dead, port_number);
+    let _unresponsive = UnresponsiveAddress::at(unresponsive);
     let upstream = Upstream::start_at(port, [ScriptedResponse::ok("alive")]);
     let folder = Folder::new();
     let idle = ["--upstream-idle-timeout", "0", "--log-level", "debug"];
     let proxy =
-        proxy(&[dead, SECOND.into()], port_number, &folder).args(LONG_TIMEOUT).args(idle).start();
+        proxy(&[dead, SECOND], port_number, &folder).args(LONG_TIMEOUT).args(idle).start();
     let [first, second] = [(); 2].map(|()| {
         let start = Instant::now();
         assert_eq!(proxy.get("/api/queue/v1/x").text(), "alive");
@@ -62,7 +58,7 @@ fn assert_tried_once(dead: IpAddr) {
 
 #[test]
 fn an_unresponsive_ipv4_address_is_tried_once() {
-    assert_tried_once(FIRST.into());
+    assert_tried_once(FIRST);
 }
 
 #[test]
@@ -75,12 +71,11 @@ fn after_a_refused_connection_the_next_address_is_tried_at_once() {
     if !can_replace_hosts() {
         return;
     }
-    let port = ClosedPort::take_of(SECOND);
+    let [_refusing, port] = ClosedPort::take_of([FIRST, SECOND]);
     let port_number = port.address().port();
     let upstream = Upstream::start_at(port, [ScriptedResponse::ok("alive")]);
     let folder = Folder::new();
-    let proxy =
-        proxy(&[FIRST.into(), SECOND.into()], port_number, &folder).args(LONG_TIMEOUT).start();
+    let proxy = proxy(&[FIRST, SECOND], port_number, &folder).args(LONG_TIMEOUT).start();
     assert_eq!(proxy.get("/api/queue/v1/x").text(), "alive");
     assert_eq!(upstream.connections(), 1);
     proxy.wait_for_log("attempts=1");
@@ -91,11 +86,10 @@ fn connecting_to_unresponsive_addresses_times_out() {
     if !can_replace_hosts() {
         return;
     }
-    let first = unresponsive(FIRST, 0);
-    let port_number = first.address().port();
-    let _second = unresponsive(SECOND, port_number);
+    let unresponsive = ClosedPort::take_of([FIRST, SECOND]).map(UnresponsiveAddress::at);
+    let port_number = unresponsive[0].address().port();
     let folder = Folder::new();
-    let addresses = [FIRST.into(), SECOND.into()];
+    let addresses = [FIRST, SECOND];
     let proxy = proxy(&addresses, port_number, &folder).args(["--connect-timeout", "0.6"]).start();
     let message = proxy.get("/api/queue/v1/x").assert_error(504, "UpstreamTimedOut");
     let expected = format!(
@@ -111,10 +105,10 @@ fn addresses_that_all_refuse_are_all_named() {
     if !can_replace_hosts() {
         return;
     }
-    let port = ClosedPort::take_of(SECOND);
-    let port_number = port.address().port();
+    let ports = ClosedPort::take_of([FIRST, SECOND]);
+    let port_number = ports[0].address().port();
     let folder = Folder::new();
-    let addresses = [FIRST.into(), SECOND.into()];
+    let addresses = [FIRST, SECOND];
     let proxy = proxy(&addresses, port_number, &folder).args(["--retry-budget", "0"]).start();
     let message = proxy.get("/api/queue/v1/x").assert_error(502, "UpstreamUnreachable");
     for address in addresses {

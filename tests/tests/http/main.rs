@@ -2,6 +2,7 @@
 //! upstreams.
 
 mod bad_http;
+mod descriptors;
 mod floods;
 mod headers;
 mod http2;

@@ -113,6 +113,7 @@ fn config(given: Arguments, env: &impl Environment) -> Result<Config, CliError> 
             allowed_hosts: access.allow_host,
             connect_timeout: limits.connect_timeout,
             idle_timeout: limits.upstream_idle_timeout,
+            max_connections: limits.max_connections,
             replay_buffer: limits.replay_buffer,
             replay_total: limits.replay_total,
             retries: RetryPolicy { budget: limits.retry_budget, ..RetryPolicy::default() },

@@ -55,9 +55,7 @@ pub enum Unhealthy {
     #[error("expected plain HTTP from {0}, found TLS: give the --tls-cert of the proxy, too")]
     SpeaksTls(String),
     /// It does not respond with TLS.
-    #[error(
-        "expected TLS from {place}, found none: {reason}: does the proxy have this --tls-cert?"
-    )]
+    #[error("expected TLS from {place}, found none: does the proxy have this --tls-cert?")]
     NoTls {
         /// From where.
         place: String,

@@ -146,7 +146,10 @@ impl RequestBody {
     /// Nothing more is read until the next attempt, which needs all that was read so far.
     pub(super) fn suspend(&self) {
         let mut state = self.0.borrow_mut();
-        state.attempt += 1;
+        // What has sent all of it reads nothing more, and its connection can be used again.
+        if !state.sent {
+            state.attempt += 1;
+        }
         state.client.abort_upload();
     }
 
@@ -275,7 +278,8 @@ impl State {
 
     fn will_fit(&self) -> bool {
         let charged = self.replay.charged as u64;
-        self.replay.keeping && self.length.is_some_and(|length| length <= charged)
+        let is_complete = matches!(self.progress, Progress::Complete(_));
+        self.replay.keeping && (is_complete || self.length.is_some_and(|length| length <= charged))
     }
 
     fn complete(&mut self, trailers: Option<HeaderMap>) {

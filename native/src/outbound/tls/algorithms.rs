@@ -4,23 +4,27 @@
 //! All that is verified is public, so it does not matter that the arithmetic of these crates is not proven
 //! to take constant time.
 
+use super::key_exchange::Secp521r1;
 use p256::ecdsa::signature::hazmat::PrehashVerifier;
 use rustls::SignatureScheme;
-use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring};
+use rustls::crypto::{CryptoProvider, SupportedKxGroup, WebPkiSupportedAlgorithms, ring};
 use rustls::pki_types::{
     AlgorithmIdentifier, InvalidSignature, SignatureVerificationAlgorithm, alg_id,
 };
-use sha2::{Digest as _, Sha384, Sha512};
+use sha2::{Digest as _, Sha256, Sha384, Sha512};
 use std::sync::LazyLock;
 
-/// ring, with these algorithms besides.
+/// ring, with these algorithms besides, and as the last choice key exchange on P-521.
 pub(super) fn provider() -> CryptoProvider {
+    let ring = ring::default_provider();
+    let last: &dyn SupportedKxGroup = &Secp521r1;
     CryptoProvider {
+        kx_groups: ring.kx_groups.into_iter().chain([last]).collect(),
         signature_verification_algorithms: WebPkiSupportedAlgorithms {
             all: &ALGORITHMS,
             mapping: &SCHEMES,
         },
-        ..ring::default_provider()
+        ..ring
     }
 }
 
@@ -28,17 +32,27 @@ type Algorithm = &'static dyn SignatureVerificationAlgorithm;
 
 static ALGORITHMS: LazyLock<Vec<Algorithm>> = LazyLock::new(|| {
     let ring = ring::default_provider().signature_verification_algorithms;
-    let further: [Algorithm; 4] = [&P256_SHA512, &P384_SHA512, &P521_SHA384, &P521_SHA512];
+    let further: [Algorithm; 5] =
+        [&P256_SHA512, &P384_SHA512, &P521_SHA256, &P521_SHA384, &P521_SHA512];
     ring.all.iter().copied().chain(further).collect()
 });
 
 static SCHEMES: LazyLock<Vec<(SignatureScheme, &'static [Algorithm])>> = LazyLock::new(|| {
     let ring = ring::default_provider().signature_verification_algorithms;
-    let further = (SignatureScheme::ECDSA_NISTP521_SHA512, WITH_SHA512.as_slice());
-    ring.mapping.iter().copied().chain([further]).collect()
+    let with_p521 = |&(scheme, algorithms): &(SignatureScheme, &'static [Algorithm])| {
+        let further: Algorithm = match scheme {
+            SignatureScheme::ECDSA_NISTP256_SHA256 => &P521_SHA256,
+            SignatureScheme::ECDSA_NISTP384_SHA384 => &P521_SHA384,
+            _ => return (scheme, algorithms),
+        };
+        (scheme, &*[algorithms, &[further]].concat().leak())
+    };
+    let with_sha512 = (SignatureScheme::ECDSA_NISTP521_SHA512, WITH_SHA512.as_slice());
+    ring.mapping.iter().map(with_p521).chain([with_sha512]).collect()
 });
 
-/// The first is for TLS 1.3, whose schemes give the curve as well.
+/// The first of a scheme is for TLS 1.3, where it gives the curve as well; with TLS 1.2 the key may be on
+/// any curve.
 static WITH_SHA512: [Algorithm; 3] = [&P521_SHA512, &P384_SHA512, &P256_SHA512];
 
 static P256_SHA512: Ecdsa = Ecdsa {
@@ -58,6 +72,16 @@ static P384_SHA512: Ecdsa = Ecdsa {
         let key = p384::ecdsa::VerifyingKey::from_sec1_bytes(key)?;
         let signature = p384::ecdsa::Signature::from_der(signature)?;
         key.verify_prehash(&Sha512::digest(message), &signature)
+    },
+};
+
+static P521_SHA256: Ecdsa = Ecdsa {
+    public_key: alg_id::ECDSA_P521,
+    signature: alg_id::ECDSA_SHA256,
+    verify: |key, message, signature| {
+        let key = p521::ecdsa::VerifyingKey::from_sec1_bytes(key)?;
+        let signature = p521::ecdsa::Signature::from_der(signature)?;
+        key.verify_prehash(&Sha256::digest(message), &signature)
     },
 };
 

@@ -230,7 +230,7 @@ fn handshake(error: &Error) -> String {
                 "it refused the handshake (alert handshake_failure): it has no cipher suite, key \
                  exchange or kind of certificate in common with the proxy, which takes those of TLS 1.3 \
                  and, of TLS 1.2, ECDHE with AES-GCM or ChaCha20; or it requires a client certificate, \
-                 which the proxy does not have; or it has a P-521 key, which works with TLS 1.3 alone"
+                 which the proxy does not have"
                     .to_owned()
             }
             AlertDescription::ProtocolVersion => NO_VERSION.to_owned(),

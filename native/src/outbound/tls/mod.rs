@@ -2,6 +2,7 @@
 
 mod algorithms;
 mod failure;
+mod key_exchange;
 mod roots;
 mod verifier;
 

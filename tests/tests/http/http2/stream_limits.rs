@@ -64,7 +64,9 @@ fn beyond_the_limit_of_connections_a_request_gets_an_error_that_names_it() {
         // As no long poll has ended, the first response is an error.
         let first = responses.recv().expect("each client gets a response");
         let message = error(&first, &[503, 504]);
-        assert!(message.contains("stream") || message.contains("connections"), "{message}");
+        // On a slow machine the limit of connections may not be reached by then.
+        let expected = ["takes no more requests at once", "another request is still connecting"];
+        assert!(expected.iter().any(|expected| message.contains(expected)), "{message}");
         assert!(message.contains("https://files.example.test"), "{message}");
         latch.open();
     });

@@ -21,7 +21,11 @@ impl Lookup {
         match Self::SockDiag.finds_own_connection() {
             Ok(true) => Ok(Self::SockDiag),
             found => {
-                tracing::debug!("no sock_diag ({found:?}): owners are looked up in /proc/net/tcp");
+                let reason = match found {
+                    Err(error) => error.to_string(),
+                    Ok(_) => "it does not find a connection of this process".to_owned(),
+                };
+                tracing::debug!("no sock_diag ({reason}): owners are looked up in /proc/net/tcp");
                 proc_net::read_tables().map(|_| Self::Tables)
             }
         }
