@@ -22,22 +22,20 @@ use tower_http::compression::predicate::{Predicate as _, SizeAbove};
 
 /// All services of `deployment`, and its storage.
 pub(super) fn router(deployment: Shared) -> Router {
+    let queue = queue::routes(&deployment)
+        .merge(claims::routes(&deployment))
+        .merge(artifacts::routes(&deployment));
     let services = [
         ("auth", auth::routes(&deployment)),
-        ("queue", queue::routes(&deployment)),
-        ("queue", claims::routes(&deployment)),
-        ("queue", artifacts::routes(&deployment)),
+        ("queue", queue),
         ("secrets", secrets::routes(&deployment)),
         ("index", index::routes(&deployment)),
         ("object", object::routes(&deployment)),
     ];
     let mut router = Router::new().nest("/storage", storage::routes(&deployment));
     for (service, routes) in services {
-        router = router.merge(Router::new().nest(&format!("/api/{service}/v1"), routes));
-    }
-    for service in ["auth", "queue", "secrets", "index", "object"] {
-        let ping = deployment.method("ping", &[], get(ping));
-        router = router.route(&format!("/api/{service}/v1/ping"), ping);
+        let routes = routes.route("/ping", deployment.method("ping", &[], get(ping)));
+        router = router.nest(&format!("/api/{service}/v1"), routes);
     }
     router
         .fallback(no_such_method)

@@ -1,6 +1,7 @@
 //! Responds with bytes that are held: whole, in part, or not again (RFC 9110 sections 13 and 14).
 
 use super::storage::Content;
+use axum::body::Body;
 use axum::http::header::{
     ACCEPT_RANGES, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LAST_MODIFIED, RANGE,
 };
@@ -20,7 +21,7 @@ pub(super) fn response(content: &Content, request: &HeaderMap) -> Response {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
         match asked(RANGE).and_then(|range| parse_range(range, length)) {
-            None => content.bytes.clone().into_response(),
+            None => Body::from(content.bytes.clone()).into_response(),
             Some(None) => {
                 let range = [(CONTENT_RANGE, format!("bytes */{length}"))];
                 (StatusCode::RANGE_NOT_SATISFIABLE, range).into_response()
@@ -28,7 +29,8 @@ pub(super) fn response(content: &Content, request: &HeaderMap) -> Response {
             Some(Some(part)) => {
                 let last = part.end.saturating_sub(1);
                 let range = [(CONTENT_RANGE, format!("bytes {}-{last}/{length}", part.start))];
-                (StatusCode::PARTIAL_CONTENT, range, content.bytes.slice(part)).into_response()
+                let body = Body::from(content.bytes.slice(part));
+                (StatusCode::PARTIAL_CONTENT, range, body).into_response()
             }
         }
     };
