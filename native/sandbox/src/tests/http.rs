@@ -98,6 +98,29 @@ async fn a_large_body_is_refused_with_an_answer() {
 }
 
 #[tokio::test]
+async fn a_client_that_sends_everything_before_it_reads_gets_the_response() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let test = SandboxTest::start().await.restricted_to(&["other"]);
+    let path = "/api/object/v1/upload/sink";
+    // Far more than the buffers of a connection hold.
+    let body = vec![7; 20_000_000];
+    let mut request = format!("PUT {path} HTTP/1.1\r\n").into_bytes();
+    for (name, value) in test.request("PUT", path).headers_ref().unwrap() {
+        request.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+    }
+    let framing = format!("content-length: {}\r\nconnection: close\r\n\r\n", body.len());
+    request.extend(framing.into_bytes());
+
+    let mut stream = TcpStream::connect(test.sandbox.root_url().authority()).await.unwrap();
+    stream.write_all(&request).await.unwrap();
+    stream.write_all(&body).await.unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.unwrap();
+    assert!(response.starts_with("HTTP/1.1 403 "), "{response}");
+}
+
+#[tokio::test]
 async fn a_request_in_progress_finishes() {
     let test = SandboxTest::start().await;
     let address = test.sandbox.root_url().authority().to_string();
