@@ -1,74 +1,66 @@
 //! The queue service: artifacts.
 
-use super::call::{Call, Caller};
+use super::body::Payload;
+use super::caller::Caller;
 use super::content;
-use super::endpoint::{Endpoint, Handler};
-use super::failure::{Code, Failure};
-use super::page::page;
-use super::payload::{self, Object};
-use super::response::{HandlerResult, json, json_with_status, set};
-use super::state::State;
+use super::deployment::{Deployment, Shared, now};
+use super::failure::Failure;
+use super::page::{Arguments, PageRequest};
+use super::payload;
+use super::queue::RunPath;
 use super::task::{Artifact, ArtifactSource, RunState};
-use http::header::LOCATION;
-use http::{HeaderName, HeaderValue, StatusCode};
+use axum::extract::{FromRequestParts, Path, State};
+use axum::http::header::LOCATION;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use std::time::Duration;
+use taskcluster_proxy_core::credentials::{Scope, ScopeExpression};
 use taskcluster_proxy_core::hawk::parse_url;
 
-pub(super) const ENDPOINTS: &[Endpoint] = &[
-    Endpoint {
-        method: "GET",
-        path: "task/<taskId>/runs/<runId>/artifacts",
-        name: "listArtifacts",
-        scopes: &[],
-        handler: Handler::Plain(list),
-    },
-    Endpoint {
-        method: "GET",
-        path: "task/<taskId>/artifacts",
-        name: "listLatestArtifacts",
-        scopes: &[],
-        handler: Handler::Plain(list),
-    },
-    Endpoint {
-        method: "POST",
-        path: "task/<taskId>/runs/<runId>/artifacts/<name...>",
-        name: "createArtifact",
-        scopes: &["queue:create-artifact:<taskId>/<runId>"],
-        handler: Handler::Json(create),
-    },
-    Endpoint {
-        method: "GET",
-        path: "task/<taskId>/runs/<runId>/artifacts/<name...>",
-        name: "getArtifact",
-        scopes: &[],
-        handler: Handler::Plain(get),
-    },
-    Endpoint {
-        method: "GET",
-        path: "task/<taskId>/artifacts/<name...>",
-        name: "getLatestArtifact",
-        scopes: &[],
-        handler: Handler::Plain(get),
-    },
-    Endpoint {
-        method: "GET",
-        path: "task/<taskId>/runs/<runId>/artifact-content/<name...>",
-        name: "artifact",
-        scopes: &[],
-        handler: Handler::Plain(get_location),
-    },
-    Endpoint {
-        method: "GET",
-        path: "task/<taskId>/artifact-content/<name...>",
-        name: "latestArtifact",
-        scopes: &[],
-        handler: Handler::Plain(get_location),
-    },
-];
+pub(super) fn routes(deployment: &Shared) -> Router<Shared> {
+    let create_scope = &["queue:create-artifact:{taskId}/{runId}"];
+    let of_run = deployment
+        .method("createArtifact", create_scope, post(create))
+        .merge(deployment.method("getArtifact", &[], get(artifact)));
+    let of_task = deployment.method("getLatestArtifact", &[], get(artifact));
+    Router::new()
+        .route(
+            "/task/{taskId}/runs/{runId}/artifacts",
+            deployment.method("listArtifacts", &[], get(list)),
+        )
+        .route("/task/{taskId}/artifacts", deployment.method("listLatestArtifacts", &[], get(list)))
+        .route("/task/{taskId}/runs/{runId}/artifacts/{*name}", of_run)
+        .route("/task/{taskId}/artifacts/{*name}", of_task)
+        .route(
+            "/task/{taskId}/runs/{runId}/artifact-content/{*name}",
+            deployment.method("artifact", &[], get(location)),
+        )
+        .route(
+            "/task/{taskId}/artifact-content/{*name}",
+            deployment.method("latestArtifact", &[], get(location)),
+        )
+}
 
-fn list(call: &Call<'_>, state: &mut State) -> HandlerResult {
-    let artifacts = state.run_mut(call)?.artifacts.iter().map(|(name, artifact)| {
+/// The artifact that a path names.
+#[derive(Deserialize)]
+struct ArtifactPath {
+    #[serde(flatten)]
+    run: RunPath,
+    name: String,
+}
+
+async fn list(
+    State(deployment): State<Shared>,
+    Path(run): Path<RunPath>,
+    Arguments(request): Arguments<PageRequest>,
+) -> Result<Json<Value>, Failure> {
+    let mut records = deployment.records();
+    let artifacts = records.run_mut(&run)?.artifacts.iter().map(|(name, artifact)| {
         json!({
             "storageType": artifact.storage_type,
             "name": name,
@@ -76,35 +68,37 @@ fn list(call: &Call<'_>, state: &mut State) -> HandlerResult {
             "contentType": artifact.content_type,
         })
     });
-    json(&page(call, "artifacts", artifacts)?.into())
+    Ok(Json(request.page("artifacts", artifacts)?.into()))
 }
 
-fn create(call: &Call<'_>, payload: &Object, state: &mut State) -> HandlerResult {
-    let name = call.param("name");
-    let storage_type = payload::string(payload, "storageType")?;
-    let content_type = payload::string(payload, "contentType")?;
+async fn create(
+    State(deployment): State<Shared>,
+    Path(ArtifactPath { run: path, name }): Path<ArtifactPath>,
+    Payload(payload): Payload,
+) -> Result<Json<Value>, Failure> {
+    let storage_type = payload::string(&payload, "storageType")?;
+    let content_type = payload::string(&payload, "contentType")?;
     if HeaderValue::from_str(content_type).is_err() {
         return Err(payload::wrong("contentType", "a media type such as text/plain"));
     }
-    let expires = payload::datetime(payload, "expires")?;
-    if expires > state.task(call.param("taskId"))?.expires {
+    let expires = payload::datetime(&payload, "expires")?;
+    let (now, mut records) = (now(), deployment.records());
+    if expires > records.task(&path.task_id)?.expires {
         return Err(payload::wrong("expires", "a moment no later than that of the task"));
     }
-    let run = state.run_mut(call)?;
+    let run = records.run_mut(&path)?;
     if run.state != RunState::Running {
-        return Err(Failure::new(
-            Code::RequestConflict,
-            "artifacts can be created for running runs only: claim the task first",
+        return Err(Failure::Conflict(
+            "artifacts can be created for running runs only: claim the task first".to_owned(),
         ));
     }
-    let existing = run.artifacts.get(name);
+    let existing = run.artifacts.get(&name);
     if let Some(existing) = existing
         && (existing.storage_type != storage_type || existing.content_type != content_type)
     {
-        return Err(Failure::new(
-            Code::RequestConflict,
-            format!("artifact {name} exists already, of another storageType or contentType"),
-        ));
+        return Err(Failure::Conflict(format!(
+            "artifact {name} exists already, of another storageType or contentType"
+        )));
     }
     let existing = existing.map(|artifact| artifact.source.clone());
 
@@ -113,21 +107,21 @@ fn create(call: &Call<'_>, payload: &Object, state: &mut State) -> HandlerResult
             let object = match existing {
                 // Who asks again gets another URL for the same object.
                 Some(ArtifactSource::Stored { object, .. }) => object,
-                _ => state.storage.reserve(content_type)?,
+                _ => records.storage.reserve(content_type)?,
             };
-            let until = call.now.plus(UPLOAD);
-            let token = state.storage.grant_upload(&object, until)?;
+            let until = now.plus(UPLOAD);
+            let token = records.storage.grant_upload(&object, until)?;
             let response = json!({
                 "storageType": storage_type,
-                "putUrl": format!("{}/storage/uploads/{token}", call.deployment.root_url),
+                "putUrl": format!("{}/storage/uploads/{token}", deployment.root_url),
                 "expires": until.to_rfc3339(),
                 "contentType": content_type,
             });
             (ArtifactSource::Stored { object, direct: false }, response)
         }
         "reference" | "redirect" => {
-            let url = parse_url(payload::string(payload, "url")?)
-                .map_err(|error| Failure::new(Code::InputError, format!("`url`: {error}")))?;
+            let url = parse_url(payload::string(&payload, "url")?)
+                .map_err(|error| Failure::Input(format!("`url`: {error}")))?;
             (ArtifactSource::Elsewhere(url.to_string()), json!({ "storageType": storage_type }))
         }
         _ => return Err(payload::wrong("storageType", "s3, reference or redirect")),
@@ -138,46 +132,58 @@ fn create(call: &Call<'_>, payload: &Object, state: &mut State) -> HandlerResult
         expires,
         source,
     };
-    state.run_mut(call)?.artifacts.insert(name.to_owned(), artifact);
-    json(&response)
+    records.run_mut(&path)?.artifacts.insert(name, artifact);
+    Ok(Json(response))
 }
 
-fn get(call: &Call<'_>, state: &mut State) -> HandlerResult {
-    let artifact = authorized(call, state)?;
+async fn artifact(
+    State(deployment): State<Shared>,
+    Authorized(artifact): Authorized,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
     if let ArtifactSource::Stored { object, direct: true } = &artifact.source {
-        return content::response(state.storage.content(object)?, call.head);
+        return Ok(content::response(deployment.records().storage.content(object)?, &headers));
     }
-    let (url, location) = locate(call, &artifact);
-    let mut response = json_with_status(StatusCode::SEE_OTHER, &location);
-    set(&mut response, LOCATION, &url)?;
-    set(&mut response, STORAGE_TYPE, &artifact.storage_type)?;
-    Ok(response)
+    let (url, location) = locate(&deployment, &artifact);
+    let headers = [(LOCATION, url), (STORAGE_TYPE, artifact.storage_type)];
+    Ok((StatusCode::SEE_OTHER, headers, Json(location)).into_response())
 }
 
 /// Where the content is, for clients that do not want to be redirected.
-fn get_location(call: &Call<'_>, state: &mut State) -> HandlerResult {
-    let artifact = authorized(call, state)?;
-    json(&locate(call, &artifact).1)
+async fn location(
+    State(deployment): State<Shared>,
+    Authorized(artifact): Authorized,
+) -> Json<Value> {
+    Json(locate(&deployment, &artifact).1)
 }
 
-/// The artifact that a path names, if the caller may have it.
-fn authorized(call: &Call<'_>, state: &mut State) -> Result<Artifact, Failure> {
-    let name = call.param("name");
-    if !name.starts_with("public/") {
-        let required = call.params.all_of(&["queue:get-artifact:<name>"])?;
-        Caller::authenticate(call)?.require(&required)?;
+/// The artifact that a path names, for a caller that may have it.
+struct Authorized(Artifact);
+
+impl FromRequestParts<Shared> for Authorized {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, deployment: &Shared) -> Result<Self, Failure> {
+        let path = Path::from_request_parts(parts, deployment).await;
+        let Path(ArtifactPath { run, name }) = path.map_err(Failure::internal)?;
+        if !name.starts_with("public/") {
+            let required = Scope::new(format!("queue:get-artifact:{name}"))
+                .map_err(|error| Failure::Arguments(error.to_string()))?;
+            let caller = Caller::from_request_parts(parts, deployment).await?;
+            caller.require(ScopeExpression::Scope(required))?;
+        }
+        let mut records = deployment.records();
+        let artifact = records.run_mut(&run)?.artifacts.get(&name);
+        let artifact = artifact.filter(|artifact| artifact.expires > now()).cloned();
+        let missing = || Failure::NotFound(format!("the run has no artifact {name}"));
+        artifact.map(Self).ok_or_else(missing)
     }
-    let artifact = state.run_mut(call)?.artifacts.get(name);
-    artifact
-        .filter(|artifact| artifact.expires > call.now)
-        .cloned()
-        .ok_or_else(|| Failure::not_found(format!("the run has no artifact {name}")))
 }
 
-fn locate(call: &Call<'_>, artifact: &Artifact) -> (String, Value) {
+fn locate(deployment: &Deployment, artifact: &Artifact) -> (String, Value) {
     let url = match &artifact.source {
         ArtifactSource::Stored { object, .. } => {
-            format!("{}/storage/objects/{object}", call.deployment.root_url)
+            format!("{}/storage/objects/{object}", deployment.root_url)
         }
         ArtifactSource::Elsewhere(url) => url.clone(),
     };

@@ -1,12 +1,14 @@
 //! The auth service.
 
-use super::call::{Call, Caller};
-use super::endpoint::{Endpoint, Handler};
+use super::body::{Payload, SecretPayload};
+use super::caller::{Caller, SignedRequest};
+use super::deployment::{Shared, now};
 use super::failure::Failure;
-use super::payload::{self, Object};
-use super::response::{HandlerResult, json};
-use super::state::State;
-use serde_json::json;
+use super::payload;
+use axum::extract::State;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde_json::{Value, json};
 use std::io;
 use std::time::Duration;
 use taskcluster_proxy_core::credentials::{Credentials, Scope, ScopeExpression};
@@ -20,93 +22,81 @@ pub(super) fn tester() -> io::Result<Credentials> {
     Credentials::permanent(CLIENT_ID, "no-secret").map_err(io::Error::other)
 }
 
-pub(super) const ENDPOINTS: &[Endpoint] = &[
-    Endpoint {
-        method: "GET",
-        path: "test-authenticate-get/",
-        name: "testAuthenticateGet",
-        scopes: &[],
-        handler: Handler::Plain(test_authenticate_get),
-    },
-    Endpoint {
-        method: "GET",
-        path: "test-authenticate-get",
-        name: "testAuthenticateGet",
-        scopes: &[],
-        handler: Handler::Plain(test_authenticate_get),
-    },
-    Endpoint {
-        method: "POST",
-        path: "test-authenticate",
-        name: "testAuthenticate",
-        scopes: &[],
-        handler: Handler::Json(test_authenticate),
-    },
-    Endpoint {
-        method: "GET",
-        path: "scopes/current",
-        name: "currentScopes",
-        scopes: &[],
-        handler: Handler::Plain(current_scopes),
-    },
-    Endpoint {
-        method: "POST",
-        path: "authenticate-hawk",
-        name: "authenticateHawk",
-        scopes: &[],
-        handler: Handler::SecretJson(authenticate_hawk),
-    },
-];
+pub(super) fn routes(deployment: &Shared) -> Router<Shared> {
+    let test_get = deployment.method("testAuthenticateGet", &[], get(test_authenticate_get));
+    let test = deployment.method("testAuthenticate", &[], post(test_authenticate));
+    let scopes = deployment.method("currentScopes", &[], get(current_scopes));
+    let hawk = deployment.method("authenticateHawk", &[], post(authenticate_hawk));
+    Router::new()
+        .route("/test-authenticate-get/", test_get.clone())
+        .route("/test-authenticate-get", test_get)
+        .route("/test-authenticate", test)
+        .route("/scopes/current", scopes)
+        .route("/authenticate-hawk", hawk)
+}
 
-fn test_authenticate_get(call: &Call<'_>, _: &mut State) -> HandlerResult {
+async fn test_authenticate_get(
+    State(deployment): State<Shared>,
+    signed: SignedRequest,
+) -> Result<Json<Value>, Failure> {
+    let scope = |text| Scope::new(text).map_err(Failure::internal);
     // These are the client's at this endpoint in every deployment.
-    let held = call.params.scopes(&["test:*", "auth:create-client:test:*"])?;
-    let required = call.params.scopes(&["test:authenticate-get"])?;
-    answer_test(&Caller::authenticate_with(call, held)?, &required)
+    let held = vec![scope("test:*")?, scope("auth:create-client:test:*")?];
+    let required = vec![scope("test:authenticate-get")?];
+    test_response(&signed.caller_with(&deployment, held)?, required)
 }
 
-fn test_authenticate(call: &Call<'_>, payload: &Object, _: &mut State) -> HandlerResult {
-    let held = payload::scopes(payload, "clientScopes")?;
-    let required = payload::scopes(payload, "requiredScopes")?;
-    answer_test(&Caller::authenticate_with(call, held)?, &required)
+async fn test_authenticate(
+    State(deployment): State<Shared>,
+    signed: SignedRequest,
+    Payload(payload): Payload,
+) -> Result<Json<Value>, Failure> {
+    let held = payload::scopes(&payload, "clientScopes")?;
+    let required = payload::scopes(&payload, "requiredScopes")?;
+    test_response(&signed.caller_with(&deployment, held)?, required)
 }
 
-fn answer_test(caller: &Caller, required: &[Scope]) -> HandlerResult {
-    let required = required.iter().cloned().map(ScopeExpression::Scope).collect();
-    caller.require(&ScopeExpression::AllOf(required))?;
-    json(&json!({ "clientId": caller.client_id(), "scopes": caller.scopes }))
+fn test_response(caller: &Caller, required: Vec<Scope>) -> Result<Json<Value>, Failure> {
+    caller.require(ScopeExpression::AllOf(
+        required.into_iter().map(ScopeExpression::Scope).collect(),
+    ))?;
+    Ok(Json(json!({ "clientId": caller.client_id(), "scopes": caller.scopes })))
 }
 
-fn current_scopes(call: &Call<'_>, _: &mut State) -> HandlerResult {
-    json(&json!({ "scopes": Caller::authenticate(call)?.scopes }))
+async fn current_scopes(caller: Caller) -> Json<Value> {
+    Json(json!({ "scopes": caller.scopes }))
 }
 
-fn authenticate_hawk(call: &Call<'_>, payload: &Object, _: &mut State) -> HandlerResult {
+async fn authenticate_hawk(
+    State(deployment): State<Shared>,
+    SecretPayload(payload): SecretPayload,
+) -> Result<Json<Value>, Failure> {
+    let now = now();
     // The services send it in lower case; Hawk signs it in upper case.
-    let method = payload::string(payload, "method")?.to_ascii_uppercase();
+    let method = payload::string(&payload, "method")?.to_ascii_uppercase();
     let request = RequestLine {
         method: &method,
-        resource: payload::string(payload, "resource")?,
-        host: payload::string(payload, "host")?,
-        port: payload::integer(payload, "port")?,
-        authorization: payload::optional(payload, "authorization", payload::string)?
+        resource: payload::string(&payload, "resource")?,
+        host: payload::string(&payload, "host")?,
+        port: payload::integer(&payload, "port")?,
+        authorization: payload::optional(&payload, "authorization", payload::string)?
             .filter(|authorization| !authorization.is_empty()),
     };
     let everything = Scope::new("*").map_err(Failure::internal)?;
-    let caller = match Caller::of(call, request, vec![everything]) {
+    let caller = match Caller::of(request, &deployment, now, vec![everything]) {
         Ok(caller) => caller,
         Err(error) => {
-            return json(&json!({ "status": "auth-failed", "message": error.to_string() }));
+            return Ok(Json(json!({ "status": "auth-failed", "message": error.to_string() })));
         }
     };
     let Some(client_id) = caller.client_id else {
-        let expires = call.now.plus(Duration::from_secs(15 * 60)).to_rfc3339();
-        return json(&json!({
+        let expires = now.plus(Duration::from_secs(15 * 60)).to_rfc3339();
+        return Ok(Json(json!({
             "status": "no-auth", "scheme": "none", "scopes": caller.scopes, "expires": expires,
-        }));
+        })));
     };
     // Every client of a real deployment has an expiry, and the response has to have one.
-    let expires = caller.expires.unwrap_or_else(|| call.now.plus(YEAR));
+    let expires = caller.expires.unwrap_or_else(|| now.plus(YEAR));
     let mut response = json!({
         "status": "auth-success",
         "scheme": "hawk",
@@ -117,7 +107,7 @@ fn authenticate_hawk(call: &Call<'_>, payload: &Object, _: &mut State) -> Handle
     if let (Some(hash), Some(response)) = (caller.hash, response.as_object_mut()) {
         response.insert("hash".to_owned(), hash.into());
     }
-    json(&response)
+    Ok(Json(response))
 }
 
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);

@@ -1,73 +1,79 @@
 //! The queue service: what a worker calls to get a task and to be done with it.
 
-use super::call::{Call, Caller};
-use super::endpoint::{Endpoint, Handler};
-use super::failure::{Code, Failure};
+use super::body::Payload;
+use super::caller::Caller;
+use super::deployment::{Deployment, Shared, now};
+use super::failure::Failure;
 use super::payload::{self, Object};
+use super::queue::RunPath;
 use super::random::seed;
-use super::response::{HandlerResult, json};
-use super::state::State;
+use super::records::Records;
 use super::task::{Claim, PRIORITIES, RunState, Task};
+use axum::extract::{Path, State};
+use axum::routing::post;
+use axum::{Json, Router};
 use serde_json::{Value, json};
 use std::time::Duration;
+use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::{ClientId, Scope, ScopeExpression, TemporaryCredentials};
 
-pub(super) const ENDPOINTS: &[Endpoint] = &[
-    Endpoint {
-        method: "POST",
-        path: "claim-work/<taskQueueId...>",
-        name: "claimWork",
-        scopes: &["queue:claim-work:<taskQueueId>"],
-        handler: Handler::Json(claim_work),
-    },
-    Endpoint {
-        method: "POST",
-        path: "task/<taskId>/runs/<runId>/reclaim",
-        name: "reclaimTask",
-        scopes: &["queue:reclaim-task:<taskId>/<runId>"],
-        handler: Handler::Plain(reclaim),
-    },
-    Endpoint {
-        method: "POST",
-        path: "task/<taskId>/runs/<runId>/completed",
-        name: "reportCompleted",
-        scopes: &["queue:resolve-task:<taskId>/<runId>"],
-        handler: Handler::Plain(complete),
-    },
-];
+pub(super) fn routes(deployment: &Shared) -> Router<Shared> {
+    let claim = &["queue:claim-work:{taskQueueId}"];
+    let reclaim_scope = &["queue:reclaim-task:{taskId}/{runId}"];
+    let resolve = &["queue:resolve-task:{taskId}/{runId}"];
+    Router::new()
+        .route(
+            "/claim-work/{*taskQueueId}",
+            deployment.method("claimWork", claim, post(claim_work)),
+        )
+        .route(
+            "/task/{taskId}/runs/{runId}/reclaim",
+            deployment.method("reclaimTask", reclaim_scope, post(reclaim)),
+        )
+        .route(
+            "/task/{taskId}/runs/{runId}/completed",
+            deployment.method("reportCompleted", resolve, post(complete)),
+        )
+}
 
-fn claim_work(call: &Call<'_>, payload: &Object, state: &mut State) -> HandlerResult {
-    let worker_group = payload::string(payload, "workerGroup")?;
-    let worker_id = payload::string(payload, "workerId")?;
-    let wanted = payload::optional(payload, "tasks", payload::integer)?.unwrap_or(1);
+async fn claim_work(
+    State(deployment): State<Shared>,
+    Path(task_queue_id): Path<String>,
+    caller: Result<Caller, Failure>,
+    Payload(payload): Payload,
+) -> Result<Json<Value>, Failure> {
+    let worker_group = payload::string(&payload, "workerGroup")?;
+    let worker_id = payload::string(&payload, "workerId")?;
+    let wanted = payload::optional(&payload, "tasks", payload::integer)?.unwrap_or(1);
     if !(1..=MAX_CLAIMS).contains(&wanted) {
         return Err(payload::wrong("tasks", "a number from 1 to 32"));
     }
     let worker = format!("queue:worker-id:{worker_group}/{worker_id}");
     let worker = Scope::new(worker)
         .map_err(|error| payload::wrong("workerId", &format!("an identifier: {error}")))?;
-    Caller::authenticate(call)?.require(&ScopeExpression::Scope(worker))?;
+    caller?.require(ScopeExpression::Scope(worker))?;
 
+    let (now, mut records) = (now(), deployment.records());
     let mut claims = Vec::new();
-    for task_id in pending(state, call.param("taskQueueId")).into_iter().take(wanted) {
+    for task_id in pending(&records, &task_queue_id).into_iter().take(wanted) {
         let claim = Claim {
             worker_group: worker_group.to_owned(),
             worker_id: worker_id.to_owned(),
-            taken_until: call.now.plus(CLAIM),
+            taken_until: now.plus(CLAIM),
         };
-        claims.extend(claim_task(call, state, &task_id, claim)?);
+        claims.extend(claim_task(&deployment, &mut records, &task_id, claim, now)?);
     }
-    json(&json!({ "tasks": claims }))
+    Ok(Json(json!({ "tasks": claims })))
 }
 
 /// The tasks of a queue that nobody works on, the most urgent first, then the oldest.
-fn pending(state: &State, task_queue_id: &str) -> Vec<String> {
+fn pending(records: &Records, task_queue_id: &str) -> Vec<String> {
     let is_pending = |task: &Task| {
         task.task_queue_id == task_queue_id
             && task.runs.last().is_some_and(|run| run.state == RunState::Pending)
     };
     let mut tasks: Vec<(&String, &Task)> =
-        state.tasks.iter().filter(|(_, task)| is_pending(task)).collect();
+        records.tasks.iter().filter(|(_, task)| is_pending(task)).collect();
     tasks.sort_unstable_by_key(|(_, task)| {
         (PRIORITIES.iter().position(|known| *known == task.priority), task.sequence)
     });
@@ -75,55 +81,64 @@ fn pending(state: &State, task_queue_id: &str) -> Vec<String> {
 }
 
 fn claim_task(
-    call: &Call<'_>,
-    state: &mut State,
+    deployment: &Deployment,
+    records: &mut Records,
     task_id: &str,
     claim: Claim,
+    now: Timestamp,
 ) -> Result<Option<Value>, Failure> {
-    let Some(task) = state.tasks.get_mut(task_id) else { return Ok(None) };
+    let Some(task) = records.tasks.get_mut(task_id) else { return Ok(None) };
     let run_id = task.runs.len().saturating_sub(1);
-    let credentials = task_credentials(call, task_id, run_id, task, &claim)?;
+    let credentials = task_credentials(deployment, task_id, run_id, task, &claim, now)?;
     let Some(run) = task.runs.last_mut() else { return Ok(None) };
     run.state = RunState::Running;
-    run.started = Some(call.now);
+    run.started = Some(now);
     run.claim = Some(claim.clone());
     let mut response = claim_to_json(task_id, run_id, task, &claim, credentials);
     response.insert("task".to_owned(), task.definition.clone().into());
     Ok(Some(response.into()))
 }
 
-fn reclaim(call: &Call<'_>, state: &mut State) -> HandlerResult {
-    let task_id = call.param("taskId");
-    let run = state.run_mut(call)?;
+async fn reclaim(
+    State(deployment): State<Shared>,
+    Path(path): Path<RunPath>,
+) -> Result<Json<Value>, Failure> {
+    let (now, mut records) = (now(), deployment.records());
+    let run = records.run_mut(&path)?;
     let Some(claim) = run.claim.as_mut().filter(|_| run.state == RunState::Running) else {
-        return Err(not_running(call));
+        return Err(not_running(&path));
     };
-    claim.taken_until = call.now.plus(CLAIM);
+    claim.taken_until = now.plus(CLAIM);
     let claim = claim.clone();
-    let task = state.task(task_id)?;
+    let task_id = &path.task_id;
+    let task = records.task(task_id)?;
     let run_id = task.runs.len().saturating_sub(1);
-    let credentials = task_credentials(call, task_id, run_id, task, &claim)?;
-    json(&claim_to_json(task_id, run_id, task, &claim, credentials).into())
+    let credentials = task_credentials(&deployment, task_id, run_id, task, &claim, now)?;
+    Ok(Json(claim_to_json(task_id, run_id, task, &claim, credentials).into()))
 }
 
-fn complete(call: &Call<'_>, state: &mut State) -> HandlerResult {
-    let run = state.run_mut(call)?;
+async fn complete(
+    State(deployment): State<Shared>,
+    Path(path): Path<RunPath>,
+) -> Result<Json<Value>, Failure> {
+    let mut records = deployment.records();
+    let run = records.run_mut(&path)?;
     match run.state {
-        RunState::Pending => return Err(not_running(call)),
+        RunState::Pending => return Err(not_running(&path)),
         RunState::Running => {
             run.state = RunState::Completed;
-            run.resolved = Some(call.now);
+            run.resolved = Some(now());
         }
         // A client that lost the response can ask again.
         RunState::Completed => {}
     }
-    let task_id = call.param("taskId");
-    json(&json!({ "status": state.task(task_id)?.status(task_id) }))
+    let task_id = &path.task_id;
+    Ok(Json(json!({ "status": records.task(task_id)?.status(task_id) })))
 }
 
-fn not_running(call: &Call<'_>) -> Failure {
-    let (task_id, run_id) = (call.param("taskId"), call.param("runId"));
-    Failure::new(Code::RequestConflict, format!("run {run_id} of task {task_id} is not running"))
+fn not_running(RunPath { task_id, run_id }: &RunPath) -> Failure {
+    let run_id = run_id.as_deref().unwrap_or_default();
+    Failure::Conflict(format!("run {run_id} of task {task_id} is not running"))
 }
 
 fn claim_to_json(
@@ -148,11 +163,12 @@ fn claim_to_json(
 
 /// What a worker gives to the proxy of a task: named temporary credentials that end with the claim.
 fn task_credentials(
-    call: &Call<'_>,
+    deployment: &Deployment,
     task_id: &str,
     run_id: usize,
     task: &Task,
     claim: &Claim,
+    now: Timestamp,
 ) -> Result<Value, Failure> {
     let Claim { worker_group, worker_id, taken_until } = claim;
     let name = format!(
@@ -168,11 +184,11 @@ fn task_credentials(
     let order = TemporaryCredentials {
         name: Some(name),
         scopes,
-        start: call.now,
+        start: now,
         expiry: *taken_until,
         seed: seed()?,
     };
-    let credentials = order.issue(&call.deployment.credentials).map_err(Failure::internal)?;
+    let credentials = order.issue(&deployment.credentials).map_err(Failure::internal)?;
     Ok(json!({
         "clientId": credentials.client_id,
         "accessToken": credentials.access_token.expose(),

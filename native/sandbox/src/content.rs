@@ -1,54 +1,46 @@
 //! Responds with bytes that are held: whole, in part, or not again (RFC 9110 sections 13 and 14).
 
-use super::response::{HandlerResult, ServiceBody, ServiceResponse, set};
 use super::storage::Content;
-use http::header::{
+use axum::body::Body;
+use axum::http::header::{
     ACCEPT_RANGES, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LAST_MODIFIED, RANGE,
 };
-use http::request::Parts;
-use http::{HeaderName, StatusCode};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
+use axum::response::{IntoResponse as _, Response};
 use std::ops::Range;
 use std::time::{Duration, UNIX_EPOCH};
 
-pub(super) fn response(content: &Content, head: &Parts) -> HandlerResult {
+/// The response to a request with these header fields.
+pub(super) fn response(content: &Content, request: &HeaderMap) -> Response {
     let length = content.bytes.len();
     let etag = format!("\"{:x}-{length:x}\"", content.modified.millis());
     let modified = UNIX_EPOCH + Duration::from_secs(content.modified.secs());
-    let asked = |name: HeaderName| head.headers.get(name).and_then(|value| value.to_str().ok());
+    let asked = |name: HeaderName| request.get(name).and_then(|value| value.to_str().ok());
 
-    let unchanged = asked(IF_NONE_MATCH).is_some_and(|tags| names(tags, &etag));
-    let mut response = if unchanged {
-        empty(StatusCode::NOT_MODIFIED)
+    let part = if asked(IF_NONE_MATCH).is_some_and(|tags| names(tags, &etag)) {
+        StatusCode::NOT_MODIFIED.into_response()
     } else {
         match asked(RANGE).and_then(|range| parse_range(range, length)) {
-            None => ServiceResponse::new(ServiceBody::from(content.bytes.clone())),
+            None => Body::from(content.bytes.clone()).into_response(),
             Some(None) => {
-                let mut response = empty(StatusCode::RANGE_NOT_SATISFIABLE);
-                set(&mut response, CONTENT_RANGE, &format!("bytes */{length}"))?;
-                response
+                let range = [(CONTENT_RANGE, format!("bytes */{length}"))];
+                (StatusCode::RANGE_NOT_SATISFIABLE, range).into_response()
             }
-            Some(Some(range)) => {
-                let last = range.end.saturating_sub(1);
-                let described = format!("bytes {}-{last}/{length}", range.start);
-                let mut response =
-                    ServiceResponse::new(ServiceBody::from(content.bytes.slice(range)));
-                *response.status_mut() = StatusCode::PARTIAL_CONTENT;
-                set(&mut response, CONTENT_RANGE, &described)?;
-                response
+            Some(Some(part)) => {
+                let last = part.end.saturating_sub(1);
+                let range = [(CONTENT_RANGE, format!("bytes {}-{last}/{length}", part.start))];
+                let body = Body::from(content.bytes.slice(part));
+                (StatusCode::PARTIAL_CONTENT, range, body).into_response()
             }
         }
     };
-    set(&mut response, ACCEPT_RANGES, "bytes")?;
-    set(&mut response, CONTENT_TYPE, &content.content_type)?;
-    set(&mut response, ETAG, &etag)?;
-    set(&mut response, LAST_MODIFIED, &httpdate::fmt_http_date(modified))?;
-    Ok(response)
-}
-
-fn empty(status: StatusCode) -> ServiceResponse {
-    let mut response = ServiceResponse::new(ServiceBody::from(""));
-    *response.status_mut() = status;
-    response
+    let described = [
+        (ACCEPT_RANGES, "bytes".to_owned()),
+        (CONTENT_TYPE, content.content_type.clone()),
+        (ETAG, etag),
+        (LAST_MODIFIED, httpdate::fmt_http_date(modified)),
+    ];
+    (described, part).into_response()
 }
 
 /// Whether an If-None-Match names `etag`. Its comparison is the weak one.

@@ -1,111 +1,162 @@
 //! Errors in the services' shape.
 
+use super::api::Params;
+use super::body::MAX_BODY;
+use super::deployment::now;
 use super::payload::Object;
-use super::response::{ServiceResponse, json_with_status};
-use http::header::WWW_AUTHENTICATE;
-use http::{HeaderValue, StatusCode};
-use serde::Serialize;
-use serde_json::json;
+use axum::Json;
+use axum::extract::Request;
+use axum::extract::rejection::{BytesRejection, QueryRejection, RawPathParamsRejection};
+use axum::http::StatusCode;
+use axum::http::header::WWW_AUTHENTICATE;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+use std::error::Error;
+use std::sync::{Arc, OnceLock};
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::AuthenticateError;
 
-/// Why a request is refused.
+/// Why a request is rejected. Messages hold nothing secret.
 #[derive(Debug, thiserror::Error)]
-#[error("{code:?}: {message}")]
-pub(super) struct Failure {
-    code: Code,
-    message: String,
-}
-
-/// The services' error codes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub(super) enum Code {
-    MalformedPayload,
-    InvalidRequestArguments,
-    InputError,
-    AuthenticationFailed,
-    InsufficientScopes,
-    ResourceNotFound,
-    RequestConflict,
-    InputTooLarge,
-    InternalServerError,
+#[non_exhaustive]
+pub(super) enum Failure {
+    /// The signature, the certificate or the bewit does not hold.
+    #[error(transparent)]
+    Authentication(#[from] AuthenticateError),
+    /// The caller lacks scopes. The words are those of real services.
+    #[error(
+        "Client ID {client_id} does not have sufficient scopes and is missing the following scopes:\n\n\
+         ```\n{missing}\n```\n\nThis request requires the client to satisfy the following scope \
+         expression:\n\n```\n{required}\n```"
+    )]
+    Scopes { client_id: String, missing: String, required: String },
+    /// A parameter of the path or the query cannot be.
+    #[error("{0}")]
+    Arguments(String),
+    /// The query cannot be read.
+    #[error(transparent)]
+    Query(#[from] QueryRejection),
+    /// The path cannot be decoded.
+    #[error("expected a path of percent-encoded UTF-8")]
+    Path(#[from] RawPathParamsRejection),
+    /// The body is not what the API method expects at all.
+    #[error("{0}")]
+    Payload(String),
+    /// A member of the body cannot be.
+    #[error("{0}")]
+    Input(String),
+    /// The body is above the limit.
+    #[error("expected a body of at most {MAX_BODY} bytes, found a larger one")]
+    TooLarge(#[source] BytesRejection),
+    /// The body ended early.
+    #[error("the client closed the connection before sending the whole request body")]
+    Truncated(#[source] Box<dyn Error + Send + Sync>),
+    /// What the request is about does not exist.
+    #[error("{0}")]
+    NotFound(String),
+    /// What the request is about is in another state.
+    #[error("{0}")]
+    Conflict(String),
+    /// The sandbox's own fault.
+    #[error("the sandbox failed: {0}")]
+    Internal(#[source] Box<dyn Error + Send + Sync>),
 }
 
 /// What the response to a request that fails repeats of it. Nothing secret may get in here.
 pub(super) struct RequestInfo {
-    /// The name of the API method; empty where there is none.
-    pub(super) method: &'static str,
-    pub(super) params: Object,
-    pub(super) payload: Object,
     time: Timestamp,
+    /// The name and the parameters of the API method, if there is one.
+    method: OnceLock<(&'static str, Params)>,
+    payload: OnceLock<Arc<Object>>,
 }
 
-impl Failure {
-    pub(super) fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
-    }
+/// Writes the bodies of failures: only here is known what the request was.
+pub(super) async fn describe_failures(mut request: Request, next: Next) -> Response {
+    let info =
+        Arc::new(RequestInfo { time: now(), method: OnceLock::new(), payload: OnceLock::new() });
+    request.extensions_mut().insert(Arc::clone(&info));
+    let mut response = next.run(request).await;
+    let Some(failure) = response.extensions_mut().remove::<Arc<Failure>>() else {
+        return response;
+    };
+    let (head, _) = response.into_parts();
+    (head.status, head.headers, Json(failure.to_json(&info))).into_response()
+}
 
-    pub(super) fn not_found(what: impl Into<String>) -> Self {
-        Self::new(Code::ResourceNotFound, what)
-    }
-
-    pub(super) fn internal(error: impl std::fmt::Display) -> Self {
-        Self::new(Code::InternalServerError, format!("the sandbox failed: {error}"))
-    }
-
-    pub(super) fn into_reply(self, info: RequestInfo) -> ServiceResponse {
-        let Self { code, message } = self;
-        let RequestInfo { method, params, payload, time } = info;
-        let (status, time) = (code.status(), time.to_rfc3339());
-        let message = format!(
-            "{message}\n\n---\n\n* method:     {method}\n* errorCode:  {code:?}\n* statusCode: {}\n\
-             * time:       {time}",
-            status.as_u16()
-        );
-        let mut response = json_with_status(
-            status,
-            &json!({
-                "code": code,
-                "message": message,
-                "requestInfo": {
-                    "method": method,
-                    "params": params,
-                    "payload": payload,
-                    "time": time,
-                },
-            }),
-        );
-        if code == Code::AuthenticationFailed {
-            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("hawk"));
-        }
+impl IntoResponse for Failure {
+    /// A response without a body, which [`describe_failures`] adds.
+    fn into_response(self) -> Response {
+        let (status, _) = self.status_and_code();
+        let challenge =
+            (status == StatusCode::UNAUTHORIZED).then_some([(WWW_AUTHENTICATE, "hawk")]);
+        let mut response = (status, challenge, ()).into_response();
+        response.extensions_mut().insert(Arc::new(self));
         response
     }
 }
 
-impl From<AuthenticateError> for Failure {
-    fn from(error: AuthenticateError) -> Self {
-        Self::new(Code::AuthenticationFailed, error.to_string())
+impl Failure {
+    pub(super) fn internal(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Internal(error.into())
+    }
+
+    /// The services' error code, with the status that it has.
+    fn status_and_code(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::Authentication(_) => (StatusCode::UNAUTHORIZED, "AuthenticationFailed"),
+            Self::Scopes { .. } => (StatusCode::FORBIDDEN, "InsufficientScopes"),
+            Self::Arguments(_) | Self::Query(_) | Self::Path(_) => {
+                (StatusCode::BAD_REQUEST, "InvalidRequestArguments")
+            }
+            Self::Payload(_) | Self::Truncated(_) => (StatusCode::BAD_REQUEST, "MalformedPayload"),
+            Self::Input(_) => (StatusCode::BAD_REQUEST, "InputError"),
+            Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "InputTooLarge"),
+            Self::NotFound(_) => (StatusCode::NOT_FOUND, "ResourceNotFound"),
+            Self::Conflict(_) => (StatusCode::CONFLICT, "RequestConflict"),
+            Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError"),
+        }
+    }
+
+    fn to_json(&self, info: &RequestInfo) -> Value {
+        let (status, code) = self.status_and_code();
+        let time = info.time.to_rfc3339();
+        let (method, params) = info.method.get().cloned().unwrap_or_default();
+        let message = format!(
+            "{self}\n\n---\n\n* method:     {method}\n* errorCode:  {code}\n* statusCode: {}\n\
+             * time:       {time}",
+            status.as_u16()
+        );
+        let payload = info.payload.get().map(Arc::as_ref).cloned().unwrap_or_default();
+        json!({
+            "code": code,
+            "message": message,
+            "requestInfo": { "method": method, "params": params, "payload": payload, "time": time },
+        })
     }
 }
 
-impl Code {
-    fn status(self) -> StatusCode {
-        match self {
-            Self::MalformedPayload | Self::InvalidRequestArguments | Self::InputError => {
-                StatusCode::BAD_REQUEST
-            }
-            Self::AuthenticationFailed => StatusCode::UNAUTHORIZED,
-            Self::InsufficientScopes => StatusCode::FORBIDDEN,
-            Self::ResourceNotFound => StatusCode::NOT_FOUND,
-            Self::RequestConflict => StatusCode::CONFLICT,
-            Self::InputTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::InternalServerError => StatusCode::INTERNAL_SERVER_ERROR,
+impl From<BytesRejection> for Failure {
+    fn from(rejection: BytesRejection) -> Self {
+        match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => Self::TooLarge(rejection),
+            _ => Self::Truncated(rejection.into()),
         }
     }
 }
 
 impl RequestInfo {
-    pub(super) fn new(time: Timestamp) -> Self {
-        Self { method: "", params: Object::new(), payload: Object::new(), time }
+    pub(super) fn set_method(&self, name: &'static str, mut params: Params) {
+        params.remove(SECRET_PARAM);
+        // It is set once, by the one route of a request.
+        let _ = self.method.set((name, params));
+    }
+
+    pub(super) fn set_payload(&self, payload: Arc<Object>) {
+        // As above.
+        let _ = self.payload.set(payload);
     }
 }
+
+/// The one parameter that is a secret: a token of the storage.
+const SECRET_PARAM: &str = "token";

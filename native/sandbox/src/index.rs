@@ -1,30 +1,23 @@
 //! The index service: tasks by name.
 
-use super::call::Call;
-use super::endpoint::{Endpoint, Handler};
+use super::body::Payload;
+use super::deployment::{Shared, now};
 use super::failure::Failure;
 use super::payload::{self, Object};
-use super::response::{HandlerResult, json};
-use super::state::State;
+use axum::extract::{Path, State};
+use axum::routing::{get, put};
+use axum::{Json, Router};
 use serde_json::{Value, json};
 use taskcluster_proxy_core::Timestamp;
 
-pub(super) const ENDPOINTS: &[Endpoint] = &[
-    Endpoint {
-        method: "GET",
-        path: "task/<namespace>",
-        name: "findTask",
-        scopes: &[],
-        handler: Handler::Plain(find),
-    },
-    Endpoint {
-        method: "PUT",
-        path: "task/<namespace>",
-        name: "insertTask",
-        scopes: &["index:insert-task:<namespace>"],
-        handler: Handler::Json(insert),
-    },
-];
+pub(super) fn routes(deployment: &Shared) -> Router<Shared> {
+    let task = deployment.method("findTask", &[], get(find)).merge(deployment.method(
+        "insertTask",
+        &["index:insert-task:{namespace}"],
+        put(insert),
+    ));
+    Router::new().route("/task/{namespace}", task)
+}
 
 /// An entry of the index.
 pub(super) struct Indexed {
@@ -34,32 +27,39 @@ pub(super) struct Indexed {
     expires: Timestamp,
 }
 
-fn find(call: &Call<'_>, state: &mut State) -> HandlerResult {
-    let namespace = call.param("namespace");
-    match state.index.get(namespace).filter(|indexed| indexed.expires > call.now) {
-        Some(indexed) => json(&indexed.to_json(namespace)),
-        None => Err(Failure::not_found(format!("there is no task indexed as {namespace}"))),
+async fn find(
+    State(deployment): State<Shared>,
+    Path(namespace): Path<String>,
+) -> Result<Json<Value>, Failure> {
+    let records = deployment.records();
+    match records.index.get(&namespace).filter(|indexed| indexed.expires > now()) {
+        Some(indexed) => Ok(Json(indexed.to_json(&namespace))),
+        None => Err(Failure::NotFound(format!("there is no task indexed as {namespace}"))),
     }
 }
 
-fn insert(call: &Call<'_>, payload: &Object, state: &mut State) -> HandlerResult {
-    let namespace = call.param("namespace");
+async fn insert(
+    State(deployment): State<Shared>,
+    Path(namespace): Path<String>,
+    Payload(payload): Payload,
+) -> Result<Json<Value>, Failure> {
     let new = Indexed {
-        task_id: payload::string(payload, "taskId")?.to_owned(),
-        rank: payload::number(payload, "rank")?.clone(),
-        data: payload::object(payload, "data")?.clone(),
-        expires: payload::datetime(payload, "expires")?,
+        task_id: payload::string(&payload, "taskId")?.to_owned(),
+        rank: payload::number(&payload, "rank")?.clone(),
+        data: payload::object(&payload, "data")?.clone(),
+        expires: payload::datetime(&payload, "expires")?,
     };
-    let existing = state.index.get(namespace).filter(|existing| existing.expires > call.now);
+    let mut records = deployment.records();
+    let existing = records.index.get(&namespace).filter(|existing| existing.expires > now());
     // The highest rank wins, of equal ones the last.
     if let Some(existing) = existing
         && existing.rank.as_f64() > new.rank.as_f64()
     {
-        return json(&existing.to_json(namespace));
+        return Ok(Json(existing.to_json(&namespace)));
     }
-    let response = new.to_json(namespace);
-    state.index.insert(namespace.to_owned(), new);
-    json(&response)
+    let response = new.to_json(&namespace);
+    records.index.insert(namespace, new);
+    Ok(Json(response))
 }
 
 impl Indexed {

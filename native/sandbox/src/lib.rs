@@ -9,13 +9,14 @@
 //! pulse messages, artifacts of more than 10 MiB, and those of other storage types than `s3`,
 //! `reference` and `redirect`.
 
+mod api;
 mod artifacts;
 mod auth;
-mod call;
+mod body;
+mod caller;
 mod claims;
-mod compression;
 mod content;
-mod endpoint;
+mod deployment;
 mod failure;
 mod index;
 mod object;
@@ -23,30 +24,25 @@ mod page;
 mod payload;
 mod queue;
 mod random;
-mod response;
+mod records;
 mod secrets;
-mod service;
-mod state;
 mod storage;
 mod task;
 #[cfg(test)]
 mod tests;
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use service::Deployment;
-use std::convert::Infallible;
+use axum::serve::ListenerExt as _;
+use deployment::Deployment;
 use std::io;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
-use std::time::Duration;
 use taskcluster_proxy_core::credentials::Credentials;
 use taskcluster_proxy_core::proxy::RootUrl;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 
-/// A running deployment. It stops, and its connections close, when this is dropped.
+/// A running deployment. When this is dropped, it stops: it accepts no more connections, requests in
+/// progress finish, and its connections close.
 ///
 /// ```
 /// use taskcluster_proxy_sandbox::Sandbox;
@@ -63,7 +59,8 @@ use tokio::task::{JoinHandle, JoinSet};
 pub struct Sandbox {
     root_url: RootUrl,
     credentials: Credentials,
-    accepting: JoinHandle<()>,
+    /// Dropped with the rest, which is the signal to stop.
+    _running: oneshot::Sender<()>,
 }
 
 impl Sandbox {
@@ -77,9 +74,17 @@ impl Sandbox {
         let root_url = RootUrl::parse(&format!("http://{}", listener.local_addr()?))
             .map_err(io::Error::other)?;
         let credentials = auth::tester()?;
-        let deployment = Deployment::new(root_url.to_string(), credentials.clone())?;
-        let accepting = tokio::spawn(accept(listener, Arc::new(deployment)));
-        Ok(Self { root_url, credentials, accepting })
+        let deployment = Deployment::new(root_url.to_string(), credentials.clone());
+        let router = api::router(Arc::new(deployment.map_err(io::Error::other)?));
+        // Responses are small and written at once; where this fails they are only slower.
+        let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+        let (running, stopped) = oneshot::channel();
+        let serving = axum::serve(listener, router).with_graceful_shutdown(async {
+            // It ends with an error, for nothing is ever sent.
+            let _ = stopped.await;
+        });
+        tokio::spawn(serving.into_future());
+        Ok(Self { root_url, credentials, _running: running })
     }
 
     /// Where it is.
@@ -98,7 +103,7 @@ impl Sandbox {
         let root_url = &self.root_url;
         let artifact = format!(
             "/api/queue/v1/task/{}/runs/0/artifacts/SampleArtifacts%2F_%2FX.txt",
-            state::SAMPLE_TASK
+            records::SAMPLE_TASK
         );
         format!(
             "This proxy stands before an embedded Taskcluster deployment at {root_url}, which is \
@@ -109,46 +114,3 @@ impl Sandbox {
         )
     }
 }
-
-impl Drop for Sandbox {
-    fn drop(&mut self) {
-        self.accepting.abort();
-    }
-}
-
-/// Owns the connections, so that they end with it.
-async fn accept(listener: TcpListener, deployment: Arc<Deployment>) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    connections.spawn(serve(stream, Arc::clone(&deployment)));
-                }
-                Err(error) => {
-                    tracing::debug!(%error, "the sandbox cannot accept a connection");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            },
-            Some(_) = connections.join_next() => {}
-        }
-    }
-}
-
-async fn serve(stream: TcpStream, deployment: Arc<Deployment>) {
-    // Responses are small and written at once; where this fails they are only slower.
-    let _ = stream.set_nodelay(true);
-    let response = service_fn(|request| {
-        let deployment = Arc::clone(&deployment);
-        async move { Ok::<_, Infallible>(deployment.response(request).await) }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .serve_connection(TokioIo::new(stream), response);
-    if let Err(error) = connection.await {
-        tracing::debug!(%error, "a connection to the sandbox broke");
-    }
-}
-
-/// How long to wait when the system has no more sockets to give.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

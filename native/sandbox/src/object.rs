@@ -1,43 +1,35 @@
 //! Downloads and uploads of any size, to try how the proxy streams. No real object service has
 //! these two endpoints.
 
-use super::call::Call;
-use super::endpoint::{Endpoint, Handler};
-use super::failure::{Code, Failure};
-use super::response::{HandlerResult, ServiceBody, ServiceResponse, json};
-use super::state::State;
-use bytes::Bytes;
-use http::HeaderValue;
-use http::header::CONTENT_TYPE;
-use http_body::{Body, Frame, SizeHint};
-use serde_json::json;
+use super::body::count;
+use super::deployment::Shared;
+use super::failure::Failure;
+use super::page::Arguments;
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::Path;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, put};
+use axum::{Json, Router};
+use http_body::{Frame, SizeHint};
+use serde::Deserialize;
+use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-pub(super) const ENDPOINTS: &[Endpoint] = &[
-    Endpoint {
-        method: "GET",
-        path: "download/bytes/<length>",
-        name: "downloadBytes",
-        scopes: &["object:download:bytes"],
-        handler: Handler::Plain(download),
-    },
-    Endpoint {
-        method: "PUT",
-        path: "upload/sink",
-        name: "uploadSink",
-        scopes: &["object:upload:sink"],
-        handler: Handler::Sink(sink),
-    },
-    Endpoint {
-        method: "POST",
-        path: "upload/sink",
-        name: "uploadSink",
-        scopes: &["object:upload:sink"],
-        handler: Handler::Sink(sink),
-    },
-];
+pub(super) fn routes(deployment: &Shared) -> Router<Shared> {
+    let download = deployment.method("downloadBytes", &["object:download:bytes"], get(download));
+    let sink = deployment.method("uploadSink", &["object:upload:sink"], put(sink).post(sink));
+    Router::new().route("/download/bytes/{length}", download).route("/upload/sink", sink)
+}
+
+/// How a download is sent.
+#[derive(Deserialize)]
+struct DownloadArguments {
+    /// Whether in chunks, without a Content-Length; with or without a value.
+    chunked: Option<String>,
+}
 
 /// Bytes made as they are asked for: the byte at offset `i` is `i % 251`.
 pub(super) struct Generated {
@@ -48,21 +40,19 @@ pub(super) struct Generated {
     pattern: Bytes,
 }
 
-fn download(call: &Call<'_>, _: &mut State) -> HandlerResult {
-    let length = call.param("length").parse().ok().filter(|length| *length <= MAX_LENGTH);
-    let length = length.ok_or_else(|| {
-        let reason = format!("`length`: expected a number of bytes, at most {MAX_LENGTH}");
-        Failure::new(Code::InvalidRequestArguments, reason)
+async fn download(
+    Path(length): Path<String>,
+    Arguments(arguments): Arguments<DownloadArguments>,
+) -> Result<Response, Failure> {
+    let length = length.parse().ok().filter(|length| *length <= MAX_LENGTH).ok_or_else(|| {
+        Failure::Arguments(format!("`length`: expected a number of bytes, at most {MAX_LENGTH}"))
     })?;
-    let body = Generated::new(length, !call.has_flag("chunked"));
-    let mut response = ServiceResponse::new(ServiceBody::Generated(body));
-    let binary = HeaderValue::from_static("application/octet-stream");
-    response.headers_mut().insert(CONTENT_TYPE, binary);
-    Ok(response)
+    let body = Generated::new(length, arguments.chunked.is_none());
+    Ok(([(CONTENT_TYPE, "application/octet-stream")], Body::new(body)).into_response())
 }
 
-fn sink(length: u64) -> HandlerResult {
-    json(&json!({ "bytes": length }))
+async fn sink(mut body: Body) -> Result<Json<Value>, Failure> {
+    Ok(Json(json!({ "bytes": count(&mut body, u64::MAX).await? })))
 }
 
 impl Generated {
@@ -73,7 +63,7 @@ impl Generated {
     }
 }
 
-impl Body for Generated {
+impl HttpBody for Generated {
     type Data = Bytes;
     type Error = Infallible;
 

@@ -1,43 +1,69 @@
 //! Lists page by page, as `limit` and `continuationToken` in the query ask for.
 
-use super::call::Call;
-use super::failure::{Code, Failure};
+use super::failure::Failure;
+use axum::extract::{FromRequestParts, Query};
+use axum::http::request::Parts;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use std::ops::RangeInclusive;
 
 /// The most items of a page, and how many it has unless asked otherwise.
 const MAX_PAGE: usize = 1000;
 
-/// Puts the page of `items` that `call` asks for into an object: the items as `member`, and where the
-/// next page begins, if there is one.
-pub(super) fn page(
-    call: &Call<'_>,
-    member: &str,
-    items: impl ExactSizeIterator<Item = Value>,
-) -> Result<Map<String, Value>, Failure> {
-    let limit = number(call, "limit", 1..=MAX_PAGE)?.unwrap_or(MAX_PAGE);
-    let count = items.len();
-    let start = number(call, "continuationToken", 0..=count)?.unwrap_or(0);
-    let mut page = Map::new();
-    page.insert(member.to_owned(), items.skip(start).take(limit).collect());
-    let end = start.saturating_add(limit);
-    if end < count {
-        page.insert("continuationToken".to_owned(), end.to_string().into());
+/// axum's `Query`, with errors in the services' shape.
+pub(super) struct Arguments<T>(pub(super) T);
+
+/// The page that a query asks for.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PageRequest {
+    limit: Option<String>,
+    continuation_token: Option<String>,
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Arguments<T> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        let Query(arguments) = Query::try_from_uri(&parts.uri)?;
+        Ok(Self(arguments))
     }
-    Ok(page)
+}
+
+impl PageRequest {
+    /// Puts the page of `items` into an object: the items as `member`, and where the next page begins,
+    /// if there is one.
+    pub(super) fn page(
+        &self,
+        member: &str,
+        items: impl ExactSizeIterator<Item = Value>,
+    ) -> Result<Map<String, Value>, Failure> {
+        let limit = number("limit", self.limit.as_deref(), 1..=MAX_PAGE)?.unwrap_or(MAX_PAGE);
+        let count = items.len();
+        let token = self.continuation_token.as_deref();
+        let start = number("continuationToken", token, 0..=count)?.unwrap_or(0);
+        let mut page = Map::new();
+        page.insert(member.to_owned(), items.skip(start).take(limit).collect());
+        let end = start.saturating_add(limit);
+        if end < count {
+            page.insert("continuationToken".to_owned(), end.to_string().into());
+        }
+        Ok(page)
+    }
 }
 
 fn number(
-    call: &Call<'_>,
     name: &str,
-    range: std::ops::RangeInclusive<usize>,
+    text: Option<&str>,
+    range: RangeInclusive<usize>,
 ) -> Result<Option<usize>, Failure> {
-    let Some(text) = call.query(name).filter(|text| !text.is_empty()) else {
+    let Some(text) = text.filter(|text| !text.is_empty()) else {
         return Ok(None);
     };
     let number = text.parse().ok().filter(|number| range.contains(number));
     number.map(Some).ok_or_else(|| {
         let (first, last) = (range.start(), range.end());
-        let expected = format!("`{name}`: expected a number from {first} to {last}");
-        Failure::new(Code::InvalidRequestArguments, expected)
+        Failure::Arguments(format!("`{name}`: expected a number from {first} to {last}"))
     })
 }

@@ -1,7 +1,7 @@
 //! Reading the members of a JSON body. What is wrong is told by its kind, never by its value, which
 //! may be a secret.
 
-use super::failure::{Code, Failure};
+use super::failure::Failure;
 use serde_json::{Map, Value};
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::Scope;
@@ -15,18 +15,14 @@ pub(super) fn parse(text: &[u8]) -> Result<Object, Failure> {
     }
     match serde_json::from_slice(text) {
         Ok(Value::Object(object)) => Ok(object),
-        Ok(other) => Err(Failure::new(
-            Code::MalformedPayload,
-            format!("expected a JSON object, found {}", kind(&other)),
-        )),
-        Err(error) => Err(Failure::new(
-            Code::MalformedPayload,
-            format!(
-                "expected JSON, found a syntax error at line {} column {}",
-                error.line(),
-                error.column()
-            ),
-        )),
+        Ok(other) => {
+            Err(Failure::Payload(format!("expected a JSON object, found {}", kind(&other))))
+        }
+        Err(error) => Err(Failure::Payload(format!(
+            "expected JSON, found a syntax error at line {} column {}",
+            error.line(),
+            error.column()
+        ))),
     }
 }
 
@@ -82,7 +78,7 @@ pub(super) fn optional<'a, T>(
 
 /// A member that is of the right type and still cannot be.
 pub(super) fn wrong(member: &str, expected: &str) -> Failure {
-    Failure::new(Code::InputError, format!("`{member}`: expected {expected}"))
+    Failure::Input(format!("`{member}`: expected {expected}"))
 }
 
 fn read<'a, T>(
@@ -94,7 +90,7 @@ fn read<'a, T>(
     let value = payload.get(member);
     value.and_then(read).ok_or_else(|| {
         let found = value.map_or("nothing", kind);
-        Failure::new(Code::InputError, format!("`{member}`: expected {expected}, found {found}"))
+        Failure::Input(format!("`{member}`: expected {expected}, found {found}"))
     })
 }
 

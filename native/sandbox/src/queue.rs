@@ -1,88 +1,91 @@
 //! The queue service: tasks and task groups.
 
-use super::call::{Call, Caller};
-use super::endpoint::{Endpoint, Handler};
-use super::failure::{Code, Failure};
-use super::page::page;
-use super::payload::{self, Object};
+use super::body::Payload;
+use super::caller::Caller;
+use super::deployment::{Shared, now};
+use super::failure::Failure;
+use super::page::{Arguments, PageRequest};
+use super::payload;
 use super::random::is_slugid;
-use super::response::{HandlerResult, json};
-use super::state::State;
+use super::records::Records;
 use super::task::{Run, Task};
+use axum::extract::{Path, State};
+use axum::routing::{get, put};
+use axum::{Json, Router};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use taskcluster_proxy_core::credentials::{Scope, ScopeExpression};
 
 /// What only reads is open to all, as the anonymous role makes it in most deployments.
-pub(super) const ENDPOINTS: &[Endpoint] = &[
-    Endpoint {
-        method: "GET",
-        path: "task/<taskId>",
-        name: "task",
-        scopes: &[],
-        handler: Handler::Plain(definition),
-    },
-    Endpoint {
-        method: "PUT",
-        path: "task/<taskId>",
-        name: "createTask",
-        scopes: &[],
-        handler: Handler::Json(create),
-    },
-    Endpoint {
-        method: "GET",
-        path: "task/<taskId>/status",
-        name: "status",
-        scopes: &[],
-        handler: Handler::Plain(status),
-    },
-    Endpoint {
-        method: "GET",
-        path: "task-group/<taskGroupId>/list",
-        name: "listTaskGroup",
-        scopes: &[],
-        handler: Handler::Plain(list_group),
-    },
-];
-
-fn definition(call: &Call<'_>, state: &mut State) -> HandlerResult {
-    json(&Value::Object(state.task(call.param("taskId"))?.definition.clone()))
+pub(super) fn routes(deployment: &Shared) -> Router<Shared> {
+    let task = deployment.method("task", &[], get(definition)).merge(deployment.method(
+        "createTask",
+        &[],
+        put(create),
+    ));
+    let list = deployment.method("listTaskGroup", &[], get(list_group));
+    Router::new()
+        .route("/task/{taskId}", task)
+        .route("/task/{taskId}/status", deployment.method("status", &[], get(status)))
+        .route("/task-group/{taskGroupId}/list", list)
 }
 
-fn status(call: &Call<'_>, state: &mut State) -> HandlerResult {
-    let task_id = call.param("taskId");
-    json(&json!({ "status": state.task(task_id)?.status(task_id) }))
+/// The run that a path names; the latest of the task where it names none.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RunPath {
+    pub(super) task_id: String,
+    pub(super) run_id: Option<String>,
 }
 
-fn create(call: &Call<'_>, payload: &Object, state: &mut State) -> HandlerResult {
-    let task_id = call.param("taskId");
-    if !is_slugid(task_id) {
-        return Err(Failure::new(
-            Code::InvalidRequestArguments,
-            "`taskId`: expected a slugid (22 URL-safe base64 characters of a version 4 UUID)",
+async fn definition(
+    State(deployment): State<Shared>,
+    Path(task_id): Path<String>,
+) -> Result<Json<Value>, Failure> {
+    Ok(Json(deployment.records().task(&task_id)?.definition.clone().into()))
+}
+
+async fn status(
+    State(deployment): State<Shared>,
+    Path(task_id): Path<String>,
+) -> Result<Json<Value>, Failure> {
+    Ok(Json(json!({ "status": deployment.records().task(&task_id)?.status(&task_id) })))
+}
+
+async fn create(
+    State(deployment): State<Shared>,
+    Path(task_id): Path<String>,
+    caller: Result<Caller, Failure>,
+    Payload(payload): Payload,
+) -> Result<Json<Value>, Failure> {
+    if !is_slugid(&task_id) {
+        return Err(Failure::Arguments(
+            "`taskId`: expected a slugid (22 URL-safe base64 characters of a version 4 UUID)"
+                .to_owned(),
         ));
     }
-    let mut task = Task::define(task_id, payload, state.tasks.len())?;
-    Caller::authenticate(call)?.require(&required(&task)?)?;
-    if task.deadline <= call.now {
+    let (now, mut records) = (now(), deployment.records());
+    let mut task = Task::define(&task_id, &payload, records.tasks.len())?;
+    caller?.require(required(&task)?)?;
+    if task.deadline <= now {
         return Err(payload::wrong("deadline", "a moment in the future"));
     }
-    let status = match state.tasks.get(task_id) {
+    let status = match records.tasks.get(&task_id) {
         // Creation is idempotent: a client that lost the response can ask again.
-        Some(existing) if existing.definition == task.definition => existing.status(task_id),
+        Some(existing) if existing.definition == task.definition => existing.status(&task_id),
         Some(_) => {
-            return Err(Failure::new(
-                Code::RequestConflict,
-                format!("task {task_id} exists already, with another definition"),
-            ));
+            return Err(Failure::Conflict(format!(
+                "task {task_id} exists already, with another definition"
+            )));
         }
         None => {
-            task.runs.push(Run::scheduled(call.now));
-            let status = task.status(task_id);
-            state.tasks.insert(task_id.to_owned(), task);
+            task.runs.push(Run::scheduled(now));
+            let status = task.status(&task_id);
+            records.tasks.insert(task_id, task);
             status
         }
     };
-    json(&json!({ "status": status }))
+    Ok(Json(json!({ "status": status })))
 }
 
 /// The task's own scopes, those of its routes, project and scheduler, and one that allows the priority: a
@@ -90,10 +93,7 @@ fn create(call: &Call<'_>, payload: &Object, state: &mut State) -> HandlerResult
 fn required(task: &Task) -> Result<ScopeExpression, Failure> {
     let scope = |text: String| match Scope::new(text) {
         Ok(scope) => Ok(ScopeExpression::Scope(scope)),
-        Err(error) => {
-            let reason = format!("the task cannot be created: {error}");
-            Err(Failure::new(Code::InputError, reason))
-        }
+        Err(error) => Err(Failure::Input(format!("the task cannot be created: {error}"))),
     };
     let member = |name| payload::string(&task.definition, name);
     let mut all: Vec<_> = task.scopes.iter().cloned().map(ScopeExpression::Scope).collect();
@@ -109,35 +109,38 @@ fn required(task: &Task) -> Result<ScopeExpression, Failure> {
     Ok(ScopeExpression::AllOf(all))
 }
 
-fn list_group(call: &Call<'_>, state: &mut State) -> HandlerResult {
-    let task_group_id = call.param("taskGroupId");
+async fn list_group(
+    State(deployment): State<Shared>,
+    Path(task_group_id): Path<String>,
+    Arguments(request): Arguments<PageRequest>,
+) -> Result<Json<Value>, Failure> {
+    let records = deployment.records();
     let mut tasks: Vec<(&String, &Task)> =
-        state.tasks.iter().filter(|(_, task)| task.task_group_id == task_group_id).collect();
+        records.tasks.iter().filter(|(_, task)| task.task_group_id == task_group_id).collect();
     tasks.sort_unstable_by_key(|(_, task)| task.sequence);
     let Some((_, first)) = tasks.first() else {
-        return Err(Failure::not_found(format!("there is no task group {task_group_id}")));
+        return Err(Failure::NotFound(format!("there is no task group {task_group_id}")));
     };
     let entries = tasks
         .iter()
         .map(|(id, task)| json!({ "status": task.status(id), "task": task.definition }));
-    let mut list = page(call, "tasks", entries)?;
-    list.insert("taskGroupId".to_owned(), task_group_id.into());
+    let mut list = request.page("tasks", entries)?;
+    list.insert("taskGroupId".to_owned(), task_group_id.as_str().into());
     for member in ["schedulerId", "expires"] {
         list.insert(member.to_owned(), first.definition.get(member).cloned().into());
     }
-    json(&list.into())
+    Ok(Json(list.into()))
 }
 
-impl State {
+impl Records {
     pub(super) fn task(&self, task_id: &str) -> Result<&Task, Failure> {
         self.tasks
             .get(task_id)
-            .ok_or_else(|| Failure::not_found(format!("there is no task {task_id}")))
+            .ok_or_else(|| Failure::NotFound(format!("there is no task {task_id}")))
     }
 
-    /// The run that a path names; the latest where it names none.
-    pub(super) fn run_mut(&mut self, call: &Call<'_>) -> Result<&mut Run, Failure> {
-        let (task_id, run_id) = (call.param("taskId"), call.params.find("runId"));
+    pub(super) fn run_mut(&mut self, path: &RunPath) -> Result<&mut Run, Failure> {
+        let RunPath { task_id, run_id } = path;
         self.task(task_id)?;
         self.tasks
             .get_mut(task_id)
@@ -145,6 +148,6 @@ impl State {
                 Some(run_id) => task.runs.get_mut(run_id.parse::<usize>().ok()?),
                 None => task.runs.last_mut(),
             })
-            .ok_or_else(|| Failure::not_found(format!("task {task_id} has no such run")))
+            .ok_or_else(|| Failure::NotFound(format!("task {task_id} has no such run")))
     }
 }

@@ -39,7 +39,7 @@ mod tests {
             let slugid = slugid().unwrap();
             assert!(is_slugid(&slugid), "{slugid}");
         }
-        assert!(is_slugid(super::super::state::SAMPLE_TASK));
+        assert!(is_slugid(super::super::records::SAMPLE_TASK));
         for text in
             ["", "KTBKfEgxR5GdfIIREQIvF", "KTBKfEgxR5GdfIIREQIvFR", "KTBKfEgxA5GdfIIREQIvFQ"]
         {

@@ -1,74 +1,65 @@
 //! The secrets service.
 
-use super::call::Call;
-use super::endpoint::{Endpoint, Handler};
+use super::body::SecretPayload;
+use super::deployment::{Shared, now};
 use super::failure::Failure;
-use super::page::page;
-use super::payload::{self, Object};
-use super::response::{HandlerResult, json};
-use super::state::State;
+use super::page::{Arguments, PageRequest};
+use super::payload;
+use axum::extract::{Path, State};
+use axum::routing::{delete, get, put};
+use axum::{Json, Router};
 use serde_json::{Value, json};
 use taskcluster_proxy_core::Timestamp;
 
-pub(super) const ENDPOINTS: &[Endpoint] = &[
-    Endpoint {
-        method: "GET",
-        path: "secrets",
-        name: "list",
-        scopes: &["secrets:list-secrets"],
-        handler: Handler::Plain(list),
-    },
-    Endpoint {
-        method: "GET",
-        path: "secret/<name...>",
-        name: "get",
-        scopes: &["secrets:get:<name>"],
-        handler: Handler::Plain(get),
-    },
-    Endpoint {
-        method: "PUT",
-        path: "secret/<name...>",
-        name: "set",
-        scopes: &["secrets:set:<name>"],
-        handler: Handler::SecretJson(put),
-    },
-    Endpoint {
-        method: "DELETE",
-        path: "secret/<name...>",
-        name: "remove",
-        scopes: &["secrets:set:<name>"],
-        handler: Handler::Plain(remove),
-    },
-];
+pub(super) fn routes(deployment: &Shared) -> Router<Shared> {
+    let all = deployment.method("list", &["secrets:list-secrets"], get(list));
+    let one = deployment
+        .method("get", &["secrets:get:{name}"], get(secret))
+        .merge(deployment.method("set", &["secrets:set:{name}"], put(set)))
+        .merge(deployment.method("remove", &["secrets:set:{name}"], delete(remove)));
+    Router::new().route("/secrets", all).route("/secret/{*name}", one)
+}
 
 pub(super) struct Secret {
     pub(super) secret: Value,
     pub(super) expires: Timestamp,
 }
 
-fn list(call: &Call<'_>, state: &mut State) -> HandlerResult {
-    let current = state.secrets.iter().filter(|(_, secret)| secret.expires > call.now);
+async fn list(
+    State(deployment): State<Shared>,
+    Arguments(request): Arguments<PageRequest>,
+) -> Result<Json<Value>, Failure> {
+    let (now, records) = (now(), deployment.records());
+    let current = records.secrets.iter().filter(|(_, secret)| secret.expires > now);
     let names: Vec<&String> = current.map(|(name, _)| name).collect();
     let names = names.into_iter().map(|name| Value::from(name.as_str()));
-    json(&page(call, "secrets", names)?.into())
+    Ok(Json(request.page("secrets", names)?.into()))
 }
 
-fn get(call: &Call<'_>, state: &mut State) -> HandlerResult {
-    let secret = state.secrets.get(call.param("name"));
-    let Some(Secret { secret, expires }) = secret.filter(|secret| secret.expires > call.now) else {
-        return Err(Failure::not_found("there is no such secret, or it has expired"));
+async fn secret(
+    State(deployment): State<Shared>,
+    Path(name): Path<String>,
+) -> Result<Json<Value>, Failure> {
+    let records = deployment.records();
+    let secret = records.secrets.get(&name).filter(|secret| secret.expires > now());
+    let Some(Secret { secret, expires }) = secret else {
+        return Err(Failure::NotFound("there is no such secret, or it has expired".to_owned()));
     };
-    json(&json!({ "secret": secret, "expires": *expires.to_rfc3339() }))
+    Ok(Json(json!({ "secret": secret, "expires": expires.to_rfc3339() })))
 }
 
-fn put(call: &Call<'_>, payload: &Object, state: &mut State) -> HandlerResult {
-    let secret = payload::object(payload, "secret")?.clone().into();
-    let expires = payload::datetime(payload, "expires")?;
-    state.secrets.insert(call.param("name").to_owned(), Secret { secret, expires });
-    json(&json!({}))
+async fn set(
+    State(deployment): State<Shared>,
+    Path(name): Path<String>,
+    SecretPayload(payload): SecretPayload,
+) -> Result<Json<Value>, Failure> {
+    let secret = payload::object(&payload, "secret")?.clone().into();
+    let expires = payload::datetime(&payload, "expires")?;
+    deployment.records().secrets.insert(name, Secret { secret, expires });
+    Ok(Json(json!({})))
 }
 
-fn remove(call: &Call<'_>, state: &mut State) -> HandlerResult {
-    state.secrets.remove(call.param("name"));
-    json(&json!({}))
+async fn remove(State(deployment): State<Shared>, Path(name): Path<String>) -> Json<Value> {
+    deployment.records().secrets.remove(&name);
+    Json(json!({}))
 }

@@ -1,34 +1,26 @@
 //! What S3 is to a real deployment: objects that whoever has the URL can get, and put once allowed.
 
-use super::call::Call;
 use super::content;
-use super::endpoint::{Endpoint, Handler};
+use super::deployment::{Shared, now};
 use super::failure::Failure;
 use super::random::slugid;
-use super::response::{HandlerResult, json};
-use super::state::State;
-use bytes::Bytes;
-use serde_json::json;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use axum::routing::{get, put};
+use axum::{Json, Router};
+use serde_json::{Value, json};
 use std::collections::HashMap;
 use taskcluster_proxy_core::Timestamp;
 
-/// Under `/storage/`.
-pub(super) const ENDPOINTS: &[Endpoint] = &[
-    Endpoint {
-        method: "PUT",
-        path: "uploads/<token>",
-        name: "upload",
-        scopes: &[],
-        handler: Handler::Content(upload),
-    },
-    Endpoint {
-        method: "GET",
-        path: "objects/<token>",
-        name: "download",
-        scopes: &[],
-        handler: Handler::Plain(download),
-    },
-];
+/// Under `/storage`.
+pub(super) fn routes(deployment: &Shared) -> Router<Shared> {
+    Router::new()
+        .route("/uploads/{token}", deployment.method("upload", &[], put(upload)))
+        .route("/objects/{token}", deployment.method("download", &[], get(download)))
+}
 
 /// The objects, and who may write them. The tokens that name them cannot be guessed.
 #[derive(Default)]
@@ -88,20 +80,30 @@ impl Storage {
         self.objects
             .get(object)
             .and_then(|object| object.content.as_ref())
-            .ok_or_else(|| Failure::not_found("the URL has no content, or not yet"))
+            .ok_or_else(|| Failure::NotFound("the URL has no content, or not yet".to_owned()))
     }
 }
 
-fn upload(call: &Call<'_>, bytes: Bytes, state: &mut State) -> HandlerResult {
-    let upload = state.storage.uploads.get(call.param("token"));
-    let Some(upload) = upload.filter(|upload| upload.until > call.now) else {
-        return Err(Failure::not_found("the URL allows no upload, or no longer"));
+async fn upload(
+    State(deployment): State<Shared>,
+    Path(token): Path<String>,
+    content: Result<Bytes, BytesRejection>,
+) -> Result<Json<Value>, Failure> {
+    let (content, now) = (content?, now());
+    let mut records = deployment.records();
+    let upload = records.storage.uploads.get(&token).filter(|upload| upload.until > now);
+    let Some(upload) = upload else {
+        return Err(Failure::NotFound("the URL allows no upload, or no longer".to_owned()));
     };
     let object = upload.object.clone();
-    state.storage.fill(&object, bytes, call.now);
-    json(&json!({}))
+    records.storage.fill(&object, content, now);
+    Ok(Json(json!({})))
 }
 
-fn download(call: &Call<'_>, state: &mut State) -> HandlerResult {
-    content::response(state.storage.content(call.param("token"))?, call.head)
+async fn download(
+    State(deployment): State<Shared>,
+    Path(token): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
+    Ok(content::response(deployment.records().storage.content(&token)?, &headers))
 }

@@ -101,7 +101,7 @@ async fn what_is_uploaded_is_downloaded() {
     let url = story_url(&test.get(&path).await);
     test.get(&url).await.refused(404, "ResourceNotFound", "or not yet");
     let unsigned = |method: &str, path: &str, body: &'static str| {
-        let request = ::http::Request::builder().method(method).uri(path).header("host", "any");
+        let request = axum::http::Request::builder().method(method).uri(path).header("host", "any");
         test.send(request.body(Full::from(body)).unwrap())
     };
     unsigned("PUT", &put_url, "a log").await.ok();

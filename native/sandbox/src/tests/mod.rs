@@ -10,7 +10,7 @@ mod secrets;
 
 use super::Sandbox;
 use super::payload::parse_rfc3339;
-use bytes::Bytes;
+use axum::body::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -29,7 +29,7 @@ struct SandboxTest {
 
 struct HandlerResult {
     status: u16,
-    headers: ::http::HeaderMap,
+    headers: axum::http::HeaderMap,
     body: Bytes,
 }
 
@@ -71,19 +71,20 @@ impl SandboxTest {
         url.as_str().strip_prefix(&self.sandbox.root_url().to_string()).unwrap().to_owned()
     }
 
-    fn request(&self, method: &str, path: &str) -> ::http::request::Builder {
+    fn request(&self, method: &str, path: &str) -> axum::http::request::Builder {
         let mut request =
-            ::http::Request::builder().method(method).uri(self.url(path)).body(()).unwrap();
+            axum::http::Request::builder().method(method).uri(self.url(path)).body(()).unwrap();
         if let Some(signer) = &self.signer {
             request = signer.sign(request, now(), "j4h3g2").unwrap();
         }
         let host = self.sandbox.root_url().authority().to_string();
-        let mut builder = ::http::Request::builder().method(method).uri(path).header("host", host);
+        let mut builder =
+            axum::http::Request::builder().method(method).uri(path).header("host", host);
         builder.headers_mut().unwrap().extend(std::mem::take(request.headers_mut()));
         builder
     }
 
-    async fn send(&self, request: ::http::Request<Full<Bytes>>) -> HandlerResult {
+    async fn send(&self, request: axum::http::Request<Full<Bytes>>) -> HandlerResult {
         let address = self.sandbox.root_url().authority().to_string();
         let stream = TcpStream::connect(address).await.unwrap();
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();

@@ -1,24 +1,18 @@
-//! A request on its way to its handler, and who it is from.
+//! Who a request is from: what its signature has to cover, and whose it is.
 
 use super::auth::CLIENT_ID;
-use super::endpoint::Params;
-use super::failure::{Code, Failure};
-use super::service::Deployment;
-use http::header::{AUTHORIZATION, HOST};
-use http::request::Parts;
+use super::deployment::{Deployment, Shared, now};
+use super::failure::Failure;
+use axum::extract::{FromRequestParts, OriginalUri};
+use axum::http::header::{AUTHORIZATION, HOST};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, Method, Uri};
+use std::convert::Infallible;
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::{
     AuthenticateError, Client, Scope, ScopeExpression, authenticate,
 };
 use taskcluster_proxy_core::hawk::{HawkError, RequestLine};
-
-/// A request, but for its body.
-pub(super) struct Call<'a> {
-    pub(super) deployment: &'a Deployment,
-    pub(super) head: &'a Parts,
-    pub(super) params: Params,
-    pub(super) now: Timestamp,
-}
 
 /// Who a request is from, and what it may do.
 pub(super) struct Caller {
@@ -31,35 +25,67 @@ pub(super) struct Caller {
     pub(super) hash: Option<String>,
 }
 
-impl Call<'_> {
-    pub(super) fn param(&self, name: &str) -> &str {
-        self.params.get(name)
+/// What a Hawk header or a bewit has to cover: the request as it was received.
+pub(super) struct SignedRequest {
+    method: Method,
+    uri: Uri,
+    host: Option<HeaderValue>,
+    authorization: Option<HeaderValue>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for SignedRequest {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        // Routers that are nested get a shorter one.
+        let OriginalUri(uri) = OriginalUri::from_request_parts(parts, state).await?;
+        let header = |name| parts.headers.get(name).cloned();
+        let (host, authorization) = (header(HOST), header(AUTHORIZATION));
+        Ok(Self { method: parts.method.clone(), uri, host, authorization })
+    }
+}
+
+impl FromRequestParts<Shared> for Caller {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Shared) -> Result<Self, Failure> {
+        let Ok(signed) = SignedRequest::from_request_parts(parts, state).await;
+        signed.caller(state)
+    }
+}
+
+impl SignedRequest {
+    /// The caller, where the sandbox's client may do everything.
+    pub(super) fn caller(&self, deployment: &Deployment) -> Result<Caller, Failure> {
+        let everything = Scope::new("*").map_err(Failure::internal)?;
+        self.caller_with(deployment, vec![everything])
     }
 
-    /// Whether the query has `flag`, with or without a value.
-    pub(super) fn has_flag(&self, flag: &str) -> bool {
-        self.query(flag).is_some()
+    /// The caller, where the sandbox's client has `scopes`.
+    pub(super) fn caller_with(
+        &self,
+        deployment: &Deployment,
+        scopes: Vec<Scope>,
+    ) -> Result<Caller, Failure> {
+        let line = self.line()?;
+        Ok(Caller::of(line, deployment, now(), scopes)?)
     }
 
-    /// The value that `name` has in the query, as it stands there; empty where there is none.
-    pub(super) fn query(&self, name: &str) -> Option<&str> {
-        let query = self.head.uri.query().unwrap_or_default();
-        let mut pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-        pairs.find(|(found, _)| *found == name).map(|(_, value)| value)
-    }
-
-    /// What the signature has to cover: the request as it was received.
-    fn request_line(&self) -> Result<RequestLine<'_>, HawkError> {
-        let header = |name| self.head.headers.get(name).map(|value| value.to_str());
-        let (host, port) = header(HOST)
-            .and_then(|host| split_host(host.ok()?))
+    fn line(&self) -> Result<RequestLine<'_>, HawkError> {
+        let (host, port) = self
+            .host
+            .as_ref()
+            .and_then(|host| split_host(host.to_str().ok()?))
             .ok_or_else(|| HawkError::bad_request("Invalid Host header"))?;
         Ok(RequestLine {
-            method: self.head.method.as_str(),
-            resource: self.head.uri.path_and_query().map_or("/", |resource| resource.as_str()),
+            method: self.method.as_str(),
+            resource: self.uri.path_and_query().map_or("/", |resource| resource.as_str()),
             host,
             port,
-            authorization: header(AUTHORIZATION)
+            authorization: self
+                .authorization
+                .as_ref()
+                .map(HeaderValue::to_str)
                 .transpose()
                 .map_err(|_| HawkError::bad_request("Bad header format"))?
                 .filter(|value| !value.is_empty()),
@@ -68,30 +94,20 @@ impl Call<'_> {
 }
 
 impl Caller {
-    /// The caller of `call`, where the sandbox's client may do everything.
-    pub(super) fn authenticate(call: &Call<'_>) -> Result<Self, Failure> {
-        let everything = Scope::new("*").map_err(Failure::internal)?;
-        Self::authenticate_with(call, vec![everything])
-    }
-
-    /// The caller of `call`, where the sandbox's client has `scopes`.
-    pub(super) fn authenticate_with(call: &Call<'_>, scopes: Vec<Scope>) -> Result<Self, Failure> {
-        Ok(Self::of(call, call.request_line()?, scopes)?)
-    }
-
-    /// The caller of a request that somebody else received.
+    /// The caller of a request, where the sandbox's client has `scopes`.
     pub(super) fn of(
-        call: &Call<'_>,
         request: RequestLine<'_>,
+        deployment: &Deployment,
+        now: Timestamp,
         scopes: Vec<Scope>,
     ) -> Result<Self, AuthenticateError> {
         let mut unknown = None;
-        let verified = authenticate(request, call.now, |client_id| {
+        let verified = authenticate(request, now, |client_id| {
             if client_id != CLIENT_ID {
                 unknown = Some(client_id.to_owned());
                 return None;
             }
-            let access_token = call.deployment.credentials.access_token.clone();
+            let access_token = deployment.credentials.access_token.clone();
             Some(Client { access_token, scopes, expires: None })
         });
         if let Some(client_id) = unknown {
@@ -114,22 +130,16 @@ impl Caller {
         })
     }
 
-    /// Lets pass who satisfies `required`; others are told what they lack in the words of real services.
-    pub(super) fn require(&self, required: &ScopeExpression) -> Result<(), Failure> {
+    /// Rejects a caller that does not satisfy `required`, and says which scopes are missing.
+    pub(super) fn require(&self, required: ScopeExpression) -> Result<(), Failure> {
         let Some(missing) = required.missing(&self.scopes) else {
             return Ok(());
         };
-        Err(Failure::new(
-            Code::InsufficientScopes,
-            format!(
-                "Client ID {} does not have sufficient scopes and is missing the following scopes:\n\n\
-                 ```\n{}\n```\n\nThis request requires the client to satisfy the following scope \
-                 expression:\n\n```\n{}\n```",
-                self.client_id(),
-                shown(&missing),
-                shown(required)
-            ),
-        ))
+        Err(Failure::Scopes {
+            client_id: self.client_id().to_owned(),
+            missing: shown(&missing),
+            required: shown(&required),
+        })
     }
 
     /// What the services call the caller, also one that makes no claim.

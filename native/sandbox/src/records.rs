@@ -6,7 +6,7 @@ use super::payload::Object;
 use super::secrets::Secret;
 use super::storage::Storage;
 use super::task::{Artifact, ArtifactSource, Run, RunState, Task};
-use bytes::Bytes;
+use axum::body::Bytes;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use taskcluster_proxy_core::Timestamp;
 pub(super) const SAMPLE_TASK: &str = "KTBKfEgxR5GdfIIREQIvFQ";
 
 /// Everything that is not the same for all requests.
-pub(super) struct State {
+pub(super) struct Records {
     pub(super) started: Timestamp,
     pub(super) tasks: BTreeMap<String, Task>,
     pub(super) storage: Storage,
@@ -24,22 +24,22 @@ pub(super) struct State {
     pub(super) index: BTreeMap<String, Indexed>,
 }
 
-impl State {
+impl Records {
     /// What a deployment begins with.
     pub(super) fn seeded(now: Timestamp) -> Result<Self, Failure> {
-        let mut state = Self {
+        let mut records = Self {
             started: now,
             tasks: BTreeMap::new(),
             storage: Storage::default(),
             secrets: BTreeMap::new(),
             index: BTreeMap::new(),
         };
-        let task = sample_task(now, &mut state.storage)?;
+        let task = sample_task(now, &mut records.storage)?;
         let expires = task.expires;
-        state.tasks.insert(SAMPLE_TASK.to_owned(), task);
+        records.tasks.insert(SAMPLE_TASK.to_owned(), task);
         let secret = json!({ "greeting": "hello from the sandbox" });
-        state.secrets.insert("project/sandbox/greeting".to_owned(), Secret { secret, expires });
-        Ok(state)
+        records.secrets.insert("project/sandbox/greeting".to_owned(), Secret { secret, expires });
+        Ok(records)
     }
 }
 
