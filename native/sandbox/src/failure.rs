@@ -34,8 +34,8 @@ pub(super) enum Failure {
     /// A parameter of the path or the query cannot be.
     #[error("{0}")]
     Arguments(String),
-    /// The query cannot be read.
-    #[error(transparent)]
+    /// The query names a parameter twice: all are optional texts, so nothing else can be wrong with it.
+    #[error("expected each parameter of the query once, found a {}", innermost(.0))]
     Query(#[from] QueryRejection),
     /// The path cannot be decoded.
     #[error("expected a path of percent-encoded UTF-8")]
@@ -134,6 +134,11 @@ impl Failure {
             "requestInfo": { "method": method, "params": params, "payload": payload, "time": time },
         })
     }
+}
+
+/// The text of the first cause of `error`.
+fn innermost(error: &dyn Error) -> String {
+    error.source().map_or_else(|| error.to_string(), innermost)
 }
 
 impl From<BytesRejection> for Failure {

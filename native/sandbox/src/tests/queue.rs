@@ -151,7 +151,7 @@ async fn a_group_is_listed_page_by_page() {
     assert_eq!((listed(&last), last.get("continuationToken")), (vec![json!(ids[2])], None));
     assert_eq!(listed(&test.get(&list).await.ok()).len(), 3);
     for (query, reason) in [
-        ("limit=1&limit=2", "limit"),
+        ("limit=1&limit=2", "query once, found a duplicate field `limit`"),
         ("limit=0", "`limit`: expected a number from 1 to 1000"),
         ("continuationToken=x", "`continuationToken`: expected a number from 0 to 3"),
     ] {
