@@ -131,8 +131,7 @@ fn clock_skew_is_reported() {
         (0, "ok", "that of the deployment"),
     ] {
         let upstream = Upstream::start(move |request: &Request| auth(request, offset));
-        let status = i32::from(finding == "fail");
-        let report = check_with(&upstream.root_url(), |builder| builder, status);
+        let report = check_with(&upstream.root_url(), |it| it, i32::from(finding == "fail"));
         report.assert_line(finding, "clock", expected);
     }
 }
@@ -206,7 +205,7 @@ fn credentials_that_look_wrong_are_reported() {
 fn expiry_depends_on_the_deployments_clock() {
     let upstream = Upstream::start(|request: &Request| auth(request, 2 * 60 * 60));
     let certificate = certificate(&["a:b"]).to_string();
-    let temporary = |builder: ProxyBuilder| builder.env("TASKCLUSTER_CERTIFICATE", certificate);
+    let temporary = |b: ProxyBuilder| b.env("TASKCLUSTER_CERTIFICATE", certificate);
     let report = check_with(&upstream.root_url(), temporary, 1);
     report.assert_line("fail", "credentials", "the certificate expired ");
 }
@@ -392,8 +391,7 @@ fn auth(request: &Request, ahead: i64) -> ScriptedResponse {
 
 /// The time in this many seconds, in the format of a Date field.
 fn date(ahead: i64) -> String {
-    let moment = UNIX_EPOCH + Duration::from_secs((now() + ahead) as u64);
-    httpdate::fmt_http_date(moment)
+    httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs((now() + ahead) as u64))
 }
 
 /// Seconds since 1970.
