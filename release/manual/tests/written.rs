@@ -1,6 +1,10 @@
 //! groff and the shells can read the man page and the completions, which contain every option.
 
-#![expect(clippy::expect_used, clippy::print_stderr, reason = "tests fail with a message, or report that they are skipped")]
+#![expect(
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "tests fail with a message, or report that they are skipped"
+)]
 
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};

@@ -27,7 +27,8 @@ pub fn authorization(data: &[u8]) {
         };
         let found = authenticate(request, Timestamp::from_secs(1_767_225_600), |_| {
             Some(Client {
-                access_token: AccessToken::new("nobody-knows-this-one").expect("the token is not empty"),
+                access_token: AccessToken::new("nobody-knows-this-one")
+                    .expect("the token is not empty"),
                 scopes: Scope::new("*").into_iter().collect(),
                 expires: None,
             })

@@ -149,7 +149,10 @@ fn check_framed(input: &Input<'_>, exchange: &Exchange, requests: &[Received]) {
         assert!(response.complete, "the proxy's own response is truncated: {response:?}");
     } else if response.complete {
         let sent = was_sent(input, requests.len(), &response);
-        assert!(sent, "it looks complete, but the upstream has not sent it like this: {response:?}");
+        assert!(
+            sent,
+            "it looks complete, but the upstream has not sent it like this: {response:?}"
+        );
     }
 }
 

@@ -11,7 +11,10 @@ const NOW: Timestamp = Timestamp::from_secs(1_767_225_600);
 /// stay the same when they are written and parsed again.
 pub fn credentials(data: &[u8]) {
     if let Ok(found) = Credentials::from_json_strict(data) {
-        assert!(Credentials::from_json(data).is_ok_and(|given| given == found), "lenient parsing returns other credentials than strict parsing");
+        assert!(
+            Credentials::from_json(data).is_ok_and(|given| given == found),
+            "lenient parsing returns other credentials than strict parsing"
+        );
         assert!(!found.client_id.as_str().is_empty() && !found.access_token.expose().is_empty());
     }
     if let Ok(given) = Credentials::from_json(data) {
@@ -23,7 +26,8 @@ pub fn credentials(data: &[u8]) {
         return;
     };
     if let Ok(certificate) = Certificate::parse(text) {
-        let again = Certificate::parse(&certificate.to_json()).expect("a written certificate can be parsed");
+        let again = Certificate::parse(&certificate.to_json())
+            .expect("a written certificate can be parsed");
         assert!(again == certificate, "the certificate has changed");
     }
     if let Ok(scopes) = scopes_from_json(text) {

@@ -8,7 +8,8 @@ pub fn destination(data: &[u8]) {
         return;
     };
     if let Ok(root_url) = RootUrl::parse(target) {
-        let again = RootUrl::parse(root_url.as_str()).expect("a parsed root URL can be parsed again");
+        let again =
+            RootUrl::parse(root_url.as_str()).expect("a parsed root URL can be parsed again");
         assert_eq!(again.as_str(), root_url.as_str());
     }
     let without_fragment = target.split('#').next().unwrap_or_default();

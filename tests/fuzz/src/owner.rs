@@ -10,7 +10,10 @@ pub fn owner(data: &[u8]) {
     let found = find_owner(&table, peer, local);
     // In the table port 50502 is C546, and 44227 is ACC3.
     if !table.to_ascii_uppercase().contains("C546") {
-        assert!(!matches!(found, Owner::User(_)), "{found:?}, although the table has no such socket");
+        assert!(
+            !matches!(found, Owner::User(_)),
+            "{found:?}, although the table has no such socket"
+        );
         let row = "0: 0100007F:C546 0100007F:ACC3 01 00000000:00000000 00:00000000 00000000  1234  \
                    0 999 1 0000000000000000 20 4 30 10 -1";
         if found == Owner::NotVisible {

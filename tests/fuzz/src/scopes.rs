@@ -14,5 +14,8 @@ pub fn scopes(data: &[u8]) {
         assert!(!redundant, "{scope} is redundant in {reduced:?}");
     }
     let mut rest = all.iter();
-    assert!(reduced.iter().all(|scope| rest.any(|other| other == scope)), "{reduced:?} has another order than {all:?}");
+    assert!(
+        reduced.iter().all(|scope| rest.any(|other| other == scope)),
+        "{reduced:?} has another order than {all:?}"
+    );
 }

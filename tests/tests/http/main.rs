@@ -9,4 +9,5 @@ mod http2;
 mod http_semantics;
 mod injection;
 mod limits;
+mod response_splitting;
 mod smuggling;

@@ -4,8 +4,10 @@ use serde_json::json;
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use support::{
-    ClosedPort, ProcessOutput, Proxy, ProxyBuilder, ScriptedResponse, Tls, Upstream, certificate,
+    ClosedPort, ProcessOutput, Proxy, ProxyBuilder, Request, ScriptedResponse, Tls, Upstream,
+    certificate,
 };
+use taskcluster_proxy_core::Timestamp;
 
 #[test]
 fn all_checks_pass_with_the_sandbox() {
@@ -70,7 +72,7 @@ fn an_upstream_that_accepts_and_never_responds_is_reported() {
 /// The line names the request that has no response.
 #[test]
 fn an_auth_service_that_does_not_return_the_scopes_is_reported() {
-    let upstream = Upstream::start(|request: &support::Request| match request.target() {
+    let upstream = Upstream::start(|request: &Request| match request.target() {
         "/api/auth/v1/ping" => auth(request, 0),
         _ => ScriptedResponse::nothing().then_stall(),
     });
@@ -105,7 +107,7 @@ fn a_root_url_of_another_server_is_reported() {
 
 #[test]
 fn certificates_of_unknown_and_known_issuers_are_reported() {
-    let upstream = Upstream::start(|request: &support::Request| auth(request, 0));
+    let upstream = Upstream::start(|request: &Request| auth(request, 0));
     let tls = Tls::for_host("127.0.0.1").start(&upstream);
     let root_url = format!("https://{}", tls.address());
     let report = check_with(&root_url, |builder| builder, 1);
@@ -128,16 +130,15 @@ fn clock_skew_is_reported() {
         (45, "warn", "behind the deployment's: set it"),
         (0, "ok", "that of the deployment"),
     ] {
-        let upstream = Upstream::start(move |request: &support::Request| auth(request, offset));
-        let status = i32::from(finding == "fail");
-        let report = check_with(&upstream.root_url(), |builder| builder, status);
+        let upstream = Upstream::start(move |request: &Request| auth(request, offset));
+        let report = check_with(&upstream.root_url(), |it| it, i32::from(finding == "fail"));
         report.assert_line(finding, "clock", expected);
     }
 }
 
 #[test]
 fn the_validity_of_credentials_is_reported() {
-    let upstream = Upstream::start(|request: &support::Request| auth(request, 0));
+    let upstream = Upstream::start(|request: &Request| auth(request, 0));
     const HOUR: i64 = 60 * 60;
     for (start, expiry, finding, expected) in [
         (-HOUR, 5 * HOUR + 60, "ok", "client tester, temporary, until "),
@@ -170,7 +171,7 @@ fn the_validity_of_credentials_is_reported() {
 /// A start accepts such credentials; whether the services do is reported in another line.
 #[test]
 fn credentials_that_look_wrong_are_reported() {
-    let upstream = Upstream::start(|request: &support::Request| auth(request, 0));
+    let upstream = Upstream::start(|request: &Request| auth(request, 0));
     for (certificate, finding, expected, status) in [
         (
             r#"{"version":1,"scopes":["scope1"]}"#,
@@ -202,16 +203,16 @@ fn credentials_that_look_wrong_are_reported() {
 
 #[test]
 fn expiry_depends_on_the_deployments_clock() {
-    let upstream = Upstream::start(|request: &support::Request| auth(request, 2 * 60 * 60));
+    let upstream = Upstream::start(|request: &Request| auth(request, 2 * 60 * 60));
     let certificate = certificate(&["a:b"]).to_string();
-    let temporary = |builder: ProxyBuilder| builder.env("TASKCLUSTER_CERTIFICATE", certificate);
+    let temporary = |b: ProxyBuilder| b.env("TASKCLUSTER_CERTIFICATE", certificate);
     let report = check_with(&upstream.root_url(), temporary, 1);
     report.assert_line("fail", "credentials", "the certificate expired ");
 }
 
 #[test]
 fn too_many_scopes_are_reported() {
-    let upstream = Upstream::start(|request: &support::Request| auth(request, 0));
+    let upstream = Upstream::start(|request: &Request| auth(request, 0));
     let scopes: Vec<_> = (0..500).map(|number| format!("some:scope:{number}")).collect();
     let report = check_with(&upstream.root_url(), |builder| builder.args(scopes), 1);
     report.assert_line("fail", "signature", "read at most 4096");
@@ -252,7 +253,7 @@ fn credentials_that_may_not_list_their_scopes_are_accepted() {
         ("Forbidden", "fail", "`auth:current-scopes`: get new credentials", 1),
     ] {
         let body = json!({ "code": code, "message": message }).to_string();
-        let upstream = Upstream::start(move |request: &support::Request| {
+        let upstream = Upstream::start(move |request: &Request| {
             match request.target().ends_with("/scopes/current") {
                 true => ScriptedResponse::new(403, &[("Date", &date(0))], &body),
                 false => auth(request, 0),
@@ -286,10 +287,7 @@ fn scopes_that_the_credentials_do_not_have_are_reported() {
 
 /// The credentials that a worker gets with a task that has the scope `secrets:get:a/*`.
 fn claimed_credentials(sandbox: &Proxy) -> serde_json::Value {
-    let moment = |seconds: i64| {
-        let moment = taskcluster_proxy_core::Timestamp::from_secs((now() + seconds) as u64);
-        moment.to_rfc3339()
-    };
+    let moment = |seconds: i64| Timestamp::from_secs((now() + seconds) as u64).to_rfc3339();
     let task = json!({
         "taskQueueId": "proj/ci", "created": moment(0), "deadline": moment(3600),
         "scopes": ["secrets:get:a/*"], "payload": {},
@@ -323,7 +321,7 @@ fn a_task_that_does_not_exist_is_reported() {
 fn a_file_without_credentials_is_reported() {
     let folder = support::Folder::new();
     let file = folder.put("c.json", "canary");
-    let upstream = Upstream::start(|request: &support::Request| auth(request, 0));
+    let upstream = Upstream::start(|request: &Request| auth(request, 0));
     let builder = Proxy::builder().env("TASKCLUSTER_ROOT_URL", upstream.root_url()).args([
         "--check",
         "--port",
@@ -382,7 +380,7 @@ fn check_with(
 }
 
 /// The auth service, with a clock that is this many seconds ahead.
-fn auth(request: &support::Request, ahead: i64) -> ScriptedResponse {
+fn auth(request: &Request, ahead: i64) -> ScriptedResponse {
     let body = match request.target() {
         "/api/auth/v1/ping" => "{\"alive\":true}",
         "/api/auth/v1/scopes/current" => "{\"scopes\":[\"a:b\"]}",
@@ -393,8 +391,7 @@ fn auth(request: &support::Request, ahead: i64) -> ScriptedResponse {
 
 /// The time in this many seconds, in the format of a Date field.
 fn date(ahead: i64) -> String {
-    let moment = UNIX_EPOCH + Duration::from_secs((now() + ahead) as u64);
-    httpdate::fmt_http_date(moment)
+    httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs((now() + ahead) as u64))
 }
 
 /// Seconds since 1970.

@@ -83,9 +83,8 @@ fn after_a_failed_build_the_commit_and_the_tag_remain() {
     assert!(!output.status.success(), "{output:?}");
     let printed = String::from_utf8_lossy(&output.stderr);
     assert!(
-        printed.ends_with(
-            "v9.0.0 is committed and tagged, but not built: run release/build again\n"
-        )
+        printed
+            .ends_with("v9.0.0 is committed and tagged, but not built: run release/build again\n")
     );
     assert_eq!(tree.git(&["describe"]), "v9.0.0\n");
 }

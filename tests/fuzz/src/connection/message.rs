@@ -27,11 +27,10 @@ impl<'a> Response<'a> {
     /// The first final response to a POST in `bytes`, after which the connection was closed
     /// or, unless `orderly`, reset.
     pub(super) fn read(bytes: &'a [u8], orderly: bool) -> Option<Self> {
-        // RFC 9112 section 2.2: a reader may skip empty lines before a message.
-        let start = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n'));
-        let mut rest = &bytes[start.unwrap_or(bytes.len())..];
+        let mut rest = skip_empty_lines(bytes);
         let mut head = read_head(&mut rest)?;
         while head.word(1).starts_with('1') && head.word(1) != "101" {
+            rest = skip_empty_lines(rest);
             head = read_head(&mut rest)?;
         }
         let mut framing = Body::of_response(&head, "POST");
@@ -65,6 +64,12 @@ impl<'a> Request<'a> {
         };
         Some(Self { head, body: complete.then_some(body), rest })
     }
+}
+
+/// A recipient may skip empty lines before a message (RFC 9112 section 2.2), and hyper does.
+fn skip_empty_lines(bytes: &[u8]) -> &[u8] {
+    let start = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n'));
+    &bytes[start.unwrap_or(bytes.len())..]
 }
 
 /// The number of framing fields in a header section.
