@@ -26,6 +26,20 @@ fn while_it_waits_for_a_response() {
     }
 }
 
+/// As with nginx: nobody can tell it from a client that is gone.
+#[test]
+fn a_client_that_closes_its_sending_side_counts_as_closed() {
+    let upstream = Upstream::start([ScriptedResponse::nothing().then_stall()]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    let mut client = proxy.connect();
+    client.send(GET);
+    upstream.wait_for_requests(1);
+    client.finish_sending();
+    upstream.wait_for_closed_connections(1);
+    assert_eq!(client.read_to_end(), b"");
+    proxy.wait_for_log("outcome=client_closed");
+}
+
 #[test]
 fn between_two_attempts() {
     for go_away in WAYS {
