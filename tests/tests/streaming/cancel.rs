@@ -26,6 +26,20 @@ fn a_client_that_disconnects_while_waiting_cancels_its_request() {
     }
 }
 
+/// As with nginx: nobody can tell it from a client that is gone.
+#[test]
+fn a_client_that_closes_its_sending_side_counts_as_closed() {
+    let upstream = Upstream::start([ScriptedResponse::nothing().then_stall()]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    let mut client = proxy.connect();
+    client.send(GET);
+    upstream.wait_for_requests(1);
+    client.finish_sending();
+    upstream.wait_for_closed_connections(1);
+    assert_eq!(client.read_to_end(), b"");
+    proxy.wait_for_log("outcome=client_closed");
+}
+
 #[test]
 fn a_client_that_disconnects_between_attempts_ends_the_retries() {
     for disconnect in WAYS {
