@@ -12,7 +12,7 @@ use taskcluster_proxy_core::credentials::{
     TemporaryCredentials,
 };
 use taskcluster_proxy_core::hawk::{
-    AuthorizationHeader, Bewit, RequestLine, parse_url, present, split_bewit,
+    AuthorizationHeader, Bewit, RequestLine, UrlParts, parse_url, present, split_bewit,
 };
 
 const START: Timestamp = Timestamp::from_secs(1_767_225_600);
@@ -55,9 +55,7 @@ proptest! {
         show(&mut shown, &header);
         let line = RequestLine {
             method: "GET",
-            resource: "/x",
-            host: "tc.example.com",
-            port: 443,
+            url: UrlParts::try_from(request.uri())?,
             authorization: Some(received),
         };
         show(&mut shown, &line);

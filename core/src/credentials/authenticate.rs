@@ -44,7 +44,7 @@ const ANONYMOUS: &str = "assume:anonymous";
 /// credentials are named temporary ones.
 ///
 /// ```
-/// use taskcluster_proxy_core::{Timestamp, credentials::*, hawk::RequestLine};
+/// use taskcluster_proxy_core::{Timestamp, credentials::*, hawk::{RequestLine, UrlParts}};
 ///
 /// let credentials = Credentials::permanent("tester", "no-secret")?;
 /// let now = Timestamp::from_secs(1_767_225_600);
@@ -54,9 +54,7 @@ const ANONYMOUS: &str = "assume:anonymous";
 ///
 /// let request = RequestLine {
 ///     method: "GET",
-///     resource: "/api/auth/v1/test-authenticate-get/",
-///     host: "tc.example.com",
-///     port: 443,
+///     url: UrlParts::try_from(request.uri())?,
 ///     authorization: Some(request.headers()["authorization"].to_str()?),
 /// };
 /// let verified = authenticate(request, now, |client_id| {

@@ -201,10 +201,8 @@ impl Signer {
         let ext = self.ext.fitting("the Authorization header", |ext| {
             AuthorizationHeader::written_length(id, ts, nonce, ext)
         })?;
-        let UrlParts { host, port, resource } = *url;
-        let kind = Kind::Header;
-        let hash = None;
-        let artifacts = Artifacts { kind, ts, nonce, method, resource, host, port, hash, ext };
+        let (kind, hash) = (Kind::Header, None);
+        let artifacts = Artifacts { kind, ts, nonce, method, url: *url, hash, ext };
         Ok(AuthorizationHeader::write(id, ts, nonce, ext, &self.key.mac(&artifacts)))
     }
 
@@ -246,24 +244,21 @@ impl Signer {
         url: &UrlParts<'_>,
         expires: Timestamp,
     ) -> Result<String, SignError> {
-        let UrlParts { host, port, resource } = *url;
         let exp = expires.secs();
         let id = self.client_id.as_str();
         let ext = self.ext.fitting("the path and query of the signed URL", |ext| {
-            resource.len() + "?bewit=".len() + Bewit::encoded_length(id, exp, ext)
+            url.resource.len() + "?bewit=".len() + Bewit::encoded_length(id, exp, ext)
         })?;
         let mac = self.key.mac(&Artifacts {
             kind: Kind::Bewit,
             ts: exp,
             nonce: "",
             method: "GET",
-            resource,
-            host,
-            port,
+            url: *url,
             hash: None,
             ext,
         });
-        Ok(bewit_suffix(resource, &Bewit::encode(id, exp, ext, &mac)))
+        Ok(bewit_suffix(url.resource, &Bewit::encode(id, exp, ext, &mac)))
     }
 }
 

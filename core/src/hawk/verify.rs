@@ -1,6 +1,8 @@
 //! The claim of a received request: read, and checked with a key.
 
-use super::{Artifacts, AuthorizationHeader, Bewit, HawkError, Key, Kind, MAX_SKEW, split_bewit};
+use super::{
+    Artifacts, AuthorizationHeader, Bewit, HawkError, Key, Kind, MAX_SKEW, UrlParts, split_bewit,
+};
 use crate::Timestamp;
 use std::borrow::Cow;
 use std::fmt;
@@ -10,12 +12,8 @@ use std::fmt;
 pub struct RequestLine<'a> {
     /// The method.
     pub method: &'a str,
-    /// Path and query as received.
-    pub resource: &'a str,
-    /// The host that the request was sent to.
-    pub host: &'a str,
-    /// The port that the request was sent to.
-    pub port: u16,
+    /// Where the request was sent to, path and query as received.
+    pub url: UrlParts<'a>,
     /// The `Authorization` header, if there is one.
     pub authorization: Option<&'a str>,
 }
@@ -40,7 +38,7 @@ pub struct Claim<'a> {
 /// The claim cannot be read, two are made at once, or a bewit is used with a method other than GET
 /// and HEAD.
 pub fn present(request: RequestLine<'_>) -> Result<Option<Claim<'_>>, HawkError> {
-    match (split_bewit(request.resource), request.authorization) {
+    match (split_bewit(request.url.resource), request.authorization) {
         (Some(_), Some(_)) => {
             Err(HawkError::credentials("Cannot use two authentication schemes at once"))
         }
@@ -58,7 +56,7 @@ fn claim_of_header<'a>(
     Ok(Claim {
         kind: Kind::Header,
         request,
-        resource: request.resource.into(),
+        resource: request.url.resource.into(),
         id: header.id.into(),
         ts: header.ts,
         nonce: header.nonce,
@@ -73,7 +71,7 @@ fn claim_of_bewit<'a>(
     resource: String,
     bewit: &str,
 ) -> Result<Claim<'a>, HawkError> {
-    if request.resource.len() > super::MAX_MATCH_LENGTH {
+    if request.url.resource.len() > super::MAX_MATCH_LENGTH {
         return Err(HawkError::bad_request("Resource path exceeds max length"));
     }
     if bewit.is_empty() {
@@ -101,8 +99,8 @@ impl fmt::Debug for RequestLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestLine")
             .field("method", &self.method)
-            .field("host", &self.host)
-            .field("port", &self.port)
+            .field("host", &self.url.host)
+            .field("port", &self.url.port)
             .finish_non_exhaustive()
     }
 }
@@ -152,9 +150,7 @@ impl Claim<'_> {
             nonce: self.nonce,
             // A bewit is signed for GET and holds for HEAD too (docs/protocol.md, "Bewit").
             method: if self.kind == Kind::Bewit { "GET" } else { self.request.method },
-            resource: &self.resource,
-            host: self.request.host,
-            port: self.request.port,
+            url: UrlParts { resource: &self.resource, ..self.request.url },
             hash: self.hash,
             ext: self.ext(),
         }

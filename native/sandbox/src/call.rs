@@ -10,7 +10,7 @@ use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::{
     AuthenticateError, Client, Scope, ScopeExpression, authenticate,
 };
-use taskcluster_proxy_core::hawk::{HawkError, RequestLine};
+use taskcluster_proxy_core::hawk::{HawkError, RequestLine, UrlParts};
 
 /// A request, but for its body.
 pub(super) struct Call<'a> {
@@ -56,9 +56,11 @@ impl Call<'_> {
             .ok_or_else(|| HawkError::bad_request("Invalid Host header"))?;
         Ok(RequestLine {
             method: self.head.method.as_str(),
-            resource: self.head.uri.path_and_query().map_or("/", |resource| resource.as_str()),
-            host,
-            port,
+            url: UrlParts {
+                host,
+                port,
+                resource: self.head.uri.path_and_query().map_or("/", |resource| resource.as_str()),
+            },
             authorization: header(AUTHORIZATION)
                 .transpose()
                 .map_err(|_| HawkError::bad_request("Bad header format"))?
