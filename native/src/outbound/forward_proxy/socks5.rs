@@ -3,8 +3,9 @@
 use crate::outbound::error::UpstreamError;
 use crate::outbound::origin::Origin;
 use tokio::net::TcpStream;
-use tokio_socks::Error;
 use tokio_socks::tcp::Socks5Stream;
+use tokio_socks::{Error, TargetAddr};
+use url::Host;
 
 /// Asks the SOCKS5 proxy at the end of `tcp` for a connection to `origin`, whose name it is to look up.
 pub(in crate::outbound) async fn ask(
@@ -12,7 +13,12 @@ pub(in crate::outbound) async fn ask(
     origin: &Origin,
     login: Option<(&str, &str)>,
 ) -> Result<TcpStream, UpstreamError> {
-    let target = (origin.bare_host(), origin.port());
+    let port = origin.port();
+    let target = match origin.host() {
+        Host::Domain(name) => TargetAddr::Domain(name.into(), port),
+        Host::Ipv4(ip) => TargetAddr::Ip((*ip, port).into()),
+        Host::Ipv6(ip) => TargetAddr::Ip((*ip, port).into()),
+    };
     let asked = match login {
         // It may do without a login all the same.
         Some((user, password)) => {
