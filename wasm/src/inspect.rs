@@ -1,7 +1,7 @@
 //! What a request claims, for debugging.
 
 use crate::failure::{self, HawkError};
-use taskcluster_proxy_core::hawk::{Kind, RequestLine, UrlParts, present};
+use taskcluster_proxy_core::hawk::{Claim, Kind, RequestLine, UrlParts};
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen(raw_module = "../js/shapes.js")]
@@ -30,7 +30,7 @@ pub fn inspect(
 ) -> Result<JsValue, HawkError> {
     let authorization = authorization.as_deref();
     let claim =
-        present(RequestLine { method, url: UrlParts { host, port, resource }, authorization })
+        Claim::read(RequestLine { method, url: UrlParts { host, port, resource }, authorization })
             .map_err(failure::authenticate)?;
     Ok(claim.map_or(JsValue::UNDEFINED, |claim| {
         let artifacts = claim.artifacts();

@@ -103,7 +103,7 @@ impl Signer {
         credentials: &Credentials,
         authorized_scopes: &AuthorizedScopes,
     ) -> Result<Self, CredentialsFinding> {
-        if let Some(finding) = credentials.obstacle() {
+        if let Some(finding) = credentials.preventing_finding() {
             return Err(finding);
         }
         Ok(Self {
@@ -171,7 +171,7 @@ impl Signer {
         now: Timestamp,
         nonce: &str,
     ) -> Result<HeaderValue, SignError> {
-        let text = self.authorization_text(method.as_str(), url, now, nonce)?;
+        let text = self.header(method.as_str(), url, now, nonce)?;
         // Every part is printable ASCII, as ClientId, base64 and the check of the nonce make sure.
         let mut value = HeaderValue::try_from(text).map_err(|_| SignError::Nonce)?;
         value.set_sensitive(true);
@@ -193,6 +193,17 @@ impl Signer {
         if method.is_empty() || !method.bytes().all(is_token) {
             return Err(SignError::Method(method.chars().take(32).collect()));
         }
+        self.header(method, url, now, nonce)
+    }
+
+    /// `method` is a token.
+    fn header(
+        &self,
+        method: &str,
+        url: &UrlParts<'_>,
+        now: Timestamp,
+        nonce: &str,
+    ) -> Result<String, SignError> {
         if !is_attribute_value(nonce) {
             return Err(SignError::Nonce);
         }

@@ -19,6 +19,16 @@ pub struct RequestLine<'a> {
 }
 
 /// A claim that a request makes, read and not yet checked: who it says it is from, and the proof.
+///
+/// ```
+/// use taskcluster_proxy_core::hawk::{Claim, RequestLine, UrlParts};
+///
+/// let url = UrlParts { host: "tc.example.com", port: 443, resource: "/x" };
+/// let authorization = Some(r#"Hawk id="tester", ts="1", nonce="n", mac="m=""#);
+/// let claim = Claim::read(RequestLine { method: "GET", url, authorization })?;
+/// assert_eq!(claim.unwrap().id(), "tester");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Claim<'a> {
     kind: Kind,
     request: RequestLine<'a>,
@@ -29,23 +39,6 @@ pub struct Claim<'a> {
     mac: Cow<'a, str>,
     hash: Option<&'a str>,
     ext: Option<Cow<'a, str>>,
-}
-
-/// Reads the claim of a request, from its header or its bewit. `None`: it makes none.
-///
-/// # Errors
-///
-/// The claim cannot be read, two are made at once, or a bewit is used with a method other than GET
-/// and HEAD.
-pub fn present(request: RequestLine<'_>) -> Result<Option<Claim<'_>>, HawkError> {
-    match (split_bewit(request.url.resource), request.authorization) {
-        (Some(_), Some(_)) => {
-            Err(HawkError::credentials("Cannot use two authentication schemes at once"))
-        }
-        (Some((resource, bewit)), None) => claim_of_bewit(request, resource, bewit).map(Some),
-        (None, Some(authorization)) => claim_of_header(request, authorization).map(Some),
-        (None, None) => Ok(None),
-    }
 }
 
 fn claim_of_header<'a>(
@@ -116,7 +109,24 @@ impl fmt::Debug for Claim<'_> {
     }
 }
 
-impl Claim<'_> {
+impl<'a> Claim<'a> {
+    /// Reads the claim of a request, from its header or its bewit. `None`: it makes none.
+    ///
+    /// # Errors
+    ///
+    /// The claim cannot be read, two are made at once, or a bewit is used with a method other than GET
+    /// and HEAD.
+    pub fn read(request: RequestLine<'a>) -> Result<Option<Self>, HawkError> {
+        match (split_bewit(request.url.resource), request.authorization) {
+            (Some(_), Some(_)) => {
+                Err(HawkError::credentials("Cannot use two authentication schemes at once"))
+            }
+            (Some((resource, bewit)), None) => claim_of_bewit(request, resource, bewit).map(Some),
+            (None, Some(authorization)) => claim_of_header(request, authorization).map(Some),
+            (None, None) => Ok(None),
+        }
+    }
+
     /// Header or bewit.
     pub fn kind(&self) -> Kind {
         self.kind
@@ -138,7 +148,7 @@ impl Claim<'_> {
     }
 
     /// The payload hash of the request; a server that has the body can compare it.
-    pub fn hash(&self) -> Option<&str> {
+    pub(crate) fn hash(&self) -> Option<&str> {
         self.hash
     }
 
@@ -162,7 +172,7 @@ impl Claim<'_> {
     ///
     /// `Bad mac`; with the right MAC, a header's `ts` more than [`MAX_SKEW`] from `now` or a bewit's
     /// expiry that has come.
-    pub fn verify(&self, key: &Key, now: Timestamp) -> Result<(), HawkError> {
+    pub(crate) fn verify(&self, key: &Key, now: Timestamp) -> Result<(), HawkError> {
         if !key.mac(&self.artifacts()).verifies(&self.mac) {
             return Err(HawkError::unauthorized("Bad mac"));
         }

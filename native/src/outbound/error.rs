@@ -120,7 +120,7 @@ impl UpstreamError {
             | Self::HeaderSectionTooLarge
             | Self::Client(_)
             | Self::Budget(_)
-            | Self::Sign(_) => Outcome::Lasting,
+            | Self::Sign(_) => Outcome::Permanent,
         }
     }
 
