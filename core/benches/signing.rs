@@ -27,9 +27,7 @@ fn signing(criterion: &mut Criterion) {
         ts: NOW.secs(),
         nonce: NONCE,
         method: "GET",
-        resource: parts.resource,
-        host: parts.host,
-        port: parts.port,
+        url: parts,
         hash: None,
         ext: None,
     }

@@ -1,27 +1,35 @@
-//! The logic of taskcluster-proxy, and nothing else: no IO, no clock, no randomness, no async.
+//! The logic of taskcluster-proxy without IO, clock, randomness or async: time and nonces are
+//! arguments. It is the same on every platform, `wasm32-unknown-unknown` included.
 //!
-//! - [`hawk`]: the Hawk protocol alone. Artifacts, the normalized string, MACs, the `Authorization`
-//!   header and the bewit, both written and read.
-//! - [`credentials`]: Taskcluster credentials. Certificates, temporary credentials, scopes, `ext`,
-//!   the [`Signer`](credentials::Signer) that signs with them and
-//!   [`authenticate`](credentials::authenticate) that checks as the auth service does.
-//! - [`proxy`]: what makes it this proxy. The root URL, routes, headers, retries, errors.
+//! - [`credentials`]: Taskcluster credentials, the [`Signer`](credentials::Signer) that signs with
+//!   them, and [`authenticate`](credentials::authenticate), which checks as the auth service does.
+//! - [`hawk`]: the Hawk protocol alone: artifacts, MACs, the `Authorization` header field, the bewit.
+//! - [`proxy`]: the decisions of the proxy: root URL, routes, header fields, retries, errors.
 //!
-//! Time and nonces come in as arguments, so the crate runs and is tested the same everywhere,
-//! `wasm32-unknown-unknown` included.
-//!
-//! # Example
+//! # Sign a request
 //!
 //! ```
 //! use taskcluster_proxy_core::{Timestamp, credentials::{Credentials, Signer}};
 //!
 //! let signer = Signer::new(&Credentials::permanent("tester", "no-secret")?)?;
 //! let request = http::Request::get("https://tc.example.com/api/queue/v1/ping").body(())?;
-//! let request = signer.sign(request, Timestamp::from_secs(1_767_225_600), "j4h3g2")?;
+//! let signed = signer.sign(request, Timestamp::from_secs(1_767_225_600), "j4h3g2")?;
 //! assert_eq!(
-//!     request.headers()["authorization"],
+//!     signed.headers()["authorization"],
 //!     r#"Hawk id="tester", ts="1767225600", nonce="j4h3g2", mac="0hOgWf+NRdfYUYI/LS2mwQmwn2mTR38sOOlzIBWpXts=""#,
 //! );
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Sign a URL
+//!
+//! ```
+//! use taskcluster_proxy_core::{Timestamp, credentials::{Credentials, Signer}};
+//!
+//! let signer = Signer::new(&Credentials::permanent("tester", "no-secret")?)?;
+//! let url = url::Url::parse("https://tc.example.com/api/queue/v1/task/x?y")?;
+//! let signed = signer.bewit(&url, Timestamp::from_secs(1_767_229_200))?; // when it expires
+//! assert!(signed.as_str().starts_with("https://tc.example.com/api/queue/v1/task/x?y&bewit=dGVz"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 #![forbid(unsafe_code)]

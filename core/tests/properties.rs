@@ -42,7 +42,7 @@ proptest! {
         let signed = Signer::restricted(&credentials.0, &credentials.1)?.bewit(&request.url, expires)?;
         let signed = Request { method: method.to_owned(), url: parse_url(signed.as_str())? };
         let line = RequestLine { authorization: None, ..signed.line("") };
-        let without = split_bewit(line.resource).map(|(resource, _)| resource);
+        let without = split_bewit(line.url.resource).map(|(resource, _)| resource);
         prop_assert_eq!(without.as_deref(), Some(request.parts()?.resource));
         let expected = verified(&credentials, Some(expires))?;
         prop_assert_eq!(check(&issuer, line, NOW), Ok(Some(expected)));
@@ -57,15 +57,19 @@ proptest! {
     ) {
         let header = request.sign(&credentials, "nonce")?;
         let (line, other) = (request.line(&header), other.line(&header));
+        let at = |url| RequestLine { url, ..line };
         for (differs, changed) in [
             // Signed in upper case.
             (
                 !other.method.eq_ignore_ascii_case(line.method),
                 RequestLine { method: other.method, ..line },
             ),
-            (other.resource != line.resource, RequestLine { resource: other.resource, ..line }),
-            (other.host != line.host, RequestLine { host: other.host, ..line }),
-            (other.port != line.port, RequestLine { port: other.port, ..line }),
+            (
+                other.url.resource != line.url.resource,
+                at(UrlParts { resource: other.url.resource, ..line.url }),
+            ),
+            (other.url.host != line.url.host, at(UrlParts { host: other.url.host, ..line.url })),
+            (other.url.port != line.url.port, at(UrlParts { port: other.url.port, ..line.url })),
         ] {
             if differs {
                 prop_assert_eq!(reason(check(&issuer, changed, NOW)), "Unauthorized: Bad mac");
@@ -223,9 +227,8 @@ impl Request {
 
     #[expect(clippy::unwrap_used, reason = "request() makes only URLs that can be signed")]
     fn line<'a>(&'a self, authorization: &'a str) -> RequestLine<'a> {
-        let UrlParts { host, port, resource } = self.parts().unwrap();
-        let authorization = Some(authorization);
-        RequestLine { method: &self.method, resource, host, port, authorization }
+        let (url, authorization) = (self.parts().unwrap(), Some(authorization));
+        RequestLine { method: &self.method, url, authorization }
     }
 }
 

@@ -12,7 +12,7 @@ use taskcluster_proxy_core::credentials::{
     TemporaryCredentials,
 };
 use taskcluster_proxy_core::hawk::{
-    AuthorizationHeader, Bewit, RequestLine, parse_url, present, split_bewit,
+    AuthorizationHeader, Bewit, Claim, RequestLine, UrlParts, parse_url, split_bewit,
 };
 
 const START: Timestamp = Timestamp::from_secs(1_767_225_600);
@@ -55,13 +55,11 @@ proptest! {
         show(&mut shown, &header);
         let line = RequestLine {
             method: "GET",
-            resource: "/x",
-            host: "tc.example.com",
-            port: 443,
+            url: UrlParts::try_from(request.uri())?,
             authorization: Some(received),
         };
         show(&mut shown, &line);
-        show(&mut shown, &present(line)?);
+        show(&mut shown, &Claim::read(line)?);
         let signed = signer.bewit(&parse_url("https://tc.example.com/x")?, EXPIRY)?;
         let bewit = Bewit::decode(split_bewit(signed.as_str()).map_or("", |(_, bewit)| bewit))?;
         show(&mut shown, &bewit);

@@ -1,9 +1,9 @@
 //! Checking a request as Taskcluster's auth service does.
 
-use super::ext::{self, Received};
+use super::ext::{self, ReceivedExt};
 use super::{AccessToken, CERTIFICATE_SKEW, Certificate, MAX_DURATION, Scope, satisfies};
 use crate::Timestamp;
-use crate::hawk::{Claim, HawkError, Key, Kind, RequestLine, present};
+use crate::hawk::{Claim, HawkError, Key, Kind, RequestLine};
 use crate::json::{JsonValue, given, parse, string};
 
 /// What the auth service knows of a client.
@@ -44,7 +44,7 @@ const ANONYMOUS: &str = "assume:anonymous";
 /// credentials are named temporary ones.
 ///
 /// ```
-/// use taskcluster_proxy_core::{Timestamp, credentials::*, hawk::RequestLine};
+/// use taskcluster_proxy_core::{Timestamp, credentials::*, hawk::{RequestLine, UrlParts}};
 ///
 /// let credentials = Credentials::permanent("tester", "no-secret")?;
 /// let now = Timestamp::from_secs(1_767_225_600);
@@ -54,9 +54,7 @@ const ANONYMOUS: &str = "assume:anonymous";
 ///
 /// let request = RequestLine {
 ///     method: "GET",
-///     resource: "/api/auth/v1/test-authenticate-get/",
-///     host: "tc.example.com",
-///     port: 443,
+///     url: UrlParts::try_from(request.uri())?,
 ///     authorization: Some(request.headers()["authorization"].to_str()?),
 /// };
 /// let verified = authenticate(request, now, |client_id| {
@@ -77,7 +75,7 @@ pub fn authenticate(
     now: Timestamp,
     clients: impl FnOnce(&str) -> Option<Client>,
 ) -> Result<Option<Verified>, AuthenticateError> {
-    let Some(claim) = present(request)? else {
+    let Some(claim) = Claim::read(request)? else {
         return Ok(None);
     };
     let json = claim.ext().map(ext::decoded).transpose()?;
@@ -96,7 +94,7 @@ pub fn authenticate_with<V: JsonValue>(
     parse: impl FnOnce(&str) -> Option<V>,
     clients: impl FnOnce(&str) -> Option<Client>,
 ) -> Result<Option<Verified>, AuthenticateError> {
-    let Some(claim) = present(request)? else {
+    let Some(claim) = Claim::read(request)? else {
         return Ok(None);
     };
     let json = claim.ext().map(ext::decoded).transpose()?;
@@ -110,22 +108,22 @@ fn verify(
     now: Timestamp,
     clients: impl FnOnce(&str) -> Option<Client>,
 ) -> Result<Verified, HawkError> {
-    let mut holder = load(claim.id(), ext, now, clients)?;
-    claim.verify(&holder.key, now)?;
+    let mut identity = load(claim.id(), ext, now, clients)?;
+    claim.verify(&identity.key, now)?;
     if claim.kind() == Kind::Bewit {
         let expiry = Timestamp::from_secs(claim.artifacts().ts);
-        holder.expires = Some(holder.expires.map_or(expiry, |expires| expires.min(expiry)));
+        identity.expires = Some(identity.expires.map_or(expiry, |expires| expires.min(expiry)));
     }
     Ok(Verified {
         client_id: claim.id().to_owned(),
-        scopes: holder.scopes,
-        expires: holder.expires,
+        scopes: identity.scopes,
+        expires: identity.expires,
         hash: claim.hash().map(str::to_owned),
     })
 }
 
 /// The key that a request must be signed with, and what it may then do.
-struct Holder {
+struct Identity {
     key: Key,
     scopes: Vec<Scope>,
     expires: Option<Timestamp>,
@@ -136,8 +134,8 @@ fn load(
     ext: Option<&impl JsonValue>,
     now: Timestamp,
     clients: impl FnOnce(&str) -> Option<Client>,
-) -> Result<Holder, HawkError> {
-    let ext = ext.map(Received::new).transpose()?;
+) -> Result<Identity, HawkError> {
+    let ext = ext.map(ReceivedExt::new).transpose()?;
     let (certificate, authorized_scopes) =
         ext.map_or((None, None), |ext| (ext.certificate, ext.authorized_scopes));
     let issuer = certificate.as_ref().and_then(|certificate| given(certificate, "issuer"));
@@ -156,7 +154,7 @@ fn load(
         let reason = format!("Client with clientId `{looked_up}` has expired");
         return Err(HawkError::credentials(reason));
     }
-    let mut holder = Holder {
+    let mut identity = Identity {
         key: client.access_token.key(),
         scopes: with_anonymous(client.scopes)?,
         expires: client.expires,
@@ -164,33 +162,33 @@ fn load(
     if let Some(certificate) = &certificate {
         let certificate = Certificate::from_value(certificate)
             .map_err(|error| HawkError::credentials(format!("ext.certificate: {error}")))?;
-        check_certificate(&certificate, id, looked_up, &holder, now)?;
+        check_certificate(&certificate, id, looked_up, &identity, now)?;
         let expiry = certificate.expiry();
-        holder = Holder {
-            key: certificate.access_token(&holder.key).key(),
+        identity = Identity {
+            key: certificate.access_token(&identity.key).key(),
             scopes: with_anonymous(certificate.scopes().to_vec())?,
-            expires: Some(holder.expires.map_or(expiry, |expires| expires.min(expiry))),
+            expires: Some(identity.expires.map_or(expiry, |expires| expires.min(expiry))),
         };
     }
     if let Some(authorized_scopes) = authorized_scopes {
-        if !satisfies(&holder.scopes, &authorized_scopes) {
+        if !satisfies(&identity.scopes, &authorized_scopes) {
             return Err(HawkError::credentials(format!(
                 "Supplied credentials do not satisfy authorizedScopes; credentials have \
                  scopes:\n\n```\n{}\n```\n\nauthorizedScopes are:\n\n```\n{}\n```",
-                join(&holder.scopes, "\n"),
+                join(&identity.scopes, "\n"),
                 join(&authorized_scopes, "\n")
             )));
         }
-        holder.scopes = with_anonymous(authorized_scopes)?;
+        identity.scopes = with_anonymous(authorized_scopes)?;
     }
-    Ok(holder)
+    Ok(identity)
 }
 
 fn check_certificate(
     certificate: &Certificate,
     id: &str,
     issuer: &str,
-    holder: &Holder,
+    identity: &Identity,
     now: Timestamp,
 ) -> Result<(), HawkError> {
     let (start, expiry) = (certificate.start(), certificate.expiry());
@@ -200,18 +198,18 @@ fn check_certificate(
         "ext.certificate.expiry < now".to_owned()
     } else if expiry > start.plus(MAX_DURATION) {
         "ext.certificate cannot last longer than 31 days!".to_owned()
-    } else if issuer != id && !may_create(&holder.scopes, id) {
+    } else if issuer != id && !may_create(&identity.scopes, id) {
         format!(
             "ext.certificate issuer `{issuer}` doesn't have `auth:create-client:{id}` for supplied \
              clientId."
         )
-    } else if !satisfies(&holder.scopes, certificate.scopes()) {
+    } else if !satisfies(&identity.scopes, certificate.scopes()) {
         format!(
             "ext.certificate issuer `{issuer}` doesn't satisfy all certificate scopes {}.  The \
              temporary credentials were not generated correctly.",
             join(certificate.scopes(), ", ")
         )
-    } else if certificate.verifies(&holder.key, id) {
+    } else if certificate.verifies(&identity.key, id) {
         return Ok(());
     } else if certificate.issuer().is_some() {
         "ext.certificate.signature is not valid, or wrong clientId provided".to_owned()

@@ -101,7 +101,7 @@ impl Certificate {
     }
 
     /// Who issued them, where their clientId is another one.
-    pub fn issuer(&self) -> Option<&ClientId> {
+    pub(super) fn issuer(&self) -> Option<&ClientId> {
         self.issuer.as_ref()
     }
 

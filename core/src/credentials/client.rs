@@ -182,7 +182,7 @@ impl Credentials {
     /// The text is not a JSON object, or one of the three is not a string. No value is repeated in the
     /// error.
     pub fn from_json(text: &[u8]) -> Result<Self, JsonError> {
-        let texts = Texts::parse(text)?.0.map(Option::unwrap_or_default);
+        let texts = Members::parse(text)?.0.map(Option::unwrap_or_default);
         let [client_id, access_token, certificate] = &texts;
         Ok(Self::given(client_id.as_str(), access_token.as_str(), certificate.as_str()))
     }
@@ -196,7 +196,7 @@ impl Credentials {
     /// malformed, or the certificate is not what [`Certificate::parse`](super::Certificate::parse)
     /// reads.
     pub fn from_json_strict(text: &[u8]) -> Result<Self, JsonError> {
-        let [client_id, access_token, certificate] = Texts::parse(text)?.0;
+        let [client_id, access_token, certificate] = Members::parse(text)?.0;
         let certificate = certificate.unwrap_or_default();
         Ok(Self {
             client_id: of_member("clientId", "a clientId", client_id, |text| {
@@ -211,11 +211,7 @@ impl Credentials {
     }
 
     /// Reads a certificate that has to be as the services expect it; an empty one is none.
-    ///
-    /// # Errors
-    ///
-    /// As [`Certificate::parse`](super::Certificate::parse).
-    pub fn parse_certificate(text: &str) -> Result<Option<GivenCertificate>, JsonError> {
+    fn parse_certificate(text: &str) -> Result<Option<GivenCertificate>, JsonError> {
         if text.is_empty() { Ok(None) } else { GivenCertificate::strict(text).map(Some) }
     }
 
@@ -229,7 +225,7 @@ impl Credentials {
     }
 
     /// The finding that [prevents signing](CredentialsFinding::prevents_signing), if there is one.
-    pub(super) fn obstacle(&self) -> Option<CredentialsFinding> {
+    pub(super) fn preventing_finding(&self) -> Option<CredentialsFinding> {
         use CredentialsFinding::{CertificateNotAnObject, ClientIdCharacters};
         let certificate = self.certificate.as_ref().and_then(GivenCertificate::finding);
         match (self.client_id.finding(), certificate) {
@@ -248,9 +244,9 @@ impl Credentials {
 }
 
 /// The three texts that credentials are made of, as far as they are there.
-struct Texts([Option<Zeroizing<String>>; 3]);
+struct Members([Option<Zeroizing<String>>; 3]);
 
-impl Texts {
+impl Members {
     fn parse(json: &[u8]) -> Result<Self, JsonError> {
         let object = parse_object(json)?;
         let text = |member, expected| match given(&object, member) {

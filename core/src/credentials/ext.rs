@@ -123,12 +123,12 @@ pub(super) fn not_json() -> HawkError {
 }
 
 /// What a server finds in it.
-pub(super) struct Received<V> {
+pub(super) struct ReceivedExt<V> {
     pub(super) certificate: Option<V>,
     pub(super) authorized_scopes: Option<Vec<Scope>>,
 }
 
-impl<V: JsonValue> Received<V> {
+impl<V: JsonValue> ReceivedExt<V> {
     pub(super) fn new(ext: &V) -> Result<Self, HawkError> {
         expect_object(ext).map_err(|_| HawkError::credentials("ext must be a JSON object"))?;
         let certificate = given(ext, "certificate");

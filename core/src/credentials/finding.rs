@@ -106,11 +106,11 @@ impl fmt::Display for CredentialsFinding {
                 f.write_str(")")?;
             }
             Self::Expired { expiry, ago } => {
-                write!(f, "expired {} ago, at {}", Rounded(*ago), expiry.to_rfc3339())?;
+                write!(f, "expired {} ago, at {}", HumanDuration(*ago), expiry.to_rfc3339())?;
             }
             Self::NotYetValid { start, ahead } => {
                 let start = start.to_rfc3339();
-                write!(f, "is not valid before {start}, in {}", Rounded(*ahead))?;
+                write!(f, "is not valid before {start}, in {}", HumanDuration(*ahead))?;
             }
         }
         f.write_str(match self {
@@ -132,9 +132,9 @@ impl fmt::Display for CredentialsFinding {
 impl std::error::Error for CredentialsFinding {}
 
 /// A duration in two units.
-pub(crate) struct Rounded(pub(crate) Duration);
+pub(crate) struct HumanDuration(pub(crate) Duration);
 
-impl fmt::Display for Rounded {
+impl fmt::Display for HumanDuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let secs = self.0.as_secs();
         let [days, hours, minutes] = [secs / 86_400, secs / 3600 % 24, secs / 60 % 60];

@@ -23,10 +23,10 @@ pub use client::{
     AccessToken, ClientId, Credentials, EmptyAccessToken, InvalidClientId, InvalidCredentials,
 };
 pub use finding::CredentialsFinding;
-pub(crate) use finding::Rounded;
+pub(crate) use finding::HumanDuration;
 pub use given::GivenCertificate;
 pub use scope::{
-    InvalidScope, Scope, ScopesError, missing_scopes, reduce_scopes, satisfies, scopes_from_json,
+    InvalidScope, Scope, ScopesError, reduce_scopes, satisfies, scopes_from_json,
     scopes_from_value, scopes_to_json,
 };
 pub use scope_expression::ScopeExpression;

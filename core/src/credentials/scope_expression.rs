@@ -83,7 +83,7 @@ impl ScopeExpression {
     }
 
     /// How many scopes it names.
-    pub fn scope_count(&self) -> usize {
+    pub(crate) fn scope_count(&self) -> usize {
         match self {
             Self::Scope(_) => 1,
             Self::AllOf(items) | Self::AnyOf(items) => items.iter().map(Self::scope_count).sum(),

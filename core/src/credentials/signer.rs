@@ -103,7 +103,7 @@ impl Signer {
         credentials: &Credentials,
         authorized_scopes: &AuthorizedScopes,
     ) -> Result<Self, CredentialsFinding> {
-        if let Some(finding) = credentials.obstacle() {
+        if let Some(finding) = credentials.preventing_finding() {
             return Err(finding);
         }
         Ok(Self {
@@ -171,7 +171,7 @@ impl Signer {
         now: Timestamp,
         nonce: &str,
     ) -> Result<HeaderValue, SignError> {
-        let text = self.authorization_text(method.as_str(), url, now, nonce)?;
+        let text = self.header(method.as_str(), url, now, nonce)?;
         // Every part is printable ASCII, as ClientId, base64 and the check of the nonce make sure.
         let mut value = HeaderValue::try_from(text).map_err(|_| SignError::Nonce)?;
         value.set_sensitive(true);
@@ -193,6 +193,17 @@ impl Signer {
         if method.is_empty() || !method.bytes().all(is_token) {
             return Err(SignError::Method(method.chars().take(32).collect()));
         }
+        self.header(method, url, now, nonce)
+    }
+
+    /// `method` is a token.
+    fn header(
+        &self,
+        method: &str,
+        url: &UrlParts<'_>,
+        now: Timestamp,
+        nonce: &str,
+    ) -> Result<String, SignError> {
         if !is_attribute_value(nonce) {
             return Err(SignError::Nonce);
         }
@@ -201,10 +212,8 @@ impl Signer {
         let ext = self.ext.fitting("the Authorization header", |ext| {
             AuthorizationHeader::written_length(id, ts, nonce, ext)
         })?;
-        let UrlParts { host, port, resource } = *url;
-        let kind = Kind::Header;
-        let hash = None;
-        let artifacts = Artifacts { kind, ts, nonce, method, resource, host, port, hash, ext };
+        let (kind, hash) = (Kind::Header, None);
+        let artifacts = Artifacts { kind, ts, nonce, method, url: *url, hash, ext };
         Ok(AuthorizationHeader::write(id, ts, nonce, ext, &self.key.mac(&artifacts)))
     }
 
@@ -246,24 +255,21 @@ impl Signer {
         url: &UrlParts<'_>,
         expires: Timestamp,
     ) -> Result<String, SignError> {
-        let UrlParts { host, port, resource } = *url;
         let exp = expires.secs();
         let id = self.client_id.as_str();
         let ext = self.ext.fitting("the path and query of the signed URL", |ext| {
-            resource.len() + "?bewit=".len() + Bewit::encoded_length(id, exp, ext)
+            url.resource.len() + "?bewit=".len() + Bewit::encoded_length(id, exp, ext)
         })?;
         let mac = self.key.mac(&Artifacts {
             kind: Kind::Bewit,
             ts: exp,
             nonce: "",
             method: "GET",
-            resource,
-            host,
-            port,
+            url: *url,
             hash: None,
             ext,
         });
-        Ok(bewit_suffix(resource, &Bewit::encode(id, exp, ext, &mac)))
+        Ok(bewit_suffix(url.resource, &Bewit::encode(id, exp, ext, &mac)))
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 /// The longest that temporary credentials can be valid.
 pub(super) const MAX_DURATION: Duration = Duration::from_secs(31 * 24 * 60 * 60);
 
-/// An order for temporary credentials.
+/// What temporary credentials are to be.
 ///
 /// ```
 /// use taskcluster_proxy_core::Timestamp;

@@ -1,5 +1,7 @@
 //! What a MAC covers, and the normalized string.
 
+use super::UrlParts;
+
 /// Which of Hawk's two MACs is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -12,16 +14,14 @@ pub enum Kind {
 /// Everything that a Hawk MAC covers.
 ///
 /// ```
-/// use taskcluster_proxy_core::hawk::{Artifacts, Kind};
+/// use taskcluster_proxy_core::hawk::{Artifacts, Kind, UrlParts};
 ///
 /// let artifacts = Artifacts {
 ///     kind: Kind::Header,
 ///     ts: 1_767_225_600,
 ///     nonce: "j4h3g2",
 ///     method: "GET",
-///     resource: "/api/queue/v1/ping",
-///     host: "tc.example.com",
-///     port: 443,
+///     url: UrlParts { host: "tc.example.com", port: 443, resource: "/api/queue/v1/ping" },
 ///     hash: None,
 ///     ext: None,
 /// };
@@ -40,12 +40,8 @@ pub struct Artifacts<'a> {
     pub nonce: &'a str,
     /// Signed in upper case, whatever its case here. GET in a bewit.
     pub method: &'a str,
-    /// Path and query exactly as they go over the wire.
-    pub resource: &'a str,
-    /// Signed in lower case, whatever its case here.
-    pub host: &'a str,
-    /// The port, given or implied by the scheme.
-    pub port: u16,
+    /// Where the request goes. The host is signed in lower case, whatever its case here.
+    pub url: UrlParts<'a>,
     /// The payload hash, where there is one. Taskcluster uses none.
     pub hash: Option<&'a str>,
     /// Application data: base64 of JSON with Taskcluster.
@@ -56,7 +52,8 @@ impl Artifacts<'_> {
     /// The text that the MAC is taken of.
     pub fn normalized_string(&self) -> String {
         let ext = self.ext.unwrap_or_default();
-        let length = 80 + self.nonce.len() + self.resource.len() + self.host.len() + ext.len();
+        let UrlParts { host, port, resource } = self.url;
+        let length = 80 + self.nonce.len() + resource.len() + host.len() + ext.len();
         let mut text = String::with_capacity(length);
         text.push_str(match self.kind {
             Kind::Header => "hawk.1.header\n",
@@ -68,11 +65,11 @@ impl Artifacts<'_> {
         text.push('\n');
         push_mapped(&mut text, self.method, str::make_ascii_uppercase);
         text.push('\n');
-        text.push_str(self.resource);
+        text.push_str(resource);
         text.push('\n');
-        push_mapped(&mut text, self.host, str::make_ascii_lowercase);
+        push_mapped(&mut text, host, str::make_ascii_lowercase);
         text.push('\n');
-        push_number(&mut text, self.port.into());
+        push_number(&mut text, port.into());
         text.push('\n');
         text.push_str(self.hash.unwrap_or_default());
         text.push('\n');
@@ -130,9 +127,7 @@ mod tests {
             ts: u64::MAX,
             nonce: "",
             method: "get",
-            resource: "/",
-            host: "A",
-            port: 80,
+            url: UrlParts { host: "A", port: 80, resource: "/" },
             hash: Some("h"),
             ext: Some("a\\b\nc\\"),
         };

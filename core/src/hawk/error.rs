@@ -4,6 +4,13 @@ use std::fmt;
 
 /// Why a Hawk server rejects a request, in the words of npm `hawk` 9, which clients of Taskcluster
 /// see.
+///
+/// ```
+/// use taskcluster_proxy_core::hawk::HawkError;
+///
+/// let error = HawkError::bad_request("Invalid bewit encoding");
+/// assert_eq!(error.to_string(), "Bad Request: Invalid bewit encoding");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HawkError {
     rejection: Rejection,
@@ -12,7 +19,7 @@ pub struct HawkError {
 
 /// Which kind of rejection a [`HawkError`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rejection {
+enum Rejection {
     /// The request is malformed: `Bad Request: ..`.
     BadRequest,
     /// The request is well formed, and not allowed: `Unauthorized: ..`.
@@ -28,23 +35,13 @@ impl HawkError {
     }
 
     /// A request whose proof does not hold.
-    pub fn unauthorized(reason: impl Into<String>) -> Self {
+    pub(crate) fn unauthorized(reason: impl Into<String>) -> Self {
         Self { rejection: Rejection::Unauthorized, reason: reason.into() }
     }
 
     /// Credentials that cannot be used.
     pub fn credentials(reason: impl Into<String>) -> Self {
         Self { rejection: Rejection::Credentials, reason: reason.into() }
-    }
-
-    /// Which kind it is.
-    pub fn rejection(&self) -> Rejection {
-        self.rejection
-    }
-
-    /// The reason without what [`Display`](fmt::Display) puts before it.
-    pub fn reason(&self) -> &str {
-        &self.reason
     }
 }
 

@@ -16,7 +16,7 @@ use subtle::ConstantTimeEq as _;
 ///
 /// let key = Key::new("no-secret");
 /// assert_eq!(format!("{key:?}"), "Key([REDACTED])");
-/// assert!(key.mac_of(b"text").verifies(&key.mac_of(b"text").to_string()));
+/// assert_eq!(key.mac_of(b"text").to_string(), "wOJUN9itOeyoPT+aT/zFUxQOJLUIxJKQALNnmjm2SpE=");
 /// ```
 #[derive(Clone)]
 pub struct Key(Hmac<Sha256>);
@@ -61,19 +61,19 @@ pub struct Mac([u8; 32]);
 impl Mac {
     /// Whether `presented`, in base64 as it came, is this MAC. Takes the same time for every wrong
     /// value of the right length.
-    pub fn verifies(&self, presented: &str) -> bool {
-        self.to_string().as_bytes().ct_eq(presented.as_bytes()).into()
+    pub(crate) fn verifies(&self, presented: &str) -> bool {
+        self.to_base64().ct_eq(presented.as_bytes()).into()
     }
 
     /// The raw bytes.
-    pub fn as_bytes(&self) -> &[u8; 32] {
+    pub(crate) fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 }
 
 impl fmt::Display for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        base64::display::Base64Display::new(&self.0, &STANDARD).fmt(f)
+        f.write_str(str::from_utf8(&self.to_base64()).unwrap_or_default())
     }
 }
 
@@ -87,6 +87,15 @@ impl fmt::Debug for Mac {
 impl Mac {
     /// Appends the base64 form.
     pub(crate) fn push_to(&self, text: &mut String) {
-        STANDARD.encode_string(self.0, text);
+        text.push_str(str::from_utf8(&self.to_base64()).unwrap_or_default());
+    }
+
+    /// The base64 form, written into a buffer of just its length: the encoder's own way into a text
+    /// clears 1 KiB first.
+    fn to_base64(&self) -> [u8; MAC_LENGTH] {
+        let mut base64 = [0; MAC_LENGTH];
+        // This cannot fail: the buffer has the length that 32 bytes take.
+        let _ = STANDARD.encode_slice(self.0, &mut base64);
+        base64
     }
 }

@@ -15,11 +15,11 @@ mod verify;
 pub use artifacts::{Artifacts, Kind};
 pub(crate) use bewit::bewit_suffix;
 pub use bewit::{Bewit, append_bewit, split_bewit};
-pub use error::{HawkError, Rejection};
+pub use error::HawkError;
 pub use header::AuthorizationHeader;
 pub use mac::{Key, Mac};
 pub use url::{UrlError, UrlParts, parse_url};
-pub use verify::{Claim, RequestLine, present};
+pub use verify::{Claim, RequestLine};
 
 use std::time::Duration;
 

@@ -117,9 +117,13 @@ impl<'a> TryFrom<&'a Uri> for UrlParts<'a> {
             Some(scheme) => return Err(UrlError::Scheme(format!("{}://", Escaped(scheme)))),
             None => return Err(UrlError::Scheme("no scheme".to_owned())),
         };
+        let authority = uri.authority().ok_or(UrlError::Host("found none"))?;
+        let host = authority.host();
+        // Most authorities are a host alone.
+        let port = if host == authority.as_str() { None } else { authority.port_u16() };
         Ok(Self {
-            host: uri.host().ok_or(UrlError::Host("found none"))?,
-            port: uri.port_u16().unwrap_or(default_port),
+            host,
+            port: port.unwrap_or(default_port),
             resource: uri.path_and_query().map_or("/", |resource| resource.as_str()),
         })
     }

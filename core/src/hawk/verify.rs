@@ -1,6 +1,8 @@
 //! The claim of a received request: read, and checked with a key.
 
-use super::{Artifacts, AuthorizationHeader, Bewit, HawkError, Key, Kind, MAX_SKEW, split_bewit};
+use super::{
+    Artifacts, AuthorizationHeader, Bewit, HawkError, Key, Kind, MAX_SKEW, UrlParts, split_bewit,
+};
 use crate::Timestamp;
 use std::borrow::Cow;
 use std::fmt;
@@ -10,17 +12,23 @@ use std::fmt;
 pub struct RequestLine<'a> {
     /// The method.
     pub method: &'a str,
-    /// Path and query as received.
-    pub resource: &'a str,
-    /// The host that the request was sent to.
-    pub host: &'a str,
-    /// The port that the request was sent to.
-    pub port: u16,
+    /// Where the request was sent to, path and query as received.
+    pub url: UrlParts<'a>,
     /// The `Authorization` header, if there is one.
     pub authorization: Option<&'a str>,
 }
 
 /// A claim that a request makes, read and not yet checked: who it says it is from, and the proof.
+///
+/// ```
+/// use taskcluster_proxy_core::hawk::{Claim, RequestLine, UrlParts};
+///
+/// let url = UrlParts { host: "tc.example.com", port: 443, resource: "/x" };
+/// let authorization = Some(r#"Hawk id="tester", ts="1", nonce="n", mac="m=""#);
+/// let claim = Claim::read(RequestLine { method: "GET", url, authorization })?;
+/// assert_eq!(claim.unwrap().id(), "tester");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Claim<'a> {
     kind: Kind,
     request: RequestLine<'a>,
@@ -33,23 +41,6 @@ pub struct Claim<'a> {
     ext: Option<Cow<'a, str>>,
 }
 
-/// Reads the claim of a request, from its header or its bewit. `None`: it makes none.
-///
-/// # Errors
-///
-/// The claim cannot be read, two are made at once, or a bewit is used with a method other than GET
-/// and HEAD.
-pub fn present(request: RequestLine<'_>) -> Result<Option<Claim<'_>>, HawkError> {
-    match (split_bewit(request.resource), request.authorization) {
-        (Some(_), Some(_)) => {
-            Err(HawkError::credentials("Cannot use two authentication schemes at once"))
-        }
-        (Some((resource, bewit)), None) => claim_of_bewit(request, resource, bewit).map(Some),
-        (None, Some(authorization)) => claim_of_header(request, authorization).map(Some),
-        (None, None) => Ok(None),
-    }
-}
-
 fn claim_of_header<'a>(
     request: RequestLine<'a>,
     authorization: &'a str,
@@ -58,7 +49,7 @@ fn claim_of_header<'a>(
     Ok(Claim {
         kind: Kind::Header,
         request,
-        resource: request.resource.into(),
+        resource: request.url.resource.into(),
         id: header.id.into(),
         ts: header.ts,
         nonce: header.nonce,
@@ -73,7 +64,7 @@ fn claim_of_bewit<'a>(
     resource: String,
     bewit: &str,
 ) -> Result<Claim<'a>, HawkError> {
-    if request.resource.len() > super::MAX_MATCH_LENGTH {
+    if request.url.resource.len() > super::MAX_MATCH_LENGTH {
         return Err(HawkError::bad_request("Resource path exceeds max length"));
     }
     if bewit.is_empty() {
@@ -101,8 +92,8 @@ impl fmt::Debug for RequestLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestLine")
             .field("method", &self.method)
-            .field("host", &self.host)
-            .field("port", &self.port)
+            .field("host", &self.url.host)
+            .field("port", &self.url.port)
             .finish_non_exhaustive()
     }
 }
@@ -118,7 +109,24 @@ impl fmt::Debug for Claim<'_> {
     }
 }
 
-impl Claim<'_> {
+impl<'a> Claim<'a> {
+    /// Reads the claim of a request, from its header or its bewit. `None`: it makes none.
+    ///
+    /// # Errors
+    ///
+    /// The claim cannot be read, two are made at once, or a bewit is used with a method other than GET
+    /// and HEAD.
+    pub fn read(request: RequestLine<'a>) -> Result<Option<Self>, HawkError> {
+        match (split_bewit(request.url.resource), request.authorization) {
+            (Some(_), Some(_)) => {
+                Err(HawkError::credentials("Cannot use two authentication schemes at once"))
+            }
+            (Some((resource, bewit)), None) => claim_of_bewit(request, resource, bewit).map(Some),
+            (None, Some(authorization)) => claim_of_header(request, authorization).map(Some),
+            (None, None) => Ok(None),
+        }
+    }
+
     /// Header or bewit.
     pub fn kind(&self) -> Kind {
         self.kind
@@ -140,7 +148,7 @@ impl Claim<'_> {
     }
 
     /// The payload hash of the request; a server that has the body can compare it.
-    pub fn hash(&self) -> Option<&str> {
+    pub(crate) fn hash(&self) -> Option<&str> {
         self.hash
     }
 
@@ -152,9 +160,7 @@ impl Claim<'_> {
             nonce: self.nonce,
             // A bewit is signed for GET and holds for HEAD too (docs/protocol.md, "Bewit").
             method: if self.kind == Kind::Bewit { "GET" } else { self.request.method },
-            resource: &self.resource,
-            host: self.request.host,
-            port: self.request.port,
+            url: UrlParts { resource: &self.resource, ..self.request.url },
             hash: self.hash,
             ext: self.ext(),
         }
@@ -166,7 +172,7 @@ impl Claim<'_> {
     ///
     /// `Bad mac`; with the right MAC, a header's `ts` more than [`MAX_SKEW`] from `now` or a bewit's
     /// expiry that has come.
-    pub fn verify(&self, key: &Key, now: Timestamp) -> Result<(), HawkError> {
+    pub(crate) fn verify(&self, key: &Key, now: Timestamp) -> Result<(), HawkError> {
         if !key.mac(&self.artifacts()).verifies(&self.mac) {
             return Err(HawkError::unauthorized("Bad mac"));
         }

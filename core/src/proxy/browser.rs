@@ -1,8 +1,12 @@
 //! Which requests are taken for those of web pages.
 
 use super::destination::shortened;
+use super::headers::parse_host_field;
 use crate::escaped::Escaped;
+use http::uri::Authority;
+use http::{HeaderMap, HeaderValue};
 use std::net::IpAddr;
+use url::Host;
 
 /// Why a request is taken for one of a web page.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,25 +32,22 @@ pub enum BrowserError {
     Host(String),
 }
 
-/// Refuses what browsers send on behalf of web pages that are none of the proxy's, by the value of
-/// its headers: `values` gives all of a name.
+/// Refuses what browsers send on behalf of web pages that are none of the proxy's, by the header
+/// fields of a request.
 ///
 /// `authority` is that of a request target in absolute form; `bound` the address on this side of the
-/// connection, if there is one. Clients that are no browsers send none of these headers but `Host`,
-/// with the name that they know the proxy by.
+/// connection, if there is one. Clients that are no browsers send none of these header fields but
+/// `Host`, with the name that they know the proxy by.
 ///
 /// ```
+/// use http::Request;
 /// use taskcluster_proxy_core::proxy::reject_browsers;
 ///
-/// let request = |origin: &'static str| {
-///     move |name: &str| match name {
-///         "host" => Some(b"taskcluster".as_slice()),
-///         "origin" => Some(origin.as_bytes()),
-///         _ => None,
-///     }
-/// };
-/// assert!(reject_browsers(None, None, request("http://taskcluster")).is_ok());
-/// assert!(reject_browsers(None, None, request("https://evil.example")).is_err());
+/// let request = Request::get("/queue/v1/ping").header("host", "taskcluster").body(())?;
+/// assert!(reject_browsers(None, None, request.headers()).is_ok());
+/// let request = Request::get("/queue/v1/ping").header("host", "evil.example").body(())?;
+/// assert!(reject_browsers(None, None, request.headers()).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// # Errors
@@ -54,26 +55,25 @@ pub enum BrowserError {
 /// `Sec-Fetch-Site` other than `same-origin` and `none`, an `Origin` other than `http://` and the
 /// request's own `Host`, or a host other than `taskcluster`, `localhost`, a loopback address and
 /// `bound`.
-pub fn reject_browsers<'a, V>(
-    authority: Option<&'a str>,
+pub fn reject_browsers(
+    authority: Option<&Authority>,
     bound: Option<IpAddr>,
-    values: impl Fn(&'static str) -> V,
-) -> Result<(), BrowserError>
-where
-    V: IntoIterator<Item = &'a [u8]>,
-{
-    let hosts = || authority.map(str::as_bytes).into_iter().chain(values("host"));
+    headers: &HeaderMap,
+) -> Result<(), BrowserError> {
+    let values = |name| headers.get_all(name).into_iter().map(HeaderValue::as_bytes);
+    let authority = authority.map(|authority| authority.as_str().as_bytes());
+    let hosts = || authority.into_iter().chain(values("host"));
     if let Some(host) = hosts().find(|host| !is_own_host(host, bound)) {
         return Err(BrowserError::Host(text(host)));
     }
     // Pages on other ports of this machine are same-site, and may be anybody's.
-    let fetched = values("sec-fetch-site").into_iter();
-    let mut others = fetched.filter(|site| !matches!(*site, b"same-origin" | b"none"));
+    let mut others =
+        values("sec-fetch-site").filter(|site| !matches!(*site, b"same-origin" | b"none"));
     if let Some(site) = others.next() {
         return Err(BrowserError::Site { name: "Sec-Fetch-Site", value: text(site) });
     }
     // `null`, too: a page that hides where it comes from.
-    let mut others = values("origin").into_iter().filter(|origin| {
+    let mut others = values("origin").filter(|origin| {
         let own = origin.split_at_checked(SCHEME.len()).filter(|(scheme, _)| *scheme == SCHEME);
         !own.is_some_and(|(_, origin)| hosts().any(|host| origin.eq_ignore_ascii_case(host)))
     });
@@ -87,28 +87,17 @@ const SCHEME: &[u8] = b"http://";
 
 /// Whether it is a name or address that only this machine has. The port does not tell sites apart.
 fn is_own_host(host: &[u8], bound: Option<IpAddr>) -> bool {
-    let Ok(host) = str::from_utf8(host) else {
-        return false;
+    let is_own = |ip: IpAddr| {
+        let ip = ip.to_canonical();
+        ip.is_loopback() || Some(ip) == bound.map(|bound| bound.to_canonical())
     };
-    let name = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((ip, port)) if is_port(port) => ip,
-        Some(_) => return false,
-        None => match host.split_once(':') {
-            Some((name, port)) if is_port(&format!(":{port}")) => name,
-            Some(_) => return false,
-            None => host,
-        },
-    };
-    match name.parse::<IpAddr>().map(|ip| ip.to_canonical()) {
-        Ok(ip) => ip.is_loopback() || Some(ip) == bound.map(|bound| bound.to_canonical()),
-        Err(_) => ["taskcluster", "localhost"].iter().any(|own| name.eq_ignore_ascii_case(own)),
+    let authority = parse_host_field(host);
+    match authority.and_then(|authority| Host::parse(authority.host()).ok()) {
+        Some(Host::Domain(name)) => matches!(name.as_str(), "taskcluster" | "localhost"),
+        Some(Host::Ipv4(ip)) => is_own(ip.into()),
+        Some(Host::Ipv6(ip)) => is_own(ip.into()),
+        None => false,
     }
-}
-
-/// Nothing, or a colon and digits.
-fn is_port(text: &str) -> bool {
-    text.is_empty()
-        || text.strip_prefix(':').is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()))
 }
 
 fn text(value: &[u8]) -> String {
@@ -130,9 +119,11 @@ mod tests {
         bound: Option<IpAddr>,
         headers: &[(&str, &str)],
     ) -> Result<(), BrowserError> {
-        reject_browsers(authority, bound, |name| {
-            headers.iter().filter(move |(given, _)| *given == name).map(|(_, v)| v.as_bytes())
-        })
+        let authority = authority.map(|text| Authority::try_from(text).unwrap());
+        let field = |(name, value): &(&str, &str)| {
+            (name.parse().unwrap(), HeaderValue::from_bytes(value.as_bytes()).unwrap())
+        };
+        reject_browsers(authority.as_ref(), bound, &headers.iter().map(field).collect())
     }
 
     #[test]
@@ -174,7 +165,9 @@ mod tests {
         ] {
             assert_eq!(judged(&[("host", host)]), Err(BrowserError::Host(host.into())), "{host}");
         }
-        assert!(reject_browsers(None, None, |_| Some(b"\xff".as_slice())).is_err());
+        let host = HeaderValue::from_bytes(b"\xff").unwrap();
+        let headers = HeaderMap::from_iter([(http::header::HOST, host)]);
+        assert!(reject_browsers(None, None, &headers).is_err());
     }
 
     #[test]

@@ -138,15 +138,6 @@ impl<'a> Destination<'a> {
         Self::Host { host, resource }
     }
 
-    /// How the request named it; `None`: it is for the proxy itself.
-    pub fn form(&self) -> Option<Form> {
-        match self {
-            Self::Bewit | Self::Credentials => None,
-            Self::Service { .. } => Some(Form::Service),
-            Self::Host { .. } => Some(Form::Host),
-        }
-    }
-
     /// The URL there, with services under `root_url`, which ends in no slash. `None`: it is for the
     /// proxy itself.
     pub fn url(&self, root_url: &str) -> Option<String> {

@@ -113,13 +113,8 @@ struct Body {
 impl ProxyError {
     /// The response status.
     pub fn status(&self) -> http::StatusCode {
-        http::StatusCode::from_u16(self.status_code())
+        http::StatusCode::from_u16(self.status_and_code().0)
             .unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR)
-    }
-
-    /// The same as a number.
-    pub fn status_code(&self) -> u16 {
-        self.status_and_code().0
     }
 
     /// The `code` of the body.

@@ -2,6 +2,7 @@
 
 use crate::credentials::{AuthorizedScopes, Credentials, Scope, scopes_to_json};
 use http::header::TRANSFER_ENCODING;
+use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// What a header field is to a proxy, by its name.
@@ -129,6 +130,23 @@ pub fn names_option(headers: &HeaderMap, field: &HeaderName, option: &str) -> bo
     let values = headers.get_all(field).iter();
     let mut members = values.flat_map(|value| list_members(value.as_bytes()));
     members.any(|member| member.eq_ignore_ascii_case(option.as_bytes()))
+}
+
+/// Reads the value of a `Host` header field, `host[:port]` (RFC 9110 section 7.2); `None`: it is
+/// something else.
+///
+/// ```
+/// use taskcluster_proxy_core::proxy::parse_host_field;
+///
+/// assert_eq!(parse_host_field(b"[::1]:80").unwrap().port_u16(), Some(80));
+/// assert_eq!(parse_host_field(b"user@localhost"), None);
+/// ```
+pub fn parse_host_field(value: &[u8]) -> Option<Authority> {
+    let authority = Authority::try_from(value).ok()?;
+    let has_user = authority.as_str().contains('@');
+    let port = authority.as_str().get(authority.host().len()..)?;
+    let has_valid_port = matches!(port, "" | ":") || authority.port_u16().is_some();
+    (!has_user && has_valid_port).then_some(authority)
 }
 
 /// Whether a message has no transfer coding, or chunked alone. Of a body that is coded otherwise two

@@ -3,40 +3,53 @@
 use super::destination::{is_host_name, shortened};
 use crate::escaped::Escaped;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use url::Host;
 
 /// Which hosts requests in hostname form (`/<host>/<path>`) may go to.
 ///
 /// ```
 /// use taskcluster_proxy_core::proxy::{HostPattern, HostPolicy};
+/// use url::Host;
 ///
-/// let everywhere = HostPolicy::new(vec![], "tc.example.com");
-/// assert!(everywhere.allows_name("example.com").is_ok());
-/// assert!(everywhere.allows_address("example.com", [93, 184, 215, 14].into()).is_ok());
-/// assert!(everywhere.allows_address("example.com", [169, 254, 169, 254].into()).is_err());
+/// let root = Host::parse("tc.example.com")?;
+/// let host = Host::parse("a.example.com")?;
+/// let any_host = HostPolicy::new(vec![], root.clone());
+/// assert!(any_host.allows_host(&host).is_ok());
+/// assert!(any_host.allows_address(&host, [93, 184, 215, 14].into()).is_ok());
+/// assert!(any_host.allows_address(&host, [169, 254, 169, 254].into()).is_err());
 ///
-/// let there_alone = HostPolicy::new(vec![HostPattern::parse("*.example.com")?], "tc.example.com");
-/// assert!(there_alone.allows_name("a.example.com").is_ok());
-/// assert!(there_alone.allows_name("example.org").is_err());
+/// let these_hosts = HostPolicy::new(vec![HostPattern::parse("*.example.com")?], root);
+/// assert!(these_hosts.allows_host(&host).is_ok());
+/// assert!(these_hosts.allows_host(&Host::parse("example.org")?).is_err());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct HostPolicy {
     patterns: Vec<HostPattern>,
-    root: String,
+    root: Option<Host>,
 }
 
 /// A host, or several.
+///
+/// ```
+/// use taskcluster_proxy_core::proxy::HostPattern;
+/// use url::Host;
+///
+/// assert_eq!(HostPattern::parse("Example.com")?, HostPattern::Named(Host::parse("example.com")?));
+/// assert!(HostPattern::parse("https://example.com").is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostPattern {
     /// `*`: any.
     Any,
-    /// `*.example.com`: those below, with one more label or several. In lower case, with the dot.
+    /// `*.example.com`: all subdomains. In lower case, with the dot.
     Below(String),
-    /// `example.com`: that one, wherever its name leads. In lower case.
-    Named(String),
+    /// `example.com`: this host, whatever addresses its name has.
+    Named(Host),
 }
 
-/// Why a text is no pattern.
+/// A text that is not a pattern.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "expected a host name such as example.com, *.example.com for those below, or *, found \"{}\"",
@@ -48,38 +61,32 @@ pub struct HostPatternError(String);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HostError {
-    /// No pattern is for it.
-    #[error("requests may go only to the hosts of --allow-host, found \"{}\"", Escaped(.0))]
-    NotAllowed(String),
-    /// It is a place that a task must not reach unless the operator allows it by name.
-    #[error(
-        "\"{}\" is {what}: requests go there only if --allow-host gives this very name",
-        Escaped(.host)
-    )]
-    Special {
-        /// By its name.
-        host: String,
-        /// What it is.
-        what: Special,
+    /// No pattern matches it.
+    #[error("requests may go only to the hosts of --allow-host, found \"{0}\"")]
+    NotAllowed(Host),
+    /// A task must not reach its address unless the operator allows the host by name.
+    #[error("\"{host}\" is {address}: requests go there only if --allow-host gives this very name")]
+    SpecialAddress {
+        /// The host.
+        host: Host,
+        /// What its address is for.
+        address: SpecialAddress,
     },
 }
 
-/// Places that have services for this machine alone, and trust every client that can reach them.
+/// Addresses of services that are for this machine alone and trust every client that reaches them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Special {
+pub enum SpecialAddress {
     /// This machine itself.
     #[error("at a loopback address")]
     Loopback,
-    /// Its own network alone; clouds have their metadata there.
+    /// The network of this machine; the metadata services of clouds are there.
     #[error("at a link-local address")]
     LinkLocal,
-    /// Where a cloud tells a machine its credentials.
+    /// A metadata service, from which a cloud's machine gets its credentials.
     #[error("at an address of cloud metadata")]
     Metadata,
-    /// What resolvers take for an address, each in its own way.
-    #[error("a number, not a name")]
-    Number,
 }
 
 impl HostPattern {
@@ -87,113 +94,120 @@ impl HostPattern {
     ///
     /// # Errors
     ///
-    /// It is not `*`, a host name, or `*.` and a host name.
+    /// It is not `*`, a host name or IPv4 address, or `*.` and a host name.
     pub fn parse(text: &str) -> Result<Self, HostPatternError> {
-        let text = text.to_ascii_lowercase();
-        match text.strip_prefix('*') {
-            Some("") => Ok(Self::Any),
-            Some(below) if below.strip_prefix('.').is_some_and(is_host_name) => {
-                Ok(Self::Below(below.to_owned()))
-            }
-            None if is_host_name(&text) => Ok(Self::Named(text)),
-            _ => Err(HostPatternError(shortened(&text))),
-        }
+        let pattern = match text.strip_prefix('*') {
+            Some("") => Some(Self::Any),
+            Some(below) => match below.strip_prefix('.').and_then(parse_host) {
+                Some(Host::Domain(domain)) => Some(Self::Below(format!(".{domain}"))),
+                _ => None,
+            },
+            None => parse_host(text).map(Self::Named),
+        };
+        pattern.ok_or_else(|| HostPatternError(shortened(text)))
     }
 
-    fn is_for(&self, host: &str) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Below(below) => host.strip_suffix(below).is_some_and(|label| !label.is_empty()),
-            Self::Named(name) => host == name,
+    fn matches(&self, host: &Host) -> bool {
+        match (self, host) {
+            (Self::Any, _) => true,
+            (Self::Below(domain), Host::Domain(name)) => {
+                name.strip_suffix(domain).is_some_and(|label| !label.is_empty())
+            }
+            (Self::Below(_), _) => false,
+            (Self::Named(named), host) => host == named,
         }
     }
+}
+
+/// A host that the first segment of a path can name.
+fn parse_host(text: &str) -> Option<Host> {
+    Host::parse(text).ok().filter(|host| match host {
+        Host::Domain(name) => is_host_name(name),
+        Host::Ipv4(_) => true,
+        Host::Ipv6(_) => false,
+    })
 }
 
 impl HostPolicy {
-    /// With `patterns`, requests go only there; without any, everywhere but to special places.
-    /// `root` is the host of the root URL, which may be at any address.
-    pub fn new(patterns: Vec<HostPattern>, root: &str) -> Self {
-        Self { patterns, root: root.to_ascii_lowercase() }
+    /// With `patterns`, requests go only to hosts that match one; without any, to all hosts but those at
+    /// special addresses. `root` is the host of the root URL, which may have any address.
+    pub fn new(patterns: Vec<HostPattern>, root: Host) -> Self {
+        Self { patterns, root: Some(root) }
     }
 
-    /// Decides on a host, in lower case, by its name.
+    /// Decides on a host before its name is resolved.
     ///
     /// # Errors
     ///
-    /// No pattern is for it, or it is by its name a special place and not named.
-    pub fn allows_name(&self, host: &str) -> Result<(), HostError> {
-        if !self.patterns.is_empty() && !self.patterns.iter().any(|pattern| pattern.is_for(host)) {
-            return Err(HostError::NotAllowed(shortened(host)));
+    /// No pattern matches it, or it is a special address, or a name of one, and not allowed by name.
+    pub fn allows_host(&self, host: &Host) -> Result<(), HostError> {
+        if !self.patterns.is_empty() && !self.patterns.iter().any(|pattern| pattern.matches(host)) {
+            return Err(HostError::NotAllowed(host.clone()));
         }
-        match special_name(host) {
-            Some(what) if !self.is_named(host) => Err(special(host, what)),
+        let address = match host {
+            // RFC 6761 section 6.3.
+            Host::Domain(name) => {
+                let is_local = name.rsplit('.').next() == Some("localhost");
+                is_local.then_some(SpecialAddress::Loopback)
+            }
+            Host::Ipv4(ip) => special_ipv4(*ip),
+            Host::Ipv6(ip) => special_address((*ip).into()),
+        };
+        self.check(host, address)
+    }
+
+    /// Decides on an address that `host` has been resolved to. To be asked of the very address that is
+    /// connected to: the next lookup may give another one.
+    ///
+    /// # Errors
+    ///
+    /// It is a special address, and the host is not allowed by name.
+    pub fn allows_address(&self, host: &Host, address: IpAddr) -> Result<(), HostError> {
+        self.check(host, special_address(address))
+    }
+
+    fn check(&self, host: &Host, address: Option<SpecialAddress>) -> Result<(), HostError> {
+        match address {
+            Some(address) if !self.is_named(host) => {
+                Err(HostError::SpecialAddress { host: host.clone(), address })
+            }
             _ => Ok(()),
         }
     }
 
-    /// Decides on an address that `host` has turned out to have. To be asked of the very address
-    /// that is connected to: the next lookup may give another one.
-    ///
-    /// # Errors
-    ///
-    /// It is a special place, and the host is not named.
-    pub fn allows_address(&self, host: &str, address: IpAddr) -> Result<(), HostError> {
-        match special_address(address) {
-            Some(what) if !self.is_named(host) => Err(special(host, what)),
-            _ => Ok(()),
-        }
-    }
-
-    /// A pattern with `*` in it does not count: others may have a say in where such names lead.
-    fn is_named(&self, host: &str) -> bool {
-        let named = |pattern: &HostPattern| matches!(pattern, HostPattern::Named(name) if name.eq_ignore_ascii_case(host));
-        self.root.eq_ignore_ascii_case(host) || self.patterns.iter().any(named)
+    /// A pattern with `*` does not count: others may decide what addresses such names have.
+    fn is_named(&self, host: &Host) -> bool {
+        let named = |pattern: &HostPattern| matches!(pattern, HostPattern::Named(it) if it == host);
+        self.root.as_ref() == Some(host) || self.patterns.iter().any(named)
     }
 }
 
-fn special(host: &str, what: Special) -> HostError {
-    HostError::Special { host: shortened(host), what }
-}
-
-fn special_name(host: &str) -> Option<Special> {
-    if let Ok(ip) = host.parse::<IpAddr>() {
-        return special_address(ip);
-    }
-    let (_, last) = host.rsplit_once('.').unwrap_or_default();
-    // RFC 6761 section 6.3.
-    if last == "localhost" {
-        return Some(Special::Loopback);
-    }
-    // `127.1`, `0x7f.0.0.1`, `0177.0.0.1`: no top-level domain starts with a digit.
-    last.starts_with(|c: char| c.is_ascii_digit()).then_some(Special::Number)
-}
-
-fn special_address(address: IpAddr) -> Option<Special> {
+fn special_address(address: IpAddr) -> Option<SpecialAddress> {
     match address.to_canonical() {
         IpAddr::V4(ip) => special_ipv4(ip),
         IpAddr::V6(ip) => special_ipv6(ip),
     }
 }
 
-fn special_ipv4(ip: Ipv4Addr) -> Option<Special> {
+fn special_ipv4(ip: Ipv4Addr) -> Option<SpecialAddress> {
     match ip.octets() {
         // 0.0.0.0 leads to this machine.
-        [0 | 127, ..] => Some(Special::Loopback),
-        [169, 254, ..] => Some(Special::LinkLocal),
+        [0 | 127, ..] => Some(SpecialAddress::Loopback),
+        [169, 254, ..] => Some(SpecialAddress::LinkLocal),
         // Azure, Alibaba Cloud.
-        [168, 63, 129, 16] | [100, 100, 100, 200] => Some(Special::Metadata),
+        [168, 63, 129, 16] | [100, 100, 100, 200] => Some(SpecialAddress::Metadata),
         _ => None,
     }
 }
 
-fn special_ipv6(ip: Ipv6Addr) -> Option<Special> {
+fn special_ipv6(ip: Ipv6Addr) -> Option<SpecialAddress> {
     match ip.segments() {
         // `::` leads to this machine.
-        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => Some(Special::Loopback),
-        _ if ip.is_unicast_link_local() => Some(Special::LinkLocal),
+        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => Some(SpecialAddress::Loopback),
+        _ if ip.is_unicast_link_local() => Some(SpecialAddress::LinkLocal),
         // Amazon, Google.
         [0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x254] | [0xfd20, 0x00ce, 0, 0, 0, 0, 0, 0x254] => {
-            Some(Special::Metadata)
+            Some(SpecialAddress::Metadata)
         }
         // IPv4 in IPv6: compatible, NAT64 (RFC 6052 section 2.1), 6to4 (RFC 3056 section 2).
         [0, 0, 0, 0, 0, 0, high, low]
@@ -212,18 +226,23 @@ mod tests {
 
     fn policy(patterns: &[&str]) -> HostPolicy {
         let patterns = patterns.iter().map(|text| HostPattern::parse(text).unwrap()).collect();
-        HostPolicy::new(patterns, "root.example")
+        HostPolicy::new(patterns, host("root.example"))
     }
 
-    fn allows_address(policy: &HostPolicy, host: &str, address: &str) -> bool {
-        policy.allows_address(host, address.parse().unwrap()).is_ok()
+    fn host(text: &str) -> Host {
+        Host::parse(text).unwrap()
+    }
+
+    fn allows_address(policy: &HostPolicy, name: &str, address: &str) -> bool {
+        policy.allows_address(&host(name), address.parse().unwrap()).is_ok()
     }
 
     #[test]
     fn patterns() {
-        let named = |name: &str| Ok(HostPattern::Named(name.into()));
+        let named = |name: &str| Ok(HostPattern::Named(host(name)));
         assert_eq!(HostPattern::parse("Example.COM"), named("example.com"));
         assert_eq!(HostPattern::parse("10.0.0.1"), named("10.0.0.1"));
+        assert_eq!(HostPattern::parse("b\u{fc}cher.example"), named("xn--bcher-kva.example"));
         assert_eq!(HostPattern::parse("*"), Ok(HostPattern::Any));
         assert_eq!(
             HostPattern::parse("*.Example.com"),
@@ -240,6 +259,9 @@ mod tests {
             "https://a.example",
             "a:80",
             "a b",
+            "a_b",
+            "[::1]",
+            "*.10.0.0.1",
         ] {
             let error = HostPattern::parse(text).unwrap_err().to_string();
             assert!(error.starts_with("expected a host name such as example.com"), "{text}");
@@ -248,35 +270,44 @@ mod tests {
 
     #[test]
     fn without_patterns_any_name() {
-        for host in ["example.com", "10.0.0.1", "192.168.1.1", "root.example", "a.1x.example"] {
-            assert_eq!(policy(&[]).allows_name(host), Ok(()), "{host}");
+        for name in
+            ["example.com", "10.0.0.1", "192.168.1.1", "root.example", "a.1x.example", "1.2.3"]
+        {
+            assert_eq!(policy(&[]).allows_host(&host(name)), Ok(()), "{name}");
         }
-        for (host, what) in [
-            ("127.0.0.1", Special::Loopback),
-            ("127.8.8.8", Special::Loopback),
-            ("0.0.0.0", Special::Loopback),
-            ("x.localhost", Special::Loopback),
-            ("169.254.169.254", Special::LinkLocal),
-            ("168.63.129.16", Special::Metadata),
-            ("127.1", Special::Number),
-            ("0177.0.0.1", Special::Number),
-            ("0x7f.0.0.0x1", Special::Number),
-            ("1.2.3", Special::Number),
+        for (name, address) in [
+            ("127.0.0.1", SpecialAddress::Loopback),
+            ("127.8.8.8", SpecialAddress::Loopback),
+            ("0.0.0.0", SpecialAddress::Loopback),
+            ("x.localhost", SpecialAddress::Loopback),
+            ("[::ffff:127.0.0.1]", SpecialAddress::Loopback),
+            ("169.254.169.254", SpecialAddress::LinkLocal),
+            ("168.63.129.16", SpecialAddress::Metadata),
+            // Names that are addresses, as every client reads them.
+            ("127.1", SpecialAddress::Loopback),
+            ("0177.0.0.1", SpecialAddress::Loopback),
+            ("0x7f.0.0.0x1", SpecialAddress::Loopback),
+            ("169.254.43518", SpecialAddress::LinkLocal),
         ] {
-            assert_eq!(policy(&[]).allows_name(host), Err(special(host, what)), "{host}");
-            assert_eq!(policy(&["*"]).allows_name(host), Err(special(host, what)), "{host}");
-            assert_eq!(policy(&[host]).allows_name(host), Ok(()), "{host}");
+            let host = host(name);
+            let error = Err(HostError::SpecialAddress { host: host.clone(), address });
+            assert_eq!(policy(&[]).allows_host(&host), error, "{name}");
+            assert_eq!(policy(&["*"]).allows_host(&host), error, "{name}");
+            if !matches!(host, Host::Ipv6(_)) {
+                assert_eq!(policy(&[name]).allows_host(&host), Ok(()), "{name}");
+            }
         }
     }
 
     #[test]
     fn with_patterns_there_alone() {
         let policy = policy(&["a.example", "*.b.example"]);
-        for host in ["a.example", "x.b.example", "x.y.b.example"] {
-            assert_eq!(policy.allows_name(host), Ok(()), "{host}");
+        for name in ["a.example", "x.b.example", "x.y.b.example"] {
+            assert_eq!(policy.allows_host(&host(name)), Ok(()), "{name}");
         }
-        for host in ["b.example", "xb.example", "x.a.example", "a.example.org", "root.example"] {
-            assert_eq!(policy.allows_name(host), Err(HostError::NotAllowed(host.into())), "{host}");
+        for name in ["b.example", "xb.example", "x.a.example", "a.example.org", "root.example"] {
+            let host = host(name);
+            assert_eq!(policy.allows_host(&host), Err(HostError::NotAllowed(host.clone())));
         }
     }
 
@@ -315,7 +346,8 @@ mod tests {
 
     #[test]
     fn errors_say_what_to_do() {
-        let error = policy(&[]).allows_address("a.example", [127, 0, 0, 1].into()).unwrap_err();
+        let error =
+            policy(&[]).allows_address(&host("a.example"), [127, 0, 0, 1].into()).unwrap_err();
         assert_eq!(
             error.to_string(),
             "\"a.example\" is at a loopback address: requests go there only if --allow-host gives \

@@ -17,7 +17,9 @@ pub use diagnosis::{
     Restriction, RestrictionOrigin, ServiceError,
 };
 pub use error::ProxyError;
-pub use headers::{HeaderRole, ResponseFields, is_chunked_at_most, list_members, names_option};
-pub use host_policy::{HostError, HostPattern, HostPatternError, HostPolicy, Special};
+pub use headers::{
+    HeaderRole, ResponseFields, is_chunked_at_most, list_members, names_option, parse_host_field,
+};
+pub use host_policy::{HostError, HostPattern, HostPatternError, HostPolicy, SpecialAddress};
 pub use retry::{Decision, Outcome, Repeatable, RetryPolicy};
 pub use root_url::{RootUrl, RootUrlError};

@@ -38,7 +38,7 @@ pub enum Outcome {
     /// Without a response, after some or all of the request was sent.
     Broken,
     /// Without a response, for a reason that a retry does not change.
-    Lasting,
+    Permanent,
 }
 
 /// Whether a request can be sent again once some of it was sent.
@@ -98,7 +98,7 @@ impl RetryPolicy {
             Outcome::Responded(status) => status.is_server_error() && repeatable == Repeatable::Yes,
             Outcome::Broken => repeatable == Repeatable::Yes,
             Outcome::NothingSent => true,
-            Outcome::Lasting => false,
+            Outcome::Permanent => false,
         };
         if !worthwhile || attempt > self.retries {
             return Decision::Deliver;
@@ -147,7 +147,7 @@ mod tests {
             (Broken, Yes, true),
             (Broken, No, false),
             (NothingSent, No, true),
-            (Lasting, Yes, false),
+            (Permanent, Yes, false),
         ] {
             assert_eq!(retries(outcome, repeatable), expected, "{outcome:?} {repeatable:?}");
         }

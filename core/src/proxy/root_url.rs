@@ -2,7 +2,7 @@
 
 use crate::hawk::{UrlError, parse_url};
 use std::fmt;
-use url::{Position, Url};
+use url::{Host, Position, Url};
 
 /// Where a Taskcluster deployment is: `https://tc.example.com`. Trailing slashes do not count.
 ///
@@ -13,7 +13,11 @@ use url::{Position, Url};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RootUrl(Url);
+pub struct RootUrl {
+    url: Url,
+    host: Host,
+    port: u16,
+}
 
 /// Why a text is not a root URL.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,27 +45,39 @@ impl RootUrl {
         url.set_fragment(None);
         let path = url.path().trim_end_matches('/').to_owned();
         url.set_path(&path);
-        Ok(Self(url))
+        let host = url.host().ok_or(UrlError::Host("found none"))?.to_owned();
+        let port = url.port_or_known_default().ok_or(UrlError::Port)?;
+        Ok(Self { url, host, port })
     }
 
     /// https rather than http.
     pub fn is_secure(&self) -> bool {
-        self.0.scheme() == "https"
+        self.url.scheme() == "https"
     }
 
-    /// Host, in lower case, and port where it is not the scheme's own.
+    /// The host.
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// The port, given or implied by the scheme.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The host, in lower case, and the port if it is not the default of the scheme.
     pub fn authority(&self) -> &str {
-        &self.0[Position::BeforeHost..Position::AfterPort]
+        &self.url[Position::BeforeHost..Position::AfterPort]
     }
 
     /// The text, without a slash at its end.
     pub fn as_str(&self) -> &str {
-        self.0.as_str().trim_end_matches('/')
+        self.url.as_str().trim_end_matches('/')
     }
 
     /// The path before `/api`; empty for nearly every deployment.
     pub fn prefix(&self) -> &str {
-        self.0.path().trim_end_matches('/')
+        self.url.path().trim_end_matches('/')
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::Vector;
 use crate::credentials::{credentials, decoded, granted};
-use crate::deployment::{check, one_bit_off, refusal, refused_elsewhere};
+use crate::deployment::{at, check, one_bit_off, refusal, refused_elsewhere};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use libtest_mimic::Failed;
@@ -42,7 +42,7 @@ impl Vector for BewitVector {
         let (credentials, authorized) =
             credentials(&self.client_id, &self.access_token, self.ext_json.as_ref())?;
         let url = parse_url(&self.url)?;
-        let UrlParts { host, port, resource: unsigned } = UrlParts::try_from(&url)?;
+        let parts = UrlParts::try_from(&url)?;
         let expiry = Timestamp::from_secs(self.expiry);
         let signed_url = Signer::restricted(&credentials, &authorized)?.bewit(&url, expiry)?;
         let (resource, encoded) =
@@ -58,9 +58,7 @@ impl Vector for BewitVector {
             ts: self.expiry,
             nonce: "",
             method: "GET",
-            resource: unsigned,
-            host,
-            port,
+            url: parts,
             hash: None,
             ext: Some(&self.ext),
         };
@@ -76,8 +74,8 @@ impl Vector for BewitVector {
             Bewit { id: self.client_id.clone(), exp: self.expiry, mac, ext: self.ext.clone() };
         assert_eq!(Bewit::decode(&self.bewit)?, expected, "decoded into its parts");
 
-        let resource = UrlParts::try_from(&signed_url)?.resource;
-        let request = RequestLine { method: "GET", resource, host, port, authorization: None };
+        let signed = UrlParts::try_from(&signed_url)?;
+        let request = RequestLine { method: "GET", url: signed, authorization: None };
         let now = expiry.minus(Duration::from_secs(60));
         for method in ["GET", "HEAD"] {
             let verified =
@@ -90,7 +88,7 @@ impl Vector for BewitVector {
             );
             assert_eq!(verified.expires, Some(expiry), "authenticated until");
         }
-        self.refused_with_one_bit_changed(unsigned, request, now);
+        self.refused_with_one_bit_changed(parts.resource, request, now);
         assert_eq!(refusal(request, expiry), "Unauthorized: Access expired");
         Ok(())
     }
@@ -106,7 +104,7 @@ impl BewitVector {
         refused_elsewhere(request, now);
         for resource in one_bit_off(unsigned) {
             let resource = append_bewit(&resource, &self.bewit);
-            let request = RequestLine { resource: &resource, ..request };
+            let request = at(&resource, request);
             assert_eq!(refusal(request, now), "Unauthorized: Bad mac", "{resource}");
         }
         for method in one_bit_off(request.method) {
@@ -118,11 +116,7 @@ impl BewitVector {
         for decoded in one_bit_off(&self.decoded) {
             let resource = append_bewit(unsigned, &URL_SAFE_NO_PAD.encode(&decoded));
             // A changed bit can also make another clientId, a bewit that expired, or none.
-            assert_ne!(
-                refusal(RequestLine { resource: &resource, ..request }, now),
-                "",
-                "{decoded}"
-            );
+            assert_ne!(refusal(at(&resource, request), now), "", "{decoded}");
         }
     }
 }

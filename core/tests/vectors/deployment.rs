@@ -5,7 +5,7 @@ use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::{
     AccessToken, AuthenticateError, Client, Scope, Verified, authenticate,
 };
-use taskcluster_proxy_core::hawk::RequestLine;
+use taskcluster_proxy_core::hawk::{RequestLine, UrlParts};
 
 /// Every permanent client of the fixtures. Each of them holds `*`.
 const CLIENTS: [(&str, &str); 3] = [
@@ -34,18 +34,24 @@ pub(crate) fn refusal(request: RequestLine<'_>, now: Timestamp) -> String {
     check(request, now).err().map(|error| error.to_string()).unwrap_or_default()
 }
 
+/// The same request with another path and query.
+pub(crate) fn at<'a>(resource: &'a str, request: RequestLine<'a>) -> RequestLine<'a> {
+    RequestLine { url: UrlParts { resource, ..request.url }, ..request }
+}
+
 /// The request is turned away at every host and port that one bit makes another.
 pub(crate) fn refused_elsewhere(request: RequestLine<'_>, now: Timestamp) {
-    for host in one_bit_off(request.host) {
+    for host in one_bit_off(request.url.host) {
         // Signed in lower case.
-        if !host.eq_ignore_ascii_case(request.host) {
-            let request = RequestLine { host: &host, ..request };
+        if !host.eq_ignore_ascii_case(request.url.host) {
+            let request = RequestLine { url: UrlParts { host: &host, ..request.url }, ..request };
             assert_eq!(refusal(request, now), "Unauthorized: Bad mac", "{host}");
         }
     }
     for bit in 0..u16::BITS {
-        let request = RequestLine { port: request.port ^ (1 << bit), ..request };
-        assert_eq!(refusal(request, now), "Unauthorized: Bad mac", "{}", request.port);
+        let url = UrlParts { port: request.url.port ^ (1 << bit), ..request.url };
+        let request = RequestLine { url, ..request };
+        assert_eq!(refusal(request, now), "Unauthorized: Bad mac", "{}", url.port);
     }
 }
 

@@ -3,7 +3,7 @@
 
 use crate::Vector;
 use crate::credentials::{credentials, decoded, granted};
-use crate::deployment::{check, one_bit_off, refusal, refused_elsewhere};
+use crate::deployment::{at, check, one_bit_off, refusal, refused_elsewhere};
 use libtest_mimic::Failed;
 use serde::Deserialize;
 use serde_json::Value;
@@ -41,7 +41,7 @@ impl Vector for HeaderVector {
         let (credentials, authorized) =
             credentials(&self.client_id, &self.access_token, self.ext_json.as_ref())?;
         let url = parse_url(&self.url)?;
-        let UrlParts { host, port, resource } = UrlParts::try_from(&url)?;
+        let parts = UrlParts::try_from(&url)?;
         let now = Timestamp::from_secs(self.ts);
         let request = http::Request::builder().method(&*self.method).uri(url.as_str()).body(())?;
         let request =
@@ -57,9 +57,7 @@ impl Vector for HeaderVector {
             ts: self.ts,
             nonce: &self.nonce,
             method: &self.method,
-            resource,
-            host,
-            port,
+            url: parts,
             hash: None,
             ext: self.ext.as_deref(),
         };
@@ -77,13 +75,8 @@ impl Vector for HeaderVector {
         };
         assert_eq!(AuthorizationHeader::parse(&self.header)?, expected, "header parsed");
 
-        let request = RequestLine {
-            method: &self.method,
-            resource,
-            host,
-            port,
-            authorization: Some(&self.header),
-        };
+        let request =
+            RequestLine { method: &self.method, url: parts, authorization: Some(&self.header) };
         let verified = check(request, now)?.ok_or("the request makes no claim")?;
         assert_eq!(verified.client_id, self.client_id, "authenticated clientId");
         assert_eq!(verified.scopes, granted(&credentials, &authorized)?, "authenticated scopes");
@@ -105,8 +98,8 @@ impl HeaderVector {
             }
         }
         refused_elsewhere(request, now);
-        for resource in one_bit_off(request.resource) {
-            bad_mac(RequestLine { resource: &resource, ..request });
+        for resource in one_bit_off(request.url.resource) {
+            bad_mac(at(&resource, request));
         }
         for header in self.altered_headers() {
             let request = RequestLine { authorization: Some(&header), ..request };

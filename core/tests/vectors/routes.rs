@@ -27,7 +27,7 @@ impl Vector for RouteVector {
         match (destination, &self.upstream, self.status) {
             (Ok(Some(url)), Some(upstream), None) => assert_eq!(&url, upstream, "upstream"),
             (Err(error), None, Some(status)) => {
-                assert_eq!(ProxyError::from(error).status_code(), status, "status");
+                assert_eq!(ProxyError::from(error).status().as_u16(), status, "status");
             }
             (destination, ..) => return Err(format!("went elsewhere: {destination:?}").into()),
         }

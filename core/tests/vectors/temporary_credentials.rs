@@ -12,7 +12,7 @@ use taskcluster_proxy_core::credentials::{
     AuthenticateError, AuthorizedScopes, Certificate, ClientId, Credentials, GivenCertificate,
     Signer, TemporaryCredentials, Verified,
 };
-use taskcluster_proxy_core::hawk::RequestLine;
+use taskcluster_proxy_core::hawk::{RequestLine, UrlParts};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -119,9 +119,7 @@ fn use_them(
     let request = Signer::new(credentials)?.sign(request, now, "j4h3g2")?;
     let request = RequestLine {
         method: "GET",
-        resource: request.uri().path(),
-        host: "tc.example.com",
-        port: 443,
+        url: UrlParts::try_from(request.uri())?,
         authorization: Some(request.headers()["authorization"].to_str()?),
     };
     Ok(check(request, now))

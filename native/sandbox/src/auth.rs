@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use std::io;
 use std::time::Duration;
 use taskcluster_proxy_core::credentials::{Credentials, Scope, ScopeExpression};
-use taskcluster_proxy_core::hawk::RequestLine;
+use taskcluster_proxy_core::hawk::{RequestLine, UrlParts};
 
 /// The only client there is.
 pub(super) const CLIENT_ID: &str = "tester";
@@ -76,9 +76,11 @@ async fn authenticate_hawk(
     let method = payload::string(&payload, "method")?.to_ascii_uppercase();
     let request = RequestLine {
         method: &method,
-        resource: payload::string(&payload, "resource")?,
-        host: payload::string(&payload, "host")?,
-        port: payload::integer(&payload, "port")?,
+        url: UrlParts {
+            host: payload::string(&payload, "host")?,
+            port: payload::integer(&payload, "port")?,
+            resource: payload::string(&payload, "resource")?,
+        },
         authorization: payload::optional(&payload, "authorization", payload::string)?
             .filter(|authorization| !authorization.is_empty()),
     };

@@ -12,7 +12,7 @@ use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::{
     AuthenticateError, Client, Scope, ScopeExpression, authenticate,
 };
-use taskcluster_proxy_core::hawk::{HawkError, RequestLine};
+use taskcluster_proxy_core::hawk::{HawkError, RequestLine, UrlParts};
 
 /// Who a request is from, and what it may do.
 pub(super) struct Caller {
@@ -79,9 +79,11 @@ impl SignedRequest {
             .ok_or_else(|| HawkError::bad_request("Invalid Host header"))?;
         Ok(RequestLine {
             method: self.method.as_str(),
-            resource: self.uri.path_and_query().map_or("/", |resource| resource.as_str()),
-            host,
-            port,
+            url: UrlParts {
+                host,
+                port,
+                resource: self.uri.path_and_query().map_or("/", |resource| resource.as_str()),
+            },
             authorization: self
                 .authorization
                 .as_ref()

@@ -21,6 +21,7 @@ use std::time::Duration;
 use taskcluster_proxy_core::proxy::HostPolicy;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, OnceCell};
+use url::Host;
 
 /// Makes connections.
 #[derive(Debug)]
@@ -46,7 +47,7 @@ pub(super) enum Protocol {
 #[derive(Debug)]
 pub enum ConnectProgress {
     /// The host's name is being resolved.
-    Resolving(String),
+    Resolving(Host),
     /// No address has accepted a connection.
     Connecting(Vec<SocketAddr>),
     /// TCP is established; TLS or the forward proxy's response is not there yet.
@@ -95,7 +96,7 @@ impl Connector {
         origin: &Origin,
         released: &Rc<Notify>,
     ) -> Result<Protocol, UpstreamError> {
-        let progress = RefCell::new(ConnectProgress::Resolving(origin.host().to_owned()));
+        let progress = RefCell::new(ConnectProgress::Resolving(origin.host().clone()));
         let connecting = self.connect_without_limit(origin, released, &progress);
         let connected = tokio::time::timeout(self.timeout, connecting).await;
         let progress = progress.into_inner();
@@ -118,7 +119,7 @@ impl Connector {
                 through.map_err(|error| error.of_proxy(proxy))?
             }
             Route::NoVariable | Route::Loopback | Route::NoProxy(_) => {
-                let (host, port) = (origin.bare_host(), origin.port());
+                let (host, port) = (origin.host(), origin.port());
                 let tcp = self.tcp(host, port, Some(&self.policy), progress).await?;
                 (Stream::Tcp(tcp), None)
             }
@@ -128,7 +129,7 @@ impl Connector {
             return Ok(Protocol::Http1(connection));
         }
         let config = &self.tls().await?.to_upstreams;
-        Ok(match tls::start(config, origin.bare_host(), stream).await? {
+        Ok(match tls::start(config, origin.host(), stream).await? {
             (stream, Alpn::Http2) => {
                 Protocol::Http2(Http2Connection::start(stream, Rc::clone(released)).await?)
             }
@@ -145,7 +146,7 @@ impl Connector {
         origin: &Origin,
         progress: &RefCell<ConnectProgress>,
     ) -> Result<(Stream, Option<ProxiedRequests>), UpstreamError> {
-        let tcp = self.tcp(proxy.bare_host(), proxy.port(), None, progress).await?;
+        let tcp = self.tcp(proxy.host(), proxy.port(), None, progress).await?;
         let stream = match proxy.kind() {
             Kind::Socks5 => {
                 let tcp = forward_proxy::ask_socks5(tcp, origin, proxy.login()).await;
@@ -155,7 +156,7 @@ impl Connector {
             Kind::Http => Stream::Tcp(tcp),
             Kind::Https => {
                 let config = &self.tls().await?.to_proxies;
-                tls::start(config, proxy.bare_host(), Stream::Tcp(tcp)).await?.0
+                tls::start(config, proxy.host(), Stream::Tcp(tcp)).await?.0
             }
         };
         let authorization = proxy.authorization();
@@ -170,12 +171,12 @@ impl Connector {
 
     async fn tcp(
         &self,
-        host: &str,
+        host: &Host,
         port: u16,
         policy: Option<&HostPolicy>,
         progress: &RefCell<ConnectProgress>,
     ) -> Result<TcpStream, UpstreamError> {
-        progress.replace(ConnectProgress::Resolving(host.to_owned()));
+        progress.replace(ConnectProgress::Resolving(host.clone()));
         let addresses = self.happy_eyeballs.ordered(resolve(host, port, policy).await?);
         progress.replace(ConnectProgress::Connecting(addresses.clone()));
         let stream = self.happy_eyeballs.connect(&addresses).await?;

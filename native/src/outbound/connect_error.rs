@@ -65,7 +65,7 @@ pub struct AddressFailures(pub(super) Vec<(SocketAddr, io::Error)>);
 
 impl ConnectError {
     /// Whether the next attempt would fail for the same reason.
-    pub(super) fn is_lasting(&self) -> bool {
+    pub(super) fn is_permanent(&self) -> bool {
         match self {
             Self::Resolve { .. }
             | Self::Addresses(_)
@@ -74,9 +74,9 @@ impl ConnectError {
             | Self::Closed => false,
             Self::TlsSetup(_) | Self::TlsName(_) => true,
             Self::Tls(failure) => failure.is_untrusted(),
-            Self::Tunnel(failure) => failure.is_lasting(),
-            Self::Socks5(failure) => failure.is_lasting(),
-            Self::Proxy { reason, .. } => reason.is_lasting(),
+            Self::Tunnel(failure) => failure.is_permanent(),
+            Self::Socks5(failure) => failure.is_permanent(),
+            Self::Proxy { reason, .. } => reason.is_permanent(),
         }
     }
 

@@ -119,7 +119,7 @@ impl UpstreamError {
     /// What the retry policy has to know of it.
     pub(super) fn outcome(&self) -> Outcome {
         match self {
-            Self::Connect(error) if error.is_lasting() => Outcome::Lasting,
+            Self::Connect(error) if error.is_permanent() => Outcome::Permanent,
             Self::Connect(_) | Self::Unsent(_) | Self::GoneAway(_) | Self::NotProcessed(_) => {
                 Outcome::NothingSent
             }
@@ -131,7 +131,7 @@ impl UpstreamError {
             | Self::Unusable(_)
             | Self::Client(_)
             | Self::Budget(_)
-            | Self::Sign(_) => Outcome::Lasting,
+            | Self::Sign(_) => Outcome::Permanent,
         }
     }
 

@@ -5,13 +5,16 @@ use http::{HeaderValue, Uri};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use taskcluster_proxy_core::proxy::{Form, RootUrl};
+use url::Host;
 
 /// Scheme, host and port of an upstream.
 #[derive(Debug)]
 pub struct Origin {
-    /// `https://tc.example.com`, with the port where one is given, in lower case.
+    /// `https://tc.example.com`, in lower case, and the port if it is not the default of the scheme.
     url: String,
     scheme: Scheme,
+    host: Host,
+    port: u16,
     authority: Authority,
     /// The authority as the value of a `Host` header field.
     host_field: HeaderValue,
@@ -36,25 +39,25 @@ impl Origin {
     /// The host of the root URL cannot be part of a URI.
     pub fn of_root_url(root_url: &RootUrl) -> Result<Self, InvalidUri> {
         let scheme = if root_url.is_secure() { Scheme::HTTPS } else { Scheme::HTTP };
-        Self::new(scheme, root_url.authority())
+        Self::new(scheme, root_url.authority(), root_url.host().clone(), root_url.port())
     }
 
-    /// A host by its name, in lower case, over https.
+    /// A host, over https.
     ///
     /// # Errors
     ///
     /// The host cannot be part of a URI.
-    pub fn of_host(host: &str) -> Result<Self, InvalidUri> {
-        Self::new(Scheme::HTTPS, host)
+    pub fn of_host(host: Host) -> Result<Self, InvalidUri> {
+        Self::new(Scheme::HTTPS, &host.to_string(), host, 443)
     }
 
-    fn new(scheme: Scheme, authority: &str) -> Result<Self, InvalidUri> {
+    fn new(scheme: Scheme, authority: &str, host: Host, port: u16) -> Result<Self, InvalidUri> {
         let url = format!("{scheme}://{authority}");
         let authority = Authority::try_from(authority)?;
         // Each character of an authority may stand in a header field.
         let host_field =
             HeaderValue::try_from(authority.as_str()).unwrap_or(HeaderValue::from_static(""));
-        Ok(Self { url, scheme, authority, host_field })
+        Ok(Self { url, scheme, host, port, authority, host_field })
     }
 
     /// Scheme, host and port.
@@ -72,35 +75,20 @@ impl Origin {
         &self.host_field
     }
 
-    /// A name, an IPv4 address, or an IPv6 address in brackets.
-    pub fn host(&self) -> &str {
-        self.authority.host()
-    }
-
-    /// The host as sockets and certificates name it: an IPv6 address without brackets.
-    pub fn bare_host(&self) -> &str {
-        bare(self.host())
-    }
-
-    /// Host and port, the port always given.
-    pub fn host_and_port(&self) -> String {
-        host_and_port(self.host(), self.port())
+    /// The host.
+    pub fn host(&self) -> &Host {
+        &self.host
     }
 
     /// The port, given or implied by the scheme.
     pub fn port(&self) -> u16 {
-        self.authority.port_u16().unwrap_or(if self.is_secure() { 443 } else { 80 })
+        self.port
     }
-}
 
-/// A host as sockets and certificates name it: an IPv6 address without brackets.
-pub(super) fn bare(host: &str) -> &str {
-    host.trim_start_matches('[').trim_end_matches(']')
-}
-
-/// `host:port`; an IPv6 address is in brackets.
-pub(super) fn host_and_port(host: &str, port: u16) -> String {
-    format!("{host}:{port}")
+    /// Host and port, the port always given.
+    pub(super) fn host_and_port(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
 }
 
 impl PartialEq for Origin {
@@ -141,18 +129,20 @@ mod tests {
 
     #[test]
     fn root_urls_are_taken_apart() {
-        for (root_url, url, host, bare, port) in [
-            ("https://tc.example.com", "https://tc.example.com", "tc.example.com", "", 443),
-            ("http://TC:8080/deep", "http://tc:8080", "tc", "", 8080),
-            ("http://[::1]/x", "http://[::1]", "[::1]", "::1", 80),
-            ("https://[::1]:81", "https://[::1]:81", "[::1]", "::1", 81),
+        for (root_url, url, host, port) in [
+            ("https://tc.example.com", "https://tc.example.com", "tc.example.com", 443),
+            ("http://TC:8080/deep", "http://tc:8080", "tc", 8080),
+            ("http://[::1]/x", "http://[::1]", "[::1]", 80),
+            ("https://[::1]:81", "https://[::1]:81", "[::1]", 81),
+            ("http://0x7f.1:80", "http://127.0.0.1", "127.0.0.1", 80),
         ] {
             let origin = Origin::of_root_url(&RootUrl::parse(root_url).unwrap()).unwrap();
-            assert_eq!((origin.as_str(), origin.host(), origin.port()), (url, host, port));
-            assert_eq!(origin.bare_host(), if bare.is_empty() { host } else { bare });
+            let found = (origin.as_str(), origin.host().to_string(), origin.port());
+            assert_eq!(found, (url, host.to_owned(), port));
             assert_eq!(origin.host_and_port(), format!("{host}:{port}"));
             assert_eq!(origin.is_secure(), root_url.starts_with("https"));
         }
-        assert_eq!(Origin::of_host("a.example").unwrap().as_str(), "https://a.example");
+        let host = Host::parse("a.example").unwrap();
+        assert_eq!(Origin::of_host(host).unwrap().as_str(), "https://a.example");
     }
 }

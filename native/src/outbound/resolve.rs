@@ -4,8 +4,10 @@ use super::connect_error::ConnectError;
 use super::error::UpstreamError;
 use std::net::SocketAddr;
 use taskcluster_proxy_core::proxy::{HostError, HostPolicy};
+use tokio::net::lookup_host;
+use url::Host;
 
-/// The addresses of `host`, a name or an address without brackets. Those that `policy` denies are left
+/// The addresses of `host`. Those that `policy` denies are left
 /// out; what this returns is what is connected to, so a name that leads elsewhere the next time (DNS
 /// rebinding) gains nothing.
 ///
@@ -13,15 +15,20 @@ use taskcluster_proxy_core::proxy::{HostError, HostPolicy};
 ///
 /// The name cannot be resolved, or `policy` denies all of its addresses.
 pub(super) async fn resolve(
-    host: &str,
+    host: &Host,
     port: u16,
     policy: Option<&HostPolicy>,
 ) -> Result<Vec<SocketAddr>, UpstreamError> {
-    let found = tokio::net::lookup_host((host, port))
-        .await
-        .map_err(|reason| ConnectError::Resolve { host: host.to_owned(), reason })?;
+    let found = match host {
+        Host::Domain(name) => lookup_host((name.as_str(), port))
+            .await
+            .map_err(|reason| ConnectError::Resolve { host: name.clone(), reason })?
+            .collect(),
+        Host::Ipv4(ip) => vec![(*ip, port).into()],
+        Host::Ipv6(ip) => vec![(*ip, port).into()],
+    };
     match policy {
-        None => Ok(found.collect()),
+        None => Ok(found),
         Some(policy) => allowed(policy, host, found).map_err(UpstreamError::Host),
     }
 }
@@ -31,8 +38,8 @@ pub(super) async fn resolve(
 /// There are addresses, and `policy` denies each of them.
 fn allowed(
     policy: &HostPolicy,
-    host: &str,
-    found: impl Iterator<Item = SocketAddr>,
+    host: &Host,
+    found: Vec<SocketAddr>,
 ) -> Result<Vec<SocketAddr>, HostError> {
     let mut denied = None;
     let mut allowed = Vec::new();
@@ -54,18 +61,20 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_of_this_machine_is_denied_unless_it_is_the_root_urls() {
+        let localhost = Host::parse("localhost").unwrap();
         let policy = HostPolicy::default();
-        let error = resolve("localhost", 80, Some(&policy)).await.unwrap_err();
+        let error = resolve(&localhost, 80, Some(&policy)).await.unwrap_err();
         assert!(error.to_string().contains("is at a loopback address"), "{error}");
-        let root = HostPolicy::new(vec![], "localhost");
+        let root = HostPolicy::new(vec![], localhost.clone());
         for policy in [Some(&root), None] {
-            assert!(!resolve("localhost", 80, policy).await.unwrap().is_empty());
+            assert!(!resolve(&localhost, 80, policy).await.unwrap().is_empty());
         }
     }
 
     #[tokio::test]
     async fn a_name_that_does_not_exist_is_named_in_the_error() {
-        let error = resolve("nowhere.invalid", 80, None).await.unwrap_err().to_string();
+        let host = Host::parse("nowhere.invalid").unwrap();
+        let error = resolve(&host, 80, None).await.unwrap_err().to_string();
         assert!(error.contains("(nowhere.invalid): check the host name"), "{error}");
     }
 
@@ -76,7 +85,8 @@ mod tests {
         };
         let found = addresses(&["127.0.0.1:0", "192.0.2.1:0", "[fe80::1]:0"]);
         let policy = HostPolicy::default();
-        let allowed = |found: Vec<SocketAddr>| allowed(&policy, "a.example", found.into_iter());
+        let host = Host::parse("a.example").unwrap();
+        let allowed = |found| allowed(&policy, &host, found);
         assert_eq!(allowed(found), Ok(addresses(&["192.0.2.1:0"])));
         assert!(allowed(addresses(&["127.0.0.1:0"])).is_err());
         assert_eq!(allowed(vec![]), Ok(vec![]));

@@ -47,7 +47,7 @@ impl Upstreams {
     ) -> Result<Self, UpstreamsError> {
         let origin = Arc::new(Origin::of_root_url(&root_url)?);
         let allowed = config.allowed_hosts.clone();
-        let hosts = Arc::new(HostPolicy::new(allowed, origin.bare_host()));
+        let hosts = Arc::new(HostPolicy::new(allowed, root_url.host().clone()));
         let outbound = Outbound::new(config, Arc::clone(&hosts), Arc::clone(metrics))?;
         tracing::debug!("{} is reached {}", origin.as_str(), outbound.route(&origin));
         let replay = Arc::new(ReplayBudget::new(config.replay_buffer, config.replay_total));

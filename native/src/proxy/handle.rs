@@ -10,15 +10,17 @@ use crate::outbound::{Origin, RequestBody, Target};
 use crate::telemetry::metrics;
 use http::header::{EXPECT, HOST};
 use http::request::Parts;
-use http::uri::{Authority, PathAndQuery};
+use http::uri::PathAndQuery;
 use http::{Method, Request, Response, Uri, Version};
 use hyper::body::Incoming;
 use std::rc::Rc;
 use std::sync::Arc;
 use taskcluster_proxy_core::proxy::{
-    Destination, Form, ProxyError, is_chunked_at_most, reject_browsers,
+    Destination, Form, ProxyError, RouteError, is_chunked_at_most, parse_host_field,
+    reject_browsers,
 };
 use tracing::Instrument as _;
+use url::Host;
 
 /// The route of a request.
 enum Route {
@@ -102,9 +104,7 @@ impl Proxy {
 
     fn route(&self, head: &Parts, peer: &Peer) -> Result<Route, ProxyError> {
         if self.policy.reject_browsers {
-            reject_browsers(head.uri.authority().map(Authority::as_str), peer.bound(), |name| {
-                head.headers.get_all(name).iter().map(http::HeaderValue::as_bytes)
-            })?;
+            reject_browsers(head.uri.authority(), peer.bound(), &head.headers)?;
         }
         match head.method {
             Method::CONNECT => return Err(ProxyError::UnsupportedMethod("CONNECT")),
@@ -126,9 +126,13 @@ impl Proxy {
                 Route::Forward(Target::new(origin, path_and_query, Form::Service))
             }
             Destination::Host { host, resource } => {
-                self.policy.hosts.allows_name(&host)?;
-                let origin = Origin::of_host(&host)
-                    .map_err(|error| ProxyError::Malformed(format!("{host}: {error}")))?;
+                // `a.256` has the form of a name, and no client reads it as one.
+                let Ok(host) = Host::parse(&host) else {
+                    return Err(RouteError::Segment(host.into_owned()).into());
+                };
+                self.policy.hosts.allows_host(&host)?;
+                let origin = Origin::of_host(host)
+                    .map_err(|error| ProxyError::Malformed(error.to_string()))?;
                 let path_and_query = path_and_query(resource.into_owned())?;
                 Route::Forward(Target::new(Arc::new(origin), path_and_query, Form::Host))
             }
@@ -198,17 +202,7 @@ fn check_host(head: &Parts) -> Result<(), ProxyError> {
         (None, _) => Ok(()),
         (Some(_), Some(_)) => malformed("more than one"),
         (Some(host), None) if host.is_empty() => Ok(()),
-        (Some(host), None) => match Authority::try_from(host.as_bytes()) {
-            Ok(authority) if !authority.as_str().contains('@') && has_valid_port(&authority) => {
-                Ok(())
-            }
-            _ => malformed("something else"),
-        },
+        (Some(host), None) if parse_host_field(host.as_bytes()).is_some() => Ok(()),
+        (Some(_), None) => malformed("something else"),
     }
-}
-
-fn has_valid_port(authority: &Authority) -> bool {
-    let port = authority.as_str().get(authority.host().len()..).unwrap_or_default();
-    let port = port.strip_prefix(':').unwrap_or(port);
-    port.is_empty() || authority.port_u16().is_some()
 }

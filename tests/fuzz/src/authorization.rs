@@ -18,13 +18,8 @@ pub fn authorization(data: &[u8]) {
     }
     let bewit = format!("/x?bewit={text}");
     for (resource, authorization) in [("/x", Some(text)), (text, None), (&bewit, None)] {
-        let request = RequestLine {
-            method: "GET",
-            resource,
-            host: "tc.example.com",
-            port: 443,
-            authorization,
-        };
+        let url = UrlParts { host: "tc.example.com", port: 443, resource };
+        let request = RequestLine { method: "GET", url, authorization };
         let found = authenticate(request, Timestamp::from_secs(1_767_225_600), |_| {
             Some(Client {
                 access_token: AccessToken::new("nobody-knows-this-one")

@@ -42,8 +42,7 @@ fn assert_tried_once(dead: IpAddr) {
     let upstream = Upstream::start_at(port, [ScriptedResponse::ok("alive")]);
     let folder = Folder::new();
     let idle = ["--upstream-idle-timeout", "0", "--log-level", "debug"];
-    let proxy =
-        proxy(&[dead, SECOND], port_number, &folder).args(LONG_TIMEOUT).args(idle).start();
+    let proxy = proxy(&[dead, SECOND], port_number, &folder).args(LONG_TIMEOUT).args(idle).start();
     let [first, second] = [(); 2].map(|()| {
         let start = Instant::now();
         assert_eq!(proxy.get("/api/queue/v1/x").text(), "alive");

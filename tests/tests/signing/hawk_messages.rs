@@ -127,8 +127,8 @@ fn theirs(npm_hawk: &mut Oracle, question: &Value) -> String {
 }
 
 fn ours(method: &str, resource: &str, authorization: Option<&str>) -> String {
-    let (host, port) = ("tc.example.com", 443);
-    let line = RequestLine { method, resource, host, port, authorization };
+    let url = UrlParts { host: "tc.example.com", port: 443, resource };
+    let line = RequestLine { method, url, authorization };
     let response = authenticate(line, NOW, |client_id| {
         (client_id == "tester").then(|| Client {
             access_token: AccessToken::new("no-secret").unwrap(),

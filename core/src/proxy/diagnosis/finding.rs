@@ -1,7 +1,7 @@
 //! What a diagnosis says, at length for the log and short enough for a header field.
 
 use super::scopes::{BeyondRestriction, MissingScopes, RestrictionOrigin};
-use crate::credentials::{CredentialsFinding, Rounded, Scope, ScopeExpression};
+use crate::credentials::{CredentialsFinding, HumanDuration, Scope, ScopeExpression};
 use crate::escaped::Escaped;
 use crate::hawk::MAX_SKEW;
 use std::fmt::{self, Write};
@@ -143,7 +143,7 @@ impl Finding {
             ),
             Self::Clock { by, ahead } => {
                 let direction = if *ahead { "ahead of" } else { "behind" };
-                let by = Rounded(*by);
+                let by = HumanDuration(*by);
                 write!(f, "this machine's clock is {by} {direction} the service's: set it")
             }
             Self::StaleTimestamp => write!(

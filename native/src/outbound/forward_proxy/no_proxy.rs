@@ -4,7 +4,8 @@
 
 use crate::outbound::origin::Origin;
 use ipnet::IpNet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use url::Host;
 
 /// What the variable lists.
 #[derive(Debug, Default)]
@@ -41,10 +42,8 @@ impl NoProxy {
 
     /// The first entry that is for `origin`, as it was given.
     pub(super) fn entry_for(&self, origin: &Origin) -> Option<&str> {
-        let host = origin.bare_host().trim_end_matches('.');
-        let address = host.parse().ok().map(|address: IpAddr| address.to_canonical());
         let is_for = |entry: &&Entry| {
-            entry.port.is_none_or(|port| port == origin.port()) && entry.hosts.has(host, address)
+            entry.port.is_none_or(|port| port == origin.port()) && entry.hosts.has(origin.host())
         };
         self.0.iter().find(is_for).map(|entry| entry.text.as_str())
     }
@@ -53,43 +52,49 @@ impl NoProxy {
 impl Entry {
     fn parse(text: &str) -> Option<Self> {
         let entry = |hosts, port| Some(Self { text: text.to_owned(), hosts, port });
-        let name = text.to_ascii_lowercase();
-        if let Ok(network) = name.parse() {
+        if let Ok(network) = text.parse() {
             return entry(Hosts::Network(network), None);
         }
-        if let Ok(address) = name.parse::<SocketAddr>() {
+        if let Ok(address) = text.parse::<SocketAddr>() {
             return entry(Hosts::Address(address.ip().to_canonical()), Some(address.port()));
         }
-        let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
-        if let Ok(address) = bare.unwrap_or(&name).parse::<IpAddr>() {
+        if let Ok(address) = text.parse::<Ipv6Addr>() {
             return entry(Hosts::Address(address.to_canonical()), None);
         }
-        let (host, port) = name.split_once(':').unwrap_or((&name, ""));
+        let (host, port) = match text.split_once(':') {
+            Some((host, port)) if !text.starts_with('[') => (host, port),
+            _ => (text, ""),
+        };
         let port = if port.is_empty() { None } else { Some(port.parse().ok()?) };
-        let hosts = match host.trim_end_matches('.') {
-            "" => return None,
-            "*" => Hosts::All,
-            host => {
-                let below = host.strip_prefix('*').filter(|rest| rest.starts_with('.'));
-                match below.unwrap_or(host) {
-                    below if below.starts_with('.') => Hosts::Below(below.to_owned()),
-                    domain => Hosts::Domain(domain.to_owned()),
-                }
-            }
+        let host = host.trim_end_matches('.');
+        if host == "*" {
+            return entry(Hosts::All, port);
+        }
+        let domain = host.strip_prefix("*.").or_else(|| host.strip_prefix('.'));
+        let hosts = match (domain, Host::parse(domain.unwrap_or(host)).ok()?) {
+            (None, Host::Domain(name)) => Hosts::Domain(name),
+            (None, Host::Ipv4(ip)) => Hosts::Address(ip.into()),
+            (None, Host::Ipv6(ip)) => Hosts::Address(ip.to_canonical()),
+            (Some(_), Host::Domain(name)) => Hosts::Below(format!(".{name}")),
+            (Some(_), _) => return None,
         };
         entry(hosts, port)
     }
 }
 
 impl Hosts {
-    /// `address`: the host's, if it is one.
-    fn has(&self, host: &str, address: Option<IpAddr>) -> bool {
+    fn has(&self, host: &Host) -> bool {
+        let (name, address) = match host {
+            Host::Domain(name) => (name.trim_end_matches('.'), None),
+            Host::Ipv4(ip) => ("", Some(IpAddr::V4(*ip))),
+            Host::Ipv6(ip) => ("", Some(ip.to_canonical())),
+        };
         match self {
             Self::All => true,
             Self::Network(network) => address.is_some_and(|address| network.contains(&address)),
             Self::Address(listed) => address == Some(*listed),
-            Self::Below(domain) => host.ends_with(domain.as_str()),
-            Self::Domain(domain) => host
+            Self::Below(domain) => name.ends_with(domain.as_str()),
+            Self::Domain(domain) => name
                 .strip_suffix(domain.as_str())
                 .is_some_and(|below| below.is_empty() || below.ends_with('.')),
         }

@@ -3,8 +3,9 @@
 use crate::outbound::origin::Origin;
 use std::fmt;
 use tokio::net::TcpStream;
-use tokio_socks::Error;
 use tokio_socks::tcp::Socks5Stream;
+use tokio_socks::{Error, TargetAddr};
+use url::Host;
 
 /// Why a SOCKS5 proxy has not made a connection.
 #[derive(Debug)]
@@ -26,7 +27,12 @@ pub(in crate::outbound) async fn ask(
     origin: &Origin,
     login: Option<(&str, &str)>,
 ) -> Result<TcpStream, Socks5Failure> {
-    let target = (origin.bare_host(), origin.port());
+    let port = origin.port();
+    let target = match origin.host() {
+        Host::Domain(name) => TargetAddr::Domain(name.into(), port),
+        Host::Ipv4(ip) => TargetAddr::Ip((*ip, port).into()),
+        Host::Ipv6(ip) => TargetAddr::Ip((*ip, port).into()),
+    };
     let asked = match login {
         // It may do without a login all the same.
         Some((user, password)) => {
@@ -41,7 +47,7 @@ pub(in crate::outbound) async fn ask(
 
 impl Socks5Failure {
     /// Whether the next attempt would fail for the same reason.
-    pub(in crate::outbound) fn is_lasting(&self) -> bool {
+    pub(in crate::outbound) fn is_permanent(&self) -> bool {
         !matches!(
             self.reason,
             Error::Io(_)
@@ -103,7 +109,7 @@ mod tests {
         let result = ask(tcp, &Origin::of_root_url(&root_url).unwrap(), login).await;
         plays.await.unwrap();
         result.map(drop).map_err(|error| {
-            let kind = if error.is_lasting() { "lasting" } else { "passing" };
+            let kind = if error.is_permanent() { "lasting" } else { "passing" };
             format!("{kind}: {error}")
         })
     }

@@ -42,7 +42,7 @@ pub enum TunnelFailure {
 
 impl TunnelFailure {
     /// Whether the next attempt would fail for the same reason.
-    pub(in crate::outbound) fn is_lasting(&self) -> bool {
+    pub(in crate::outbound) fn is_permanent(&self) -> bool {
         matches!(self, Self::Authority { .. } | Self::Status { .. })
     }
 }

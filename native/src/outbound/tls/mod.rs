@@ -13,9 +13,11 @@ use roots::Roots;
 pub use roots::TlsSetupError;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{TlsConnector, TlsStream};
+use url::Host;
 use verifier::Verifier;
 
 /// How to speak TLS as a client.
@@ -58,11 +60,16 @@ impl ClientConfigs {
 /// Starts TLS with `host` on `stream`.
 pub(super) async fn start(
     config: &Arc<ClientConfig>,
-    host: &str,
+    host: &Host,
     stream: Stream,
 ) -> Result<(Stream, Alpn), ConnectError> {
-    let name = ServerName::try_from(host.to_owned())
-        .map_err(|_| ConnectError::TlsName(host.to_owned()))?;
+    let name = match host {
+        Host::Domain(name) => {
+            ServerName::try_from(name.clone()).map_err(|_| ConnectError::TlsName(name.clone()))?
+        }
+        Host::Ipv4(ip) => ServerName::from(IpAddr::V4(*ip)),
+        Host::Ipv6(ip) => ServerName::from(IpAddr::V6(*ip)),
+    };
     let connector = TlsConnector::from(Arc::clone(config));
     Ok(match stream {
         Stream::Tcp(tcp) => {

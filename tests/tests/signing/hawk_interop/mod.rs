@@ -129,12 +129,9 @@ fn we_accept_headers_of(oracle: &mut Oracle, urls: &[&[&str]]) {
             "ext": AuthorizationHeader::parse(&ours).unwrap().ext,
         });
         let response = oracle.ask(&question);
-        let UrlParts { host, port, resource } = UrlParts::try_from(&url).unwrap();
         let line = RequestLine {
             method: "PUT",
-            resource,
-            host,
-            port,
+            url: UrlParts::try_from(&url).unwrap(),
             authorization: response["authorization"].as_str(),
         };
         assert_eq!(check(line), Ok(Some(verified(&credentials))), "{question} {response}");
@@ -158,10 +155,10 @@ fn we_accept_bewits_of(oracle: &mut Oracle, urls: &[&[&str]]) {
             "ext": AuthorizationHeader::parse(&ours).unwrap().ext,
         });
         let response = oracle.ask(&question);
-        let UrlParts { host, port, resource } = UrlParts::try_from(&url).unwrap();
-        let resource = append_bewit(resource, response["bewit"].as_str().unwrap());
-        let line =
-            RequestLine { method: "GET", resource: &resource, host, port, authorization: None };
+        let parts = UrlParts::try_from(&url).unwrap();
+        let resource = append_bewit(parts.resource, response["bewit"].as_str().unwrap());
+        let url = UrlParts { resource: &resource, ..parts };
+        let line = RequestLine { method: "GET", url, authorization: None };
         let expires = Some(Timestamp::from_secs(NOW.secs() + HOUR));
         let expected = Verified { expires, ..verified(&credentials) };
         assert_eq!(check(line), Ok(Some(expected)), "{question} {response}");
@@ -184,12 +181,13 @@ fn assert_rejects(oracle: &mut Oracle, question: &Value, member: &str, value: &s
 }
 
 fn assert_altered_are_rejected(line: RequestLine<'_>) {
-    let resource = format!("/x{}", line.resource);
-    for altered in [
-        RequestLine { host: "another.example.com", ..line },
-        RequestLine { port: 1, ..line },
-        RequestLine { resource: &resource, ..line },
+    let resource = format!("/x{}", line.url.resource);
+    for url in [
+        UrlParts { host: "another.example.com", ..line.url },
+        UrlParts { port: 1, ..line.url },
+        UrlParts { resource: &resource, ..line.url },
     ] {
+        let altered = RequestLine { url, ..line };
         let refused = check(altered).map_err(|error| error.to_string());
         assert_eq!(refused, Err("Unauthorized: Bad mac".to_owned()), "{altered:?}");
     }

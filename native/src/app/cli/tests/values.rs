@@ -9,6 +9,7 @@ use crate::telemetry::log::{LogFormat, Logging};
 use std::net::IpAddr;
 use taskcluster_proxy_core::proxy::HostPattern;
 use tracing_subscriber::filter::LevelFilter;
+use url::Host;
 
 #[test]
 fn defaults() {
@@ -122,8 +123,10 @@ fn who_may_change_the_credentials() {
 fn hosts_may_be_several() {
     assert!(run(&[]).outbound.allowed_hosts.is_empty());
     let config = run(&["--allow-host", "a.example", "scope", "--allow-host=*.b.example"]);
-    let expected =
-        [HostPattern::Named("a.example".into()), HostPattern::Below(".b.example".into())];
+    let expected = [
+        HostPattern::Named(Host::parse("a.example").unwrap()),
+        HostPattern::Below(".b.example".into()),
+    ];
     assert_eq!((config.outbound.allowed_hosts.as_slice(), config.scopes.len()), (&expected[..], 1));
     let message = error(&["--allow-host", "a.example", "--allow-host", "https://b"], &complete());
     assert_eq!(
