@@ -1,4 +1,4 @@
-//! The root certificates that are trusted.
+//! Loads the trusted root certificates.
 
 use rustls::RootCertStore;
 use rustls::client::VerifierBuilderError;
@@ -8,32 +8,32 @@ use x509_cert::Certificate;
 use x509_cert::der::Decode as _;
 use x509_cert::ext::pkix::SubjectAltName;
 
-/// What certificates are verified against.
+/// The root certificates against which the certificates of servers are verified.
 #[derive(Debug)]
 pub(super) struct Roots {
     pub(super) store: RootCertStore,
-    /// Certificates that are trusted as they are, not only as issuers of others: those with names. The
+    /// Root certificates that are also trusted as certificates of servers: those with subjectAltNames. The
     /// roots of public authorities have none.
     pub(super) servers: Vec<CertificateDer<'static>>,
     pub(super) source: RootSource,
 }
 
-/// Where the roots come from.
+/// The source of the root certificates.
 #[derive(Clone, Debug)]
 pub(super) enum RootSource {
-    /// So many of the files that this variable names.
+    /// The files that this environment variable names, which have `count` certificates.
     Variable { name: &'static str, value: String, count: usize },
-    /// So many of the system's store.
+    /// The system's store, with this number of certificates.
     System(usize),
-    /// Mozilla's, as the system has none.
+    /// Mozilla's built-in certificates, because the system has none.
     BuiltIn,
 }
 
-/// Why TLS cannot be set up: root certificates that cannot be used.
+/// Why TLS cannot be set up: the root certificates cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsSetupError {
-    /// There are files, and no certificate that can be used in them.
+    /// The files that a variable names have no usable certificate.
     #[error(
         "{variable} names no usable root certificate ({value}): expected PEM files with certificates"
     )]
@@ -49,7 +49,7 @@ pub enum TlsSetupError {
     Unreadable {
         /// The environment variable.
         variable: &'static str,
-        /// Why not.
+        /// The reason.
         #[source]
         reason: rustls_native_certs::Error,
     },
@@ -57,29 +57,29 @@ pub enum TlsSetupError {
     #[cfg(target_vendor = "apple")]
     #[error("SSL_CERT_FILE: {0}")]
     Unreadable(#[from] rustls::pki_types::pem::Error),
-    /// The roots are not accepted.
+    /// rustls does not accept the root certificates.
     #[error(transparent)]
     Verifier(#[from] VerifierBuilderError),
-    /// No version of TLS is possible.
+    /// rustls does not accept the TLS versions.
     #[error(transparent)]
     Tls(#[from] rustls::Error),
 }
 
 impl Roots {
-    /// `SSL_CERT_FILE` and `SSL_CERT_DIR` name the roots to trust; else they are the system's; where
-    /// there are none (a container from scratch, or a platform whose store cannot be linked), those
-    /// of Mozilla that are built in.
+    /// Loads the root certificates that `SSL_CERT_FILE` and `SSL_CERT_DIR` name; if these are not set,
+    /// those of the system; and if the system has none (a container from scratch, or a platform whose store
+    /// cannot be linked), Mozilla's, which are built in.
     ///
     /// # Errors
     ///
-    /// The variables name certificates that cannot be used: trusting others instead would not be what
-    /// was asked for.
+    /// The files that the variables name cannot be used. Other certificates are not trusted instead,
+    /// because that would ignore the configuration.
     pub(super) fn load() -> Result<Self, TlsSetupError> {
         let mut store = RootCertStore::empty();
         let found = certificates()?;
         let servers = found.iter().filter(|certificate| has_names(certificate)).cloned().collect();
         let (count, _unusable) = store.add_parsable_certificates(found);
-        let source = match (named_by(), count) {
+        let source = match (variable(), count) {
             (Some((variable, value)), 0) => {
                 return Err(TlsSetupError::NoRoots { variable, value });
             }
@@ -95,7 +95,7 @@ impl Roots {
 }
 
 impl RootSource {
-    /// How to add another one.
+    /// Advice on how to add another certificate.
     pub(super) fn advice(&self) -> String {
         match self {
             Self::Variable { name, value, .. } => {
@@ -115,7 +115,9 @@ impl fmt::Display for RootSource {
         match self {
             Self::Variable { name, count, .. } => write!(f, "the certificates of {name}, {count}"),
             Self::System(count) => write!(f, "the system's certificates, {count}"),
-            Self::BuiltIn => f.write_str("the built-in ones of Mozilla, as the system has none"),
+            Self::BuiltIn => {
+                f.write_str("Mozilla's built-in certificates, because the system has none")
+            }
         }
     }
 }
@@ -128,8 +130,8 @@ fn has_names(certificate: &CertificateDer<'_>) -> bool {
     certificate.is_ok_and(names)
 }
 
-/// The variable that says where the roots are, if one does, and its value.
-fn named_by() -> Option<(&'static str, String)> {
+/// The environment variable that names root certificates, if one is set, and its value.
+fn variable() -> Option<(&'static str, String)> {
     ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().find_map(|name| {
         let value = std::env::var_os(name).filter(|value| !value.is_empty())?;
         Some((name, value.to_string_lossy().into_owned()))
@@ -139,7 +141,7 @@ fn named_by() -> Option<(&'static str, String)> {
 #[cfg(not(target_vendor = "apple"))]
 fn certificates() -> Result<Vec<CertificateDer<'static>>, TlsSetupError> {
     let found = rustls_native_certs::load_native_certs();
-    match (named_by(), found.errors.into_iter().next()) {
+    match (variable(), found.errors.into_iter().next()) {
         (Some((variable, _)), Some(reason)) if found.certs.is_empty() => {
             Err(TlsSetupError::Unreadable { variable, reason })
         }
@@ -147,7 +149,7 @@ fn certificates() -> Result<Vec<CertificateDer<'static>>, TlsSetupError> {
     }
 }
 
-/// Apple's own store needs its frameworks, which a cross build lacks.
+/// Apple's own store needs Apple's frameworks, which are not available in a cross build.
 #[cfg(target_vendor = "apple")]
 fn certificates() -> Result<Vec<CertificateDer<'static>>, TlsSetupError> {
     use rustls::pki_types::pem::PemObject as _;
