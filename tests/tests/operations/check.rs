@@ -19,7 +19,7 @@ fn all_checks_pass_with_the_sandbox() {
     report.assert_line("ok", "scopes", "restricted to [\"a:b\"]");
     report.assert_line("ok", "credentials", "client tester, permanent: there is no certificate");
     report.assert_line("ok", "signature", "characters");
-    report.assert_line("ok", "accepted", "they may do: \"a:b\"");
+    report.assert_line("ok", "accepted", "with the scopes \"a:b\"");
     assert_eq!(report.lines.len(), 8, "{report:?}");
     // The columns are aligned.
     let texts = report.lines.iter().map(|line| line.rfind("  ").unwrap());
@@ -41,7 +41,7 @@ fn a_port_in_use_is_reported() {
     let builder = Proxy::sandbox().args(["--ip-address", "127.0.0.1", "--port", &port]);
     let report = Report::of(builder, 1);
     report.assert_line("fail", "port", "in use by another program: choose another with --port");
-    report.assert_line("ok", "accepted", "they may do: \"*\"");
+    report.assert_line("ok", "accepted", "with the scopes \"*\"");
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn certificates_of_unknown_and_known_issuers_are_reported() {
     let tls = Tls::for_host("127.0.0.1").start(&upstream);
     let root_url = format!("https://{}", tls.address());
     let report = check_with(&root_url, |builder| builder, 1);
-    report.assert_line("fail", "root url", "shows a certificate that does not hold");
+    report.assert_line("fail", "root url", "presents a certificate that is not accepted");
     report.assert_line(
         "fail",
         "tls",
@@ -128,7 +128,7 @@ fn clock_skew_is_reported() {
         (300, "fail", "behind the deployment's: set it"),
         (-300, "fail", "ahead of the deployment's: set it"),
         (45, "warn", "behind the deployment's: set it"),
-        (0, "ok", "that of the deployment"),
+        (0, "ok", "the same as the deployment"),
     ] {
         let upstream = Upstream::start(move |request: &Request| auth(request, offset));
         let report = check_with(&upstream.root_url(), |it| it, i32::from(finding == "fail"));
@@ -194,7 +194,7 @@ fn credentials_that_look_wrong_are_reported() {
         report.assert_line(finding, "credentials", "client \"tester\": ");
         report.assert_line(finding, "credentials", expected);
         match status {
-            0 => report.assert_line("ok", "accepted", "they may do: \"a:b\""),
+            0 => report.assert_line("ok", "accepted", "with the scopes \"a:b\""),
             _ => report.assert_line("?", "accepted", "not known: nothing can be signed"),
         }
         assert!(!format!("{report:?}").contains("canary"), "{report:?}");
