@@ -265,7 +265,7 @@ impl Retry {
         match attempted {
             Attempted::Responded(_) => Self::Status,
             Attempted::NothingSent => Self::Connect,
-            Attempted::Broken | Attempted::Lasting => Self::Broken,
+            Attempted::Broken | Attempted::Permanent => Self::Broken,
         }
     }
 }
