@@ -38,7 +38,6 @@ pub(super) enum Route<'a> {
 }
 
 /// A forward proxy.
-#[derive(Debug)]
 pub(super) struct ForwardProxy {
     variable: &'static str,
     kind: Kind,
@@ -163,6 +162,13 @@ impl fmt::Display for ForwardProxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { scheme, host, port, .. } = self;
         write!(f, "{scheme}://{host}:{port}")
+    }
+}
+
+/// Without its login, part of which may have stayed in the URI of `named`.
+impl fmt::Debug for ForwardProxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ForwardProxy").field(&format_args!("{self}")).finish()
     }
 }
 
