@@ -1,10 +1,10 @@
-//! Scope expressions: what the services require of a caller, with AllOf and AnyOf.
+//! Scope expressions: the scopes that a service requires, combined with AllOf and AnyOf.
 
 use super::Scope;
 use serde_json::{Value, json};
 
-/// A scope, or a combination of scope expressions, as Taskcluster's services declare what a request
-/// needs.
+/// A scope, or a combination of scope expressions. Taskcluster's services declare with it which scopes
+/// a request needs.
 ///
 /// ```
 /// use taskcluster_proxy_core::credentials::{Scope, ScopeExpression};
@@ -26,8 +26,8 @@ pub enum ScopeExpression {
 }
 
 impl ScopeExpression {
-    /// Reads the form that the services write: a string, or an object with the one member `AllOf` or
-    /// `AnyOf`, an array. `None`: it is something else.
+    /// Reads the JSON form of the services: a string, or an object with the single member `AllOf` or
+    /// `AnyOf`, an array. Returns `None` for anything else.
     pub fn from_json(json: &Value) -> Option<Self> {
         if let Value::String(scope) = json {
             return Scope::new(scope.as_str()).ok().map(Self::Scope);
@@ -44,7 +44,7 @@ impl ScopeExpression {
         }
     }
 
-    /// The form that the services write.
+    /// The JSON form of the services.
     pub fn to_json(&self) -> Value {
         let array = |items: &[Self]| Value::Array(items.iter().map(Self::to_json).collect());
         match self {
@@ -54,8 +54,8 @@ impl ScopeExpression {
         }
     }
 
-    /// What the holder of `scopes` lacks to satisfy this; `None`: nothing. Of an AllOf that are the items
-    /// that are not satisfied, of an AnyOf all items.
+    /// The part of the expression that `scopes` do not satisfy; `None` if they satisfy all of it. For
+    /// an AllOf this is the unsatisfied items, for an AnyOf all items.
     pub fn missing(&self, scopes: &[Scope]) -> Option<Self> {
         match self {
             Self::Scope(required) => {
@@ -82,7 +82,7 @@ impl ScopeExpression {
         }
     }
 
-    /// How many scopes it names.
+    /// The number of scopes in the expression.
     pub(crate) fn scope_count(&self) -> usize {
         match self {
             Self::Scope(_) => 1,
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing() {
+    fn missing_scopes() {
         for (held, required, expected) in [
             (&["a"][..], json!("a"), None),
             (&[], json!("a"), Some(json!("a"))),
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_expression() {
+    fn invalid_expressions() {
         for json in [
             json!(null),
             json!(1),

@@ -7,7 +7,7 @@ use crate::telemetry::log::{self, date};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use taskcluster_proxy_core::credentials::{
-    AuthorizedScopes, Credentials, GivenCertificate, scopes_to_json,
+    AuthorizedScopes, CertificateText, Credentials, scopes_to_json,
 };
 use taskcluster_proxy_core::proxy::RootUrl;
 
@@ -22,7 +22,7 @@ pub(super) fn announce(
     let revision = REVISION.unwrap_or("unknown");
     tracing::info!("taskcluster-proxy {VERSION} (git revision {revision})");
     tracing::info!("root url {root_url}, client {}", credentials.client_id);
-    match credentials.certificate.as_ref().map(GivenCertificate::expiry) {
+    match credentials.certificate.as_ref().map(CertificateText::expiry) {
         None => tracing::info!("no certificate: the credentials are taken for permanent ones"),
         Some(Some(expiry)) => tracing::info!("temporary credentials until {}", date(expiry)),
         // What is wrong with the certificate then is a warning of its own.

@@ -93,7 +93,7 @@ impl CredentialsFile {
                 }
                 Err(error) => {
                     metrics.update(Source::File, Update::Refused);
-                    tracing::warn!("the credentials stay as they are: {error}");
+                    tracing::warn!("the credentials were not replaced: {error}");
                 }
             }
         }

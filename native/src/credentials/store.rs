@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::{
-    AuthorizedScopes, ClientId, Credentials, CredentialsFinding, GivenCertificate, Signer,
+    AuthorizedScopes, CertificateText, ClientId, Credentials, CredentialsFinding, Signer,
     reduce_scopes, scopes_to_json,
 };
 use taskcluster_proxy_core::proxy::{CredentialsProfile, ProxyError, ResponseFields, Restriction};
@@ -137,7 +137,7 @@ impl Snapshot {
             scopes: certificate.map(|certificate| scopes_to_json(certificate.scopes())),
             authorized_scopes: authorized_scopes.scopes().map(scopes_to_json),
             profile: CredentialsProfile::new(credentials, restriction),
-            expiry: certificate.and_then(GivenCertificate::expiry),
+            expiry: certificate.and_then(CertificateText::expiry),
             in_flight,
         }
     }

@@ -123,7 +123,7 @@ impl UpstreamError {
             Self::Connect(_) | Self::Unsent(_) | Self::GoneAway(_) | Self::NotProcessed(_) => {
                 Outcome::NothingSent
             }
-            Self::Broken(_) | Self::NotHttp(_) | Self::ClosedWhileIdle(_) => Outcome::Broken,
+            Self::Broken(_) | Self::NotHttp(_) | Self::ClosedWhileIdle(_) => Outcome::NoResponse,
             // Every address had the time that there is.
             Self::ConnectTimeout(..)
             | Self::Host(_)

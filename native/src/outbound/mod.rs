@@ -47,7 +47,7 @@ use std::sync::Arc;
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::SignError;
 use taskcluster_proxy_core::hawk::UrlParts;
-use taskcluster_proxy_core::proxy::{Decision, Form, HostPolicy, Outcome, Repeatable, RetryPolicy};
+use taskcluster_proxy_core::proxy::{Decision, Form, HostPolicy, Outcome, Replayable, RetryPolicy};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
@@ -171,9 +171,9 @@ impl Outbound {
                 }
                 _ => {}
             }
-            let repeatable = Repeatable::new(target.form, method, body.is_kept());
+            let replayable = Replayable::new(target.form, method, body.is_kept());
             let since = first_failure.map(|first| first.elapsed()).unwrap_or_default();
-            match self.policy.decide(attempt, since, outcome, repeatable, self.nonces.jitter()) {
+            match self.policy.decide(attempt, since, outcome, replayable, self.nonces.jitter()) {
                 Decision::RetryAfter(delay) if body.is_kept() => {
                     let reason = Retry::after(outcome);
                     tracing::debug!(
@@ -195,7 +195,7 @@ impl Outbound {
                     }
                     sleep_until(next).await;
                 }
-                Decision::RetryAfter(_) | Decision::Deliver => {
+                Decision::RetryAfter(_) | Decision::NoRetry => {
                     body.stop_keeping();
                     return match (result, last_response) {
                         (Ok(response), _) | (Err(_), Some(response)) => Ok(response),
@@ -281,9 +281,9 @@ impl Outbound {
         let OutboundRequest { method, target, .. } = request;
         // Whether another attempt could take this one's place decides which connection will do; that
         // more of the body may come than fits counts as no.
-        let repeatable = Repeatable::new(target.form, method, body.will_fit());
+        let replayable = Replayable::new(target.form, method, body.will_fit());
         let reuse =
-            if repeatable == Repeatable::Yes && self.retries() { Reuse::Any } else { Reuse::Http2 };
+            if replayable == Replayable::Yes && self.retries() { Reuse::Any } else { Reuse::Http2 };
         let mut unsent = 0;
         loop {
             // Before there is a connection: what cannot be signed needs none.

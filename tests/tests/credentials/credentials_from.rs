@@ -38,7 +38,9 @@ fn only_root() {
     let after = proxy.get("/api/queue/v1/ping");
     assert_eq!(after.header("x-taskcluster-proxy-perm-clientid"), Some("new"));
     let log = proxy.whole_log();
-    assert!(log.contains("is for root alone (--credentials-from), found a connection of uid 1"));
+    assert!(log.contains(
+        "only root may send PUT /credentials (--credentials-from), found a connection of uid 1"
+    ));
     assert!(!log.contains("canary"), "{log}");
 }
 

@@ -95,7 +95,7 @@ fn invalid_credentials_change_nothing_and_are_not_repeated() {
     ] {
         let response = proxy.call("PUT", "/credentials", &body);
         let message = response.assert_error(400, "InputError");
-        assert!(message.starts_with("the credentials stay as they are: "), "{message}");
+        assert!(message.starts_with("the credentials were not replaced: "), "{message}");
         assert!(message.contains(expected), "{body}: {message}");
         assert!(!format!("{:?}{}", response.head, response.text()).contains("canary"));
     }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use std::time::Duration;
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::{
-    Credentials, CredentialsFinding, GivenCertificate, SignError, Signer,
+    CertificateText, Credentials, CredentialsFinding, SignError, Signer,
 };
 use taskcluster_proxy_core::hawk::{MAX_MATCH_LENGTH, UrlParts, parse_url};
 use taskcluster_proxy_core::proxy::{
@@ -35,7 +35,7 @@ pub(super) fn check_credentials(credentials: &Credentials, now: Timestamp, repor
             false => report.warn(WHAT, text),
         };
     }
-    let Some(expiry) = credentials.certificate.as_ref().and_then(GivenCertificate::expiry) else {
+    let Some(expiry) = credentials.certificate.as_ref().and_then(CertificateText::expiry) else {
         return report.ok(WHAT, format!("client {client_id}, permanent: there is no certificate"));
     };
     let (until, left) = (log::date(expiry), rounded(expiry.distance(now)));

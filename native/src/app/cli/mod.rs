@@ -199,7 +199,7 @@ fn credentials(
         (Some(path), _) => ("--credentials-file", CredentialsSource::File(path)),
         (None, Some(number)) => ("--credentials-fd", CredentialsSource::Descriptor(number)),
         (None, None) => {
-            return Ok(CredentialsSource::Given(Credentials::given(
+            return Ok(CredentialsSource::Given(Credentials::unchecked(
                 CLIENT_ID.require(client_id, env)?.into_text().as_str(),
                 ACCESS_TOKEN.require(access_token, env)?.into_text().as_str(),
                 certificate.map(Found::into_text).unwrap_or_default().as_str(),

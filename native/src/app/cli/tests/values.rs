@@ -125,13 +125,13 @@ fn hosts_may_be_several() {
     let config = run(&["--allow-host", "a.example", "scope", "--allow-host=*.b.example"]);
     let expected = [
         HostPattern::Named(Host::parse("a.example").unwrap()),
-        HostPattern::Below(".b.example".into()),
+        HostPattern::Subdomains(".b.example".into()),
     ];
     assert_eq!((config.outbound.allowed_hosts.as_slice(), config.scopes.len()), (&expected[..], 1));
     let message = error(&["--allow-host", "a.example", "--allow-host", "https://b"], &complete());
     assert_eq!(
         message,
-        "--allow-host: expected a host name such as example.com, *.example.com for those below, or \
+        "--allow-host: expected a host name such as example.com, *.example.com for its subdomains, or \
          *, found \"https://b\""
     );
 }
