@@ -27,7 +27,10 @@ fn the_page_has_every_option_and_no_errors_for_groff() {
     let Some(output) = run(Command::new("groff").args(groff).arg(&path)) else { return };
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.contains("/<host>/<path>                   to https://<host>/<path>"), "{text}");
+    assert!(
+        text.contains("/<host>/<path>                   forwarded to https://<host>/<path>"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -25,7 +25,7 @@ fn special_addresses_are_rejected() {
         ("0.0.0.0", "at a loopback address"),
         ("169.254.169.254", "at a link-local address"),
         ("168.63.129.16", "at an address of a cloud metadata service"),
-        ("127.1", "\\\"127.0.0.1\\\" is at a loopback address"),
+        ("127.2", "\\\"127.0.0.2\\\" is at a loopback address"),
         ("a.localhost", "at a loopback address"),
     ] {
         assert_rejected(&proxy.get(&format!("/{host}/latest/meta-data/")), why);

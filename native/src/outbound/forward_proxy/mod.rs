@@ -167,7 +167,7 @@ impl ForwardProxy {
 /// Leaves out the login.
 impl fmt::Debug for ForwardProxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ForwardProxy({self} of {})", self.variable)
+        f.debug_tuple("ForwardProxy").field(&format_args!("{self}")).finish()
     }
 }
 
