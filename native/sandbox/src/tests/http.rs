@@ -5,7 +5,7 @@ use flate2::read::{GzDecoder, ZlibDecoder};
 use std::io::Read as _;
 
 #[tokio::test]
-async fn every_service_answers_a_ping() {
+async fn every_service_responds_to_ping() {
     let test = SandboxTest::start().await.unsigned();
     for service in ["auth", "queue", "secrets", "index", "object"] {
         let pong = test.get(&format!("/api/{service}/v1/ping")).await.ok();
@@ -65,7 +65,7 @@ async fn an_unknown_method_is_told_the_known_ones() {
 }
 
 #[tokio::test]
-async fn a_payload_has_to_be_a_json_object() {
+async fn a_payload_must_be_a_json_object() {
     let test = SandboxTest::start().await;
     let path = "/api/auth/v1/test-authenticate";
     for (body, reason) in [
@@ -88,7 +88,7 @@ async fn a_payload_has_to_be_a_json_object() {
 }
 
 #[tokio::test]
-async fn a_large_body_is_refused_with_an_answer() {
+async fn a_large_body_is_rejected_with_a_response() {
     let test = SandboxTest::start().await;
     let path = "/api/secrets/v1/secret/a";
     let fits = " ".repeat(10 * 1024 * 1024);
@@ -140,7 +140,7 @@ async fn a_request_in_progress_finishes() {
 }
 
 #[tokio::test]
-async fn connections_end_with_the_sandbox() {
+async fn connections_are_closed_with_the_sandbox() {
     let test = SandboxTest::start().await;
     let address = test.sandbox.root_url().authority().to_string();
     let stream = TcpStream::connect(&address).await.unwrap();
