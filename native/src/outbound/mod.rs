@@ -53,8 +53,7 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 pub(crate) use happy_eyeballs::KEEPALIVE;
 
-/// Sends requests to upstreams. Holds what they share: the connection pool, the retry policy and the
-/// services' time.
+/// Sends requests to upstreams.
 #[derive(Debug)]
 pub struct Outbound {
     pool: Rc<Pool>,
@@ -282,8 +281,8 @@ impl Outbound {
         deadline: Option<Instant>,
     ) -> Result<UpstreamResponse, UpstreamError> {
         let OutboundRequest { method, target, .. } = request;
-        // A request that could be sent again may use any connection. One whose body may exceed the
-        // replay buffer could not.
+        // A request that can be sent again, because the replay buffer will hold its body, may reuse any
+        // connection.
         let replayable = Replayable::new(target.form, method, body.will_fit());
         let reuse =
             if replayable == Replayable::Yes && self.retries() { Reuse::Any } else { Reuse::Http2 };

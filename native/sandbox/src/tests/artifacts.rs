@@ -1,4 +1,4 @@
-//! Tests of artifacts: created, listed, downloaded.
+//! Tests of artifacts: creating, listing and downloading them.
 
 use super::claims::claimed;
 use super::*;
@@ -108,7 +108,7 @@ async fn uploaded_content_can_be_downloaded() {
     let response = unsigned("GET", &url, "").await;
     assert_eq!((response.status, response.text()), (200, "a log"));
     assert_eq!(response.header("content-type"), "text/x-log");
-    // The URL to read is not one to write, nor the other way round.
+    // The URL for downloads does not allow uploads, and vice versa.
     let wrong = unsigned("PUT", &url.replace("objects", "uploads"), "x").await;
     wrong.refused(404, "ResourceNotFound", "allows no upload");
     assert!(!wrong.text().contains(url.rsplit('/').next().unwrap()));

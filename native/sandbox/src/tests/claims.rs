@@ -1,4 +1,4 @@
-//! Tests of claims: work that is claimed, reclaimed and resolved.
+//! Tests of claims: claiming, reclaiming and resolving tasks.
 
 use super::*;
 use crate::payload::parse_rfc3339;
@@ -10,7 +10,7 @@ fn credentials(claim: &Value) -> Credentials {
     Credentials::from_json(claim["credentials"].to_string().as_bytes()).unwrap()
 }
 
-/// A test in which the task is created and claimed: with the claim.
+/// Creates and claims a task; returns the claim as well.
 pub(super) async fn claimed() -> (SandboxTest, Value) {
     let test = SandboxTest::start().await;
     test.call("PUT", &format!("/api/queue/v1/task/{TASK_ID}"), definition()).await.ok();

@@ -36,7 +36,7 @@ async fn bytes_are_generated_only_as_they_are_read() {
         assert!(!body.frame().await.unwrap().unwrap().into_data().unwrap().is_empty());
     }
     connection.abort();
-    // The sandbox still has time for others.
+    // The sandbox still responds to other requests.
     assert_eq!(test.get("/api/object/v1/ping").await.status, 200);
 }
 
@@ -62,7 +62,7 @@ async fn both_require_scopes_and_a_valid_length() {
     let test = test.restricted_to(&["object:*:bytes"]);
     let response = test.get("/api/object/v1/download/bytes/1").await;
     response.refused(403, "InsufficientScopes", "```\nobject:download:bytes");
-    // Refused before the body is read, and responded to all the same.
+    // The request is rejected before its body is read, and the client gets the response nevertheless.
     let response = test.call_raw("PUT", "/api/object/v1/upload/sink", vec![7; 20_000_000]).await;
     response.refused(403, "InsufficientScopes", "```\nobject:upload:sink");
 }

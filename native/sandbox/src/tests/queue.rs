@@ -1,4 +1,4 @@
-//! Tests of the queue: tasks that are created and looked at.
+//! Tests of the queue: creating and reading tasks.
 
 use super::*;
 
@@ -68,7 +68,7 @@ async fn incomplete_definitions_are_rejected() {
 #[tokio::test]
 async fn a_task_cannot_have_scopes_that_its_creator_lacks() {
     let path = format!("/api/queue/v1/task/{TASK_ID}");
-    // A more urgent priority will do.
+    // The scope for a higher priority is sufficient.
     let create = "queue:create-task:low:proj/ci";
     let others = ["queue:create-task:project:none", "queue:scheduler-id:-"];
     let test = SandboxTest::start().await.restricted_to(&[&[create], &others[..]].concat());
