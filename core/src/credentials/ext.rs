@@ -64,7 +64,7 @@ impl Ext {
                 what,
                 length: length(shortest),
                 limit: MAX_MATCH_LENGTH,
-                ext: shortest.map_or(0, str::len),
+                ext: length(shortest) - length(None),
             }),
         }
     }

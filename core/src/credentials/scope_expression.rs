@@ -2,6 +2,7 @@
 
 use super::Scope;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// A scope, or a combination of scope expressions. Taskcluster's services declare with it which scopes
 /// a request needs.
@@ -15,7 +16,7 @@ use serde_json::{Value, json};
 /// assert_eq!(missing.to_json(), serde_json::json!({ "AnyOf": ["c", "d"] }));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ScopeExpression {
     /// This scope.
     Scope(Scope),
@@ -55,7 +56,7 @@ impl ScopeExpression {
     }
 
     /// The part of the expression that `scopes` do not satisfy; `None` if they satisfy all of it. For
-    /// an AllOf this is the unsatisfied items, for an AnyOf all items.
+    /// an AllOf this is the unsatisfied items, for an AnyOf all items, each of them once.
     pub fn missing(&self, scopes: &[Scope]) -> Option<Self> {
         match self {
             Self::Scope(required) => {
@@ -65,7 +66,7 @@ impl ScopeExpression {
             Self::AllOf(items) => {
                 let missing: Vec<Self> =
                     items.iter().filter_map(|item| item.missing(scopes)).collect();
-                match <[Self; 1]>::try_from(missing) {
+                match <[Self; 1]>::try_from(distinct(missing)) {
                     Ok([only]) => Some(only),
                     Err(missing) if missing.is_empty() => None,
                     Err(missing) => Some(Self::AllOf(missing)),
@@ -74,7 +75,7 @@ impl ScopeExpression {
             Self::AnyOf(items) => {
                 let missing: Option<Vec<Self>> =
                     items.iter().map(|item| item.missing(scopes)).collect();
-                match <[Self; 1]>::try_from(missing?) {
+                match <[Self; 1]>::try_from(distinct(missing?)) {
                     Ok([only]) => Some(only),
                     Err(missing) => Some(Self::AnyOf(missing)),
                 }
@@ -89,6 +90,12 @@ impl ScopeExpression {
             Self::AllOf(items) | Self::AnyOf(items) => items.iter().map(Self::scope_count).sum(),
         }
     }
+}
+
+/// The items without repetitions, in the same order. Items that are satisfied in part may become equal.
+fn distinct(items: Vec<ScopeExpression>) -> Vec<ScopeExpression> {
+    let mut seen = BTreeSet::new();
+    items.into_iter().filter(|item| seen.insert(item.clone())).collect()
 }
 
 #[cfg(test)]
@@ -115,6 +122,12 @@ mod tests {
                 json!({ "AnyOf": ["b", { "AllOf": ["a", "c"] }] }),
                 Some(json!({ "AnyOf": ["b", "c"] })),
             ),
+            (
+                &["x:*"],
+                json!({ "AnyOf": [{ "AllOf": ["a", "x:0"] }, { "AllOf": ["a", "x:1"] }] }),
+                Some(json!("a")),
+            ),
+            (&[], json!({ "AllOf": ["b", "a", "b"] }), Some(json!({ "AllOf": ["b", "a"] }))),
         ] {
             assert_eq!(missing(held, required.clone()), expected, "{held:?} {required}");
         }

@@ -38,7 +38,7 @@ pub enum SignError {
         length: usize,
         /// The maximum that the services read.
         limit: usize,
-        /// The length of `ext`, which is part of `length`.
+        /// How much of `length` is due to `ext`.
         ext: usize,
     },
     /// The URL cannot be signed.

@@ -18,9 +18,10 @@ use tokio_util::task::AbortOnDropHandle;
 /// The maximum size of the header section and of the trailer section of a response, in bytes.
 pub(super) const MAX_HEADER_SECTION: usize = 256 * 1024;
 
-/// The maximum number of header fields of a response. hyper reserves 64 bytes for each while it parses a
-/// header section.
-pub(super) const MAX_HEADER_FIELDS: usize = 4096;
+/// The maximum number of header fields of a response. hyper allocates 64 bytes for each of them whenever it
+/// parses a header section: with 4096 instead of 1024 glibc's allocator grew and shrank the heap for each
+/// response.
+pub(super) const MAX_HEADER_FIELDS: usize = 1024;
 
 /// The maximum number of bytes before the header section of a response is complete. More bytes than this
 /// are an endless series of interim responses (1xx); services send only 100 (Continue).

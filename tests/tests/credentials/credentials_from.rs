@@ -74,8 +74,8 @@ fn the_error_has_the_format_of_the_services() {
     let response = String::from_utf8(output.expect("bash runs").stdout).expect("it is text");
     assert_eq!(
         response,
-        "{\"code\":\"Forbidden\",\"message\":\"PUT /credentials is for root alone \
-         (--credentials-from), found a connection of uid 65534: the credentials stay as they \
-         are\"}"
+        "{\"code\":\"Forbidden\",\"message\":\"only root may send PUT /credentials \
+         (--credentials-from), found a connection of uid 65534: the credentials were not \
+         replaced\"}"
     );
 }
