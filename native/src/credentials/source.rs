@@ -83,7 +83,7 @@ impl CredentialsFile {
             match read(&self.path).await {
                 Ok(credentials) => {
                     let client_id = credentials.client_id.clone();
-                    let left = store.replace(credentials).await;
+                    let left = store.replace(credentials).await.left;
                     metrics.update(Source::File, Update::Taken);
                     let path = &self.path;
                     tracing::info!("new credentials from {path:?}: client {client_id}");

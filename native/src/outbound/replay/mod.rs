@@ -14,12 +14,13 @@ use http::HeaderMap;
 use http_body::{Body as _, Frame};
 use hyper::body::Incoming;
 use std::cell::RefCell;
-use std::fmt;
+use std::error::Error as _;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::{fmt, io};
 use taskcluster_proxy_core::proxy::HeaderRole;
 
 /// The body of one request, shared by the attempts to send it.
@@ -122,6 +123,18 @@ impl RequestBody {
             Progress::Failed(reason) => Some(reason.clone()),
             _ => None,
         }
+    }
+
+    /// Whether it could not be read to its end because the client closed the connection, or its sending
+    /// side. `false` if its framing is invalid.
+    pub fn is_abandoned(&self) -> bool {
+        self.failure().is_some_and(|error| {
+            let cause = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+            // hyper's own errors of framing are of these kinds.
+            cause.is_some_and(|error| {
+                !matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData)
+            })
+        })
     }
 
     /// Whether the replay buffer has the body received so far.
