@@ -56,6 +56,11 @@ const TEN_DIGITS: u64 = 1_000_000_000;
 /// A nonce as long as the proxy's.
 const SIXTEEN_CHARACTERS: &str = "0123456789abcdef";
 
+/// The length of an `Authorization` header field of the proxy.
+pub(super) fn usual_length(id: &str, ext: Option<&str>) -> usize {
+    AuthorizationHeader::written_length(id, TEN_DIGITS, SIXTEEN_CHARACTERS, ext)
+}
+
 /// What to do about something that is too long.
 fn advice(what: &str, length: usize, limit: usize, ext: usize) -> String {
     if length.saturating_sub(ext) <= limit {
@@ -89,7 +94,7 @@ impl Signer {
     /// # Errors
     ///
     /// Nothing can be signed with them: the certificate is not a JSON object, or the clientId cannot
-    /// stand in a header.
+    /// stand in a header, or only in one that is longer than the services read.
     pub fn new(credentials: &Credentials) -> Result<Self, CredentialsFinding> {
         Self::restricted(credentials, &AuthorizedScopes::Unrestricted)
     }
@@ -122,10 +127,7 @@ impl Signer {
     /// Whether `Authorization` header fields contain all authorizedScopes, and not only those that no
     /// other one of them satisfies, which is how more of them fit. Nonces are taken to have 16 characters.
     pub fn sends_all_scopes(&self) -> bool {
-        let fitting = self.ext.fitting(HEADER, |ext| {
-            let id = self.client_id.as_str();
-            AuthorizationHeader::written_length(id, TEN_DIGITS, SIXTEEN_CHARACTERS, ext)
-        });
+        let fitting = self.ext.fitting(HEADER, |ext| usual_length(self.client_id.as_str(), ext));
         fitting.is_ok_and(|ext| self.ext.is_full(ext))
     }
 
