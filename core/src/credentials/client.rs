@@ -1,9 +1,10 @@
 //! The parts of credentials, and how they are read: strictly, or unchecked as a launcher passes them.
 
+use super::signer::usual_length;
 use super::{CertificateText, CredentialsFinding, JsonError};
 use crate::Timestamp;
 use crate::escaped::Escaped;
-use crate::hawk::{Key, is_attribute_value};
+use crate::hawk::{Key, MAX_MATCH_LENGTH, is_attribute_value};
 use crate::json::{non_null_member, parse_object, read_member, string};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -41,8 +42,11 @@ impl ClientId {
     fn finding(&self) -> Option<&'static CredentialsFinding> {
         match self.as_str() {
             "" => Some(&CredentialsFinding::EmptyClientId),
-            text if is_attribute_value(text) => None,
-            _ => Some(&CredentialsFinding::ClientIdCharacters),
+            text if !is_attribute_value(text) => Some(&CredentialsFinding::ClientIdCharacters),
+            text if usual_length(text, None) > MAX_MATCH_LENGTH => {
+                Some(&CredentialsFinding::ClientIdLength)
+            }
+            _ => None,
         }
     }
 }
@@ -52,12 +56,18 @@ impl ClientId {
 #[error("expected a clientId: one or more printable ASCII characters other than \" and \\")]
 pub struct InvalidClientId;
 
-/// Escapes characters that would break a log line.
+/// Escapes characters that would break a log line, and cuts an ID that is longer than those in use.
 impl fmt::Display for ClientId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Escaped(&self.0).fmt(f)
+        match self.0.char_indices().nth(MAX_SHOWN).and_then(|(end, _)| self.0.get(..end)) {
+            None => Escaped(&self.0).fmt(f),
+            Some(start) => write!(f, "{}..", Escaped(start)),
+        }
     }
 }
+
+/// How many characters of a clientId are shown.
+const MAX_SHOWN: usize = 512;
 
 /// The secret of credentials. It is empty only if a launcher passed an empty one. It is never shown,
 /// and is zeroized when dropped.
@@ -200,7 +210,12 @@ impl Credentials {
         let certificate = certificate.unwrap_or_default();
         Ok(Self {
             client_id: require_member("clientId", "a clientId", client_id, |text| {
-                ClientId::new(text).map_err(|_| "a string with other characters")
+                let client_id =
+                    ClientId::new(text).map_err(|_| "a string with other characters")?;
+                match client_id.finding() {
+                    None => Ok(client_id),
+                    Some(_) => Err("a string too long to sign with"),
+                }
             })?,
             access_token: require_member("accessToken", "a string", access_token, |text| {
                 AccessToken::new(text).map_err(|_| "an empty string")
@@ -227,13 +242,7 @@ impl Credentials {
 
     /// The finding that [prevents signing](CredentialsFinding::prevents_signing), if there is one.
     pub(super) fn preventing_finding(&self) -> Option<CredentialsFinding> {
-        use CredentialsFinding::{CertificateNotAnObject, ClientIdCharacters};
-        let certificate = self.certificate.as_ref().and_then(CertificateText::finding);
-        match (self.client_id.finding(), certificate) {
-            (Some(ClientIdCharacters), _) => Some(ClientIdCharacters),
-            (_, Some(CertificateNotAnObject(error))) => Some(CertificateNotAnObject(error.clone())),
-            _ => None,
-        }
+        self.timeless_findings().find(CredentialsFinding::prevents_signing)
     }
 
     /// The [`findings`](Self::findings) that do not depend on the time.

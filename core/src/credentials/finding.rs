@@ -2,6 +2,7 @@
 
 use super::{CERTIFICATE_SKEW, JsonError};
 use crate::Timestamp;
+use crate::hawk::MAX_MATCH_LENGTH;
 use std::fmt;
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ pub enum CredentialsFinding {
     EmptyClientId,
     /// The clientId has characters that a Hawk header cannot hold.
     ClientIdCharacters,
+    /// The clientId alone makes the `Authorization` header longer than the services read.
+    ClientIdLength,
     /// The accessToken is empty.
     EmptyAccessToken,
     /// The accessToken has characters that no service issues, such as a line feed at its end.
@@ -71,13 +74,16 @@ impl CredentialsFinding {
     /// Whether requests cannot be signed, so that each gets 500 until the credentials are replaced.
     /// With any other finding requests are signed, and the services decide.
     pub fn prevents_signing(&self) -> bool {
-        matches!(self, Self::ClientIdCharacters | Self::CertificateNotAnObject(_))
+        matches!(
+            self,
+            Self::ClientIdCharacters | Self::ClientIdLength | Self::CertificateNotAnObject(_)
+        )
     }
 
     /// The part of the credentials that it is about, by its name in `PUT /credentials`.
     pub fn credential(&self) -> &'static str {
         match self {
-            Self::EmptyClientId | Self::ClientIdCharacters => "clientId",
+            Self::EmptyClientId | Self::ClientIdCharacters | Self::ClientIdLength => "clientId",
             Self::EmptyAccessToken | Self::AccessTokenCharacters => "accessToken",
             Self::CertificateNotAnObject(_)
             | Self::CertificateMembers(_)
@@ -94,6 +100,11 @@ impl fmt::Display for CredentialsFinding {
             Self::EmptyClientId | Self::EmptyAccessToken => f.write_str("is empty")?,
             Self::ClientIdCharacters => f.write_str(
                 "has characters that a Hawk header cannot hold (\", \\, or other than printable ASCII)",
+            )?,
+            Self::ClientIdLength => write!(
+                f,
+                "is too long (the services read an Authorization header of at most {MAX_MATCH_LENGTH} \
+                 characters)"
             )?,
             Self::AccessTokenCharacters => {
                 f.write_str("has white space or characters other than printable ASCII")?;

@@ -58,6 +58,11 @@ const TEN_DIGITS: u64 = 1_000_000_000;
 /// A nonce with as many characters as the proxy's nonces.
 const SIXTEEN_CHARACTERS: &str = "0123456789abcdef";
 
+/// The length of an `Authorization` header field of the proxy.
+pub(super) fn usual_length(id: &str, ext: Option<&str>) -> usize {
+    AuthorizationHeader::written_length(id, TEN_DIGITS, SIXTEEN_CHARACTERS, ext)
+}
+
 /// The advice at the end of [`SignError::TooLong`].
 fn advice(what: &str, length: usize, limit: usize, ext: usize) -> String {
     if length.saturating_sub(ext) <= limit {
@@ -91,7 +96,7 @@ impl Signer {
     /// # Errors
     ///
     /// Nothing can be signed with the credentials: the certificate is not a JSON object, or the clientId
-    /// has characters that a Hawk header cannot contain.
+    /// has characters that a Hawk header cannot contain, or is longer than the services read.
     pub fn new(credentials: &Credentials) -> Result<Self, CredentialsFinding> {
         Self::restricted(credentials, &AuthorizedScopes::Unrestricted)
     }
@@ -124,10 +129,7 @@ impl Signer {
     /// Whether `Authorization` header fields contain all authorizedScopes. If they are too long, scopes
     /// that other scopes satisfy are left out. Assumes nonces of 16 characters.
     pub fn sends_all_scopes(&self) -> bool {
-        let fitting = self.ext.fitting(HEADER, |ext| {
-            let id = self.client_id.as_str();
-            AuthorizationHeader::written_length(id, TEN_DIGITS, SIXTEEN_CHARACTERS, ext)
-        });
+        let fitting = self.ext.fitting(HEADER, |ext| usual_length(self.client_id.as_str(), ext));
         fitting.is_ok_and(|ext| self.ext.is_full(ext))
     }
 

@@ -188,7 +188,7 @@ impl ResponseFields {
 
     /// Prepares the fields for `credentials`, and for the version and git revision of the program. Lists
     /// of scopes that are too long for the header section limits of clients are replaced by the number of
-    /// scopes.
+    /// scopes, and a clientId that is too long is left out.
     pub fn new(
         version: &str,
         revision: &str,
@@ -208,12 +208,13 @@ impl ResponseFields {
             (count_name, format!("{count}; listed by /status of the admin listener (--admin)"))
         };
         let mut fields = vec![(VERSION, text(version)), (REVISION, text(revision))];
-        match &credentials.certificate {
-            None => fields.push((PERM_CLIENT_ID, text(client_id))),
-            Some(certificate) => {
-                fields.push((TEMP_CLIENT_ID, text(client_id)));
-                fields.push(list(certificate.scopes(), [TEMP_SCOPES, TEMP_SCOPES_COUNT]));
-            }
+        let certificate = credentials.certificate.as_ref();
+        if client_id.len() <= MAX_CLIENT_ID {
+            let name = if certificate.is_some() { TEMP_CLIENT_ID } else { PERM_CLIENT_ID };
+            fields.push((name, text(client_id)));
+        }
+        if let Some(certificate) = certificate {
+            fields.push(list(certificate.scopes(), [TEMP_SCOPES, TEMP_SCOPES_COUNT]));
         }
         if let Some(scopes) = authorized_scopes.scopes() {
             fields.push(list(scopes, [AUTHORIZED_SCOPES, AUTHORIZED_SCOPES_COUNT]));
@@ -231,6 +232,10 @@ impl ResponseFields {
 /// `Authorization` header that the services read, so that a request with it is never forwarded. Node
 /// limits header sections to 16 KiB, of which this is a small part.
 const MAX_LISTS_LENGTH: usize = 3 * 1024;
+
+/// The maximum length of the clientId, in bytes: far beyond those in use, and together with the lists of
+/// scopes the fields have less than 4 KiB.
+const MAX_CLIENT_ID: usize = 512;
 
 /// Versions, clientIds and JSON of scopes have only characters that are allowed in a header field. If one
 /// ever has another character, the value becomes empty, because a control character could end the field.
@@ -333,6 +338,27 @@ mod tests {
             let length: usize =
                 headers.fields().map(|(name, value)| name.len() + value.len()).sum();
             assert!(length < 4 * 1024, "{length}");
+        }
+    }
+
+    #[test]
+    fn a_long_client_id_is_left_out() {
+        let scopes =
+            AuthorizedScopes::Only(vec![Scope::new("a".repeat(MAX_LISTS_LENGTH - 4)).unwrap()]);
+        for (length, is_shown) in
+            [(MAX_CLIENT_ID, true), (MAX_CLIENT_ID + 1, false), (1 << 20, false)]
+        {
+            for certificate in ["", "{}"] {
+                let client_id = "c".repeat(length);
+                let credentials = Credentials::unchecked(client_id, "no-secret", certificate);
+                let headers = ResponseFields::new("1.2.3", &"a".repeat(40), &credentials, &scopes);
+                let names = [PERM_CLIENT_ID, TEMP_CLIENT_ID];
+                let shown = headers.fields().any(|(name, _)| names.contains(&name));
+                assert_eq!(shown, is_shown, "{length}");
+                let total: usize =
+                    headers.fields().map(|(name, value)| name.len() + value.len() + 4).sum();
+                assert!(total < 4 * 1024 - 100, "{total}");
+            }
         }
     }
 

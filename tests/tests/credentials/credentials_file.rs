@@ -142,6 +142,10 @@ fn files_without_valid_credentials_are_rejected_at_the_start() {
             r#"{"clientId": "c", "accessToken": "canary", "certificate": "canary"}"#,
             "`certificate`: expected JSON, found a syntax error",
         ),
+        (
+            &credentials(&"c".repeat(4096), "canary"),
+            "`clientId`: expected a clientId, found a string too long to sign with",
+        ),
         (&" ".repeat(1024 * 1024 + 1), "expected at most 1048576 bytes, found more"),
     ] {
         assert_rejected(&folder.put("c.json", contents), expected);

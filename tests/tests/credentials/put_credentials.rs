@@ -253,6 +253,29 @@ fn an_authorization_header_too_long_for_the_services_is_a_400() {
 }
 
 #[test]
+fn a_client_id_that_is_too_long_to_sign_with_makes_no_response_too_long() {
+    let upstream = Upstream::start([ScriptedResponse::status(200)]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    for (length, status) in [(512, 200), (513, 200), (3900, 200), (4096, 500), (1_000_000, 500)] {
+        let id = "c".repeat(length);
+        let body = json!({ "clientId": id, "accessToken": "new" }).to_string();
+        let put = proxy.call("PUT", "/credentials", body);
+        let response = proxy.get("/api/queue/v1/x");
+        assert_eq!((put.status(), response.status()), (200, status), "{length}");
+        let name = "x-taskcluster-proxy-perm-clientid";
+        let expected = (length == 512).then_some(id.as_str());
+        assert_eq!((put.header(name), response.header(name)), (expected, expected), "{length}");
+        if status == 500 {
+            let message = response.assert_error(500, "InternalServerError");
+            assert!(message.contains("the clientId is too long"), "{message}");
+        }
+    }
+    assert!(proxy.whole_log().lines().all(|line| line.len() < 2048));
+    let look_wrong = proxy.log().matches("look wrong: the clientId is too long").count();
+    assert_eq!((look_wrong, upstream.requests().len()), (2, 3));
+}
+
+#[test]
 fn redundant_scopes_are_left_out_if_that_makes_the_others_fit() {
     let mut scopes = vec!["test:*".to_owned(), "other:exact".to_owned()];
     scopes.extend((0..200).map(|number| format!("test:scope-of-some-length:{number}")));
