@@ -242,7 +242,9 @@ impl Credentials {
 
     /// The finding that [prevents signing](CredentialsFinding::prevents_signing), if there is one.
     pub(super) fn preventing_finding(&self) -> Option<CredentialsFinding> {
-        self.timeless_findings().find(CredentialsFinding::prevents_signing)
+        let certificate = self.certificate.as_ref().and_then(CertificateText::finding);
+        let findings = [self.client_id.finding(), certificate];
+        findings.into_iter().flatten().find(|finding| finding.prevents_signing()).cloned()
     }
 
     /// The [`findings`](Self::findings) that do not depend on the time.

@@ -2,7 +2,6 @@
 
 use super::{CERTIFICATE_SKEW, JsonError};
 use crate::Timestamp;
-use crate::hawk::MAX_MATCH_LENGTH;
 use std::fmt;
 use std::time::Duration;
 
@@ -101,11 +100,9 @@ impl fmt::Display for CredentialsFinding {
             Self::ClientIdCharacters => f.write_str(
                 "has characters that a Hawk header cannot hold (\", \\, or other than printable ASCII)",
             )?,
-            Self::ClientIdLength => write!(
-                f,
-                "is too long (the services read an Authorization header of at most {MAX_MATCH_LENGTH} \
-                 characters)"
-            )?,
+            Self::ClientIdLength => {
+                f.write_str("is longer than the services read (an Authorization header of 4096)")?;
+            }
             Self::AccessTokenCharacters => {
                 f.write_str("has white space or characters other than printable ASCII")?;
             }
