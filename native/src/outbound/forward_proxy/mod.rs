@@ -15,7 +15,7 @@ use http::{HeaderValue, Uri};
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use no_proxy::NoProxy;
 use std::fmt;
-use url::Host;
+use url::{Host, Position, Url};
 
 /// Which upstreams are reached through which proxy.
 #[derive(Debug)]
@@ -61,7 +61,8 @@ pub(super) enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0}: expected the URL of a proxy that speaks http, https or socks5, such as \
-     http://proxy.example.com:3128, found something else"
+     http://proxy.example.com:3128, with a port from 1 to 65535 and a percent-encoded user and password \
+     (%23 for #, %2F for /), found something else"
 )]
 pub struct ProxyVariable(&'static str);
 
@@ -119,8 +120,20 @@ impl Proxies {
 impl ForwardProxy {
     /// `None`: the URL is none, or what the proxy speaks is not spoken here.
     fn parse(variable: &'static str, url: &str) -> Option<Self> {
+        let uri: Uri = url.parse().ok()?;
+        uri.authority()?;
+        // Neither `Uri` nor `Matcher` looks at the port, nor at what follows it.
+        let url = match uri.scheme() {
+            Some(_) => Url::parse(url),
+            None => Url::parse(&format!("http://{url}")),
+        };
+        let url = url.ok().filter(|url| url.port() != Some(0))?;
+        // An unescaped # or / in a password, which would have ended the host.
+        if url[Position::AfterPort..].contains('@') {
+            return None;
+        }
         let any = Uri::from_static("http://host.example");
-        let named = Matcher::builder().all(url).build().intercept(&any)?;
+        let named = Matcher::builder().all(url.as_str()).build().intercept(&any)?;
         // The ports that the Go program takes, too. To SOCKS5 it gives names in either case.
         let (scheme, kind, port) = match named.uri().scheme_str()? {
             "http" => ("http", Kind::Http, 80),
@@ -254,8 +267,11 @@ mod tests {
 
     #[test]
     fn logins_are_told_to_those_who_ask() {
+        for url in ["https://user:p%40ss@proxy.example", "https://user:p@ss@proxy.example"] {
+            let authorization = named_by(url).unwrap().authorization();
+            assert_eq!(authorization.unwrap(), "Basic dXNlcjpwQHNz", "{url}");
+        }
         let http = named_by("https://user:p%40ss@proxy.example").unwrap();
-        assert_eq!(http.authorization().unwrap(), "Basic dXNlcjpwQHNz");
         assert_eq!(http.login(), None);
         let socks = named_by("socks5://user:p%40ss@proxy.example").unwrap();
         assert_eq!((socks.login(), socks.authorization()), (Some(("user", "p@ss")), None));
@@ -271,5 +287,38 @@ mod tests {
         {
             assert!(named_by(url).is_none(), "{url}");
         }
+    }
+
+    #[test]
+    fn ports_are_none_or_numbers_from_1_to_65535() {
+        for scheme in ["", "http://", "https://", "socks5://", "socks5h://"] {
+            for port in ["0", "-1", "65536", "99999", "abc", "1x"] {
+                let url = format!("{scheme}proxy.example:{port}");
+                assert!(named_by(&url).is_none(), "{url}");
+            }
+            for (port, expected) in [(":1", 1), (":65535", 65535)] {
+                let proxy = named_by(&format!("{scheme}proxy.example{port}")).unwrap();
+                assert_eq!(proxy.port(), expected, "{scheme}");
+            }
+        }
+        for (scheme, port) in [("http", 80), ("https", 443)] {
+            let given = named_by(&format!("{scheme}://proxy.example:{port}")).unwrap();
+            assert_eq!(given.port(), port);
+            assert_eq!(named_by(&format!("{scheme}://proxy.example:")).unwrap().port(), port);
+        }
+    }
+
+    /// What is left of the login would be taken for the host.
+    #[test]
+    fn characters_of_a_login_that_end_the_host_have_to_be_escaped() {
+        for scheme in ["", "http://", "socks5://"] {
+            for login in ["u:p#p", "u:p/p", "u:p?p", "u:12#p", "u:12/p", "u:12?p", "u#", "u/p"] {
+                let url = format!("{scheme}{login}@proxy.example:3128");
+                assert!(named_by(&url).is_none(), "{url}");
+            }
+        }
+        let proxy = named_by("socks5://u:%23%2f%3f@proxy.example:3128").unwrap();
+        assert_eq!(proxy.login(), Some(("u", "#/?")));
+        assert_eq!(proxy.to_string(), "socks5://proxy.example:3128");
     }
 }
