@@ -1,6 +1,6 @@
 //! Why TLS failed, in words: what is wrong, what was presented, what to change.
 
-use super::roots::RootSource;
+use super::roots::{RootSource, Variable};
 use crate::os::clock;
 use crate::outbound::error::explain;
 use crate::telemetry::printable;
@@ -138,12 +138,12 @@ const UNKNOWN_EXTENSION: &str =
 const UNREADABLE: &str = "is none that can be verified: have another one issued";
 
 fn trust_it(roots: &RootSource) -> String {
-    match roots {
-        RootSource::Variable { name, value, .. } => format!(
+    match roots.variable() {
+        Some(Variable { name, value, .. }) => format!(
             "to trust this very certificate, add it to {value}, which {name} names; else have one \
              issued by it"
         ),
-        RootSource::System(_) | RootSource::BuiltIn => {
+        None => {
             "to trust this very certificate, name it in SSL_CERT_FILE; else have one issued by it"
                 .to_owned()
         }

@@ -3,6 +3,8 @@
 use rustls::RootCertStore;
 use rustls::client::VerifierBuilderError;
 use rustls::pki_types::CertificateDer;
+use std::env;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use x509_cert::Certificate;
 use x509_cert::der::Decode as _;
@@ -21,12 +23,21 @@ pub(super) struct Roots {
 /// Where the roots come from.
 #[derive(Clone, Debug)]
 pub(super) enum RootSource {
-    /// So many of the files that this variable names.
-    Variable { name: &'static str, value: String, count: usize },
+    /// The files that these variables name, of which there is at least one.
+    Variables(Vec<Variable>),
     /// So many of the system's store.
     System(usize),
     /// Mozilla's, as the system has none.
     BuiltIn,
+}
+
+/// A variable that names files with roots.
+#[derive(Clone, Debug)]
+pub(super) struct Variable {
+    pub(super) name: &'static str,
+    pub(super) value: String,
+    /// How many roots they have.
+    count: usize,
 }
 
 /// Why TLS cannot be set up: root certificates that cannot be used.
@@ -66,42 +77,65 @@ pub enum TlsSetupError {
 }
 
 impl Roots {
-    /// `SSL_CERT_FILE` and `SSL_CERT_DIR` name the roots to trust; else they are the system's; where
-    /// there are none (a container from scratch, or a platform whose store cannot be linked), those
-    /// of Mozilla that are built in.
+    /// `SSL_CERT_FILE` and `SSL_CERT_DIR` name the roots to trust, both together if both are set; else
+    /// they are the system's; where there are none (a container from scratch, or a platform whose store
+    /// cannot be linked), those of Mozilla that are built in.
     ///
     /// # Errors
     ///
-    /// The variables name certificates that cannot be used: trusting others instead would not be what
-    /// was asked for.
+    /// A variable names no certificate that can be used: trusting others instead would not be what was
+    /// asked for.
     pub(super) fn load() -> Result<Self, TlsSetupError> {
+        Self::of_variables(&named())
+    }
+
+    /// Those of `named`: variables and their values.
+    fn of_variables(named: &[(&'static str, OsString)]) -> Result<Self, TlsSetupError> {
         let mut store = RootCertStore::empty();
-        let found = certificates()?;
-        let servers = found.iter().filter(|certificate| has_names(certificate)).cloned().collect();
-        let (count, _unusable) = store.add_parsable_certificates(found);
-        let source = match (named_by(), count) {
-            (Some((variable, value)), 0) => {
-                return Err(TlsSetupError::NoRoots { variable, value });
+        let mut servers = Vec::new();
+        let mut add = |found: Vec<CertificateDer<'static>>| {
+            servers.extend(found.iter().filter(|certificate| has_names(certificate)).cloned());
+            store.add_parsable_certificates(found).0
+        };
+        let mut variables = Vec::new();
+        for (name, value) in named {
+            let count = add(read(name, value)?);
+            let value = value.to_string_lossy().into_owned();
+            if count == 0 {
+                return Err(TlsSetupError::NoRoots { variable: name, value });
             }
-            (Some((name, value)), count) => RootSource::Variable { name, value, count },
-            (None, 0) => {
-                store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-                RootSource::BuiltIn
-            }
-            (None, count) => RootSource::System(count),
+            variables.push(Variable { name, value, count });
+        }
+        let source = match variables.is_empty() {
+            false => RootSource::Variables(variables),
+            true => match add(of_system()) {
+                0 => {
+                    store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+                    RootSource::BuiltIn
+                }
+                count => RootSource::System(count),
+            },
         };
         Ok(Self { store, servers, source })
     }
 }
 
 impl RootSource {
+    /// The variable to whose files another one can be added.
+    pub(super) fn variable(&self) -> Option<&Variable> {
+        match self {
+            Self::Variables(variables) => variables.first(),
+            Self::System(_) | Self::BuiltIn => None,
+        }
+    }
+
     /// How to add another one.
     pub(super) fn advice(&self) -> String {
-        match self {
-            Self::Variable { name, value, .. } => {
+        match self.variable() {
+            Some(Variable { name, value, .. }) => {
                 format!("add the certificate of its issuer to {value}, which {name} names")
             }
-            Self::System(_) | Self::BuiltIn => {
+            None => {
                 "name a file with the certificate of its issuer in SSL_CERT_FILE, or add that to the \
                  system's certificates"
                     .to_owned()
@@ -113,7 +147,14 @@ impl RootSource {
 impl fmt::Display for RootSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Variable { name, count, .. } => write!(f, "the certificates of {name}, {count}"),
+            Self::Variables(variables) => {
+                f.write_str("the certificates of ")?;
+                for (index, Variable { name, count, .. }) in variables.iter().enumerate() {
+                    let separator = if index == 0 { "" } else { ", and of " };
+                    write!(f, "{separator}{name}, {count}")?;
+                }
+                Ok(())
+            }
             Self::System(count) => write!(f, "the system's certificates, {count}"),
             Self::BuiltIn => f.write_str("the built-in ones of Mozilla, as the system has none"),
         }
@@ -128,31 +169,71 @@ fn has_names(certificate: &CertificateDer<'_>) -> bool {
     certificate.is_ok_and(names)
 }
 
-/// The variable that says where the roots are, if one does, and its value.
-fn named_by() -> Option<(&'static str, String)> {
-    ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().find_map(|name| {
-        let value = std::env::var_os(name).filter(|value| !value.is_empty())?;
-        Some((name, value.to_string_lossy().into_owned()))
-    })
+/// The variables that say where the roots are, and their values.
+fn named() -> Vec<(&'static str, OsString)> {
+    let mut named: Vec<_> = [FILE, DIRECTORIES]
+        .into_iter()
+        .filter_map(|name| Some((name, env::var_os(name).filter(|value| !value.is_empty())?)))
+        .collect();
+    if cfg!(target_vendor = "apple") {
+        // There `read` knows no directories: they are an error if there is no file.
+        named.truncate(1);
+    }
+    named
 }
 
+const FILE: &str = "SSL_CERT_FILE";
+const DIRECTORIES: &str = "SSL_CERT_DIR";
+
+/// The certificates in the files that `variable` names, of which some may be unreadable.
 #[cfg(not(target_vendor = "apple"))]
-fn certificates() -> Result<Vec<CertificateDer<'static>>, TlsSetupError> {
-    let found = rustls_native_certs::load_native_certs();
-    match (named_by(), found.errors.into_iter().next()) {
-        (Some((variable, _)), Some(reason)) if found.certs.is_empty() => {
+fn read(
+    variable: &'static str,
+    value: &OsStr,
+) -> Result<Vec<CertificateDer<'static>>, TlsSetupError> {
+    let paths: Vec<_> = match variable {
+        DIRECTORIES => {
+            env::split_paths(value).filter(|path| !path.as_os_str().is_empty()).collect()
+        }
+        _ => vec![value.into()],
+    };
+    let mut certificates = Vec::new();
+    let mut errors = Vec::new();
+    for path in &paths {
+        let found = match variable {
+            DIRECTORIES => rustls_native_certs::load_certs_from_paths(None, Some(path)),
+            _ => rustls_native_certs::load_certs_from_paths(Some(path), None),
+        };
+        certificates.extend(found.certs);
+        errors.extend(found.errors);
+    }
+    match errors.into_iter().next() {
+        Some(reason) if certificates.is_empty() => {
             Err(TlsSetupError::Unreadable { variable, reason })
         }
-        _ => Ok(found.certs),
+        _ => Ok(certificates),
     }
 }
 
 /// Apple's own store needs its frameworks, which a cross build lacks.
 #[cfg(target_vendor = "apple")]
-fn certificates() -> Result<Vec<CertificateDer<'static>>, TlsSetupError> {
+fn read(
+    variable: &'static str,
+    value: &OsStr,
+) -> Result<Vec<CertificateDer<'static>>, TlsSetupError> {
     use rustls::pki_types::pem::PemObject as _;
-    let Some(file) = std::env::var_os("SSL_CERT_FILE").filter(|file| !file.is_empty()) else {
-        return Ok(Vec::new());
-    };
-    Ok(CertificateDer::pem_file_iter(file).and_then(Iterator::collect)?)
+    match variable {
+        DIRECTORIES => Ok(Vec::new()),
+        _ => Ok(CertificateDer::pem_file_iter(value).and_then(Iterator::collect)?),
+    }
+}
+
+#[cfg(not(target_vendor = "apple"))]
+fn of_system() -> Vec<CertificateDer<'static>> {
+    rustls_native_certs::load_native_certs().certs
+}
+
+#[cfg(target_vendor = "apple")]
+fn of_system() -> Vec<CertificateDer<'static>> {
+    Vec::new()
 }
