@@ -71,11 +71,14 @@ impl std::error::Error for CertificateFailure {}
 /// What is wrong with a certificate, and what to do about it.
 pub(super) fn problem(
     error: &CertificateError,
+    certificate: &CertificateDer<'_>,
     server_name: &ServerName<'_>,
     roots: &RootSource,
 ) -> String {
     let now = || clock::now().to_rfc3339();
     let advice = roots.advice();
+    let has_hosts =
+        Certificate::from_der(certificate).is_ok_and(|certificate| !hosts(&certificate).is_empty());
     match error {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
             format!("has expired: renew it there, or set this machine's clock, which says {}", now())
@@ -84,6 +87,11 @@ pub(super) fn problem(
             "is not yet valid: set this machine's clock, which says {}, or renew it there",
             now()
         ),
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }
+            if !has_hosts =>
+        {
+            no_hosts(server_name)
+        }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             format!(
                 "is for another name than {}: use a name that it is for, or have one issued for this one",
@@ -110,6 +118,8 @@ pub(super) fn problem(
         }
         CertificateError::UnhandledCriticalExtension => UNKNOWN_EXTENSION.to_owned(),
         CertificateError::Other(OtherError(error)) => match error.downcast_ref() {
+            // If it is trusted, then not as a server's, for there is no name to compare.
+            Some(webpki::Error::CaUsedAsEndEntity) if !has_hosts => no_hosts(server_name),
             Some(webpki::Error::CaUsedAsEndEntity) => {
                 format!("is an authority's, not a server's: {}", trust_it(roots))
             }
@@ -137,6 +147,18 @@ const UNKNOWN_EXTENSION: &str =
     "has a critical extension that is not known: have one issued without";
 const UNREADABLE: &str = "is none that can be verified: have another one issued";
 
+fn no_hosts(server_name: &ServerName<'_>) -> String {
+    let kind = match server_name {
+        ServerName::IpAddress(_) => "IP",
+        _ => "DNS",
+    };
+    let host = server_name.to_str();
+    format!(
+        "has no subjectAltName with a host, and so no name to compare with {host}: have one made that \
+         does (with openssl: -addext subjectAltName={kind}:{host})"
+    )
+}
+
 fn trust_it(roots: &RootSource) -> String {
     match roots.variable() {
         Some(Variable { name, value, .. }) => format!(
@@ -155,18 +177,9 @@ fn describe(certificate: &CertificateDer<'_>) -> String {
     let Ok(certificate) = Certificate::from_der(certificate) else {
         return format!("{} bytes that are no certificate of X.509", certificate.len());
     };
+    let names = hosts(&certificate);
     let certificate = certificate.tbs_certificate();
     let validity = certificate.validity();
-    let names: Vec<String> = certificate
-        .filter_extensions::<SubjectAltName>()
-        .filter_map(Result::ok)
-        .flat_map(|(_, SubjectAltName(names))| names)
-        .filter_map(|name| match name {
-            GeneralName::DnsName(name) => Some(name.to_string()),
-            GeneralName::IpAddress(octets) => ip(octets.as_bytes()).map(|ip| ip.to_string()),
-            _ => None,
-        })
-        .collect();
     let names = match names.as_slice() {
         [] => "no host at all: it has no subjectAltName".to_owned(),
         names if names.len() > SHOWN => {
@@ -185,6 +198,18 @@ fn describe(certificate: &CertificateDer<'_>) -> String {
         validity.not_before,
         validity.not_after
     ))
+}
+
+/// The hosts that a certificate is for.
+fn hosts(certificate: &Certificate) -> Vec<String> {
+    let extensions = certificate.tbs_certificate().filter_extensions::<SubjectAltName>();
+    let names = extensions.filter_map(Result::ok).flat_map(|(_, SubjectAltName(names))| names);
+    let host = |name| match name {
+        GeneralName::DnsName(name) => Some(name.to_string()),
+        GeneralName::IpAddress(octets) => ip(octets.as_bytes()).map(|ip| ip.to_string()),
+        _ => None,
+    };
+    names.filter_map(host).collect()
 }
 
 /// Of so many names at most.
