@@ -39,7 +39,8 @@ pub(super) struct HappyEyeballs {
 
 impl HappyEyeballs {
     /// Connects to one of `addresses`. The next one is tried as soon as the one before fails, or does not
-    /// respond for [`ATTEMPT_DELAY`]; the first connection that is established wins.
+    /// respond for [`ATTEMPT_DELAY`]; the first connection that is established wins. `on_failure` is told
+    /// of each attempt that fails.
     ///
     /// # Errors
     ///
@@ -47,6 +48,7 @@ impl HappyEyeballs {
     pub(super) async fn connect(
         &self,
         addresses: &[SocketAddr],
+        on_failure: impl Fn(SocketAddr, &io::Error),
     ) -> Result<TcpStream, ConnectError> {
         let mut untried = addresses.iter();
         let mut attempts = JoinSet::new();
@@ -66,6 +68,7 @@ impl HappyEyeballs {
                     }
                     Some(Ok((address, Err(error)))) => {
                         self.failed(address);
+                        on_failure(address, &error);
                         failures.push((address, error));
                     }
                     // A task that panicked.
@@ -176,12 +179,15 @@ mod tests {
             other.local_addr().unwrap()
         };
         let happy_eyeballs = HappyEyeballs::default();
-        let stream = happy_eyeballs.connect(&[closed, address]).await.unwrap();
+        let stream = happy_eyeballs.connect(&[closed, address], |_, _| {}).await.unwrap();
         assert_eq!(stream.peer_addr().unwrap(), address);
         assert_eq!(happy_eyeballs.ordered(vec![closed, address]), [address, closed]);
-        let error = happy_eyeballs.connect(&[closed]).await.unwrap_err().to_string();
+        let told = RefCell::default();
+        let tell = |address, _: &io::Error| drop(told.replace(Some(address)));
+        let error = happy_eyeballs.connect(&[closed], tell).await.unwrap_err().to_string();
+        assert_eq!(told.take(), Some(closed));
         assert!(error.starts_with(&format!("{closed}: Connection refused")));
-        let error = happy_eyeballs.connect(&[]).await.unwrap_err().to_string();
+        let error = happy_eyeballs.connect(&[], |_, _| {}).await.unwrap_err().to_string();
         assert_eq!(error, "the host has no addresses");
     }
 
