@@ -104,8 +104,7 @@ async fn fetch(
     task_id: &str,
     signer: Option<&Signer>,
 ) -> Result<Vec<String>, Why> {
-    let segment = utf8_percent_encode(task_id, SEGMENT);
-    let path = format!("/api/queue/v1/task/{segment}");
+    let path = path(task_id);
     let mut response = call::get(outbound, root_url, &path, None, MAX_TASK).await?;
     let unsigned = response.status;
     let signer = signer.filter(|_| is_refused(unsigned));
@@ -124,6 +123,11 @@ async fn fetch(
         return Err(Why::Status(status, message()));
     }
     scopes(&response.body).ok_or(Why::NoTask)
+}
+
+/// Where the queue has the definition of a task.
+pub fn path(task_id: &str) -> String {
+    format!("/api/queue/v1/task/{}", utf8_percent_encode(task_id, SEGMENT))
 }
 
 fn is_refused(status: StatusCode) -> bool {

@@ -35,11 +35,12 @@ pub enum CallError {
     Send(#[from] UpstreamError),
     /// None came within the time for that.
     #[error(
-        "no response to GET {} within {} seconds: see whether the deployment works, and what is in between",
+        "no response to GET {} within {} seconds: see whether the deployment works, and whether a \
+         gateway between this machine and it holds responses back",
         .0,
         .1.as_secs()
     )]
-    NoResponse(&'static str, Duration),
+    NoResponse(String, Duration),
     /// Its body did not come to the end.
     #[error(transparent)]
     Truncated(#[from] ResponseBodyError),

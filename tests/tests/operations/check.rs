@@ -64,9 +64,54 @@ fn an_upstream_that_accepts_and_never_responds_is_reported() {
     report.assert_line(
         "fail",
         "root url",
-        "no response to GET /api/auth/v1/ping within 10 seconds",
+        "no response to GET /api/auth/v1/ping within 10 seconds: see whether the deployment works, and \
+         whether a gateway between this machine and it holds responses back",
     );
+    assert!(!format!("{report:?}").contains("correct"), "{report:?}");
     report.assert_line("?", "accepted", "not known");
+}
+
+/// The line names the request that has no response.
+#[test]
+fn a_queue_that_does_not_return_the_task_is_reported() {
+    let upstream = Upstream::start(|request: &Request| match request.target() {
+        "/api/queue/v1/task/a%2Fb" => ScriptedResponse::nothing().then_stall(),
+        _ => auth(request, 0),
+    });
+    let report = check_with(&upstream.root_url(), |it| it.args(["--task-id", "a/b"]), 1);
+    let expected = "no response to GET /api/queue/v1/task/a%2Fb within 10 seconds: see whether";
+    report.assert_line("fail", "scopes", expected);
+}
+
+/// Each line says once what to do.
+#[test]
+fn advice_fits_the_error() {
+    let port = ClosedPort::take();
+    let (refusing, proxy) = (port.root_url(), format!("http://{}", port.address()));
+    let upstream = Upstream::start([ScriptedResponse::status(200)]);
+    let https = format!("https://{}", upstream.address());
+    let tried = |route: &str| {
+        format!(": correct the root URL, or see to the network; the connection was tried {route}")
+    };
+    for (root_url, (variable, value), expected) in [
+        (&*refusing, ("A", ""), tried("directly, no variable names a proxy")),
+        (
+            "http://tc.example.test",
+            ("HTTP_PROXY", &*proxy),
+            tried(&format!("through the proxy {proxy} of HTTP_PROXY")),
+        ),
+        ("http://tc.invalid", ("A", ""), ": check the host name and the DNS server".to_owned()),
+        (
+            &https,
+            ("SSL_CERT_FILE", "/nowhere"),
+            ": name PEM files with certificates, or unset it".to_owned(),
+        ),
+    ] {
+        let report = check_with(root_url, |it| it.env(variable, value), 1);
+        report.assert_line("fail", "root url", &expected);
+        let line = report.lines.iter().find(|line| line.contains("  root url ")).unwrap();
+        assert!(line.ends_with(&expected), "{line}");
+    }
 }
 
 /// The line names the request that has no response.

@@ -50,7 +50,8 @@ pub async fn run(mut config: Config, inherited: Inherited) -> Report {
         let given = task_scopes::given(&scopes, task_id);
         let fetching =
             task_scopes::restriction(scopes, task_id, &outbound, &root_url, signer.as_ref());
-        check_restriction(fetching, given, &mut report).await
+        let path = task_id.map(task_scopes::path).unwrap_or_default();
+        check_restriction(fetching, &path, given, &mut report).await
     };
     match prepared.credentials {
         Err(error) => report.fail("credentials", error),
@@ -71,10 +72,11 @@ pub async fn run(mut config: Config, inherited: Inherited) -> Report {
     report
 }
 
-/// The restriction as a start would fetch it. If the task's scopes cannot be fetched, it is the one
-/// that was `given` without them.
+/// The restriction as a start would fetch it from `path`. If the task's scopes cannot be fetched, it is
+/// the one that was `given` without them.
 async fn check_restriction(
     fetching: impl Future<Output = Result<Restriction, TaskError>>,
+    path: &str,
     given: Restriction,
     report: &mut Report,
 ) -> Restriction {
@@ -89,7 +91,7 @@ async fn check_restriction(
             return restriction;
         }
         Ok(Err(error)) => error.to_string(),
-        Err(_) => no_response("the queue's task definition").to_string(),
+        Err(_) => no_response(path).to_string(),
     };
     report.fail("scopes", error);
     given
@@ -100,14 +102,14 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The result of a call to `path`, which has [`CALL_TIMEOUT`].
 async fn called(
-    path: &'static str,
+    path: &str,
     call: impl Future<Output = Result<Response, CallError>>,
 ) -> Result<Response, CallError> {
     timeout(CALL_TIMEOUT, call).await.unwrap_or_else(|_| Err(no_response(path)))
 }
 
-fn no_response(path: &'static str) -> CallError {
-    CallError::NoResponse(path, CALL_TIMEOUT)
+fn no_response(path: &str) -> CallError {
+    CallError::NoResponse(path.to_owned(), CALL_TIMEOUT)
 }
 
 /// The first failure is what a check is for.

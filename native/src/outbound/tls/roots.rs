@@ -46,7 +46,8 @@ pub(super) struct Variable {
 pub enum TlsSetupError {
     /// There are files, and no certificate that can be used in them.
     #[error(
-        "{variable} names no usable root certificate ({value}): expected PEM files with certificates"
+        "{variable} names no usable root certificate ({value}): name PEM files with \
+         certificates, or unset it"
     )]
     NoRoots {
         /// The environment variable.
@@ -56,7 +57,7 @@ pub enum TlsSetupError {
     },
     /// A file cannot be read, or is not PEM.
     #[cfg(not(target_vendor = "apple"))]
-    #[error("{variable}: {reason}")]
+    #[error("{variable}: {reason}: name PEM files with certificates, or unset it")]
     Unreadable {
         /// The environment variable.
         variable: &'static str,
@@ -66,7 +67,7 @@ pub enum TlsSetupError {
     },
     /// The file cannot be read, or is not PEM.
     #[cfg(target_vendor = "apple")]
-    #[error("SSL_CERT_FILE: {0}")]
+    #[error("SSL_CERT_FILE: {0}: name a PEM file with certificates, or unset it")]
     Unreadable(#[from] rustls::pki_types::pem::Error),
     /// The roots are not accepted.
     #[error(transparent)]
