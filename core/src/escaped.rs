@@ -1,9 +1,11 @@
-//! Texts of others within error messages.
+//! Escapes untrusted text for error messages.
 
 use std::fmt::{self, Write as _};
 
-/// A text as errors repeat it between quotes: as `Debug` would write it, but without the tables that
-/// tell which letters are printable, which are a tenth of a small WebAssembly module.
+/// Displays a text for use between quotes in an error message, escaped as its `Debug` form is.
+///
+/// `Debug` itself is not used because its tables of printable characters would take up a tenth of
+/// the WebAssembly module.
 pub(crate) struct Escaped<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Escaped<'_> {

@@ -1,73 +1,73 @@
-//! JSON that may hold secrets: errors say where and what kind of thing was found, and never repeat a
-//! value.
+//! Reads JSON that may contain secrets: errors give the position and the type of what was found, and
+//! never repeat a value.
 //!
-//! Members stay texts (`RawValue`) until it is known what they have to be. No text of serde_json's
-//! goes into an error, as it may quote what it found. The WebAssembly module has its JSON parsed by
-//! JavaScript: serde_json would make it half as large again.
+//! Members stay unparsed (`RawValue`) until their expected type is known. Messages of serde_json are
+//! not used in errors, because they may quote the input. In the WebAssembly module JavaScript parses
+//! the JSON: serde_json would make the module half as large again.
 
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use zeroize::Zeroizing;
 
-/// Why a JSON text is not what it has to be.
+/// Why a JSON text could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum JsonError {
-    /// Nothing but white space.
+    /// The text is empty or white space.
     #[error("expected JSON, found an empty text")]
     Empty,
-    /// Not JSON at all, or JSON with something after it.
+    /// The text is not JSON, or has something after the JSON value.
     #[error("expected JSON, found a syntax error at line {line} column {column}")]
     Syntax {
-        /// Counted from 1.
+        /// The line, counted from 1.
         line: usize,
-        /// In bytes, counted from 1.
+        /// The column in bytes, counted from 1.
         column: usize,
     },
-    /// JSON, but something else than an object.
+    /// The text is JSON, but not an object.
     #[error("expected a JSON object, found {0}")]
     NotAnObject(&'static str),
-    /// A member that is missing or has another type.
+    /// A member is missing or has another type.
     #[error("`{member}`: expected {expected}, found {found}")]
     Member {
-        /// Its name.
+        /// The name of the member.
         member: &'static str,
-        /// What it has to be.
+        /// The value that was expected.
         expected: &'static str,
-        /// What kind of thing it is; never its value.
+        /// The type that was found; never the value.
         found: &'static str,
     },
-    /// The same of the certificate within credentials.
+    /// The certificate in credentials could not be read.
     #[error("`certificate`: {0}")]
     Certificate(Box<JsonError>),
 }
 
-/// Keeps the position alone.
+/// Keeps only the position.
 impl From<serde_json::Error> for JsonError {
     fn from(error: serde_json::Error) -> Self {
-        // serde_json says 0 for the end of an empty line.
+        // serde_json gives column 0 for the end of an empty line.
         Self::Syntax { line: error.line(), column: error.column().max(1) }
     }
 }
 
-/// A JSON value that was parsed: by serde_json, or by the JavaScript that calls the WebAssembly module.
+/// A JSON value, parsed by serde_json or by the JavaScript that calls the WebAssembly module.
 pub trait JsonValue: Sized {
-    /// What kind of thing it is, such as `a string`; never its value.
+    /// The type of the value, such as `a string`; never the value itself.
     fn kind(&self) -> &'static str;
-    /// The text of a string.
+    /// The value as a string, if it is one.
     fn string(&self) -> Option<Zeroizing<String>>;
-    /// A whole number that is not negative.
+    /// The value as a number, if it is a non-negative integer.
     fn number(&self) -> Option<u64>;
-    /// The items of an array.
+    /// The items of the value, if it is an array.
     fn items(&self) -> Option<Vec<Self>>;
-    /// A member of an object. Of members of the same name the last one counts, as for most readers.
+    /// A member of the value, if it is an object. If the name is repeated, the last member counts, as
+    /// in most JSON parsers.
     fn member(&self, name: &str) -> Option<Self>;
 }
 
 impl JsonValue for &RawValue {
     fn kind(&self) -> &'static str {
-        // The first character tells.
         match self.get().as_bytes().first() {
             Some(b'n') => NULL,
             Some(b't' | b'f') => "a boolean",
@@ -95,7 +95,7 @@ impl JsonValue for &RawValue {
     }
 }
 
-/// Any JSON text.
+/// Parses any JSON text.
 pub(crate) fn parse(text: &[u8]) -> Result<&RawValue, JsonError> {
     if text.trim_ascii().is_empty() {
         return Err(JsonError::Empty);
@@ -103,7 +103,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<&RawValue, JsonError> {
     Ok(serde_json::from_slice(text)?)
 }
 
-/// The object that `text` is.
+/// Parses a JSON text that must be an object.
 pub(crate) fn parse_object(text: &[u8]) -> Result<&RawValue, JsonError> {
     let value = parse(text)?;
     expect_object(&value)?;
@@ -117,13 +117,13 @@ pub(crate) fn expect_object(value: &impl JsonValue) -> Result<(), JsonError> {
     }
 }
 
-/// A member, where `null` counts as missing.
-pub(crate) fn given<V: JsonValue>(object: &V, name: &str) -> Option<V> {
+/// A member of an object; a member that is `null` counts as missing.
+pub(crate) fn non_null_member<V: JsonValue>(object: &V, name: &str) -> Option<V> {
     object.member(name).filter(|value| value.kind() != NULL)
 }
 
-/// Reads `member` with `read`, which says what was found if that is not what is expected.
-pub(crate) fn read<V: JsonValue, T>(
+/// Reads `member` with `read`, which returns the type that was found if it is not `expected`.
+pub(crate) fn read_member<V: JsonValue, T>(
     object: &V,
     member: &'static str,
     expected: &'static str,
@@ -133,7 +133,7 @@ pub(crate) fn read<V: JsonValue, T>(
     found.map_err(|found| JsonError::Member { member, expected, found })
 }
 
-/// A string, for [`read`].
+/// Reads a string, for [`read_member`].
 pub(crate) fn string(value: impl JsonValue) -> Result<Zeroizing<String>, &'static str> {
     value.string().ok_or_else(|| match value.kind() {
         STRING => "a string that is not Unicode text",
@@ -141,7 +141,7 @@ pub(crate) fn string(value: impl JsonValue) -> Result<Zeroizing<String>, &'stati
     })
 }
 
-/// A whole number that is not negative, for [`read`].
+/// Reads a non-negative integer, for [`read_member`].
 pub(crate) fn number(value: impl JsonValue) -> Result<u64, &'static str> {
     value.number().ok_or_else(|| match value.kind() {
         NUMBER => "another number",
@@ -149,7 +149,7 @@ pub(crate) fn number(value: impl JsonValue) -> Result<u64, &'static str> {
     })
 }
 
-/// The items of an array, for [`read`].
+/// Reads the items of an array, for [`read_member`].
 pub(crate) fn items<V: JsonValue>(value: &V) -> Result<Vec<V>, &'static str> {
     value.items().ok_or_else(|| value.kind())
 }
@@ -164,15 +164,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_member_of_a_name_counts() {
+    fn the_last_of_repeated_members_counts() {
         let object = parse_object(br#"{"a": 1, "b": null, "a": 3}"#).unwrap();
         assert_eq!(object.member("a").map(number), Some(Ok(3)));
         assert_eq!(object.member("b").map(|value| value.kind()), Some("null"));
-        assert!(given(&object, "b").is_none() && object.member("c").is_none());
+        assert!(non_null_member(&object, "b").is_none() && object.member("c").is_none());
     }
 
     #[test]
-    fn errors_say_where_and_what_kind_of_thing() {
+    fn errors_give_the_position_and_the_type() {
         for (text, expected) in [
             (&b"{\"a\":\n  tru}"[..], "expected JSON, found a syntax error at line 2 column 6"),
             (b"{} x", "expected JSON, found a syntax error at line 1 column 4"),

@@ -1,10 +1,12 @@
 //! The logic of taskcluster-proxy without IO, clock, randomness or async: time and nonces are
-//! arguments. It is the same on every platform, `wasm32-unknown-unknown` included.
+//! arguments. It works the same on every platform, including `wasm32-unknown-unknown`.
 //!
 //! - [`credentials`]: Taskcluster credentials, the [`Signer`](credentials::Signer) that signs with
-//!   them, and [`authenticate`](credentials::authenticate), which checks as the auth service does.
+//!   them, and [`authenticate`](credentials::authenticate), which verifies requests as the auth
+//!   service does.
 //! - [`hawk`]: the Hawk protocol alone: artifacts, MACs, the `Authorization` header field, the bewit.
-//! - [`proxy`]: the decisions of the proxy: root URL, routes, header fields, retries, errors.
+//! - [`proxy`]: the decisions of the proxy: root URL, routes, header fields, retries, errors,
+//!   diagnosis.
 //!
 //! # Sign a request
 //!

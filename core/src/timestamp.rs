@@ -1,11 +1,11 @@
-//! Moments in time.
+//! Points in time.
 
 use std::fmt;
 use std::time::Duration;
 
-/// A moment, as milliseconds since the Unix epoch.
+/// A point in time, in milliseconds since the Unix epoch.
 ///
-/// Hawk counts in seconds and certificates in milliseconds; this type keeps the two apart.
+/// Hawk uses seconds and certificates use milliseconds; this type keeps the two apart.
 ///
 /// ```
 /// use taskcluster_proxy_core::Timestamp;
@@ -16,28 +16,28 @@ use std::time::Duration;
 pub struct Timestamp(u64);
 
 impl Timestamp {
-    /// The moment `millis` milliseconds after the epoch.
+    /// The time `millis` milliseconds after the epoch.
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis)
     }
 
-    /// The moment `secs` seconds after the epoch.
+    /// The time `secs` seconds after the epoch.
     pub const fn from_secs(secs: u64) -> Self {
         Self(secs.saturating_mul(1000))
     }
 
-    /// Milliseconds since the epoch, as certificates count.
+    /// Milliseconds since the epoch, as in certificates.
     pub const fn millis(self) -> u64 {
         self.0
     }
 
-    /// Whole seconds since the epoch, as Hawk counts.
+    /// Whole seconds since the epoch, as in Hawk.
     pub const fn secs(self) -> u64 {
         self.0 / 1000
     }
 
-    /// The date and time in UTC with milliseconds (RFC 3339), as logs and errors show it; after the year
-    /// 9999, its end.
+    /// The date and time in UTC with milliseconds (RFC 3339), as in logs and errors. Times after the
+    /// year 9999 are shown as its end.
     ///
     /// ```
     /// use taskcluster_proxy_core::Timestamp;
@@ -46,21 +46,21 @@ impl Timestamp {
     /// ```
     pub fn to_rfc3339(self) -> String {
         let millis = i64::try_from(self.0).unwrap_or(i64::MAX);
-        let moment = jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX);
-        format!("{moment:.3}")
+        let timestamp = jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX);
+        format!("{timestamp:.3}")
     }
 
-    /// The moment `duration` later, or the last one there is.
+    /// The time `duration` later, or the maximum.
     pub fn plus(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(millis(duration)))
     }
 
-    /// The moment `duration` earlier, or the epoch.
+    /// The time `duration` earlier, or the epoch.
     pub fn minus(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(millis(duration)))
     }
 
-    /// How far the two moments are apart, whichever comes first.
+    /// The absolute difference between the two times.
     pub const fn distance(self, other: Self) -> Duration {
         Duration::from_millis(self.0.abs_diff(other.0))
     }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use std::time::Duration;
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::{
-    AuthenticateError, AuthorizedScopes, Client, ClientId, Credentials, GivenCertificate, Scope,
+    AuthenticateError, AuthorizedScopes, CertificateText, Client, ClientId, Credentials, Scope,
     SignError, Signer, TemporaryCredentials, Verified, authenticate, satisfies,
 };
 use taskcluster_proxy_core::hawk::{
@@ -252,7 +252,7 @@ fn verified(
     credentials: &Restricted,
     expires: Option<Timestamp>,
 ) -> Result<Verified, TestCaseError> {
-    let certificate = credentials.0.certificate.as_ref().and_then(GivenCertificate::expiry);
+    let certificate = credentials.0.certificate.as_ref().and_then(CertificateText::expiry);
     Ok(Verified {
         client_id: credentials.0.client_id.to_string(),
         scopes: granted(credentials)?,

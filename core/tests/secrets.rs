@@ -8,7 +8,7 @@ use std::error::Error;
 use std::fmt::{Debug, Write as _};
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::{
-    AuthorizedScopes, Certificate, Credentials, GivenCertificate, Scope, Signer,
+    AuthorizedScopes, Certificate, CertificateText, Credentials, Scope, Signer,
     TemporaryCredentials,
 };
 use taskcluster_proxy_core::hawk::{
@@ -64,7 +64,7 @@ proptest! {
         let bewit = Bewit::decode(split_bewit(signed.as_str()).map_or("", |(_, bewit)| bewit))?;
         show(&mut shown, &bewit);
 
-        let certificate = credentials.certificate.as_ref().map(GivenCertificate::as_str);
+        let certificate = credentials.certificate.as_ref().map(CertificateText::as_str);
         let json: Value = serde_json::from_str(certificate.unwrap_or_default())?;
         let signature = json["signature"].as_str().unwrap_or_default();
         let ext = format!("{{\"certificate\":{{\"version\":1,\"scopes\":[\"a:*\"],\"start\":{START}");
@@ -115,7 +115,7 @@ proptest! {
             }
         }
         let mut shown = String::new();
-        let given = Credentials::given("c", CANARY, certificate);
+        let given = Credentials::unchecked("c", CANARY, certificate);
         for finding in given.findings(EXPIRY) {
             shown.push_str(&finding.to_string());
             show(&mut shown, &finding);

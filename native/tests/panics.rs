@@ -66,7 +66,7 @@ async fn one_request_gets_500_and_the_others_go_on() {
     assert!(to_the_end(&mut later).await.starts_with("HTTP/1.0 200 "));
     // It does not count as in flight any more: an update of the credentials would wait for it.
     let new = Credentials::permanent("new", "x").unwrap();
-    assert_eq!(within(store.replace(new)).await, 0);
+    assert_eq!(within(store.replace(new)).await.left, 0);
     assert_eq!((metrics.in_flight(), replay.usage().0), (0, 0));
 }
 

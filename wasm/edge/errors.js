@@ -53,7 +53,7 @@ export function errorResponse(error) {
     status = STATUS[code];
   } else if (!(error instanceof ProxyError)) {
     console.error(error);
-    [status, code, message] = [500, 'InternalServerError', 'the proxy failed to handle this request; its log says more'];
+    [status, code, message] = [500, 'InternalServerError', 'the proxy failed to handle this request; see its log'];
   }
   const body = JSON.stringify({ code, message });
   return new Response(body, { status, headers: { 'content-type': 'application/json', ...headers } });

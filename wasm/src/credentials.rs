@@ -3,7 +3,7 @@
 use crate::failure::{self, HawkError, input};
 use crate::{json, scopes, timestamp};
 use taskcluster_proxy_core::credentials::{
-    self, AccessToken, AuthorizedScopes, Certificate, ClientId, GivenCertificate, Signer,
+    self, AccessToken, AuthorizedScopes, Certificate, CertificateText, ClientId, Signer,
     TemporaryCredentials, TemporaryError, scopes_to_json,
 };
 use taskcluster_proxy_core::hawk::UrlParts;
@@ -112,19 +112,19 @@ impl Credentials {
         Ok(shape(
             issued.client_id.as_str(),
             issued.access_token.expose(),
-            issued.certificate.as_ref().map(GivenCertificate::as_str).unwrap_or_default(),
+            issued.certificate.as_ref().map(CertificateText::as_str).unwrap_or_default(),
             self.authorized_scopes.scopes().map(scopes_to_json),
         ))
     }
 }
 
 /// An empty text means no certificate.
-fn read_certificate(text: &str) -> Result<Option<GivenCertificate>, HawkError> {
+fn read_certificate(text: &str) -> Result<Option<CertificateText>, HawkError> {
     if text.is_empty() {
         return Ok(None);
     }
     let json = json::parse(text).ok_or_else(|| input("certificate", json::EXPECTED))?;
     let certificate =
         Certificate::from_value(&json).map_err(|error| input("certificate", error))?;
-    Ok(Some(GivenCertificate::of(certificate, text.to_owned())))
+    Ok(Some(CertificateText::from_parsed(certificate, text.to_owned())))
 }

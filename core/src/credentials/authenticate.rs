@@ -1,32 +1,32 @@
-//! Checking a request as Taskcluster's auth service does.
+//! Authenticating a request as Taskcluster's auth service does.
 
 use super::ext::{self, ReceivedExt};
 use super::{AccessToken, CERTIFICATE_SKEW, Certificate, MAX_DURATION, Scope, satisfies};
 use crate::Timestamp;
 use crate::hawk::{Claim, HawkError, Key, Kind, RequestLine};
-use crate::json::{JsonValue, given, parse, string};
+use crate::json::{JsonValue, non_null_member, parse, string};
 
-/// What the auth service knows of a client.
+/// A client in the auth service's database.
 #[derive(Clone, Debug)]
 pub struct Client {
-    /// Its secret.
+    /// The secret of the client.
     pub access_token: AccessToken,
-    /// What it may do, roles expanded.
+    /// The scopes of the client, with roles expanded.
     pub scopes: Vec<Scope>,
-    /// When it ceases to be valid; `None` for never.
+    /// The end of the validity; `None` for never.
     pub expires: Option<Timestamp>,
 }
 
-/// Who a request is from, proven.
+/// The result of authenticating a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified {
     /// The clientId.
     pub client_id: String,
-    /// What the request may do, `assume:anonymous` included.
+    /// The scopes of the request, including `assume:anonymous`.
     pub scopes: Vec<Scope>,
-    /// When the credentials or the bewit cease to be valid; `None` for never.
+    /// The end of the validity of the credentials or the bewit; `None` for never.
     pub expires: Option<Timestamp>,
-    /// The payload hash that the signature covers, if any; it is not compared with a payload here.
+    /// The payload hash that the signature covers, if any. It is not compared with the payload.
     pub hash: Option<String>,
 }
 
@@ -37,11 +37,11 @@ pub type AuthenticateError = HawkError;
 /// The scope that every request has.
 const ANONYMOUS: &str = "assume:anonymous";
 
-/// Checks a request as Taskcluster's auth service does. `None`: the request makes no claim to be
-/// from anyone, which is fine where no scopes are needed.
+/// Authenticates a request as Taskcluster's auth service does. Returns `None` for a request without
+/// a signature, which is allowed where no scopes are needed.
 ///
-/// `clients` looks a client up by its clientId; it is asked once, for the issuer where the
-/// credentials are named temporary ones.
+/// `clients` looks up a client by its clientId. It is called once; for named temporary credentials
+/// with the clientId of the issuer.
 ///
 /// ```
 /// use taskcluster_proxy_core::{Timestamp, credentials::*, hawk::{RequestLine, UrlParts}};
@@ -68,8 +68,8 @@ const ANONYMOUS: &str = "assume:anonymous";
 ///
 /// # Errors
 ///
-/// The claim cannot be read, the client is unknown or expired, the certificate or the
-/// authorizedScopes do not hold, or the MAC or the time is wrong.
+/// The signature cannot be read, the client is unknown or expired, the certificate is invalid, the
+/// credentials do not satisfy the authorizedScopes, or the MAC or the time is wrong.
 pub fn authenticate(
     request: RequestLine<'_>,
     now: Timestamp,
@@ -78,12 +78,13 @@ pub fn authenticate(
     let Some(claim) = Claim::read(request)? else {
         return Ok(None);
     };
-    let json = claim.ext().map(ext::decoded).transpose()?;
+    let json = claim.ext().map(ext::decode).transpose()?;
     let parsed = json.as_ref().map(|json| parse(json.as_bytes()).map_err(|_| ext::not_json()));
     verify(&claim, parsed.transpose()?.as_ref(), now, clients).map(Some)
 }
 
-/// The same where JSON is parsed by `parse`, which returns `None` for a text that is none.
+/// Authenticates a request like [`authenticate`], with `parse` as the JSON parser. `parse` returns
+/// `None` for a text that is not JSON.
 ///
 /// # Errors
 ///
@@ -97,7 +98,7 @@ pub fn authenticate_with<V: JsonValue>(
     let Some(claim) = Claim::read(request)? else {
         return Ok(None);
     };
-    let json = claim.ext().map(ext::decoded).transpose()?;
+    let json = claim.ext().map(ext::decode).transpose()?;
     let parsed = json.as_ref().map(|json| parse(json).ok_or_else(ext::not_json));
     verify(&claim, parsed.transpose()?.as_ref(), now, clients).map(Some)
 }
@@ -122,7 +123,7 @@ fn verify(
     })
 }
 
-/// The key that a request must be signed with, and what it may then do.
+/// The key with which a request must be signed, and the scopes that it then has.
 struct Identity {
     key: Key,
     scopes: Vec<Scope>,
@@ -138,7 +139,8 @@ fn load(
     let ext = ext.map(ReceivedExt::new).transpose()?;
     let (certificate, authorized_scopes) =
         ext.map_or((None, None), |ext| (ext.certificate, ext.authorized_scopes));
-    let issuer = certificate.as_ref().and_then(|certificate| given(certificate, "issuer"));
+    let issuer =
+        certificate.as_ref().and_then(|certificate| non_null_member(certificate, "issuer"));
     let issuer = issuer.map(string).transpose();
     let issuer =
         issuer.map_err(|_| HawkError::credentials("ext.certificate.issuer must be a string"))?;
@@ -224,7 +226,8 @@ fn may_create(scopes: &[Scope], client_id: &str) -> bool {
         .is_ok_and(|required| scopes.iter().any(|scope| scope.satisfies(&required)))
 }
 
-/// Added before and after the check of authorizedScopes (docs/protocol.md, "Scopes").
+/// `scopes` and `assume:anonymous`, which is added before and after the check of authorizedScopes
+/// (docs/protocol.md, "Scopes").
 fn with_anonymous(mut scopes: Vec<Scope>) -> Result<Vec<Scope>, HawkError> {
     let anonymous =
         Scope::new(ANONYMOUS).map_err(|error| HawkError::credentials(error.to_string()))?;

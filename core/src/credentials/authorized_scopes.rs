@@ -1,8 +1,9 @@
-//! What requests are restricted to.
+//! The scopes to which requests are restricted.
 
 use super::Scope;
 
-/// What requests are restricted to, whatever the credentials allow that sign them (`authorizedScopes`).
+/// The scopes to which requests are restricted (`authorizedScopes`). A request has no other scopes,
+/// even if the credentials that sign it do.
 ///
 /// ```
 /// use taskcluster_proxy_core::credentials::{AuthorizedScopes, Credentials, Scope, Signer};
@@ -14,15 +15,15 @@ use super::Scope;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum AuthorizedScopes {
-    /// No restriction: all that the credentials allow.
+    /// No restriction: requests have all scopes of the credentials.
     #[default]
     Unrestricted,
-    /// These scopes. With none of them nothing is allowed that needs a scope.
+    /// Only these scopes. With an empty list no request is allowed that needs a scope.
     Only(Vec<Scope>),
 }
 
 impl AuthorizedScopes {
-    /// The scopes; `None` is no restriction, `Some([])` is no scopes.
+    /// The scopes: `None` means no restriction, an empty slice no scopes.
     pub fn scopes(&self) -> Option<&[Scope]> {
         match self {
             Self::Unrestricted => None,
@@ -31,7 +32,7 @@ impl AuthorizedScopes {
     }
 }
 
-/// `None` is no restriction.
+/// `None` means no restriction.
 impl From<Option<Vec<Scope>>> for AuthorizedScopes {
     fn from(scopes: Option<Vec<Scope>>) -> Self {
         scopes.map_or(Self::Unrestricted, Self::Only)

@@ -1,17 +1,19 @@
-//! A certificate as the services expect it: how it is issued, written, read and verified.
+//! Valid certificates: issuing, writing, reading and verifying them.
 
 use super::{AccessToken, ClientId, JsonError, Scope};
 use crate::Timestamp;
 use crate::hawk::{Key, Mac};
-use crate::json::{JsonValue, expect_object, given, items, number, parse, read, string};
+use crate::json::{
+    JsonValue, expect_object, items, non_null_member, number, parse, read_member, string,
+};
 use serde::Serialize;
 use std::fmt;
 use zeroize::Zeroizing;
 
-/// What makes temporary credentials valid: the issuer's signature over their scopes and lifetime.
+/// The certificate of temporary credentials: the issuer's signature over their scopes and lifetime.
 ///
-/// Travels as a JSON string in flags, the environment and `PUT /credentials`, and as an object in
-/// `ext`. What signs keeps the text as it came: [`GivenCertificate`](super::GivenCertificate).
+/// Options, environment variables and `PUT /credentials` contain it as a JSON string, `ext` as an
+/// object. For signing its text is kept unchanged, as [`CertificateText`](super::CertificateText).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Certificate {
     pub(super) scopes: Vec<Scope>,
@@ -22,7 +24,7 @@ pub struct Certificate {
     signature: Zeroizing<String>,
 }
 
-/// In the order in which the services write them.
+/// The members of a certificate in the order in which the services write them.
 #[derive(Serialize)]
 struct Members<'a> {
     version: u64,
@@ -43,14 +45,14 @@ impl Certificate {
     ///
     /// # Errors
     ///
-    /// The text is not a JSON object, or one of `version` (1), `scopes`, `start`, `expiry`, `seed`
-    /// (44 characters), `signature` and, where present, `issuer` is not what it has to be. No value
-    /// is repeated in the error.
+    /// The text is not a JSON object, or a member is missing or invalid: `version` (1), `scopes`,
+    /// `start`, `expiry`, `seed` (44 characters), `signature` or, if present, `issuer`. The error never
+    /// repeats a value.
     pub fn parse(text: &str) -> Result<Self, JsonError> {
         Self::from_value(&parse(text.as_bytes())?)
     }
 
-    /// Reads a certificate from JSON that was parsed.
+    /// Reads a certificate from a parsed JSON value.
     ///
     /// # Errors
     ///
@@ -68,7 +70,7 @@ impl Certificate {
         })
     }
 
-    /// Signs: the certificate with which `issuer_key`'s owner grants `scopes`.
+    /// Issues the certificate with which the owner of `issuer_key` grants `scopes` to `client_id`.
     pub(super) fn issue(
         issuer_key: &Key,
         client_id: &ClientId,
@@ -85,22 +87,22 @@ impl Certificate {
         unsigned
     }
 
-    /// What temporary credentials may do.
+    /// The scopes of the temporary credentials.
     pub fn scopes(&self) -> &[Scope] {
         &self.scopes
     }
 
-    /// When they begin to be valid.
+    /// The start of the validity.
     pub fn start(&self) -> Timestamp {
         self.start
     }
 
-    /// When they cease to be valid.
+    /// The end of the validity.
     pub fn expiry(&self) -> Timestamp {
         self.expiry
     }
 
-    /// Who issued them, where their clientId is another one.
+    /// The clientId of the issuer, for named credentials.
     pub(super) fn issuer(&self) -> Option<&ClientId> {
         self.issuer.as_ref()
     }
@@ -116,13 +118,14 @@ impl Certificate {
             issuer: self.issuer.as_ref(),
             signature: &self.signature,
         };
-        // Texts and numbers can always be written.
+        // Strings and numbers can always be serialized.
         serde_json::to_string(&members).unwrap_or_default()
     }
 
-    /// The text that is signed: lines joined with a line feed, none at the end.
+    /// The text that is signed: lines joined with line feeds, without one at the end.
     ///
-    /// `client_id` is that of the temporary credentials; it is covered for named ones only.
+    /// `client_id` is the clientId of the temporary credentials. Only the signature of named
+    /// credentials covers it.
     pub fn signature_text(&self, client_id: &str) -> String {
         let mut text = String::from("version:1");
         let mut line = |name: &str, value: &str| {
@@ -144,7 +147,7 @@ impl Certificate {
         text
     }
 
-    /// Whether the owner of `issuer_key` signed this for `client_id`.
+    /// Whether the certificate was signed with `issuer_key`, for `client_id`.
     pub(super) fn verifies(&self, issuer_key: &Key, client_id: &str) -> bool {
         self.sign(issuer_key, client_id).verifies(&self.signature)
     }
@@ -159,7 +162,7 @@ impl Certificate {
     }
 }
 
-/// The signature and the seed are secrets; they are not shown.
+/// Leaves out the signature and the seed, which are secrets.
 impl fmt::Debug for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Certificate")
@@ -171,7 +174,7 @@ impl fmt::Debug for Certificate {
     }
 }
 
-/// What is not as the services expect it, member by member.
+/// The errors of all invalid members.
 pub(super) fn errors(object: &impl JsonValue) -> Vec<JsonError> {
     let errors = [
         version(object).err(),
@@ -186,34 +189,34 @@ pub(super) fn errors(object: &impl JsonValue) -> Vec<JsonError> {
 }
 
 fn version(object: &impl JsonValue) -> Result<(), JsonError> {
-    read(object, "version", "1", |value| match number(value)? {
+    read_member(object, "version", "1", |value| match number(value)? {
         1 => Ok(()),
         _ => Err("another number"),
     })
 }
 
 fn scopes(object: &impl JsonValue) -> Result<Vec<Scope>, JsonError> {
-    read(object, "scopes", "an array of scopes", |value| {
+    read_member(object, "scopes", "an array of scopes", |value| {
         items(&value)?.into_iter().map(scope).collect()
     })
 }
 
-/// One item of `scopes`.
+/// Reads one item of `scopes`.
 pub(super) fn scope(item: impl JsonValue) -> Result<Scope, &'static str> {
     let text = string(item).map_err(|_| "an array with something else")?;
     Scope::new(text.as_str()).map_err(|_| "a scope with characters outside of printable ASCII")
 }
 
 pub(super) fn start(object: &impl JsonValue) -> Result<Timestamp, JsonError> {
-    read(object, "start", MILLIS, number).map(Timestamp::from_millis)
+    read_member(object, "start", MILLIS, number).map(Timestamp::from_millis)
 }
 
 pub(super) fn expiry(object: &impl JsonValue) -> Result<Timestamp, JsonError> {
-    read(object, "expiry", MILLIS, number).map(Timestamp::from_millis)
+    read_member(object, "expiry", MILLIS, number).map(Timestamp::from_millis)
 }
 
 fn seed(object: &impl JsonValue) -> Result<Zeroizing<String>, JsonError> {
-    read(object, "seed", "a string of 44 characters", |value| {
+    read_member(object, "seed", "a string of 44 characters", |value| {
         let seed = string(value)?;
         // The seed is a line of its own in the text that is signed.
         let valid = seed.len() == SEED_LENGTH && seed.bytes().all(|b| b.is_ascii_graphic());
@@ -222,16 +225,16 @@ fn seed(object: &impl JsonValue) -> Result<Zeroizing<String>, JsonError> {
 }
 
 fn issuer(object: &impl JsonValue) -> Result<Option<ClientId>, JsonError> {
-    if given(object, "issuer").is_none() {
+    if non_null_member(object, "issuer").is_none() {
         return Ok(None);
     }
-    read(object, "issuer", "a clientId", |value| {
+    read_member(object, "issuer", "a clientId", |value| {
         ClientId::new(string(value)?.as_str()).map(Some).map_err(|_| "another string")
     })
 }
 
 fn signature(object: &impl JsonValue) -> Result<Zeroizing<String>, JsonError> {
-    read(object, "signature", "a string", string)
+    read_member(object, "signature", "a string", string)
 }
 
 const MILLIS: &str = "a number of milliseconds since 1970";

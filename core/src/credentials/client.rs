@@ -1,35 +1,35 @@
-//! The parts of credentials, and how they are read: strictly, or as a launcher gives them.
+//! The parts of credentials, and how they are read: strictly, or unchecked as a launcher passes them.
 
-use super::{CredentialsFinding, GivenCertificate, JsonError};
+use super::{CertificateText, CredentialsFinding, JsonError};
 use crate::Timestamp;
 use crate::escaped::Escaped;
 use crate::hawk::{Key, is_attribute_value};
-use crate::json::{given, parse_object, read, string};
+use crate::json::{non_null_member, parse_object, read_member, string};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::fmt;
 use zeroize::Zeroizing;
 
-/// The name of a client: printable ASCII that can stand in a header, so neither `"` nor `\`. One of
-/// [`Credentials::given`] may be any text at all.
+/// The name of a client: printable ASCII characters that are allowed in a Hawk header, so neither `"`
+/// nor `\`. Only [`Credentials::unchecked`] allows any other text.
 ///
-/// Taskcluster's own clientIds keep to fewer characters; the services decide that.
+/// Taskcluster itself allows fewer characters in clientIds; that is left to the services.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize)]
 pub struct ClientId(String);
 
 impl ClientId {
-    /// Checks that `client_id` is one.
+    /// Checks a clientId.
     ///
     /// # Errors
     ///
-    /// It is empty or has other characters.
+    /// `client_id` is empty or has other characters.
     pub fn new(client_id: impl Into<String>) -> Result<Self, InvalidClientId> {
         let client_id = client_id.into();
         if is_attribute_value(&client_id) { Ok(Self(client_id)) } else { Err(InvalidClientId) }
     }
 
-    /// Takes any text.
-    pub(super) fn given(client_id: impl Into<String>) -> Self {
+    /// Accepts any text.
+    pub(super) fn unchecked(client_id: impl Into<String>) -> Self {
         Self(client_id.into())
     }
 
@@ -47,36 +47,36 @@ impl ClientId {
     }
 }
 
-/// A text that is no clientId.
+/// The error for a text that is not a clientId.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected a clientId: one or more printable ASCII characters other than \" and \\")]
 pub struct InvalidClientId;
 
-/// Without what would break a line of the log.
+/// Escapes characters that would break a log line.
 impl fmt::Display for ClientId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Escaped(&self.0).fmt(f)
     }
 }
 
-/// The secret half of credentials, which is not empty but where a launcher gave an empty one. Never
-/// shown, wiped from memory when dropped.
+/// The secret of credentials. It is empty only if a launcher passed an empty one. It is never shown,
+/// and is zeroized when dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AccessToken(Zeroizing<String>);
 
 impl AccessToken {
-    /// Any text that is not empty.
+    /// Accepts any text that is not empty.
     ///
     /// # Errors
     ///
-    /// It is empty.
+    /// `access_token` is empty.
     pub fn new(access_token: impl Into<String>) -> Result<Self, EmptyAccessToken> {
         let access_token = Zeroizing::new(access_token.into());
         if access_token.is_empty() { Err(EmptyAccessToken) } else { Ok(Self(access_token)) }
     }
 
-    /// Takes any text.
-    pub(super) fn given(access_token: impl Into<String>) -> Self {
+    /// Accepts any text.
+    pub(super) fn unchecked(access_token: impl Into<String>) -> Self {
         Self(Zeroizing::new(access_token.into()))
     }
 
@@ -90,24 +90,24 @@ impl AccessToken {
         }
     }
 
-    /// That of temporary credentials (docs/protocol.md, "Temporary credentials").
+    /// Derives the accessToken of temporary credentials (docs/protocol.md, "Temporary credentials").
     pub(super) fn derived(issuer_key: &Key, seed: &str) -> Self {
         let mac = issuer_key.mac_of(seed.as_bytes());
         Self(Zeroizing::new(URL_SAFE_NO_PAD.encode(mac.as_bytes())))
     }
 
-    /// The key that it is.
+    /// The accessToken as a Hawk key.
     pub fn key(&self) -> Key {
         Key::new(&self.0)
     }
 
-    /// The secret itself, to pass it on.
+    /// The secret itself.
     pub fn expose(&self) -> &str {
         &self.0
     }
 }
 
-/// An accessToken that is empty.
+/// The error for an empty accessToken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected an accessToken, found an empty one")]
 pub struct EmptyAccessToken;
@@ -118,9 +118,10 @@ impl fmt::Debug for AccessToken {
     }
 }
 
-/// What a client of Taskcluster signs with.
+/// The credentials with which a client of Taskcluster signs requests.
 ///
-/// They may look wrong: those of a launcher are signed with as they are, and the services judge.
+/// They may be invalid: requests are signed with the credentials that a launcher passes, and the
+/// services decide whether to accept them.
 ///
 /// ```
 /// use taskcluster_proxy_core::credentials::Credentials;
@@ -132,12 +133,12 @@ impl fmt::Debug for AccessToken {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credentials {
-    /// Who signs.
+    /// The name of the client.
     pub client_id: ClientId,
-    /// What it proves that with.
+    /// The secret of the client.
     pub access_token: AccessToken,
-    /// Present with temporary credentials.
-    pub certificate: Option<GivenCertificate>,
+    /// The certificate of temporary credentials; `None` for permanent ones.
+    pub certificate: Option<CertificateText>,
 }
 
 impl Credentials {
@@ -145,7 +146,7 @@ impl Credentials {
     ///
     /// # Errors
     ///
-    /// The clientId or the accessToken is none.
+    /// The clientId or the accessToken is invalid.
     pub fn permanent(
         client_id: impl Into<String>,
         access_token: impl Into<String>,
@@ -157,52 +158,51 @@ impl Credentials {
         })
     }
 
-    /// Credentials as a launcher gives them, whatever they look like; an empty certificate is none.
-    /// What looks wrong about them is told by [`findings`](Self::findings).
-    pub fn given(
+    /// Credentials as a launcher passes them, with any values. An empty certificate means permanent
+    /// credentials. [`findings`](Self::findings) returns what looks wrong about them.
+    pub fn unchecked(
         client_id: impl Into<String>,
         access_token: impl Into<String>,
         certificate: impl Into<String>,
     ) -> Self {
         let certificate = Zeroizing::new(certificate.into());
         Self {
-            client_id: ClientId::given(client_id),
-            access_token: AccessToken::given(access_token),
+            client_id: ClientId::unchecked(client_id),
+            access_token: AccessToken::unchecked(access_token),
             certificate: (!certificate.is_empty())
-                .then(|| GivenCertificate::new(certificate.as_str())),
+                .then(|| CertificateText::new(certificate.as_str())),
         }
     }
 
-    /// Reads `{"clientId", "accessToken", "certificate"}`, the body of `PUT /credentials`, each a
-    /// string. As with the Go program, one that is missing or `null` counts as empty, and an empty
-    /// certificate means permanent credentials. Other members are ignored.
+    /// Reads the body of `PUT /credentials`: a JSON object with the strings `clientId`, `accessToken`
+    /// and `certificate`. As in the Go proxy, a member that is missing or `null` counts as empty, and
+    /// an empty certificate means permanent credentials. Other members are ignored.
     ///
     /// # Errors
     ///
-    /// The text is not a JSON object, or one of the three is not a string. No value is repeated in the
-    /// error.
+    /// The text is not a JSON object, or one of the three members is not a string. The error never
+    /// repeats a value.
     pub fn from_json(text: &[u8]) -> Result<Self, JsonError> {
         let texts = Members::parse(text)?.0.map(Option::unwrap_or_default);
         let [client_id, access_token, certificate] = &texts;
-        Ok(Self::given(client_id.as_str(), access_token.as_str(), certificate.as_str()))
+        Ok(Self::unchecked(client_id.as_str(), access_token.as_str(), certificate.as_str()))
     }
 
-    /// Reads the same where it comes from an operator, who can correct it, as
-    /// `--credentials-file` does.
+    /// Reads the same JSON object, but accepts only valid credentials. `--credentials-file` uses this,
+    /// because the operator who writes the file can correct it.
     ///
     /// # Errors
     ///
-    /// As [`from_json`](Self::from_json); or the clientId or the accessToken is missing, empty or
-    /// malformed, or the certificate is not what [`Certificate::parse`](super::Certificate::parse)
-    /// reads.
+    /// As [`from_json`](Self::from_json). Also if the clientId or the accessToken is missing, empty or
+    /// malformed, or [`Certificate::parse`](super::Certificate::parse) rejects the certificate.
     pub fn from_json_strict(text: &[u8]) -> Result<Self, JsonError> {
         let [client_id, access_token, certificate] = Members::parse(text)?.0;
         let certificate = certificate.unwrap_or_default();
         Ok(Self {
-            client_id: of_member("clientId", "a clientId", client_id, |text| {
+            client_id: require_member("clientId", "a clientId", client_id, |text| {
                 ClientId::new(text).map_err(|_| "a string with other characters")
             })?,
-            access_token: of_member("accessToken", "a string", access_token, |text| {
+            access_token: require_member("accessToken", "a string", access_token, |text| {
                 AccessToken::new(text).map_err(|_| "an empty string")
             })?,
             certificate: Self::parse_certificate(&certificate)
@@ -210,24 +210,25 @@ impl Credentials {
         })
     }
 
-    /// Reads a certificate that has to be as the services expect it; an empty one is none.
-    fn parse_certificate(text: &str) -> Result<Option<GivenCertificate>, JsonError> {
-        if text.is_empty() { Ok(None) } else { GivenCertificate::strict(text).map(Some) }
+    /// Reads a certificate strictly; an empty text means that there is none.
+    fn parse_certificate(text: &str) -> Result<Option<CertificateText>, JsonError> {
+        if text.is_empty() { Ok(None) } else { CertificateText::parse_strict(text).map(Some) }
     }
 
-    /// What looks wrong about them at `now`, which is the services' time where that is known.
+    /// What looks wrong about the credentials at `now`: the services' time if it is known, else this
+    /// machine's.
     pub fn findings(&self, now: Timestamp) -> Vec<CredentialsFinding> {
         let certificate = self.certificate.as_ref();
         let dates = certificate.and_then(|certificate| {
-            CredentialsFinding::of_dates(certificate.start(), certificate.expiry(), now)
+            CredentialsFinding::from_dates(certificate.start(), certificate.expiry(), now)
         });
-        self.form_findings().chain(dates).collect()
+        self.timeless_findings().chain(dates).collect()
     }
 
     /// The finding that [prevents signing](CredentialsFinding::prevents_signing), if there is one.
     pub(super) fn preventing_finding(&self) -> Option<CredentialsFinding> {
         use CredentialsFinding::{CertificateNotAnObject, ClientIdCharacters};
-        let certificate = self.certificate.as_ref().and_then(GivenCertificate::finding);
+        let certificate = self.certificate.as_ref().and_then(CertificateText::finding);
         match (self.client_id.finding(), certificate) {
             (Some(ClientIdCharacters), _) => Some(ClientIdCharacters),
             (_, Some(CertificateNotAnObject(error))) => Some(CertificateNotAnObject(error.clone())),
@@ -235,23 +236,23 @@ impl Credentials {
         }
     }
 
-    /// [`findings`](Self::findings) without what depends on the time.
-    pub(crate) fn form_findings(&self) -> impl Iterator<Item = CredentialsFinding> {
-        let certificate = self.certificate.as_ref().and_then(GivenCertificate::finding);
+    /// The [`findings`](Self::findings) that do not depend on the time.
+    pub(crate) fn timeless_findings(&self) -> impl Iterator<Item = CredentialsFinding> {
+        let certificate = self.certificate.as_ref().and_then(CertificateText::finding);
         let findings = [self.client_id.finding(), self.access_token.finding(), certificate];
         findings.into_iter().flatten().cloned()
     }
 }
 
-/// The three texts that credentials are made of, as far as they are there.
+/// The clientId, the accessToken and the certificate of a JSON object; `None` for a missing one.
 struct Members([Option<Zeroizing<String>>; 3]);
 
 impl Members {
     fn parse(json: &[u8]) -> Result<Self, JsonError> {
         let object = parse_object(json)?;
-        let text = |member, expected| match given(&object, member) {
+        let text = |member, expected| match non_null_member(&object, member) {
             None => Ok(None),
-            Some(_) => read(&object, member, expected, string).map(Some),
+            Some(_) => read_member(&object, member, expected, string).map(Some),
         };
         Ok(Self([
             text("clientId", "a clientId")?,
@@ -261,7 +262,8 @@ impl Members {
     }
 }
 
-fn of_member<T>(
+/// Reads the text of a member that must neither be missing nor empty.
+fn require_member<T>(
     member: &'static str,
     expected: &'static str,
     text: Option<Zeroizing<String>>,
@@ -275,14 +277,14 @@ fn of_member<T>(
     read.map_err(|found| JsonError::Member { member, expected, found })
 }
 
-/// Credentials of which one half is none.
+/// Why permanent credentials are invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidCredentials {
-    /// The clientId.
+    /// The clientId is invalid.
     #[error(transparent)]
     ClientId(#[from] InvalidClientId),
-    /// The accessToken.
+    /// The accessToken is invalid.
     #[error(transparent)]
     AccessToken(#[from] EmptyAccessToken),
 }

@@ -1,29 +1,29 @@
-//! `ext`: what goes along with a signature, written and read.
+//! `ext`, the application data of a signature: writing and reading it.
 
 use super::{
-    AuthorizedScopes, Credentials, GivenCertificate, JsonError, Scope, SignError, reduce_scopes,
+    AuthorizedScopes, CertificateText, Credentials, JsonError, Scope, SignError, reduce_scopes,
 };
 use crate::hawk::{HawkError, MAX_MATCH_LENGTH};
-use crate::json::{JsonValue, expect_object, given, items, string};
+use crate::json::{JsonValue, expect_object, items, non_null_member, string};
 use base64::Engine as _;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use std::fmt;
 use zeroize::Zeroizing;
 
-/// What goes along with a signature as application data: base64 of a JSON object with the
-/// certificate and the authorizedScopes, each only where it applies.
+/// The application data of signatures: base64 of a JSON object with the certificate, if there is one,
+/// and the authorizedScopes, if there is a restriction.
 pub(super) struct Ext {
-    /// `None`: there is neither.
+    /// `None` if there is neither a certificate nor a restriction.
     full: Option<Zeroizing<String>>,
-    /// With the scopes left out that others satisfy; `None` where there are none such.
+    /// The form without scopes that other scopes satisfy; `None` if there are no such scopes.
     reduced: Option<Zeroizing<String>>,
 }
 
 impl Ext {
     /// # Errors
     ///
-    /// The certificate of `credentials` is not JSON.
+    /// The authorized scopes cannot be written.
     pub(super) fn new(
         credentials: &Credentials,
         authorized_scopes: &AuthorizedScopes,
@@ -40,12 +40,17 @@ impl Ext {
         Ok(Self { full: encode(certificate, scopes)?, reduced })
     }
 
-    /// Whether this is the form with all scopes.
+    /// Whether `ext` is the form with all scopes.
     pub(super) fn is_full(&self, ext: Option<&str>) -> bool {
         ext == self.full.as_ref().map(|full| full.as_str())
     }
 
-    /// The fullest form with which `length`, that of `what`, is within the services' limit.
+    /// The form with all scopes, if the `length` of `what` is within the services' limit with it; else
+    /// the reduced one.
+    ///
+    /// # Errors
+    ///
+    /// The length exceeds the limit with both forms.
     pub(super) fn fitting(
         &self,
         what: &'static str,
@@ -59,13 +64,13 @@ impl Ext {
                 what,
                 length: length(shortest),
                 limit: MAX_MATCH_LENGTH,
-                ext: shortest.map_or(0, str::len),
+                ext: length(shortest) - length(None),
             }),
         }
     }
 }
 
-/// The certificate in it is as secret as in the clear.
+/// `ext` contains the certificate, which is a secret.
 impl fmt::Debug for Ext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.full {
@@ -76,20 +81,20 @@ impl fmt::Debug for Ext {
 }
 
 fn encode(
-    certificate: Option<&GivenCertificate>,
+    certificate: Option<&CertificateText>,
     authorized_scopes: Option<&[Scope]>,
 ) -> Result<Option<Zeroizing<String>>, JsonError> {
-    let text = certificate.map(GivenCertificate::as_str);
+    let text = certificate.map(CertificateText::as_str);
     if text.is_none() && authorized_scopes.is_none() {
         return Ok(None);
     }
-    // Room for all of it: a buffer that grows leaves copies behind.
+    // The capacity is enough for all of it, because a buffer that grows leaves copies of secrets behind.
     let scopes = authorized_scopes.into_iter().flatten();
     let length: usize = scopes.map(|scope| 3 + 2 * scope.as_str().len()).sum();
-    let length = LENGTH_OF_THE_REST + length + text.map_or(0, str::len);
+    let length = NAMES_LENGTH + length + text.map_or(0, str::len);
     let mut json = Zeroizing::new(Vec::with_capacity(length));
     if let Some(certificate) = text {
-        // As it is: its text stays.
+        // The text of the certificate is not changed.
         json.extend_from_slice(b"{\"certificate\":");
         json.extend_from_slice(certificate.trim_ascii().as_bytes());
     }
@@ -103,17 +108,17 @@ fn encode(
     Ok(Some(Zeroizing::new(STANDARD.encode(&*json))))
 }
 
-/// Enough for the names of the two members and what stands between them, in bytes.
-const LENGTH_OF_THE_REST: usize = 64;
+/// Enough bytes for the names of the two members and the punctuation.
+const NAMES_LENGTH: usize = 64;
 
-/// With or without padding, as Node decodes what the auth service receives.
+/// Base64 with or without padding: the auth service decodes `ext` with Node, which accepts both.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// The JSON text in an `ext` that a server received.
-pub(super) fn decoded(ext: &str) -> Result<Zeroizing<String>, HawkError> {
+/// Decodes an `ext` that a server received to its JSON text.
+pub(super) fn decode(ext: &str) -> Result<Zeroizing<String>, HawkError> {
     let text = LENIENT.decode(ext).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     text.map(Zeroizing::new).ok_or_else(not_json)
 }
@@ -122,7 +127,7 @@ pub(super) fn not_json() -> HawkError {
     HawkError::credentials("Failed to parse ext")
 }
 
-/// What a server finds in it.
+/// The content of an `ext` that a server received.
 pub(super) struct ReceivedExt<V> {
     pub(super) certificate: Option<V>,
     pub(super) authorized_scopes: Option<Vec<Scope>>,
@@ -131,11 +136,11 @@ pub(super) struct ReceivedExt<V> {
 impl<V: JsonValue> ReceivedExt<V> {
     pub(super) fn new(ext: &V) -> Result<Self, HawkError> {
         expect_object(ext).map_err(|_| HawkError::credentials("ext must be a JSON object"))?;
-        let certificate = given(ext, "certificate");
+        let certificate = non_null_member(ext, "certificate");
         if certificate.as_ref().is_some_and(|value| expect_object(value).is_err()) {
             return Err(HawkError::credentials("ext.certificate must be a JSON object"));
         }
-        let authorized_scopes = given(ext, "authorizedScopes").map(scopes).transpose()?;
+        let authorized_scopes = non_null_member(ext, "authorizedScopes").map(scopes).transpose()?;
         Ok(Self { certificate, authorized_scopes })
     }
 }

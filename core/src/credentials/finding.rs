@@ -1,18 +1,19 @@
-//! What looks wrong about credentials that are used as a launcher gave them.
+//! What looks wrong about credentials that a launcher passed and that are used unchecked.
 
 use super::{CERTIFICATE_SKEW, JsonError};
 use crate::Timestamp;
 use std::fmt;
 use std::time::Duration;
 
-/// Something that looks wrong about credentials: about which of the three, what, and, in its text,
-/// what will happen. The same text stands in the log, in `--check`, in `/status` and in the diagnosis
-/// of a refused request. It never repeats a value.
+/// Something that looks wrong about credentials.
+///
+/// Its text names the part of the credentials, the problem and the consequence. The log, `--check`,
+/// `/status` and the diagnosis of a refused request contain the same text. It never repeats a value.
 ///
 /// ```
 /// use taskcluster_proxy_core::{Timestamp, credentials::Credentials};
 ///
-/// let credentials = Credentials::given("tester", "no-secret", "nonsense");
+/// let credentials = Credentials::unchecked("tester", "no-secret", "nonsense");
 /// let [finding] = &credentials.findings(Timestamp::from_secs(1_767_225_600))[..] else { panic!() };
 /// assert!(finding.to_string().starts_with("the certificate is not a JSON object"));
 /// assert!(finding.prevents_signing());
@@ -34,24 +35,24 @@ pub enum CredentialsFinding {
     CertificateMembers(Vec<JsonError>),
     /// The certificate has expired.
     Expired {
-        /// When.
+        /// The time at which it expired.
         expiry: Timestamp,
-        /// How long ago.
+        /// The time since then.
         ago: Duration,
     },
     /// The certificate is not valid yet.
     NotYetValid {
-        /// When it will be.
+        /// The time from which it is valid.
         start: Timestamp,
-        /// How far ahead that is.
+        /// The time until then.
         ahead: Duration,
     },
 }
 
 impl CredentialsFinding {
-    /// What the dates of a certificate say at `now`. The services tolerate five minutes at either
-    /// end, so this does as well.
-    pub(crate) fn of_dates(
+    /// The finding for a certificate with these dates at `now`. It tolerates the same
+    /// [clock skew](CERTIFICATE_SKEW) at both ends as the services.
+    pub(crate) fn from_dates(
         start: Option<Timestamp>,
         expiry: Option<Timestamp>,
         now: Timestamp,
@@ -67,13 +68,13 @@ impl CredentialsFinding {
         }
     }
 
-    /// Whether nothing can be signed: every request gets 500 until there are other credentials.
-    /// Otherwise requests are signed, and the services decide.
+    /// Whether requests cannot be signed, so that each gets 500 until the credentials are replaced.
+    /// With any other finding requests are signed, and the services decide.
     pub fn prevents_signing(&self) -> bool {
         matches!(self, Self::ClientIdCharacters | Self::CertificateNotAnObject(_))
     }
 
-    /// Which credential it is about, by its name in `PUT /credentials`.
+    /// The part of the credentials that it is about, by its name in `PUT /credentials`.
     pub fn credential(&self) -> &'static str {
         match self {
             Self::EmptyClientId | Self::ClientIdCharacters => "clientId",
@@ -115,23 +116,24 @@ impl fmt::Display for CredentialsFinding {
         }
         f.write_str(match self {
             _ if self.prevents_signing() => {
-                ": nothing can be signed with it, and each request gets 500 until new credentials come"
+                ": nothing can be signed with it, and each request gets 500 until the credentials are \
+                 replaced"
             }
             Self::NotYetValid { .. } => {
                 ": requests are signed with it, and the services refuse them until then"
             }
             _ => {
                 ": requests are signed with it as it is, and the services are likely to refuse them \
-                 until new credentials come"
+                 until the credentials are replaced"
             }
         })
     }
 }
 
-/// As the reason why a [`Signer`](super::Signer) cannot be made.
+/// A finding that prevents signing is the error of [`Signer::new`](super::Signer::new).
 impl std::error::Error for CredentialsFinding {}
 
-/// A duration in two units.
+/// Displays a duration in its two largest units, such as `1h 5min`.
 pub(crate) struct HumanDuration(pub(crate) Duration);
 
 impl fmt::Display for HumanDuration {
@@ -157,12 +159,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_services_tolerance_is_kept_at_both_ends() {
+    fn the_same_skew_is_tolerated_as_by_the_services() {
         let now = Timestamp::from_secs(1_767_225_600);
         let second = Duration::from_secs(1);
         let ended = now.minus(CERTIFICATE_SKEW);
         let begins = now.plus(CERTIFICATE_SKEW);
-        let dates = CredentialsFinding::of_dates;
+        let dates = CredentialsFinding::from_dates;
         assert_eq!(dates(None, None, now), None);
         assert_eq!(dates(Some(begins), Some(ended), now), None);
         let expired = dates(Some(ended), Some(ended.minus(second)), now).unwrap().to_string();

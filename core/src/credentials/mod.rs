@@ -1,15 +1,15 @@
-//! Taskcluster credentials: what they are, how they sign, how the services check them.
+//! Taskcluster credentials: their parts, signing with them, and verifying requests as the services do.
 //!
-//! Source: Taskcluster's documentation of Hawk credentials and temporary credentials, and what its
-//! auth service accepts.
+//! Source: Taskcluster's documentation of Hawk credentials and temporary credentials, and the
+//! behaviour of its auth service.
 
 mod authenticate;
 mod authorized_scopes;
 mod certificate;
+mod certificate_text;
 mod client;
 mod ext;
 mod finding;
-mod given;
 mod scope;
 mod scope_expression;
 mod signer;
@@ -19,12 +19,13 @@ pub use crate::json::{JsonError, JsonValue};
 pub use authenticate::{AuthenticateError, Client, Verified, authenticate, authenticate_with};
 pub use authorized_scopes::AuthorizedScopes;
 pub use certificate::Certificate;
+pub use certificate_text::CertificateText;
 pub use client::{
     AccessToken, ClientId, Credentials, EmptyAccessToken, InvalidClientId, InvalidCredentials,
 };
 pub use finding::CredentialsFinding;
 pub(crate) use finding::HumanDuration;
-pub use given::GivenCertificate;
+
 pub use scope::{
     InvalidScope, Scope, ScopesError, reduce_scopes, satisfies, scopes_from_json,
     scopes_from_value, scopes_to_json,
@@ -36,5 +37,5 @@ pub use temporary::{TemporaryCredentials, TemporaryError};
 
 use std::time::Duration;
 
-/// By how much a certificate's start and expiry may lie on the wrong side of now for the services.
+/// The clock skew that the services tolerate when they check a certificate's start and expiry.
 pub const CERTIFICATE_SKEW: Duration = Duration::from_secs(5 * 60);

@@ -1,10 +1,10 @@
-//! Scopes: what they satisfy, and how they are read and written.
+//! Scopes: which other scopes they satisfy, and their JSON form.
 
 use crate::escaped::Escaped;
 use crate::json::{JsonError, JsonValue, parse};
 use std::fmt;
 
-/// A scope: printable ASCII, possibly empty. A trailing `*` stands for anything.
+/// A scope: printable ASCII characters, possibly none. A trailing `*` matches any characters.
 ///
 /// ```
 /// use taskcluster_proxy_core::credentials::Scope;
@@ -16,7 +16,7 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 pub struct Scope(String);
 
-/// A text that is not a scope.
+/// The error for a text that is not a scope.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "expected a scope of printable ASCII characters, found '{}' in \"{}\"",
@@ -28,11 +28,11 @@ pub struct InvalidScope {
 }
 
 impl Scope {
-    /// Checks that `scope` is one.
+    /// Checks a scope.
     ///
     /// # Errors
     ///
-    /// It has a character outside of printable ASCII.
+    /// `scope` has a character other than printable ASCII.
     pub fn new(scope: impl Into<String>) -> Result<Self, InvalidScope> {
         let scope = scope.into();
         match scope.chars().find(|c| !matches!(c, ' '..='~')) {
@@ -46,8 +46,8 @@ impl Scope {
         &self.0
     }
 
-    /// Whether a client that holds this scope also holds `required`: the two are equal, or this one ends
-    /// in `*` and what stands before is the start of `required`. Only a trailing star is special.
+    /// Whether a client that has this scope also has `required`: the two are equal, or this one ends
+    /// with `*` and `required` begins with the part before it. Only a trailing star is special.
     pub fn satisfies(&self, required: &Self) -> bool {
         match self.0.strip_suffix('*') {
             Some(prefix) => required.0.starts_with(prefix),
@@ -70,7 +70,7 @@ impl std::str::FromStr for Scope {
     }
 }
 
-/// Whether the holder of `scopes` holds each of `required`.
+/// Whether a client that has `scopes` also has all of `required`.
 ///
 /// ```
 /// use taskcluster_proxy_core::credentials::{Scope, satisfies};
@@ -92,7 +92,7 @@ pub fn satisfies(scopes: &[Scope], required: &[Scope]) -> bool {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn scopes_to_json(scopes: &[Scope]) -> String {
-    // Texts can always be written.
+    // Strings can always be serialized.
     serde_json::to_string(scopes).unwrap_or_default()
 }
 
@@ -107,12 +107,12 @@ pub fn scopes_to_json(scopes: &[Scope]) -> String {
 ///
 /// # Errors
 ///
-/// The text is something else, or a string is not a scope.
+/// The text is not a JSON array of strings, or a string is not a scope.
 pub fn scopes_from_json(json: &str) -> Result<Vec<Scope>, ScopesError> {
     scopes_from_value(&parse(json.as_bytes())?)
 }
 
-/// The same of JSON that was parsed.
+/// Reads an array of strings from a parsed JSON value.
 ///
 /// # Errors
 ///
@@ -127,10 +127,10 @@ pub fn scopes_from_value(json: &impl JsonValue) -> Result<Vec<Scope>, ScopesErro
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ScopesError {
-    /// Not JSON.
+    /// The text is not JSON.
     #[error(transparent)]
     Json(#[from] JsonError),
-    /// JSON, but something else.
+    /// The text is JSON, but not an array of strings.
     #[error("expected an array of strings, found something else")]
     NotStrings,
     /// A string that is not a scope.
@@ -138,7 +138,8 @@ pub enum ScopesError {
     Scope(#[from] InvalidScope),
 }
 
-/// The scopes that no other one in the set satisfies, in the order given: they grant the same.
+/// Removes each scope that another one in the list satisfies. The result grants the same, in the
+/// same order.
 ///
 /// ```
 /// use taskcluster_proxy_core::credentials::{Scope, reduce_scopes};
@@ -148,8 +149,8 @@ pub enum ScopesError {
 /// assert_eq!(reduce_scopes(&all), [scope("a:*"), scope("c")]);
 /// ```
 pub fn reduce_scopes(scopes: &[Scope]) -> Vec<Scope> {
-    // Sorted by what stands before the star, a scope comes after every one that can satisfy it, and
-    // those that a star satisfies follow it without a gap: one pass, however many scopes there are.
+    // Sorted by the part before the star, a scope follows every scope that can satisfy it, and the
+    // scopes that a star satisfies follow it directly. One pass is therefore enough.
     let prefix = |scope: &Scope| scope.0.strip_suffix('*').unwrap_or(&scope.0).to_owned();
     let mut order: Vec<(String, bool, usize)> = scopes
         .iter()
@@ -208,27 +209,28 @@ mod tests {
     }
 
     #[test]
-    fn invalid_ones_are_refused() {
+    fn invalid_scopes_are_rejected() {
         for text in ["a\n", "é", "\u{7f}"] {
             assert!(Scope::new(text).unwrap_err().to_string().contains("printable"), "{text:?}");
         }
     }
 
     proptest! {
-        /// By the definition, written once more: what is asked for is granted before as after.
+        /// Compares with a second implementation of the definition: the same scopes are granted before
+        /// and after the reduction.
         #[test]
         fn reduction_grants_the_same(
             texts in prop::collection::vec("[ab*]{0,4}", 0..12),
-            asked in prop::collection::vec("[ab*]{0,5}", 32),
+            required in prop::collection::vec("[ab*]{0,5}", 32),
         ) {
             let all = scopes(&texts.iter().map(String::as_str).collect::<Vec<_>>());
             let reduced = reduce_scopes(&all);
-            for asked in asked {
+            for required in required {
                 let granted = |held: &[Scope]| held.iter().any(|held| match held.0.split_at_checked(held.0.len().wrapping_sub(1)) {
-                    Some((prefix, "*")) => asked.get(..prefix.len()) == Some(prefix),
-                    _ => held.0 == asked,
+                    Some((prefix, "*")) => required.get(..prefix.len()) == Some(prefix),
+                    _ => held.0 == required,
                 });
-                prop_assert_eq!(granted(&all), granted(&reduced), "{} of {:?}", asked, all);
+                prop_assert_eq!(granted(&all), granted(&reduced), "{} of {:?}", required, all);
             }
         }
 

@@ -1,10 +1,11 @@
-//! Scope expressions: what the services require of a caller, with AllOf and AnyOf.
+//! Scope expressions: the scopes that a service requires, combined with AllOf and AnyOf.
 
 use super::Scope;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
-/// A scope, or a combination of scope expressions, as Taskcluster's services declare what a request
-/// needs.
+/// A scope, or a combination of scope expressions. Taskcluster's services declare with it which scopes
+/// a request needs.
 ///
 /// ```
 /// use taskcluster_proxy_core::credentials::{Scope, ScopeExpression};
@@ -15,7 +16,7 @@ use serde_json::{Value, json};
 /// assert_eq!(missing.to_json(), serde_json::json!({ "AnyOf": ["c", "d"] }));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ScopeExpression {
     /// This scope.
     Scope(Scope),
@@ -26,8 +27,8 @@ pub enum ScopeExpression {
 }
 
 impl ScopeExpression {
-    /// Reads the form that the services write: a string, or an object with the one member `AllOf` or
-    /// `AnyOf`, an array. `None`: it is something else.
+    /// Reads the JSON form of the services: a string, or an object with the single member `AllOf` or
+    /// `AnyOf`, an array. Returns `None` for anything else.
     pub fn from_json(json: &Value) -> Option<Self> {
         if let Value::String(scope) = json {
             return Scope::new(scope.as_str()).ok().map(Self::Scope);
@@ -44,7 +45,7 @@ impl ScopeExpression {
         }
     }
 
-    /// The form that the services write.
+    /// The JSON form of the services.
     pub fn to_json(&self) -> Value {
         let array = |items: &[Self]| Value::Array(items.iter().map(Self::to_json).collect());
         match self {
@@ -54,8 +55,8 @@ impl ScopeExpression {
         }
     }
 
-    /// What the holder of `scopes` lacks to satisfy this; `None`: nothing. Of an AllOf that are the items
-    /// that are not satisfied, of an AnyOf all items.
+    /// The part of the expression that `scopes` do not satisfy; `None` if they satisfy all of it. For
+    /// an AllOf this is the unsatisfied items, for an AnyOf all items, each of them once.
     pub fn missing(&self, scopes: &[Scope]) -> Option<Self> {
         match self {
             Self::Scope(required) => {
@@ -65,7 +66,7 @@ impl ScopeExpression {
             Self::AllOf(items) => {
                 let missing: Vec<Self> =
                     items.iter().filter_map(|item| item.missing(scopes)).collect();
-                match <[Self; 1]>::try_from(missing) {
+                match <[Self; 1]>::try_from(distinct(missing)) {
                     Ok([only]) => Some(only),
                     Err(missing) if missing.is_empty() => None,
                     Err(missing) => Some(Self::AllOf(missing)),
@@ -74,7 +75,7 @@ impl ScopeExpression {
             Self::AnyOf(items) => {
                 let missing: Option<Vec<Self>> =
                     items.iter().map(|item| item.missing(scopes)).collect();
-                match <[Self; 1]>::try_from(missing?) {
+                match <[Self; 1]>::try_from(distinct(missing?)) {
                     Ok([only]) => Some(only),
                     Err(missing) => Some(Self::AnyOf(missing)),
                 }
@@ -82,13 +83,19 @@ impl ScopeExpression {
         }
     }
 
-    /// How many scopes it names.
+    /// The number of scopes in the expression.
     pub(crate) fn scope_count(&self) -> usize {
         match self {
             Self::Scope(_) => 1,
             Self::AllOf(items) | Self::AnyOf(items) => items.iter().map(Self::scope_count).sum(),
         }
     }
+}
+
+/// The items without repetitions, in the same order. Items that are satisfied in part may become equal.
+fn distinct(items: Vec<ScopeExpression>) -> Vec<ScopeExpression> {
+    let mut seen = BTreeSet::new();
+    items.into_iter().filter(|item| seen.insert(item.clone())).collect()
 }
 
 #[cfg(test)]
@@ -101,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing() {
+    fn missing_scopes() {
         for (held, required, expected) in [
             (&["a"][..], json!("a"), None),
             (&[], json!("a"), Some(json!("a"))),
@@ -115,13 +122,19 @@ mod tests {
                 json!({ "AnyOf": ["b", { "AllOf": ["a", "c"] }] }),
                 Some(json!({ "AnyOf": ["b", "c"] })),
             ),
+            (
+                &["x:*"],
+                json!({ "AnyOf": [{ "AllOf": ["a", "x:0"] }, { "AllOf": ["a", "x:1"] }] }),
+                Some(json!("a")),
+            ),
+            (&[], json!({ "AllOf": ["b", "a", "b"] }), Some(json!({ "AllOf": ["b", "a"] }))),
         ] {
             assert_eq!(missing(held, required.clone()), expected, "{held:?} {required}");
         }
     }
 
     #[test]
-    fn what_is_no_expression() {
+    fn invalid_expressions() {
         for json in [
             json!(null),
             json!(1),

@@ -1,4 +1,4 @@
-//! Signing with credentials.
+//! Signing requests and URLs with credentials.
 
 use super::ext::Ext;
 use super::{AuthorizedScopes, ClientId, Credentials, CredentialsFinding};
@@ -12,7 +12,8 @@ use http::header::AUTHORIZATION;
 use http::{HeaderValue, Method, Request};
 use url::Url;
 
-/// Credentials made ready to sign with: the key prepared, `ext` encoded.
+/// Signs requests and URLs. Made once for a set of credentials: it holds the prepared key and the
+/// encoded `ext`.
 #[derive(Debug)]
 pub struct Signer {
     client_id: ClientId,
@@ -20,11 +21,12 @@ pub struct Signer {
     ext: Ext,
 }
 
-/// Why something cannot be signed.
+/// Why a request or URL cannot be signed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SignError {
-    /// The services would refuse it for its length, with a 401 that does not say why.
+    /// The signature is longer than the services accept. They would respond with a 401 that does not
+    /// give the reason.
     #[error(
         "{what} would be {length} characters long, and Taskcluster's services read at most {limit}; {}",
         advice(what, *length, *limit, *ext)
@@ -32,31 +34,31 @@ pub enum SignError {
     TooLong {
         /// `the Authorization header` or `the path and query of the signed URL`.
         what: &'static str,
-        /// Its length in characters, with every scope left out that others satisfy.
+        /// Its length in characters, without scopes that other scopes satisfy.
         length: usize,
-        /// The most that the services read.
+        /// The maximum that the services read.
         limit: usize,
-        /// How much of it is `ext`.
+        /// How much of `length` is due to `ext`.
         ext: usize,
     },
     /// The URL cannot be signed.
     #[error(transparent)]
     Url(#[from] UrlError),
-    /// The method is not one.
+    /// The method is not a token.
     #[error("expected a method such as GET, found \"{}\"", Escaped(.0))]
     Method(String),
-    /// The nonce cannot stand in a header.
+    /// The nonce has characters that a Hawk header cannot contain.
     #[error("expected a nonce of printable ASCII characters other than \" and \\")]
     Nonce,
 }
 
 const HEADER: &str = "the Authorization header";
-/// A timestamp as long as those of these centuries.
+/// A timestamp with as many digits as current ones have (until the year 2286).
 const TEN_DIGITS: u64 = 1_000_000_000;
-/// A nonce as long as the proxy's.
+/// A nonce with as many characters as the proxy's nonces.
 const SIXTEEN_CHARACTERS: &str = "0123456789abcdef";
 
-/// What to do about something that is too long.
+/// The advice at the end of [`SignError::TooLong`].
 fn advice(what: &str, length: usize, limit: usize, ext: usize) -> String {
     if length.saturating_sub(ext) <= limit {
         return format!(
@@ -88,13 +90,13 @@ impl Signer {
     ///
     /// # Errors
     ///
-    /// Nothing can be signed with them: the certificate is not a JSON object, or the clientId cannot
-    /// stand in a header.
+    /// Nothing can be signed with the credentials: the certificate is not a JSON object, or the clientId
+    /// has characters that a Hawk header cannot contain.
     pub fn new(credentials: &Credentials) -> Result<Self, CredentialsFinding> {
         Self::restricted(credentials, &AuthorizedScopes::Unrestricted)
     }
 
-    /// Prepares `credentials` so that what is signed is restricted to `authorized_scopes`.
+    /// Prepares `credentials`; signed requests are restricted to `authorized_scopes`.
     ///
     /// # Errors
     ///
@@ -114,13 +116,13 @@ impl Signer {
         })
     }
 
-    /// Who signs.
+    /// The clientId of the credentials.
     pub fn client_id(&self) -> &ClientId {
         &self.client_id
     }
 
-    /// Whether `Authorization` header fields contain all authorizedScopes, and not only those that no
-    /// other one of them satisfies, which is how more of them fit. Nonces are taken to have 16 characters.
+    /// Whether `Authorization` header fields contain all authorizedScopes. If they are too long, scopes
+    /// that other scopes satisfy are left out. Assumes nonces of 16 characters.
     pub fn sends_all_scopes(&self) -> bool {
         let fitting = self.ext.fitting(HEADER, |ext| {
             let id = self.client_id.as_str();
@@ -129,8 +131,8 @@ impl Signer {
         fitting.is_ok_and(|ext| self.ext.is_full(ext))
     }
 
-    /// Signs a request for its URI as it stands: sets its `Authorization` header field, marked as
-    /// sensitive.
+    /// Signs a request: sets its `Authorization` header field, marked as sensitive. The URI is signed
+    /// without normalization.
     ///
     /// ```
     /// use taskcluster_proxy_core::{Timestamp, credentials::{Credentials, Signer}};
@@ -144,8 +146,8 @@ impl Signer {
     ///
     /// # Errors
     ///
-    /// The URI is not absolute, the nonce cannot be part of a header field, or that would be longer than
-    /// the services read, even without the scopes that others satisfy.
+    /// The URI is not absolute, the nonce has characters that a Hawk header cannot contain, or the field
+    /// would be longer than the services read, even without scopes that other scopes satisfy.
     pub fn sign<B>(
         &self,
         mut request: Request<B>,
@@ -172,13 +174,14 @@ impl Signer {
         nonce: &str,
     ) -> Result<HeaderValue, SignError> {
         let text = self.header(method.as_str(), url, now, nonce)?;
-        // Every part is printable ASCII, as ClientId, base64 and the check of the nonce make sure.
+        // Every part is printable ASCII: the clientId and the nonce are checked, the rest is base64.
         let mut value = HeaderValue::try_from(text).map_err(|_| SignError::Nonce)?;
         value.set_sensitive(true);
         Ok(value)
     }
 
-    /// The same with texts, for callers that have no types of the `http` crate.
+    /// The value of the `Authorization` header field as a string, for callers without the types of the
+    /// `http` crate.
     ///
     /// # Errors
     ///
@@ -196,7 +199,7 @@ impl Signer {
         self.header(method, url, now, nonce)
     }
 
-    /// `method` is a token.
+    /// The value of the `Authorization` header field. `method` is known to be a token.
     fn header(
         &self,
         method: &str,
@@ -209,16 +212,16 @@ impl Signer {
         }
         let id = self.client_id.as_str();
         let ts = now.secs();
-        let ext = self.ext.fitting("the Authorization header", |ext| {
-            AuthorizationHeader::written_length(id, ts, nonce, ext)
-        })?;
+        let ext = self
+            .ext
+            .fitting(HEADER, |ext| AuthorizationHeader::written_length(id, ts, nonce, ext))?;
         let (kind, hash) = (Kind::Header, None);
         let artifacts = Artifacts { kind, ts, nonce, method, url: *url, hash, ext };
         Ok(AuthorizationHeader::write(id, ts, nonce, ext, &self.key.mac(&artifacts)))
     }
 
-    /// Signs a URL: `url` with a bewit in its query and without its fragment, valid for GET and HEAD
-    /// until `expires`.
+    /// Signs a URL. Returns `url` without its fragment and with a bewit in its query, which is valid for
+    /// GET and HEAD until `expires`.
     ///
     /// ```
     /// use taskcluster_proxy_core::{Timestamp, credentials::{Credentials, Signer}};
@@ -232,24 +235,24 @@ impl Signer {
     ///
     /// # Errors
     ///
-    /// It is not an absolute http or https URL, names a user, or its path and query would be longer
-    /// than the services read.
+    /// `url` is not an absolute http or https URL, contains a user name, or its path and query would be
+    /// longer than the services read.
     pub fn bewit(&self, url: &Url, expires: Timestamp) -> Result<Url, SignError> {
         let suffix = self.bewit_suffix(&UrlParts::try_from(url)?, expires)?;
         let mut signed = url.clone();
         signed.set_fragment(None);
-        // The suffix begins with the separator.
         signed.set_query(Some(
             &[url.query().unwrap_or_default(), suffix.trim_start_matches('?')].concat(),
         ));
         Ok(signed)
     }
 
-    /// What has to be appended to a URL with these parts to sign it, from the separator on.
+    /// The text to append to a URL with these parts in order to sign it: the separator (`?` or `&`) and
+    /// the bewit parameter.
     ///
     /// # Errors
     ///
-    /// Its path and query would be longer than the services read.
+    /// The path and query would be longer than the services read.
     pub fn bewit_suffix(
         &self,
         url: &UrlParts<'_>,
@@ -273,7 +276,7 @@ impl Signer {
     }
 }
 
-/// RFC 9110 section 5.6.2.
+/// Whether a byte is allowed in a token (RFC 9110 section 5.6.2).
 fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }

@@ -1,13 +1,13 @@
 //! Issuing temporary credentials.
 
-use super::{Certificate, ClientId, Credentials, GivenCertificate, Scope};
+use super::{Certificate, CertificateText, ClientId, Credentials, Scope};
 use crate::Timestamp;
 use std::time::Duration;
 
-/// The longest that temporary credentials can be valid.
+/// The longest lifetime of temporary credentials.
 pub(super) const MAX_DURATION: Duration = Duration::from_secs(31 * 24 * 60 * 60);
 
-/// What temporary credentials are to be.
+/// The parameters of temporary credentials to issue.
 ///
 /// ```
 /// use taskcluster_proxy_core::Timestamp;
@@ -27,36 +27,36 @@ pub(super) const MAX_DURATION: Duration = Duration::from_secs(31 * 24 * 60 * 60)
 /// ```
 #[derive(Clone, Debug)]
 pub struct TemporaryCredentials {
-    /// The clientId of the credentials, for named ones; the issuer needs
-    /// `auth:create-client:<name>`. `None`: they go by the issuer's clientId.
+    /// The clientId of named credentials; the issuer needs `auth:create-client:<name>`. `None` for
+    /// unnamed credentials, which have the issuer's clientId.
     pub name: Option<ClientId>,
-    /// What they may do.
+    /// The scopes of the credentials.
     pub scopes: Vec<Scope>,
-    /// When they begin to be valid. The services allow 5 minutes of difference between clocks.
+    /// The start of the validity. The services tolerate 5 minutes of clock skew.
     pub start: Timestamp,
-    /// When they cease to be valid: at most 31 days after `start`.
+    /// The end of the validity, at most 31 days after `start`.
     pub expiry: Timestamp,
-    /// 44 characters that nobody can guess: two v4 slugids.
+    /// 44 random characters: two v4 slugids.
     pub seed: String,
 }
 
-/// Why temporary credentials cannot be made.
+/// Why temporary credentials cannot be issued.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TemporaryError {
-    /// The issuer's are temporary themselves.
+    /// The issuer's credentials are temporary themselves.
     #[error("temporary credentials cannot issue temporary credentials: permanent ones are needed")]
     TemporaryIssuer,
-    /// The end comes before the start.
+    /// The expiry is not after the start.
     #[error("expected an expiry after the start, found one at or before it")]
     Backwards,
-    /// Valid for too long.
+    /// The lifetime is too long.
     #[error("expected an expiry at most 31 days after the start, found one {0} seconds after it")]
     TooLong(u64),
-    /// Not a seed.
+    /// The seed is invalid.
     #[error("expected a seed of 44 URL-safe base64 characters (two slugids)")]
     Seed,
-    /// The name is that of the issuer.
+    /// The name is the issuer's clientId.
     #[error(
         "expected a name that differs from the issuer's clientId; leave it out for unnamed ones"
     )]
@@ -64,12 +64,12 @@ pub enum TemporaryError {
 }
 
 impl TemporaryCredentials {
-    /// Issues them with the accessToken of `issuer`.
+    /// Issues temporary credentials with the accessToken of `issuer`.
     ///
     /// # Errors
     ///
-    /// The issuer is temporary, the lifetime is empty or longer than 31 days, the seed is none, or
-    /// the name is the issuer's.
+    /// The issuer's credentials are temporary, the lifetime is empty or longer than 31 days, the seed
+    /// is invalid, or the name is the issuer's clientId.
     pub fn issue(self, issuer: &Credentials) -> Result<Credentials, TemporaryError> {
         if issuer.certificate.is_some() {
             return Err(TemporaryError::TemporaryIssuer);
@@ -96,7 +96,7 @@ impl TemporaryCredentials {
         Ok(Credentials {
             client_id,
             access_token: certificate.access_token(&key),
-            certificate: Some(GivenCertificate::issued(certificate)),
+            certificate: Some(CertificateText::from_issued(certificate)),
         })
     }
 }
@@ -109,7 +109,7 @@ fn is_url_safe(byte: u8) -> bool {
 mod tests {
     use super::*;
 
-    fn order() -> TemporaryCredentials {
+    fn parameters() -> TemporaryCredentials {
         TemporaryCredentials {
             name: None,
             scopes: Vec::new(),
@@ -120,31 +120,39 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_the_services_would() {
+    fn rejects_what_the_services_would_reject() {
         let issuer = Credentials::permanent("issuer", "no-secret").unwrap();
-        let temporary = order().issue(&issuer).unwrap();
-        let start = order().start;
-        for (order, issuer, expected) in [
-            (order(), &temporary, TemporaryError::TemporaryIssuer),
-            (TemporaryCredentials { expiry: start, ..order() }, &issuer, TemporaryError::Backwards),
+        let temporary = parameters().issue(&issuer).unwrap();
+        let start = parameters().start;
+        for (parameters, issuer, expected) in [
+            (parameters(), &temporary, TemporaryError::TemporaryIssuer),
             (
-                TemporaryCredentials { start: Timestamp::from_secs(999), ..order() },
+                TemporaryCredentials { expiry: start, ..parameters() },
+                &issuer,
+                TemporaryError::Backwards,
+            ),
+            (
+                TemporaryCredentials { start: Timestamp::from_secs(999), ..parameters() },
                 &issuer,
                 TemporaryError::TooLong(2_678_401),
             ),
-            (TemporaryCredentials { seed: "s".into(), ..order() }, &issuer, TemporaryError::Seed),
             (
-                TemporaryCredentials { seed: "\n".repeat(44), ..order() },
+                TemporaryCredentials { seed: "s".into(), ..parameters() },
                 &issuer,
                 TemporaryError::Seed,
             ),
             (
-                TemporaryCredentials { name: Some(issuer.client_id.clone()), ..order() },
+                TemporaryCredentials { seed: "\n".repeat(44), ..parameters() },
+                &issuer,
+                TemporaryError::Seed,
+            ),
+            (
+                TemporaryCredentials { name: Some(issuer.client_id.clone()), ..parameters() },
                 &issuer,
                 TemporaryError::Name,
             ),
         ] {
-            assert_eq!(order.issue(issuer).unwrap_err(), expected);
+            assert_eq!(parameters.issue(issuer).unwrap_err(), expected);
         }
     }
 }

@@ -1,8 +1,8 @@
-//! What a MAC covers, and the normalized string.
+//! The artifacts that a MAC covers, and their normalized string.
 
 use super::UrlParts;
 
-/// Which of Hawk's two MACs is meant.
+/// The two kinds of Hawk MACs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// The MAC of an `Authorization` header.
@@ -11,7 +11,7 @@ pub enum Kind {
     Bewit,
 }
 
-/// Everything that a Hawk MAC covers.
+/// The values that a Hawk MAC covers.
 ///
 /// ```
 /// use taskcluster_proxy_core::hawk::{Artifacts, Kind, UrlParts};
@@ -32,24 +32,24 @@ pub enum Kind {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Artifacts<'a> {
-    /// Header or bewit.
+    /// Whether the MAC is for a header or a bewit.
     pub kind: Kind,
-    /// Seconds since the epoch: of the request, or of a bewit's expiry.
+    /// The time of the request, or the expiry of a bewit, in seconds since the epoch.
     pub ts: u64,
-    /// Empty in a bewit.
+    /// The nonce; empty in a bewit.
     pub nonce: &'a str,
-    /// Signed in upper case, whatever its case here. GET in a bewit.
+    /// The method, which is signed in upper case; GET in a bewit.
     pub method: &'a str,
-    /// Where the request goes. The host is signed in lower case, whatever its case here.
+    /// The URL of the request. Its host is signed in lower case.
     pub url: UrlParts<'a>,
-    /// The payload hash, where there is one. Taskcluster uses none.
+    /// The payload hash, if there is one. Taskcluster does not use it.
     pub hash: Option<&'a str>,
-    /// Application data: base64 of JSON with Taskcluster.
+    /// The application data; with Taskcluster base64 of JSON.
     pub ext: Option<&'a str>,
 }
 
 impl Artifacts<'_> {
-    /// The text that the MAC is taken of.
+    /// The text from which the MAC is computed.
     pub fn normalized_string(&self) -> String {
         let ext = self.ext.unwrap_or_default();
         let UrlParts { host, port, resource } = self.url;
@@ -79,12 +79,12 @@ impl Artifacts<'_> {
     }
 }
 
-/// Decimal digits, without the formatting machinery: this is on the way of every request.
+/// Appends a number in decimal digits. `write!` would be slower, and this runs for every request.
 pub(super) fn push_number(text: &mut String, number: u64) {
     text.push_str(itoa::Buffer::new().format(number));
 }
 
-/// How many digits [`push_number`] writes.
+/// The number of digits that [`push_number`] appends.
 pub(super) fn digits(number: u64) -> usize {
     number.checked_ilog10().unwrap_or(0) as usize + 1
 }
@@ -97,9 +97,9 @@ fn push_mapped(text: &mut String, part: &str, map: fn(&mut str)) {
     }
 }
 
-/// In `ext` a `\` becomes `\\` and a line feed becomes `\n` (Hawk, normalized string).
+/// Appends `ext` with `\` escaped as `\\` and line feeds as `\n` (Hawk, normalized string).
 fn push_escaped(text: &mut String, ext: &str) {
-    // Base64, which is what Taskcluster puts there, has neither.
+    // With Taskcluster `ext` is base64, which has neither.
     if !ext.bytes().any(|b| b == b'\\' || b == b'\n') {
         return text.push_str(ext);
     }

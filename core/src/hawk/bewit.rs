@@ -1,4 +1,4 @@
-//! The bewit: written, read, put into a URL and taken out of it.
+//! The bewit: encoding and decoding it, adding it to a URL and removing it.
 
 use super::artifacts::{digits, push_number};
 use super::mac::MAC_LENGTH;
@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::fmt;
 
-/// The four parts of a bewit: a signature that a URL carries in its query.
+/// The four parts of a bewit, a signature in the query of a URL.
 ///
 /// ```
 /// use taskcluster_proxy_core::hawk::Bewit;
@@ -20,15 +20,15 @@ use std::fmt;
 pub struct Bewit {
     /// The clientId.
     pub id: String,
-    /// When it expires: seconds since the epoch.
+    /// The time at which it expires, in seconds since the epoch.
     pub exp: u64,
-    /// Base64 (standard), unchecked.
+    /// The MAC in standard base64, not verified.
     pub mac: String,
-    /// Application data; empty where there is none.
+    /// The application data; empty if there is none.
     pub ext: String,
 }
 
-/// With the MAC anyone can do what the bewit allows; `ext` may hold a certificate.
+/// Leaves out the MAC, with which anyone can use the bewit, and `ext`, which may contain a certificate.
 impl fmt::Debug for Bewit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Bewit")
@@ -43,7 +43,8 @@ impl Bewit {
     ///
     /// # Errors
     ///
-    /// As npm `hawk` 9: not base64url, not four parts, or one of the first three empty.
+    /// As npm `hawk` 9: the value is not base64url, does not have four parts, or one of the first three
+    /// is empty.
     pub fn decode(encoded: &str) -> Result<Self, HawkError> {
         let decoded = URL_SAFE_NO_PAD
             .decode(encoded)
@@ -64,17 +65,17 @@ impl Bewit {
         }
     }
 
-    /// The length in bytes that [`encode`](Self::encode) makes for such parts.
+    /// The length in bytes of the result of [`encode`](Self::encode) for these parts.
     pub(crate) fn encoded_length(id: &str, exp: u64, ext: Option<&str>) -> usize {
         let decoded = id.len() + digits(exp) + MAC_LENGTH + ext.map_or(0, str::len) + 3;
         (decoded * 4).div_ceil(3)
     }
 
-    /// The value of a `bewit` parameter for such parts.
+    /// The value of a `bewit` parameter with these parts.
     pub(crate) fn encode(id: &str, exp: u64, ext: Option<&str>, mac: &Mac) -> String {
         let ext = ext.unwrap_or_default();
-        // Three backslashes always: `ext` may be empty (docs/protocol.md, "Bewit"). Joined without the
-        // formatting machinery, which takes as long as the MAC.
+        // There are always three backslashes, even if `ext` is empty (docs/protocol.md, "Bewit"). `format!`
+        // is avoided because it takes as long as the MAC.
         let mut decoded = String::with_capacity(id.len() + 20 + MAC_LENGTH + ext.len() + 3);
         decoded.push_str(id);
         decoded.push('\\');
@@ -87,7 +88,7 @@ impl Bewit {
     }
 }
 
-/// `resource` (path and query) with the bewit appended; the rest keeps its order and spelling.
+/// Appends the bewit to `resource` (path and query), which is not changed otherwise.
 ///
 /// ```
 /// use taskcluster_proxy_core::hawk::append_bewit;
@@ -101,7 +102,7 @@ pub fn append_bewit(resource: &str, bewit: &str) -> String {
     signed
 }
 
-/// What [`append_bewit`] appends.
+/// The text that [`append_bewit`] appends.
 pub(crate) fn bewit_suffix(resource: &str, bewit: &str) -> String {
     let first = if resource.contains('?') { "&bewit=" } else { "?bewit=" };
     let mut suffix = String::with_capacity(first.len() + bewit.len());
@@ -110,10 +111,10 @@ pub(crate) fn bewit_suffix(resource: &str, bewit: &str) -> String {
     suffix
 }
 
-/// Takes the bewit out of a path and query: what was signed, and the encoded bewit. `None` where
-/// there is none.
+/// Removes the bewit from a path and query. Returns the path and query that was signed and the encoded
+/// bewit, or `None` if there is no bewit.
 ///
-/// The last `bewit` parameter counts, as for npm `hawk` 9.
+/// The last `bewit` parameter counts, as in npm `hawk` 9.
 ///
 /// ```
 /// use taskcluster_proxy_core::hawk::split_bewit;
@@ -132,7 +133,7 @@ pub fn split_bewit(resource: &str) -> Option<(String, &str)> {
         None => (value, None),
         Some((bewit, after)) => (bewit, Some(after)),
     };
-    // npm hawk's pattern has no match for a `$` in the value, nor for a `&` that nothing follows.
+    // npm hawk's regular expression matches neither a value with `$` nor a `&` at the end.
     if bewit.contains('$') || after == Some("") {
         return None;
     }
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn length_is_known_beforehand() {
+    fn the_encoded_length_is_exact() {
         let mac = super::super::Key::new("k").mac_of(b"");
         for (id, exp, ext) in [("a", 0, None), ("ab", 10, Some("e")), ("abc", 99, Some("ext"))] {
             let encoded = Bewit::encode(id, exp, ext, &mac);
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_is_wrong() {
+    fn errors_give_the_reason() {
         let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
         for (encoded, expected) in [
             ("***".to_owned(), "Bad Request: Invalid bewit encoding"),

@@ -1,9 +1,9 @@
-//! Why a Hawk server rejects a request.
+//! The error with which a Hawk server rejects a request.
 
 use std::fmt;
 
-/// Why a Hawk server rejects a request, in the words of npm `hawk` 9, which clients of Taskcluster
-/// see.
+/// Why a Hawk server rejects a request. The message is the one of npm `hawk` 9, which clients of
+/// Taskcluster see.
 ///
 /// ```
 /// use taskcluster_proxy_core::hawk::HawkError;
@@ -13,48 +13,48 @@ use std::fmt;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HawkError {
-    rejection: Rejection,
+    kind: ErrorKind,
     reason: String,
 }
 
-/// Which kind of rejection a [`HawkError`] is.
+/// The kind of a [`HawkError`], which determines the prefix of its message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Rejection {
-    /// The request is malformed: `Bad Request: ..`.
+enum ErrorKind {
+    /// The request is malformed: `Bad Request: ...`.
     BadRequest,
-    /// The request is well formed, and not allowed: `Unauthorized: ..`.
+    /// The request is well formed, but not allowed: `Unauthorized: ...`.
     Unauthorized,
-    /// The credentials are unknown or do not fit together; the reason stands alone.
+    /// The credentials are unknown or inconsistent: the reason without a prefix.
     Credentials,
 }
 
 impl HawkError {
-    /// A malformed request.
+    /// The request is malformed.
     pub fn bad_request(reason: impl Into<String>) -> Self {
-        Self { rejection: Rejection::BadRequest, reason: reason.into() }
+        Self { kind: ErrorKind::BadRequest, reason: reason.into() }
     }
 
-    /// A request whose proof does not hold.
+    /// The signature is not valid for the request.
     pub(crate) fn unauthorized(reason: impl Into<String>) -> Self {
-        Self { rejection: Rejection::Unauthorized, reason: reason.into() }
+        Self { kind: ErrorKind::Unauthorized, reason: reason.into() }
     }
 
-    /// Credentials that cannot be used.
+    /// The credentials cannot be used.
     pub fn credentials(reason: impl Into<String>) -> Self {
-        Self { rejection: Rejection::Credentials, reason: reason.into() }
+        Self { kind: ErrorKind::Credentials, reason: reason.into() }
     }
 }
 
 impl fmt::Display for HawkError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = match self.rejection {
-            Rejection::BadRequest => "Bad Request",
-            Rejection::Unauthorized => "Unauthorized",
-            Rejection::Credentials => return f.write_str(&self.reason),
+        let prefix = match self.kind {
+            ErrorKind::BadRequest => "Bad Request",
+            ErrorKind::Unauthorized => "Unauthorized",
+            ErrorKind::Credentials => return f.write_str(&self.reason),
         };
         match self.reason.as_str() {
-            "" => f.write_str(kind),
-            reason => write!(f, "{kind}: {reason}"),
+            "" => f.write_str(prefix),
+            reason => write!(f, "{prefix}: {reason}"),
         }
     }
 }

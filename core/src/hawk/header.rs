@@ -1,11 +1,11 @@
-//! The `Authorization` header field, written and read.
+//! The `Authorization` header field: writing and parsing it.
 
 use super::artifacts::{digits, push_number};
 use super::mac::MAC_LENGTH;
 use super::{HawkError, Mac, is_attribute_value};
 use std::fmt;
 
-/// The attributes of a Hawk `Authorization` header, as they were presented.
+/// The attributes of a received Hawk `Authorization` header.
 ///
 /// ```
 /// use taskcluster_proxy_core::hawk::AuthorizationHeader;
@@ -18,19 +18,20 @@ use std::fmt;
 pub struct AuthorizationHeader<'a> {
     /// The clientId.
     pub id: &'a str,
-    /// Seconds since the epoch.
+    /// The time of the request, in seconds since the epoch.
     pub ts: u64,
-    /// Makes two requests of one second differ.
+    /// The nonce, which makes the signatures of two requests in the same second differ.
     pub nonce: &'a str,
-    /// Base64, unchecked.
+    /// The MAC in base64, not verified.
     pub mac: &'a str,
     /// The payload hash, if any.
     pub hash: Option<&'a str>,
-    /// Application data, if any.
+    /// The application data, if any.
     pub ext: Option<&'a str>,
 }
 
-/// With the MAC anyone can send the request again; `ext` may hold a certificate.
+/// Leaves out the MAC, with which anyone can send the request again, and `ext`, which may contain a
+/// certificate.
 impl fmt::Debug for AuthorizationHeader<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuthorizationHeader")
@@ -48,9 +49,9 @@ impl<'a> AuthorizationHeader<'a> {
     ///
     /// # Errors
     ///
-    /// As npm `hawk` 9: longer than [`MAX_MATCH_LENGTH`](super::MAX_MATCH_LENGTH), another scheme,
-    /// an attribute that is unknown, doubled or has characters that are not allowed, or one of
-    /// `id`, `ts`, `nonce`, `mac` missing.
+    /// As npm `hawk` 9: the value is longer than [`MAX_MATCH_LENGTH`](super::MAX_MATCH_LENGTH) or has
+    /// another scheme, an attribute is unknown, repeated or has characters that are not allowed, or
+    /// `id`, `ts`, `nonce` or `mac` is missing.
     pub fn parse(value: &'a str) -> Result<Self, HawkError> {
         if value.len() > super::MAX_MATCH_LENGTH {
             return Err(HawkError::bad_request("Header length too long"));
@@ -88,14 +89,14 @@ impl<'a> AuthorizationHeader<'a> {
         }
     }
 
-    /// The length in bytes of the header for such parts.
+    /// The length in bytes of the header value with these attributes.
     pub(crate) fn written_length(id: &str, ts: u64, nonce: &str, ext: Option<&str>) -> usize {
         let frame = r#"Hawk id="", ts="", nonce="", mac="""#.len();
         let ext = ext.map_or(0, |ext| r#", ext="""#.len() + ext.len());
         frame + id.len() + digits(ts) + nonce.len() + ext + MAC_LENGTH
     }
 
-    /// The header value for parts that are known to be attribute values.
+    /// The header value with these attributes, whose characters are known to be valid.
     pub(crate) fn write(id: &str, ts: u64, nonce: &str, ext: Option<&str>, mac: &Mac) -> String {
         let mut value = String::with_capacity(Self::written_length(id, ts, nonce, ext));
         value.push_str("Hawk id=\"");
@@ -115,7 +116,7 @@ impl<'a> AuthorizationHeader<'a> {
     }
 }
 
-/// `^(\w+)(?:\s+(.*))?$`, or nothing at all.
+/// Splits a header value into scheme and attributes, as `^(\w+)(?:\s+(.*))?$`. The value may be empty.
 fn split_scheme(value: &str) -> Result<(&str, &str), HawkError> {
     let (scheme, attributes) = value.split_once([' ', '\t']).unwrap_or((value, ""));
     if !value.is_empty() && (scheme.is_empty() || !scheme.bytes().all(is_word)) {
@@ -124,7 +125,7 @@ fn split_scheme(value: &str) -> Result<(&str, &str), HawkError> {
     Ok((scheme, attributes.trim_start_matches([' ', '\t'])))
 }
 
-/// `(\w+)="([^"\\]*)"\s*(?:,\s*|$)`: the name, the value, what follows.
+/// Splits off the first attribute, as `(\w+)="([^"\\]*)"\s*(?:,\s*|$)`: its name, its value and the rest.
 fn next_attribute(text: &str) -> Option<(&str, &str, &str)> {
     let (name, rest) = text.split_once('=')?;
     let (value, rest) = rest.strip_prefix('"')?.split_once('"')?;
@@ -144,7 +145,8 @@ fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
-/// The MAC covers the text of `ts`; only the plain decimal form is what a number prints as again.
+/// Parses `ts`. Only the plain decimal form is accepted: the MAC covers the text of `ts`, which is
+/// written from the number again.
 fn parse_seconds(ts: &str) -> Result<u64, HawkError> {
     let plain = ts.bytes().all(|b| b.is_ascii_digit()) && (ts == "0" || !ts.starts_with('0'));
     ts.parse()
@@ -177,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_is_wrong() {
+    fn errors_give_the_reason() {
         let long = format!("Hawk id=\"{}\"", "x".repeat(4096));
         for (value, expected) in [
             ("", "Unauthorized"),
@@ -207,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn length_is_known_beforehand() {
+    fn the_written_length_is_exact() {
         let mac = super::super::Key::new("k").mac_of(b"");
         for ext in [None, Some("ZXh0")] {
             for ts in [0, 9, 10, 1_767_225_600] {

@@ -1,4 +1,4 @@
-//! The key, and the MACs that it makes.
+//! Hawk keys, and the MACs that are computed with them.
 
 use super::Artifacts;
 use base64::Engine as _;
@@ -8,8 +8,8 @@ use sha2::Sha256;
 use std::fmt;
 use subtle::ConstantTimeEq as _;
 
-/// An accessToken made ready for HMAC-SHA256: the two hash blocks that depend on the key alone are
-/// computed once, not for each request. Wiped from memory when dropped.
+/// An accessToken prepared for HMAC-SHA256: the two hash blocks that depend only on the key are computed
+/// once, not for each request. It is zeroized when dropped.
 ///
 /// ```
 /// use taskcluster_proxy_core::hawk::Key;
@@ -22,7 +22,7 @@ use subtle::ConstantTimeEq as _;
 pub struct Key(Hmac<Sha256>);
 
 impl Key {
-    /// Prepares the UTF-8 bytes of an accessToken.
+    /// Prepares an accessToken; the key is its UTF-8 bytes.
     pub fn new(access_token: &str) -> Self {
         Self::from_bytes(access_token.as_bytes())
     }
@@ -32,12 +32,12 @@ impl Key {
         Self(Hmac::new_from_slice(key).expect("HMAC takes keys of every length"))
     }
 
-    /// The MAC of a request or bewit.
+    /// Computes the MAC of a request or bewit.
     pub fn mac(&self, artifacts: &Artifacts<'_>) -> Mac {
         self.mac_of(artifacts.normalized_string().as_bytes())
     }
 
-    /// The MAC of any text: certificates and temporary accessTokens are made with it too.
+    /// Computes the MAC of any text: certificates are signed and temporary accessTokens derived with it.
     pub fn mac_of(&self, text: &[u8]) -> Mac {
         let mut hmac = self.0.clone();
         hmac.update(text);
@@ -54,15 +54,15 @@ impl fmt::Debug for Key {
 /// The length of a MAC in standard base64.
 pub(super) const MAC_LENGTH: usize = 44;
 
-/// An HMAC-SHA256. Displays as standard base64, as Hawk writes it.
+/// An HMAC-SHA256. It is displayed in standard base64, as in Hawk.
 #[derive(Clone)]
 pub struct Mac([u8; 32]);
 
 impl Mac {
-    /// Whether `presented`, in base64 as it came, is this MAC. Takes the same time for every wrong
-    /// value of the right length.
-    pub(crate) fn verifies(&self, presented: &str) -> bool {
-        self.to_base64().ct_eq(presented.as_bytes()).into()
+    /// Whether `received`, in base64, is this MAC. The comparison takes constant time for values of the
+    /// right length.
+    pub(crate) fn verifies(&self, received: &str) -> bool {
+        self.to_base64().ct_eq(received.as_bytes()).into()
     }
 
     /// The raw bytes.
@@ -77,7 +77,7 @@ impl fmt::Display for Mac {
     }
 }
 
-/// A MAC goes over the wire, but the right MAC for a request that failed is a key to it.
+/// Redacted: with the correct MAC of a request that failed verification anyone could send that request.
 impl fmt::Debug for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Mac([REDACTED])")
@@ -90,11 +90,10 @@ impl Mac {
         text.push_str(str::from_utf8(&self.to_base64()).unwrap_or_default());
     }
 
-    /// The base64 form, written into a buffer of just its length: the encoder's own way into a text
-    /// clears 1 KiB first.
+    /// The base64 form, in a buffer of exactly its length: the encoder's `Display` clears 1 KiB first.
     fn to_base64(&self) -> [u8; MAC_LENGTH] {
         let mut base64 = [0; MAC_LENGTH];
-        // This cannot fail: the buffer has the length that 32 bytes take.
+        // This cannot fail: 32 bytes take 44 characters.
         let _ = STANDARD.encode_slice(self.0, &mut base64);
         base64
     }

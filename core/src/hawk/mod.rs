@@ -1,8 +1,8 @@
-//! The Hawk HTTP authentication scheme, both halves: what a client writes and what a server checks.
+//! The Hawk HTTP authentication scheme, for clients (signing) and servers (verifying).
 //!
-//! Source: the Hawk specification (`mozilla/hawk`, API.md) as npm `hawk` 9 implements it, which is
-//! what Taskcluster's auth service runs. Payload hashes are read and carried but never computed:
-//! Taskcluster neither needs nor checks one.
+//! Source: the Hawk specification (`mozilla/hawk`, API.md) as implemented by npm `hawk` 9, which
+//! Taskcluster's auth service uses. Payload hashes are read but never computed: Taskcluster neither
+//! requires nor checks them.
 
 mod artifacts;
 mod bewit;
@@ -23,15 +23,15 @@ pub use verify::{Claim, RequestLine};
 
 use std::time::Duration;
 
-/// The longest `Authorization` value, in bytes, that a Hawk server reads, and likewise the longest
-/// path and query (npm `hawk`, `limits.maxMatchLength`).
+/// The maximum length of an `Authorization` value that a Hawk server reads, in bytes, and also of a path
+/// and query with a bewit (npm `hawk`, `limits.maxMatchLength`).
 pub const MAX_MATCH_LENGTH: usize = 4096;
 
-/// How far a request's `ts` may be from the services' clock.
+/// The maximum difference between a request's `ts` and the services' clock.
 pub const MAX_SKEW: Duration = Duration::from_secs(15 * 60);
 
-/// Whether `value` may stand between the quotes of an attribute of the `Authorization` header:
-/// at least one character, printable ASCII, neither `"` nor `\`.
+/// Whether `value` is a valid value of an attribute of the `Authorization` header: one or more
+/// printable ASCII characters other than `"` and `\`.
 pub(crate) fn is_attribute_value(value: &str) -> bool {
     !value.is_empty() && value.bytes().all(|b| matches!(b, b' '..=b'~') && b != b'"' && b != b'\\')
 }

@@ -1,4 +1,4 @@
-//! What Hawk needs of a URL, and which URLs can be signed.
+//! The parts of a URL that Hawk signs, and which URLs can be signed.
 
 use crate::escaped::Escaped;
 use http::Uri;
@@ -6,8 +6,8 @@ use url::{ParseError, Position, Url};
 
 /// The parts of a URL that Hawk signs.
 ///
-/// They are those of a [`Url`], of the [`Uri`] of an [`http::Request`], or come from elsewhere already
-/// taken apart, as from JavaScript's `URL`.
+/// They are taken from a [`Url`], from the [`Uri`] of an [`http::Request`], or from another URL type,
+/// such as JavaScript's `URL`.
 ///
 /// ```
 /// use taskcluster_proxy_core::hawk::UrlParts;
@@ -22,9 +22,9 @@ use url::{ParseError, Position, Url};
 pub struct UrlParts<'a> {
     /// A name, an IPv4 address, or an IPv6 address in brackets.
     pub host: &'a str,
-    /// The port, given or implied by the scheme.
+    /// The port, explicit or implied by the scheme.
     pub port: u16,
-    /// Path and query exactly as they are sent, without the fragment, which never is.
+    /// The path and query exactly as sent, without the fragment.
     pub resource: &'a str,
 }
 
@@ -32,19 +32,19 @@ pub struct UrlParts<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UrlError {
-    /// Nothing but white space.
+    /// The text is empty or white space.
     #[error("expected an absolute http:// or https:// URL, found nothing")]
     Empty,
-    /// Not text.
+    /// The text is not UTF-8.
     #[error("expected a URL in UTF-8, found other bytes at byte {0}")]
     Encoding(usize),
-    /// No scheme, or another one.
+    /// There is no scheme, or another one.
     #[error("expected an absolute URL that starts with http:// or https://, found {0}")]
     Scheme(String),
-    /// A user name or password.
+    /// The URL contains a user name or password.
     #[error("a URL to be signed cannot carry a user name or password")]
     UserInfo,
-    /// The host is empty, or neither a name nor an address.
+    /// The host is missing, or neither a name nor an address.
     #[error("expected a host name or address after the scheme: {0}")]
     Host(&'static str),
     /// The port is not a number from 1 to 65535.
@@ -64,13 +64,13 @@ pub enum UrlError {
 ///
 /// # Errors
 ///
-/// The text is not an absolute http or https URL, names a user, or has no usable host or port.
+/// The text is not an absolute http or https URL, contains a user name, or has no valid host or port.
 pub fn parse_url(text: &str) -> Result<Url, UrlError> {
     if text.trim().is_empty() {
         return Err(UrlError::Empty);
     }
     let url = Url::parse(text).map_err(|error| match error {
-        // The text may be anything, a pasted secret included: none of it is repeated.
+        // The text may be anything, even a secret pasted by mistake, so no part of it is repeated.
         ParseError::RelativeUrlWithoutBase | ParseError::RelativeUrlWithCannotBeABaseBase => {
             UrlError::Scheme("no scheme".to_owned())
         }
@@ -91,7 +91,7 @@ impl<'a> TryFrom<&'a Url> for UrlParts<'a> {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(UrlError::Scheme(match url.has_authority() {
                 true => format!("{}://", Escaped(url.scheme())),
-                // It may be anything with a colon in it: a host and port, a secret.
+                // The text may be anything with a colon (a host and port, a secret), so it is not repeated.
                 false => "another scheme, or none".to_owned(),
             }));
         }
@@ -106,7 +106,7 @@ impl<'a> TryFrom<&'a Url> for UrlParts<'a> {
     }
 }
 
-/// Byte for byte: a URI is signed as it stands.
+/// Nothing is normalized: a URI is signed byte for byte.
 impl<'a> TryFrom<&'a Uri> for UrlParts<'a> {
     type Error = UrlError;
 
@@ -119,7 +119,7 @@ impl<'a> TryFrom<&'a Uri> for UrlParts<'a> {
         };
         let authority = uri.authority().ok_or(UrlError::Host("found none"))?;
         let host = authority.host();
-        // Most authorities are a host alone.
+        // Most authorities have no port; looking for one takes time.
         let port = if host == authority.as_str() { None } else { authority.port_u16() };
         Ok(Self {
             host,
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls_are_read_as_clients_read_them() {
+    fn urls_are_parsed_as_clients_parse_them() {
         for (text, expected) in [
             (" https://tc.example.com\n", "https://tc.example.com/"),
             ("HTTPS://TC.Example.com?a", "https://tc.example.com/?a"),

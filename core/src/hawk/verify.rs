@@ -1,4 +1,4 @@
-//! The claim of a received request: read, and checked with a key.
+//! The signature of a received request: reading it, and verifying it with a key.
 
 use super::{
     Artifacts, AuthorizationHeader, Bewit, HawkError, Key, Kind, MAX_SKEW, UrlParts, split_bewit,
@@ -7,18 +7,18 @@ use crate::Timestamp;
 use std::borrow::Cow;
 use std::fmt;
 
-/// The parts of a received request that Hawk looks at.
+/// The parts of a received request that Hawk covers.
 #[derive(Clone, Copy)]
 pub struct RequestLine<'a> {
     /// The method.
     pub method: &'a str,
-    /// Where the request was sent to, path and query as received.
+    /// The URL to which the request was sent, with the path and query as received.
     pub url: UrlParts<'a>,
     /// The `Authorization` header, if there is one.
     pub authorization: Option<&'a str>,
 }
 
-/// A claim that a request makes, read and not yet checked: who it says it is from, and the proof.
+/// The clientId and the signature of a received request, which are not verified yet.
 ///
 /// ```
 /// use taskcluster_proxy_core::hawk::{Claim, RequestLine, UrlParts};
@@ -41,7 +41,7 @@ pub struct Claim<'a> {
     ext: Option<Cow<'a, str>>,
 }
 
-fn claim_of_header<'a>(
+fn claim_from_header<'a>(
     request: RequestLine<'a>,
     authorization: &'a str,
 ) -> Result<Claim<'a>, HawkError> {
@@ -59,7 +59,7 @@ fn claim_of_header<'a>(
     })
 }
 
-fn claim_of_bewit<'a>(
+fn claim_from_bewit<'a>(
     request: RequestLine<'a>,
     resource: String,
     bewit: &str,
@@ -87,7 +87,8 @@ fn claim_of_bewit<'a>(
     })
 }
 
-/// The resource may hold a bewit, and what authorizes one request may authorize it again.
+/// Leaves out the header and the resource, which may contain a bewit: anyone could send the request
+/// again with them.
 impl fmt::Debug for RequestLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestLine")
@@ -110,55 +111,56 @@ impl fmt::Debug for Claim<'_> {
 }
 
 impl<'a> Claim<'a> {
-    /// Reads the claim of a request, from its header or its bewit. `None`: it makes none.
+    /// Reads the signature of a request from its `Authorization` header or its bewit. Returns `None` if
+    /// it has neither.
     ///
     /// # Errors
     ///
-    /// The claim cannot be read, two are made at once, or a bewit is used with a method other than GET
-    /// and HEAD.
+    /// The signature cannot be read, the request has both a header and a bewit, or a bewit is used with
+    /// a method other than GET and HEAD.
     pub fn read(request: RequestLine<'a>) -> Result<Option<Self>, HawkError> {
         match (split_bewit(request.url.resource), request.authorization) {
             (Some(_), Some(_)) => {
                 Err(HawkError::credentials("Cannot use two authentication schemes at once"))
             }
-            (Some((resource, bewit)), None) => claim_of_bewit(request, resource, bewit).map(Some),
-            (None, Some(authorization)) => claim_of_header(request, authorization).map(Some),
+            (Some((resource, bewit)), None) => claim_from_bewit(request, resource, bewit).map(Some),
+            (None, Some(authorization)) => claim_from_header(request, authorization).map(Some),
             (None, None) => Ok(None),
         }
     }
 
-    /// Header or bewit.
+    /// Whether the signature is in the header or in a bewit.
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// The clientId that the request says it is from.
+    /// The clientId in the signature, not verified.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// The application data that came along.
+    /// The application data of the signature.
     pub fn ext(&self) -> Option<&str> {
         self.ext.as_deref()
     }
 
-    /// The MAC that came along, unchecked.
+    /// The MAC of the request, not verified.
     pub fn mac(&self) -> &str {
         &self.mac
     }
 
-    /// The payload hash of the request; a server that has the body can compare it.
+    /// The payload hash in the signature. A server that has the body can compare it.
     pub(crate) fn hash(&self) -> Option<&str> {
         self.hash
     }
 
-    /// What the MAC has to cover.
+    /// The artifacts that the MAC must cover.
     pub fn artifacts(&self) -> Artifacts<'_> {
         Artifacts {
             kind: self.kind,
             ts: self.ts,
             nonce: self.nonce,
-            // A bewit is signed for GET and holds for HEAD too (docs/protocol.md, "Bewit").
+            // A bewit is signed for GET and also valid for HEAD (docs/protocol.md, "Bewit").
             method: if self.kind == Kind::Bewit { "GET" } else { self.request.method },
             url: UrlParts { resource: &self.resource, ..self.request.url },
             hash: self.hash,
@@ -166,12 +168,12 @@ impl<'a> Claim<'a> {
         }
     }
 
-    /// Checks the proof with the key of [`id`](Self::id).
+    /// Verifies the signature with the key of [`id`](Self::id).
     ///
     /// # Errors
     ///
-    /// `Bad mac`; with the right MAC, a header's `ts` more than [`MAX_SKEW`] from `now` or a bewit's
-    /// expiry that has come.
+    /// The MAC is wrong, the `ts` of a header differs from `now` by more than [`MAX_SKEW`], or a bewit
+    /// has expired.
     pub(crate) fn verify(&self, key: &Key, now: Timestamp) -> Result<(), HawkError> {
         if !key.mac(&self.artifacts()).verifies(&self.mac) {
             return Err(HawkError::unauthorized("Bad mac"));

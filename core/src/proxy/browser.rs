@@ -1,4 +1,4 @@
-//! Which requests are taken for those of web pages.
+//! Detects requests that a browser sends on behalf of a web page.
 
 use super::destination::shortened;
 use super::headers::parse_host_field;
@@ -8,36 +8,35 @@ use http::{HeaderMap, HeaderValue};
 use std::net::IpAddr;
 use url::Host;
 
-/// Why a request is taken for one of a web page.
+/// Why a request is considered to come from a web page.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BrowserError {
-    /// `Origin` or `Sec-Fetch-Site` tells of another site.
+    /// `Origin` or `Sec-Fetch-Site` names another site.
     #[error(
-        "--reject-browsers refuses requests of web pages of other sites, found \"{name}: {}\"",
+        "--reject-browsers rejects requests from web pages of other sites, found \"{name}: {}\"",
         Escaped(.value)
     )]
     Site {
-        /// The header.
+        /// The name of the header field.
         name: &'static str,
-        /// What it says.
+        /// The value of the header field.
         value: String,
     },
-    /// A host that is not this proxy, as where a page's own name was made to lead here (DNS
-    /// rebinding).
+    /// The request names a host that is not this proxy, as with DNS rebinding, where the name of a web
+    /// page's host resolves to the proxy's address.
     #[error(
-        "--reject-browsers refuses requests to other hosts than taskcluster, localhost and the \
+        "--reject-browsers rejects requests to hosts other than taskcluster, localhost and the \
          address of the proxy, found \"{}\"", Escaped(.0)
     )]
     Host(String),
 }
 
-/// Refuses what browsers send on behalf of web pages that are none of the proxy's, by the header
-/// fields of a request.
+/// Rejects a request that a browser sends on behalf of a web page, recognized by its header fields.
 ///
-/// `authority` is that of a request target in absolute form; `bound` the address on this side of the
-/// connection, if there is one. Clients that are no browsers send none of these header fields but
-/// `Host`, with the name that they know the proxy by.
+/// `authority` is the authority of a request target in absolute form, `bound` the local address of the
+/// connection, if there is one. Clients other than browsers send none of these header fields except
+/// `Host`, with a name or address of the proxy.
 ///
 /// ```
 /// use http::Request;
@@ -52,8 +51,8 @@ pub enum BrowserError {
 ///
 /// # Errors
 ///
-/// `Sec-Fetch-Site` other than `same-origin` and `none`, an `Origin` other than `http://` and the
-/// request's own `Host`, or a host other than `taskcluster`, `localhost`, a loopback address and
+/// `Sec-Fetch-Site` is neither `same-origin` nor `none`, `Origin` is not `http://` followed by the
+/// request's own `Host`, or the host is none of `taskcluster`, `localhost`, a loopback address and
 /// `bound`.
 pub fn reject_browsers(
     authority: Option<&Authority>,
@@ -66,13 +65,13 @@ pub fn reject_browsers(
     if let Some(host) = hosts().find(|host| !is_own_host(host, bound)) {
         return Err(BrowserError::Host(text(host)));
     }
-    // Pages on other ports of this machine are same-site, and may be anybody's.
+    // Web pages on other ports of this machine are same-site, and anyone may have written them.
     let mut others =
         values("sec-fetch-site").filter(|site| !matches!(*site, b"same-origin" | b"none"));
     if let Some(site) = others.next() {
         return Err(BrowserError::Site { name: "Sec-Fetch-Site", value: text(site) });
     }
-    // `null`, too: a page that hides where it comes from.
+    // This also rejects `null`, the origin of a page that hides its own.
     let mut others = values("origin").filter(|origin| {
         let own = origin.split_at_checked(SCHEME.len()).filter(|(scheme, _)| *scheme == SCHEME);
         !own.is_some_and(|(_, origin)| hosts().any(|host| origin.eq_ignore_ascii_case(host)))
@@ -85,7 +84,8 @@ pub fn reject_browsers(
 
 const SCHEME: &[u8] = b"http://";
 
-/// Whether it is a name or address that only this machine has. The port does not tell sites apart.
+/// Whether `host` is a name or address that only this machine has. The port is ignored, because sites do
+/// not differ by their ports.
 fn is_own_host(host: &[u8], bound: Option<IpAddr>) -> bool {
     let is_own = |ip: IpAddr| {
         let ip = ip.to_canonical();
@@ -110,11 +110,11 @@ mod tests {
 
     const BOUND: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(172, 17, 0, 1));
 
-    fn judged(headers: &[(&str, &str)]) -> Result<(), BrowserError> {
-        judged_with(None, Some(BOUND), headers)
+    fn check(headers: &[(&str, &str)]) -> Result<(), BrowserError> {
+        check_with(None, Some(BOUND), headers)
     }
 
-    fn judged_with(
+    fn check_with(
         authority: Option<&str>,
         bound: Option<IpAddr>,
         headers: &[(&str, &str)],
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts() {
+    fn only_hosts_of_the_proxy_are_allowed() {
         for host in [
             "taskcluster",
             "taskcluster:80",
@@ -140,7 +140,7 @@ mod tests {
             "[::ffff:127.0.0.1]",
             "172.17.0.1:80",
         ] {
-            assert_eq!(judged(&[("host", host)]), Ok(()), "{host}");
+            assert_eq!(check(&[("host", host)]), Ok(()), "{host}");
         }
         for host in [
             "",
@@ -163,7 +163,7 @@ mod tests {
             "taskcluster, evil.example",
             "t\u{e4}skcluster",
         ] {
-            assert_eq!(judged(&[("host", host)]), Err(BrowserError::Host(host.into())), "{host}");
+            assert_eq!(check(&[("host", host)]), Err(BrowserError::Host(host.into())), "{host}");
         }
         let host = HeaderValue::from_bytes(b"\xff").unwrap();
         let headers = HeaderMap::from_iter([(http::header::HOST, host)]);
@@ -171,18 +171,18 @@ mod tests {
     }
 
     #[test]
-    fn all_of_them_count() {
-        assert!(judged(&[]).is_ok());
-        assert!(judged(&[("host", "taskcluster"), ("host", "evil.example")]).is_err());
+    fn every_host_of_a_request_is_checked() {
+        assert!(check(&[]).is_ok());
+        assert!(check(&[("host", "taskcluster"), ("host", "evil.example")]).is_err());
         let headers = [("host", "taskcluster")];
-        assert!(judged_with(Some("taskcluster:80"), None, &headers).is_ok());
-        assert!(judged_with(Some("evil.example"), None, &headers).is_err());
-        assert!(judged_with(None, None, &[("host", "172.17.0.1")]).is_err());
+        assert!(check_with(Some("taskcluster:80"), None, &headers).is_ok());
+        assert!(check_with(Some("evil.example"), None, &headers).is_err());
+        assert!(check_with(None, None, &[("host", "172.17.0.1")]).is_err());
     }
 
     #[test]
-    fn sites() {
-        let with = |name, value| judged(&[("host", "taskcluster:80"), (name, value)]);
+    fn only_the_same_origin_is_allowed() {
+        let with = |name, value| check(&[("host", "taskcluster:80"), (name, value)]);
         for (name, value, expected) in [
             ("sec-fetch-site", "none", true),
             ("sec-fetch-site", "same-origin", true),
@@ -204,17 +204,17 @@ mod tests {
             assert_eq!(with(name, value).is_ok(), expected, "{name}: {value}");
         }
         let two = [("host", "localhost"), ("origin", "http://localhost"), ("origin", "null")];
-        assert!(judged(&two).is_err());
-        // Without a host there is no origin that would be its own.
-        assert!(judged(&[("origin", "http://")]).is_err());
+        assert!(check(&two).is_err());
+        // Without a host no origin is the request's own.
+        assert!(check(&[("origin", "http://")]).is_err());
     }
 
     #[test]
     fn errors_say_what_was_found() {
-        let error = judged(&[("host", "localhost"), ("origin", "https://evil.example")]);
+        let error = check(&[("host", "localhost"), ("origin", "https://evil.example")]);
         assert_eq!(
             error.unwrap_err().to_string(),
-            "--reject-browsers refuses requests of web pages of other sites, found \"Origin: \
+            "--reject-browsers rejects requests from web pages of other sites, found \"Origin: \
              https://evil.example\""
         );
     }

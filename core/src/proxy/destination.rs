@@ -1,9 +1,9 @@
-//! Where a request goes, by its request target.
+//! The destination of a request, determined by its request target.
 
 use crate::escaped::Escaped;
 use std::borrow::Cow;
 
-/// Where a path and query lead, on plain text.
+/// The destination of a request with a certain path and query.
 ///
 /// ```
 /// use taskcluster_proxy_core::proxy::Destination;
@@ -23,27 +23,27 @@ pub enum Destination<'a> {
     Credentials,
     /// A service under the root URL.
     Service {
-        /// What goes between the root URL and `resource`: `/api`, or nothing if it is there already.
+        /// The prefix of `resource` under the root URL: `/api`, or nothing if `resource` has it already.
         api: &'static str,
-        /// Path and query, byte for byte.
+        /// The path and query, byte for byte.
         resource: &'a str,
     },
-    /// A host by its name, over https.
+    /// A host, over https.
     Host {
-        /// In lower case.
+        /// The host name in lower case.
         host: Cow<'a, str>,
-        /// Path and query, byte for byte; a missing path is `/`.
+        /// The path and query, byte for byte; a missing path is `/`.
         resource: Cow<'a, str>,
     },
 }
 
-/// How a request names its target.
+/// The form in which a request names its target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// `/api/<service>/<version>/<path>`, or the same without `/api`: a Taskcluster service, whose
-    /// APIs are built to be idempotent.
+    /// The service form, `/api/<service>/<version>/<path>` with or without `/api`: a Taskcluster
+    /// service, whose APIs are designed to be idempotent.
     Service,
-    /// `/<host>/<path>`: any host, of which nothing is known.
+    /// The hostname form, `/<host>/<path>`: any host, about which nothing is known.
     Host,
 }
 
@@ -54,12 +54,13 @@ pub enum RouteError {
     /// `/api` with fewer than three segments.
     #[error("invalid /api path: expected /api/<service>/<version>/<path>, found \"{}\"", Escaped(.0))]
     Api(String),
-    /// A service with fewer than three segments.
+    /// A service name, but fewer than three segments.
     #[error(
         "expected /<service>/<version>/<path> or /<host.name>/<path>, found \"{}\": a service needs \
          a version and a path, and a host name has a dot", Escaped(.0))]
     Service(String),
-    /// Two slashes at the start: a proxy URL that ends in one, before a path that begins with one.
+    /// Two slashes at the start: the client has joined a proxy URL that ends with a slash and a path that
+    /// begins with one.
     #[error(
         "expected a path that begins with one slash, found two slashes in \"{}\": does the proxy's URL \
          (TASKCLUSTER_PROXY_URL) end with a slash? Leave that one out", Escaped(.0))]
@@ -69,7 +70,7 @@ pub enum RouteError {
         "\"{}\" is not the name of a service or host: expected /api/<service>/<version>/<path>, \
          /<service>/<version>/<path> or /<host.name>/<path>", Escaped(.0))]
     Segment(String),
-    /// Asterisk or authority form, or longer than a URI can be.
+    /// The request target is in asterisk or authority form, or longer than a URI can be.
     #[error("expected a request target that starts with /, found \"{}\"", Escaped(.0))]
     Target(String),
 }
@@ -80,12 +81,12 @@ impl RouteError {
 }
 
 impl<'a> Destination<'a> {
-    /// Finds out where a request target leads, one in absolute form (`http://taskcluster/api/..`) as
-    /// well. A fragment is dropped.
+    /// The destination of a request target in origin form or absolute form
+    /// (`http://taskcluster/api/...`). A fragment is ignored.
     ///
     /// # Errors
     ///
-    /// As [`of`](Self::of), or the target has blanks or control characters.
+    /// As [`of`](Self::of), or the target has spaces or control characters.
     pub fn of_target(target: &'a str) -> Result<Self, RouteError> {
         let target = target.split_once('#').map_or(target, |(before, _fragment)| before);
         let absolute = after_scheme(target);
@@ -100,11 +101,11 @@ impl<'a> Destination<'a> {
         Self::of(origin_form)
     }
 
-    /// Finds out where `resource`, the path and query of a request, leads.
+    /// The destination of `resource`, the path and query of a request.
     ///
     /// # Errors
     ///
-    /// Too few segments for a service, or a first segment that names nothing.
+    /// There are too few segments for a service, or the first segment is neither a service nor a host.
     pub fn of(resource: &'a str) -> Result<Self, RouteError> {
         let path = resource.split_once('?').map_or(resource, |(path, _query)| path);
         let segments =
@@ -138,8 +139,8 @@ impl<'a> Destination<'a> {
         Self::Host { host, resource }
     }
 
-    /// The URL there, with services under `root_url`, which ends in no slash. `None`: it is for the
-    /// proxy itself.
+    /// The upstream URL; services are under `root_url`, which has no trailing slash. Returns `None` for
+    /// the proxy's own endpoints.
     pub fn url(&self, root_url: &str) -> Option<String> {
         match self {
             Self::Bewit | Self::Credentials => None,
@@ -149,18 +150,19 @@ impl<'a> Destination<'a> {
     }
 }
 
-/// What follows `http://` in a request target in absolute form.
+/// The part after `http://` of a request target in absolute form.
 fn after_scheme(target: &str) -> Option<&str> {
     let (_, rest) = target.split_once(':').filter(|_| !target.starts_with('/'))?;
     rest.strip_prefix("//")
 }
 
-/// One less than there are segments.
+/// The number of slashes, which is one less than the number of segments.
 fn slashes(path: &str) -> usize {
     path.bytes().filter(|b| *b == b'/').count()
 }
 
-/// Labels of letters, digits and inner hyphens, with dots between them (RFC 1123 section 2.1).
+/// Whether `segment` consists of labels of letters, digits and inner hyphens, with dots between them (RFC
+/// 1123 section 2.1).
 pub(super) fn is_host_name(segment: &str) -> bool {
     segment.len() <= 253
         && segment.split('.').all(|label| {
@@ -172,7 +174,7 @@ pub(super) fn is_host_name(segment: &str) -> bool {
         })
 }
 
-/// As much as an error has to repeat for its reader to know what is meant.
+/// Limits a text that an error message repeats to 200 bytes.
 pub(super) fn shortened(text: &str) -> String {
     match text.get(..text.floor_char_boundary(200)) {
         Some(start) if start.len() < text.len() => format!("{start}.."),

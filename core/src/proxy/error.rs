@@ -1,4 +1,4 @@
-//! What the proxy itself responds with, and its status.
+//! The errors with which the proxy itself responds, and their statuses.
 
 use super::{BrowserError, HostError, RouteError};
 use crate::Timestamp;
@@ -6,63 +6,64 @@ use crate::credentials::{CredentialsFinding, JsonError, SignError};
 use crate::hawk::UrlError;
 use serde::Serialize;
 
-/// An error that the proxy itself responds with.
+/// An error with which the proxy itself responds.
 ///
-/// The one place where an error becomes a status and a body.
+/// Only this type determines the status and body of such a response.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProxyError {
-    /// The message is not as RFC 9112 has it.
+    /// The request violates RFC 9112.
     #[error("malformed request: {0}")]
     Malformed(String),
-    /// No destination has this request target.
+    /// The request target has no destination.
     #[error(transparent)]
     Route(#[from] RouteError),
-    /// An endpoint of the proxy's own does not take this method.
+    /// An endpoint of the proxy itself does not support this method.
     #[error("expected {allow} {endpoint}, found {method}")]
     Method {
-        /// The path.
+        /// The path of the endpoint.
         endpoint: &'static str,
-        /// The method that it takes.
+        /// The method that the endpoint supports.
         allow: &'static str,
         /// The method of the request.
         method: String,
     },
-    /// CONNECT, which asks for a tunnel, or TRACE, which would show what was signed.
+    /// The method is CONNECT, which requests a tunnel, or TRACE, which would reveal the signature.
     #[error(
-        "{0} is not for this proxy: send it requests such as GET /api/<service>/<version>/<path>"
+        "{0} is not supported by this proxy: send requests such as GET \
+         /api/<service>/<version>/<path>"
     )]
     UnsupportedMethod(&'static str),
-    /// A body that is coded for this hop.
-    #[error("expected a body without a transfer coding, or in chunks alone, found another coding")]
+    /// The body has a transfer coding other than chunked.
+    #[error("expected no transfer coding or only chunked, found another one")]
     TransferCoding,
-    /// The body of `POST /bewit` is no URL.
+    /// The body of `POST /bewit` is not a URL that can be signed.
     #[error("the body of POST /bewit is the URL to sign: {0}")]
     BewitUrl(#[from] UrlError),
-    /// The body of `PUT /credentials` is no credentials.
-    #[error("the credentials stay as they are: {0}")]
+    /// The body of `PUT /credentials` cannot be read.
+    #[error("the credentials were not replaced: {0}")]
     Credentials(#[from] JsonError),
-    /// A request of a web page.
+    /// The request comes from a web page.
     #[error(transparent)]
     Browser(#[from] BrowserError),
-    /// A host that requests may not go to.
+    /// The access policy does not allow the host.
     #[error(transparent)]
     Host(#[from] HostError),
-    /// Not everyone may change the credentials.
+    /// The access policy does not allow the client to replace the credentials.
     #[error(
-        "PUT /credentials is for {expected} alone (--credentials-from), found a connection {found}: \
-         the credentials stay as they are"
+        "only {expected} may send PUT /credentials (--credentials-from), found a connection {found}: \
+         the credentials were not replaced"
     )]
     CredentialsFrom {
-        /// Who may.
+        /// The owners and networks that are allowed.
         expected: String,
-        /// Who it was.
+        /// The owner or address of the connection.
         found: String,
     },
-    /// A body to one of the proxy's own endpoints is too large.
+    /// The body of a request to one of the proxy's own endpoints is too large.
     #[error("expected a body of at most {limit} bytes, found a longer one")]
     TooLarge {
-        /// In bytes.
+        /// The maximum in bytes.
         limit: usize,
     },
     /// The client's body could not be read to its end.
@@ -72,34 +73,34 @@ pub enum ProxyError {
     #[error(transparent)]
     Sign(#[from] SignError),
     /// Nothing can be signed with the credentials.
-    #[error("{finding} (in force since {})", .since.to_rfc3339())]
+    #[error("{finding} (current since {})", .since.to_rfc3339())]
     UnusableCredentials {
-        /// What is wrong about them.
+        /// What prevents signing.
         finding: CredentialsFinding,
-        /// Since when they are the current credentials.
+        /// The time at which they became the current credentials.
         since: Timestamp,
     },
-    /// No response came from the upstream.
+    /// No response was received from the upstream.
     #[error("no response from {upstream}: {reason}")]
     Unreachable {
-        /// Scheme, host and port.
+        /// Scheme, host and port of the upstream.
         upstream: String,
-        /// What happened.
+        /// The reason.
         reason: String,
     },
-    /// The upstream took too long.
-    #[error("no response from {upstream} in time: {reason}")]
+    /// A timeout expired before the upstream responded.
+    #[error("{upstream} timed out: {reason}")]
     TimedOut {
-        /// Scheme, host and port.
+        /// Scheme, host and port of the upstream.
         upstream: String,
-        /// What took how long.
+        /// The timeout that expired.
         reason: String,
     },
-    /// More is asked of the proxy at once than it takes.
-    #[error("the proxy is busy: {0}: try again later, with fewer requests at once")]
+    /// A limit on concurrent requests or memory is reached.
+    #[error("the proxy is busy: {0}: retry later, with fewer concurrent requests")]
     Busy(String),
-    /// A fault of the proxy's own.
-    #[error("the proxy failed to handle this request; its log says more")]
+    /// An internal error of the proxy.
+    #[error("the proxy failed to handle this request; see its log")]
     Internal,
 }
 
@@ -122,21 +123,20 @@ impl ProxyError {
         self.status_and_code().1
     }
 
-    /// The value of the `Allow` header that goes with it.
+    /// The value of the `Allow` header field of the response, if it has one.
     pub fn allow(&self) -> Option<&'static str> {
         match self {
             Self::Method { allow, .. } => Some(allow),
-            // RFC 9110 section 15.5.6 wants one with each 405.
+            // RFC 9110 section 15.5.6 requires the field in each 405 response.
             Self::UnsupportedMethod(_) => Some("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
             _ => None,
         }
     }
 
-    /// The body, as JSON in the shape of Taskcluster's services; the official clients show
-    /// `message`.
+    /// The body: JSON in the form of Taskcluster's services. The official clients show `message`.
     pub fn to_json(&self) -> String {
         let body = Body { code: self.code(), message: self.to_string() };
-        // Texts can always be written.
+        // Strings can always be serialized.
         serde_json::to_string(&body).unwrap_or_default()
     }
 
@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bodies_have_the_services_shape() {
+    fn bodies_have_the_form_of_the_services() {
         let error =
             ProxyError::Method { endpoint: "/bewit", allow: "POST", method: "GET\"".into() };
         assert_eq!(

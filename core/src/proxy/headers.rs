@@ -1,11 +1,11 @@
-//! Header fields: which of them are forwarded, how they are read, and which the proxy adds.
+//! Header fields: which are forwarded, how their values are parsed, and which the proxy adds.
 
 use crate::credentials::{AuthorizedScopes, Credentials, Scope, scopes_to_json};
 use http::header::TRANSFER_ENCODING;
 use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// What a header field is to a proxy, by its name.
+/// How a proxy treats a header field, by its name.
 ///
 /// ```
 /// use taskcluster_proxy_core::proxy::HeaderRole;
@@ -15,29 +15,29 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeaderRole {
-    /// It passes as it is.
+    /// Forwarded unchanged.
     EndToEnd,
-    /// `Authorization`: of a request, the proxy's own takes its place.
+    /// `Authorization`: in requests replaced by the proxy's own.
     Authorization,
-    /// `Host`, likewise.
+    /// `Host`: in requests replaced by the upstream's.
     Host,
-    /// `Expect` passes; a proxy has to heed it, too (RFC 9110 section 10.1.1).
+    /// `Expect`: forwarded, and also obeyed by a proxy (RFC 9110 section 10.1.1).
     Expect,
-    /// `Content-Length`: passes, if the message is framed by it.
+    /// `Content-Length`: forwarded if it frames the message.
     ContentLength,
-    /// `Transfer-Encoding`: for this hop alone.
+    /// `Transfer-Encoding`: hop-by-hop.
     TransferEncoding,
-    /// `Connection`: for this hop alone, and so is each field that it names.
+    /// `Connection`: hop-by-hop, as is each field that it names.
     Connection,
-    /// `TE`: for this hop alone.
+    /// `TE`: hop-by-hop.
     Te,
-    /// Any other that is meant for this hop alone (RFC 9110 section 7.6.1, and section 11.7 for those
-    /// that authenticate to a proxy).
+    /// Any other hop-by-hop field (RFC 9110 section 7.6.1), including those for authentication to a proxy
+    /// (section 11.7).
     HopByHop,
-    /// `X-Forwarded-Host`, `-Port` and `-Proto`: of a request, they stop here. Services take the scheme and
-    /// the port that they check a signature for from them.
+    /// `X-Forwarded-Host`, `-Port` and `-Proto`: removed from requests, because services verify a
+    /// signature for the scheme and port in these fields.
     Forwarded,
-    /// One that only the proxy itself sets in responses.
+    /// A response field that only this proxy sets.
     Own,
 }
 
@@ -54,9 +54,9 @@ const DIAGNOSIS: &str = "x-taskcluster-proxy-diagnosis";
 const REQUEST_ID: &str = "x-taskcluster-proxy-request-id";
 
 impl HeaderRole {
-    /// The role of the field with this name, in any case.
+    /// The role of the field with this name, which is not case-sensitive.
     pub fn of(name: &str) -> Self {
-        // On the way of every field of every message: few names get as far as a comparison.
+        // This runs for every field of every message. Most names are decided by their length.
         let candidates: &[(&str, Self)] = match name.len() {
             2 => &[("te", Self::Te)],
             4 => &[("host", Self::Host)],
@@ -91,21 +91,21 @@ impl HeaderRole {
         found.map_or(Self::EndToEnd, |(_, role)| *role)
     }
 
-    /// Whether a request's field of this role is forwarded as it is. `Content-Length` is decided on where
-    /// the message is framed.
+    /// Whether fields of this role in requests are forwarded unchanged. `Content-Length` is handled with
+    /// the framing of the message.
     pub fn is_forwarded_in_requests(self) -> bool {
         matches!(self, Self::EndToEnd | Self::Expect | Self::Own)
     }
 
-    /// Whether a response's field of this role is forwarded as it is. What the proxy replaces in
-    /// requests is nothing special there.
+    /// Whether fields of this role in responses are forwarded unchanged. The fields that the proxy
+    /// replaces only in requests are.
     pub fn is_forwarded_in_responses(self) -> bool {
         matches!(self, Self::EndToEnd | Self::Expect | Self::Authorization | Self::Forwarded)
     }
 }
 
-/// The members of a field value that is a list: what `Connection` names, the codings in `TE` (RFC
-/// 9110 section 5.6.1).
+/// The members of a field value that is a list, such as that of `Connection` or `TE` (RFC 9110 section
+/// 5.6.1).
 ///
 /// ```
 /// use taskcluster_proxy_core::proxy::list_members;
@@ -117,7 +117,7 @@ pub fn list_members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|b| *b == b',').map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
 }
 
-/// Whether a field that is a list, such as `Connection` or `TE`, names this option, in any case.
+/// Whether a list field, such as `Connection` or `TE`, has this member, which is not case-sensitive.
 ///
 /// ```
 /// use http::{HeaderMap, HeaderValue, header::CONNECTION};
@@ -132,8 +132,8 @@ pub fn names_option(headers: &HeaderMap, field: &HeaderName, option: &str) -> bo
     members.any(|member| member.eq_ignore_ascii_case(option.as_bytes()))
 }
 
-/// Reads the value of a `Host` header field, `host[:port]` (RFC 9110 section 7.2); `None`: it is
-/// something else.
+/// Parses the value of a `Host` header field, `host[:port]` (RFC 9110 section 7.2). Returns `None` if it
+/// is invalid.
 ///
 /// ```
 /// use taskcluster_proxy_core::proxy::parse_host_field;
@@ -149,8 +149,8 @@ pub fn parse_host_field(value: &[u8]) -> Option<Authority> {
     (!has_user && has_valid_port).then_some(authority)
 }
 
-/// Whether a message has no transfer coding, or chunked alone. Of a body that is coded otherwise two
-/// recipients may find the end in different places (RFC 9112 section 6.1).
+/// Whether a message has no transfer coding, or only chunked. With other codings two recipients may
+/// find the end of the body in different places (RFC 9112 section 6.1).
 ///
 /// ```
 /// use http::{HeaderMap, HeaderValue, header::TRANSFER_ENCODING};
@@ -167,27 +167,28 @@ pub fn is_chunked_at_most(headers: &HeaderMap) -> bool {
     codings.next().is_none_or(is_chunked) && codings.next().is_none()
 }
 
-/// The header fields that each response of the proxy carries, made ready once for a set of credentials.
+/// The header fields that the proxy adds to each response, prepared once for a set of credentials.
 #[derive(Clone, Debug)]
 pub struct ResponseFields(Vec<(&'static str, String)>);
 
 impl ResponseFields {
-    /// The name of the field with the URL that a response is from.
+    /// The name of the field with the upstream URL of a response.
     pub const ENDPOINT: &str = ENDPOINT;
-    /// The name of the field with the id of the request, which the log has, too.
+    /// The name of the field with the request id, which is also in the access log.
     pub const REQUEST_ID: &str = REQUEST_ID;
 
-    /// The name of the field that says why a service rejected a request, as far as the proxy can tell.
+    /// The name of the field with the diagnosis of a refused request.
     pub const DIAGNOSIS: &str = DIAGNOSIS;
 
-    /// Whether this is the name of the field that lists the authorizedScopes, or of the one that counts
-    /// them.
+    /// Whether `name` is the name of the field that lists the authorizedScopes, or of the field that
+    /// gives their number.
     pub fn is_authorized_scopes(name: &str) -> bool {
         [AUTHORIZED_SCOPES, AUTHORIZED_SCOPES_COUNT].contains(&name)
     }
 
-    /// Prepares them for `credentials`, and for the version and git revision of the program. Lists of
-    /// scopes that are longer than clients accept header fields are replaced by counts.
+    /// Prepares the fields for `credentials`, and for the version and git revision of the program. Lists
+    /// of scopes that are too long for the header section limits of clients are replaced by the number of
+    /// scopes.
     pub fn new(
         version: &str,
         revision: &str,
@@ -200,7 +201,7 @@ impl ResponseFields {
         let lists = [temporary, authorized].map(|scopes| scopes.map(json));
         let length: usize = lists.iter().flatten().map(String::len).sum();
         let list = |scopes: &[Scope], [name, count_name]: [&'static str; 2]| {
-            if length <= MAX_LISTS {
+            if length <= MAX_LISTS_LENGTH {
                 return (name, json(scopes));
             }
             let count = scopes.len();
@@ -220,19 +221,19 @@ impl ResponseFields {
         Self(fields)
     }
 
-    /// Names and values.
+    /// The names and values of the fields.
     pub fn fields(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.0.iter().map(|(name, value)| (*name, value.as_str()))
     }
 }
 
-/// How long the lists of scopes may be together, in bytes. What the services read in an Authorization header
-/// holds no more, so that a request with longer ones is never forwarded; and it is little against the 16 KiB
-/// that Node's clients read of a header section.
-const MAX_LISTS: usize = 3 * 1024;
+/// The maximum length of the lists of scopes together, in bytes. A longer list does not fit the
+/// `Authorization` header that the services read, so that a request with it is never forwarded. Node
+/// limits header sections to 16 KiB, of which this is a small part.
+const MAX_LISTS_LENGTH: usize = 3 * 1024;
 
-/// Versions, clientIds and JSON of scopes are made of characters that may stand in a header. Were one
-/// not, an empty value is better than a header that ends early.
+/// Versions, clientIds and JSON of scopes have only characters that are allowed in a header field. If one
+/// ever has another character, the value becomes empty, because a control character could end the field.
 fn text(text: &str) -> String {
     if text.chars().any(|c| c.is_ascii_control()) { String::new() } else { text.to_owned() }
 }
@@ -292,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn no_request_brings_a_signature_along_and_no_response_the_words_of_the_proxy() {
+    fn clients_cannot_set_authorization_and_upstreams_cannot_set_the_proxy_fields() {
         for (name, with_requests, with_responses) in [
             ("Accept", true, true),
             ("Expect", true, true),
@@ -312,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn long_lists_are_counted() {
+    fn long_lists_are_replaced_by_their_length() {
         let credentials = Credentials::permanent("tester", "no-secret").unwrap();
         let scope = |number| Scope::new(format!("a:{number:098}")).unwrap();
         for (count, name, value) in [
@@ -336,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn they_say_whose_an_answer_is() {
+    fn response_fields_name_the_version_the_client_and_the_scopes() {
         let credentials = Credentials::permanent("tester", "no-secret").unwrap();
         let scopes = AuthorizedScopes::Only(vec![Scope::new("a:\"b\"").unwrap()]);
         let headers = ResponseFields::new("1.2.3", "a\nb", &credentials, &scopes);

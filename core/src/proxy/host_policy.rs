@@ -1,11 +1,11 @@
-//! Which hosts requests in hostname form are allowed to go to.
+//! The access policy for hosts: to which hosts requests in hostname form may be forwarded.
 
 use super::destination::{is_host_name, shortened};
 use crate::escaped::Escaped;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use url::Host;
 
-/// Which hosts requests in hostname form (`/<host>/<path>`) may go to.
+/// The hosts to which requests in hostname form (`/<host>/<path>`) may be forwarded.
 ///
 /// ```
 /// use taskcluster_proxy_core::proxy::{HostPattern, HostPolicy};
@@ -29,7 +29,7 @@ pub struct HostPolicy {
     root: Option<Host>,
 }
 
-/// A host, or several.
+/// A pattern that matches one host or several.
 ///
 /// ```
 /// use taskcluster_proxy_core::proxy::HostPattern;
@@ -41,51 +41,52 @@ pub struct HostPolicy {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostPattern {
-    /// `*`: any.
+    /// `*`: any host.
     Any,
-    /// `*.example.com`: all subdomains. In lower case, with the dot.
-    Below(String),
-    /// `example.com`: this host, whatever addresses its name has.
+    /// `*.example.com`: all subdomains. Stored in lower case, with the leading dot.
+    Subdomains(String),
+    /// `example.com`: this host, whatever its addresses are.
     Named(Host),
 }
 
-/// A text that is not a pattern.
+/// The error for a text that is not a pattern.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "expected a host name such as example.com, *.example.com for those below, or *, found \"{}\"",
+    "expected a host name such as example.com, *.example.com for its subdomains, or *, found \"{}\"",
     Escaped(.0)
 )]
 pub struct HostPatternError(String);
 
-/// Why a request may not go to a host.
+/// Why a request may not be forwarded to a host.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HostError {
-    /// No pattern matches it.
-    #[error("requests may go only to the hosts of --allow-host, found \"{0}\"")]
+    /// No pattern matches the host.
+    #[error("only the hosts of --allow-host are allowed, found \"{0}\"")]
     NotAllowed(Host),
-    /// A task must not reach its address unless the operator allows the host by name.
-    #[error("\"{host}\" is {address}: requests go there only if --allow-host gives this very name")]
+    /// The host has a special address, and is not allowed by its exact name.
+    #[error("\"{host}\" is {address}: it is allowed only if --allow-host gives this exact name")]
     SpecialAddress {
         /// The host.
         host: Host,
-        /// What its address is for.
+        /// The kind of its address.
         address: SpecialAddress,
     },
 }
 
-/// Addresses of services that are for this machine alone and trust every client that reaches them.
+/// Addresses of services that are meant only for this machine, and that trust every client that can
+/// connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SpecialAddress {
-    /// This machine itself.
+    /// A loopback address: this machine itself.
     #[error("at a loopback address")]
     Loopback,
-    /// The network of this machine; the metadata services of clouds are there.
+    /// A link-local address, such as that of most clouds' metadata services.
     #[error("at a link-local address")]
     LinkLocal,
-    /// A metadata service, from which a cloud's machine gets its credentials.
-    #[error("at an address of cloud metadata")]
+    /// Another address of a cloud's metadata service, which gives machines their credentials.
+    #[error("at an address of a cloud metadata service")]
     Metadata,
 }
 
@@ -94,12 +95,12 @@ impl HostPattern {
     ///
     /// # Errors
     ///
-    /// It is not `*`, a host name or IPv4 address, or `*.` and a host name.
+    /// `text` is not `*`, a host name, an IPv4 address, or `*.` and a host name.
     pub fn parse(text: &str) -> Result<Self, HostPatternError> {
         let pattern = match text.strip_prefix('*') {
             Some("") => Some(Self::Any),
-            Some(below) => match below.strip_prefix('.').and_then(parse_host) {
-                Some(Host::Domain(domain)) => Some(Self::Below(format!(".{domain}"))),
+            Some(rest) => match rest.strip_prefix('.').and_then(parse_host) {
+                Some(Host::Domain(domain)) => Some(Self::Subdomains(format!(".{domain}"))),
                 _ => None,
             },
             None => parse_host(text).map(Self::Named),
@@ -110,16 +111,16 @@ impl HostPattern {
     fn matches(&self, host: &Host) -> bool {
         match (self, host) {
             (Self::Any, _) => true,
-            (Self::Below(domain), Host::Domain(name)) => {
+            (Self::Subdomains(domain), Host::Domain(name)) => {
                 name.strip_suffix(domain).is_some_and(|label| !label.is_empty())
             }
-            (Self::Below(_), _) => false,
+            (Self::Subdomains(_), _) => false,
             (Self::Named(named), host) => host == named,
         }
     }
 }
 
-/// A host that the first segment of a path can name.
+/// Parses a host that the first segment of a path can name.
 fn parse_host(text: &str) -> Option<Host> {
     Host::parse(text).ok().filter(|host| match host {
         Host::Domain(name) => is_host_name(name),
@@ -129,17 +130,18 @@ fn parse_host(text: &str) -> Option<Host> {
 }
 
 impl HostPolicy {
-    /// With `patterns`, requests go only to hosts that match one; without any, to all hosts but those at
+    /// If there are `patterns`, only hosts that match one are allowed; else all hosts except those with
     /// special addresses. `root` is the host of the root URL, which may have any address.
     pub fn new(patterns: Vec<HostPattern>, root: Host) -> Self {
         Self { patterns, root: Some(root) }
     }
 
-    /// Decides on a host before its name is resolved.
+    /// Checks a host before its name is resolved.
     ///
     /// # Errors
     ///
-    /// No pattern matches it, or it is a special address, or a name of one, and not allowed by name.
+    /// No pattern matches the host, or it is a special address, or a name for one, and is not allowed by
+    /// its exact name.
     pub fn allows_host(&self, host: &Host) -> Result<(), HostError> {
         if !self.patterns.is_empty() && !self.patterns.iter().any(|pattern| pattern.matches(host)) {
             return Err(HostError::NotAllowed(host.clone()));
@@ -156,12 +158,12 @@ impl HostPolicy {
         self.check(host, address)
     }
 
-    /// Decides on an address that `host` has been resolved to. To be asked of the very address that is
-    /// connected to: the next lookup may give another one.
+    /// Checks an address to which `host` was resolved. Callers must connect to the address that they
+    /// check, because another lookup may give other addresses.
     ///
     /// # Errors
     ///
-    /// It is a special address, and the host is not allowed by name.
+    /// The address is special, and the host is not allowed by its exact name.
     pub fn allows_address(&self, host: &Host, address: IpAddr) -> Result<(), HostError> {
         self.check(host, special_address(address))
     }
@@ -175,7 +177,8 @@ impl HostPolicy {
         }
     }
 
-    /// A pattern with `*` does not count: others may decide what addresses such names have.
+    /// Whether the host is allowed by its exact name. Patterns with `*` do not count, because the owner of
+    /// a domain decides which addresses its names have.
     fn is_named(&self, host: &Host) -> bool {
         let named = |pattern: &HostPattern| matches!(pattern, HostPattern::Named(it) if it == host);
         self.root.as_ref() == Some(host) || self.patterns.iter().any(named)
@@ -191,10 +194,10 @@ fn special_address(address: IpAddr) -> Option<SpecialAddress> {
 
 fn special_ipv4(ip: Ipv4Addr) -> Option<SpecialAddress> {
     match ip.octets() {
-        // 0.0.0.0 leads to this machine.
+        // Connections to 0.0.0.0 reach this machine.
         [0 | 127, ..] => Some(SpecialAddress::Loopback),
         [169, 254, ..] => Some(SpecialAddress::LinkLocal),
-        // Azure, Alibaba Cloud.
+        // The metadata services of Azure and Alibaba Cloud.
         [168, 63, 129, 16] | [100, 100, 100, 200] => Some(SpecialAddress::Metadata),
         _ => None,
     }
@@ -202,14 +205,14 @@ fn special_ipv4(ip: Ipv4Addr) -> Option<SpecialAddress> {
 
 fn special_ipv6(ip: Ipv6Addr) -> Option<SpecialAddress> {
     match ip.segments() {
-        // `::` leads to this machine.
+        // Connections to `::` reach this machine.
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => Some(SpecialAddress::Loopback),
         _ if ip.is_unicast_link_local() => Some(SpecialAddress::LinkLocal),
-        // Amazon, Google.
+        // The metadata services of Amazon and Google.
         [0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x254] | [0xfd20, 0x00ce, 0, 0, 0, 0, 0, 0x254] => {
             Some(SpecialAddress::Metadata)
         }
-        // IPv4 in IPv6: compatible, NAT64 (RFC 6052 section 2.1), 6to4 (RFC 3056 section 2).
+        // IPv4 addresses in IPv6: compatible, NAT64 (RFC 6052 section 2.1), 6to4 (RFC 3056 section 2).
         [0, 0, 0, 0, 0, 0, high, low]
         | [0x0064, 0xff9b, 0, 0, 0, 0, high, low]
         | [0x2002, high, low, ..] => {
@@ -246,7 +249,7 @@ mod tests {
         assert_eq!(HostPattern::parse("*"), Ok(HostPattern::Any));
         assert_eq!(
             HostPattern::parse("*.Example.com"),
-            Ok(HostPattern::Below(".example.com".into()))
+            Ok(HostPattern::Subdomains(".example.com".into()))
         );
         for text in [
             "",
@@ -269,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn without_patterns_any_name() {
+    fn without_patterns_all_but_special_hosts_are_allowed() {
         for name in
             ["example.com", "10.0.0.1", "192.168.1.1", "root.example", "a.1x.example", "1.2.3"]
         {
@@ -283,7 +286,7 @@ mod tests {
             ("[::ffff:127.0.0.1]", SpecialAddress::Loopback),
             ("169.254.169.254", SpecialAddress::LinkLocal),
             ("168.63.129.16", SpecialAddress::Metadata),
-            // Names that are addresses, as every client reads them.
+            // Other notations of IPv4 addresses.
             ("127.1", SpecialAddress::Loopback),
             ("0177.0.0.1", SpecialAddress::Loopback),
             ("0x7f.0.0.0x1", SpecialAddress::Loopback),
@@ -300,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn with_patterns_there_alone() {
+    fn with_patterns_only_matching_hosts_are_allowed() {
         let policy = policy(&["a.example", "*.b.example"]);
         for name in ["a.example", "x.b.example", "x.y.b.example"] {
             assert_eq!(policy.allows_host(&host(name)), Ok(()), "{name}");
@@ -312,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses() {
+    fn special_addresses_need_the_exact_name() {
         for (address, expected) in [
             ("93.184.215.14", true),
             ("10.0.0.1", true),
@@ -336,8 +339,8 @@ mod tests {
             ("2002:7f00:1::", false),
         ] {
             for patterns in [&[][..], &["*"], &["*.example"]] {
-                let admitted = allows_address(&policy(patterns), "a.example", address);
-                assert_eq!(admitted, expected, "{address} {patterns:?}");
+                let allowed = allows_address(&policy(patterns), "a.example", address);
+                assert_eq!(allowed, expected, "{address} {patterns:?}");
             }
             assert!(allows_address(&policy(&["A.example"]), "a.example", address), "{address}");
             assert!(allows_address(&policy(&[]), "Root.example", address), "{address}");
@@ -350,8 +353,8 @@ mod tests {
             policy(&[]).allows_address(&host("a.example"), [127, 0, 0, 1].into()).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "\"a.example\" is at a loopback address: requests go there only if --allow-host gives \
-             this very name"
+            "\"a.example\" is at a loopback address: it is allowed only if --allow-host gives this \
+             exact name"
         );
     }
 }

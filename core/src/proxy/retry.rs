@@ -1,25 +1,25 @@
-//! When a request is retried.
+//! The retry policy: whether and when a request is retried.
 
 use super::Form;
 use http::{Method, StatusCode};
 use std::time::Duration;
 
-/// How often and how soon a request is retried.
+/// How often and after which delay a request is retried.
 ///
-/// The default has the figures of Taskcluster's official clients.
+/// The default has the values of Taskcluster's official clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// How many times after the first. More load the services when they are in trouble.
+    /// The maximum number of retries. More retries put more load on services that are failing.
     pub retries: u32,
-    /// The wait before the first retry; each later one is twice as long. Varied by a quarter both
-    /// ways, so that tasks that failed together do not come back together.
+    /// The delay before the first retry; it doubles with each further one. It is varied randomly by up
+    /// to a quarter, so that tasks that failed at the same time do not retry at the same time.
     pub base: Duration,
-    /// All retries together end at this time after the first failure. A larger one keeps a task
-    /// waiting for a response that its own client would have retried by then.
+    /// The time after the first failure within which retries may begin. With a long one a task waits
+    /// for a response although its own client would have retried by then.
     pub budget: Duration,
 }
 
-/// The longest wait between two attempts, before it is varied.
+/// The maximum delay between two attempts, before jitter.
 const MAX_DELAY: Duration = Duration::from_secs(30);
 
 impl Default for RetryPolicy {
@@ -33,28 +33,29 @@ impl Default for RetryPolicy {
 pub enum Outcome {
     /// With a response.
     Responded(StatusCode),
-    /// Without a response, before a byte of the request was sent.
+    /// Without a response, before any part of the request was sent or processed.
     NothingSent,
     /// Without a response, after some or all of the request was sent.
-    Broken,
+    NoResponse,
     /// Without a response, for a reason that a retry does not change.
     Permanent,
 }
 
-/// Whether a request can be sent again once some of it was sent.
+/// Whether a request can be sent again after some of it was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Repeatable {
-    /// Yes: its body, as far as it came, is still there.
+pub enum Replayable {
+    /// The replay buffer has the body received so far, and the method allows it.
     Yes,
-    /// No: its body is not kept, or it might do its work twice.
+    /// The replay buffer does not have the body, or the request may take effect twice.
     No,
 }
 
-impl Repeatable {
-    /// Taskcluster's APIs are built to be idempotent; of another host only RFC 9110 section 9.2.2
-    /// is known. `body_kept`: what came of the body is still there.
-    pub fn new(form: Form, method: &Method, body_kept: bool) -> Self {
-        if body_kept && (form == Form::Service || method.is_idempotent()) {
+impl Replayable {
+    /// Determines whether a request is replayable. `body_buffered` says whether the replay buffer has
+    /// the body received so far. Taskcluster's APIs are designed to be idempotent; for other hosts the
+    /// method decides (RFC 9110 section 9.2.2).
+    pub fn new(form: Form, method: &Method, body_buffered: bool) -> Self {
+        if body_buffered && (form == Form::Service || method.is_idempotent()) {
             Self::Yes
         } else {
             Self::No
@@ -65,24 +66,24 @@ impl Repeatable {
 /// What to do after an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// Respond with what there is.
-    Deliver,
-    /// Retry after this long.
+    /// Do not retry: respond with the result of the attempt.
+    NoRetry,
+    /// Retry after this delay.
     RetryAfter(Duration),
 }
 
 impl RetryPolicy {
-    /// Decides after the attempt number `attempt` (the first is 1), `since` after the first failure.
-    /// `jitter` is random, from 0 to 1.
+    /// Decides whether to retry after an attempt that ended with `outcome`. `attempt` is its number
+    /// (the first is 1), `since` the time since the first failure, `jitter` a random number from 0 to 1.
     ///
     /// ```
     /// use http::StatusCode;
     /// use std::time::Duration;
-    /// use taskcluster_proxy_core::proxy::{Decision, Outcome, Repeatable, RetryPolicy};
+    /// use taskcluster_proxy_core::proxy::{Decision, Outcome, Replayable, RetryPolicy};
     ///
     /// let outcome = Outcome::Responded(StatusCode::SERVICE_UNAVAILABLE);
     /// assert_eq!(
-    ///     RetryPolicy::default().decide(2, Duration::from_millis(150), outcome, Repeatable::Yes, 0.5),
+    ///     RetryPolicy::default().decide(2, Duration::from_millis(150), outcome, Replayable::Yes, 0.5),
     ///     Decision::RetryAfter(Duration::from_millis(200)),
     /// );
     /// ```
@@ -91,23 +92,23 @@ impl RetryPolicy {
         attempt: u32,
         since: Duration,
         outcome: Outcome,
-        repeatable: Repeatable,
+        replayable: Replayable,
         jitter: f32,
     ) -> Decision {
         let worthwhile = match outcome {
-            Outcome::Responded(status) => status.is_server_error() && repeatable == Repeatable::Yes,
-            Outcome::Broken => repeatable == Repeatable::Yes,
+            Outcome::Responded(status) => status.is_server_error() && replayable == Replayable::Yes,
+            Outcome::NoResponse => replayable == Replayable::Yes,
             Outcome::NothingSent => true,
             Outcome::Permanent => false,
         };
         if !worthwhile || attempt > self.retries {
-            return Decision::Deliver;
+            return Decision::NoRetry;
         }
         let delay = self.delay(attempt, jitter);
         if since.saturating_add(delay) < self.budget {
             Decision::RetryAfter(delay)
         } else {
-            Decision::Deliver
+            Decision::NoRetry
         }
     }
 
@@ -129,47 +130,51 @@ mod tests {
         budget: Duration::from_secs(30),
     };
 
-    fn retries(outcome: Outcome, repeatable: Repeatable) -> bool {
-        POLICY.decide(1, Duration::ZERO, outcome, repeatable, 0.0) != Decision::Deliver
+    fn retries(outcome: Outcome, replayable: Replayable) -> bool {
+        POLICY.decide(1, Duration::ZERO, outcome, replayable, 0.0) != Decision::NoRetry
     }
 
     #[test]
-    fn what_is_tried_again() {
+    fn which_outcomes_are_retried() {
         use Outcome::*;
-        use Repeatable::*;
-        for (outcome, repeatable, expected) in [
+        use Replayable::*;
+        for (outcome, replayable, expected) in [
             (Responded(StatusCode::OK), Yes, false),
             (Responded(StatusCode::UNAUTHORIZED), Yes, false),
             (Responded(StatusCode::TOO_MANY_REQUESTS), Yes, false),
             (Responded(StatusCode::INTERNAL_SERVER_ERROR), Yes, true),
             (Responded(StatusCode::GATEWAY_TIMEOUT), Yes, true),
             (Responded(StatusCode::INTERNAL_SERVER_ERROR), No, false),
-            (Broken, Yes, true),
-            (Broken, No, false),
+            (NoResponse, Yes, true),
+            (NoResponse, No, false),
             (NothingSent, No, true),
             (Permanent, Yes, false),
         ] {
-            assert_eq!(retries(outcome, repeatable), expected, "{outcome:?} {repeatable:?}");
+            assert_eq!(retries(outcome, replayable), expected, "{outcome:?} {replayable:?}");
         }
     }
 
     #[test]
-    fn what_can_be_repeated() {
-        for (form, method, body_kept, expected) in [
-            (Form::Service, Method::POST, true, Repeatable::Yes),
-            (Form::Service, Method::GET, false, Repeatable::No),
-            (Form::Host, Method::POST, true, Repeatable::No),
-            (Form::Host, Method::PATCH, true, Repeatable::No),
-            (Form::Host, Method::PUT, true, Repeatable::Yes),
-            (Form::Host, Method::GET, true, Repeatable::Yes),
-            (Form::Host, Method::DELETE, false, Repeatable::No),
+    fn which_requests_are_replayable() {
+        for (form, method, body_buffered, expected) in [
+            (Form::Service, Method::POST, true, Replayable::Yes),
+            (Form::Service, Method::GET, false, Replayable::No),
+            (Form::Host, Method::POST, true, Replayable::No),
+            (Form::Host, Method::PATCH, true, Replayable::No),
+            (Form::Host, Method::PUT, true, Replayable::Yes),
+            (Form::Host, Method::GET, true, Replayable::Yes),
+            (Form::Host, Method::DELETE, false, Replayable::No),
         ] {
-            assert_eq!(Repeatable::new(form, &method, body_kept), expected, "{form:?} {method}");
+            assert_eq!(
+                Replayable::new(form, &method, body_buffered),
+                expected,
+                "{form:?} {method}"
+            );
         }
     }
 
     proptest! {
-        /// Whatever the policy, and however long attempts take.
+        /// Holds for any policy and any duration of attempts.
         #[test]
         fn a_series_of_attempts_is_bounded(
             retries in 0u32..20,
@@ -179,19 +184,19 @@ mod tests {
         ) {
             let [base, budget] = [base, budget].map(Duration::from_millis);
             let policy = RetryPolicy { retries, base, budget };
-            // Since the first failure: the first attempt itself may take as long as it likes.
+            // The time since the first failure: the duration of the first attempt does not count.
             let mut since = Duration::ZERO;
             let mut count = 0;
             for (took, jitter, responded) in attempts {
                 count += 1;
                 since += if count == 1 { Duration::ZERO } else { Duration::from_millis(took) };
                 let busy = Outcome::Responded(StatusCode::SERVICE_UNAVAILABLE);
-                let outcome = if responded { busy } else { Outcome::Broken };
-                match policy.decide(count, since, outcome, Repeatable::Yes, jitter) {
-                    Decision::Deliver => break,
+                let outcome = if responded { busy } else { Outcome::NoResponse };
+                match policy.decide(count, since, outcome, Replayable::Yes, jitter) {
+                    Decision::NoRetry => break,
                     Decision::RetryAfter(delay) => since += delay,
                 }
-                // None begins after that.
+                // No retry begins after the budget.
                 prop_assert!(since < budget);
             }
             prop_assert!(count <= 1 + retries);
@@ -200,8 +205,8 @@ mod tests {
         #[test]
         fn bounds_hold(attempt in 1u32.., since in 0u64..100_000, jitter: f32) {
             let since = Duration::from_millis(since);
-            match POLICY.decide(attempt, since, Outcome::Broken, Repeatable::Yes, jitter) {
-                Decision::Deliver => prop_assert!(attempt > 5 || since >= Duration::from_secs(28)),
+            match POLICY.decide(attempt, since, Outcome::NoResponse, Replayable::Yes, jitter) {
+                Decision::NoRetry => prop_assert!(attempt > 5 || since >= Duration::from_secs(28)),
                 Decision::RetryAfter(delay) => {
                     prop_assert!(attempt <= 5);
                     prop_assert!(since + delay < POLICY.budget);

@@ -4,7 +4,7 @@ use crate::hawk::{UrlError, parse_url};
 use std::fmt;
 use url::{Host, Position, Url};
 
-/// Where a Taskcluster deployment is: `https://tc.example.com`. Trailing slashes do not count.
+/// The URL of a Taskcluster deployment, such as `https://tc.example.com`. Trailing slashes are ignored.
 ///
 /// ```
 /// use taskcluster_proxy_core::proxy::RootUrl;
@@ -23,10 +23,10 @@ pub struct RootUrl {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RootUrlError {
-    /// Not a URL.
+    /// The text is not an absolute http or https URL.
     #[error(transparent)]
     Url(#[from] UrlError),
-    /// A URL with a query.
+    /// The URL has a query.
     #[error("expected a root URL such as https://tc.example.com, found one with a query")]
     Query,
 }
@@ -36,7 +36,7 @@ impl RootUrl {
     ///
     /// # Errors
     ///
-    /// It is not an absolute http or https URL, or has a query.
+    /// The text is not an absolute http or https URL, or the URL has a query.
     pub fn parse(text: &str) -> Result<Self, RootUrlError> {
         let mut url = parse_url(text)?;
         if url.query().is_some() {
@@ -50,7 +50,7 @@ impl RootUrl {
         Ok(Self { url, host, port })
     }
 
-    /// https rather than http.
+    /// Whether the scheme is https rather than http.
     pub fn is_secure(&self) -> bool {
         self.url.scheme() == "https"
     }
@@ -60,17 +60,17 @@ impl RootUrl {
         &self.host
     }
 
-    /// The port, given or implied by the scheme.
+    /// The port, explicit or implied by the scheme.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The host, in lower case, and the port if it is not the default of the scheme.
+    /// The host in lower case, and the port if it is not the default of the scheme.
     pub fn authority(&self) -> &str {
         &self.url[Position::BeforeHost..Position::AfterPort]
     }
 
-    /// The text, without a slash at its end.
+    /// The URL without a trailing slash.
     pub fn as_str(&self) -> &str {
         self.url.as_str().trim_end_matches('/')
     }

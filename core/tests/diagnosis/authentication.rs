@@ -35,8 +35,8 @@ fn row_8_a_restriction_beyond_the_credentials() {
 }
 
 const WRONG_KEY: &str = "the signature does not match (Bad mac): the accessToken is not that of client \
-                         \"c/1\", or it is one of temporary credentials, which need their certificate as \
-                         well; if the accessToken is right, something between the proxy and the service \
+                         \"c/1\", or it belongs to temporary credentials, which also need their \
+                         certificate; if the accessToken is right, something between the proxy and the service \
                          changes the host, the port, the path or the query";
 const WRONG_TEMPORARY_KEY: &str = "the signature does not match (Bad mac): the accessToken is not that \
                                    of the certificate of client \"c/1\"; if the accessToken is right, \
@@ -51,7 +51,7 @@ fn row_8_a_wrong_access_token() {
     case.profile.access_token = Some("no-secret\n");
     case.gives(&format!(
         "the accessToken has white space or characters other than printable ASCII: requests are signed \
-         with it as it is, and the services are likely to refuse them until new credentials come; \
+         with it as it is, and the services are likely to refuse them until the credentials are replaced; \
          {WRONG_KEY}"
     ));
 }
@@ -59,7 +59,7 @@ fn row_8_a_wrong_access_token() {
 #[test]
 fn row_8_clients_that_are_not_there() {
     unauthenticated("Client with clientId 'c/1' not found").gives(
-        "the deployment has no client \"c/1\": if these are temporary credentials, hand over their \
+        "the deployment has no client \"c/1\": if these are temporary credentials, pass their \
          certificate as well (TASKCLUSTER_CERTIFICATE, --certificate, or `certificate` in PUT \
          /credentials); otherwise they are of another deployment, or the client was deleted",
     );
@@ -97,7 +97,7 @@ fn row_10_the_final_response_decides() {
         .gives("this machine's clock is 20min behind the service's: set it");
     unauthenticated("Unauthorized: Stale timestamp").clocks(NOW, behind).gives(
         "the time in the signature differs by more than 15 minutes from the service's: was this \
-         machine's clock changed, or the request held up?",
+         machine's clock changed, or the request delayed?",
     );
     // Within what the services tolerate.
     let tolerated = NOW.plus(15 * MINUTE);
@@ -125,7 +125,7 @@ fn row_11_the_dates_of_the_certificate() {
     }
     expired(refused(401, Vec::new()), 5 * MINUTE).gives("");
     let over = "the certificate expired 5min 1s ago, at 2025-12-31T23:54:59.000Z: requests are signed \
-                with it as it is, and the services are likely to refuse them until new credentials come";
+                with it as it is, and the services are likely to refuse them until the credentials are replaced";
     for case in [unauthenticated("ext.certificate.expiry < now"), refused(401, Vec::new())] {
         expired(case, 5 * MINUTE + SECOND).gives(over);
     }
@@ -151,8 +151,8 @@ fn what_the_services_say_of_certificates() {
         "ext.certificate.signature is not valid, or wrong clientId provided",
     ] {
         certificate(signature).gives(
-            "the signature of the certificate is not valid: certificate and clientId are not of the \
-             same credentials, or the issuer's accessToken was reset",
+            "the signature of the certificate is not valid: the certificate and the clientId do not \
+             belong to the same credentials, or the issuer's accessToken was reset",
         );
     }
     for issuer in [
@@ -170,7 +170,7 @@ fn what_the_services_say_of_certificates() {
         .gives(
             "the certificate is not as the services expect it (`seed`: expected a string of 44 \
              characters, found another string): requests are signed with it as it is, and the services \
-             are likely to refuse them until new credentials come",
+             are likely to refuse them until the credentials are replaced",
         );
 }
 
@@ -180,8 +180,8 @@ fn a_bewit_besides() {
         "Cannot use two authentication schemes at once this request has both bewit in querystring and \
          and 'authorization' header",
     );
-    let expected = "the URL carries a bewit, and services refuse that beside the proxy's signature: \
-                    request it without the proxy, or without the bewit";
+    let expected = "the URL has a bewit, and services refuse requests that also have the proxy's \
+                    signature: request it without the proxy, or without the bewit";
     case.gives(expected);
     case.body = Vec::new();
     case.gives("");

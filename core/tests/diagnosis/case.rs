@@ -89,7 +89,7 @@ impl Case {
     pub(crate) fn diagnosis(&self) -> Diagnosis {
         let Profile { client_id, access_token, certificate, restriction } = &self.profile;
         let certificate = certificate.as_ref().map(Value::to_string).unwrap_or_default();
-        let credentials = Credentials::given(
+        let credentials = Credentials::unchecked(
             client_id.unwrap_or("c/1"),
             access_token.unwrap_or("no-secret"),
             certificate.as_str(),

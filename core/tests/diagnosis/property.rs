@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::{Credentials, Scope, ScopeExpression};
 use taskcluster_proxy_core::proxy::{
-    BeyondRestriction, CredentialsProfile, Finding, MissingScopes, RefusedRequest, Restriction,
+    CredentialsGrant, CredentialsProfile, Finding, MissingScopes, RefusedRequest, Restriction,
     ServiceError,
 };
 
@@ -114,7 +114,7 @@ fn profile(
         .to_string()
     });
     let certificate = certificate.unwrap_or_default();
-    let credentials = Credentials::given("c/1", "no-secret", certificate.as_str());
+    let credentials = Credentials::unchecked("c/1", "no-secret", certificate.as_str());
     let scopes: Option<Vec<Scope>> = restriction
         .as_ref()
         .map(|scopes| scopes.iter().map(|scope| Scope::new(scope.as_str()).unwrap()).collect());
@@ -154,19 +154,19 @@ proptest! {
             !satisfied(&claimed.to_json(), held)
         };
         match found {
-            MissingScopes::Restriction { missing, beyond, .. } => {
+            MissingScopes::Restriction { missing, credentials, .. } => {
                 prop_assert!(restriction.is_some() && not_granted(missing, &effective));
-                match beyond {
-                    BeyondRestriction::Granted => {
+                match credentials {
+                    CredentialsGrant::Granted => {
                         prop_assert!(certificate.is_some());
                         prop_assert!(satisfied(&missing.to_json(), &own), "{}", diagnosis);
                     }
-                    BeyondRestriction::NotGranted(part) => {
+                    CredentialsGrant::NotGranted(part) => {
                         prop_assert!(certificate.is_some());
                         prop_assert!(not_granted(part, &own), "{}", diagnosis);
                     }
-                    BeyondRestriction::Roles(..) => prop_assert!(certificate.is_some()),
-                    BeyondRestriction::Client(_) => prop_assert!(certificate.is_none()),
+                    CredentialsGrant::Roles(..) => prop_assert!(certificate.is_some()),
+                    CredentialsGrant::Client(_) => prop_assert!(certificate.is_none()),
                     other => panic!("{other:?}"),
                 }
             }

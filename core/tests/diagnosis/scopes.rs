@@ -15,8 +15,8 @@ fn row_2_alternatives_are_one_of() {
          \"queue:create-task:very-high:proj/ci\", \"queue:create-task:high:proj/ci\", \
          \"queue:create-task:medium:proj/ci\", \"queue:create-task:low:proj/ci\", \
          \"queue:create-task:very-low:proj/ci\", \"queue:create-task:lowest:proj/ci\"], which the \
-         scopes that requests are restricted to (those of the command line) do not grant; whether \
-         client \"c/1\" has it, the services know",
+         scopes that requests are restricted to (those of the command line) do not grant; only the \
+         services know whether client \"c/1\" has it",
     );
     lacks(json!({ "AllOf": ["a:b", { "AnyOf": ["c:d", { "AllOf": ["e", "f:g"] }] }] }))
         .certificate(&["queue:ping"])
@@ -86,8 +86,8 @@ fn row_5_the_origin_of_the_restriction() {
             .restricted(&["queue:*"], RestrictionOrigin { command_line, task_id })
             .gives(&format!(
                 "the request needs \"secrets:get:a\", which the scopes that requests are restricted \
-                 to (those of {expected}) do not grant; whether client \"c/1\" has it, the services \
-                 know"
+                 to (those of {expected}) do not grant; only the services know whether client \
+                 \"c/1\" has it"
             ));
     }
     lacks(json!("secrets:get:a"))
@@ -107,7 +107,7 @@ fn row_6_roles() {
         .gives(
             "the request needs \"secrets:get:a\", which the scopes that requests are restricted to \
              (those of the command line) do not grant; whether the certificate grants it depends on \
-             its roles (\"assume:some-role\"), which the services know",
+             its roles (\"assume:some-role\"), which only the services know",
         );
     // Each of these is expanded to the scopes of roles.
     for role in ["assume:*", "assume*", "ass*", "a*"] {

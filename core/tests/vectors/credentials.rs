@@ -6,7 +6,7 @@ use libtest_mimic::Failed;
 use serde::Deserialize;
 use serde_json::Value;
 use taskcluster_proxy_core::credentials::{
-    AuthorizedScopes, Certificate, Credentials, GivenCertificate, Scope,
+    AuthorizedScopes, Certificate, CertificateText, Credentials, Scope,
 };
 
 /// The content of `ext`, as the fixtures have it in the clear.
@@ -27,8 +27,7 @@ pub(crate) fn credentials(
     // In the order of its members in the fixtures, which a `Value` does not keep.
     let certificate = ext.certificate.map(|json| Certificate::parse(&json.to_string()));
     let mut credentials = Credentials::permanent(client_id, access_token)?;
-    credentials.certificate =
-        certificate.transpose()?.map(|it| GivenCertificate::new(it.to_json()));
+    credentials.certificate = certificate.transpose()?.map(|it| CertificateText::new(it.to_json()));
     let authorized = ext.authorized_scopes.as_deref().map(scopes).transpose()?;
     Ok((credentials, authorized.into()))
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::{
-    AuthenticateError, AuthorizedScopes, Certificate, ClientId, Credentials, GivenCertificate,
+    AuthenticateError, AuthorizedScopes, Certificate, CertificateText, ClientId, Credentials,
     Signer, TemporaryCredentials, Verified,
 };
 use taskcluster_proxy_core::hawk::{RequestLine, UrlParts};
@@ -97,7 +97,7 @@ impl TemporaryVector {
             certificate.insert(member.to_owned(), value);
             let mut credentials =
                 Credentials::permanent(&self.expected.client_id, &self.expected.access_token)?;
-            let certificate = GivenCertificate::strict(&Value::from(certificate).to_string())?;
+            let certificate = CertificateText::parse_strict(&Value::from(certificate).to_string())?;
             credentials.certificate = Some(certificate);
             let refused = use_them(&credentials, now)?.map_err(|error| error.to_string());
             let expected = "ext.certificate.signature is not valid";

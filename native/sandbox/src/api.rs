@@ -1,4 +1,4 @@
-//! The router of all services, and what comes before the handler of an API method: its scopes.
+//! The router of all services, and the check of an API method's scopes before its handler.
 
 use super::body::{MAX_BODY, drain_unread};
 use super::caller::SignedRequest;
@@ -50,18 +50,18 @@ pub(super) fn router(deployment: Shared) -> Router {
 /// The parameters of a path by name, decoded.
 pub(super) type Params = BTreeMap<String, String>;
 
-/// An API method, as its service's reference has it.
+/// An API method, as in the reference of its service.
 #[derive(Clone, Copy)]
 struct ApiMethod {
     name: &'static str,
-    /// Those that the path alone tells, with its parameters as `{name}`.
+    /// The required scopes that depend only on the path, with its parameters as `{name}`.
     scopes: &'static [&'static str],
 }
 
 impl Deployment {
     /// An API method with its name in the service's reference. Its `scopes`, in which `{name}` stands
-    /// for a parameter of the path, are required before the body is read; those that depend on more
-    /// than the path are up to the handler.
+    /// for a parameter of the path, are checked before the body is read. The handler checks scopes that
+    /// depend on more than the path.
     pub(super) fn method(
         self: &Arc<Self>,
         name: &'static str,
@@ -90,14 +90,14 @@ async fn authorize(
     Ok(next.run(request).await)
 }
 
-/// The scopes that `templates` stand for.
+/// The scopes of `templates` with the parameters inserted.
 fn scopes(templates: &[&str], params: &Params) -> Result<Vec<Scope>, Failure> {
     templates
         .iter()
         .map(|template| {
             let mut scope = String::new();
             for (index, part) in template.split(['{', '}']).enumerate() {
-                // Text and names take turns.
+                // Parts with an odd index are names of parameters.
                 let value =
                     if index % 2 == 0 { Some(part) } else { params.get(part).map(|it| &**it) };
                 scope.push_str(value.unwrap_or_default());
@@ -107,7 +107,7 @@ fn scopes(templates: &[&str], params: &Params) -> Result<Vec<Scope>, Failure> {
         .collect()
 }
 
-/// What requires `scopes` together.
+/// The expression that requires all `scopes`.
 fn all_of(scopes: Vec<Scope>) -> ScopeExpression {
     let scopes = scopes.into_iter().map(ScopeExpression::Scope);
     match <[ScopeExpression; 1]>::try_from(scopes.collect::<Vec<_>>()) {
@@ -125,8 +125,8 @@ async fn no_such_method(method: Method, OriginalUri(uri): OriginalUri) -> Failur
     Failure::NotFound(format!("the sandbox has no {method} {}", shown(uri.path())))
 }
 
-/// `path`, if it has nothing to do with the storage however it is decoded or resolved: a path there is as
-/// good as a password.
+/// `path` for an error message, unless it could be a path of the storage after decoding and resolving dot
+/// segments: such a path contains a secret token.
 fn shown(path: &str) -> &str {
     let is_plain = path.starts_with("/api/")
         && !["%", "/.", "//", "storage"].iter().any(|part| path.contains(part));

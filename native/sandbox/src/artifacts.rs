@@ -84,7 +84,7 @@ async fn create(
     let expires = payload::datetime(&payload, "expires")?;
     let (now, mut records) = (now(), deployment.records());
     if expires > records.task(&path.task_id)?.expires {
-        return Err(payload::wrong("expires", "a moment no later than that of the task"));
+        return Err(payload::wrong("expires", "a time no later than that of the task"));
     }
     let run = records.run_mut(&path)?;
     if run.state != RunState::Running {
@@ -105,7 +105,7 @@ async fn create(
     let (source, response) = match storage_type {
         "s3" => {
             let object = match existing {
-                // Who asks again gets another URL for the same object.
+                // Another request for the same artifact gets another URL for the same object.
                 Some(ArtifactSource::Stored { object, .. }) => object,
                 _ => records.storage.reserve(content_type)?,
             };
@@ -149,7 +149,7 @@ async fn artifact(
     Ok((StatusCode::SEE_OTHER, headers, Json(location)).into_response())
 }
 
-/// Where the content is, for clients that do not want to be redirected.
+/// Responds with the URL of the content, for clients that do not follow redirects.
 async fn location(
     State(deployment): State<Shared>,
     Authorized(artifact): Authorized,
@@ -157,7 +157,7 @@ async fn location(
     Json(locate(&deployment, &artifact).1)
 }
 
-/// The artifact that a path names, for a caller that may have it.
+/// The artifact that a path names, if the caller has the scope to get it.
 struct Authorized(Artifact);
 
 impl FromRequestParts<Shared> for Authorized {
@@ -193,5 +193,5 @@ fn locate(deployment: &Deployment, artifact: &Artifact) -> (String, Value) {
 
 const STORAGE_TYPE: HeaderName = HeaderName::from_static("x-taskcluster-artifact-storage-type");
 
-/// For how long a putUrl is good.
+/// How long a putUrl is valid.
 const UPLOAD: Duration = Duration::from_secs(45 * 60);

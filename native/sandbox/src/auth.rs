@@ -14,10 +14,10 @@ use std::time::Duration;
 use taskcluster_proxy_core::credentials::{Credentials, Scope, ScopeExpression};
 use taskcluster_proxy_core::hawk::{RequestLine, UrlParts};
 
-/// The only client there is.
+/// The clientId of the only client.
 pub(super) const CLIENT_ID: &str = "tester";
 
-/// Its credentials, the same as those that the test endpoints of every deployment know.
+/// The credentials of the client, which are those of the test endpoints of every deployment.
 pub(super) fn tester() -> io::Result<Credentials> {
     Credentials::permanent(CLIENT_ID, "no-secret").map_err(io::Error::other)
 }
@@ -40,7 +40,7 @@ async fn test_authenticate_get(
     signed: SignedRequest,
 ) -> Result<Json<Value>, Failure> {
     let scope = |text| Scope::new(text).map_err(Failure::internal);
-    // These are the client's at this endpoint in every deployment.
+    // The client has these scopes at this endpoint of every deployment.
     let held = vec![scope("test:*")?, scope("auth:create-client:test:*")?];
     let required = vec![scope("test:authenticate-get")?];
     test_response(&signed.caller_with(&deployment, held)?, required)
@@ -72,7 +72,7 @@ async fn authenticate_hawk(
     SecretPayload(payload): SecretPayload,
 ) -> Result<Json<Value>, Failure> {
     let now = now();
-    // The services send it in lower case; Hawk signs it in upper case.
+    // The services send the method in lower case; Hawk signs it in upper case.
     let method = payload::string(&payload, "method")?.to_ascii_uppercase();
     let request = RequestLine {
         method: &method,
@@ -85,7 +85,7 @@ async fn authenticate_hawk(
             .filter(|authorization| !authorization.is_empty()),
     };
     let everything = Scope::new("*").map_err(Failure::internal)?;
-    let caller = match Caller::of(request, &deployment, now, vec![everything]) {
+    let caller = match Caller::authenticate(request, &deployment, now, vec![everything]) {
         Ok(caller) => caller,
         Err(error) => {
             return Ok(Json(json!({ "status": "auth-failed", "message": error.to_string() })));
@@ -97,7 +97,7 @@ async fn authenticate_hawk(
             "status": "no-auth", "scheme": "none", "scopes": caller.scopes, "expires": expires,
         })));
     };
-    // Every client of a real deployment has an expiry, and the response has to have one.
+    // The response must have an expiry, as every client of a real deployment has one.
     let expires = caller.expires.unwrap_or_else(|| now.plus(YEAR));
     let mut response = json!({
         "status": "auth-success",

@@ -1,4 +1,4 @@
-//! The bodies of requests: JSON objects, and what a handler leaves unread.
+//! The bodies of requests: parsing JSON objects, and draining the unread rest.
 
 use super::failure::{Failure, RequestInfo};
 use super::payload::{Object, parse};
@@ -14,11 +14,11 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
-/// The JSON object that a request brings; errors repeat it. Not axum's `Json`, which takes no empty body for
-/// an empty object, as the services do, and whose errors may quote what they found.
+/// The JSON object in the body of a request; error responses repeat it. axum's `Json` is not used, because
+/// it does not read an empty body as an empty object, as the services do, and its errors may quote the body.
 pub(super) struct Payload(pub(super) Arc<Object>);
 
-/// A JSON object that holds a secret: errors do not repeat it.
+/// A JSON object that contains a secret; error responses do not repeat it.
 pub(super) struct SecretPayload(pub(super) Object);
 
 impl<S: Send + Sync> FromRequest<S> for Payload {
@@ -42,13 +42,13 @@ impl<S: Send + Sync> FromRequest<S> for SecretPayload {
     }
 }
 
-/// What errors will say of the request.
+/// The details of the request for error responses.
 fn info(request: &Request) -> Option<Arc<RequestInfo>> {
     request.extensions().get().cloned()
 }
 
 async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Object, Failure> {
-    let content_type = essence(request.headers());
+    let content_type = media_type(request.headers());
     let text = Bytes::from_request(request, state).await?;
     if !content_type.eq_ignore_ascii_case("application/json") {
         let found = if content_type.is_empty() { "none" } else { &content_type };
@@ -59,24 +59,24 @@ async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Object, Fai
     parse(&text)
 }
 
-/// The media type that a header section says, without parameters.
-fn essence(headers: &HeaderMap) -> String {
+/// The media type of a body according to its `Content-Type`, without parameters.
+fn media_type(headers: &HeaderMap) -> String {
     let value = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
-    let essence = value.split(|byte| *byte == b';').next().unwrap_or_default();
-    String::from_utf8_lossy(essence.trim_ascii()).into_owned()
+    let media_type = value.split(|byte| *byte == b';').next().unwrap_or_default();
+    String::from_utf8_lossy(media_type.trim_ascii()).into_owned()
 }
 
-/// Reads what the handler left of the request body: with some of it unread the connection would be
+/// Reads the rest of the request body that the handler has not read. Otherwise the connection would be
 /// reset, perhaps before the client has read the response.
 pub(super) async fn drain_unread(request: Request, next: Next) -> Response {
     let (head, body) = request.into_parts();
     let mut body = SharedBody(Arc::new(Mutex::new(body)));
     let response = next.run(Request::from_parts(head, Body::new(body.clone()))).await;
-    let _ = count(&mut body, LINGER).await;
+    let _ = count(&mut body, MAX_DRAIN).await;
     response
 }
 
-/// Reads `body` to its end, or up to about `limit` bytes, and says how many there were.
+/// Reads `body` to its end, or up to about `limit` bytes, and returns the number of bytes.
 pub(super) async fn count<B>(body: &mut B, limit: u64) -> Result<u64, Failure>
 where
     B: HttpBody<Data = Bytes, Error = axum::Error> + Unpin,
@@ -91,7 +91,7 @@ where
     Ok(length)
 }
 
-/// A body of which the handler has one half and [`drain_unread`] the other.
+/// A body that the handler and [`drain_unread`] share.
 #[derive(Clone)]
 struct SharedBody(Arc<Mutex<Body>>);
 
@@ -116,8 +116,8 @@ impl HttpBody for SharedBody {
     }
 }
 
-/// As the services limit bodies, in bytes.
+/// The maximum size of a request body, in bytes, as in the services.
 pub(super) const MAX_BODY: usize = 10 * 1024 * 1024;
 
-/// How much of a body that is of no use is read before the connection is closed, in bytes.
-const LINGER: u64 = 64 * 1024 * 1024;
+/// The maximum of an unread body that is read before the connection is closed, in bytes.
+const MAX_DRAIN: u64 = 64 * 1024 * 1024;

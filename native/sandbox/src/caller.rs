@@ -1,4 +1,4 @@
-//! Who a request is from: what its signature has to cover, and whose it is.
+//! Authenticates the caller of a request.
 
 use super::auth::CLIENT_ID;
 use super::deployment::{Deployment, Shared, now};
@@ -14,18 +14,18 @@ use taskcluster_proxy_core::credentials::{
 };
 use taskcluster_proxy_core::hawk::{HawkError, RequestLine, UrlParts};
 
-/// Who a request is from, and what it may do.
+/// The caller of a request, and its scopes.
 pub(super) struct Caller {
-    /// `None`: anyone.
+    /// `None` for a request without a signature.
     pub(super) client_id: Option<String>,
     pub(super) scopes: Vec<Scope>,
-    /// When the credentials cease to be valid; `None` for never.
+    /// The end of the validity of the credentials; `None` for never.
     pub(super) expires: Option<Timestamp>,
     /// The payload hash that was signed, if any.
     pub(super) hash: Option<String>,
 }
 
-/// What a Hawk header or a bewit has to cover: the request as it was received.
+/// The parts of a received request that a Hawk header or a bewit covers.
 pub(super) struct SignedRequest {
     method: Method,
     uri: Uri,
@@ -37,7 +37,7 @@ impl<S: Send + Sync> FromRequestParts<S> for SignedRequest {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
-        // Routers that are nested get a shorter one.
+        // The URI of a request in a nested router has no prefix.
         let OriginalUri(uri) = OriginalUri::from_request_parts(parts, state).await?;
         let header = |name| parts.headers.get(name).cloned();
         let (host, authorization) = (header(HOST), header(AUTHORIZATION));
@@ -55,23 +55,23 @@ impl FromRequestParts<Shared> for Caller {
 }
 
 impl SignedRequest {
-    /// The caller, where the sandbox's client may do everything.
+    /// The caller, if the sandbox's client has all scopes.
     pub(super) fn caller(&self, deployment: &Deployment) -> Result<Caller, Failure> {
         let everything = Scope::new("*").map_err(Failure::internal)?;
         self.caller_with(deployment, vec![everything])
     }
 
-    /// The caller, where the sandbox's client has `scopes`.
+    /// The caller, if the sandbox's client has `scopes`.
     pub(super) fn caller_with(
         &self,
         deployment: &Deployment,
         scopes: Vec<Scope>,
     ) -> Result<Caller, Failure> {
-        let line = self.line()?;
-        Ok(Caller::of(line, deployment, now(), scopes)?)
+        let line = self.request_line()?;
+        Ok(Caller::authenticate(line, deployment, now(), scopes)?)
     }
 
-    fn line(&self) -> Result<RequestLine<'_>, HawkError> {
+    fn request_line(&self) -> Result<RequestLine<'_>, HawkError> {
         let (host, port) = self
             .host
             .as_ref()
@@ -96,8 +96,8 @@ impl SignedRequest {
 }
 
 impl Caller {
-    /// The caller of a request, where the sandbox's client has `scopes`.
-    pub(super) fn of(
+    /// Authenticates a request, where the sandbox's client has `scopes`.
+    pub(super) fn authenticate(
         request: RequestLine<'_>,
         deployment: &Deployment,
         now: Timestamp,
@@ -132,7 +132,7 @@ impl Caller {
         })
     }
 
-    /// Rejects a caller that does not satisfy `required`, and says which scopes are missing.
+    /// Rejects a caller that does not satisfy `required`. The error names the missing scopes.
     pub(super) fn require(&self, required: ScopeExpression) -> Result<(), Failure> {
         let Some(missing) = required.missing(&self.scopes) else {
             return Ok(());
@@ -144,13 +144,13 @@ impl Caller {
         })
     }
 
-    /// What the services call the caller, also one that makes no claim.
+    /// The clientId as in the services, which have one for requests without a signature as well.
     pub(super) fn client_id(&self) -> &str {
         self.client_id.as_deref().unwrap_or("auth-failed:no-auth")
     }
 }
 
-/// A single scope as it is, anything else as JSON of several lines.
+/// A single scope unchanged, any other expression as JSON of several lines.
 fn shown(expression: &ScopeExpression) -> String {
     match expression {
         ScopeExpression::Scope(scope) => scope.to_string(),
@@ -158,7 +158,7 @@ fn shown(expression: &ScopeExpression) -> String {
     }
 }
 
-/// A Host header's host and port; 80 where it has none, for the sandbox speaks no TLS.
+/// The host and port of a `Host` header field. The default port is 80, because the sandbox has no TLS.
 fn split_host(text: &str) -> Option<(&str, u16)> {
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => (host, port.parse().ok()?),

@@ -1,4 +1,4 @@
-//! The queue service: what a worker calls to get a task and to be done with it.
+//! The queue service: the API methods with which a worker claims and resolves tasks.
 
 use super::body::Payload;
 use super::caller::Caller;
@@ -66,7 +66,7 @@ async fn claim_work(
     Ok(Json(json!({ "tasks": claims })))
 }
 
-/// The tasks of a queue that nobody works on, the most urgent first, then the oldest.
+/// The pending tasks of a queue, sorted by priority and age.
 fn pending(records: &Records, task_queue_id: &str) -> Vec<String> {
     let is_pending = |task: &Task| {
         task.task_queue_id == task_queue_id
@@ -129,7 +129,7 @@ async fn complete(
             run.state = RunState::Completed;
             run.resolved = Some(now());
         }
-        // A client that lost the response can ask again.
+        // Idempotent: a client that lost the response can repeat the request.
         RunState::Completed => {}
     }
     let task_id = &path.task_id;
@@ -161,7 +161,8 @@ fn claim_to_json(
     .collect()
 }
 
-/// What a worker gives to the proxy of a task: named temporary credentials that end with the claim.
+/// The credentials that a worker passes to the proxy of a task: named temporary credentials that expire with
+/// the claim.
 fn task_credentials(
     deployment: &Deployment,
     task_id: &str,
@@ -181,14 +182,14 @@ fn task_credentials(
         .map(|action| Scope::new(format!("queue:{action}:{task_id}/{run_id}")));
     let mut scopes = run.into_iter().collect::<Result<Vec<_>, _>>().map_err(Failure::internal)?;
     scopes.extend_from_slice(&task.scopes);
-    let order = TemporaryCredentials {
+    let parameters = TemporaryCredentials {
         name: Some(name),
         scopes,
         start: now,
         expiry: *taken_until,
         seed: seed()?,
     };
-    let credentials = order.issue(&deployment.credentials).map_err(Failure::internal)?;
+    let credentials = parameters.issue(&deployment.credentials).map_err(Failure::internal)?;
     Ok(json!({
         "clientId": credentials.client_id,
         "accessToken": credentials.access_token.expose(),
@@ -196,8 +197,8 @@ fn task_credentials(
     }))
 }
 
-/// For how long a worker has a task, and the task has credentials.
+/// The duration of a claim, and the lifetime of the task's credentials.
 const CLAIM: Duration = Duration::from_secs(20 * 60);
 
-/// How many tasks a worker can claim at once.
+/// The maximum number of tasks that a worker can claim with one request.
 const MAX_CLAIMS: usize = 32;

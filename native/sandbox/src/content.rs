@@ -1,4 +1,5 @@
-//! Responds with bytes that are held: whole, in part, or not again (RFC 9110 sections 13 and 14).
+//! Responds with stored content, and supports range requests and conditional requests (RFC 9110 sections 13
+//! and 14).
 
 use super::storage::Content;
 use axum::body::Body;
@@ -10,17 +11,17 @@ use axum::response::{IntoResponse as _, Response};
 use std::ops::Range;
 use std::time::{Duration, UNIX_EPOCH};
 
-/// The response to a request with these header fields.
+/// The response with `content` to a request with the header fields `request`.
 pub(super) fn response(content: &Content, request: &HeaderMap) -> Response {
     let length = content.bytes.len();
     let etag = format!("\"{:x}-{length:x}\"", content.modified.millis());
     let modified = UNIX_EPOCH + Duration::from_secs(content.modified.secs());
-    let asked = |name: HeaderName| request.get(name).and_then(|value| value.to_str().ok());
+    let field = |name: HeaderName| request.get(name).and_then(|value| value.to_str().ok());
 
-    let part = if asked(IF_NONE_MATCH).is_some_and(|tags| names(tags, &etag)) {
+    let response = if field(IF_NONE_MATCH).is_some_and(|tags| matches(tags, &etag)) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        match asked(RANGE).and_then(|range| parse_range(range, length)) {
+        match field(RANGE).and_then(|range| parse_range(range, length)) {
             None => Body::from(content.bytes.clone()).into_response(),
             Some(None) => {
                 let range = [(CONTENT_RANGE, format!("bytes */{length}"))];
@@ -34,23 +35,24 @@ pub(super) fn response(content: &Content, request: &HeaderMap) -> Response {
             }
         }
     };
-    let described = [
+    let metadata = [
         (ACCEPT_RANGES, "bytes".to_owned()),
         (CONTENT_TYPE, content.content_type.clone()),
         (ETAG, etag),
         (LAST_MODIFIED, httpdate::fmt_http_date(modified)),
     ];
-    (described, part).into_response()
+    (metadata, response).into_response()
 }
 
-/// Whether an If-None-Match names `etag`. Its comparison is the weak one.
-fn names(tags: &str, etag: &str) -> bool {
+/// Whether the value of `If-None-Match` matches `etag`, by weak comparison.
+fn matches(tags: &str, etag: &str) -> bool {
     let mut tags = tags.split(',').map(str::trim);
     tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
 }
 
-/// A Range of one part, cut to `length`; `Some(None)` for one of which there is nothing, `None` for
-/// one that is not understood and so ignored, as several parts are.
+/// Parses the value of `Range` with a single range, which is limited to `length`. Returns `Some(None)` if
+/// the range is not satisfiable, and `None` if the field is invalid or has several ranges, so that it is
+/// ignored.
 fn parse_range(text: &str, length: usize) -> Option<Option<Range<usize>>> {
     let (first, last) = text.strip_prefix("bytes=")?.split_once('-')?;
     let range = match (first.trim(), last.trim()) {
@@ -72,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges_are_cut_ignored_or_refused() {
+    fn ranges_are_limited_ignored_or_not_satisfiable() {
         for (text, expected) in [
             ("bytes=0-3", Some(Some(0..4))),
             ("bytes=4-", Some(Some(4..14))),

@@ -1,4 +1,4 @@
-//! What the requests to a deployment share.
+//! The state that all requests to a deployment share.
 
 use super::failure::Failure;
 use super::records::Records;
@@ -10,7 +10,7 @@ use taskcluster_proxy_core::credentials::Credentials;
 /// The state of the routers.
 pub(super) type Shared = Arc<Deployment>;
 
-/// A deployment: where it is, its one client, and what it remembers.
+/// A deployment: its root URL, its only client, and its data.
 pub(super) struct Deployment {
     pub(super) root_url: String,
     /// The client, and the issuer of tasks' temporary credentials.
@@ -24,7 +24,7 @@ impl Deployment {
     }
 
     pub(super) fn records(&self) -> MutexGuard<'_, Records> {
-        // Handlers change the records last, so one that panicked left them whole.
+        // Handlers change the records last, so the records are consistent even if one has panicked.
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

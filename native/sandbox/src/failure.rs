@@ -1,4 +1,4 @@
-//! Errors in the services' shape.
+//! Errors in the form of the services.
 
 use super::api::Params;
 use super::body::MAX_BODY;
@@ -17,53 +17,53 @@ use std::sync::{Arc, OnceLock};
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::AuthenticateError;
 
-/// Why a request is rejected. Messages hold nothing secret.
+/// Why a request is rejected. The messages contain no secrets.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(super) enum Failure {
-    /// The signature, the certificate or the bewit does not hold.
+    /// The signature, the certificate or the bewit is not valid.
     #[error(transparent)]
     Authentication(#[from] AuthenticateError),
-    /// The caller lacks scopes. The words are those of real services.
+    /// The caller lacks scopes. The message is the same as that of real services.
     #[error(
         "Client ID {client_id} does not have sufficient scopes and is missing the following scopes:\n\n\
          ```\n{missing}\n```\n\nThis request requires the client to satisfy the following scope \
          expression:\n\n```\n{required}\n```"
     )]
     Scopes { client_id: String, missing: String, required: String },
-    /// A parameter of the path or the query cannot be.
+    /// A parameter of the path or the query is invalid.
     #[error("{0}")]
     Arguments(String),
-    /// The query names a parameter twice: all are optional texts, so nothing else can be wrong with it.
+    /// The query has a parameter twice. There is no other error, because all parameters are optional strings.
     #[error("expected each parameter of the query once, found a {}", innermost(.0))]
     Query(#[from] QueryRejection),
     /// The path cannot be decoded.
     #[error("expected a path of percent-encoded UTF-8")]
     Path(#[from] RawPathParamsRejection),
-    /// The body is not what the API method expects at all.
+    /// The body is not a JSON object.
     #[error("{0}")]
     Payload(String),
-    /// A member of the body cannot be.
+    /// A member of the body is invalid.
     #[error("{0}")]
     Input(String),
-    /// The body is above the limit.
+    /// The body is larger than the limit.
     #[error("expected a body of at most {MAX_BODY} bytes, found a larger one")]
     TooLarge(#[source] BytesRejection),
     /// The body ended early.
     #[error("the client closed the connection before sending the whole request body")]
     Truncated(#[source] Box<dyn Error + Send + Sync>),
-    /// What the request is about does not exist.
+    /// The resource does not exist.
     #[error("{0}")]
     NotFound(String),
-    /// What the request is about is in another state.
+    /// The resource is in a state that does not allow the request.
     #[error("{0}")]
     Conflict(String),
-    /// The sandbox's own fault.
+    /// An internal error of the sandbox.
     #[error("the sandbox failed: {0}")]
     Internal(#[source] Box<dyn Error + Send + Sync>),
 }
 
-/// What the response to a request that fails repeats of it. Nothing secret may get in here.
+/// The details of a request that an error response repeats. It must not contain secrets.
 pub(super) struct RequestInfo {
     time: Timestamp,
     /// The name and the parameters of the API method, if there is one.
@@ -71,7 +71,8 @@ pub(super) struct RequestInfo {
     payload: OnceLock<Arc<Object>>,
 }
 
-/// Writes the bodies of failures: only here is known what the request was.
+/// Writes the bodies of error responses. This is done in a middleware, because only here the details of the
+/// request are known.
 pub(super) async fn describe_failures(mut request: Request, next: Next) -> Response {
     let info =
         Arc::new(RequestInfo { time: now(), method: OnceLock::new(), payload: OnceLock::new() });
@@ -85,7 +86,7 @@ pub(super) async fn describe_failures(mut request: Request, next: Next) -> Respo
 }
 
 impl IntoResponse for Failure {
-    /// A response without a body, which [`describe_failures`] adds.
+    /// A response without a body; [`describe_failures`] adds it.
     fn into_response(self) -> Response {
         let (status, _) = self.status_and_code();
         let challenge =
@@ -101,7 +102,7 @@ impl Failure {
         Self::Internal(error.into())
     }
 
-    /// The services' error code, with the status that it has.
+    /// The error code of the services, and its status.
     fn status_and_code(&self) -> (StatusCode, &'static str) {
         match self {
             Self::Authentication(_) => (StatusCode::UNAUTHORIZED, "AuthenticationFailed"),
@@ -136,7 +137,7 @@ impl Failure {
     }
 }
 
-/// The text of the first cause of `error`.
+/// The message of the innermost source of `error`.
 fn innermost(error: &dyn Error) -> String {
     error.source().map_or_else(|| error.to_string(), innermost)
 }
@@ -153,15 +154,15 @@ impl From<BytesRejection> for Failure {
 impl RequestInfo {
     pub(super) fn set_method(&self, name: &'static str, mut params: Params) {
         params.remove(SECRET_PARAM);
-        // It is set once, by the one route of a request.
+        // This cannot fail: the route of a request sets it once.
         let _ = self.method.set((name, params));
     }
 
     pub(super) fn set_payload(&self, payload: Arc<Object>) {
-        // As above.
+        // This cannot fail: the extractor of a request's body sets it once.
         let _ = self.payload.set(payload);
     }
 }
 
-/// The one parameter that is a secret: a token of the storage.
+/// The only parameter that is a secret: a token of the storage.
 const SECRET_PARAM: &str = "token";

@@ -19,8 +19,8 @@ pub(super) fn routes(deployment: &Shared) -> Router<Shared> {
     Router::new().route("/task/{namespace}", task)
 }
 
-/// An entry of the index.
-pub(super) struct Indexed {
+/// A task in the index.
+pub(super) struct IndexedTask {
     task_id: String,
     rank: Value,
     data: Object,
@@ -43,7 +43,7 @@ async fn insert(
     Path(namespace): Path<String>,
     Payload(payload): Payload,
 ) -> Result<Json<Value>, Failure> {
-    let new = Indexed {
+    let new = IndexedTask {
         task_id: payload::string(&payload, "taskId")?.to_owned(),
         rank: payload::number(&payload, "rank")?.clone(),
         data: payload::object(&payload, "data")?.clone(),
@@ -51,7 +51,7 @@ async fn insert(
     };
     let mut records = deployment.records();
     let existing = records.index.get(&namespace).filter(|existing| existing.expires > now());
-    // The highest rank wins, of equal ones the last.
+    // The task with the highest rank is kept; of tasks with equal ranks the latest.
     if let Some(existing) = existing
         && existing.rank.as_f64() > new.rank.as_f64()
     {
@@ -62,7 +62,7 @@ async fn insert(
     Ok(Json(response))
 }
 
-impl Indexed {
+impl IndexedTask {
     fn to_json(&self, namespace: &str) -> Value {
         json!({
             "namespace": namespace,

@@ -1,13 +1,12 @@
 //! A Taskcluster deployment in memory, to try the proxy with and to test it against.
 //!
-//! It serves the parts of the auth, queue, secrets, index and object services that a task is likely
-//! to call, on a loopback port of its own. Every signature, certificate and scope is checked as the
-//! auth service does, so what passes here passes there. It is not for work: nothing outlives the
-//! process, the one client's accessToken is public, and no task is ever executed.
+//! It serves the API methods of the auth, queue, secrets, index and object services that a task is likely
+//! to call, on its own loopback port. Signatures, certificates and scopes are verified as by the auth
+//! service, so a request that is accepted here would be accepted there. It is not for production: nothing
+//! outlives the process, the accessToken of the only client is public, and tasks are never executed.
 //!
-//! Not modelled: task dependencies and deadlines, claims that run out, roles, pages of lists,
-//! pulse messages, artifacts of more than 10 MiB, and those of other storage types than `s3`,
-//! `reference` and `redirect`.
+//! Not implemented: task dependencies and deadlines, the expiry of claims, roles, pulse messages, artifacts
+//! of more than 10 MiB, and artifacts with storage types other than `s3`, `reference` and `redirect`.
 
 mod api;
 mod artifacts;
@@ -41,8 +40,8 @@ use taskcluster_proxy_core::proxy::RootUrl;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-/// A running deployment. When this is dropped, it stops: it accepts no more connections, requests in
-/// progress finish, and its connections close.
+/// A running deployment. It stops when this is dropped: it accepts no more connections, finishes the
+/// requests in flight, and closes its connections.
 ///
 /// ```
 /// use taskcluster_proxy_sandbox::Sandbox;
@@ -59,7 +58,7 @@ use tokio::sync::oneshot;
 pub struct Sandbox {
     root_url: RootUrl,
     credentials: Credentials,
-    /// Dropped with the rest, which is the signal to stop.
+    /// Dropping this stops the deployment.
     _running: oneshot::Sender<()>,
 }
 
@@ -76,29 +75,29 @@ impl Sandbox {
         let credentials = auth::tester()?;
         let deployment = Deployment::new(root_url.to_string(), credentials.clone());
         let router = api::router(Arc::new(deployment.map_err(io::Error::other)?));
-        // Responses are small and written at once; where this fails they are only slower.
+        // Responses are small and written at once. If the option cannot be set, they are only slower.
         let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
         let (running, stopped) = oneshot::channel();
         let serving = axum::serve(listener, router).with_graceful_shutdown(async {
-            // It ends with an error, for nothing is ever sent.
+            // This ends with an error when the sender is dropped, because nothing is ever sent.
             let _ = stopped.await;
         });
         tokio::spawn(serving.into_future());
         Ok(Self { root_url, credentials, _running: running })
     }
 
-    /// Where it is.
+    /// The root URL of the deployment.
     pub fn root_url(&self) -> RootUrl {
         self.root_url.clone()
     }
 
-    /// Its only client: `tester` with the accessToken `no-secret`, which may do everything.
+    /// The credentials of the only client, which has all scopes: `tester` with the accessToken `no-secret`.
     pub fn credentials(&self) -> Credentials {
         self.credentials.clone()
     }
 
-    /// What to print at the start of a proxy that curl reaches at `proxy` and that stands before this
-    /// deployment: what it is, and three commands to try, a line each.
+    /// A text to print at the start of a proxy for this deployment: an explanation and three commands to
+    /// try, in a line each. `proxy` are the arguments with which curl reaches the proxy.
     pub fn introduction(&self, proxy: &str) -> String {
         let root_url = &self.root_url;
         let artifact = format!(
@@ -106,8 +105,8 @@ impl Sandbox {
             records::SAMPLE_TASK
         );
         format!(
-            "This proxy stands before an embedded Taskcluster deployment at {root_url}, which is \
-             for trying it out and forgets everything when it stops.\n\
+            "This proxy uses an embedded Taskcluster deployment at {root_url}, which is for trying \
+             it out and loses all its data when it stops.\n\
              curl {proxy}{artifact}\n\
              curl --data {root_url}{artifact} {proxy}/bewit\n\
              curl {proxy}/api/auth/v1/scopes/current"

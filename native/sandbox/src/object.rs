@@ -1,5 +1,5 @@
-//! Downloads and uploads of any size, to try how the proxy streams. No real object service has
-//! these two endpoints.
+//! Downloads and uploads of any size, to try out streaming. Real object services do not have these two
+//! endpoints.
 
 use super::body::count;
 use super::deployment::Shared;
@@ -24,18 +24,18 @@ pub(super) fn routes(deployment: &Shared) -> Router<Shared> {
     Router::new().route("/download/bytes/{length}", download).route("/upload/sink", sink)
 }
 
-/// How a download is sent.
+/// The query parameters of a download.
 #[derive(Deserialize)]
 struct DownloadArguments {
-    /// Whether in chunks, without a Content-Length; with or without a value.
+    /// If present, with or without a value, the body is sent chunked, without a Content-Length.
     chunked: Option<String>,
 }
 
-/// Bytes made as they are asked for: the byte at offset `i` is `i % 251`.
+/// A body that is generated while it is sent: the byte at offset `i` is `i % 251`.
 pub(super) struct Generated {
     length: u64,
     sent: u64,
-    /// Whether the length is told beforehand; else the body goes out in chunks.
+    /// Whether the response has a Content-Length; otherwise the body is chunked.
     announced: bool,
     pattern: Bytes,
 }
@@ -57,8 +57,8 @@ async fn sink(mut body: Body) -> Result<Json<Value>, Failure> {
 
 impl Generated {
     fn new(length: u64, announced: bool) -> Self {
-        // A piece can begin anywhere in the period.
-        let pattern = (0..PERIOD).cycle().take(PIECE + usize::from(PERIOD)).collect();
+        // A frame can begin at any offset in the period.
+        let pattern = (0..PERIOD).cycle().take(FRAME + usize::from(PERIOD)).collect();
         Self { length, sent: 0, announced, pattern }
     }
 }
@@ -67,13 +67,13 @@ impl HttpBody for Generated {
     type Data = Bytes;
     type Error = Infallible;
 
-    /// Always ready: hyper asks no more while the connection takes none.
+    /// Always ready: hyper does not poll while the connection is not writable.
     fn poll_frame(
         self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let body = self.get_mut();
-        let left = usize::try_from(body.length - body.sent).unwrap_or(PIECE).min(PIECE);
+        let left = usize::try_from(body.length - body.sent).unwrap_or(FRAME).min(FRAME);
         if left == 0 {
             return Poll::Ready(None);
         }
@@ -87,11 +87,11 @@ impl HttpBody for Generated {
     }
 }
 
-/// 1 TiB, in bytes: more than anyone waits for.
+/// The maximum length of a download: 1 TiB, in bytes.
 const MAX_LENGTH: u64 = 1 << 40;
 
-/// How much goes out at a time, in bytes.
-const PIECE: usize = 16 * 1024;
+/// The size of a data frame, in bytes.
+const FRAME: usize = 16 * 1024;
 
-/// A prime, so that pieces differ and a lost or doubled one shows.
+/// The period of the pattern: a prime, so that a lost or repeated frame can be detected.
 const PERIOD: u8 = 251;

@@ -1,4 +1,4 @@
-//! Lists page by page, as `limit` and `continuationToken` in the query ask for.
+//! Pagination of lists, with `limit` and `continuationToken` in the query.
 
 use super::failure::Failure;
 use axum::extract::{FromRequestParts, Query};
@@ -8,13 +8,13 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::ops::RangeInclusive;
 
-/// The most items of a page, and how many it has unless asked otherwise.
+/// The maximum and the default number of items of a page.
 const MAX_PAGE: usize = 1000;
 
-/// axum's `Query`, with errors in the services' shape.
+/// axum's `Query`, with errors in the form of the services.
 pub(super) struct Arguments<T>(pub(super) T);
 
-/// The page that a query asks for.
+/// The page that a query requests.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct PageRequest {
@@ -32,8 +32,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Arguments<T> {
 }
 
 impl PageRequest {
-    /// Puts the page of `items` into an object: the items as `member`, and where the next page begins,
-    /// if there is one.
+    /// Returns an object with the requested page of `items` in `member`, and with the `continuationToken` of
+    /// the next page, if there is one.
     pub(super) fn page(
         &self,
         member: &str,

@@ -1,5 +1,5 @@
-//! Reading the members of a JSON body. What is wrong is told by its kind, never by its value, which
-//! may be a secret.
+//! Reads the members of a JSON body. Errors give the type that was found, never the value, which may be a
+//! secret.
 
 use super::failure::Failure;
 use serde_json::{Map, Value};
@@ -8,7 +8,7 @@ use taskcluster_proxy_core::credentials::Scope;
 
 pub(super) type Object = Map<String, Value>;
 
-/// The object that `text` is; an empty text is an empty one, as the services see it.
+/// Parses a JSON object. An empty text counts as an empty object, as in the services.
 pub(super) fn parse(text: &[u8]) -> Result<Object, Failure> {
     if text.is_empty() {
         return Ok(Object::new());
@@ -38,7 +38,7 @@ pub(super) fn number<'a>(payload: &'a Object, member: &str) -> Result<&'a Value,
     read(payload, member, "a number", |value| value.is_number().then_some(value))
 }
 
-/// A whole number of `T`'s range.
+/// Reads a non-negative integer in the range of `T`.
 pub(super) fn integer<T: TryFrom<u64>>(payload: &Object, member: &str) -> Result<T, Failure> {
     read(payload, member, "a whole number in range", |value| T::try_from(value.as_u64()?).ok())
 }
@@ -49,10 +49,10 @@ pub(super) fn datetime(payload: &Object, member: &str) -> Result<Timestamp, Fail
     })
 }
 
-/// Any date and time of RFC 3339; one before 1970 counts as its beginning.
+/// Parses a date and time in the format of RFC 3339; one before 1970 becomes the epoch.
 pub(super) fn parse_rfc3339(text: &str) -> Option<Timestamp> {
-    let moment: jiff::Timestamp = text.parse().ok()?;
-    Some(Timestamp::from_millis(moment.as_millisecond().try_into().unwrap_or(0)))
+    let timestamp: jiff::Timestamp = text.parse().ok()?;
+    Some(Timestamp::from_millis(timestamp.as_millisecond().try_into().unwrap_or(0)))
 }
 
 pub(super) fn strings<'a>(payload: &'a Object, member: &str) -> Result<Vec<&'a str>, Failure> {
@@ -67,7 +67,7 @@ pub(super) fn scopes(payload: &Object, member: &str) -> Result<Vec<Scope>, Failu
     })
 }
 
-/// What `read` makes of `member`, if it is there.
+/// Reads `member` with `read`, if it is present.
 pub(super) fn optional<'a, T>(
     payload: &'a Object,
     member: &str,
@@ -76,7 +76,7 @@ pub(super) fn optional<'a, T>(
     payload.contains_key(member).then(|| read(payload, member)).transpose()
 }
 
-/// A member that is of the right type and still cannot be.
+/// The error for a member that has the right type but an invalid value.
 pub(super) fn wrong(member: &str, expected: &str) -> Failure {
     Failure::Input(format!("`{member}`: expected {expected}"))
 }

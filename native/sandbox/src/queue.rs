@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use taskcluster_proxy_core::credentials::{Scope, ScopeExpression};
 
-/// What only reads is open to all, as the anonymous role makes it in most deployments.
+/// Methods that only read require no scopes, as in most deployments, where the anonymous role has them.
 pub(super) fn routes(deployment: &Shared) -> Router<Shared> {
     let task = deployment.method("task", &[], get(definition)).merge(deployment.method(
         "createTask",
@@ -30,7 +30,7 @@ pub(super) fn routes(deployment: &Shared) -> Router<Shared> {
         .route("/task-group/{taskGroupId}/list", list)
 }
 
-/// The run that a path names; the latest of the task where it names none.
+/// The run that a path names; the latest run of the task if it names none.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct RunPath {
@@ -68,10 +68,10 @@ async fn create(
     let mut task = Task::define(&task_id, &payload, records.tasks.len())?;
     caller?.require(required(&task)?)?;
     if task.deadline <= now {
-        return Err(payload::wrong("deadline", "a moment in the future"));
+        return Err(payload::wrong("deadline", "a time in the future"));
     }
     let status = match records.tasks.get(&task_id) {
-        // Creation is idempotent: a client that lost the response can ask again.
+        // Idempotent: a client that lost the response can repeat the request.
         Some(existing) if existing.definition == task.definition => existing.status(&task_id),
         Some(_) => {
             return Err(Failure::Conflict(format!(
@@ -88,8 +88,8 @@ async fn create(
     Ok(Json(json!({ "status": status })))
 }
 
-/// The task's own scopes, those of its routes, project and scheduler, and one that allows the priority: a
-/// more urgent one will do.
+/// The scopes that are required to create a task: the task's own scopes, those of its routes, project and
+/// scheduler, and one that allows its priority or a higher one.
 fn required(task: &Task) -> Result<ScopeExpression, Failure> {
     let scope = |text: String| match Scope::new(text) {
         Ok(scope) => Ok(ScopeExpression::Scope(scope)),

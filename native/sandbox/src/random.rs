@@ -1,4 +1,4 @@
-//! What nobody can guess.
+//! Random identifiers that cannot be guessed.
 
 use super::failure::Failure;
 use base64::Engine as _;
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slugids_are_slugids() {
+    fn generated_slugids_are_valid() {
         for _ in 0..100 {
             let slugid = slugid().unwrap();
             assert!(is_slugid(&slugid), "{slugid}");

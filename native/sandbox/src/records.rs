@@ -1,7 +1,7 @@
-//! What the deployment remembers, and what it begins with.
+//! The data of the deployment, and its initial data.
 
 use super::failure::Failure;
-use super::index::Indexed;
+use super::index::IndexedTask;
 use super::payload::Object;
 use super::secrets::Secret;
 use super::storage::Storage;
@@ -12,20 +12,20 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use taskcluster_proxy_core::Timestamp;
 
-/// The task that there is from the start, with one run and one artifact.
+/// The task that exists from the start, with one run and one artifact.
 pub(super) const SAMPLE_TASK: &str = "KTBKfEgxR5GdfIIREQIvFQ";
 
-/// Everything that is not the same for all requests.
+/// The data of the deployment, which requests change.
 pub(super) struct Records {
     pub(super) started: Timestamp,
     pub(super) tasks: BTreeMap<String, Task>,
     pub(super) storage: Storage,
     pub(super) secrets: BTreeMap<String, Secret>,
-    pub(super) index: BTreeMap<String, Indexed>,
+    pub(super) index: BTreeMap<String, IndexedTask>,
 }
 
 impl Records {
-    /// What a deployment begins with.
+    /// The initial data of a deployment.
     pub(super) fn seeded(now: Timestamp) -> Result<Self, Failure> {
         let mut records = Self {
             started: now,

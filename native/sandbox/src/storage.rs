@@ -1,4 +1,5 @@
-//! What S3 is to a real deployment: objects that whoever has the URL can get, and put once allowed.
+//! The object storage, which is S3 in a real deployment. The URL of an object is enough to download it;
+//! uploads need a separate URL.
 
 use super::content;
 use super::deployment::{Shared, now};
@@ -15,21 +16,21 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 use taskcluster_proxy_core::Timestamp;
 
-/// Under `/storage`.
+/// The routes under `/storage`.
 pub(super) fn routes(deployment: &Shared) -> Router<Shared> {
     Router::new()
         .route("/uploads/{token}", deployment.method("upload", &[], put(upload)))
         .route("/objects/{token}", deployment.method("download", &[], get(download)))
 }
 
-/// The objects, and who may write them. The tokens that name them cannot be guessed.
+/// The objects and the permitted uploads, each by its token, which cannot be guessed.
 #[derive(Default)]
 pub(super) struct Storage {
     objects: HashMap<String, Object>,
     uploads: HashMap<String, Upload>,
 }
 
-/// What an object holds.
+/// The content of an object.
 pub(super) struct Content {
     pub(super) bytes: Bytes,
     pub(super) content_type: String,
@@ -48,7 +49,7 @@ struct Upload {
 }
 
 impl Storage {
-    /// Makes an object without content: its token.
+    /// Creates an object without content, and returns its token.
     pub(super) fn reserve(&mut self, content_type: &str) -> Result<String, Failure> {
         let object = slugid()?;
         let content_type = content_type.to_owned();
@@ -56,7 +57,7 @@ impl Storage {
         Ok(object)
     }
 
-    /// Allows an object to be written until `until`: the token for that.
+    /// Permits an upload of the object until `until`, and returns its token.
     pub(super) fn grant_upload(
         &mut self,
         object: &str,
@@ -67,7 +68,7 @@ impl Storage {
         Ok(token)
     }
 
-    /// Writes an object, if there is such.
+    /// Sets the content of an object, if it exists.
     pub(super) fn fill(&mut self, object: &str, bytes: Bytes, now: Timestamp) {
         if let Some(object) = self.objects.get_mut(object) {
             let content_type = object.content_type.clone();
@@ -75,7 +76,7 @@ impl Storage {
         }
     }
 
-    /// What an object holds.
+    /// The content of an object.
     pub(super) fn content(&self, object: &str) -> Result<&Content, Failure> {
         self.objects
             .get(object)

@@ -10,7 +10,7 @@ use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::Scope;
 
 pub(super) struct Task {
-    /// As it was given, with defaults for what was not.
+    /// The definition in the request, with defaults for missing members.
     pub(super) definition: Object,
     /// `<provisionerId>/<workerType>`.
     pub(super) task_queue_id: String,
@@ -19,7 +19,7 @@ pub(super) struct Task {
     pub(super) scopes: Vec<Scope>,
     pub(super) deadline: Timestamp,
     pub(super) expires: Timestamp,
-    /// How many tasks there were before it.
+    /// The number of tasks that were created before this one.
     pub(super) sequence: usize,
     pub(super) runs: Vec<Run>,
 }
@@ -29,7 +29,7 @@ pub(super) struct Run {
     pub(super) scheduled: Timestamp,
     pub(super) started: Option<Timestamp>,
     pub(super) resolved: Option<Timestamp>,
-    /// Once it is claimed.
+    /// `None` until the run is claimed.
     pub(super) claim: Option<Claim>,
     pub(super) artifacts: BTreeMap<String, Artifact>,
 }
@@ -57,18 +57,18 @@ pub(super) struct Artifact {
     pub(super) source: ArtifactSource,
 }
 
-/// Where an artifact's content is.
+/// The location of an artifact's content.
 #[derive(Clone)]
 pub(super) enum ArtifactSource {
-    /// In an object of the sandbox's own storage. The queue redirects there, or responds with the
-    /// content where it is `direct`.
+    /// An object of the sandbox's storage. The queue redirects to it, or responds with the content itself
+    /// if `direct` is set.
     Stored { object: String, direct: bool },
-    /// At another URL: the queue redirects there.
+    /// Another URL, to which the queue redirects.
     Elsewhere(String),
 }
 
 impl Task {
-    /// Makes a task without runs of a definition.
+    /// Creates a task without runs from a definition.
     pub(super) fn define(task_id: &str, given: &Object, sequence: usize) -> Result<Self, Failure> {
         let task_queue_id = task_queue_id(given)?;
         payload::datetime(given, "created")?;
@@ -93,7 +93,7 @@ impl Task {
         })
     }
 
-    /// Its priority and those that are more urgent.
+    /// The task's priority and all higher ones.
     pub(super) fn sufficient_priorities(&self) -> impl Iterator<Item = &'static str> {
         let mut found = false;
         PRIORITIES
@@ -156,7 +156,7 @@ impl Run {
     }
 }
 
-/// A queue is given by its two halves, or as a whole.
+/// The task queue id, which a definition gives as a whole or as provisionerId and workerType.
 fn task_queue_id(given: &Object) -> Result<String, Failure> {
     if given.contains_key("taskQueueId") {
         let whole = payload::string(given, "taskQueueId")?;
@@ -214,7 +214,7 @@ fn with_defaults(
     definition
 }
 
-/// The more urgent, the earlier.
+/// The priorities, highest first.
 pub(super) const PRIORITIES: &[&str] =
     &["highest", "very-high", "high", "medium", "low", "very-low", "lowest", "normal"];
 

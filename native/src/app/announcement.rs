@@ -1,4 +1,4 @@
-//! The log lines at the start: version, credentials, restriction, addresses.
+//! Logs the configuration at the start: version, credentials, restriction, addresses.
 
 use super::Sandbox;
 use crate::inbound::Listeners;
@@ -7,11 +7,11 @@ use crate::telemetry::log::{self, date};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use taskcluster_proxy_core::credentials::{
-    AuthorizedScopes, Credentials, GivenCertificate, scopes_to_json,
+    AuthorizedScopes, CertificateText, Credentials, scopes_to_json,
 };
 use taskcluster_proxy_core::proxy::RootUrl;
 
-/// Logs how the proxy was started; with a sandbox, also prints how to try it.
+/// Logs the configuration; with a sandbox, also prints commands to try.
 pub(super) fn announce(
     listeners: &Listeners,
     root_url: &RootUrl,
@@ -22,10 +22,10 @@ pub(super) fn announce(
     let revision = REVISION.unwrap_or("unknown");
     tracing::info!("taskcluster-proxy {VERSION} (git revision {revision})");
     tracing::info!("root url {root_url}, client {}", credentials.client_id);
-    match credentials.certificate.as_ref().map(GivenCertificate::expiry) {
-        None => tracing::info!("no certificate: the credentials are taken for permanent ones"),
+    match credentials.certificate.as_ref().map(CertificateText::expiry) {
+        None => tracing::info!("permanent credentials: there is no certificate"),
         Some(Some(expiry)) => tracing::info!("temporary credentials until {}", date(expiry)),
-        // What is wrong with the certificate then is a warning of its own.
+        // An unreadable certificate is reported by a separate warning.
         Some(None) => {}
     }
     match authorized_scopes.scopes() {

@@ -1,4 +1,4 @@
-//! The configuration: what the command line and the environment say, parsed and validated.
+//! The configuration, parsed and validated from the command line and the environment.
 
 use crate::credentials::CredentialsSource;
 use crate::telemetry::log::Logging;
@@ -7,45 +7,45 @@ use std::time::Duration;
 use taskcluster_proxy_core::credentials::Scope;
 use taskcluster_proxy_core::proxy::RootUrl;
 
-/// The configuration of each room, and what the process itself needs.
+/// The configuration of each room, and of the process itself.
 #[derive(Debug)]
 pub struct Config {
-    /// Connections of clients.
+    /// The configuration of clients' connections.
     pub inbound: inbound::Config,
-    /// Requests.
+    /// The configuration of handling requests.
     pub proxy: proxy::Config,
-    /// Connections and requests to upstreams.
+    /// The configuration of requests to upstreams.
     pub outbound: outbound::Config,
-    /// Where the admin listener is; `None`: nowhere.
+    /// The address of the admin listener, if there is one.
     pub admin: Option<admin::Address>,
-    /// The upstream deployment, and credentials for it.
+    /// The deployment and its credentials.
     pub deployment: Deployment,
     /// The scopes of the command line.
     pub scopes: Vec<Scope>,
-    /// The task whose scopes join them.
+    /// The task whose scopes are added to them.
     pub task_id: Option<String>,
     /// How long an update of the credentials waits for requests in flight.
     pub credentials_drain: Duration,
-    /// How long requests in flight have to finish after a signal to stop. Too short: they are
-    /// aborted. Longer than the launcher waits: the proxy is killed instead.
+    /// How long requests in flight have to finish after a signal to stop; after that they are aborted. If
+    /// the launcher does not wait as long, it kills the proxy instead.
     pub drain_timeout: Duration,
-    /// What is logged, and how.
+    /// The level and format of the log.
     pub logging: Logging,
-    /// The accessToken was given on the command line, which every local user can read.
+    /// Whether the accessToken is on the command line, which every local user can read.
     pub token_is_visible: bool,
 }
 
-/// The upstream deployment, and credentials for it.
+/// The deployment to which requests are forwarded, and the source of its credentials.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "there is one per process")]
 pub enum Deployment {
-    /// The embedded one.
+    /// The embedded deployment.
     Sandbox,
-    /// One of Taskcluster's.
+    /// A Taskcluster deployment.
     Taskcluster {
-        /// Where it is.
+        /// The root URL of the deployment.
         root_url: RootUrl,
-        /// Where its credentials come from.
+        /// The source of the credentials.
         credentials: CredentialsSource,
     },
 }

@@ -29,14 +29,14 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use tokio::runtime::LocalOptions;
 
-/// Runs the program: reads the command line, the program's name first, and the environment, and
-/// does what they ask for.
+/// Runs the program: parses the command line, which begins with the program's name, and the environment,
+/// and performs the requested action.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let command = match cli::parse(arguments, &Process) {
         Ok(command) => command,
         Err(error) => return exit_code::fail(&error),
     };
-    // Dropped last: the end of the program is logged, too.
+    // The log is dropped last, so that the end of the program is logged as well.
     let mut _log = None;
     if let Command::Run(config) | Command::Check(config) = &command {
         _log = Some(config.logging.clone().start());
@@ -45,7 +45,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         process::keep_memory_private();
     }
     let inherited = Inherited::take();
-    // One thread: one proxy serves one task, and what it does is wait (docs/decisions.md).
+    // One thread is enough: a proxy serves one task and mostly waits for IO (docs/decisions.md).
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = match runtime.enable_all().build_local(LocalOptions::default()) {
         Ok(runtime) => runtime,
@@ -54,7 +54,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let code = match command {
         Command::Run(config) => {
             match runtime.block_on(shutdown::run(startup::start(*config, inherited))) {
-                Ok(end) => end.into(),
+                Ok(outcome) => outcome.into(),
                 Err(error) => exit_code::fail(&error),
             }
         }
@@ -67,7 +67,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         },
         Command::Print(text) => exit_code::print(&text),
     };
-    // A name that is still being looked up would hold up the end.
+    // A normal shutdown of the runtime would wait for a pending name resolution.
     runtime.shutdown_background();
     code
 }
@@ -76,8 +76,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn warn_of_command_line(config: &Config) {
     if config.token_is_visible {
         tracing::warn!(
-            "--access-token shows the accessToken to every local user: give it in \
-             TASKCLUSTER_ACCESS_TOKEN, by --credentials-file, or by PUT /credentials"
+            "--access-token shows the accessToken to every local user: pass it in \
+             TASKCLUSTER_ACCESS_TOKEN, with --credentials-file, or with PUT /credentials"
         );
     }
 }

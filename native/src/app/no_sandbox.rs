@@ -1,24 +1,24 @@
-//! Stands in for the embedded deployment in a build without the feature `sandbox`.
+//! Replaces the embedded deployment in a build without the feature `sandbox`.
 
 use std::io;
 use taskcluster_proxy_core::credentials::Credentials;
 use taskcluster_proxy_core::proxy::RootUrl;
 
-/// A deployment that is not in this build: there is no value of this type.
+/// The embedded deployment, which is not part of this build: the type has no values.
 #[derive(Debug)]
 pub enum Sandbox {}
 
 impl Sandbox {
-    /// Fails.
+    /// Always returns an error.
     ///
     /// # Errors
     ///
-    /// Always: there is no sandbox in this build.
+    /// The sandbox is not part of this build.
     pub async fn start() -> io::Result<Self> {
         Err(io::Error::new(
             io::ErrorKind::Unsupported,
-            "this program was built without it: build it with the feature \"sandbox\", or leave \
-             --sandbox out",
+            "this program was built without it: build it with the feature \"sandbox\", or leave out \
+             --sandbox",
         ))
     }
 
@@ -32,7 +32,7 @@ impl Sandbox {
         match *self {}
     }
 
-    /// What to print at the start.
+    /// The text to print at the start.
     pub fn introduction(&self, _proxy: &str) -> String {
         match *self {}
     }

@@ -1,8 +1,9 @@
-//! What a start opens before it sends a request or listens. `--check` opens the same.
+//! Prepares a start: everything that is opened before the proxy sends a request or listens. `--check`
+//! opens the same.
 
 use super::Sandbox;
 use super::config::Config;
-use super::deployment::{Opened, SandboxError};
+use super::deployment::{OpenedDeployment, SandboxError};
 use crate::admin::{self, AdminError};
 use crate::credentials::{CredentialsFile, CredentialsFileError};
 use crate::inbound::{self, Drain, Inbound, InboundError};
@@ -13,19 +14,19 @@ use crate::telemetry::metrics::Metrics;
 use std::sync::Arc;
 use taskcluster_proxy_core::credentials::Credentials;
 
-/// What a start opens, each with its own result: a start fails with the first error, and a check
-/// reports all of them.
+/// The parts of a proxy that are opened for a start, each with its own result: a start fails with the first
+/// error, and a check reports all errors.
 #[derive(Debug)]
 pub(super) struct Prepared {
-    /// The embedded deployment, if that is used; it stops when this is dropped.
+    /// The embedded deployment, if it is used; it stops when this is dropped.
     pub(super) sandbox: Option<Sandbox>,
-    /// The credentials, not yet restricted, and the file that they are from, if they are from one.
+    /// The credentials, without a restriction, and the file from which they were read, if any.
     pub(super) credentials: Result<(Credentials, Option<CredentialsFile>), CredentialsFileError>,
-    /// The deployment and the hosts that requests are forwarded to.
+    /// The upstreams of the proxy.
     pub(super) upstreams: Result<Upstreams, UpstreamsError>,
-    /// Serves connections of clients.
+    /// Serves clients' connections.
     pub(super) connections: Result<Inbound, InboundError>,
-    /// Decides who may change the credentials.
+    /// Decides which clients may replace the credentials.
     pub(super) guard: Result<CredentialsGuard, GuardError>,
     /// The admin listener, if there is one.
     pub(super) admin: Option<Result<admin::Listener, AdminError>>,
@@ -34,13 +35,13 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// Opens all of it.
+    /// Opens all parts.
     ///
     /// # Errors
     ///
-    /// The embedded deployment does not start.
+    /// The embedded deployment cannot start.
     pub(super) async fn new(config: &Config) -> Result<Self, SandboxError> {
-        let Opened { sandbox, root_url, credentials } = config.deployment.open().await?;
+        let OpenedDeployment { sandbox, root_url, credentials } = config.deployment.open().await?;
         let max_connections = process::room_for_connections(
             config.inbound.max_connections,
             inbound::max_rejections(usize::MAX),

@@ -1,5 +1,5 @@
-//! The graceful shutdown: at a signal, at any time from the start on, requests in flight are finished, and
-//! the exit status tells whether all were.
+//! The graceful shutdown: after a signal, also during the start, the requests in flight are finished. The
+//! exit status shows whether all were.
 
 use crate::app::Sandbox;
 use crate::inbound::Drain;
@@ -12,17 +12,19 @@ use tokio::task::spawn_local;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
-/// The signals that stop the proxy. The first process of a container gets none that it does not ask for.
+/// The signals that stop the proxy. As the first process of a container it only receives signals for which
+/// it has a handler.
 #[cfg(unix)]
 #[derive(Debug)]
 struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
-    /// The terminal or the session has ended; `None` where the launcher has it ignored (`nohup`).
+    /// Sent at the end of the terminal or session; `None` if the launcher set it to be ignored (`nohup`).
     hangup: Option<tokio::signal::unix::Signal>,
 }
 
-/// The events that stop the proxy: the console's, which service wrappers use as well, and the system's.
+/// The events that stop the proxy: console events, which service wrappers use as well, and the shutdown of
+/// the system.
 #[cfg(windows)]
 #[derive(Debug)]
 struct Signals {
@@ -32,25 +34,25 @@ struct Signals {
     ctrl_shutdown: tokio::signal::windows::CtrlShutdown,
 }
 
-/// How it ended.
+/// The outcome of the shutdown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum Outcome {
     /// All requests in flight were finished, or there were none.
     Drained,
-    /// Requests were cut off by `--drain-timeout` or by a second signal.
-    Cut,
+    /// Requests were aborted after `--drain-timeout` or by a second signal.
+    Aborted,
 }
 
-/// The shortest drain: connections without a request take this long to close.
-const LEAST: Duration = Duration::from_millis(50);
+/// The minimum drain timeout, in which connections without a request are closed.
+const MIN_DRAIN: Duration = Duration::from_millis(50);
 
 #[cfg(unix)]
 impl Signals {
-    /// Sets up handlers: from now on these signals do not end the process by themselves.
+    /// Installs the handlers. From then on these signals do not end the process by themselves.
     ///
     /// # Errors
     ///
-    /// The system refuses a handler.
+    /// A handler cannot be installed.
     fn new() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         let hangup =
@@ -59,7 +61,7 @@ impl Signals {
         Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())?, hangup })
     }
 
-    /// Waits for the next one, and names it.
+    /// Waits for the next signal and returns its name.
     async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
@@ -69,7 +71,7 @@ impl Signals {
     }
 }
 
-/// The next signal; never one where it is ignored.
+/// Waits for the next signal; forever if it is ignored.
 #[cfg(unix)]
 async fn next(signal: Option<&mut tokio::signal::unix::Signal>) {
     match signal {
@@ -80,11 +82,11 @@ async fn next(signal: Option<&mut tokio::signal::unix::Signal>) {
 
 #[cfg(windows)]
 impl Signals {
-    /// Sets up handlers: from now on these signals do not end the process by themselves.
+    /// Installs the handlers. From then on these signals do not end the process by themselves.
     ///
     /// # Errors
     ///
-    /// The system refuses a handler.
+    /// A handler cannot be installed.
     fn new() -> io::Result<Self> {
         use tokio::signal::windows;
         Ok(Self {
@@ -95,46 +97,47 @@ impl Signals {
         })
     }
 
-    /// Waits for the next one, and names it.
+    /// Waits for the next signal and returns its name.
     async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.ctrl_c.recv() => "Ctrl-C",
             _ = self.ctrl_break.recv() => "Ctrl-Break",
-            _ = self.ctrl_close.recv() => "the end of its console",
-            _ = self.ctrl_shutdown.recv() => "the system's shutdown",
+            _ = self.ctrl_close.recv() => "the end of the console",
+            _ = self.ctrl_shutdown.recv() => "the shutdown of the system",
         }
     }
 }
 
-/// A proxy that listens.
+/// A started proxy.
 #[derive(Debug)]
 pub struct Started<Serving> {
     /// Accepts connections until it is dropped.
     pub serving: Serving,
     /// Ends the open connections.
     pub drain: Arc<Drain>,
-    /// How long they may take to end.
+    /// How long the open connections may take to end.
     pub drain_timeout: Duration,
-    /// Serves until they have ended.
+    /// The sandbox, which has to run until the open connections have ended.
     pub sandbox: Option<Sandbox>,
 }
 
-/// Starts a proxy and serves until a signal.
+/// Starts a proxy, and serves until a signal.
 ///
 /// # Errors
 ///
-/// It does not start.
+/// The proxy cannot start.
 pub async fn run<Serving: Future<Output = ()> + 'static, Error: From<io::Error>>(
     start: impl Future<Output = Result<Started<Serving>, Error>>,
-) -> Result<End, Error> {
-    // Before all else: a start can take a minute, and a launcher may stop the proxy as soon as it listens.
+) -> Result<Outcome, Error> {
+    // The handlers are installed first, because a start can take a minute, and a launcher may stop the
+    // proxy as soon as it listens.
     let mut signals = Signals::new()?;
     let started = tokio::select! {
         biased;
         signal = signals.next() => {
-            service_manager::tell(State::Stopping, &Process);
+            service_manager::notify(State::Stopping, &Process);
             tracing::info!("stopped by {signal} during the start");
-            return Ok(End::Drained);
+            return Ok(Outcome::Drained);
         }
         started = start => started?,
     };
@@ -142,35 +145,36 @@ pub async fn run<Serving: Future<Output = ()> + 'static, Error: From<io::Error>>
     Ok(serve_until_signal(serving, signals, &drain, drain_timeout).await)
 }
 
-/// Runs `serving`, which owns the listening sockets, until a signal. Then these are closed, and
-/// connections end with the requests that they are at, within `drain_timeout` or until the next signal.
+/// Runs `serving`, which owns the listening sockets, until a signal. Then it closes these sockets, and
+/// waits until the requests in flight are finished: for `drain_timeout`, or until the next signal.
 async fn serve_until_signal(
     serving: impl Future<Output = ()> + 'static,
     mut signals: Signals,
     drain: &Drain,
     drain_timeout: Duration,
-) -> End {
-    // In a task of its own: what the runtime's root future waits for costs it a system call each time.
+) -> Outcome {
+    // `serving` is spawned as a task, because each wake-up of the runtime's root future costs a system
+    // call.
     let mut serving = AbortOnDropHandle::new(spawn_local(serving));
     let signal = tokio::select! {
         _ = &mut serving => "the end of listening",
         signal = signals.next() => signal,
     };
     drop(serving);
-    service_manager::tell(State::Stopping, &Process);
+    service_manager::notify(State::Stopping, &Process);
     drain.begin();
     let seconds = drain_timeout.as_secs_f32();
-    tracing::info!("stopped by {signal}: what is in flight has {seconds} s to finish");
-    let why = tokio::select! {
-        drained = timeout(drain_timeout.max(LEAST), drain.drained()) => match drained {
-            Ok(()) => return End::Drained,
+    tracing::info!("stopped by {signal}: requests in flight have {seconds} s to finish");
+    let reason = tokio::select! {
+        drained = timeout(drain_timeout.max(MIN_DRAIN), drain.drained()) => match drained {
+            Ok(()) => return Outcome::Drained,
             Err(_) => format!("after {seconds} s (--drain-timeout)"),
         },
         signal = signals.next() => format!("by a second signal, {signal}"),
     };
     let count = drain.connections();
     let connections = if count == 1 { "connection is" } else { "connections are" };
-    tracing::warn!("{count} {connections} aborted {why}");
-    drain.cut_off();
-    End::Cut
+    tracing::warn!("{count} {connections} aborted {reason}");
+    drain.mark_aborted();
+    Outcome::Aborted
 }

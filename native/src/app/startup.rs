@@ -1,4 +1,4 @@
-//! The start of a proxy: everything that can fail comes before it listens.
+//! Starts the proxy. Everything that can fail is done before it accepts connections.
 
 use super::announcement::announce;
 use super::config::Config;
@@ -18,44 +18,44 @@ use std::rc::Rc;
 use std::sync::Arc;
 use taskcluster_proxy_core::credentials::Signer;
 
-/// Why the proxy does not start.
+/// Why the proxy cannot start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// There is no sandbox.
+    /// The sandbox cannot start.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
-    /// There are no credentials.
+    /// The credentials cannot be read.
     #[error(transparent)]
     Credentials(#[from] CredentialsFileError),
-    /// No request can be sent.
+    /// Requests to upstreams cannot be set up.
     #[error(transparent)]
     Upstreams(#[from] UpstreamsError),
-    /// Connections cannot be served as the options say.
+    /// Serving connections cannot be set up.
     #[error(transparent)]
     Inbound(#[from] InboundError),
-    /// The owners of connections, who may change the credentials, cannot be looked up.
+    /// The owners of connections, on which `--credentials-from` depends, cannot be looked up.
     #[error(transparent)]
     CredentialsFrom(#[from] GuardError),
     /// The admin listener cannot listen.
     #[error(transparent)]
     Admin(#[from] AdminError),
-    /// The scopes of the task are not known.
+    /// The scopes of the task cannot be fetched.
     #[error(transparent)]
     Task(#[from] TaskError),
     /// The proxy cannot listen.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// The system does not give what every process needs: signals, randomness.
+    /// The system provides no signal handlers or random numbers.
     #[error(transparent)]
     System(#[from] io::Error),
 }
 
-/// Starts a proxy, which serves once its `serving` is polled.
+/// Starts a proxy, which accepts connections while its `serving` is polled.
 ///
 /// # Errors
 ///
-/// Something that the options ask for is missing or fails.
+/// A step of the start fails.
 pub(super) async fn start(
     config: Config,
     inherited: Inherited,
@@ -65,7 +65,7 @@ pub(super) async fn start(
     let (credentials, file) = credentials?;
     let (upstreams, connections, guard) = (upstreams?, connections?, guard?);
 
-    // The admin listener responds already during the steps that follow.
+    // The admin listener responds during the following steps.
     let (root_url, task_id) = (upstreams.root_url.clone(), config.task_id.as_deref());
     let status = Status::starting(&root_url, task_id, &metrics, &drain, &upstreams.replay);
     let status = Arc::new(status);
@@ -87,9 +87,9 @@ pub(super) async fn start(
     }
     tokio::spawn(expiry::warn(store.watch()));
     status.serves(listeners.local_addrs(), &store);
-    let cut_off = drain.cut_off_flag();
-    let proxy = Proxy::new(&config.proxy, guard, upstreams, store, metrics, cut_off)?;
-    service_manager::tell(State::Ready, &Process);
+    let aborted = drain.aborted_flag();
+    let proxy = Proxy::new(&config.proxy, guard, upstreams, store, metrics, aborted)?;
+    service_manager::notify(State::Ready, &Process);
     let serving = connections.serve(listeners, Rc::new(CatchPanic(proxy)));
     Ok(Started { serving, drain, drain_timeout: config.drain_timeout, sandbox })
 }

@@ -1,4 +1,4 @@
-//! The scopes of a task, which `--task-id` asks the queue for.
+//! Fetches the scopes of the task of `--task-id` from the queue.
 
 use crate::outbound::Outbound;
 use crate::outbound::call::{self, CallError};
@@ -11,27 +11,28 @@ use taskcluster_proxy_core::credentials::{InvalidScope, Scope, Signer};
 use taskcluster_proxy_core::proxy::{Restriction, RestrictionOrigin, RootUrl};
 use tokio::time::timeout;
 
-/// The largest task definition that is read, in bytes: the queue takes none that is larger.
+/// The maximum size of a task definition, in bytes; the queue accepts no larger ones.
 const MAX_TASK: usize = 10 * 1024 * 1024;
 
-/// A queue that takes longer, all retries included, is out of order; whoever waits for the proxy to
-/// listen should hear of that.
+/// The timeout of fetching the task, including all retries. The launcher waits for the proxy to listen, so
+/// a queue that takes longer is reported as an error.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What a path segment cannot hold as it is: all but the unreserved characters (RFC 3986 section
-/// 2.3).
+/// The characters that are percent-encoded in a path segment: all but the unreserved ones (RFC 3986
+/// section 2.3).
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Why the scopes of a task are not known.
+/// Why the scopes of a task could not be fetched.
 #[derive(Debug, thiserror::Error)]
-#[error("could not fetch taskcluster task '{task_id}' : {why}")]
+#[error("could not fetch taskcluster task '{task_id}' : {reason}")]
 pub struct TaskError {
     task_id: String,
-    why: Why,
+    #[source]
+    reason: Reason,
 }
 
 #[derive(Debug, thiserror::Error)]
-enum Why {
+enum Reason {
     #[error(transparent)]
     Call(#[from] CallError),
     #[error("the queue responded with {0}{1}")]
@@ -51,16 +52,16 @@ enum Why {
     Scope(#[from] InvalidScope),
 }
 
-/// What requests are restricted to: these scopes, and those of the task. Neither scopes nor a task: no
-/// restriction. A task without scopes: none at all.
+/// The restriction to `scopes` and those of the task. With neither scopes nor a task id there is no
+/// restriction; with a task that has no scopes, requests have no scopes at all.
 ///
-/// The queue is asked without credentials, as anyone may read tasks in most deployments; where it
-/// requires some, with those of `signer`.
+/// The request to the queue is not signed, because in most deployments anyone may read tasks. If the queue
+/// refuses it, it is repeated with a signature of `signer`.
 ///
 /// # Errors
 ///
-/// The queue cannot be reached, does not know the task, does not show it, or responds with something
-/// else.
+/// The queue cannot be reached, does not know the task, refuses the request, or its response is not a task
+/// definition.
 pub async fn restriction(
     mut scopes: Vec<Scope>,
     task_id: Option<&str>,
@@ -68,32 +69,32 @@ pub async fn restriction(
     root_url: &RootUrl,
     signer: Option<&Signer>,
 ) -> Result<Restriction, TaskError> {
-    let Restriction { origin, .. } = given(&scopes, task_id);
+    let Restriction { origin, .. } = without_task(&scopes, task_id);
     if let Some(task_id) = task_id {
         scopes.extend(fetch_scopes(outbound, root_url, task_id, signer).await?);
     }
-    Ok(Restriction { origin, ..given(&scopes, task_id) })
+    Ok(Restriction { origin, ..without_task(&scopes, task_id) })
 }
 
-/// The restriction to `scopes` alone, without those of the task.
-pub fn given(scopes: &[Scope], task_id: Option<&str>) -> Restriction {
+/// The restriction to `scopes`, without those of the task.
+pub fn without_task(scopes: &[Scope], task_id: Option<&str>) -> Restriction {
     let origin =
         RestrictionOrigin { command_line: !scopes.is_empty(), task_id: task_id.map(str::to_owned) };
     let restricted = task_id.is_some() || !scopes.is_empty();
     Restriction { scopes: restricted.then(|| scopes.to_vec()).into(), origin }
 }
 
-/// Asks the queue, with retries.
+/// Fetches the scopes of a task from the queue, with retries.
 async fn fetch_scopes(
     outbound: &Outbound,
     root_url: &RootUrl,
     task_id: &str,
     signer: Option<&Signer>,
 ) -> Result<Vec<Scope>, TaskError> {
-    let fail = |why| TaskError { task_id: printable(task_id), why };
-    tracing::debug!("asking the queue for the scopes of task {task_id:?}");
+    let fail = |reason| TaskError { task_id: printable(task_id), reason };
+    tracing::debug!("fetching the scopes of task {task_id:?} from the queue");
     let fetched = timeout(TIMEOUT, fetch(outbound, root_url, task_id, signer)).await;
-    let scopes = fetched.unwrap_or(Err(Why::Timeout)).map_err(fail)?;
+    let scopes = fetched.unwrap_or(Err(Reason::Timeout)).map_err(fail)?;
     let scopes = scopes.into_iter().map(Scope::new).collect::<Result<_, _>>();
     scopes.map_err(|error| fail(error.into()))
 }
@@ -103,29 +104,29 @@ async fn fetch(
     root_url: &RootUrl,
     task_id: &str,
     signer: Option<&Signer>,
-) -> Result<Vec<String>, Why> {
+) -> Result<Vec<String>, Reason> {
     let path = path(task_id);
     let mut response = call::get(outbound, root_url, &path, None, MAX_TASK).await?;
     let unsigned = response.status;
     let signer = signer.filter(|_| is_refused(unsigned));
     if signer.is_some() {
         tracing::debug!(
-            "the queue responded with {unsigned} without credentials: asking with them"
+            "the queue responded with {unsigned} without credentials: sending a signed request"
         );
         response = call::get(outbound, root_url, &path, signer, MAX_TASK).await?;
     }
     let (status, message) = (response.status, || call::message(&response.body));
     if signer.is_some() && is_refused(status) {
         let (message, task_id) = (message(), printable(task_id));
-        return Err(Why::Refused { unsigned, status, message, task_id });
+        return Err(Reason::Refused { unsigned, status, message, task_id });
     }
     if status != StatusCode::OK {
-        return Err(Why::Status(status, message()));
+        return Err(Reason::Status(status, message()));
     }
-    scopes(&response.body).ok_or(Why::NoTask)
+    scopes(&response.body).ok_or(Reason::NoTask)
 }
 
-/// Where the queue has the definition of a task.
+/// The path of a task's definition in the queue.
 pub fn path(task_id: &str) -> String {
     format!("/api/queue/v1/task/{}", utf8_percent_encode(task_id, SEGMENT))
 }
@@ -134,8 +135,8 @@ fn is_refused(status: StatusCode) -> bool {
     matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
 }
 
-/// The scopes in a task definition; one that does not say has none. Not by a derived struct, which
-/// would take an array for a definition.
+/// The scopes in a task definition; none if the member is missing. This does not use a derived struct,
+/// which would also accept an array.
 fn scopes(definition: &[u8]) -> Option<Vec<String>> {
     let mut definition: Map<String, Value> = serde_json::from_slice(definition).ok()?;
     match definition.remove("scopes") {

@@ -5,4 +5,4 @@ mod source;
 mod store;
 
 pub use source::{CredentialsFile, CredentialsFileError, CredentialsSource};
-pub use store::{Lease, Snapshot, Store};
+pub use store::{Lease, Replaced, Snapshot, Store};

@@ -83,7 +83,7 @@ impl CredentialsFile {
             match read(&self.path).await {
                 Ok(credentials) => {
                     let client_id = credentials.client_id.clone();
-                    let left = store.replace(credentials).await;
+                    let left = store.replace(credentials).await.left;
                     metrics.update(Source::File, Update::Taken);
                     let path = &self.path;
                     tracing::info!("new credentials from {path:?}: client {client_id}");
@@ -93,7 +93,7 @@ impl CredentialsFile {
                 }
                 Err(error) => {
                     metrics.update(Source::File, Update::Refused);
-                    tracing::warn!("the credentials stay as they are: {error}");
+                    tracing::warn!("the credentials were not replaced: {error}");
                 }
             }
         }

@@ -1,16 +1,16 @@
 //! The store of the current credentials. Each request has a lease of them, and an update waits for the
-//! requests in flight for a limited time.
+//! requests in flight for a limited time. Updates that wait at the same time take effect together.
 
 use crate::os::clock;
 use crate::telemetry::build_info::{REVISION, VERSION};
 use http::{HeaderName, HeaderValue};
 use std::borrow::Cow;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::{
-    AuthorizedScopes, ClientId, Credentials, CredentialsFinding, GivenCertificate, Signer,
+    AuthorizedScopes, CertificateText, ClientId, Credentials, CredentialsFinding, Signer,
     reduce_scopes, scopes_to_json,
 };
 use taskcluster_proxy_core::proxy::{CredentialsProfile, ProxyError, ResponseFields, Restriction};
@@ -47,7 +47,17 @@ pub struct Snapshot {
 #[derive(Debug)]
 pub struct Lease {
     snapshot: Arc<Snapshot>,
-    _in_flight: TaskTrackerToken,
+    /// `None` for the request that set the credentials, because it does not use them.
+    _in_flight: Option<TaskTrackerToken>,
+}
+
+/// An update that took effect.
+#[derive(Debug)]
+pub struct Replaced {
+    /// The credentials that it set, even if those of another update are the current ones by now.
+    pub lease: Lease,
+    /// How many requests keep older credentials.
+    pub left: usize,
 }
 
 /// Holds the current credentials.
@@ -58,8 +68,18 @@ pub struct Store {
     current: RwLock<Arc<Snapshot>>,
     /// The same snapshot, for readers that must not wait for an update.
     watched: watch::Sender<Arc<Snapshot>>,
+    updates: Mutex<Updates>,
     restriction: Restriction,
     drain: Duration,
+}
+
+#[derive(Debug, Default)]
+struct Updates {
+    /// The credentials of the latest update that waits. Those of earlier ones that wait as well are never
+    /// used for a request.
+    next: Option<Arc<Snapshot>>,
+    /// The requests that were still in flight when the updates that waited for them took effect.
+    left: Vec<TaskTracker>,
 }
 
 impl Store {
@@ -72,6 +92,7 @@ impl Store {
             restriction,
             watched: watch::Sender::new(Arc::clone(&first)),
             current: RwLock::new(first),
+            updates: Mutex::default(),
             drain,
         }
     }
@@ -79,7 +100,7 @@ impl Store {
     /// Leases the current credentials; during an update, waits for the new ones.
     pub async fn lease(&self) -> Lease {
         let current = self.current.read().await;
-        Lease { snapshot: Arc::clone(&current), _in_flight: current.in_flight.token() }
+        Lease { snapshot: Arc::clone(&current), _in_flight: Some(current.in_flight.token()) }
     }
 
     /// Watches the current credentials and their replacements.
@@ -88,22 +109,53 @@ impl Store {
     }
 
     /// Makes `credentials` the current ones when the requests in flight have ended, or the drain
-    /// timeout is over; requests that are still in flight then keep the previous ones. Returns
-    /// their number.
-    pub async fn replace(&self, credentials: Credentials) -> usize {
-        let mut current = self.current.write().await;
-        match current.in_flight.len() {
+    /// timeout is over; requests that are still in flight then keep the previous ones.
+    ///
+    /// Updates that come while one waits take effect together with it, in their order: otherwise each
+    /// would wait for the requests that came between them, and these for each update before them.
+    pub async fn replace(&self, credentials: Credentials) -> Replaced {
+        let own = Arc::new(Snapshot::new(&credentials, &self.restriction));
+        match self.watched.borrow().in_flight.len() {
             0 => {}
             left => tracing::info!("new credentials wait for {left} requests in flight"),
         }
-        // Whether it timed out is visible from the number of leases.
-        let _ = tokio::time::timeout(self.drain, current.in_flight.wait()).await;
-        let left = current.in_flight.len();
-        let next = Arc::new(Snapshot::new(&credentials, &self.restriction));
-        next.warn_of_findings();
-        self.watched.send_replace(Arc::clone(&next));
-        *current = next;
-        left
+        let mut watcher = {
+            let mut updates = self.updates();
+            updates.next = Some(Arc::clone(&own));
+            // In the same critical section: the next change includes this update.
+            self.watched.subscribe()
+        };
+        tokio::select! {
+            biased;
+            // Never an error, because `self` has the sender.
+            _ = watcher.changed() => {}
+            mut current = self.current.write() => {
+                // Whether it timed out is visible from the number of leases.
+                let _ = tokio::time::timeout(self.drain, current.in_flight.wait()).await;
+                let mut updates = self.updates();
+                updates.left.push(current.in_flight.clone());
+                // Not `None`: no other update had the lock since `next` was set.
+                let next = updates.next.take().unwrap_or_else(|| Arc::clone(&own));
+                self.watched.send_replace(Arc::clone(&next));
+                *current = next;
+            }
+        }
+        own.warn_of_findings();
+        Replaced {
+            lease: Lease { snapshot: own, _in_flight: None },
+            left: self.updates().count_left(),
+        }
+    }
+
+    fn updates(&self) -> MutexGuard<'_, Updates> {
+        self.updates.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Updates {
+    fn count_left(&mut self) -> usize {
+        self.left.retain(|requests| !requests.is_empty());
+        self.left.iter().map(TaskTracker::len).sum()
     }
 }
 
@@ -137,7 +189,7 @@ impl Snapshot {
             scopes: certificate.map(|certificate| scopes_to_json(certificate.scopes())),
             authorized_scopes: authorized_scopes.scopes().map(scopes_to_json),
             profile: CredentialsProfile::new(credentials, restriction),
-            expiry: certificate.and_then(GivenCertificate::expiry),
+            expiry: certificate.and_then(CertificateText::expiry),
             in_flight,
         }
     }
@@ -205,7 +257,7 @@ mod tests {
         assert!(!update.is_finished() && !later.is_finished());
         assert_eq!(client_id(&lease), "old");
         drop(lease);
-        assert_eq!(update.await.unwrap(), 0);
+        assert_eq!(update.await.unwrap().left, 0);
         assert_eq!(later.await.unwrap(), "new");
     }
 
@@ -214,10 +266,79 @@ mod tests {
         let store = Store::new(&credentials("old"), Restriction::default(), Duration::from_secs(5));
         let lease = store.lease().await;
         let start = tokio::time::Instant::now();
-        assert_eq!(store.replace(credentials("new")).await, 1);
+        assert_eq!(store.replace(credentials("new")).await.left, 1);
         assert_eq!(start.elapsed().as_secs(), 5);
         assert_eq!(client_id(&lease), "old");
         assert_eq!(client_id(&store.lease().await), "new");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn updates_that_wait_take_effect_together_and_requests_between_them_wait_once() {
+        const DRAIN: Duration = Duration::from_secs(5);
+        let drain = Restriction::default();
+        let store = Arc::new(Store::new(&credentials("old"), drain, DRAIN));
+        let _hanging = store.lease().await;
+        let start = tokio::time::Instant::now();
+        let mut updates = Vec::new();
+        let mut requests = Vec::new();
+        for number in 0..5 {
+            let new = credentials(&format!("new{number}"));
+            let update = Arc::clone(&store);
+            updates.push(tokio::spawn(async move { update.replace(new).await }));
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let request = Arc::clone(&store);
+            requests.push(tokio::spawn(async move { request.lease().await }));
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        for (number, update) in updates.into_iter().enumerate() {
+            let Replaced { lease, left } = update.await.unwrap();
+            assert_eq!((client_id(&lease), left), (&*format!("new{number}"), 1));
+        }
+        assert_eq!(start.elapsed(), DRAIN);
+        let mut leases = Vec::new();
+        for request in requests {
+            leases.push(request.await.unwrap());
+        }
+        assert!(leases.iter().all(|lease| client_id(lease) == "new4"));
+        assert_eq!(start.elapsed(), DRAIN);
+
+        // The next one waits for these requests, no longer for the first one, and counts all of them.
+        let update = tokio::spawn({
+            let store = Arc::clone(&store);
+            async move { store.replace(credentials("last")).await.left }
+        });
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let kept = leases.pop();
+        assert!(!update.is_finished());
+        leases.clear();
+        assert_eq!(update.await.unwrap(), 2);
+        assert_eq!(start.elapsed(), 2 * DRAIN);
+        drop(kept);
+        let start = tokio::time::Instant::now();
+        assert_eq!(store.replace(credentials("end")).await.left, 1);
+        assert_eq!(start.elapsed(), Duration::ZERO);
+    }
+
+    /// Such as that of a client whose connection is stuck.
+    #[tokio::test(start_paused = true)]
+    async fn the_response_to_an_update_delays_no_other_one() {
+        let store = Store::new(&credentials("old"), Restriction::default(), Duration::from_secs(5));
+        let start = tokio::time::Instant::now();
+        let first = store.replace(credentials("first")).await;
+        assert_eq!(store.replace(credentials("second")).await.left, 0);
+        assert_eq!((client_id(&first.lease), start.elapsed()), ("first", Duration::ZERO));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_update_that_is_cancelled_does_not_block_others() {
+        let store = Store::new(&credentials("old"), Restriction::default(), Duration::from_secs(5));
+        let _hanging = store.lease().await;
+        let first =
+            tokio::time::timeout(Duration::from_secs(1), store.replace(credentials("cancelled")));
+        let second = store.replace(credentials("new"));
+        let (first, second) = tokio::join!(first, second);
+        assert!(first.is_err());
+        assert_eq!((client_id(&second.lease), client_id(&store.lease().await)), ("new", "new"));
     }
 
     #[tokio::test(start_paused = true)]

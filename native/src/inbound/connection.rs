@@ -2,6 +2,7 @@
 
 use super::OpenConnection;
 use super::client_stream::ClientStream;
+use super::connection_limit::Rejected;
 use crate::os::stream::Stream;
 use crate::proxy::{Client, Handler};
 use http::header::CONNECTION;
@@ -105,9 +106,15 @@ pub(super) async fn serve<H: Handler>(
 }
 
 /// Responds with 503, because `limit` other connections are being served.
-pub(super) async fn reject<H: Handler>(stream: Stream, handler: &H, limit: usize) {
+pub(super) async fn reject<H: Handler>(
+    stream: Stream,
+    handler: &H,
+    limit: usize,
+    rejected: &Rejected,
+) {
     // Wait for the request: some clients ignore a response that arrives before they have sent it.
     let service = service_fn(|request: Request<Incoming>| async move {
+        rejected.has_request();
         let connections = if limit == 1 { "connection is" } else { "connections are" };
         let reason = format!("{limit} {connections} open (--max-connections)");
         let (method, uri) = (request.method(), request.uri());

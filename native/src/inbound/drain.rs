@@ -11,7 +11,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 pub struct Drain {
     begun: CancellationToken,
     connections: TaskTracker,
-    cut_off: Arc<AtomicBool>,
+    aborted: Arc<AtomicBool>,
 }
 
 /// An open connection: the drain waits until this is dropped.
@@ -26,7 +26,7 @@ impl Default for Drain {
         let connections = TaskTracker::new();
         // `wait` only ends for a closed tracker; a closed one still counts connections.
         connections.close();
-        Self { begun: CancellationToken::new(), connections, cut_off: Arc::default() }
+        Self { begun: CancellationToken::new(), connections, aborted: Arc::default() }
     }
 }
 
@@ -42,13 +42,13 @@ impl Drain {
     }
 
     /// Records that the connections that are still open are aborted from now on.
-    pub fn cut_off(&self) {
-        self.cut_off.store(true, Ordering::Release);
+    pub fn mark_aborted(&self) {
+        self.aborted.store(true, Ordering::Release);
     }
 
-    /// A flag that is set by [`Self::cut_off`]: requests that end after that were aborted by the proxy.
-    pub fn cut_off_flag(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.cut_off)
+    /// A flag that is set by [`Self::mark_aborted`]: requests that end after that were aborted by the proxy.
+    pub fn aborted_flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.aborted)
     }
 
     /// Counts a new connection.

@@ -77,7 +77,8 @@ impl Inbound {
             let (handshake, metrics) = (handshake.clone(), Arc::clone(&metrics));
             let open = drain.open();
             metrics.accept();
-            spawn_local(async move {
+            let rejected = permit.rejected();
+            let serving = async move {
                 // In the connection's own task: other connections must not wait for this check.
                 if let Verdict::Rejected(reason) = admitter.admit(&stream, &peer).await {
                     return metrics.reject(reason);
@@ -100,8 +101,9 @@ impl Inbound {
                 }
                 let _permit = match permit {
                     Permit::Serve(permit) => permit,
-                    Permit::Reject(_permit) => {
-                        return Box::pin(connection::reject(stream, &*handler, max_connections))
+                    Permit::Reject(_permit, rejected) => {
+                        let limit = max_connections;
+                        return Box::pin(connection::reject(stream, &*handler, limit, &rejected))
                             .await;
                     }
                     Permit::Close => return,
@@ -117,7 +119,17 @@ impl Inbound {
                     Err(error) => tracing::debug!("connection of {peer} ended: {error}"),
                     Ok(()) => {}
                 }
-            });
+            };
+            match rejected {
+                None => spawn_local(serving),
+                Some(rejected) => spawn_local(async move {
+                    tokio::select! {
+                        biased;
+                        () = serving => {}
+                        () = rejected.evicted() => {}
+                    }
+                }),
+            };
         }
     }
 }

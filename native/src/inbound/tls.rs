@@ -214,7 +214,7 @@ fn handshake_problem(error: &io::Error) -> String {
         Error::NoApplicationProtocol => {
             "the client does not offer HTTP/1.1 (ALPN http/1.1)".to_owned()
         }
-        _ => "the client does not keep to the protocol".to_owned(),
+        _ => "the client violates the TLS protocol".to_owned(),
     }
 }
 

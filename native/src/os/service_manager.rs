@@ -25,7 +25,7 @@ impl State {
 
 /// Notifies the service manager at the socket in `NOTIFY_SOCKET`, if it is set. A failure is only logged,
 /// because the proxy can serve requests nevertheless.
-pub fn tell(state: State, env: &impl Environment) {
+pub fn notify(state: State, env: &impl Environment) {
     let Some(socket) = env.get("NOTIFY_SOCKET").filter(|socket| !socket.is_empty()) else {
         return;
     };
@@ -76,7 +76,7 @@ mod tests {
         let name = format!("taskcluster-proxy-notify-{}", std::process::id());
         let manager = SocketAddr::from_abstract_name(&name).unwrap();
         let manager = UnixDatagram::bind_addr(&manager).unwrap();
-        tell(State::Ready, &HashMap::from([("NOTIFY_SOCKET", format!("@{name}").into())]));
+        notify(State::Ready, &HashMap::from([("NOTIFY_SOCKET", format!("@{name}").into())]));
         manager.set_nonblocking(true).unwrap();
         let mut message = [0; 64];
         let length = manager.recv(&mut message).unwrap();
@@ -85,8 +85,8 @@ mod tests {
 
     #[test]
     fn without_a_service_manager() {
-        tell(State::Stopping, &HashMap::new());
-        tell(State::Stopping, &HashMap::from([("NOTIFY_SOCKET", "".into())]));
+        notify(State::Stopping, &HashMap::new());
+        notify(State::Stopping, &HashMap::from([("NOTIFY_SOCKET", "".into())]));
         assert!(send(OsStr::new("/nonexistent"), "READY=1").is_err());
     }
 }

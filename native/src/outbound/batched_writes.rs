@@ -1,9 +1,9 @@
-//! Writes of an HTTP/2 connection, batched: what its frames make in one go is one TLS record and one system
-//! call.
+//! Batches the writes of an HTTP/2 connection: frames that are written together become one TLS record and
+//! one system call.
 //!
-//! The h2 crate writes the header section of a request, a body and its end one by one, and waits for each
-//! to be flushed. Here they are collected, and a task of its own writes them as soon as the connection has
-//! had its turn.
+//! The h2 crate writes the header section of a request, its body and the end of the stream one by one, and
+//! waits for each to be flushed. This stream collects them, and a separate task writes them as soon as
+//! the connection's task yields.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -21,20 +21,20 @@ pub(super) struct BatchedWrites<S>(Rc<RefCell<State<S>>>);
 #[derive(Debug)]
 struct State<S> {
     stream: S,
-    /// What is still to be written.
+    /// The bytes that are collected and not yet flushed.
     pending: Vec<u8>,
-    /// How much of that was written.
+    /// The number of bytes of `pending` that are written.
     written: usize,
     /// Wakes the task that writes.
     writer: Option<Waker>,
-    /// Wakes the connection when there is room again.
+    /// Wakes the connection when more can be collected.
     connection: Option<Waker>,
     error: Option<io::Error>,
-    /// The connection is dropped: the task ends.
+    /// Whether the connection was dropped, so that the task ends.
     closed: bool,
 }
 
-/// As much is collected before the connection has to wait, in bytes.
+/// The maximum of collected bytes; the connection waits when it is reached.
 const LIMIT: usize = 64 * 1024;
 
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> BatchedWrites<S> {
@@ -53,7 +53,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> BatchedWrites<S> {
     }
 }
 
-/// Writes what is collected until the connection is dropped.
+/// Writes the collected bytes, until the connection is dropped.
 async fn write<S: AsyncRead + AsyncWrite + Unpin>(state: Weak<RefCell<State<S>>>) {
     poll_fn(|context| {
         let Some(state) = state.upgrade() else {
@@ -99,7 +99,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> State<S> {
         }
     }
 
-    /// Collects some of `slices`.
+    /// Collects as much of `slices` as the limit allows.
     fn poll_collect(
         &mut self,
         context: &mut Context<'_>,
@@ -156,7 +156,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for BatchedWrites<S> {
         true
     }
 
-    /// The task flushes.
+    /// Only reports errors: the writing task flushes.
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.0.borrow_mut().error.take() {
             Some(error) => Poll::Ready(Err(error)),
@@ -187,7 +187,7 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 
     #[tokio::test(flavor = "local")]
-    async fn what_is_written_in_one_go_arrives_in_one_piece() {
+    async fn consecutive_writes_are_batched() {
         let (near, mut far) = duplex(1024);
         let mut batched = BatchedWrites::new(near);
         for part in ["one", "two", "three"] {
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "local")]
-    async fn a_peer_that_does_not_read_stops_the_writer_and_nothing_is_lost() {
+    async fn a_peer_that_does_not_read_causes_backpressure_without_loss() {
         const LENGTH: usize = 5 * LIMIT;
         let (near, mut far) = duplex(16);
         let mut batched = BatchedWrites::new(near);

@@ -1,4 +1,4 @@
-//! Calls of the proxy's own to the services of a deployment.
+//! Requests that the proxy itself sends to the services of a deployment.
 
 use crate::outbound::{
     Origin, Outbound, OutboundRequest, ReplayBudget, RequestBody, ResponseBodyError, Target,
@@ -15,49 +15,49 @@ use std::time::Duration;
 use taskcluster_proxy_core::credentials::Signer;
 use taskcluster_proxy_core::proxy::{Form, RootUrl, ServiceError};
 
-/// What a service responded.
+/// The response of a service.
 #[derive(Debug)]
 pub struct Response {
     /// The status.
     pub status: StatusCode,
     /// The header fields.
     pub headers: HeaderMap,
-    /// All of the body.
+    /// The whole body.
     pub body: Bytes,
 }
 
-/// Why there is no response.
+/// Why no complete response was received.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallError {
-    /// None came.
+    /// There was no response.
     #[error(transparent)]
     Send(#[from] UpstreamError),
-    /// None came within the time for that.
+    /// There was no response within the timeout.
     #[error(
-        "no response to GET {} within {} seconds: see whether the deployment works, and whether a \
-         gateway between this machine and it holds responses back",
+        "no response to GET {} within {} seconds: check the deployment, and any gateway or \
+         firewall between this machine and it",
         .0,
         .1.as_secs()
     )]
     NoResponse(String, Duration),
-    /// Its body did not come to the end.
+    /// The body was truncated.
     #[error(transparent)]
     Truncated(#[from] ResponseBodyError),
-    /// Its body is longer than anything that it should be.
+    /// The body is longer than the limit.
     #[error("the response is longer than {0} bytes")]
     TooLarge(usize),
-    /// The URL cannot be requested.
-    #[error("not a URL that can be requested: {0}")]
+    /// The URL is invalid.
+    #[error("invalid URL: {0}")]
     Uri(#[from] InvalidUri),
 }
 
-/// Gets `path`, which is percent-encoded and starts with `/api`; the same way as requests of tasks,
-/// retries included. `limit`: the longest body, in bytes.
+/// Sends a GET request for `path`, which is percent-encoded and starts with `/api`, in the same way as
+/// requests of tasks, including retries. `limit` is the maximum length of the body, in bytes.
 ///
 /// # Errors
 ///
-/// No response comes, or not all of it, or more than that.
+/// There is no response, or its body is truncated or longer than `limit`.
 pub async fn get(
     outbound: &Outbound,
     root_url: &RootUrl,
@@ -79,7 +79,7 @@ pub async fn get(
     let body = Limited::new(response.body, limit).collect().await.map_err(|error| {
         match error.downcast::<ResponseBodyError>() {
             Ok(error) => CallError::Truncated(*error),
-            // The limit is the one other error that there is.
+            // The only other error is that of the limit.
             Err(_) => CallError::TooLarge(limit),
         }
     })?;
@@ -87,7 +87,7 @@ pub async fn get(
     Ok(Response { status, headers, body: body.to_bytes() })
 }
 
-/// `: ` and what a service says of its error, in one line; nothing where it says nothing.
+/// `: ` and the message of a service's error, in one line; empty if the body is not such an error.
 pub fn message(body: &[u8]) -> String {
     let Some(error) = ServiceError::parse(body) else {
         return String::new();
@@ -100,5 +100,5 @@ pub fn message(body: &[u8]) -> String {
     format!(": {line}")
 }
 
-/// The longest message that is shown, in characters: some list hundreds of scopes.
+/// The maximum length of the message, in characters. Some messages list hundreds of scopes.
 const MAX_MESSAGE: usize = 1000;

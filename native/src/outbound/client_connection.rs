@@ -1,57 +1,58 @@
-//! What a request's body has to do with the connection that it comes over.
+//! The state of a client's connection that concerns request bodies.
 
 use super::replay::AttemptGuard;
 use std::cell::{Cell, RefCell};
 use tokio_util::task::AbortOnDropHandle;
 
-/// The state of a client's connection that outlives a request.
+/// The state of a client's connection that outlives a single request.
 #[derive(Debug, Default)]
 pub struct ClientConnection {
-    /// The sending of a body that goes on after its response has ended.
+    /// The upload that continues after its response has ended.
     upload: RefCell<Option<Upload>>,
-    /// The client has announced that no request follows the current one.
+    /// Whether the client has announced that the current request is its last.
     is_last: Cell<bool>,
-    /// All of the current request was received.
+    /// Whether all of the current request was received.
     is_received: Cell<bool>,
 }
 
-/// The sending of a body. It fails when this is dropped.
+/// A request body that is being sent to an upstream. Sending it is aborted when this is dropped.
 #[derive(Debug)]
 pub(super) struct Upload {
     pub(super) attempt: AttemptGuard,
-    /// The task of a connection of HTTP/1.1 that nothing else uses.
+    /// The task of an HTTP/1.1 connection that nothing else uses.
     pub(super) _task: Option<AbortOnDropHandle<()>>,
 }
 
 impl ClientConnection {
-    /// A request begins. `is_last`: the client has announced that none follows.
+    /// Records that a request begins. `is_last` says whether the client has announced that it is the last.
     pub fn begin(&self, is_last: bool) {
         self.is_last.set(is_last);
         self.is_received.set(false);
     }
 
-    /// All of it was received.
+    /// Records that all of the current request was received.
     pub(super) fn received(&self) {
         self.is_received.set(true);
     }
 
-    /// Whether something may still come that the proxy will not read: the connection must not be closed
-    /// at once then.
+    /// Whether the client may still send bytes that the proxy will not read. The connection then needs a
+    /// lingering close.
     pub fn expects_more(&self) -> bool {
         !(self.is_last.get() && self.is_received.get())
     }
 
-    /// Lets the sending of a body go on for as long as the client is there.
+    /// Lets an upload continue for as long as the client's connection is open.
     pub(super) fn keep(&self, upload: Upload) {
         self.upload.replace(Some(upload));
     }
 
-    /// Whether a body is being sent although its response has ended.
+    /// Whether an upload continues although its response has ended.
     pub fn has_upload(&self) -> bool {
         self.upload.borrow().as_ref().is_some_and(|upload| !upload.attempt.is_over())
     }
 
-    /// Ends that: the client has gone, which nobody notices while the upstream reads nothing.
+    /// Aborts the upload because the client has closed its connection, which the upload itself does not
+    /// notice while the upstream reads nothing.
     pub fn abort_upload(&self) {
         self.upload.take();
     }

@@ -1,27 +1,28 @@
-//! What can be set about requests to upstreams.
+//! The configuration of requests to upstreams.
 
 use std::time::Duration;
 use taskcluster_proxy_core::proxy::{HostPattern, RetryPolicy};
 
-/// Where requests may go, how long that may take, and how often they are retried.
+/// The configuration of requests to upstreams: allowed hosts, timeouts, limits, and retries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// The hosts that requests in hostname form may go to; empty for nearly all.
+    /// The hosts to which requests in hostname form may be forwarded. If empty, all hosts except those at
+    /// special addresses are allowed.
     pub allowed_hosts: Vec<HostPattern>,
-    /// DNS, TCP, TLS and a forward proxy together. Too short: slow networks fail. Too long: a task
-    /// waits for an upstream that is not there.
+    /// The timeout of DNS, TCP, TLS and a forward proxy together. If it is too short, requests over slow
+    /// networks fail; if it is too long, tasks wait for upstreams that cannot be reached.
     pub connect_timeout: Duration,
-    /// How long a kept connection to an upstream may be idle. Longer than the upstream keeps it
-    /// costs a retry now and then.
+    /// How long an idle connection to an upstream is kept. If that is longer than the upstream keeps it,
+    /// some requests have to be retried.
     pub idle_timeout: Duration,
-    /// Where so many connections to upstreams are open, one that is idle is closed before another one is
-    /// opened: as many as clients may open, for each of which a descriptor is reserved.
+    /// The number of open connections to upstreams from which on an idle one is closed before another one
+    /// is made. It equals the maximum of clients' connections, for each of which a descriptor is reserved.
     pub max_connections: usize,
-    /// How much of one request's body is kept for a retry, in bytes.
+    /// The maximum of one request's body that is kept for retries, in bytes.
     pub replay_buffer: usize,
-    /// The same for all requests together, in bytes.
+    /// The maximum of all request bodies together that is kept for retries, in bytes.
     pub replay_total: usize,
-    /// When requests are retried.
+    /// The retry policy.
     pub retries: RetryPolicy,
 }
 

@@ -1,9 +1,11 @@
-//! A connection to an upstream: DNS, TCP, a forward proxy where the environment names one, TLS, and the
-//! start of HTTP.
+//! Connects to an upstream: DNS, TCP, a forward proxy if the environment names one, TLS, and the HTTP
+//! handshake.
 
 use super::connect_error::ConnectError;
 use super::error::UpstreamError;
-use super::forward_proxy::{self, ForwardProxy, Kind, Proxies, ProxyVariable, Route};
+use super::forward_proxy::{
+    self, ForwardProxy, InvalidProxyVariable, Proxies, ProxyProtocol, Route,
+};
 use super::happy_eyeballs::HappyEyeballs;
 use super::http1::{Http1Connection, ProxiedRequests};
 use super::http2::Http2Connection;
@@ -24,47 +26,50 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, OnceCell};
 use url::Host;
 
-/// Makes connections.
+/// Makes connections to upstreams.
 #[derive(Debug)]
 pub(super) struct Connector {
     policy: Arc<HostPolicy>,
     happy_eyeballs: HappyEyeballs,
     proxies: Proxies,
-    /// Made when they are first needed: a proxy whose root URL is plain http never reads roots.
+    /// Loaded when first needed: a proxy whose root URL is plain http never reads root certificates.
     tls: OnceCell<ClientConfigs>,
     timeout: Duration,
-    /// Held by each open connection of HTTP/1.1.
+    /// Cloned into each open HTTP/1.1 connection, to count them.
     open: Rc<()>,
 }
 
-/// A new connection, by what is spoken on it.
+/// A new connection, with its HTTP version.
 #[derive(Debug)]
 pub(super) enum Protocol {
     Http1(Http1Connection),
     Http2(Rc<Http2Connection>),
 }
 
-/// How far the start of a connection has come, for the error when it takes too long.
+/// The step that a connection has reached, for the error when connecting times out.
 #[derive(Debug)]
 pub enum ConnectProgress {
     /// The host's name is being resolved.
     Resolving(Host),
-    /// No address has accepted a connection; why not, for each that has responded.
+    /// None of these addresses has accepted the connection. Those that have refused it have the reason.
     Connecting(Vec<(SocketAddr, Option<String>)>),
-    /// TCP is established; TLS or the forward proxy's response is not there yet.
+    /// TCP is established; the TLS handshake or the forward proxy's response is pending.
     Connected(SocketAddr),
-    /// It waits for the connection that another request is making.
+    /// The request waits for the connection that another request is making.
     Waiting,
 }
 
 impl Connector {
-    /// DNS, TCP, TLS and a forward proxy have `timeout` together. `policy` says which addresses
-    /// upstreams may have; names that a forward proxy resolves are the proxy's affair.
+    /// `timeout` limits DNS, TCP, TLS and the forward proxy together. `policy` determines which addresses
+    /// upstreams may have, but not for names that a forward proxy resolves.
     ///
     /// # Errors
     ///
-    /// A variable of the environment is to name a proxy, and does not.
-    pub(super) fn new(timeout: Duration, policy: Arc<HostPolicy>) -> Result<Self, ProxyVariable> {
+    /// An environment variable does not contain the URL of a forward proxy.
+    pub(super) fn new(
+        timeout: Duration,
+        policy: Arc<HostPolicy>,
+    ) -> Result<Self, InvalidProxyVariable> {
         Ok(Self {
             policy,
             happy_eyeballs: HappyEyeballs::default(),
@@ -75,40 +80,40 @@ impl Connector {
         })
     }
 
-    /// How connections to `origin` are made: through which forward proxy, or why through none.
+    /// The route to `origin`: the forward proxy, or the reason why there is none.
     pub(super) fn route(&self, origin: &Origin) -> Route<'_> {
         self.proxies.route(origin)
     }
 
-    /// How many connections of HTTP/1.1 are open.
+    /// The number of open HTTP/1.1 connections.
     pub(super) fn open_http1(&self) -> usize {
         Rc::strong_count(&self.open) - 1
     }
 
-    /// How long a connection may take to be made.
+    /// The connect timeout.
     pub(super) fn timeout(&self) -> Duration {
         self.timeout
     }
 
-    /// Connects to `origin`. `released` is told when there is room for another request on the
-    /// connection, should it be one of HTTP/2.
+    /// Connects to `origin`. If the connection uses HTTP/2, `released` is notified whenever it has
+    /// capacity for another request.
     pub(super) async fn connect(
         &self,
         origin: &Origin,
         released: &Rc<Notify>,
     ) -> Result<Protocol, UpstreamError> {
         let progress = RefCell::new(ConnectProgress::Resolving(origin.host().clone()));
-        let connecting = self.connect_without_limit(origin, released, &progress);
+        let connecting = self.connect_without_timeout(origin, released, &progress);
         let connected = tokio::time::timeout(self.timeout, connecting).await;
         let progress = progress.into_inner();
         if let (Err(_) | Ok(Err(_)), ConnectProgress::Connected(address)) = (&connected, &progress)
         {
-            self.happy_eyeballs.failed(*address);
+            self.happy_eyeballs.record_failure(*address);
         }
         connected.unwrap_or_else(|_| Err(UpstreamError::ConnectTimeout(self.timeout, progress)))
     }
 
-    async fn connect_without_limit(
+    async fn connect_without_timeout(
         &self,
         origin: &Origin,
         released: &Rc<Notify>,
@@ -117,7 +122,7 @@ impl Connector {
         let (stream, proxied) = match self.route(origin) {
             Route::Through(proxy) => {
                 let through = self.through(proxy, origin, progress).await;
-                through.map_err(|error| error.of_proxy(proxy))?
+                through.map_err(|error| error.through_proxy(proxy))?
             }
             Route::NoVariable | Route::Loopback | Route::NoProxy(_) => {
                 let (host, port) = (origin.host(), origin.port());
@@ -140,7 +145,7 @@ impl Connector {
         })
     }
 
-    /// A connection through `proxy`, on which what comes next is for `origin`.
+    /// Connects to `origin` through `proxy`.
     async fn through(
         &self,
         proxy: &ForwardProxy,
@@ -148,14 +153,14 @@ impl Connector {
         progress: &RefCell<ConnectProgress>,
     ) -> Result<(Stream, Option<ProxiedRequests>), UpstreamError> {
         let tcp = self.tcp(proxy.host(), proxy.port(), None, progress).await?;
-        let stream = match proxy.kind() {
-            Kind::Socks5 => {
-                let tcp = forward_proxy::ask_socks5(tcp, origin, proxy.login()).await;
+        let stream = match proxy.protocol() {
+            ProxyProtocol::Socks5 => {
+                let tcp = forward_proxy::connect_socks5(tcp, origin, proxy.login()).await;
                 let tcp = tcp.map_err(ConnectError::Socks5)?;
                 return Ok((Stream::Tcp(tcp), None));
             }
-            Kind::Http => Stream::Tcp(tcp),
-            Kind::Https => {
+            ProxyProtocol::Http => Stream::Tcp(tcp),
+            ProxyProtocol::Https => {
                 let config = &self.tls().await?.to_proxies;
                 tls::start(config, proxy.host(), Stream::Tcp(tcp)).await?.0
             }
@@ -164,7 +169,7 @@ impl Connector {
         match origin.is_secure() {
             false => Ok((stream, Some(ProxiedRequests { authorization }))),
             true => {
-                let tunnel = forward_proxy::ask_tunnel(stream, origin, authorization).await;
+                let tunnel = forward_proxy::open_tunnel(stream, origin, authorization).await;
                 Ok((tunnel.map_err(ConnectError::Tunnel)?, None))
             }
         }
@@ -178,10 +183,11 @@ impl Connector {
         progress: &RefCell<ConnectProgress>,
     ) -> Result<TcpStream, UpstreamError> {
         progress.replace(ConnectProgress::Resolving(host.clone()));
-        let addresses = self.happy_eyeballs.ordered(resolve(host, port, policy).await?);
+        let addresses = self.happy_eyeballs.order(resolve(host, port, policy).await?);
         let unresponsive = addresses.iter().map(|address| (*address, None)).collect();
         progress.replace(ConnectProgress::Connecting(unresponsive));
-        let failed = |address, error: &io::Error| progress.borrow_mut().failed(address, error);
+        let failed =
+            |address, error: &io::Error| progress.borrow_mut().record_failure(address, error);
         let stream = self.happy_eyeballs.connect(&addresses, failed).await?;
         if let Ok(address) = stream.peer_addr() {
             progress.replace(ConnectProgress::Connected(address));
@@ -200,7 +206,7 @@ async fn load_tls() -> Result<ClientConfigs, ConnectError> {
 }
 
 impl ConnectProgress {
-    fn failed(&mut self, failed: SocketAddr, error: &io::Error) {
+    fn record_failure(&mut self, failed: SocketAddr, error: &io::Error) {
         if let Self::Connecting(addresses) = self {
             let of_failed = addresses.iter_mut().filter(|(address, _)| *address == failed);
             of_failed.for_each(|(_, reason)| *reason = Some(error.to_string()));

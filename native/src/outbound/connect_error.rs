@@ -1,4 +1,4 @@
-//! Why there is no connection to an upstream.
+//! Errors of connecting to an upstream.
 
 use super::error::explain;
 use super::forward_proxy::{Socks5Failure, TunnelFailure};
@@ -8,20 +8,20 @@ use std::io;
 use std::net::SocketAddr;
 use tokio::task::JoinError;
 
-/// Why there is no connection to an upstream.
+/// Why connecting to an upstream failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// The host's name has no address.
+    /// The host name could not be resolved.
     #[error("{reason} ({host}): check the host name and the DNS server")]
     Resolve {
-        /// The name.
+        /// The host name.
         host: String,
-        /// What the system's resolver says.
+        /// The error of the system's resolver.
         #[source]
         reason: io::Error,
     },
-    /// No address accepts a connection.
+    /// No address accepted the connection.
     #[error("{0}")]
     Addresses(AddressFailures),
     /// TLS cannot be set up: the environment names root certificates that cannot be used.
@@ -30,41 +30,41 @@ pub enum ConnectError {
     /// The thread that reads the root certificates ended early.
     #[error(transparent)]
     TlsThread(#[from] JoinError),
-    /// TLS cannot be spoken with such a host name.
-    #[error("{0:?} is not a name that TLS knows")]
+    /// The host name cannot be used with TLS.
+    #[error("expected a host name that is valid for TLS, found {0:?}")]
     TlsName(String),
     /// The TLS handshake failed.
     #[error("TLS: {0}")]
     Tls(#[from] TlsFailure),
-    /// HTTP could not be started on the new connection, or nothing was sent on it before it broke.
+    /// The HTTP handshake failed, or the connection was lost before anything was sent.
     #[error("{}", explain(.0))]
     Http(#[from] hyper::Error),
-    /// The upstream closed the connection as soon as it was made.
+    /// The upstream closed the connection immediately.
     #[error("the upstream closed the new connection")]
     Closed,
-    /// The HTTP proxy has not opened a tunnel.
+    /// The HTTP proxy did not open a tunnel.
     #[error(transparent)]
     Tunnel(#[from] TunnelFailure),
-    /// The SOCKS5 proxy has not made a connection.
+    /// The SOCKS5 proxy did not make the connection.
     #[error(transparent)]
     Socks5(#[from] Socks5Failure),
-    /// There is no connection to, or through, a forward proxy.
+    /// Connecting to, or through, a forward proxy failed.
     #[error("proxy {proxy}: {reason}")]
     Proxy {
-        /// Its URL, without a login.
+        /// The URL of the proxy, without a login.
         proxy: String,
-        /// Why not.
+        /// The reason.
         #[source]
         reason: Box<ConnectError>,
     },
 }
 
-/// The addresses of a host, and why there is no connection to each. Empty: it has none.
+/// The addresses of a host, each with the reason why connecting failed; empty if the host has none.
 #[derive(Debug)]
 pub struct AddressFailures(pub(super) Vec<(SocketAddr, io::Error)>);
 
 impl ConnectError {
-    /// Whether the next attempt would fail for the same reason.
+    /// Whether another attempt would fail for the same reason.
     pub(super) fn is_permanent(&self) -> bool {
         match self {
             Self::Resolve { .. }
@@ -80,7 +80,7 @@ impl ConnectError {
         }
     }
 
-    /// Whether its text names what to correct.
+    /// Whether the message says what to correct.
     pub fn says_what_to_do(&self) -> bool {
         match self {
             Self::Addresses(_) | Self::TlsThread(_) | Self::Http(_) | Self::Closed => false,
@@ -94,7 +94,7 @@ impl ConnectError {
         }
     }
 
-    /// Whether it is for the upstream's own certificate.
+    /// Whether the reason is the upstream's certificate, rather than that of a forward proxy.
     pub fn is_untrusted(&self) -> bool {
         matches!(self, Self::Tls(failure) if failure.is_untrusted())
     }

@@ -1,4 +1,4 @@
-//! Why a request was not forwarded, or its response not received.
+//! Errors of sending a request to an upstream and of receiving its response.
 
 use super::connect::ConnectProgress;
 use super::connect_error::ConnectError;
@@ -10,53 +10,53 @@ use std::time::Duration;
 use taskcluster_proxy_core::credentials::SignError;
 use taskcluster_proxy_core::proxy::{HostError, Outcome, ProxyError};
 
-/// Why an attempt brought no response.
+/// Why an attempt ended without a response.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum UpstreamError {
-    /// There is no connection.
+    /// Connecting failed.
     #[error("cannot connect: {0}")]
     Connect(#[from] ConnectError),
-    /// There must be no connection.
+    /// The access policy does not allow the host's addresses.
     #[error(transparent)]
     Host(HostError),
-    /// There was no connection within the time for that.
+    /// The connect timeout expired.
     #[error("no connection within {} seconds (--connect-timeout): {}", .0.as_secs_f32(), .1)]
     ConnectTimeout(Duration, ConnectProgress),
-    /// All connections that one upstream may have carry as many requests as they can.
+    /// The maximum number of connections to the upstream have the maximum number of requests.
     #[error(
-        "the upstream takes no more requests at once than there are, and none of them ended within {} seconds",
+        "the upstream accepts no further concurrent requests, and none ended within {} seconds",
         .0.as_secs_f32()
     )]
     Busy(Duration),
-    /// The request was not sent on the connection that was chosen for it, which the upstream is
-    /// closing in an orderly way.
+    /// The request was not sent, because the upstream is closing the connection that was chosen for it.
     #[error("{}", explain(.0))]
     Unsent(#[source] hyper::Error),
-    /// The upstream closes the connection in an orderly way, and says that it did not process the request
-    /// (RFC 9113 section 6.8).
+    /// The upstream closed the connection with GOAWAY, and did not process the request (RFC 9113 section
+    /// 6.8).
     #[error("{}", explain(.0))]
     GoneAway(#[source] hyper::Error),
-    /// The upstream says that it did not process the request (RFC 9113 section 8.7).
+    /// The upstream reset the stream with REFUSED_STREAM: it did not process the request (RFC 9113 section
+    /// 8.7).
     #[error("{}", explain(.0))]
     NotProcessed(#[source] hyper::Error),
-    /// The connection had been used before, and was closed without a byte of a response: the upstream
-    /// closed it while it was idle, most likely.
+    /// The connection was used before, and was closed without a byte of the response: most likely the
+    /// upstream closed it while it was idle.
     #[error("{}", explain(.0))]
     ClosedWhileIdle(#[source] hyper::Error),
-    /// The connection broke before a response came.
+    /// The connection was lost before the response.
     #[error("{}", explain(.0))]
-    Broken(#[source] hyper::Error),
-    /// What the upstream sent is not HTTP.
+    ConnectionLost(#[source] hyper::Error),
+    /// The response is not HTTP.
     #[error("expected an HTTP response, found something else: {}", explain(.0))]
     NotHttp(#[source] hyper::Error),
-    /// A response came that cannot be forwarded, and would not be another one the next time.
+    /// The response cannot be forwarded; a retry would get the same.
     #[error("the response cannot be forwarded: {0}")]
     Unusable(#[from] UnusableResponse),
-    /// The client's request ended early.
+    /// The client's request body could not be read to its end.
     #[error("{}", explain(&**.0))]
     Client(#[source] Arc<hyper::Error>),
-    /// No response came before all retries had to end.
+    /// The retry budget was exhausted before a response.
     #[error("no response within {} seconds of retries", .0.as_secs_f32())]
     Budget(Duration),
     /// The request cannot be signed.
@@ -64,26 +64,26 @@ pub enum UpstreamError {
     Sign(#[from] SignError),
 }
 
-/// What about a response keeps it from being forwarded.
+/// Why a response cannot be forwarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UnusableResponse {
-    /// The proxy forwards no request that asks for another protocol.
-    #[error("101 (Switching Protocols), which nobody asked for")]
+    /// The status is 101, although the proxy never forwards `Upgrade`.
+    #[error("found 101 (Switching Protocols), which was not requested")]
     SwitchingProtocols,
-    /// Interim responses without an end.
+    /// There were too many interim responses.
     #[error(
         "more than {} KiB of header section and interim responses (1xx)",
         MAX_BEFORE_RESPONSE / 1024
     )]
     InterimResponses,
-    /// Its body would be forwarded without its coding being named.
+    /// The body has a transfer coding other than chunked.
     #[error("expected no transfer coding or chunked, found another one")]
     TransferCoding,
-    /// Several lengths, or none that is a number.
+    /// The `Content-Length` is not a single number.
     #[error("expected a Content-Length of one number, found something else")]
     ContentLength,
-    /// Its header section is not read to the end.
+    /// The header section exceeds the limits.
     #[error(
         "its header section is larger than {} KiB, or has more than {MAX_HEADER_FIELDS} fields",
         MAX_HEADER_SECTION / 1024
@@ -92,39 +92,42 @@ pub enum UnusableResponse {
 }
 
 impl UpstreamError {
-    /// Of a request that hyper could not send, or get a response to, over HTTP/1.1.
-    pub(super) fn of_http1(error: hyper::Error) -> Self {
+    /// The error for an HTTP/1.1 request that failed with `error`.
+    pub(super) fn from_http1(error: hyper::Error) -> Self {
         if error.is_parse_too_large() {
             UnusableResponse::HeaderSectionTooLarge.into()
         } else if error.is_parse() {
             Self::NotHttp(error)
         } else {
-            Self::Broken(error)
+            Self::ConnectionLost(error)
         }
     }
 
-    /// The same over HTTP/2. `unsent`: hyper gave the request back.
-    pub(super) fn of_http2(error: hyper::Error, unsent: bool) -> Self {
+    /// The error for an HTTP/2 request that failed with `error`. `unsent` says whether hyper returned the
+    /// request without sending it.
+    pub(super) fn from_http2(error: hyper::Error, unsent: bool) -> Self {
         match find::<h2::Error>(&error) {
             _ if unsent => Self::Unsent(error),
-            // A stream above the last one that the upstream says it processed.
+            // The stream is above the last one that the upstream has processed.
             Some(h2) if h2.is_go_away() && h2.is_remote() => Self::GoneAway(error),
             Some(h2) if h2.is_remote() && h2.reason() == Some(h2::Reason::REFUSED_STREAM) => {
                 Self::NotProcessed(error)
             }
-            _ => Self::Broken(error),
+            _ => Self::ConnectionLost(error),
         }
     }
 
-    /// What the retry policy has to know of it.
+    /// The outcome of the attempt, for the retry policy.
     pub(super) fn outcome(&self) -> Outcome {
         match self {
             Self::Connect(error) if error.is_permanent() => Outcome::Permanent,
             Self::Connect(_) | Self::Unsent(_) | Self::GoneAway(_) | Self::NotProcessed(_) => {
                 Outcome::NothingSent
             }
-            Self::Broken(_) | Self::NotHttp(_) | Self::ClosedWhileIdle(_) => Outcome::Broken,
-            // Every address had the time that there is.
+            Self::ConnectionLost(_) | Self::NotHttp(_) | Self::ClosedWhileIdle(_) => {
+                Outcome::NoResponse
+            }
+            // A connect timeout is permanent: all addresses were tried within it.
             Self::ConnectTimeout(..)
             | Self::Host(_)
             | Self::Busy(_)
@@ -135,8 +138,8 @@ impl UpstreamError {
         }
     }
 
-    /// The same, said of a forward proxy.
-    pub(super) fn of_proxy(self, proxy: &ForwardProxy) -> Self {
+    /// Adds the forward proxy to a connect error.
+    pub(super) fn through_proxy(self, proxy: &ForwardProxy) -> Self {
         match self {
             Self::Connect(reason) => {
                 ConnectError::Proxy { proxy: proxy.to_string(), reason: Box::new(reason) }.into()
@@ -145,7 +148,8 @@ impl UpstreamError {
         }
     }
 
-    /// What the client gets for it. `upstream`: scheme, host and port.
+    /// The error with which the proxy responds to the client. `upstream` is the upstream's scheme, host and
+    /// port.
     pub fn into_proxy_error(self, upstream: String) -> ProxyError {
         match self {
             Self::Sign(error) => error.into(),
@@ -160,14 +164,14 @@ impl UpstreamError {
             | Self::GoneAway(_)
             | Self::NotProcessed(_)
             | Self::ClosedWhileIdle(_)
-            | Self::Broken(_)
+            | Self::ConnectionLost(_)
             | Self::NotHttp(_)
             | Self::Unusable(_) => ProxyError::Unreachable { upstream, reason: self.to_string() },
         }
     }
 }
 
-/// An error with all that caused it in one line; what is repeated is left out.
+/// The message of an error and of all its sources in one line, without repetitions.
 pub(super) fn explain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -182,7 +186,7 @@ pub(super) fn explain(error: &(dyn Error + 'static)) -> String {
     text
 }
 
-/// The first error of type `T` among what caused `error`.
+/// The first error of type `T` among `error` and its sources.
 pub(super) fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
     let mut next = Some(error);
     while let Some(error) = next {

@@ -1,5 +1,5 @@
-//! TCP connections to hosts that have several addresses, some of which may not respond (RFC 8305,
-//! "Happy Eyeballs").
+//! TCP connections to hosts with several addresses, of which some may not respond (RFC 8305, "Happy
+//! Eyeballs").
 
 use super::connect_error::{AddressFailures, ConnectError};
 use socket2::{SockRef, TcpKeepalive};
@@ -12,39 +12,38 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-/// After so much silence TCP asks whether the peer is still there, and so often again. Nothing else
-/// ends the wait for a response from a machine that went away without closing the connection, or for a
-/// client that did. The Go program's figure.
+/// The idle time before the first TCP keep-alive probe, and the interval of further ones. Only these probes
+/// detect a peer that disappeared without closing the connection. The value is that of the Go proxy.
 pub(crate) const KEEPALIVE: Duration = Duration::from_secs(15);
 
-/// What was sent and is not acknowledged for so long was sent to a machine that is gone (RFC 5482).
-/// Linux also counts the time in which an upstream that is there reads nothing: a shorter timeout would
-/// abort uploads to one that is busy.
+/// The time after which TCP closes a connection whose peer does not acknowledge data (RFC 5482). Linux also
+/// counts the time in which the peer's receive window is closed, so a shorter timeout would abort uploads
+/// to a busy upstream.
 #[cfg(target_os = "linux")]
 const USER_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The Connection Attempt Delay that RFC 8305 section 5 recommends: how long one address has before the
-/// next one is tried as well.
+/// The Connection Attempt Delay that RFC 8305 section 5 recommends: the delay before the next address is
+/// tried as well.
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
-/// So many addresses are remembered; of more, the oldest failures are forgotten.
+/// The maximum number of failed addresses that are remembered; the oldest are forgotten first.
 const MAX_FAILED: usize = 64;
 
-/// Connects to the first address that responds, and remembers those that did not.
+/// Connects to the first address that responds, and remembers addresses that did not.
 #[derive(Debug, Default)]
 pub(super) struct HappyEyeballs {
-    /// Those whose last attempt failed; the latest failure comes last.
+    /// The addresses whose last attempt failed, the latest failure last.
     failed: RefCell<VecDeque<SocketAddr>>,
 }
 
 impl HappyEyeballs {
-    /// Connects to one of `addresses`. The next one is tried as soon as the one before fails, or does not
-    /// respond for [`ATTEMPT_DELAY`]; the first connection that is established wins. `on_failure` is told
-    /// of each attempt that fails.
+    /// Connects to one of `addresses`. The next address is tried when the previous one fails or does not
+    /// respond within [`ATTEMPT_DELAY`]. The first established connection is returned. `on_failure` is
+    /// called for each attempt that fails.
     ///
     /// # Errors
     ///
-    /// All have failed, or there are none.
+    /// All addresses have failed, or there are none.
     pub(super) async fn connect(
         &self,
         addresses: &[SocketAddr],
@@ -67,11 +66,11 @@ impl HappyEyeballs {
                         return Ok(stream);
                     }
                     Some(Ok((address, Err(error)))) => {
-                        self.failed(address);
+                        self.record_failure(address);
                         on_failure(address, &error);
                         failures.push((address, error));
                     }
-                    // A task that panicked.
+                    // The task panicked.
                     Some(Err(error)) => return Err(error.into()),
                     None if is_last => {
                         return Err(ConnectError::Addresses(AddressFailures(failures)));
@@ -79,15 +78,15 @@ impl HappyEyeballs {
                     None => {}
                 },
                 () = sleep(ATTEMPT_DELAY), if !is_last => {
-                    latest.inspect(|&address| self.failed(address));
+                    latest.inspect(|&address| self.record_failure(address));
                 }
             }
         }
     }
 
-    /// The order in which addresses are tried: as the system prefers them (RFC 6724), IPv6 and IPv4 in
-    /// turn (RFC 8305 section 4), and those that failed lately last.
-    pub(super) fn ordered(&self, addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    /// Sorts addresses into the order in which they are tried: as the system prefers them (RFC 6724), with
+    /// IPv6 and IPv4 alternating (RFC 8305 section 4), and addresses that failed recently last.
+    pub(super) fn order(&self, addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
         let first_is_ipv6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
         let (preferred, other): (Vec<_>, Vec<_>) =
             addresses.into_iter().partition(|address| address.is_ipv6() == first_is_ipv6);
@@ -103,8 +102,9 @@ impl HappyEyeballs {
         ordered.into_iter().map(|(_, address)| address).collect()
     }
 
-    /// An address is to be tried last: it refused the connection, did not respond, or is of no use.
-    pub(super) fn failed(&self, address: SocketAddr) {
+    /// Records that an address refused the connection, did not respond, or could not be used after
+    /// connecting. It is tried last from then on.
+    pub(super) fn record_failure(&self, address: SocketAddr) {
         self.forget(address);
         let mut failed = self.failed.borrow_mut();
         failed.push_back(address);
@@ -142,19 +142,19 @@ mod tests {
     }
 
     #[test]
-    fn families_take_turns_and_failures_come_last() {
+    fn address_families_alternate_and_failed_addresses_come_last() {
         let found =
             addresses(&["[2001:db8::1]:1", "[2001:db8::2]:1", "192.0.2.1:1", "192.0.2.2:1"]);
         let happy_eyeballs = HappyEyeballs::default();
-        let ordered = || happy_eyeballs.ordered(found.clone());
+        let ordered = || happy_eyeballs.order(found.clone());
         let turns = ["[2001:db8::1]:1", "192.0.2.1:1", "[2001:db8::2]:1", "192.0.2.2:1"];
         assert_eq!(ordered(), addresses(&turns));
-        happy_eyeballs.failed(found[2]);
-        happy_eyeballs.failed(found[0]);
+        happy_eyeballs.record_failure(found[2]);
+        happy_eyeballs.record_failure(found[0]);
         let last = ["[2001:db8::2]:1", "192.0.2.2:1", "192.0.2.1:1", "[2001:db8::1]:1"];
         assert_eq!(ordered(), addresses(&last));
         // The latest failure is the last one, whenever the first was.
-        happy_eyeballs.failed(found[2]);
+        happy_eyeballs.record_failure(found[2]);
         assert_eq!(ordered().last(), Some(&found[2]));
         happy_eyeballs.forget(found[0]);
         happy_eyeballs.forget(found[2]);
@@ -162,16 +162,16 @@ mod tests {
     }
 
     #[test]
-    fn failures_are_forgotten_some_time() {
+    fn the_oldest_failures_are_forgotten() {
         let happy_eyeballs = HappyEyeballs::default();
         for port in 0..1000 {
-            happy_eyeballs.failed(([192, 0, 2, 1], port).into());
+            happy_eyeballs.record_failure(([192, 0, 2, 1], port).into());
         }
         assert_eq!(happy_eyeballs.failed.borrow().len(), MAX_FAILED);
     }
 
     #[tokio::test]
-    async fn an_address_that_refuses_is_passed_over_and_remembered() {
+    async fn an_address_that_refuses_is_skipped_and_remembered() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let closed = {
@@ -181,23 +181,23 @@ mod tests {
         let happy_eyeballs = HappyEyeballs::default();
         let stream = happy_eyeballs.connect(&[closed, address], |_, _| {}).await.unwrap();
         assert_eq!(stream.peer_addr().unwrap(), address);
-        assert_eq!(happy_eyeballs.ordered(vec![closed, address]), [address, closed]);
-        let told = RefCell::new(Vec::new());
-        let tell = |address, _: &io::Error| told.borrow_mut().push(address);
-        let error = happy_eyeballs.connect(&[closed], tell).await.unwrap_err().to_string();
-        assert_eq!(told.take(), [closed]);
+        assert_eq!(happy_eyeballs.order(vec![closed, address]), [address, closed]);
+        let failures = RefCell::new(Vec::new());
+        let record = |address, _: &io::Error| failures.borrow_mut().push(address);
+        let error = happy_eyeballs.connect(&[closed], record).await.unwrap_err().to_string();
+        assert_eq!(failures.take(), [closed]);
         assert!(error.starts_with(&format!("{closed}: Connection refused")));
         let error = happy_eyeballs.connect(&[], |_, _| {}).await.unwrap_err().to_string();
         assert_eq!(error, "the host has no addresses");
     }
 
     #[tokio::test]
-    async fn connections_find_out_when_the_peer_is_gone() {
+    async fn connections_detect_that_the_peer_has_disappeared() {
         let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let stream = connect(upstream.local_addr().unwrap()).await.unwrap();
         let socket = SockRef::from(&stream);
         assert!(socket.keepalive().unwrap() && stream.nodelay().unwrap());
-        // Windows does not tell.
+        // Windows has no call to read it.
         #[cfg(unix)]
         assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEPALIVE);
     }

@@ -1,4 +1,4 @@
-//! Connections to upstreams over HTTP/1.1, by hyper.
+//! HTTP/1.1 connections to upstreams, with hyper's client.
 
 use super::connect_error::ConnectError;
 use super::error::{UnusableResponse, UpstreamError};
@@ -15,40 +15,42 @@ use taskcluster_proxy_core::proxy::is_chunked_at_most;
 use tokio::task::spawn_local;
 use tokio_util::task::AbortOnDropHandle;
 
-/// The longest header section of a response that is forwarded, in bytes, and the longest trailer section.
+/// The maximum size of the header section and of the trailer section of a response, in bytes.
 pub(super) const MAX_HEADER_SECTION: usize = 256 * 1024;
 
-/// How many header fields of a response are forwarded. hyper reserves 64 bytes for each while it parses a
-/// header section.
-pub(super) const MAX_HEADER_FIELDS: usize = 4096;
+/// The maximum number of header fields of a response. hyper allocates 64 bytes for each of them whenever it
+/// parses a header section: with 4096 instead of 1024 glibc's allocator grew and shrank the heap for each
+/// response.
+pub(super) const MAX_HEADER_FIELDS: usize = 1024;
 
-/// More than this before the header section of a response is complete, in bytes, are interim responses
-/// (1xx) without an end. Services send none but 100 (Continue).
+/// The maximum number of bytes before the header section of a response is complete. More bytes than this
+/// are an endless series of interim responses (1xx); services send only 100 (Continue).
 pub(super) const MAX_BEFORE_RESPONSE: usize = 2 * MAX_HEADER_SECTION;
 
-/// A connection that carries one request at a time. It is closed when this is dropped.
+/// A connection for one request at a time. It is closed when this is dropped.
 #[derive(Debug)]
 pub(super) struct Http1Connection {
     sender: SendRequest<AttemptBody>,
     traffic: Rc<Traffic>,
     task: AbortOnDropHandle<()>,
-    /// Where it leads to a plain HTTP proxy.
+    /// `Some` if the connection is to an HTTP proxy without a tunnel.
     proxied: Option<ProxiedRequests>,
-    /// Whether it carried another request before.
+    /// Whether the connection was used for another request before.
     reused: bool,
-    /// Counts it among those that are open.
+    /// Counts the open connections.
     _open: Rc<()>,
 }
 
-/// How requests are sent to a plain HTTP proxy: with the whole URL (RFC 9112 section 3.2.2), and this.
+/// How requests are sent to an HTTP proxy without a tunnel: with the target in absolute form (RFC 9112
+/// section 3.2.2), and with these fields.
 #[derive(Clone, Debug)]
 pub(super) struct ProxiedRequests {
-    /// `Proxy-Authorization`, if the proxy's URL has a login.
+    /// The value of `Proxy-Authorization`, if the proxy's URL has a login.
     pub(super) authorization: Option<HeaderValue>,
 }
 
 impl Http1Connection {
-    /// Begins HTTP/1.1 on `stream`. `open` is held as long as the connection is open.
+    /// Starts HTTP/1.1 on `stream`. The connection holds a clone of `open` while it is open.
     pub(super) async fn start(
         stream: Stream,
         proxied: Option<ProxiedRequests>,
@@ -61,12 +63,12 @@ impl Http1Connection {
             .max_headers(MAX_HEADER_FIELDS)
             .handshake(TokioIo::new(stream))
             .await?;
-        // Its errors reach whoever waits for a response.
+        // hyper also returns errors of the connection to the request that waits for a response.
         let task = AbortOnDropHandle::new(spawn_local(async { drop(connection.await) }));
         Ok(Self { sender, traffic, task, proxied, reused: false, _open: Rc::clone(open) })
     }
 
-    /// What requests need besides, if it leads to a plain HTTP proxy.
+    /// How requests are sent to an HTTP proxy, if the connection is to one.
     pub(super) fn proxied(&self) -> Option<&ProxiedRequests> {
         self.proxied.as_ref()
     }
@@ -79,7 +81,7 @@ impl Http1Connection {
         let (reads, writes) = (self.traffic.reads(), self.traffic.writes());
         self.traffic.expect_response(MAX_BEFORE_RESPONSE);
         let sent = self.sender.try_send_request(request).await;
-        self.traffic.has_response();
+        self.traffic.response_received();
         let failed = match sent {
             Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                 return Err(UnusableResponse::SwitchingProtocols.into());
@@ -91,40 +93,40 @@ impl Http1Connection {
             return Err(UnusableResponse::InterimResponses.into());
         }
         let unsent = self.traffic.writes() == writes;
-        let unanswered = self.traffic.reads() == reads;
-        Err(match UpstreamError::of_http1(failed) {
-            // The upstream closed it while it was idle.
-            UpstreamError::Broken(reason) if self.reused && unanswered => {
+        let nothing_received = self.traffic.reads() == reads;
+        Err(match UpstreamError::from_http1(failed) {
+            UpstreamError::ConnectionLost(reason) if self.reused && nothing_received => {
                 UpstreamError::ClosedWhileIdle(reason)
             }
-            UpstreamError::Broken(reason) if unsent => ConnectError::Http(reason).into(),
+            UpstreamError::ConnectionLost(reason) if unsent => ConnectError::Http(reason).into(),
             error => error,
         })
     }
 
-    /// Whether it can carry another request; each that it carries after the first knows.
+    /// Whether the connection can be used for another request.
     pub(super) fn is_usable(&self) -> bool {
         self.sender.is_ready()
     }
 
-    /// It is going to be used again.
+    /// Marks the connection as used before.
     pub(super) fn reuse(mut self) -> Self {
         self.reused = true;
         self
     }
 
-    /// What sends the request; no further one is sent.
+    /// Returns the connection's task, which continues to send the current request. No further request can
+    /// be sent.
     pub(super) fn into_task(self) -> AbortOnDropHandle<()> {
         self.task
     }
 
-    /// Whether it was closed.
+    /// Whether the connection is closed.
     pub(super) fn is_closed(&self) -> bool {
         self.sender.is_closed()
     }
 }
 
-/// What hyper takes of a response and a client may read otherwise (RFC 9112 section 6).
+/// Rejects framing that hyper accepts but that a client may interpret differently (RFC 9112 section 6).
 fn check_framing(mut response: Response<Incoming>) -> Result<Response<Incoming>, UnusableResponse> {
     let headers = response.headers_mut();
     if !is_chunked_at_most(headers) {
@@ -134,7 +136,7 @@ fn check_framing(mut response: Response<Incoming>) -> Result<Response<Incoming>,
         if !length.as_bytes().iter().all(u8::is_ascii_digit) {
             return Err(UnusableResponse::ContentLength);
         }
-        // Should there be several, they are the same.
+        // If there are several values, hyper has checked that they are equal.
         let length = length.clone();
         headers.insert(CONTENT_LENGTH, length);
     }

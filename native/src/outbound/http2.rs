@@ -1,4 +1,4 @@
-//! Connections to upstreams over HTTP/2, by hyper.
+//! HTTP/2 connections to upstreams, with hyper's client.
 
 use super::batched_writes::BatchedWrites;
 use super::connect_error::ConnectError;
@@ -22,58 +22,58 @@ use tokio::sync::Notify;
 use tokio::task::spawn_local;
 use tokio::time::Instant;
 
-/// How much of one response is received before the client takes it, in bytes. A larger one is faster
-/// over long distances (this much arrives in one round trip), and is the memory that a client costs
-/// that does not read.
+/// The flow-control window of a stream, in bytes: the maximum of a response that is received before the
+/// client reads it. A larger window is faster over long distances, because a whole window can arrive in
+/// one round trip, but a client that does not read takes up as much memory.
 const STREAM_WINDOW: u32 = 256 * 1024;
 
-/// How many requests share a connection. Their windows all fit the connection's: no client that does
-/// not read can keep the responses of others from arriving (RFC 9113 section 5.2).
+/// The maximum number of concurrent requests on a connection. Their windows fit the connection's window,
+/// so that a client that does not read cannot block the responses of others (RFC 9113 section 5.2).
 const MAX_STREAMS: u32 = 31;
 
-/// The window of a connection, in bytes: that of all its streams, and one more.
+/// The flow-control window of a connection, in bytes: that of all its streams, and one more.
 const CONNECTION_WINDOW: u32 = STREAM_WINDOW * (MAX_STREAMS + 1);
 
-/// The largest frame that is received, in bytes.
+/// The maximum size of a received frame, in bytes.
 const MAX_FRAME: u32 = 64 * 1024;
 
-/// Header sections up to this size, as HTTP/2 counts it, are received, so that one that is too large
-/// to be forwarded harms no other request of the connection.
+/// The maximum size of a received header section, as HTTP/2 counts it. It is larger than the maximum that
+/// is forwarded, so that a header section between the two fails only its own request.
 const MAX_HEADER_LIST: u32 = 1024 * 1024;
 
-/// So often a connection with requests in flight is asked whether it still works (PING), and so long
-/// the response may take.
+/// The interval of PING frames on a connection with requests in flight, and the timeout of their
+/// acknowledgement.
 const PING: Duration = Duration::from_secs(10);
 
-/// A connection that carries several requests at a time. It ends with the last handle.
+/// A connection for several concurrent requests. It is closed when the last handle is dropped.
 #[derive(Debug)]
 pub(super) struct Http2Connection {
     sender: SendRequest<AttemptBody>,
     connection: Rc<RefCell<Option<HyperConnection>>>,
     traffic: Rc<Traffic>,
     streams: Cell<usize>,
-    /// What had been read when a request was given up without a frame from the upstream: until another one
-    /// comes the connection may be dead.
+    /// The number of reads when a request was cancelled without anything received from the upstream. As
+    /// long as nothing more is read, the connection may be dead.
     suspect_since: Cell<Option<u64>>,
-    /// Since when it carries no request.
+    /// The time since which there are no requests, if there are none.
     idle_since: Cell<Instant>,
-    /// Told when there is room for another request.
+    /// Notified when there is capacity for another request.
     released: Rc<Notify>,
 }
 
 type HyperConnection =
     Connection<TokioIo<BatchedWrites<UpstreamStream>>, AttemptBody, LocalExecutor>;
 
-/// The place of one request on a connection.
+/// The stream of one request on a connection.
 #[derive(Debug)]
 pub(super) struct Http2Stream {
     connection: Rc<Http2Connection>,
-    /// What was read of the connection before the request.
+    /// The number of reads of the connection before the request.
     reads: u64,
     complete: bool,
 }
 
-/// Runs hyper's tasks on this thread.
+/// Spawns hyper's tasks on this thread.
 #[derive(Clone, Debug)]
 struct LocalExecutor;
 
@@ -84,7 +84,7 @@ impl<F: Future + 'static> Executor<F> for LocalExecutor {
 }
 
 impl Http2Connection {
-    /// Begins HTTP/2 on `stream`. `released` is told whenever there is room for another request.
+    /// Starts HTTP/2 on `stream`. `released` is notified whenever there is capacity for another request.
     pub(super) async fn start(
         stream: Stream,
         released: Rc<Notify>,
@@ -103,7 +103,7 @@ impl Http2Connection {
         let connection = Rc::new(RefCell::new(Some(connection)));
         spawn_local(run(Rc::clone(&connection)));
         spawn_local({
-            // The upstream's SETTINGS, which say how many requests it takes, are what it sends first.
+            // The upstream sends its SETTINGS first, with the maximum of concurrent requests.
             let (traffic, released) = (Rc::clone(&traffic), Rc::clone(&released));
             async move {
                 traffic.first_read().await;
@@ -121,7 +121,7 @@ impl Http2Connection {
         }))
     }
 
-    /// A place for one more request, if there is one.
+    /// A stream for one more request, if there is capacity.
     pub(super) fn stream(self: &Rc<Self>) -> Option<Http2Stream> {
         if self.is_suspect() || self.is_closed() || self.streams.get() >= self.max_streams() {
             return None;
@@ -131,7 +131,7 @@ impl Http2Connection {
         Some(Http2Stream { connection: Rc::clone(self), reads, complete: false })
     }
 
-    /// How many requests it may carry. One until the upstream has said how many it takes.
+    /// The maximum of concurrent requests: one until the upstream has sent its SETTINGS.
     fn max_streams(&self) -> usize {
         match self.traffic.reads() {
             0 => 1,
@@ -141,13 +141,13 @@ impl Http2Connection {
         }
     }
 
-    /// Whether it may be dead: a request was given up, and nothing came from the upstream since.
+    /// Whether the connection may be dead: a request was cancelled, and nothing was received since.
     pub(super) fn is_suspect(&self) -> bool {
         self.suspect_since.get().is_some_and(|reads| reads == self.traffic.reads())
     }
 
-    /// Whether it will carry no further request: it was closed, the upstream is closing it (GOAWAY), or it
-    /// is suspect and nothing is in flight on it that would get a response.
+    /// Whether no further request can use the connection: it is closed, the upstream is closing it
+    /// (GOAWAY), or it may be dead and has no request in flight whose response could show the opposite.
     pub(super) fn is_over(&self) -> bool {
         self.is_closed() || (self.is_suspect() && self.streams.get() == 0)
     }
@@ -156,13 +156,13 @@ impl Http2Connection {
         self.sender.is_closed()
     }
 
-    /// Since when it carries no request; `None` if it does.
+    /// The time since which the connection is idle; `None` if it has requests in flight.
     pub(super) fn idle_since(&self) -> Option<Instant> {
         (self.streams.get() == 0).then(|| self.idle_since.get())
     }
 }
 
-/// Runs a connection to its end. Its errors reach whoever waits for a response.
+/// Runs a connection to its end. hyper also returns its errors to the requests that wait for a response.
 async fn run(connection: Rc<RefCell<Option<HyperConnection>>>) {
     poll_fn(|context| match connection.borrow_mut().as_mut() {
         Some(connection) => Pin::new(connection).poll(context).map(drop),
@@ -181,7 +181,7 @@ impl Http2Stream {
         let sent = self.connection.sender.clone().try_send_request(request).await;
         let response = sent.map_err(|mut failed| {
             let unsent = failed.take_message().is_some();
-            UpstreamError::of_http2(failed.into_error(), unsent)
+            UpstreamError::from_http2(failed.into_error(), unsent)
         })?;
         let headers = response.headers();
         if section_size(headers) > MAX_HEADER_SECTION || headers.len() > MAX_HEADER_FIELDS {
@@ -190,7 +190,7 @@ impl Http2Stream {
         Ok(response)
     }
 
-    /// The response has ended.
+    /// Records that the response has ended.
     pub(super) fn complete(mut self) {
         self.complete = true;
     }
@@ -199,8 +199,8 @@ impl Http2Stream {
 impl Drop for Http2Stream {
     fn drop(&mut self) {
         let connection = &self.connection;
-        // A request that was given up without a word from the upstream since: the connection may be
-        // dead, and the next request must not find out in its turn.
+        // The request was cancelled and nothing was received since it was sent: the connection may be
+        // dead, so the next request must not use it.
         if !self.complete && connection.traffic.reads() == self.reads {
             connection.suspect_since.set(Some(self.reads));
         }

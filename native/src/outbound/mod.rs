@@ -1,4 +1,4 @@
-//! Requests to upstreams: connect, sign, send, retry, and the response as it comes.
+//! Requests to upstreams: connecting, signing, sending, retrying, and streaming the response.
 
 mod batched_writes;
 pub mod call;
@@ -25,7 +25,7 @@ mod upstreams;
 pub use client_connection::ClientConnection;
 pub use config::Config;
 pub use error::UpstreamError;
-pub use forward_proxy::ProxyVariable;
+pub use forward_proxy::InvalidProxyVariable;
 pub use origin::{Origin, Target};
 pub use replay::{ReplayBudget, RequestBody};
 pub use request::OutboundRequest;
@@ -47,13 +47,13 @@ use std::sync::Arc;
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::SignError;
 use taskcluster_proxy_core::hawk::UrlParts;
-use taskcluster_proxy_core::proxy::{Decision, Form, HostPolicy, Outcome, Repeatable, RetryPolicy};
+use taskcluster_proxy_core::proxy::{Decision, Form, HostPolicy, Outcome, Replayable, RetryPolicy};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 pub(crate) use happy_eyeballs::KEEPALIVE;
 
-/// Everything that requests to upstreams share.
+/// Sends requests to upstreams.
 #[derive(Debug)]
 pub struct Outbound {
     pool: Rc<Pool>,
@@ -63,41 +63,41 @@ pub struct Outbound {
     metrics: Arc<Metrics>,
 }
 
-/// Why no request can be sent at all.
+/// Why [`Outbound`] cannot be set up.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SetupError {
-    /// A variable is to name a proxy, and does not.
+    /// An environment variable does not contain the URL of a forward proxy.
     #[error(transparent)]
-    Proxy(#[from] ProxyVariable),
-    /// There are no nonces.
-    #[error("the system has no randomness to give: {0}")]
+    Proxy(#[from] InvalidProxyVariable),
+    /// Nonces cannot be generated.
+    #[error("the system provides no random numbers: {0}")]
     Randomness(#[from] std::io::Error),
 }
 
 /// An upstream's response.
 #[derive(Debug)]
 pub struct UpstreamResponse {
-    /// Status and header section.
+    /// The status and header section.
     pub head: response::Parts,
-    /// The body, as it comes.
+    /// The body, as a stream of frames.
     pub body: ResponseBody,
-    /// The time that the request's signature told, if there was one.
+    /// The time in the request's signature, if the request was signed.
     pub signed_at: Timestamp,
 }
 
-/// A request that hyper did not send is sent on another connection at once, but not more often than
-/// this: an upstream that accepts connections and takes no request is no better than one that refuses
-/// them.
+/// The maximum number of immediate repetitions of a request that hyper did not send, each on another
+/// connection. After that the attempt has failed, as with an upstream that refuses connections.
 const MAX_UNSENT: u32 = 5;
 
 impl Outbound {
-    /// Nothing is connected or read before the first request. Requests go where `hosts` lets them;
-    /// retries are counted in `metrics`.
+    /// Makes no connection and reads no file before the first request. Requests are sent only to the
+    /// hosts and addresses that `hosts` allows; retries are counted in `metrics`.
     ///
     /// # Errors
     ///
-    /// The environment names a proxy that is none, or the system has no randomness to give.
+    /// An environment variable does not contain the URL of a forward proxy, or the system provides no
+    /// random numbers.
     pub fn new(
         config: &Config,
         hosts: Arc<HostPolicy>,
@@ -113,12 +113,13 @@ impl Outbound {
         })
     }
 
-    /// Sends a request with `body`, and returns the response, its body to follow. Retries as the policy
-    /// says, and counts in `attempts`; when that gives up, the last response is returned as it is.
+    /// Sends a request with `body`, and returns the response as soon as its header section is received.
+    /// The request is retried according to the policy, and the attempts are counted in `attempts`. If no
+    /// attempt succeeds, the last response is returned unchanged.
     ///
     /// # Errors
     ///
-    /// No attempt brought a response, or the client's body failed.
+    /// No attempt received a response, or the client's body could not be read.
     pub async fn send(
         &self,
         request: &OutboundRequest<'_>,
@@ -147,18 +148,18 @@ impl Outbound {
                 Err(error) => error.outcome(),
             };
             match (&result, corrected) {
-                (Ok(response), None) if response.is_unauthorized() && body.is_kept() => {
+                (Ok(response), None) if response.is_unauthorized() && body.is_buffered() => {
                     corrected = self.correct_skew(response, request);
                     if corrected.is_some() && self.retries() {
                         body.suspend();
                         continue;
                     }
                 }
-                // What is refused with the right time, too, is refused for another reason.
+                // The request was refused with the corrected time as well, so the reason is another one.
                 (Ok(response), Some(correction)) if response.is_unauthorized() => {
                     self.clock.undo(correction);
                 }
-                (Ok(response), _) if response.wants_length() && !lengthened => {
+                (Ok(response), _) if response.requires_length() && !lengthened => {
                     lengthened = self.retries() && self.find_length(body).await;
                     if lengthened {
                         body.suspend();
@@ -171,10 +172,10 @@ impl Outbound {
                 }
                 _ => {}
             }
-            let repeatable = Repeatable::new(target.form, method, body.is_kept());
+            let replayable = Replayable::new(target.form, method, body.is_buffered());
             let since = first_failure.map(|first| first.elapsed()).unwrap_or_default();
-            match self.policy.decide(attempt, since, outcome, repeatable, self.nonces.jitter()) {
-                Decision::RetryAfter(delay) if body.is_kept() => {
+            match self.policy.decide(attempt, since, outcome, replayable, self.nonces.jitter()) {
+                Decision::RetryAfter(delay) if body.is_buffered() => {
                     let reason = Retry::after(outcome);
                     tracing::debug!(
                         attempt,
@@ -195,8 +196,8 @@ impl Outbound {
                     }
                     sleep_until(next).await;
                 }
-                Decision::RetryAfter(_) | Decision::Deliver => {
-                    body.stop_keeping();
+                Decision::RetryAfter(_) | Decision::NoRetry => {
+                    body.stop_buffering();
                     return match (result, last_response) {
                         (Ok(response), _) | (Err(_), Some(response)) => Ok(response),
                         (Err(error), None) => Err(error),
@@ -206,8 +207,8 @@ impl Outbound {
         }
     }
 
-    /// The time that signatures for such a target tell. Only the deployment's own services are
-    /// believed what the time is.
+    /// The time for signatures of requests in this form. Only requests to the deployment's services use
+    /// the services' time.
     pub fn now(&self, form: Form) -> Timestamp {
         match form {
             Form::Service => self.clock.now(),
@@ -215,15 +216,16 @@ impl Outbound {
         }
     }
 
-    /// Sees to it that [`now`](Self::now) is the services' time, for what reaches no service before it is
-    /// used. `ask`: a call to one, made if no response has told the time yet.
+    /// Makes [`now`](Self::now) return the services' time even before a request to a service: for
+    /// signatures that the proxy does not send itself. `ask` is a call to a service, which is made if the
+    /// services' time is not known yet.
     pub async fn learn_time(&self, ask: impl Future<Output = ()>) {
         self.clock.ask_once(ask).await;
     }
 
-    /// Takes over the time from the first response of a service. A 401 is for
-    /// [`correct_skew`](Self::correct_skew), which can find out that it was not that; the date of a
-    /// response that comes from a cache (RFC 9111 section 5.1) is that of another time.
+    /// Learns the services' time from the first response of a service. It ignores a 401, which
+    /// [`correct_skew`](Self::correct_skew) handles and can undo, and responses from a cache, whose
+    /// `Date` is old (RFC 9111 section 5.1).
     fn observe_time(&self, response: &UpstreamResponse) {
         let headers = &response.head.headers;
         if response.is_unauthorized() || headers.contains_key(AGE) {
@@ -234,13 +236,13 @@ impl Outbound {
         }
     }
 
-    /// How `origin` is reached: through which forward proxy, without its login, or why through none.
+    /// The route to `origin`: the forward proxy, without its login, or the reason why there is none.
     pub fn route(&self, origin: &Origin) -> impl std::fmt::Display {
         self.pool.route(origin)
     }
 
-    /// Takes over the time from the response of a service that may have refused a request for the time
-    /// that its signature tells.
+    /// Learns the services' time from the response of a service that may have refused a request because
+    /// of the time in its signature.
     fn correct_skew(
         &self,
         refused: &UpstreamResponse,
@@ -253,21 +255,21 @@ impl Outbound {
         self.clock.correct(refused.signed_at, date)
     }
 
-    /// Not before a request that was signed with the corrected time was accepted: otherwise the diagnosis
-    /// of the response says why it was not.
+    /// Logs a correction, after a request that was signed with the corrected time was accepted. If it was
+    /// refused, the diagnosis of the response gives the reason.
     fn warn_of_skew(&self, correction: SkewCorrection) {
         if correction.is_new() {
             self.clock.warn_of_correction();
         }
     }
 
-    /// Whether the length of a body that the client sends in chunks is known after all: all of it is in the
-    /// replay buffer.
+    /// Determines the length of a chunked body by reading it to its end, if the replay buffer can hold all
+    /// of it. Returns whether the length is known now.
     async fn find_length(&self, body: &RequestBody) -> bool {
-        if body.length().is_some() || !body.is_kept() {
+        if body.length().is_some() || !body.is_buffered() {
             return false;
         }
-        // The attempt that was refused reads no more of it.
+        // The attempt that was refused must not read more of the body.
         body.suspend();
         timeout(self.policy.budget, body.read_to_end()).await.unwrap_or(false)
     }
@@ -279,14 +281,14 @@ impl Outbound {
         deadline: Option<Instant>,
     ) -> Result<UpstreamResponse, UpstreamError> {
         let OutboundRequest { method, target, .. } = request;
-        // Whether another attempt could take this one's place decides which connection will do; that
-        // more of the body may come than fits counts as no.
-        let repeatable = Repeatable::new(target.form, method, body.will_fit());
+        // A request that can be sent again, because the replay buffer will hold its body, may reuse any
+        // connection.
+        let replayable = Replayable::new(target.form, method, body.will_fit());
         let reuse =
-            if repeatable == Repeatable::Yes && self.retries() { Reuse::Any } else { Reuse::Http2 };
+            if replayable == Replayable::Yes && self.retries() { Reuse::Any } else { Reuse::Http2 };
         let mut unsent = 0;
         loop {
-            // Before there is a connection: what cannot be signed needs none.
+            // The request is signed first, because one that cannot be signed needs no connection.
             let signed_at = self.now(target.form);
             let authorization = self.sign(request, signed_at)?;
             let acquiring = self.pool.acquire(&target.origin, reuse);
@@ -298,21 +300,21 @@ impl Outbound {
             }?;
             match self.exchange(request, authorization, body, connection, deadline).await {
                 Ok((head, body)) => return Ok(UpstreamResponse { head, body, signed_at }),
-                Err(UpstreamError::Unsent(_)) if unsent < MAX_UNSENT && body.is_kept() => {
+                Err(UpstreamError::Unsent(_)) if unsent < MAX_UNSENT && body.is_buffered() => {
                     unsent += 1
                 }
                 Err(UpstreamError::GoneAway(_))
-                    if unsent < MAX_UNSENT && self.retries() && body.is_kept() =>
+                    if unsent < MAX_UNSENT && self.retries() && body.is_buffered() =>
                 {
                     unsent += 1;
                 }
-                Err(UpstreamError::ClosedWhileIdle(_)) if self.retries() && body.is_kept() => {}
+                Err(UpstreamError::ClosedWhileIdle(_)) if self.retries() && body.is_buffered() => {}
                 Err(error) => return Err(body.failure().map_or(error, UpstreamError::Client)),
             }
         }
     }
 
-    /// Whether a request may be sent more than once (`--retry-budget 0`).
+    /// Whether requests may be retried (not with `--retry-budget 0`).
     fn retries(&self) -> bool {
         self.policy.retries > 0 && !self.policy.budget.is_zero()
     }
@@ -344,12 +346,13 @@ impl Outbound {
                 Some(deadline) => sleep_until(deadline).await,
                 None => std::future::pending().await,
             }
-            // A body that is gone cannot be sent again: a long upload is no failure.
-            if !body.is_kept() {
+            // If the body is not in the replay buffer, there can be no further attempt, and a long upload
+            // must not be aborted.
+            if !body.is_buffered() {
                 std::future::pending().await
             }
         };
-        // hyper does not tell of 100 (Continue) over HTTP/2.
+        // hyper does not report 100 (Continue) over HTTP/2.
         let waits = matches!(connection, Connection::Http1(_)) && body.awaits_continue();
         let continued = waits.then(Arc::<Notify>::default);
         let (attempt_body, attempt) = body.attempt(continued.clone());
@@ -386,8 +389,8 @@ impl Outbound {
 }
 
 impl UpstreamResponse {
-    /// Whether the upstream does not take a body without a Content-Length.
-    fn wants_length(&self) -> bool {
+    /// Whether the upstream rejects a body without a Content-Length.
+    fn requires_length(&self) -> bool {
         self.head.status == StatusCode::LENGTH_REQUIRED
     }
 

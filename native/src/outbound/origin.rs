@@ -1,4 +1,4 @@
-//! Where requests are forwarded to: scheme, host and port, and the whole URL.
+//! The origin and the URL to which a request is forwarded.
 
 use http::uri::{Authority, InvalidUri, PathAndQuery, Scheme};
 use http::{HeaderValue, Uri};
@@ -20,14 +20,14 @@ pub struct Origin {
     host_field: HeaderValue,
 }
 
-/// Where a request is forwarded to.
+/// The URL to which a request is forwarded.
 #[derive(Clone, Debug)]
 pub struct Target {
-    /// The upstream.
+    /// The origin of the upstream.
     pub origin: Arc<Origin>,
-    /// The absolute URL, its path and query byte for byte those of the request.
+    /// The absolute URL. Path and query are those of the request, byte for byte.
     pub uri: Uri,
-    /// How the request named it.
+    /// The form in which the request named the target.
     pub form: Form,
 }
 
@@ -42,7 +42,7 @@ impl Origin {
         Self::new(scheme, root_url.authority(), root_url.host().clone(), root_url.port())
     }
 
-    /// A host, over https.
+    /// The origin of a host, over https.
     ///
     /// # Errors
     ///
@@ -54,23 +54,23 @@ impl Origin {
     fn new(scheme: Scheme, authority: &str, host: Host, port: u16) -> Result<Self, InvalidUri> {
         let url = format!("{scheme}://{authority}");
         let authority = Authority::try_from(authority)?;
-        // Each character of an authority may stand in a header field.
+        // Each character of an authority is allowed in a header field.
         let host_field =
             HeaderValue::try_from(authority.as_str()).unwrap_or(HeaderValue::from_static(""));
         Ok(Self { url, scheme, host, port, authority, host_field })
     }
 
-    /// Scheme, host and port.
+    /// The URL of the origin: scheme, host and port.
     pub fn as_str(&self) -> &str {
         &self.url
     }
 
-    /// https rather than http.
+    /// Whether the scheme is https rather than http.
     pub fn is_secure(&self) -> bool {
         self.scheme == Scheme::HTTPS
     }
 
-    /// What a `Host` header field says.
+    /// The value of the `Host` header field.
     pub(super) fn host_field(&self) -> &HeaderValue {
         &self.host_field
     }
@@ -80,12 +80,12 @@ impl Origin {
         &self.host
     }
 
-    /// The port, given or implied by the scheme.
+    /// The port, explicit or implied by the scheme.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Host and port, the port always given.
+    /// Host and port, even if the port is the default.
     pub(super) fn host_and_port(&self) -> String {
         format!("{}:{}", self.host, self.port)
     }
@@ -112,12 +112,12 @@ impl Target {
         parts.scheme = Some(origin.scheme.clone());
         parts.authority = Some(origin.authority.clone());
         parts.path_and_query = Some(path_and_query);
-        // All three parts are there, which is all that it asks for.
+        // This cannot fail: all three parts are set.
         let uri = Uri::from_parts(parts).unwrap_or_default();
         Self { origin, uri, form }
     }
 
-    /// Path and query.
+    /// The path and query.
     pub fn resource(&self) -> &str {
         self.uri.path_and_query().map_or("/", PathAndQuery::as_str)
     }
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn root_urls_are_taken_apart() {
+    fn the_origin_of_a_root_url() {
         for (root_url, url, host, port) in [
             ("https://tc.example.com", "https://tc.example.com", "tc.example.com", 443),
             ("http://TC:8080/deep", "http://tc:8080", "tc", 8080),

@@ -1,4 +1,4 @@
-//! Connections to upstreams, kept between requests, and shared where HTTP/2 allows it.
+//! The connection pool: keeps connections to upstreams between requests, and shares HTTP/2 connections.
 
 use super::connect::{ConnectProgress, Connector, Protocol};
 use super::connect_error::ConnectError;
@@ -17,14 +17,14 @@ use tokio::sync::Notify;
 use tokio::task::{spawn_local, yield_now};
 use tokio::time::{Instant, sleep, timeout_at};
 
-/// Makes connections and keeps them while no request uses them.
+/// Makes connections to upstreams, and keeps them while they are idle.
 #[derive(Debug)]
 pub(super) struct Pool {
     connector: Connector,
     idle_timeout: Duration,
     max_open: usize,
     origins: RefCell<HashMap<Arc<Origin>, Connections>>,
-    /// A task closes idle connections from time to time, as long as there are any.
+    /// Whether the task that closes idle connections is running.
     sweeping: Cell<bool>,
     this: Weak<Self>,
 }
@@ -32,14 +32,14 @@ pub(super) struct Pool {
 /// The connections to one upstream.
 #[derive(Debug, Default)]
 struct Connections {
-    /// Idle ones over HTTP/1.1; the one used last comes last.
+    /// The idle HTTP/1.1 connections, the most recently used last.
     http1: Vec<Idle>,
     http2: Vec<Rc<Http2Connection>>,
-    /// Whether the last connection was one of HTTP/2; `None`: there was none yet.
+    /// Whether the last new connection used HTTP/2; `None` if there was none yet.
     speaks_http2: Option<bool>,
-    /// How many connections are being made.
+    /// The number of connections that are being made.
     connecting: usize,
-    /// Told when a request may find room on a connection of HTTP/2.
+    /// Notified when an HTTP/2 connection may have capacity for a request.
     changed: Rc<Notify>,
 }
 
@@ -49,45 +49,45 @@ struct Idle {
     since: Instant,
 }
 
-/// A connection, or a place on one, for one request.
+/// An HTTP/1.1 connection or an HTTP/2 stream, for one request.
 #[derive(Debug)]
 pub(super) enum Connection {
     Http1(Http1Connection),
     Http2(Http2Stream),
 }
 
-/// Which connections will do.
+/// Which connections a request may reuse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reuse {
-    /// Any: should the upstream be closing it this very moment, the request can be sent again.
+    /// Any connection. If the upstream is closing it at the same time, the request can be sent again.
     Any,
-    /// A new one, or one of HTTP/2, where an upstream says which requests it has not processed before
-    /// it closes (RFC 9113 section 6.8): the request must not be sent twice.
+    /// Only HTTP/2 connections, for a request that must not be sent twice: an upstream that closes one
+    /// says which requests it has not processed (RFC 9113 section 6.8).
     Http2,
 }
 
-/// More idle connections than this are not kept, whatever they lead to: a task that asks one host
-/// after the other would use up the descriptors.
+/// The maximum number of idle HTTP/1.1 connections to all upstreams. Without it a task that sends requests
+/// to many hosts could use up the file descriptors.
 const MAX_IDLE: usize = 512;
 
-/// More connections of HTTP/2 than this are not made to one upstream, for an upstream may take one
-/// request at a time on each.
+/// The maximum number of HTTP/2 connections to one upstream. An upstream may allow only one concurrent
+/// request on each.
 const MAX_HTTP2_CONNECTIONS: usize = 32;
 
-/// Idle connections are looked for no more often than this.
+/// The minimum interval between two searches for idle connections.
 const MIN_PERIOD: Duration = Duration::from_secs(1);
 
-/// When a connection that other requests use may have capacity for one more.
+/// When an HTTP/2 connection may have capacity for one more request.
 enum Capacity {
-    /// When the connection that is being made is there.
+    /// When the connection that is being made is established.
     WhenConnected(Rc<Notify>),
-    /// When a request ends.
+    /// When another request ends.
     WhenReleased(Rc<Notify>),
 }
 
 impl Pool {
-    /// Connections made by `connector` are kept for `idle_timeout` when no request uses them, as long as
-    /// no more than `max_open` are open in all.
+    /// Keeps connections for `idle_timeout` while no request uses them. When `max_open` connections are
+    /// open, an idle one is closed before another one is made.
     pub(super) fn new(connector: Connector, idle_timeout: Duration, max_open: usize) -> Rc<Self> {
         Rc::new_cyclic(|this| Self {
             connector,
@@ -99,12 +99,12 @@ impl Pool {
         })
     }
 
-    /// How new connections to `origin` are made.
+    /// The route of new connections to `origin`.
     pub(super) fn route(&self, origin: &Origin) -> Route<'_> {
         self.connector.route(origin)
     }
 
-    /// A connection to `origin`: one that there is, or a new one.
+    /// Returns a connection to `origin`: an existing one if `reuse` allows it, else a new one.
     pub(super) async fn acquire(
         &self,
         origin: &Arc<Origin>,
@@ -112,7 +112,7 @@ impl Pool {
     ) -> Result<Connection, UpstreamError> {
         let deadline = Instant::now() + self.connector.timeout();
         loop {
-            if let Some(connection) = self.take(origin, reuse) {
+            if let Some(connection) = self.take_existing(origin, reuse) {
                 return Ok(connection);
             }
             let Some(capacity) = self.next_capacity(origin) else {
@@ -129,15 +129,14 @@ impl Pool {
         }
     }
 
-    /// When a connection that there is, or that is being made, may have capacity for a request, where that
-    /// is sooner than a connection of its own.
+    /// Returns what a request should wait for, or `None` if it should make a new connection.
     fn next_capacity(&self, origin: &Arc<Origin>) -> Option<Capacity> {
         let mut origins = self.origins.borrow_mut();
         let connections = origins.get_mut(origin)?;
         connections.http2.retain(|connection| !connection.is_over());
         let usable = connections.http2.iter().filter(|connection| !connection.is_suspect()).count();
         let changed = Rc::clone(&connections.changed);
-        // What an upstream speaks shows with its first connection.
+        // Whether an upstream supports HTTP/2 is known after the first connection.
         if connections.connecting > 0 && connections.speaks_http2.unwrap_or(origin.is_secure()) {
             Some(Capacity::WhenConnected(changed))
         } else if usable >= MAX_HTTP2_CONNECTIONS {
@@ -147,7 +146,7 @@ impl Pool {
         }
     }
 
-    fn take(&self, origin: &Arc<Origin>, reuse: Reuse) -> Option<Connection> {
+    fn take_existing(&self, origin: &Arc<Origin>, reuse: Reuse) -> Option<Connection> {
         let mut origins = self.origins.borrow_mut();
         let connections = origins.get_mut(origin)?;
         while let Some(idle) = connections.http1.pop_if(|_| reuse == Reuse::Any) {
@@ -166,7 +165,7 @@ impl Pool {
         let protocol = loop {
             match self.connector.connect(origin, &connecting.changed).await {
                 Err(_) if !process::has_descriptors() && self.close_oldest() => {
-                    // The task of the connection that was closed ends first.
+                    // Lets the task of the closed connection end, which frees its descriptor.
                     yield_now().await;
                 }
                 connected => break connected?,
@@ -191,7 +190,7 @@ impl Pool {
         Ok(connection)
     }
 
-    /// Takes back a connection of HTTP/1.1 whose request and response have ended.
+    /// Returns an HTTP/1.1 connection to the pool after its request and response have ended.
     pub(super) fn put(&self, origin: &Arc<Origin>, connection: Http1Connection) {
         if connection.is_closed() {
             return;
@@ -210,14 +209,14 @@ impl Pool {
         self.sweep();
     }
 
-    /// How many connections are open.
+    /// The number of open connections.
     fn open(&self) -> usize {
         let origins = self.origins.borrow();
         let http2 = origins.values().map(|connections| connections.http2.len());
         self.connector.open_http1() + http2.sum::<usize>()
     }
 
-    /// Closes the connection that has been idle for longest; `false` if none is idle.
+    /// Closes the connection that has been idle for the longest time. Returns `false` if none is idle.
     fn close_oldest(&self) -> bool {
         let mut origins = self.origins.borrow_mut();
         let idle = origins
@@ -230,7 +229,8 @@ impl Pool {
         true
     }
 
-    /// Closes idle connections from time to time; ends when there is none.
+    /// Starts the task that closes connections whose idle timeout has expired, if it is not running. It
+    /// ends when there are no connections.
     fn sweep(&self) {
         if self.sweeping.replace(true) {
             return;
@@ -253,15 +253,15 @@ impl Pool {
 }
 
 impl Connections {
-    /// Since when the oldest idle one is idle.
+    /// The time since which a connection has been idle for the longest.
     fn idle_since(&self) -> Option<Instant> {
-        // They are in the order of their last use.
+        // HTTP/1.1 connections are in the order of their last use.
         let http1 = self.http1.first().map(|idle| idle.since);
         let http2 = self.http2.iter().filter_map(|connection| connection.idle_since());
         http1.into_iter().chain(http2).min()
     }
 
-    /// Closes those that were not used after `until`; whether any is left.
+    /// Closes the connections that were not used after `until`. Returns whether any are left.
     fn close_idle(&mut self, until: Option<Instant>) -> bool {
         let is_recent = |since: Instant| until.is_none_or(|until| since > until);
         self.http1.retain(|idle| !idle.connection.is_closed() && is_recent(idle.since));
@@ -272,7 +272,7 @@ impl Connections {
     }
 }
 
-/// A connection that is being made: others that would make one wait for it.
+/// Counts a connection that is being made, for which other requests may wait.
 struct Connecting<'a> {
     pool: &'a Pool,
     origin: &'a Arc<Origin>,

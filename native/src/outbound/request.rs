@@ -1,4 +1,4 @@
-//! A request as it is sent to an upstream, over HTTP/1.1 and over HTTP/2.
+//! Requests as they are sent to an upstream, over HTTP/1.1 and over HTTP/2.
 
 use super::http1::ProxiedRequests;
 use super::origin::Target;
@@ -9,18 +9,18 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
 use taskcluster_proxy_core::credentials::Signer;
 
-/// A request to an upstream, as often as it has to be sent.
+/// A request to an upstream, from which the message of each attempt is built.
 #[derive(Debug)]
 pub struct OutboundRequest<'a> {
     /// The method.
     pub method: &'a Method,
-    /// Where to.
+    /// The URL.
     pub target: &'a Target,
-    /// The end-to-end header fields, but those that say where to and from whom.
+    /// The end-to-end header fields, without `Host` and `Authorization`.
     pub headers: &'a HeaderMap,
-    /// Whether the client can make use of trailers.
+    /// Whether the client accepts trailer fields.
     pub accepts_trailers: bool,
-    /// Who signs; `None`: the request goes unsigned.
+    /// Signs the request; `None` for an unsigned request.
     pub signer: Option<&'a Signer>,
 }
 
@@ -40,7 +40,7 @@ impl OutboundRequest<'_> {
             headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
         if self.accepts_trailers {
-            // RFC 9110 section 10.1.4: named, so that nobody forwards it unread.
+            // `Connection` must name TE, so that no intermediary forwards it (RFC 9110 section 10.1.4).
             headers.insert(TE, HeaderValue::from_static("trailers"));
             headers.insert(CONNECTION, HeaderValue::from_static("TE"));
         }
@@ -76,7 +76,7 @@ impl OutboundRequest<'_> {
         attempt: AttemptBody,
     ) -> Request<AttemptBody> {
         let mut headers = self.headers.clone();
-        // Also where hyper would add none: to an empty body that came in chunks.
+        // hyper would add no Content-Length to an empty body that the client sent chunked.
         if let Some(length) = attempt.length() {
             headers.insert(CONTENT_LENGTH, length.into());
         }
@@ -90,7 +90,7 @@ impl OutboundRequest<'_> {
     }
 }
 
-/// Path and query alone, as they go over the wire.
+/// The request target in origin form: only path and query.
 fn origin_form(uri: &Uri) -> Uri {
     uri.path_and_query().cloned().map(Uri::from).unwrap_or_default()
 }

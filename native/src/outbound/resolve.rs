@@ -1,4 +1,4 @@
-//! The addresses of hosts, those that requests must not go to left out.
+//! Resolves host names, without the addresses that the access policy denies.
 
 use super::connect_error::ConnectError;
 use super::error::UpstreamError;
@@ -7,9 +7,9 @@ use taskcluster_proxy_core::proxy::{HostError, HostPolicy};
 use tokio::net::lookup_host;
 use url::Host;
 
-/// The addresses of `host`. Those that `policy` denies are left
-/// out; what this returns is what is connected to, so a name that leads elsewhere the next time (DNS
-/// rebinding) gains nothing.
+/// Resolves `host`, and leaves out addresses that `policy` denies. Callers connect to the returned
+/// addresses, so that a name that resolves to another address the next time (DNS rebinding) cannot
+/// circumvent the policy.
 ///
 /// # Errors
 ///
@@ -33,9 +33,11 @@ pub(super) async fn resolve(
     }
 }
 
+/// The addresses that `policy` allows.
+///
 /// # Errors
 ///
-/// There are addresses, and `policy` denies each of them.
+/// There are addresses, and `policy` denies all of them.
 fn allowed(
     policy: &HostPolicy,
     host: &Host,

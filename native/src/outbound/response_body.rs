@@ -1,4 +1,4 @@
-//! The body of an upstream's response, and what becomes of the connection when it ends.
+//! The body of an upstream's response, and the reuse of the connection after its end.
 
 use super::error::explain;
 use super::http1::MAX_HEADER_SECTION;
@@ -19,22 +19,22 @@ use std::task::{Context, Poll, ready};
 use tokio::task::spawn_local;
 use tokio::time::{Instant, timeout_at};
 
-/// How much of a response is kept while its request is sent again, in bytes, in case it is the last one.
+/// The maximum size of a response that is kept while its request is retried, in bytes.
 const MAX_RECEIVED: usize = 64 * 1024;
 
-/// The body of a response, as it comes. Dropped before its end, it takes the upstream's side of the
-/// exchange with it.
+/// The body of a response, as a stream of frames. If it is dropped before its end, the HTTP/1.1 connection
+/// is closed or the HTTP/2 stream is reset.
 #[derive(Debug)]
 pub struct ResponseBody {
-    /// `None`: all of it was received.
+    /// `None` if all of the body was received.
     incoming: Option<Incoming>,
-    /// What was read ahead.
+    /// The frames that were read ahead.
     peeked: VecDeque<Frame<Bytes>>,
     error: Option<ResponseBodyError>,
     exchange: Option<Exchange>,
 }
 
-/// Why a response body does not come to its end.
+/// Why a response body could not be received to its end.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResponseBodyError {
@@ -72,7 +72,8 @@ impl ResponseBody {
         body
     }
 
-    /// Over HTTP/2 the frame that ends the stream may come later than the last byte that was announced.
+    /// Ends the body if all announced bytes were received. Over HTTP/2 the frame that ends the stream may
+    /// follow later.
     fn end_if_received(&mut self) {
         let received = self.incoming.as_ref().is_some_and(|incoming| {
             incoming.is_end_stream() || incoming.size_hint().exact() == Some(0)
@@ -82,7 +83,8 @@ impl ResponseBody {
         }
     }
 
-    /// All of the body, if it is not longer than `limit` bytes; it stays to be read.
+    /// Reads the whole body and returns a copy; the body can still be read. Returns `None` if it is longer
+    /// than `limit` bytes or cannot be received.
     pub async fn peek(&mut self, limit: usize) -> Option<Vec<u8>> {
         let mut whole = Vec::new();
         loop {
@@ -108,9 +110,9 @@ impl ResponseBody {
         }
     }
 
-    /// Reads all of it before the request is sent again, so that its connection is free: an upstream may
-    /// serve one connection at a time. `false`: it is too long, or not complete by `deadline`, and its
-    /// connection is to be closed.
+    /// Reads the whole body before the request is retried, so that the connection can be reused: an
+    /// upstream may serve one connection at a time. Returns `false` if the body is too long or not complete
+    /// by `deadline`; the connection must then be closed.
     pub(super) async fn receive(&mut self, deadline: Instant) -> bool {
         matches!(timeout_at(deadline, self.peek(MAX_RECEIVED)).await, Ok(Some(_)))
     }
@@ -125,8 +127,8 @@ impl ResponseBody {
         let polled = ready!(Pin::new(&mut *incoming).poll_frame(context));
         let is_end_stream = incoming.is_end_stream();
         Poll::Ready(match polled {
-            // hyper ends a body in an orderly way where the upstream resets the stream or closes the
-            // connection without an error code.
+            // hyper reports no error if the upstream resets the stream or closes the connection with
+            // NO_ERROR.
             None if self.is_http2() && !is_end_stream => Some(Err(ResponseBodyError::Reset)),
             None => {
                 self.end();
@@ -154,7 +156,7 @@ impl ResponseBody {
         matches!(connection, Some(Connection::Http2(_)))
     }
 
-    /// The response has ended: its connection is for others.
+    /// Releases the connection after the response has ended.
     fn end(&mut self) {
         let (Some(incoming), Some(exchange)) = (self.incoming.take(), self.exchange.take()) else {
             return;
@@ -165,13 +167,13 @@ impl ResponseBody {
                 pool.put(&origin, connection);
             }
             Connection::Http1(connection) if attempt.is_sending() => {
-                attempt.outlive_response(Some(connection.into_task()));
+                attempt.continue_after_response(Some(connection.into_task()));
             }
             Connection::Http1(_) => {}
             Connection::Http2(stream) => {
                 let done = attempt.done();
                 if attempt.is_sending() {
-                    attempt.outlive_response(None);
+                    attempt.continue_after_response(None);
                 } else if attempt.has_sent_all() && incoming.is_end_stream() {
                     return stream.complete();
                 }
@@ -181,7 +183,7 @@ impl ResponseBody {
     }
 }
 
-/// Holds the place of a request until both its body and the response have ended for the connection, too.
+/// Holds the stream of a request until the connection has finished both the request body and the response.
 async fn complete(stream: Http2Stream, mut incoming: Incoming, done: impl Future<Output = ()>) {
     while let Some(Ok(_)) = incoming.frame().await {}
     done.await;

@@ -1,5 +1,5 @@
-//! The stream of a connection to an upstream: tells what came and went, and lets a response be read
-//! that the upstream sent before it stopped reading the request.
+//! The stream of a connection to an upstream. It counts reads and writes, and after a failed write it still
+//! allows reading a response that the upstream sent before it closed the connection.
 
 use crate::os::stream::Stream;
 use std::cell::Cell;
@@ -10,23 +10,22 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf, Take};
 use tokio::sync::Notify;
 
-/// How much is read at once, in bytes: 64 KiB and room for a header section, so that a response of that size
-/// is read at once. hyper's own limit is that of header sections, and that much memory for each download is
-/// of no use.
+/// The maximum of one read, in bytes: 64 KiB and a header section, so that a response of that size is read
+/// at once. Without it hyper would use a buffer of the header section limit for each download.
 const MAX_READ: u64 = 72 * 1024;
 
-/// What has come and gone on a connection.
+/// The reads and writes of a connection.
 #[derive(Debug, Default)]
 pub(super) struct Traffic {
-    /// How often something was read.
+    /// The number of reads that returned data.
     reads: Cell<u64>,
-    /// How often something was written.
+    /// The number of writes.
     writes: Cell<u64>,
-    /// How many bytes may still be read before the header section of a response is complete.
+    /// The number of bytes that may still be read before the header section of a response is complete.
     before_response: Cell<usize>,
-    /// More came than that.
+    /// Whether more bytes than that were read.
     exceeded: Cell<bool>,
-    /// Told of the first read, and of the end.
+    /// Notified of the first read, and when the stream is closed.
     first_read: Notify,
     closed: Cell<bool>,
 }
@@ -36,20 +35,21 @@ pub(super) struct Traffic {
 pub(super) struct UpstreamStream {
     stream: Take<Stream>,
     traffic: Rc<Traffic>,
-    /// A write has failed. The upstream may have sent a response before it closed (RFC 9112 section
-    /// 9.6): nothing more is written, and reading tells how it ends.
+    /// Whether a write has failed. Nothing more is written then, but reads continue: the upstream may have
+    /// sent a response before it closed the connection (RFC 9112 section 9.6).
     write_failed: bool,
 }
 
 impl UpstreamStream {
     pub(super) fn new(stream: Stream) -> (Self, Rc<Traffic>) {
         let traffic = Rc::<Traffic>::default();
-        traffic.has_response();
+        traffic.response_received();
         let stream = stream.take(MAX_READ);
         (Self { stream, traffic: Rc::clone(&traffic), write_failed: false }, traffic)
     }
 
-    fn written(&mut self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    /// Counts a write, or records that it has failed.
+    fn record_write(&mut self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match ready!(polled) {
             Ok(count) => {
                 self.traffic.writes.set(self.traffic.writes.get() + 1);
@@ -64,33 +64,33 @@ impl UpstreamStream {
 }
 
 impl Traffic {
-    /// How often something was read; at first 0.
+    /// The number of reads that returned data.
     pub(super) fn reads(&self) -> u64 {
         self.reads.get()
     }
 
-    /// How often something was written; at first 0.
+    /// The number of writes.
     pub(super) fn writes(&self) -> u64 {
         self.writes.get()
     }
 
-    /// A request is sent: at most `limit` bytes may come before the header section of its response is
-    /// complete.
+    /// Records that a request is sent. At most `limit` bytes may be read before the header section of its
+    /// response is complete.
     pub(super) fn expect_response(&self, limit: usize) {
         self.before_response.set(limit);
     }
 
-    /// The header section of the response has come: what follows has no limit.
-    pub(super) fn has_response(&self) {
+    /// Records that the header section of the response was received; there is no limit for the rest.
+    pub(super) fn response_received(&self) {
         self.before_response.set(usize::MAX);
     }
 
-    /// Whether more than the limit came, and so nothing of use.
+    /// Whether the limit was exceeded.
     pub(super) fn is_exceeded(&self) -> bool {
         self.exceeded.get()
     }
 
-    /// Waits until something was read, or nothing will be.
+    /// Waits until data was read or the stream is closed.
     pub(super) async fn first_read(&self) {
         let notified = self.first_read.notified();
         if self.reads.get() == 0 && !self.closed.get() {
@@ -144,7 +144,7 @@ impl AsyncWrite for UpstreamStream {
             return Poll::Pending;
         }
         let polled = Pin::new(self.stream.get_mut()).poll_write(context, bytes);
-        self.written(polled)
+        self.record_write(polled)
     }
 
     fn poll_write_vectored(
@@ -156,7 +156,7 @@ impl AsyncWrite for UpstreamStream {
             return Poll::Pending;
         }
         let polled = Pin::new(self.stream.get_mut()).poll_write_vectored(context, slices);
-        self.written(polled)
+        self.record_write(polled)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -1,4 +1,4 @@
-//! Where requests go: the deployment and the hosts that are allowed, and what sends requests there.
+//! The upstreams: the deployment, the hosts that are allowed, and what is needed to send requests to them.
 
 use super::{Config, Origin, Outbound, ReplayBudget, SetupError};
 use crate::telemetry::metrics::Metrics;
@@ -6,40 +6,40 @@ use http::uri::InvalidUri;
 use std::sync::Arc;
 use taskcluster_proxy_core::proxy::{HostPolicy, RootUrl};
 
-/// Everything that leads to the servers behind the proxy.
+/// The upstreams of the proxy, and what is needed to send requests to them.
 #[derive(Debug)]
 pub struct Upstreams {
     /// The root URL of the deployment.
     pub root_url: RootUrl,
-    /// Its origin.
+    /// The origin of the deployment.
     pub origin: Arc<Origin>,
-    /// Where requests in hostname form may go.
+    /// The hosts to which requests in hostname form may be forwarded.
     pub hosts: Arc<HostPolicy>,
-    /// What sends requests.
+    /// Sends requests.
     pub outbound: Outbound,
-    /// How much of their bodies is kept for retries.
+    /// The memory limits for replay buffers.
     pub replay: Arc<ReplayBudget>,
 }
 
-/// Why no request can be sent at all.
+/// Why requests to upstreams cannot be set up.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum UpstreamsError {
-    /// The root URL has no origin that HTTP can be spoken with.
+    /// The host of the root URL cannot be part of a URI.
     #[error(transparent)]
     RootUrl(#[from] InvalidUri),
-    /// The environment names a forward proxy that is none, or there is no randomness.
+    /// Requests cannot be sent.
     #[error(transparent)]
     Setup(#[from] SetupError),
 }
 
 impl Upstreams {
-    /// Nothing is connected before the first request. Retries are counted in `metrics`.
+    /// Makes no connection before the first request. Retries are counted in `metrics`.
     ///
     /// # Errors
     ///
-    /// There is no origin in the root URL, the environment names a forward proxy that is none, or
-    /// the system has no randomness to give.
+    /// The host of the root URL cannot be part of a URI, an environment variable does not contain the URL
+    /// of a forward proxy, or the system provides no random numbers.
     pub fn new(
         config: &Config,
         root_url: RootUrl,

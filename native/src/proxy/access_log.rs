@@ -105,9 +105,15 @@ impl AccessLog {
         self.failed.set(true);
     }
 
-    /// Records that the whole response was passed to the client's connection.
+    /// Records that the whole response was passed to the client's connection. A client that has gone
+    /// during its own upload does not receive it.
     pub(super) fn complete(&self) {
-        self.outcome.set(Some(if self.failed.get() { Outcome::Error } else { Outcome::Complete }));
+        let outcome = match self.body.get() {
+            Some(body) if body.is_abandoned() => Outcome::ClientClosed,
+            _ if self.failed.get() => Outcome::Error,
+            _ => Outcome::Complete,
+        };
+        self.outcome.set(Some(outcome));
     }
 
     /// Records that the upstream's response ended early.

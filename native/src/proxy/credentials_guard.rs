@@ -129,8 +129,8 @@ mod tests {
         }
         assert_eq!(
             admitted(CredentialsFrom::Root, user(7)).await.unwrap_err(),
-            "PUT /credentials is for root alone (--credentials-from), found a connection of uid 7: \
-             the credentials stay as they are"
+            "only root may send PUT /credentials (--credentials-from), found a connection of uid 7: \
+             the credentials were not replaced"
         );
     }
 }

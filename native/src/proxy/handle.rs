@@ -50,7 +50,7 @@ impl Handler for Proxy {
         error: ProxyError,
     ) -> Response<ResponseBody> {
         let log = Rc::new(AccessLog::begin(self, method, uri));
-        self.respond(Err(Rejection { error, close: true }), &log).await
+        self.reject_with(Rejection { error, close: true }, &log).await
     }
 }
 
@@ -95,10 +95,9 @@ impl Proxy {
             }
             Ok(Route::Credentials) => {
                 log.service.set(metrics::Service::Credentials);
-                let put = Box::pin(self.put_credentials(&head, &body, &client.peer)).await;
-                self.respond(put, &log).await
+                Box::pin(self.put_credentials(&head, &body, &client.peer, &log)).await
             }
-            Err(rejection) => self.respond(Err(rejection), &log).await,
+            Err(rejection) => self.reject_with(rejection, &log).await,
         }
     }
 
@@ -139,13 +138,13 @@ impl Proxy {
         })
     }
 
-    /// Responds to a request that is not forwarded. The response names the current credentials.
-    async fn respond(
+    /// Rejects a request. The response names the current credentials.
+    pub(super) async fn reject_with(
         &self,
-        result: Result<(OwnResponse, String), Rejection>,
+        rejection: Rejection,
         log: &Rc<AccessLog>,
     ) -> Response<ResponseBody> {
-        respond_with(result, self.store.lease().await, log)
+        respond_with(Err(rejection), self.store.lease().await, log)
     }
 }
 

@@ -126,8 +126,8 @@ fn other_networks_and_namespaces_are_rejected() {
 #[test]
 fn an_access_policy_that_allows_everyone_or_names_no_user_is_rejected() {
     for (args, expected) in [
-        (["--allowed-network", "0.0.0.0/0"], "a prefix length of 0 would admit everyone"),
-        (["--allowed-network", "::/0"], "a prefix length of 0 would admit everyone"),
+        (["--allowed-network", "0.0.0.0/0"], "a prefix length of 0 would allow every peer"),
+        (["--allowed-network", "::/0"], "a prefix length of 0 would allow every peer"),
         (["--allowed-user", "no-such-user"], "found none named \"no-such-user\""),
     ] {
         let ProcessOutput { status, stderr, .. } = Proxy::sandbox().args(args).run();

@@ -57,8 +57,8 @@ fn missing_scopes_to_create_a_task_are_explained() {
         let log = proxy
             .wait_for_log(r#"refused the request: the request needs one of [\"queue:create-task:"#);
         let expected = "\\\"queue:create-task:lowest:harbour/crane\\\"], which the scopes that requests are \
-                        restricted to (those of the command line) do not grant; whether client \
-                        \\\"tester\\\" has it, the services know";
+                        restricted to (those of the command line) do not grant; only the services know \
+                        whether client \\\"tester\\\" has it";
         assert!(log.contains(expected), "{log}");
     }
 }

@@ -36,7 +36,7 @@ fn invalid_credentials_change_nothing_and_are_not_repeated() {
     let file = folder.put("c.json", credentials("first", "secret-1"));
     let proxy = with_file(&upstream, &file).start();
     folder.put("c.json", r#"{"clientId": "canary", "accessToken": ["canary"]}"#);
-    let warning = proxy.wait_for_log("the credentials stay as they are");
+    let warning = proxy.wait_for_log("the credentials were not replaced");
     assert!(warning.contains("WARN") && warning.contains("c.json"), "{warning}");
     assert!(warning.contains("`accessToken`: expected a string, found an array"), "{warning}");
     assert_signs(&proxy, &upstream, "first", "secret-1");
@@ -69,7 +69,7 @@ fn updates_are_counted_by_result() {
     };
     assert_eq!(counts(), [0.0; 4], "the credentials of the start are not an update");
     folder.put("c.json", "{}");
-    proxy.wait_for_log("the credentials stay as they are");
+    proxy.wait_for_log("the credentials were not replaced");
     assert_eq!(counts(), [0.0, 1.0, 0.0, 0.0]);
     folder.put("c.json", credentials("second", "secret-2"));
     proxy.wait_for_log("client second");

@@ -38,7 +38,9 @@ fn only_root() {
     let after = proxy.get("/api/queue/v1/ping");
     assert_eq!(after.header("x-taskcluster-proxy-perm-clientid"), Some("new"));
     let log = proxy.whole_log();
-    assert!(log.contains("is for root alone (--credentials-from), found a connection of uid 1"));
+    assert!(log.contains(
+        "only root may send PUT /credentials (--credentials-from), found a connection of uid 1"
+    ));
     assert!(!log.contains("canary"), "{log}");
 }
 
@@ -72,8 +74,8 @@ fn the_error_has_the_format_of_the_services() {
     let response = String::from_utf8(output.expect("bash runs").stdout).expect("it is text");
     assert_eq!(
         response,
-        "{\"code\":\"Forbidden\",\"message\":\"PUT /credentials is for root alone \
-         (--credentials-from), found a connection of uid 65534: the credentials stay as they \
-         are\"}"
+        "{\"code\":\"Forbidden\",\"message\":\"only root may send PUT /credentials \
+         (--credentials-from), found a connection of uid 65534: the credentials were not \
+         replaced\"}"
     );
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use support::hawk::Claim;
 use support::http1::Body;
 use support::{
-    Connection, Latch, Proxy, ProxyBuilder, Request, Response, ScriptedResponse, Upstream,
+    Connection, DEADLINE, Latch, Proxy, ProxyBuilder, Request, Response, ScriptedResponse, Upstream,
 };
 use support::{certificate, request};
 
@@ -95,7 +95,7 @@ fn invalid_credentials_change_nothing_and_are_not_repeated() {
     ] {
         let response = proxy.call("PUT", "/credentials", &body);
         let message = response.assert_error(400, "InputError");
-        assert!(message.starts_with("the credentials stay as they are: "), "{message}");
+        assert!(message.starts_with("the credentials were not replaced: "), "{message}");
         assert!(message.contains(expected), "{body}: {message}");
         assert!(!format!("{:?}{}", response.head, response.text()).contains("canary"));
     }
@@ -141,6 +141,36 @@ fn an_update_waits_for_requests_in_flight_and_later_requests_wait_for_it() {
     let [first, later] = upstream.requests().try_into().unwrap();
     Claim::of(&first).assert_signed_with("no-secret");
     Claim::of(&later).assert_signed_with("new-secret");
+}
+
+#[test]
+fn updates_that_wait_take_effect_together_and_each_response_names_its_own_client() {
+    let latch = Latch::new();
+    let upstream = Upstream::start(first_waits(&latch));
+    let proxy = draining(&upstream, "60").start();
+    let mut first = in_flight(&proxy, &upstream);
+    let mut put = waiting_update(&proxy);
+    let mut later = proxy.connect();
+    later.send(request("GET", "/api/queue/v1/x", ""));
+    let newer = [1, 2].map(|number| {
+        let mut put = proxy.connect();
+        let body = format!(r#"{{"clientId": "newer{number}", "accessToken": "newer-secret"}}"#);
+        put.send(request("PUT", "/credentials", &body));
+        let start = Instant::now();
+        while proxy.log().matches("new credentials wait for 1 requests").count() <= number {
+            assert!(start.elapsed() < DEADLINE, "{}", proxy.log());
+            std::thread::yield_now();
+        }
+        put
+    });
+    latch.open();
+    assert_eq!(client_id(&first.response()), "tester");
+    assert_eq!(client_id(&put.response()), "new");
+    assert_eq!(client_id(&later.response()), "newer2");
+    for (number, mut put) in (1..).zip(newer) {
+        assert_eq!(client_id(&put.response()), format!("newer{number}"));
+    }
+    Claim::of(&upstream.requests()[1]).assert_signed_with("newer-secret");
 }
 
 #[test]

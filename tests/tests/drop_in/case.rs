@@ -193,7 +193,7 @@ fn assert_unusable(proxy: &Proxy, upstream: &Upstream, expected: &str) {
     ] {
         let message = response.assert_error(500, "InternalServerError");
         assert!(message.starts_with("the "), "{message}");
-        assert!(message.contains(expected) && message.contains("(in force since 2"), "{message}");
+        assert!(message.contains(expected) && message.contains("(current since 2"), "{message}");
         assert!(!message.contains("canary"), "{message}");
     }
     assert_eq!(upstream.requests().len(), 0);

@@ -101,7 +101,7 @@ fn a_self_signed_certificate_like_a_trusted_one_is_not_accepted() {
     let server = Server::start(&folder, &[]);
     let message =
         get(&server, "localhost", folder.path("root.pem")).assert_error(502, "UpstreamUnreachable");
-    assert!(message.contains("is an authority's, not a server's"), "{message}");
+    assert!(message.contains("is for a certificate authority, not a server"), "{message}");
 }
 
 #[test]
@@ -173,11 +173,11 @@ fn a_trusted_self_signed_certificate_without_a_name_is_explained() {
             let response = get(&server, host, folder.path("cert.pem"));
             let message = response.assert_error(502, "UpstreamUnreachable");
             let expected = format!(
-                "has no subjectAltName with a host, and so no name to compare with {host}: have one \
-                 made that does (with openssl: -addext subjectAltName={name})"
+                "has no subjectAltName with a host, and so no name to compare with {host}: use one \
+                 that has it (openssl req -x509 ... -addext subjectAltName={name})"
             );
             assert!(message.contains(&expected), "{constraints}: {message}");
-            assert!(!message.contains("to trust this very certificate"), "{message}");
+            assert!(!message.contains("to trust this certificate itself"), "{message}");
         }
     }
 }
@@ -221,7 +221,7 @@ fn each_tls_failure_is_explained() {
             "expired",
             issued(NAME, "-days -1"),
             &[],
-            "has expired: renew it there, or set this machine",
+            "has expired: renew it on the server, or correct this machine",
         ),
         (
             "certificate for clients",
@@ -234,10 +234,10 @@ fn each_tls_failure_is_explained() {
             SELF_SIGNED.to_owned()
                 + "; openssl req -x509 -newkey rsa:2048 -nodes -keyout x -out root.pem -subj /CN=Other",
             &[],
-            "authority's, not a server's: to trust this",
+            "certificate authority, not a server: to trust this",
         ),
         ("RSA 1024", rsa_1024, &["-cipher", "ALL:@SECLEVEL=0"], "RSA needs 2048 bits"),
-        ("version 1", version_1, &[], "is of X.509 version 1 or 2"),
+        ("version 1", version_1, &[], "has X.509 version 1 or 2"),
         (
             "TLS 1.1",
             good.clone(),

@@ -20,8 +20,8 @@ fn an_error_response_is_forwarded_unchanged_with_a_diagnosis() {
     let response = proxy.get("/api/queue/v1/x?bewit=abc");
     let received = (response.status(), response.text(), response.header("x-kept"));
     assert_eq!(received, (401, "no", Some("1")));
-    assert!(diagnosis(&response).starts_with("the URL carries a bewit"), "{response:?}");
-    proxy.wait_for_log("refused the request: the URL carries a bewit");
+    assert!(diagnosis(&response).starts_with("the URL has a bewit"), "{response:?}");
+    proxy.wait_for_log("refused the request: the URL has a bewit");
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn errors_of_a_deployment_are_explained() {
     assert_eq!(
         diagnosis(&response),
         "the request needs \"secrets:get:a\", which the scopes that requests are restricted to (those of \
-         the command line) do not grant; whether client \"tester\" has it, the services know"
+         the command line) do not grant; only the services know whether client \"tester\" has it"
     );
     let proxy = Proxy::sandbox().args(["--task-id", "KTBKfEgxR5GdfIIREQIvFQ"]).start();
     let response = proxy.get("/api/secrets/v1/secrets");

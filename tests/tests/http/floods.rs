@@ -68,6 +68,38 @@ fn a_flood_of_connections_leaves_nothing_behind() {
     assert_eq!(proxy.exchange(GET).text(), "up");
 }
 
+/// Connections that send nothing are closed to make room for those that do.
+#[test]
+fn silent_connections_beyond_the_limit_do_not_delay_the_503_of_others() {
+    let upstream = Upstream::start([ScriptedResponse::ok("up")]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).args(["--max-connections", "4"]).start();
+    let mut served = [(); 4].map(|()| proxy.connect());
+    for client in &mut served {
+        client.send(GET);
+        assert_eq!(client.response().text(), "up");
+    }
+    let start = Instant::now();
+    let silent: Vec<Connection> = (0..300).map(|_| proxy.connect()).collect();
+    // With part of a header section a connection is as good as silent.
+    let partial = (0..20).map(|_| {
+        let mut client = proxy.connect();
+        client.send(&GET[..20]);
+        client
+    });
+    let partial: Vec<Connection> = partial.collect();
+    let requests = (0..30).map(|_| {
+        let mut client = proxy.connect();
+        client.send(GET);
+        client
+    });
+    for mut client in requests.collect::<Vec<_>>() {
+        client.response().assert_error(503, "Busy");
+    }
+    // Each silent one alone would take up to a second.
+    assert!(start.elapsed() < DEADLINE / 4, "{:?}", start.elapsed());
+    drop((silent, partial));
+}
+
 /// Many incomplete header sections together do not keep other clients from being served.
 #[test]
 fn slow_header_sections() {

@@ -114,7 +114,7 @@ fn a_proxy_that_rejects_the_user_is_unhealthy() {
         daemon(check_of(plain.address())),
         &format!("no response from {}", plain.address()),
     );
-    assert!(error.contains("does --allowed-user keep this user out?"), "{error}");
+    assert!(error.contains("does --allowed-user exclude this user?"), "{error}");
     assert_healthy(check_of(plain.address()), &plain.address().to_string());
 
     let tls = Proxy::sandbox().args(["--allowed-user", "nobody"]).with_tls(&folder, "x.example");
@@ -122,7 +122,7 @@ fn a_proxy_that_rejects_the_user_is_unhealthy() {
     std::fs::set_permissions(&certificate, std::fs::Permissions::from_mode(0o644)).unwrap();
     let check = check_of(tls.address()).with_certificate(&certificate);
     let error = assert_unhealthy(daemon(check), &format!("no response from {}", tls.address()));
-    assert!(error.contains("does --allowed-user keep this user out?"), "{error}");
+    assert!(error.contains("does --allowed-user exclude this user?"), "{error}");
 }
 
 fn health_check() -> ProxyBuilder {

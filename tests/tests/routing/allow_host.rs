@@ -24,7 +24,7 @@ fn special_addresses_are_rejected() {
         ("127.0.0.2", "\\\"127.0.0.2\\\" is at a loopback address"),
         ("0.0.0.0", "at a loopback address"),
         ("169.254.169.254", "at a link-local address"),
-        ("168.63.129.16", "at an address of cloud metadata"),
+        ("168.63.129.16", "at an address of a cloud metadata service"),
         ("127.2", "\\\"127.0.0.2\\\" is at a loopback address"),
         ("a.localhost", "at a loopback address"),
     ] {
@@ -42,7 +42,7 @@ fn with_patterns_only_matching_hosts_are_allowed() {
         .start();
     for host in ["c.invalid", "b.invalid", "x.a.invalid", "127.0.0.1"] {
         let response = proxy.get(&format!("/{host}/"));
-        assert_rejected(&response, "requests may go only to the hosts of --allow-host");
+        assert_rejected(&response, "only the hosts of --allow-host are allowed");
     }
     for host in ["a.invalid", "A.Invalid", "x.b.invalid"] {
         assert_eq!(proxy.get(&format!("/{host}/")).status(), 502, "{host}: there is no such host");

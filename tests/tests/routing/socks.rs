@@ -59,7 +59,7 @@ fn only_the_socks_proxy_gets_the_login() {
     assert_eq!(upstream.last_request().header("proxy-authorization"), None);
     for (login, why) in [
         ("user:cAnArY@", "it does not accept the user and password of its URL"),
-        ("", "it wants another login than none"),
+        ("", "it requires a login"),
     ] {
         let proxy = with(login);
         let message = proxy.get("/api/queue/v1/x").assert_error(502, "UpstreamUnreachable");
@@ -90,7 +90,7 @@ fn an_unreachable_host_is_an_error_with_the_reason() {
             .args(["--retry-budget", "0"])
             .start();
         let message = proxy.get("/api/queue/v1/x").assert_error(502, "UpstreamUnreachable");
-        let expected = format!("proxy {url}: it has no connection to {host}:{closed}: {why}");
+        let expected = format!("proxy {url}: it cannot connect to {host}:{closed}: {why}");
         assert!(message.contains(&expected), "{message}");
     }
 }

@@ -222,6 +222,18 @@ fn the_error_says_if_the_url_itself_is_too_long() {
     assert!(!message.contains("fewer scopes"), "{message}");
 }
 
+/// The scopes are encoded twice in a bewit, so the part of the URL that is due to them is longer than they
+/// are in a header.
+#[test]
+fn the_error_does_not_blame_a_short_url_for_many_scopes() {
+    let scopes = (0..1000).map(|number| format!("secrets:get:project/x/{number}"));
+    let proxy = without_deployment().args(scopes).start();
+    let message =
+        proxy.call("POST", "/bewit", "http://a/").assert_error(400, "AuthorizationTooLong");
+    assert!(message.contains("use fewer scopes"), "{message}");
+    assert!(!message.contains("URL itself"), "{message}");
+}
+
 #[test]
 fn the_longest_url_that_services_accept_is_signed() {
     let proxy = without_deployment().start();

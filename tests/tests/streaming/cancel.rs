@@ -92,8 +92,33 @@ fn a_client_that_disconnects_during_an_upload_cancels_it() {
             upstream.wait_for_closed_connections(1);
             let [request] = upstream.requests().try_into().unwrap();
             assert_eq!((request.body.as_slice(), request.complete), (&b"abc"[..], false));
+            proxy.wait_for_log("outcome=client_closed");
         }
     }
+}
+
+/// The proxy reads these bodies itself.
+#[test]
+fn a_client_that_disconnects_during_an_upload_that_is_not_forwarded_is_logged_as_that() {
+    for start in ["PUT /credentials", "POST /bewit", "PUT /nowhere"] {
+        let proxy = Proxy::in_front_of("http://127.0.0.1:1").start();
+        let mut client = proxy.connect();
+        client.send(format!("{start} HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nabc"));
+        drop(client);
+        let line = proxy.wait_for_log("message=request");
+        assert!(line.contains("bytes_in=3") && line.contains("outcome=client_closed"), "{line}");
+    }
+}
+
+/// It is still there, and gets the reason.
+#[test]
+fn a_client_that_sends_a_malformed_body_has_not_disconnected() {
+    let upstream = Upstream::start([ScriptedResponse::ok("")]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    let mut client = proxy.connect();
+    client.send("PUT /a/v1/b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nnonsense");
+    assert_eq!(client.response().status(), 400);
+    proxy.wait_for_log("outcome=complete");
 }
 
 #[test]

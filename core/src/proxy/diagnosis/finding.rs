@@ -1,42 +1,42 @@
-//! What a diagnosis says, at length for the log and short enough for a header field.
+//! The text of a diagnosis: in full for the log, and shortened for a header field.
 
-use super::scopes::{BeyondRestriction, MissingScopes, RestrictionOrigin};
+use super::scopes::{CredentialsGrant, MissingScopes, RestrictionOrigin};
 use crate::credentials::{CredentialsFinding, HumanDuration, Scope, ScopeExpression};
 use crate::escaped::Escaped;
 use crate::hawk::MAX_SKEW;
 use std::fmt::{self, Write};
 use std::time::Duration;
 
-/// Why a service refused a request: the findings, most likely reason first. [`Display`](fmt::Display)
-/// writes all of it.
+/// Why a service refused a request: the findings, with the most likely reason first.
+/// [`Display`](fmt::Display) writes all of them in full.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Diagnosis(pub Vec<Finding>);
 
-/// Why a service refused a request, most likely.
+/// A probable reason why a service refused a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Finding {
     /// The credentials look wrong.
     Credentials(CredentialsFinding),
-    /// The request carries a bewit, and was signed with a header besides.
-    BewitToo,
+    /// The URL has a bewit, and the proxy added an `Authorization` header.
+    BewitAndHeader,
     /// This machine's clock is wrong.
     Clock {
-        /// By so much.
+        /// The difference from the service's clock.
         by: Duration,
-        /// Ahead of the service's.
+        /// Whether this machine's clock is ahead of the service's.
         ahead: bool,
     },
     /// The signature was too old or too new for the service, though the clocks agree now.
     StaleTimestamp,
     /// The request was signed with another key than the service expects.
     WrongKey {
-        /// Whose key it should be.
+        /// The client whose key is expected.
         client_id: String,
         /// Whether there is a certificate.
         temporary: bool,
     },
-    /// The deployment does not know the client that the credentials name, or the certificate's issuer.
+    /// The client of the credentials, or the issuer of the certificate, does not exist.
     ClientNotFound {
         /// The client.
         client_id: String,
@@ -55,8 +55,8 @@ pub enum Finding {
         /// The client.
         client_id: String,
     },
-    /// The service says that the certificate is not valid now, though its dates and the response's do
-    /// not show it.
+    /// The service says that the certificate is not valid at this time, although it is according to its
+    /// dates and the `Date` of the response.
     CertificateDates,
     /// The certificate's signature is wrong.
     CertificateSignature,
@@ -64,24 +64,25 @@ pub enum Finding {
     CertificateIssuer,
     /// Requests are restricted to scopes that the credentials do not have.
     RestrictionBeyondCredentials {
-        /// Where the restriction comes from.
+        /// The origin of the restriction.
         origin: RestrictionOrigin,
-        /// The scopes that are too many, where they are known.
+        /// The scopes that the credentials do not have, if they are known.
         missing: Option<ScopeExpression>,
     },
     /// The request needs scopes that it does not have.
     MissingScopes(MissingScopes),
-    /// The upstream requires a `Content-Length` (411), and the request's body was sent in chunks.
+    /// The upstream requires a `Content-Length` (411), and the request body was sent chunked.
     LengthRequired,
 }
 
 impl Diagnosis {
-    /// Whether there is nothing to say.
+    /// Whether there are no findings.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// What fits a header field of less than 1 KiB, in printable ASCII: not all scopes, if they are many.
+    /// A text for a header field: printable ASCII, and at most 1000 characters. Scopes are left out if
+    /// there are many.
     pub fn to_header(&self) -> String {
         let shorter = (0..=MAX_HEADER_SCOPES).rev().map(|scopes| self.text(scopes));
         let mut text = shorter
@@ -96,22 +97,22 @@ impl Diagnosis {
         text
     }
 
-    /// With at most so many scopes of each expression.
+    /// The text, with at most `max_scopes` scopes of each expression.
     fn text(&self, max_scopes: usize) -> String {
         let mut text = String::new();
         for (index, finding) in self.0.iter().enumerate() {
             text.push_str(if index > 0 { "; " } else { "" });
-            // A String takes everything.
+            // Writing to a String cannot fail.
             let _ = finding.write(&mut text, max_scopes);
         }
         text
     }
 }
 
-/// Clients limit all header fields of a response together: Node to 16 KiB.
+/// The maximum length of the header field. Clients limit the header section of a response; Node to 16 KiB.
 const MAX_HEADER: usize = 1000;
 
-/// More than this nobody reads in a header field.
+/// The maximum number of scopes of one expression in the header field.
 const MAX_HEADER_SCOPES: usize = 20;
 
 const ELLIPSIS: &str = "...";
@@ -133,13 +134,13 @@ impl Finding {
         match self {
             Self::Credentials(finding) => write!(f, "{finding}"),
             Self::LengthRequired => f.write_str(
-                "the upstream requires a Content-Length, and the request's body came in chunks: the \
-                 proxy adds the length to a body that fits its replay buffer (--replay-buffer) and has \
-                 no trailers; have the client send it for this one",
+                "the upstream requires a Content-Length, and the client sent the request body chunked: \
+                 the proxy adds the length if the body fits the replay buffer (--replay-buffer) and has \
+                 no trailers; for this body the client has to send it",
             ),
-            Self::BewitToo => f.write_str(
-                "the URL carries a bewit, and services refuse that beside the proxy's signature: \
-                 request it without the proxy, or without the bewit",
+            Self::BewitAndHeader => f.write_str(
+                "the URL has a bewit, and services refuse requests that also have the proxy's \
+                 signature: request it without the proxy, or without the bewit",
             ),
             Self::Clock { by, ahead } => {
                 let direction = if *ahead { "ahead of" } else { "behind" };
@@ -149,7 +150,7 @@ impl Finding {
             Self::StaleTimestamp => write!(
                 f,
                 "the time in the signature differs by more than {} minutes from the service's: was \
-                 this machine's clock changed, or the request held up?",
+                 this machine's clock changed, or the request delayed?",
                 MAX_SKEW.as_secs() / 60
             ),
             Self::WrongKey { client_id, temporary } => {
@@ -159,8 +160,8 @@ impl Finding {
                     true => write!(f, "that of the certificate of client \"{client_id}\"")?,
                     false => write!(
                         f,
-                        "that of client \"{client_id}\", or it is one of temporary credentials, \
-                         which need their certificate as well"
+                        "that of client \"{client_id}\", or it belongs to temporary credentials, \
+                         which also need their certificate"
                     )?,
                 }
                 f.write_str(
@@ -174,7 +175,7 @@ impl Finding {
                 f.write_str(match temporary {
                     true => ": the credentials are of another deployment, or the client was deleted",
                     false => {
-                        ": if these are temporary credentials, hand over their certificate as well \
+                        ": if these are temporary credentials, pass their certificate as well \
                          (TASKCLUSTER_CERTIFICATE, --certificate, or `certificate` in PUT \
                          /credentials); otherwise they are of another deployment, or the client was \
                          deleted"
@@ -194,8 +195,8 @@ impl Finding {
                  credentials, and check the clocks of this machine and of the issuer",
             ),
             Self::CertificateSignature => f.write_str(
-                "the signature of the certificate is not valid: certificate and clientId are not of \
-                 the same credentials, or the issuer's accessToken was reset",
+                "the signature of the certificate is not valid: the certificate and the clientId do \
+                 not belong to the same credentials, or the issuer's accessToken was reset",
             ),
             Self::CertificateIssuer => f.write_str(
                 "the issuer of the certificate lacks scopes that it needs to issue it (the response \
@@ -227,10 +228,10 @@ impl MissingScopes {
         write_expression(f, missing, max_scopes)?;
         f.write_str(", which ")?;
         match self {
-            Self::Restriction { missing, origin, beyond } => {
+            Self::Restriction { missing, origin, credentials } => {
                 write!(f, "the scopes that requests are restricted to (those of {origin}) ")?;
                 f.write_str("do not grant; ")?;
-                beyond.write(f, missing, max_scopes)
+                credentials.write(f, missing, max_scopes)
             }
             Self::Certificate { has_roles: false, .. } => {
                 f.write_str("the certificate does not grant")
@@ -247,8 +248,8 @@ impl MissingScopes {
     }
 }
 
-impl BeyondRestriction {
-    /// `missing`: what the restriction does not grant.
+impl CredentialsGrant {
+    /// `missing` are the scopes that the restriction does not grant; the text before names them.
     fn write(
         &self,
         f: &mut impl Write,
@@ -271,17 +272,17 @@ impl BeyondRestriction {
                 it(f, part)?;
                 f.write_str(" depends on its roles (")?;
                 write_scopes(f, roles, max_scopes)?;
-                f.write_str("), which the services know")
+                f.write_str("), which only the services know")
             }
             Self::Client(client_id) => {
                 let client_id = Escaped(client_id);
-                write!(f, "whether client \"{client_id}\" has it, the services know")
+                write!(f, "only the services know whether client \"{client_id}\" has it")
             }
         }
     }
 }
 
-/// With at most so many scopes, and the number of those that are left out.
+/// Writes an expression with at most `max_scopes` scopes, and the number of scopes that are left out.
 fn write_expression(
     f: &mut impl Write,
     expression: &ScopeExpression,

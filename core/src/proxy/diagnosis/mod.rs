@@ -1,14 +1,14 @@
-//! Why a service refused a request, as far as the proxy can tell.
+//! The diagnosis of a request that a service refused.
 //!
-//! The service's own words decide. What is known of the credentials and of the restriction adds whose
-//! scopes are meant and what to do; nothing is said that is not certain.
+//! It is based on the service's error message. The credentials and the restriction show which scopes are
+//! meant and what to do. The diagnosis states only what is certain.
 
 mod finding;
 mod scopes;
 mod service_error;
 
 pub use finding::{Diagnosis, Finding};
-pub use scopes::{BeyondRestriction, MissingScopes, RestrictionOrigin};
+pub use scopes::{CredentialsGrant, MissingScopes, RestrictionOrigin};
 pub use service_error::ServiceError;
 
 use crate::Timestamp;
@@ -18,13 +18,13 @@ use crate::credentials::{
 use crate::hawk::MAX_SKEW;
 use service_error::Reason;
 
-/// What is known of credentials that helps to tell why a request signed with them was refused. It
-/// holds no secret.
+/// The properties of credentials that help to diagnose why a request signed with them was refused. It
+/// contains no secret.
 #[derive(Clone, Debug)]
 pub struct CredentialsProfile {
     client_id: String,
-    /// What looks wrong about them at any time.
-    form: Vec<CredentialsFinding>,
+    /// The findings that do not depend on the time.
+    timeless_findings: Vec<CredentialsFinding>,
     certificate: Option<CertificateProfile>,
     restriction: Restriction,
 }
@@ -36,7 +36,7 @@ struct CertificateProfile {
     scopes: Vec<Scope>,
 }
 
-/// The scopes that requests are restricted to, and where they come from.
+/// The scopes to which requests are restricted, and their origin.
 ///
 /// ```
 /// use taskcluster_proxy_core::credentials::{AuthorizedScopes, Scope};
@@ -52,7 +52,7 @@ struct CertificateProfile {
 pub struct Restriction {
     /// The authorizedScopes of requests.
     pub scopes: AuthorizedScopes,
-    /// Where the scopes come from.
+    /// The origin of the scopes.
     pub origin: RestrictionOrigin,
 }
 
@@ -61,15 +61,15 @@ pub struct Restriction {
 pub struct RefusedRequest<'a> {
     /// The status of the response.
     pub status: u16,
-    /// The body of the response, where it could be read.
+    /// The error in the body of the response, if it could be parsed.
     pub error: Option<&'a ServiceError>,
     /// The `Date` of the response, to the second.
     pub date: Option<Timestamp>,
-    /// This machine's time of day.
+    /// This machine's time.
     pub now: Timestamp,
     /// The time in the signature.
     pub signed_at: Timestamp,
-    /// Path and query of the request.
+    /// The path and query of the request.
     pub resource: &'a str,
 }
 
@@ -79,7 +79,7 @@ impl CredentialsProfile {
         let certificate = credentials.certificate.as_ref();
         Self {
             client_id: credentials.client_id.as_str().to_owned(),
-            form: credentials.form_findings().collect(),
+            timeless_findings: credentials.timeless_findings().collect(),
             certificate: certificate.map(|certificate| CertificateProfile {
                 start: certificate.start(),
                 expiry: certificate.expiry(),
@@ -89,13 +89,14 @@ impl CredentialsProfile {
         }
     }
 
-    /// What looks wrong about the credentials at `now`, which is the services' time where that is known.
+    /// What looks wrong about the credentials at `now`: the services' time if it is known, else this
+    /// machine's.
     pub fn findings(&self, now: Timestamp) -> Vec<CredentialsFinding> {
-        self.form.iter().cloned().chain(self.dates(now)).collect()
+        self.timeless_findings.iter().cloned().chain(self.date_finding(now)).collect()
     }
 
-    /// Finds out why a service refused a request; the most likely reason comes first, and there may be
-    /// none to be found.
+    /// Determines why a service refused a request. The most likely reason comes first. The diagnosis is
+    /// empty if no reason is found.
     ///
     /// ```
     /// use taskcluster_proxy_core::{Timestamp, credentials::Credentials};
@@ -121,26 +122,30 @@ impl CredentialsProfile {
     pub fn diagnose(&self, refused: &RefusedRequest<'_>) -> Diagnosis {
         let reason = refused.error.map_or(Reason::Other, ServiceError::reason);
         Diagnosis(match (refused.status, reason) {
-            (401, reason) => self.unauthenticated(refused, reason),
-            (403, Reason::InsufficientScopes { caller, missing }) => {
-                let missing = missing.filter(|_| caller.is_none_or(|it| it == self.client_id));
+            (401, reason) => self.diagnose_unauthorized(refused, reason),
+            (403, Reason::InsufficientScopes { client_id, missing }) => {
+                let missing = missing.filter(|_| client_id.is_none_or(|it| it == self.client_id));
                 let missing = missing.and_then(|missing| self.missing_scopes(&missing));
                 missing.map(Finding::MissingScopes).into_iter().collect()
             }
-            (403, _) => self.form.iter().cloned().map(Finding::Credentials).collect(),
+            (403, _) => self.timeless_findings.iter().cloned().map(Finding::Credentials).collect(),
             _ => Vec::new(),
         })
     }
 
-    fn unauthenticated(&self, refused: &RefusedRequest<'_>, reason: Reason<'_>) -> Vec<Finding> {
-        // The clock that counts is the service's.
+    fn diagnose_unauthorized(
+        &self,
+        refused: &RefusedRequest<'_>,
+        reason: Reason<'_>,
+    ) -> Vec<Finding> {
+        // The service compares with its own clock.
         let service_time = refused.date.unwrap_or(refused.now);
         let temporary = self.certificate.is_some();
         let (client_id, own_id) = (|id: &str| id.to_owned(), self.client_id.clone());
         let (credential, finding) = match reason {
             Reason::BadMac => ("accessToken", Finding::WrongKey { client_id: own_id, temporary }),
-            Reason::StaleTimestamp => ("", self.stale(refused)),
-            Reason::TwoSchemes => ("", Finding::BewitToo),
+            Reason::StaleTimestamp => ("", time_finding(refused)),
+            Reason::TwoSchemes => ("", Finding::BewitAndHeader),
             Reason::BeyondCredentials { credentials } => {
                 ("", self.beyond_credentials(credentials.as_deref()))
             }
@@ -154,42 +159,36 @@ impl CredentialsProfile {
             }
             Reason::ClientExpired(id) => ("", Finding::ClientExpired { client_id: client_id(id) }),
             Reason::CertificateExpired | Reason::CertificateNotYetValid => {
-                return match self.dates(service_time) {
+                return match self.date_finding(service_time) {
                     Some(finding) => vec![Finding::Credentials(finding)],
                     None => vec![Finding::CertificateDates],
                 };
             }
             Reason::CertificateSignature => ("certificate", Finding::CertificateSignature),
             Reason::CertificateIssuer => ("certificate", Finding::CertificateIssuer),
-            Reason::Certificate => return self.form_of("certificate").collect(),
+            Reason::Certificate => return self.findings_about("certificate").collect(),
             Reason::InsufficientScopes { .. } | Reason::Other => {
-                return self.unknown(refused, service_time);
+                return self.diagnose_without_reason(refused, service_time);
             }
         };
-        self.form_of(credential).chain([finding]).collect()
+        self.findings_about(credential).chain([finding]).collect()
     }
 
-    /// The service gives no reason that is known here.
-    fn unknown(&self, refused: &RefusedRequest<'_>, service_time: Timestamp) -> Vec<Finding> {
+    /// Diagnoses a 401 for which the service gives no known reason.
+    fn diagnose_without_reason(
+        &self,
+        refused: &RefusedRequest<'_>,
+        service_time: Timestamp,
+    ) -> Vec<Finding> {
         let findings = self.findings(service_time).into_iter();
         let mut findings: Vec<Finding> = findings.map(Finding::Credentials).collect();
         if has_bewit(refused.resource) {
-            findings.push(Finding::BewitToo);
+            findings.push(Finding::BewitAndHeader);
         }
         if refused.signed_at.distance(service_time) > MAX_SKEW {
-            findings.push(self.stale(refused));
+            findings.push(time_finding(refused));
         }
         findings
-    }
-
-    fn stale(&self, refused: &RefusedRequest<'_>) -> Finding {
-        let RefusedRequest { date, now, .. } = *refused;
-        match date {
-            Some(date) if now.distance(date) > MAX_SKEW / 3 => {
-                Finding::Clock { by: now.distance(date), ahead: now > date }
-            }
-            _ => Finding::StaleTimestamp,
-        }
     }
 
     fn beyond_credentials(&self, credentials: Option<&[Scope]>) -> Finding {
@@ -202,19 +201,32 @@ impl CredentialsProfile {
         Finding::RestrictionBeyondCredentials { origin, missing }
     }
 
-    fn form_of(&self, credential: &str) -> impl Iterator<Item = Finding> {
-        let findings = self.form.iter().filter(move |finding| finding.credential() == credential);
-        findings.cloned().map(Finding::Credentials)
+    /// The time-independent findings about one part of the credentials.
+    fn findings_about(&self, credential: &str) -> impl Iterator<Item = Finding> {
+        let findings = self.timeless_findings.iter();
+        let about = findings.filter(move |finding| finding.credential() == credential);
+        about.cloned().map(Finding::Credentials)
     }
 
-    /// What the dates of the certificate say at `now`, beyond what the services tolerate.
-    fn dates(&self, now: Timestamp) -> Option<CredentialsFinding> {
+    /// The finding about the dates of the certificate at `now`.
+    fn date_finding(&self, now: Timestamp) -> Option<CredentialsFinding> {
         let CertificateProfile { start, expiry, .. } = *self.certificate.as_ref()?;
-        CredentialsFinding::of_dates(start, expiry, now)
+        CredentialsFinding::from_dates(start, expiry, now)
     }
 }
 
-/// Whether the query has a parameter of that name.
+/// The finding for a signature that is too old or too new for the service.
+fn time_finding(refused: &RefusedRequest<'_>) -> Finding {
+    let RefusedRequest { date, now, .. } = *refused;
+    match date {
+        Some(date) if now.distance(date) > MAX_SKEW / 3 => {
+            Finding::Clock { by: now.distance(date), ahead: now > date }
+        }
+        _ => Finding::StaleTimestamp,
+    }
+}
+
+/// Whether the query has a bewit parameter.
 fn has_bewit(resource: &str) -> bool {
     let query = resource.split_once('?').map_or("", |(_, query)| query);
     query.split('&').any(|parameter| parameter.starts_with("bewit="))

@@ -1,77 +1,78 @@
-//! Which scopes a refused request lacks, and who does not grant them.
+//! Which scopes a refused request lacks, and whether the restriction, the certificate or the client lacks
+//! them.
 
 use super::CredentialsProfile;
 use crate::credentials::{Scope, ScopeExpression};
 use crate::escaped::Escaped;
 use std::fmt;
 
-/// Scopes that a request lacks, by the service's verdict on the scopes that count: those of the
-/// restriction or, without one, those of the credentials, roles expanded.
+/// Scopes that a request lacks according to the service. The service compares with the scopes of the
+/// restriction or, if there is none, with those of the credentials, with roles expanded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MissingScopes {
     /// The restriction does not grant them.
     Restriction {
-        /// What is missing.
+        /// The scopes that are missing.
         missing: ScopeExpression,
-        /// Where the restriction comes from.
+        /// The origin of the restriction.
         origin: RestrictionOrigin,
-        /// Whether the credentials would grant it.
-        beyond: BeyondRestriction,
+        /// Whether the credentials grant the missing scopes.
+        credentials: CredentialsGrant,
     },
     /// There is no restriction, and the certificate does not grant them.
     Certificate {
-        /// What is missing.
+        /// The scopes that are missing.
         missing: ScopeExpression,
-        /// Whether it names roles, which the service has expanded.
+        /// Whether the certificate names roles, which the service has expanded.
         has_roles: bool,
     },
     /// There is neither a restriction nor a certificate, and the client does not have them.
     Client {
-        /// What is missing.
+        /// The scopes that are missing.
         missing: ScopeExpression,
-        /// Whose credentials they are.
+        /// The clientId of the credentials.
         client_id: String,
     },
 }
 
-/// Whether credentials grant what a restriction does not.
+/// Whether the credentials grant the scopes that a restriction does not grant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum BeyondRestriction {
-    /// The certificate does.
+pub enum CredentialsGrant {
+    /// The certificate grants them.
     Granted,
-    /// The certificate does not grant this, and names no role that could.
+    /// The certificate does not grant this part, and has no role that could.
     NotGranted(ScopeExpression),
-    /// The certificate grants this only if its roles do, and they are known to the services alone.
+    /// The certificate grants this part only if its roles do; only the services know their scopes.
     Roles(ScopeExpression, Vec<Scope>),
-    /// There is no certificate, so the scopes of this client are known to the services alone.
+    /// There is no certificate; only the services know the scopes of this client.
     Client(String),
 }
 
-/// Where the scopes come from that requests are restricted to.
+/// The origin of the scopes to which requests are restricted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RestrictionOrigin {
-    /// Some are on the command line.
+    /// Whether scopes are on the command line.
     pub command_line: bool,
-    /// Some are those of this task (`--task-id`).
+    /// The task whose scopes are included (`--task-id`).
     pub task_id: Option<String>,
 }
 
 impl CredentialsProfile {
-    /// Who does not grant what the service says is `missing`. `None`: what is known here contradicts the
-    /// service, so that its message is about something else.
+    /// Determines why the scopes that the service reports as `missing` are missing. Returns `None` if the
+    /// restriction or the certificate has them: then the service's message is about something else.
     pub(super) fn missing_scopes(&self, missing: &ScopeExpression) -> Option<MissingScopes> {
         let certificate = self.certificate.as_ref().map(|certificate| &certificate.scopes[..]);
         match (self.restriction.scopes.scopes(), certificate) {
             (Some(scopes), certificate) => {
                 let missing = missing.missing(scopes)?;
                 let origin = self.restriction.origin.clone();
-                let beyond = match certificate {
-                    Some(scopes) => BeyondRestriction::of_certificate(scopes, &missing),
-                    None => BeyondRestriction::Client(self.client_id.clone()),
+                let credentials = match certificate {
+                    Some(scopes) => CredentialsGrant::by_certificate(scopes, &missing),
+                    None => CredentialsGrant::Client(self.client_id.clone()),
                 };
-                Some(MissingScopes::Restriction { missing, origin, beyond })
+                Some(MissingScopes::Restriction { missing, origin, credentials })
             }
             (None, Some(scopes)) => {
                 let missing = missing.missing(scopes)?;
@@ -86,18 +87,18 @@ impl CredentialsProfile {
     }
 }
 
-impl BeyondRestriction {
-    fn of_certificate(scopes: &[Scope], missing: &ScopeExpression) -> Self {
+impl CredentialsGrant {
+    fn by_certificate(scopes: &[Scope], missing: &ScopeExpression) -> Self {
         let Some(missing) = missing.missing(scopes) else {
             return Self::Granted;
         };
         let roles: Vec<Scope> = scopes.iter().filter(|scope| names_role(scope)).cloned().collect();
-        // Every caller has the anonymous role, so what that grants is not missing at all.
+        // Every request has the anonymous role as well, so the scopes of that role are never missing.
         if roles.is_empty() { Self::NotGranted(missing) } else { Self::Roles(missing, roles) }
     }
 }
 
-/// Whether the auth service expands a scope to those of a role.
+/// Whether the auth service expands a scope to the scopes of a role.
 fn names_role(scope: &Scope) -> bool {
     let text = scope.as_str();
     text.starts_with(ROLE) || text.strip_suffix('*').is_some_and(|prefix| ROLE.starts_with(prefix))

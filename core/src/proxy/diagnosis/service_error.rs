@@ -1,9 +1,9 @@
-//! A service's error response: its code, and the reason that its message gives.
+//! Parses a service's error response: its code, and the reason in its message.
 
 use crate::credentials::{Scope, ScopeExpression};
 use serde_json::Value;
 
-/// The error that a service responded with, without what it repeats of the request.
+/// The error in a service's response, without the details of the request that the service repeats.
 ///
 /// ```
 /// use taskcluster_proxy_core::proxy::ServiceError;
@@ -19,15 +19,16 @@ pub struct ServiceError {
     message: String,
 }
 
-/// What the services give as the reason for a refusal, as far as it is known here.
+/// The reason for which a service refused a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Reason<'a> {
-    /// The caller's scopes do not satisfy the rest of an expression.
+    /// The scopes of the client do not satisfy `missing`.
     InsufficientScopes {
-        caller: Option<&'a str>,
+        client_id: Option<&'a str>,
         missing: Option<ScopeExpression>,
     },
-    /// authorizedScopes go beyond the credentials' own scopes, roles expanded.
+    /// The credentials do not satisfy the authorizedScopes. `credentials` are their scopes, with roles
+    /// expanded.
     BeyondCredentials {
         credentials: Option<Vec<Scope>>,
     },
@@ -41,14 +42,14 @@ pub(super) enum Reason<'a> {
     CertificateNotYetValid,
     CertificateSignature,
     CertificateIssuer,
-    /// Something else about the certificate.
+    /// Another reason that concerns the certificate.
     Certificate,
-    /// Anything else.
+    /// A reason that is not known here.
     Other,
 }
 
 impl ServiceError {
-    /// Reads the body of a response; `None`: it is not an error in the services' shape.
+    /// Parses the body of a response. Returns `None` if it does not have the form of the services' errors.
     pub fn parse(body: &[u8]) -> Option<Self> {
         let Value::Object(mut members) = serde_json::from_slice(body).ok()? else {
             return None;
@@ -58,19 +59,19 @@ impl ServiceError {
             _ => None,
         };
         let (code, mut message) = (text("code")?, text("message")?);
-        // What follows repeats the method, the code and the status.
+        // The rest repeats the method, the code and the status.
         if let Some(end) = message.find(SEPARATOR) {
             message.truncate(end);
         }
         Some(Self { code, message })
     }
 
-    /// Its code, such as `InsufficientScopes`.
+    /// The code of the error, such as `InsufficientScopes`.
     pub fn code(&self) -> &str {
         &self.code
     }
 
-    /// Its message in one line.
+    /// The message in one line.
     pub fn to_line(&self) -> String {
         let mut line = String::new();
         for (index, part) in self.message.split("```").enumerate() {
@@ -96,15 +97,15 @@ impl ServiceError {
     }
 }
 
-/// What the services append to each message starts with this.
+/// The start of the details of the request, which the services append to each message.
 const SEPARATOR: &str = "\n\n---\n";
 
 fn insufficient_scopes(message: &str) -> Reason<'_> {
     let (start, _) = message.split_once('\n').unwrap_or((message, ""));
-    let caller = start.strip_prefix("Client ID ").and_then(|rest| rest.split_once(" does not "));
+    let client = start.strip_prefix("Client ID ").and_then(|rest| rest.split_once(" does not "));
     let names_missing = start.trim_end().ends_with("missing the following scopes:");
-    let missing = block(message).filter(|_| names_missing).and_then(expression);
-    Reason::InsufficientScopes { caller: caller.map(|(caller, _)| caller), missing }
+    let missing = fenced_block(message).filter(|_| names_missing).and_then(parse_expression);
+    Reason::InsufficientScopes { client_id: client.map(|(client_id, _)| client_id), missing }
 }
 
 fn authentication_failed(message: &str) -> Reason<'_> {
@@ -116,7 +117,7 @@ fn authentication_failed(message: &str) -> Reason<'_> {
         "ext.certificate.start > now" => Reason::CertificateNotYetValid,
         _ if message.starts_with("Cannot use two authentication schemes") => Reason::TwoSchemes,
         _ if message.starts_with("Supplied credentials do not satisfy authorizedScopes") => {
-            let credentials = block(message).and_then(|lines| {
+            let credentials = fenced_block(message).and_then(|lines| {
                 lines.split('\n').map(|line| Scope::new(line).ok()).collect::<Option<_>>()
             });
             Reason::BeyondCredentials { credentials }
@@ -140,14 +141,16 @@ fn authentication_failed(message: &str) -> Reason<'_> {
     }
 }
 
-/// The content of the first fenced block. No line of it can be a fence: scopes have no line feeds.
-fn block(message: &str) -> Option<&str> {
+/// The content of the first fenced block of a message. None of its lines can be a fence, because scopes
+/// have no line feeds.
+fn fenced_block(message: &str) -> Option<&str> {
     let (_, rest) = message.split_once("\n```\n")?;
     rest.split_once("\n```").map(|(block, _)| block)
 }
 
-/// The services write a single scope as it is, and any other expression as JSON of several lines.
-fn expression(block: &str) -> Option<ScopeExpression> {
+/// Parses an expression in a message: the services write a single scope unchanged, and any other
+/// expression as JSON of several lines.
+fn parse_expression(block: &str) -> Option<ScopeExpression> {
     match block.contains('\n') {
         true => ScopeExpression::from_json(&serde_json::from_str(block).ok()?),
         false => Scope::new(block).ok().map(ScopeExpression::Scope),

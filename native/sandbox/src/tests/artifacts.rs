@@ -1,4 +1,4 @@
-//! Tests of artifacts: created, listed, downloaded.
+//! Tests of artifacts: creating, listing and downloading them.
 
 use super::claims::claimed;
 use super::*;
@@ -8,7 +8,7 @@ const SAMPLE: &str =
 const ARTIFACTS: &str = "/api/queue/v1/task/fN1SbArXTPSVFNUvaOlinQ/runs/0/artifacts";
 
 #[tokio::test]
-async fn the_sample_is_answered_directly() {
+async fn the_sample_artifact_is_sent_directly() {
     let test = SandboxTest::start().await;
     for path in [SAMPLE.to_owned(), SAMPLE.replace("%2F", "/"), SAMPLE.replace("/runs/0", "")] {
         let response = test.get(&path).await;
@@ -25,7 +25,7 @@ async fn the_sample_is_answered_directly() {
 }
 
 #[tokio::test]
-async fn where_the_content_is_can_be_asked() {
+async fn the_url_of_the_content_can_be_requested() {
     let test = SandboxTest::start().await;
     for path in [SAMPLE.to_owned(), SAMPLE.replace("/runs/0", "")] {
         let location = test.get(&path.replace("/artifacts/", "/artifact-content/")).await.ok();
@@ -39,7 +39,7 @@ async fn where_the_content_is_can_be_asked() {
 }
 
 #[tokio::test]
-async fn a_private_artifact_needs_its_scope() {
+async fn a_private_artifact_requires_its_scope() {
     let test = SandboxTest::start().await.restricted_to(&["queue:get-artifact:public/*"]);
     let scope = "```\nqueue:get-artifact:SampleArtifacts/_/X.txt";
     test.get(SAMPLE).await.refused(403, "InsufficientScopes", scope);
@@ -49,7 +49,7 @@ async fn a_private_artifact_needs_its_scope() {
 }
 
 #[tokio::test]
-async fn content_comes_whole_in_part_or_not_again() {
+async fn content_supports_range_and_conditional_requests() {
     let test = SandboxTest::start().await;
     let head = test.request("HEAD", SAMPLE).body(Full::default()).unwrap();
     let head = test.send(head).await;
@@ -70,7 +70,7 @@ async fn content_comes_whole_in_part_or_not_again() {
 }
 
 #[tokio::test]
-async fn what_is_uploaded_is_downloaded() {
+async fn uploaded_content_can_be_downloaded() {
     let (test, claim) = claimed().await;
     let task = Credentials::from_json(claim["credentials"].to_string().as_bytes()).unwrap();
     let test = test.signed_with(&task);
@@ -108,7 +108,7 @@ async fn what_is_uploaded_is_downloaded() {
     let response = unsigned("GET", &url, "").await;
     assert_eq!((response.status, response.text()), (200, "a log"));
     assert_eq!(response.header("content-type"), "text/x-log");
-    // The URL to read is not one to write, nor the other way round.
+    // The URL for downloads does not allow uploads, and vice versa.
     let wrong = unsigned("PUT", &url.replace("objects", "uploads"), "x").await;
     wrong.refused(404, "ResourceNotFound", "allows no upload");
     assert!(!wrong.text().contains(url.rsplit('/').next().unwrap()));
@@ -129,7 +129,7 @@ async fn a_reference_redirects() {
 }
 
 #[tokio::test]
-async fn artifacts_are_for_running_runs_and_fit_their_task() {
+async fn artifacts_require_a_running_run_and_expire_with_the_task() {
     let (test, _) = claimed().await;
     let path = format!("{ARTIFACTS}/a");
     let order = json!({"storageType": "s3", "expires": hours(2), "contentType": "text/plain"});

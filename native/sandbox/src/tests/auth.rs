@@ -48,7 +48,7 @@ async fn missing_scopes_are_named() {
 }
 
 #[tokio::test]
-async fn a_payload_needs_its_members() {
+async fn missing_members_are_rejected() {
     let test = SandboxTest::start().await;
     for (payload, reason) in [
         (json!({"clientScopes": []}), "`requiredScopes`: expected an array of scopes"),
@@ -60,7 +60,7 @@ async fn a_payload_needs_its_members() {
 }
 
 #[tokio::test]
-async fn who_cannot_prove_it_is_refused() {
+async fn invalid_signatures_are_refused() {
     let wrong = Credentials::permanent("tester", "another").unwrap();
     let test = SandboxTest::start().await.signed_with(&wrong);
     for path in [GET, "/api/auth/v1/scopes/current", "/api/secrets/v1/secrets"] {
@@ -83,7 +83,7 @@ async fn who_cannot_prove_it_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_signed_is_what_is_sent() {
+async fn the_signature_covers_the_request_as_sent() {
     let test = SandboxTest::start().await;
     let path = "/api/queue/v1/task/x/artifacts/a//b%2f%2F./..?x=%41&&y=a'b";
     test.get(path).await.refused(404, "ResourceNotFound", "there is no task x");
@@ -99,7 +99,7 @@ async fn what_is_signed_is_what_is_sent() {
 }
 
 #[tokio::test]
-async fn bewits_hold_until_they_expire() {
+async fn bewits_are_valid_until_they_expire() {
     let test = SandboxTest::start().await;
     let path = test.bewit(&format!("{GET}?a=%20&b"), now().plus(Duration::from_secs(60)));
     let expired = test.bewit(GET, now().minus(Duration::from_secs(1)));
@@ -115,7 +115,7 @@ async fn bewits_hold_until_they_expire() {
 }
 
 #[tokio::test]
-async fn temporary_credentials_hold() {
+async fn temporary_credentials_are_verified() {
     let test = SandboxTest::start().await;
     let order = TemporaryCredentials {
         name: Some(ClientId::new("test:x").unwrap()),
@@ -136,7 +136,7 @@ async fn temporary_credentials_hold() {
 }
 
 #[tokio::test]
-async fn current_scopes_are_the_callers() {
+async fn current_scopes_are_those_of_the_caller() {
     let test = SandboxTest::start().await.restricted_to(&["a", "b"]);
     let path = "/api/auth/v1/scopes/current";
     assert_eq!(test.get(path).await.ok(), json!({"scopes": ["a", "b", "assume:anonymous"]}));
@@ -145,7 +145,7 @@ async fn current_scopes_are_the_callers() {
 }
 
 #[tokio::test]
-async fn requests_are_authenticated_for_others() {
+async fn authenticate_hawk_verifies_headers() {
     let test = SandboxTest::start().await.restricted_to(&["a"]);
     let url = UrlParts { host: "tc.example.com", port: 443, resource: "/x?y=z" };
     let authorization = test.signer.as_ref().unwrap();
@@ -183,7 +183,7 @@ async fn requests_are_authenticated_for_others() {
 }
 
 #[tokio::test]
-async fn bewits_are_authenticated_for_others() {
+async fn authenticate_hawk_verifies_bewits() {
     let test = SandboxTest::start().await;
     let resource = test.bewit("/x", now().plus(Duration::from_secs(60)));
     let root_url = test.sandbox.root_url();

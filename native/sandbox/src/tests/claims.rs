@@ -1,4 +1,4 @@
-//! Tests of claims: work that is claimed, reclaimed and resolved.
+//! Tests of claims: claiming, reclaiming and resolving tasks.
 
 use super::*;
 use crate::payload::parse_rfc3339;
@@ -10,7 +10,7 @@ fn credentials(claim: &Value) -> Credentials {
     Credentials::from_json(claim["credentials"].to_string().as_bytes()).unwrap()
 }
 
-/// A test in which the task is created and claimed: with the claim.
+/// Creates and claims a task; returns the claim as well.
 pub(super) async fn claimed() -> (SandboxTest, Value) {
     let test = SandboxTest::start().await;
     test.call("PUT", &format!("/api/queue/v1/task/{TASK_ID}"), definition()).await.ok();
@@ -65,7 +65,7 @@ async fn a_run_is_reclaimed_until_it_is_completed() {
 }
 
 #[tokio::test]
-async fn what_is_not_claimed_is_not_reclaimed_or_resolved() {
+async fn an_unclaimed_run_cannot_be_reclaimed_or_resolved() {
     let test = SandboxTest::start().await;
     test.call("PUT", &format!("/api/queue/v1/task/{TASK_ID}"), definition()).await.ok();
     for action in ["reclaim", "completed"] {
@@ -80,7 +80,7 @@ async fn what_is_not_claimed_is_not_reclaimed_or_resolved() {
 }
 
 #[tokio::test]
-async fn a_claim_needs_scopes_and_a_worker() {
+async fn a_claim_requires_scopes_and_a_worker() {
     let path = "/api/queue/v1/claim-work/proj/ci";
     let test = SandboxTest::start().await;
     for (payload, reason) in [

@@ -1,11 +1,11 @@
-//! Tests of methods, paths and bodies that no endpoint takes.
+//! Tests of HTTP: unknown methods and paths, invalid and large bodies, compression, connections.
 
 use super::*;
 use flate2::read::{GzDecoder, ZlibDecoder};
 use std::io::Read as _;
 
 #[tokio::test]
-async fn every_service_answers_a_ping() {
+async fn every_service_responds_to_ping() {
     let test = SandboxTest::start().await.unsigned();
     for service in ["auth", "queue", "secrets", "index", "object"] {
         let pong = test.get(&format!("/api/{service}/v1/ping")).await.ok();
@@ -65,7 +65,7 @@ async fn an_unknown_method_is_told_the_known_ones() {
 }
 
 #[tokio::test]
-async fn a_payload_has_to_be_a_json_object() {
+async fn a_payload_must_be_a_json_object() {
     let test = SandboxTest::start().await;
     let path = "/api/auth/v1/test-authenticate";
     for (body, reason) in [
@@ -88,7 +88,7 @@ async fn a_payload_has_to_be_a_json_object() {
 }
 
 #[tokio::test]
-async fn a_large_body_is_refused_with_an_answer() {
+async fn a_large_body_is_rejected_with_a_response() {
     let test = SandboxTest::start().await;
     let path = "/api/secrets/v1/secret/a";
     let fits = " ".repeat(10 * 1024 * 1024);
@@ -103,7 +103,7 @@ async fn a_client_that_sends_everything_before_it_reads_gets_the_response() {
 
     let test = SandboxTest::start().await.restricted_to(&["other"]);
     let path = "/api/object/v1/upload/sink";
-    // Far more than the buffers of a connection hold.
+    // Much more than the buffers of a connection can hold.
     let body = vec![7; 20_000_000];
     let mut request = format!("PUT {path} HTTP/1.1\r\n").into_bytes();
     for (name, value) in test.request("PUT", path).headers_ref().unwrap() {
@@ -124,7 +124,7 @@ async fn a_client_that_sends_everything_before_it_reads_gets_the_response() {
 async fn a_request_in_progress_finishes() {
     let test = SandboxTest::start().await;
     let address = test.sandbox.root_url().authority().to_string();
-    // Far more than the buffers of a connection hold.
+    // Much more than the buffers of a connection can hold.
     let length = 50_000_000;
     let path = format!("/api/object/v1/download/bytes/{length}");
     let request = test.request("GET", &path).body(Full::<Bytes>::default()).unwrap();
@@ -140,7 +140,7 @@ async fn a_request_in_progress_finishes() {
 }
 
 #[tokio::test]
-async fn connections_end_with_the_sandbox() {
+async fn connections_are_closed_with_the_sandbox() {
     let test = SandboxTest::start().await;
     let address = test.sandbox.root_url().authority().to_string();
     let stream = TcpStream::connect(&address).await.unwrap();
@@ -180,7 +180,7 @@ async fn the_introduction_has_three_commands() {
 }
 
 #[tokio::test]
-async fn json_from_1_kib_is_compressed_for_whoever_accepts_it() {
+async fn json_from_1_kib_on_is_compressed_if_the_client_accepts_it() {
     let scopes: Vec<String> = (0..100).map(|number| format!("some:scope:{number}")).collect();
     let test = SandboxTest::start().await.restricted_to(&["other"]);
     for (length, accepted, coding) in [

@@ -1,4 +1,4 @@
-//! Over real sockets, signed with the core's signer.
+//! Tests over real sockets, with requests that are signed with the core's signer.
 
 mod artifacts;
 mod auth;
@@ -21,7 +21,7 @@ use taskcluster_proxy_core::credentials::{AuthorizedScopes, Credentials, Scope, 
 use taskcluster_proxy_core::hawk::parse_url;
 use tokio::net::TcpStream;
 
-/// A sandbox with somebody to call it.
+/// A sandbox and a client.
 struct SandboxTest {
     sandbox: Sandbox,
     signer: Option<Signer>,
@@ -40,19 +40,19 @@ impl SandboxTest {
         Self { sandbox, signer }
     }
 
-    /// From here on nobody signs.
+    /// Does not sign requests from now on.
     fn unsigned(mut self) -> Self {
         self.signer = None;
         self
     }
 
-    /// From here on these sign.
+    /// Signs requests with `credentials` from now on.
     fn signed_with(mut self, credentials: &Credentials) -> Self {
         self.signer = Some(Signer::new(credentials).unwrap());
         self
     }
 
-    /// From here on the sandbox's own credentials sign, restricted.
+    /// Signs requests with the sandbox's credentials, restricted to `scopes`, from now on.
     fn restricted_to(mut self, scopes: &[&str]) -> Self {
         let credentials = self.sandbox.credentials();
         let scopes = scopes.iter().map(|scope| Scope::new(*scope).unwrap()).collect();
@@ -104,7 +104,7 @@ impl SandboxTest {
         self.call_raw(method, path, payload.to_string()).await
     }
 
-    /// A body that says that it is JSON.
+    /// Sends a body with `Content-Type: application/json`.
     async fn call_raw(&self, method: &str, path: &str, body: impl Into<Bytes>) -> HandlerResult {
         let request = self.request(method, path).header("content-type", "application/json");
         self.send(request.body(Full::new(body.into())).unwrap()).await
@@ -120,14 +120,14 @@ impl HandlerResult {
         self.headers[name].to_str().unwrap()
     }
 
-    /// The body of a success.
+    /// The body of a successful response.
     #[track_caller]
     fn ok(&self) -> Value {
         assert_eq!(self.status, 200, "{}", self.text());
         serde_json::from_slice(&self.body).unwrap()
     }
 
-    /// The body of an error in the services' shape.
+    /// The body of an error response in the form of the services.
     #[track_caller]
     fn refused(&self, status: u16, code: &str, reason: &str) -> Value {
         let error: Value = serde_json::from_slice(&self.body).unwrap();
@@ -145,14 +145,14 @@ fn now() -> Timestamp {
     Timestamp::default().plus(SystemTime::now().duration_since(UNIX_EPOCH).unwrap())
 }
 
-/// So many hours from now, as JSON has it.
+/// The time `hours` from now, as text for JSON.
 fn hours(hours: u64) -> String {
     now().plus(Duration::from_secs(hours * 3600)).to_rfc3339()
 }
 
 const TASK_ID: &str = "fN1SbArXTPSVFNUvaOlinQ";
 
-/// A definition that createTask takes.
+/// A task definition that createTask accepts.
 fn definition() -> Value {
     json!({
         "provisionerId": "proj", "workerType": "ci",

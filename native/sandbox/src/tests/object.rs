@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test]
-async fn bytes_come_in_a_pattern() {
+async fn a_download_has_the_pattern() {
     let test = SandboxTest::start().await;
     for length in [0, 1, 16_384, 100_003] {
         for query in ["", "?chunked", "?a&chunked=1"] {
@@ -21,7 +21,7 @@ async fn bytes_come_in_a_pattern() {
 }
 
 #[tokio::test]
-async fn what_is_not_read_is_not_made() {
+async fn bytes_are_generated_only_as_they_are_read() {
     let test = SandboxTest::start().await;
     let path = format!("/api/object/v1/download/bytes/{}", 1_u64 << 40);
     let head = test.request("HEAD", &path).body(Full::default()).unwrap();
@@ -36,12 +36,12 @@ async fn what_is_not_read_is_not_made() {
         assert!(!body.frame().await.unwrap().unwrap().into_data().unwrap().is_empty());
     }
     connection.abort();
-    // The sandbox still has time for others.
+    // The sandbox still responds to other requests.
     assert_eq!(test.get("/api/object/v1/ping").await.status, 200);
 }
 
 #[tokio::test]
-async fn the_sink_counts() {
+async fn the_sink_counts_bytes() {
     let test = SandboxTest::start().await;
     for method in ["PUT", "POST"] {
         for length in [0, 1, 20_000_000] {
@@ -53,7 +53,7 @@ async fn the_sink_counts() {
 }
 
 #[tokio::test]
-async fn both_need_scopes_and_a_length_that_is_one() {
+async fn both_require_scopes_and_a_valid_length() {
     let test = SandboxTest::start().await;
     for length in ["x", "-1", "1099511627777"] {
         let response = test.get(&format!("/api/object/v1/download/bytes/{length}")).await;
@@ -62,7 +62,7 @@ async fn both_need_scopes_and_a_length_that_is_one() {
     let test = test.restricted_to(&["object:*:bytes"]);
     let response = test.get("/api/object/v1/download/bytes/1").await;
     response.refused(403, "InsufficientScopes", "```\nobject:download:bytes");
-    // Refused before the body is read, and responded to all the same.
+    // The request is rejected before its body is read, and the client gets the response nevertheless.
     let response = test.call_raw("PUT", "/api/object/v1/upload/sink", vec![7; 20_000_000]).await;
     response.refused(403, "InsufficientScopes", "```\nobject:upload:sink");
 }

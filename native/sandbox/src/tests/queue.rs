@@ -1,4 +1,4 @@
-//! Tests of the queue: tasks that are created and looked at.
+//! Tests of the queue: creating and reading tasks.
 
 use super::*;
 
@@ -42,7 +42,7 @@ async fn a_task_is_created_once() {
 }
 
 #[tokio::test]
-async fn a_definition_has_to_be_whole() {
+async fn incomplete_definitions_are_rejected() {
     let test = SandboxTest::start().await;
     let path = format!("/api/queue/v1/task/{TASK_ID}");
     for (member, value, reason) in [
@@ -66,9 +66,9 @@ async fn a_definition_has_to_be_whole() {
 }
 
 #[tokio::test]
-async fn a_task_can_have_no_scopes_that_its_creator_lacks() {
+async fn a_task_cannot_have_scopes_that_its_creator_lacks() {
     let path = format!("/api/queue/v1/task/{TASK_ID}");
-    // A more urgent priority will do.
+    // The scope for a higher priority is sufficient.
     let create = "queue:create-task:low:proj/ci";
     let others = ["queue:create-task:project:none", "queue:scheduler-id:-"];
     let test = SandboxTest::start().await.restricted_to(&[&[create], &others[..]].concat());

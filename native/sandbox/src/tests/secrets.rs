@@ -47,7 +47,7 @@ async fn an_error_repeats_no_secret() {
 }
 
 #[tokio::test]
-async fn a_secret_needs_its_scope() {
+async fn a_secret_requires_its_scope() {
     let test = SandboxTest::start().await.restricted_to(&["secrets:get:a/*", "secrets:set:b"]);
     let path = "/api/secrets/v1/secret/b";
     test.get(path).await.refused(403, "InsufficientScopes", "```\nsecrets:get:b");

@@ -1,7 +1,8 @@
-//! What the proxy would sign with: for how long, whether it fits, whether the deployment takes it.
+//! Checks the credentials: their validity, the length of signatures, and whether the deployment accepts
+//! them.
 
 use super::deployment::NO_RESPONSE;
-use super::{Report, called};
+use super::{Report, with_timeout};
 use crate::os::clock;
 use crate::outbound::Outbound;
 use crate::outbound::call;
@@ -11,14 +12,14 @@ use serde::Deserialize;
 use std::time::Duration;
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::{
-    Credentials, CredentialsFinding, GivenCertificate, SignError, Signer,
+    CertificateText, Credentials, CredentialsFinding, SignError, Signer,
 };
 use taskcluster_proxy_core::hawk::{MAX_MATCH_LENGTH, UrlParts, parse_url};
 use taskcluster_proxy_core::proxy::{
     CredentialsProfile, RefusedRequest, Restriction, RootUrl, ServiceError,
 };
 
-/// By the clock of the deployment, where `now` was learned there.
+/// Checks the credentials at `now`: the time of the deployment's clock if it is known.
 pub(super) fn check_credentials(credentials: &Credentials, now: Timestamp, report: &mut Report) {
     const WHAT: &str = "credentials";
     let client_id = &credentials.client_id;
@@ -35,13 +36,13 @@ pub(super) fn check_credentials(credentials: &Credentials, now: Timestamp, repor
             false => report.warn(WHAT, text),
         };
     }
-    let Some(expiry) = credentials.certificate.as_ref().and_then(GivenCertificate::expiry) else {
+    let Some(expiry) = credentials.certificate.as_ref().and_then(CertificateText::expiry) else {
         return report.ok(WHAT, format!("client {client_id}, permanent: there is no certificate"));
     };
     let (until, left) = (log::date(expiry), rounded(expiry.distance(now)));
     let renew = "have new ones issued";
     if expiry <= now {
-        // Later it is a finding.
+        // After the tolerance of the services it is a finding.
         let text = format!("client {client_id}, temporary, expired on {until}, {left} ago");
         report
             .warn(WHAT, format!("{text}; services accept them for 5 minutes after that: {renew}"));
@@ -53,8 +54,8 @@ pub(super) fn check_credentials(credentials: &Credentials, now: Timestamp, repor
     }
 }
 
-/// Signs a call as a task's would be signed, and sends it, where `upstream` leads to somebody who
-/// responds.
+/// Signs a request in the same way as requests of tasks. Sends it with `outbound`, which is `None` if the
+/// deployment does not respond.
 pub(super) async fn check_signature(
     credentials: &Credentials,
     restriction: &Restriction,
@@ -82,7 +83,7 @@ pub(super) async fn check_signature(
         return report.unknown("accepted", NO_RESPONSE);
     };
     let asked = call::get(outbound, root_url, CURRENT_SCOPES, Some(&signer), MAX_SCOPES);
-    let response = match called(CURRENT_SCOPES, asked).await {
+    let response = match with_timeout(CURRENT_SCOPES, asked).await {
         Ok(response) => response,
         Err(error) => return report.fail("accepted", format!("{CURRENT_SCOPES}: {error}")),
     };
@@ -91,13 +92,13 @@ pub(super) async fn check_signature(
     let insufficient = error.as_ref().is_some_and(|error| error.code() == "InsufficientScopes");
     match (response.status, serde_json::from_slice(&response.body)) {
         (StatusCode::OK, Ok(CurrentScopes { scopes })) => {
-            report.ok("accepted", format!("they may do: {}", in_short(&scopes)));
+            report.ok("accepted", format!("with {}", shorten(&scopes)));
         }
-        // Scopes are looked at when the signature was accepted.
+        // The auth service checks scopes only after it has accepted the signature.
         (StatusCode::FORBIDDEN, _) if insufficient => report.ok(
             "accepted",
             "the signature was accepted; with the scope \"auth:current-scopes\" this line would list \
-             what they may do",
+             the scopes",
         ),
         (status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN), _) => {
             let now = clock::now();
@@ -124,33 +125,36 @@ pub(super) async fn check_signature(
     }
 }
 
-/// The length of the header. It differs from call to call only where the clientId does.
+/// The length of the `Authorization` header, which is the same for all requests.
 fn authorization(signer: &Signer, root_url: &RootUrl) -> Result<usize, SignError> {
     let url = [root_url.as_str(), CURRENT_SCOPES].concat();
     let url = parse_url(&url)?;
-    // As long as those of requests.
+    // A nonce with as many characters as those of requests.
     let nonce = "0123456789abcdef";
     let header =
         signer.authorization(&Method::GET, &UrlParts::try_from(&url)?, clock::now(), nonce)?;
     Ok(header.len())
 }
 
-/// What the auth service says of the scopes that are in force.
+/// The response of `auth.currentScopes`.
 #[derive(Deserialize)]
 struct CurrentScopes {
     scopes: Vec<String>,
 }
 
-fn in_short(scopes: &[String]) -> String {
-    let shown: Vec<_> = scopes.iter().take(SHOWN).map(|scope| format!("{scope:?}")).collect();
+/// Lists at most [`MAX_SHOWN`] scopes.
+fn shorten(scopes: &[String]) -> String {
+    let shown: Vec<_> = scopes.iter().take(MAX_SHOWN).map(|scope| format!("{scope:?}")).collect();
     match scopes.len() {
-        0 => "nothing, they have no scopes".to_owned(),
-        count if count > SHOWN => format!("{}, and {} more", shown.join(", "), count - SHOWN),
-        _ => shown.join(", "),
+        0 => "no scopes".to_owned(),
+        count if count > MAX_SHOWN => {
+            format!("the scopes {}, and {} more", shown.join(", "), count - MAX_SHOWN)
+        }
+        _ => format!("the scopes {}", shown.join(", ")),
     }
 }
 
-/// In the largest unit of which there are at least two.
+/// A duration in the largest unit of which there are at least two.
 fn rounded(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
@@ -163,11 +167,11 @@ fn rounded(duration: Duration) -> String {
 
 const CURRENT_SCOPES: &str = "/api/auth/v1/scopes/current";
 
-/// The longest list of scopes that is read, in bytes.
+/// The maximum size of the response with the scopes, in bytes.
 const MAX_SCOPES: usize = 10 * 1024 * 1024;
 
-/// How many scopes are shown.
-const SHOWN: usize = 10;
+/// The maximum number of scopes that are shown.
+const MAX_SHOWN: usize = 10;
 
-/// Less than this is too little to begin anything with.
+/// Credentials that expire within this time are reported as a warning.
 const SOON: Duration = Duration::from_secs(5 * 60);

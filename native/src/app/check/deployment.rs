@@ -1,6 +1,6 @@
-//! The other side: whether the deployment responds, its certificate, its clock.
+//! Checks the deployment: whether it responds, its certificate, its clock.
 
-use super::{Report, called};
+use super::{Report, with_timeout};
 use crate::os::clock;
 use crate::outbound::call::{self, CallError};
 use crate::outbound::{Origin, Outbound, UpstreamError};
@@ -11,14 +11,14 @@ use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::hawk::MAX_SKEW;
 use taskcluster_proxy_core::proxy::RootUrl;
 
-/// A deployment that responds.
+/// A deployment that has responded.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reached {
-    /// The time there, as far as it can be told.
+    /// The time of the deployment's clock, if the response has a `Date`; else of this machine's.
     pub(super) now: Timestamp,
 }
 
-/// `None` where there is no response at all.
+/// Sends a ping to the deployment, and reports the result. Returns `None` if there is no response.
 pub(super) async fn check(
     outbound: &Outbound,
     root_url: &RootUrl,
@@ -26,7 +26,7 @@ pub(super) async fn check(
     report: &mut Report,
 ) -> Option<Reached> {
     let (asked, start) = (clock::now(), Instant::now());
-    let response = called(PING, call::get(outbound, root_url, PING, None, MAX_PING)).await;
+    let response = with_timeout(PING, call::get(outbound, root_url, PING, None, MAX_PING)).await;
     let response = match response {
         Ok(response) => response,
         Err(error) => {
@@ -43,7 +43,7 @@ pub(super) async fn check(
         _ => report.warn("root url", format!("{text}, expected 200: is it a deployment's?")),
     }
     match root_url.is_secure() {
-        true => report.ok("tls", "the certificate is valid, up to a root that is trusted"),
+        true => report.ok("tls", "the certificate is valid and trusted"),
         false => report.ok("tls", "not used: the root URL is http"),
     }
     Some(Reached { now: check_clock(clock::date_of(&response.headers), [asked, received], report) })
@@ -52,14 +52,17 @@ pub(super) async fn check(
 fn explain(root_url: &RootUrl, error: &CallError, route: impl Display, report: &mut Report) {
     match error {
         CallError::Send(UpstreamError::Connect(error)) if error.is_untrusted() => {
-            report.fail("root url", format!("{root_url} shows a certificate that does not hold"));
+            report.fail(
+                "root url",
+                format!("{root_url} presents a certificate that is not accepted"),
+            );
             report.fail("tls", error);
         }
         error => {
             let text = match says_what_to_do(error) {
                 true => format!("{root_url}: {error}"),
                 false => format!(
-                    "{root_url}: {error}: correct the root URL, or see to the network; the connection \
+                    "{root_url}: {error}: correct the root URL, or check the network; the connection \
                      was tried {route}"
                 ),
             };
@@ -70,6 +73,7 @@ fn explain(root_url: &RootUrl, error: &CallError, route: impl Display, report: &
     report.unknown("clock", NO_RESPONSE);
 }
 
+/// Whether the error itself says what to correct.
 fn says_what_to_do(error: &CallError) -> bool {
     match error {
         CallError::NoResponse(..) => true,
@@ -78,8 +82,8 @@ fn says_what_to_do(error: &CallError) -> bool {
     }
 }
 
-/// Compares the date of a response, in whole seconds, with the times between which it was given.
-/// Returns the time there.
+/// Compares the `Date` of a response, in whole seconds, with the times before the request and after the
+/// response. Returns the time of the deployment's clock.
 fn check_clock(
     date: Option<Timestamp>,
     [asked, received]: [Timestamp; 2],
@@ -98,12 +102,12 @@ fn check_clock(
     let seconds = off.as_secs();
     let text = format!("{seconds} s {direction} the deployment's");
     let advice = format!(
-        "set it, or have it set (NTP): signatures are refused from {} minutes on, and \
-         certificates begin and end at another time",
+        "set it, or synchronize it (NTP): services refuse signatures whose time differs by more than {} \
+         minutes, and certificates become valid and expire at other times",
         MAX_SKEW.as_secs() / 60
     );
     match off {
-        Duration::ZERO => report.ok("clock", "that of the deployment, to the second"),
+        Duration::ZERO => report.ok("clock", "the same as the deployment's, to the second"),
         off if off <= TOLERABLE => report.ok("clock", text),
         off if off <= BAD => report.warn("clock", format!("{text}: {advice}")),
         _ => report.fail("clock", format!("{text}: {advice}")),
@@ -114,18 +118,18 @@ fn check_clock(
     }
 }
 
-/// Every service responds to it without authentication.
+/// An API method that needs no authentication.
 const PING: &str = "/api/auth/v1/ping";
 
-/// The longest response to that, in bytes; whatever else is there may respond with a page.
+/// The maximum size of the response, in bytes; a server that is not a deployment may send a web page.
 const MAX_PING: usize = 1024 * 1024;
 
 pub(super) const NO_RESPONSE: &str = "not known: there is no response from the root URL";
 
-/// What a clock is off that nobody has set for weeks.
+/// The clock skew that is reported as ok: that of a clock that was not set for some weeks.
 const TOLERABLE: Duration = Duration::from_secs(30);
 
-/// The clock of a machine that does not keep the time: what is a minute today will be more.
+/// The clock skew that is reported as a warning; more is a failure, because it will probably grow.
 const BAD: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
@@ -136,8 +140,8 @@ mod tests {
     fn clocks_are_compared() {
         let now = Timestamp::from_millis(1_000_000_500);
         for (date, expected) in [
-            (1_000_000, "ok    clock         that of the deployment, to the second"),
-            (1_000_001, "ok    clock         that of the deployment, to the second"),
+            (1_000_000, "ok    clock         the same as the deployment's, to the second"),
+            (1_000_001, "ok    clock         the same as the deployment's, to the second"),
             (1_000_003, "ok    clock         1 s behind the deployment's"),
             (999_997, "ok    clock         2 s ahead of the deployment's"),
             (1_000_032, "warn  clock         30 s behind the deployment's: set it"),

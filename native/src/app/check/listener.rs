@@ -1,4 +1,4 @@
-//! The proxy's own side: where it would listen, and who could connect.
+//! Checks the proxy's listeners: whether it could listen, and whether it could look up who connects.
 
 use super::Report;
 use crate::app::config::Config;
@@ -6,7 +6,7 @@ use crate::app::prepared::Prepared;
 use crate::inbound::{Admission, InboundError, Inherited, Listeners};
 use crate::proxy::CredentialsFrom;
 
-/// Whether a start could listen. The sockets are closed again.
+/// Checks whether the proxy could listen. The sockets are closed again.
 pub(super) async fn check_port(config: &Config, inherited: Inherited, report: &mut Report) {
     match Listeners::open(&config.inbound, inherited).await {
         Ok(listeners) => {
@@ -20,7 +20,7 @@ pub(super) async fn check_port(config: &Config, inherited: Inherited, report: &m
     }
 }
 
-/// What a start opened for clients and for the admin listener.
+/// Reports what was prepared for clients' connections and for the admin listener.
 pub(super) fn report_opened(config: &Config, prepared: &Prepared, report: &mut Report) {
     let Prepared { connections, guard, admin, .. } = prepared;
     if config.inbound.tls.is_some() {

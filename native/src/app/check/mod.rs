@@ -1,7 +1,7 @@
-//! `--check`: a start that stops before it listens, and reports what each of its steps found.
+//! `--check`: runs the steps of a start without serving requests, and reports the result of each.
 //!
-//! Each step adds lines to a [`Report`]. A step that depends on one that failed is reported as not
-//! known, which is no failure of its own.
+//! Each step adds lines to a [`Report`]. A step that depends on one that failed is reported as not known,
+//! which does not count as a failure.
 
 mod credentials;
 mod deployment;
@@ -22,12 +22,11 @@ use taskcluster_proxy_core::credentials::{Signer, scopes_to_json};
 use taskcluster_proxy_core::proxy::{Restriction, RetryPolicy};
 use tokio::time::timeout;
 
-/// Opens what a start opens, and looks at what the deployment responds.
+/// Opens everything that a start opens, and checks the responses of the deployment.
 pub async fn run(mut config: Config, inherited: Inherited) -> Report {
     let mut report = Report::printing();
     listener::check_port(&config, inherited, &mut report).await;
     config.outbound = without_retries(config.outbound);
-    // A sandbox runs until the end of the check.
     let prepared = match Prepared::new(&config).await {
         Ok(prepared) => prepared,
         Err(error) => {
@@ -44,14 +43,14 @@ pub async fn run(mut config: Config, inherited: Inherited) -> Report {
         }
     };
     let reached = deployment::check(&outbound, &root_url, &origin, &mut report).await;
-    let signer = prepared.credentials.as_ref().ok().and_then(|(given, _)| Signer::new(given).ok());
+    let signer = prepared.credentials.as_ref().ok().and_then(|(it, _)| Signer::new(it).ok());
     let restriction = {
         let (scopes, task_id) = (config.scopes, config.task_id.as_deref());
-        let given = task_scopes::given(&scopes, task_id);
+        let without_task = task_scopes::without_task(&scopes, task_id);
         let fetching =
             task_scopes::restriction(scopes, task_id, &outbound, &root_url, signer.as_ref());
         let path = task_id.map(task_scopes::path).unwrap_or_default();
-        check_restriction(fetching, &path, given, &mut report).await
+        check_restriction(fetching, &path, without_task, &mut report).await
     };
     match prepared.credentials {
         Err(error) => report.fail("credentials", error),
@@ -72,12 +71,12 @@ pub async fn run(mut config: Config, inherited: Inherited) -> Report {
     report
 }
 
-/// The restriction as a start would fetch it from `path`. If the task's scopes cannot be fetched, it is
-/// the one that was `given` without them.
+/// Fetches the restriction as a start does, from `path`, and reports it. If the task's scopes cannot be
+/// fetched, returns the restriction `without_task`.
 async fn check_restriction(
     fetching: impl Future<Output = Result<Restriction, TaskError>>,
     path: &str,
-    given: Restriction,
+    without_task: Restriction,
     report: &mut Report,
 ) -> Restriction {
     let error = match timeout(CALL_TIMEOUT, fetching).await {
@@ -94,14 +93,14 @@ async fn check_restriction(
         Err(_) => no_response(path).to_string(),
     };
     report.fail("scopes", error);
-    given
+    without_task
 }
 
-/// Each call has this long, whatever `--connect-timeout` says.
+/// The timeout of each request of a check, independent of `--connect-timeout`.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The result of a call to `path`, which has [`CALL_TIMEOUT`].
-async fn called(
+/// Limits a call to `path` to [`CALL_TIMEOUT`].
+async fn with_timeout(
     path: &str,
     call: impl Future<Output = Result<Response, CallError>>,
 ) -> Result<Response, CallError> {
@@ -112,7 +111,7 @@ fn no_response(path: &str) -> CallError {
     CallError::NoResponse(path.to_owned(), CALL_TIMEOUT)
 }
 
-/// The first failure is what a check is for.
+/// Disables retries, because a check should report the first failure.
 fn without_retries(config: outbound::Config) -> outbound::Config {
     let retries = RetryPolicy { budget: Duration::ZERO, ..config.retries };
     outbound::Config { retries, ..config }

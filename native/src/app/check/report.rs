@@ -1,72 +1,73 @@
-//! The report of `--check`: a line for each thing that was checked, printed as soon as it is known.
+//! The report of `--check`: a line for each check, printed as soon as its result is known.
 
 use std::fmt::{self, Display};
 use std::io::{self, Write as _};
 
-/// What was found, line by line: `ok    port          free: 0.0.0.0:8080`.
+/// The results of the checks, with lines such as `ok    port          free: 0.0.0.0:8080`.
 #[derive(Debug, Default)]
 pub struct Report {
     lines: Vec<Line>,
     prints: bool,
-    /// A line could not be printed.
-    unprinted: bool,
+    /// Whether printing a line has failed.
+    print_failed: bool,
 }
 
-/// The longest thing that is checked: the texts beside them are aligned.
+/// The width of the column with the names of the checks: the length of the longest name.
 const WIDTH: usize = "listener tls".len();
 
 #[derive(Debug)]
 struct Line {
-    finding: Finding,
-    what: &'static str,
+    result: CheckResult,
+    name: &'static str,
     text: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Finding {
-    /// As it should be.
+enum CheckResult {
+    /// No problem was found.
     Ok,
-    /// It works, but something should be done.
+    /// It works, but something should be changed.
     Warn,
     /// It does not work.
     Fail,
-    /// It cannot be told.
+    /// The result is not known, because another check failed.
     Unknown,
 }
 
 impl Report {
-    /// Prints each line on stdout when it is added: what is checked may take its time.
+    /// A report that prints each line on stdout when it is added, because a check may take some time.
     pub(super) fn printing() -> Self {
         Self { prints: true, ..Self::default() }
     }
 
-    /// Whether a start would work, and all was told.
+    /// Whether the proxy would start, and all lines were printed.
     pub fn is_ok(&self) -> bool {
-        !self.unprinted && self.lines.iter().all(|line| line.finding != Finding::Fail)
+        !self.print_failed && self.lines.iter().all(|line| line.result != CheckResult::Fail)
     }
 
-    pub(super) fn ok(&mut self, what: &'static str, text: impl Display) {
-        self.add(Finding::Ok, what, text);
+    pub(super) fn ok(&mut self, name: &'static str, text: impl Display) {
+        self.add(CheckResult::Ok, name, text);
     }
 
-    pub(super) fn warn(&mut self, what: &'static str, text: impl Display) {
-        self.add(Finding::Warn, what, text);
+    pub(super) fn warn(&mut self, name: &'static str, text: impl Display) {
+        self.add(CheckResult::Warn, name, text);
     }
 
-    pub(super) fn fail(&mut self, what: &'static str, text: impl Display) {
-        self.add(Finding::Fail, what, text);
+    pub(super) fn fail(&mut self, name: &'static str, text: impl Display) {
+        self.add(CheckResult::Fail, name, text);
     }
 
-    pub(super) fn unknown(&mut self, what: &'static str, text: impl Display) {
-        self.add(Finding::Unknown, what, text);
+    pub(super) fn unknown(&mut self, name: &'static str, text: impl Display) {
+        self.add(CheckResult::Unknown, name, text);
     }
 
-    fn add(&mut self, finding: Finding, what: &'static str, text: impl Display) {
-        let line = Line { finding, what, text: text.to_string() };
+    fn add(&mut self, result: CheckResult, name: &'static str, text: impl Display) {
+        let line = Line { result, name, text: text.to_string() };
         if self.prints {
-            // A reader that has gone away (`--check | head -1`) is no failure.
+            // It is not an error if the reader has closed the pipe (`--check | head -1`).
             let printed = writeln!(io::stdout(), "{line}");
-            self.unprinted |= printed.is_err_and(|error| error.kind() != io::ErrorKind::BrokenPipe);
+            self.print_failed |=
+                printed.is_err_and(|error| error.kind() != io::ErrorKind::BrokenPipe);
         }
         self.lines.push(line);
     }
@@ -74,14 +75,14 @@ impl Report {
 
 impl Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { finding, what, text } = self;
-        let finding = match finding {
-            Finding::Ok => "ok",
-            Finding::Warn => "warn",
-            Finding::Fail => "fail",
-            Finding::Unknown => "?",
+        let Self { result, name, text } = self;
+        let result = match result {
+            CheckResult::Ok => "ok",
+            CheckResult::Warn => "warn",
+            CheckResult::Fail => "fail",
+            CheckResult::Unknown => "?",
         };
-        write!(f, "{finding:<4}  {what:<WIDTH$}  {text}")
+        write!(f, "{result:<4}  {name:<WIDTH$}  {text}")
     }
 }
 
@@ -98,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_aligned_and_failures_alone_fail() {
+    fn lines_are_aligned_and_only_failures_fail() {
         let mut report = Report::default();
         report.ok("port", "free");
         report.warn("root url", "a");

@@ -107,7 +107,7 @@ pub(super) struct CredentialsOptions {
     /// Use a small deployment within this
     /// program instead of a root URL and
     /// credentials, to try the proxy out.
-    #[arg(long, conflicts_with_all = BESIDE_SANDBOX, verbatim_doc_comment)]
+    #[arg(long, conflicts_with_all = SANDBOX_CONFLICTS, verbatim_doc_comment)]
     pub(super) sandbox: bool,
 }
 
@@ -293,9 +293,9 @@ pub(super) struct GeneralOptions {
     pub(super) short_version: bool,
 }
 
-/// The options that conflict with `--sandbox`. Their environment variables do not, because these may be set for
-/// other programs.
-const BESIDE_SANDBOX: [&str; 6] =
+/// The options that conflict with `--sandbox`. Their environment variables do not, because they may be set
+/// for other programs.
+const SANDBOX_CONFLICTS: [&str; 6] =
     ["root_url", "client_id", "access_token", "certificate", "credentials_file", "credentials_fd"];
 
 const ABOUT: &str =

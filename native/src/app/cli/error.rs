@@ -55,13 +55,13 @@ pub enum CliError {
     PortNumber(String),
     /// An option that contradicts `--sandbox`.
     #[error("--sandbox has its own root URL and credentials: leave out {0}, or --sandbox")]
-    BesideSandbox(String),
-    /// An option without another one that it requires.
+    SandboxConflict(String),
+    /// One of two options that must be given together.
     #[error("{0}: expected {1} as well, found none: give both, or neither")]
-    Alone(&'static str, &'static str),
+    Incomplete(&'static str, &'static str),
     /// Credentials from two sources.
     #[error("credentials from {0} and from {1}: leave one of them out")]
-    TwoCredentials(String, String),
+    AmbiguousCredentials(String, String),
     /// Another invalid value.
     #[error("{name}: {reason}")]
     Invalid {
@@ -111,15 +111,15 @@ impl CliError {
         const SANDBOX: &str = "--sandbox";
         match (option.as_str(), other.as_str()) {
             (option, other) if option == other => Self::Repeated(other.to_owned()),
-            (SANDBOX, _) => Self::BesideSandbox(other),
-            (_, SANDBOX) => Self::BesideSandbox(option),
-            _ => Self::TwoCredentials(option, other),
+            (SANDBOX, _) => Self::SandboxConflict(other),
+            (_, SANDBOX) => Self::SandboxConflict(option),
+            _ => Self::AmbiguousCredentials(option, other),
         }
     }
 
     fn unknown(given: String) -> Self {
         let long = given.strip_prefix("--").unwrap_or_default();
-        // `--access-token<secret>`, the blank forgotten.
+        // `--access-token<secret>`, without the space.
         if let Some(name) = SECRETS.iter().find(|name| long.starts_with(**name)) {
             return Self::Unknown(format!("--{name}..."));
         }

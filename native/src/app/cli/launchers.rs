@@ -124,7 +124,7 @@ pub(super) const CERTIFICATE: OptionOrVariable = OptionOrVariable {
     variable: "TASKCLUSTER_CERTIFICATE",
 };
 
-/// A misspelling in the Go program's documentation, which scripts follow.
+/// A misspelling in the Go program's documentation, which some scripts use.
 const MISSPELT_CERTIFICATE: &str = "TASKCLUSTER_CERITIFICATE";
 
 /// An option, and the environment variable that can be used instead.
@@ -135,11 +135,13 @@ pub(super) struct OptionOrVariable {
     pub(super) variable: &'static str,
 }
 
-/// A value that is not empty, and the option or variable that it was found in.
+/// A value that is not empty, and its source.
 pub(super) struct Found {
     value: OsString,
-    pub(super) at: &'static str,
-    instead: &'static str,
+    /// The option or variable that contains the value.
+    pub(super) source: &'static str,
+    /// The variable or option that can be used instead.
+    alternative: &'static str,
 }
 
 impl OptionOrVariable {
@@ -151,8 +153,8 @@ impl OptionOrVariable {
         let given = given.clone().map(|value| (option, variable, value));
         let variables = [Some(variable), misspelt].into_iter().flatten().filter_map(read);
         let mut all = given.into_iter().chain(variables);
-        let (at, instead, value) = all.find(|(_, _, value)| !value.is_empty())?;
-        Some(Found { value, at, instead })
+        let (source, alternative, value) = all.find(|(_, _, value)| !value.is_empty())?;
+        Some(Found { value, source, alternative })
     }
 
     /// Like [`Self::find`], for a value that is required.
@@ -173,12 +175,12 @@ impl Found {
         &self,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Result<T, CliError> {
-        let text = self.value.to_str().ok_or_else(|| CliError::invalid(self.at, NOT_UTF8))?;
-        let name = || format!("{} (or {})", self.at, self.instead);
+        let text = self.value.to_str().ok_or_else(|| CliError::invalid(self.source, NOT_UTF8))?;
+        let name = || format!("{} (or {})", self.source, self.alternative);
         parse(text).map_err(|error| CliError::invalid(name(), error))
     }
 
-    /// The text of a credential, which is used without validation, because the services decide about it. Bytes
+    /// The text of a credential. It is not validated, because the services decide whether to accept it. Bytes
     /// that are not UTF-8 are replaced.
     pub(super) fn into_text(self) -> Zeroizing<String> {
         let text = self.value.into_string();

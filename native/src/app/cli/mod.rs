@@ -56,14 +56,14 @@ pub fn parse(
     env: &impl Environment,
 ) -> Result<Command, CliError> {
     let args: Vec<OsString> = args.into_iter().collect();
-    let asked = launchers::split(&args)?;
-    if asked.help {
+    let action = launchers::split(&args)?;
+    if action.help {
         return Ok(Command::Print(help()));
     }
-    if asked.version {
+    if action.version {
         return Ok(Command::Print(version()));
     }
-    if asked.short_version {
+    if action.short_version {
         return Ok(Command::Print(VERSION.to_owned()));
     }
     let given = launchers::values(&args)?;
@@ -74,7 +74,8 @@ pub fn parse(
     config(given, env).map(|config| command(Box::new(config)))
 }
 
-/// Environment variables are on separate lines, because clap would write them beyond column 80.
+/// The text of `--help`. Environment variables are on separate lines, because clap would write them beyond
+/// column 80.
 fn help() -> String {
     let mut command = command().mut_args(|arg| match (arg.get_help(), arg.get_env()) {
         (Some(help), Some(variable)) => {
@@ -129,7 +130,7 @@ fn config(given: Arguments, env: &impl Environment) -> Result<Config, CliError> 
     })
 }
 
-/// A health check recognizes the proxy by its certificate, and need not be able to read the key.
+/// The options of a health check. It recognizes the proxy by its certificate, and does not need the key.
 fn health(given: ListeningOptions) -> Result<Listening, CliError> {
     let listen = listen(&given);
     let socket = socket(given.socket, given.socket_mode)?.map(|file| file.path);
@@ -139,7 +140,7 @@ fn health(given: ListeningOptions) -> Result<Listening, CliError> {
     Ok(Listening { listen, certificate: given.tls_cert, socket })
 }
 
-/// `None` if neither an address nor a port is given.
+/// The TCP address to listen on; `None` if neither an address nor a port is given.
 fn listen(given: &ListeningOptions) -> Option<Listen> {
     let default = Listen::default();
     (given.ip_address.is_some() || given.port.is_some()).then(|| Listen {
@@ -163,8 +164,8 @@ fn tls(certificate: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsF
     match (certificate, key) {
         (None, None) => Ok(None),
         (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key })),
-        (Some(_), None) => Err(CliError::Alone("--tls-cert", "--tls-key")),
-        (None, Some(_)) => Err(CliError::Alone("--tls-key", "--tls-cert")),
+        (Some(_), None) => Err(CliError::Incomplete("--tls-cert", "--tls-key")),
+        (None, Some(_)) => Err(CliError::Incomplete("--tls-key", "--tls-cert")),
     }
 }
 
@@ -199,7 +200,7 @@ fn credentials(
         (Some(path), _) => ("--credentials-file", CredentialsSource::File(path)),
         (None, Some(number)) => ("--credentials-fd", CredentialsSource::Descriptor(number)),
         (None, None) => {
-            return Ok(CredentialsSource::Given(Credentials::given(
+            return Ok(CredentialsSource::Given(Credentials::unchecked(
                 CLIENT_ID.require(client_id, env)?.into_text().as_str(),
                 ACCESS_TOKEN.require(access_token, env)?.into_text().as_str(),
                 certificate.map(Found::into_text).unwrap_or_default().as_str(),
@@ -209,7 +210,9 @@ fn credentials(
     // Credentials from two sources are ambiguous.
     let found = CLIENT_ID.find(client_id, env).or(ACCESS_TOKEN.find(access_token, env));
     match found.or(certificate) {
-        Some(found) => Err(CliError::TwoCredentials(option.to_owned(), found.at.to_owned())),
+        Some(found) => {
+            Err(CliError::AmbiguousCredentials(option.to_owned(), found.source.to_owned()))
+        }
         None => Ok(source),
     }
 }

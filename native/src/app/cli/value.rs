@@ -22,7 +22,8 @@ const MAX_KIB: usize = 1024 * 1024;
 /// The maximum of the system's type for descriptors.
 const MAX_DESCRIPTOR: u32 = i32::MAX as u32;
 
-/// The maximum of connections, of which each needs two descriptors: more than any limit of open files allows.
+/// The maximum of `--max-connections`: more connections, each with two descriptors, than any limit of open
+/// files allows.
 const MAX_CONNECTIONS: usize = 1_000_000;
 
 /// An address to listen on. IPv4-mapped IPv6 addresses become IPv4.
@@ -43,7 +44,7 @@ pub(super) fn port(text: &str) -> Result<u16, CliError> {
 /// Permissions of a file, in octal.
 pub(super) fn mode(text: &str) -> Result<u16, String> {
     let mode = u16::from_str_radix(text, 8).ok().filter(|mode| is_digits(text) && *mode <= 0o777);
-    mode.ok_or_else(|| not("expected permissions in octal, from 0 to 777, such as 660", text))
+    mode.ok_or_else(|| invalid("expected permissions in octal, from 0 to 777, such as 660", text))
 }
 
 /// Who may change the credentials.
@@ -83,12 +84,13 @@ fn one_of<T: Copy + Send + Sync>(
 /// A network, or a single address. Bits after the prefix are ignored.
 pub(super) fn network(text: &str) -> Result<IpNet, String> {
     let network = text.parse().or_else(|_| text.parse().map(IpAddr::into)).map_err(|_| {
-        not("expected a network such as 172.17.0.0/16 or fd00::/64, or an address", text)
+        invalid("expected a network such as 172.17.0.0/16 or fd00::/64, or an address", text)
     })?;
     let network = canonical(network);
     if network.prefix_len() == 0 {
-        let why = "a prefix length of 0 would admit everyone: name the network of the containers";
-        return Err(not(why, text));
+        let reason =
+            "a prefix length of 0 would allow every peer: give the network of the containers";
+        return Err(invalid(reason, text));
     }
     Ok(network.trunc())
 }
@@ -107,15 +109,15 @@ fn canonical(network: IpNet) -> IpNet {
 
 /// A number of seconds, which may have fractions. `meaning` explains the value 0, if it is allowed.
 pub(super) fn seconds(
-    least: f64,
+    min: f64,
     meaning: &'static str,
 ) -> impl Fn(&str) -> Result<Duration, String> + Clone {
     move |text| {
         let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-        let seconds = text.parse().ok().filter(|seconds| (least..=MAX_SECONDS).contains(seconds));
+        let seconds = text.parse().ok().filter(|seconds| (min..=MAX_SECONDS).contains(seconds));
         seconds.filter(|_| plain).map(Duration::from_secs_f64).ok_or_else(|| {
             let expected = "expected a number of seconds from";
-            not(&format!("{expected} {least}{meaning} to {MAX_SECONDS}"), text)
+            invalid(&format!("{expected} {min}{meaning} to {MAX_SECONDS}"), text)
         })
     }
 }
@@ -124,14 +126,14 @@ pub(super) fn seconds(
 pub(super) fn kib(text: &str) -> Result<usize, String> {
     whole(text, 0..=MAX_KIB).map(|kib| kib * 1024).ok_or_else(|| {
         let expected = "expected a whole number of KiB from 0 (keep nothing) to";
-        not(&format!("{expected} {MAX_KIB}"), text)
+        invalid(&format!("{expected} {MAX_KIB}"), text)
     })
 }
 
 /// A maximum of connections.
 pub(super) fn connections(text: &str) -> Result<usize, String> {
     whole(text, 1..=MAX_CONNECTIONS).ok_or_else(|| {
-        not(&format!("expected a number of connections from 1 to {MAX_CONNECTIONS}"), text)
+        invalid(&format!("expected a number of connections from 1 to {MAX_CONNECTIONS}"), text)
     })
 }
 
@@ -149,7 +151,7 @@ pub(super) fn admin(text: &str) -> Result<Address, String> {
     }
     let or_path = if cfg!(unix) { ", or unix:<path>" } else { "" };
     let expected = "expected an address and a port, such as 127.0.0.1:9090 or [::1]:9090";
-    text.parse().map(Address::Tcp).map_err(|_| not(&format!("{expected}{or_path}"), text))
+    text.parse().map(Address::Tcp).map_err(|_| invalid(&format!("{expected}{or_path}"), text))
 }
 
 fn whole<T: FromStr + PartialOrd>(text: &str, range: RangeInclusive<T>) -> Option<T> {
@@ -160,6 +162,7 @@ fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-fn not(expected: &str, found: &str) -> String {
+/// The error for a value that is not the expected one.
+fn invalid(expected: &str, found: &str) -> String {
     format!("{expected}, found \"{found}\"")
 }

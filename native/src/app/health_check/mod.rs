@@ -1,20 +1,20 @@
-//! `--health`: checks that the proxy on this machine responds. A container image built from scratch
-//! has no other program that could.
+//! `--health`: checks that the proxy on this machine responds. The program does it itself, because a
+//! container image built from scratch has no other program for it.
 
-mod place;
+mod endpoint;
 mod tls;
 
-pub use place::Listening;
+pub use endpoint::Listening;
 
 use crate::inbound::TlsError;
 use crate::os::stream::Stream;
 use bytes::Bytes;
+use endpoint::Endpoint;
 use http::header::{CONNECTION, HOST};
 use http::{HeaderMap, HeaderValue, Request};
 use http_body_util::Empty;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use place::Place;
 use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
@@ -25,77 +25,79 @@ use tokio::time::{Instant, sleep, timeout_at};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unhealthy {
-    /// Nothing listens there.
-    #[error("no connection to {place}: {reason}: is the proxy running, and is this its {option}?")]
+    /// The connection was not accepted.
+    #[error(
+        "no connection to {endpoint}: {reason}: is the proxy running, and is this its {option}?"
+    )]
     NoConnection {
-        /// Where it was expected.
-        place: String,
-        /// What the system says.
+        /// The endpoint to which the connection was made.
+        endpoint: String,
+        /// The error of the system.
         #[source]
         reason: io::Error,
-        /// The option that says where the proxy listens.
+        /// The option that determines the endpoint.
         option: &'static str,
     },
-    /// Something listens there and does not respond.
+    /// The connection was accepted, but there was no response.
     #[error(
-        "no response from {place} within {} s: {reason}: does --allowed-user keep this user out?",
+        "no response from {endpoint} within {} s: {reason}: does --allowed-user exclude this user?",
         TIMEOUT.as_secs()
     )]
     NoResponse {
-        /// From where.
-        place: String,
-        /// What the system says.
+        /// The endpoint.
+        endpoint: String,
+        /// The error of the system.
         #[source]
         reason: io::Error,
     },
-    /// Another program than the proxy responds.
+    /// Another program responded.
     #[error("expected a response with {VERSION_HEADER} from {0}, found one of another program")]
     OtherProgram(String),
-    /// It responds with TLS where plain HTTP was expected.
-    #[error("expected plain HTTP from {0}, found TLS: give the --tls-cert of the proxy, too")]
+    /// The response is TLS, where plain HTTP was expected.
+    #[error("expected plain HTTP from {0}, found TLS: give the --tls-cert of the proxy as well")]
     SpeaksTls(String),
-    /// It does not respond with TLS.
-    #[error("expected TLS from {place}, found none: does the proxy have this --tls-cert?")]
+    /// The response is not TLS.
+    #[error("expected TLS from {endpoint}, found none: does the proxy have this --tls-cert?")]
     NoTls {
-        /// From where.
-        place: String,
-        /// What is wrong with it.
+        /// The endpoint.
+        endpoint: String,
+        /// The error of the handshake.
         #[source]
         reason: rustls::Error,
     },
-    /// It has another certificate: another program, or a proxy that did not load the new one.
+    /// The certificate is another one: of another program, or of a proxy that did not load the new one.
     #[error(
-        "expected the certificate of --tls-cert from {0}, found another one: is this the proxy's, or \
-         does its log say why it stays with the old one?"
+        "expected the certificate of --tls-cert from {0}, found another one: is it the proxy's \
+         certificate, or does its log say why it still uses the previous one?"
     )]
     OtherCertificate(String),
-    /// The certificate to expect cannot be read.
+    /// The expected certificate cannot be read.
     #[error(transparent)]
     Certificate(#[from] TlsError),
 }
 
-/// Checks the proxy at each place where it listens. Any response of the proxy will do: the services
-/// behind it are not part of its health.
+/// Checks the proxy at each endpoint on which it listens. Any response of the proxy counts: whether the
+/// upstreams respond is not part of its health.
 ///
 /// # Errors
 ///
-/// At one of them there is no response within 3 s, or another program responds.
+/// There is no response from an endpoint within 3 s, or another program responds.
 pub async fn check(listening: &Listening) -> Result<String, Unhealthy> {
     let deadline = Instant::now() + TIMEOUT;
-    let places = listening.places();
+    let endpoints = listening.endpoints();
     let mut version = String::new();
-    for place in &places {
-        version = version_when_settled(place, deadline).await?;
+    for endpoint in &endpoints {
+        version = version_with_retries(endpoint, deadline).await?;
     }
-    let places: Vec<_> = places.iter().map(Place::to_string).collect();
-    Ok(format!("healthy: taskcluster-proxy {version} at {}", places.join(" and ")))
+    let endpoints: Vec<_> = endpoints.iter().map(Endpoint::to_string).collect();
+    Ok(format!("healthy: taskcluster-proxy {version} at {}", endpoints.join(" and ")))
 }
 
-/// The proxy loads a new certificate only a moment later (`file_watch::PERIOD`), which is no reason
-/// to restart it.
-async fn version_when_settled(place: &Place, deadline: Instant) -> Result<String, Unhealthy> {
+/// The version of the proxy at `endpoint`. Another certificate than expected is checked again, because the
+/// proxy loads a new one only after a delay (`file_watch::PERIOD`), for which it need not be restarted.
+async fn version_with_retries(endpoint: &Endpoint, deadline: Instant) -> Result<String, Unhealthy> {
     loop {
-        match version_at(place, deadline).await {
+        match version_at(endpoint, deadline).await {
             Err(Unhealthy::OtherCertificate(_)) if Instant::now() + RETRY_INTERVAL < deadline => {
                 sleep(RETRY_INTERVAL).await;
             }
@@ -104,27 +106,31 @@ async fn version_when_settled(place: &Place, deadline: Instant) -> Result<String
     }
 }
 
-async fn version_at(place: &Place, deadline: Instant) -> Result<String, Unhealthy> {
-    let connected = timeout_at(deadline, place.connect()).await;
+async fn version_at(endpoint: &Endpoint, deadline: Instant) -> Result<String, Unhealthy> {
+    let connected = timeout_at(deadline, endpoint.connect()).await;
     let stream = connected.unwrap_or_else(|elapsed| Err(elapsed.into())).map_err(|reason| {
-        Unhealthy::NoConnection { place: place.to_string(), reason, option: place.option() }
+        Unhealthy::NoConnection {
+            endpoint: endpoint.to_string(),
+            reason,
+            option: endpoint.option(),
+        }
     })?;
-    let silent = |reason| Unhealthy::NoResponse { place: place.to_string(), reason };
+    let silent = |reason| Unhealthy::NoResponse { endpoint: endpoint.to_string(), reason };
     let checking = async {
-        let stream = tls::secured(stream, place).await?;
-        version_of(stream, place).await
+        let stream = tls::start_tls(stream, endpoint).await?;
+        version_of(stream, endpoint).await
     };
     timeout_at(deadline, checking).await.unwrap_or_else(|elapsed| Err(silent(elapsed.into())))
 }
 
 /// The version of the proxy at the other end of `stream`.
-async fn version_of(stream: Stream, place: &Place) -> Result<String, Unhealthy> {
+async fn version_of(stream: Stream, endpoint: &Endpoint) -> Result<String, Unhealthy> {
     let silent = |error: hyper::Error| Unhealthy::NoResponse {
-        place: place.to_string(),
+        endpoint: endpoint.to_string(),
         reason: io::Error::other(error),
     };
     let mut request = Request::new(Empty::<Bytes>::new());
-    let host = HeaderValue::try_from(place.host()).unwrap_or(HeaderValue::from_static(""));
+    let host = HeaderValue::try_from(endpoint.host()).unwrap_or(HeaderValue::from_static(""));
     request.headers_mut().insert(HOST, host);
     request.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     let mut builder = http1::Builder::new();
@@ -133,20 +139,20 @@ async fn version_of(stream: Stream, place: &Place) -> Result<String, Unhealthy> 
         builder.handshake(TokioIo::new(stream)).await.map_err(silent)?;
     let mut sending = pin!(sender.send_request(request));
     let response = poll_fn(|context| {
-        // Its errors are returned with the response.
+        // Errors of the connection are returned with the response.
         let _ = Pin::new(&mut connection).poll(context);
         sending.as_mut().poll(context)
     })
     .await;
     match response {
         Ok(response) => {
-            version(response.headers()).ok_or_else(|| Unhealthy::OtherProgram(place.to_string()))
+            version(response.headers()).ok_or_else(|| Unhealthy::OtherProgram(endpoint.to_string()))
         }
         Err(error) if error.is_parse() => {
             let received = connection.into_parts().read_buf;
             Err(match received.first() {
-                Some(&tls::ALERT) => Unhealthy::SpeaksTls(place.to_string()),
-                _ => Unhealthy::OtherProgram(place.to_string()),
+                Some(&tls::ALERT) => Unhealthy::SpeaksTls(endpoint.to_string()),
+                _ => Unhealthy::OtherProgram(endpoint.to_string()),
             })
         }
         Err(error) => Err(silent(error)),
@@ -159,14 +165,13 @@ fn version(headers: &HeaderMap) -> Option<String> {
 
 const VERSION_HEADER: &str = "X-Taskcluster-Proxy-Version";
 
-/// Docker and Kubernetes consider a check that takes much longer failed by default.
+/// The timeout of the check. Docker and Kubernetes by default consider a check that takes much longer failed.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Between two checks of a certificate that is not the expected one.
+/// The interval between two checks of a certificate that is not the expected one.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
-/// The largest header section that is read, in bytes. The proxy's own are smaller, unless the
-/// credentials have very many scopes.
+/// The maximum size of a header section, in bytes. The proxy's are smaller.
 const MAX_HEADER_SECTION: usize = 64 * 1024;
 
 #[cfg(test)]
@@ -191,7 +196,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn any_response_of_the_proxy_will_do() {
+    async fn any_response_of_the_proxy_is_healthy() {
         let healthy =
             checked("HTTP/1.1 404 Not Found\r\nx-taskcluster-proxy-version: 1.2.3\r\n\r\n");
         let healthy = healthy.await.unwrap();

@@ -1,6 +1,6 @@
-//! TLS with a proxy that is identified by its certificate.
+//! TLS with the proxy that is checked, which is identified by its certificate.
 
-use super::{Place, Unhealthy};
+use super::{Endpoint, Unhealthy};
 use crate::inbound;
 use crate::os::stream::Stream;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -14,32 +14,32 @@ use tokio_rustls::{TlsConnector, TlsStream};
 /// The first byte of an alert (RFC 8446 section 5.1).
 pub(super) const ALERT: u8 = 21;
 
-/// `stream`, with TLS over it if the proxy uses TLS there.
-pub(super) async fn secured(stream: Stream, place: &Place) -> Result<Stream, Unhealthy> {
-    let (tcp, address, path) = match (stream, place) {
-        (Stream::Tcp(tcp), Place::Tls(address, path)) => (tcp, address, path),
+/// Makes a TLS handshake on `stream` if the proxy uses TLS at `endpoint`; returns the stream to use.
+pub(super) async fn start_tls(stream: Stream, endpoint: &Endpoint) -> Result<Stream, Unhealthy> {
+    let (tcp, address, path) = match (stream, endpoint) {
+        (Stream::Tcp(tcp), Endpoint::Tls(address, path)) => (tcp, address, path),
         (stream, _) => return Ok(stream),
     };
-    let no_tls = |reason| Unhealthy::NoTls { place: place.to_string(), reason };
+    let no_tls = |reason| Unhealthy::NoTls { endpoint: endpoint.to_string(), reason };
     let connector = TlsConnector::from(config(inbound::own_certificate(path)?).map_err(no_tls)?);
     match connector.connect(ServerName::from(address.ip()), tcp).await {
         Ok(stream) => Ok(Stream::Tls(Box::new(TlsStream::Client(stream)))),
-        Err(reason) => Err(explain(reason, place)),
+        Err(reason) => Err(explain(reason, endpoint)),
     }
 }
 
-fn explain(reason: io::Error, place: &Place) -> Unhealthy {
-    let place = place.to_string();
+fn explain(reason: io::Error, endpoint: &Endpoint) -> Unhealthy {
+    let endpoint = endpoint.to_string();
     match reason.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
-        Some(Error::InvalidCertificate(_)) => Unhealthy::OtherCertificate(place),
-        Some(reason) => Unhealthy::NoTls { place, reason: reason.clone() },
-        None => Unhealthy::NoResponse { place, reason },
+        Some(Error::InvalidCertificate(_)) => Unhealthy::OtherCertificate(endpoint),
+        Some(reason) => Unhealthy::NoTls { endpoint, reason: reason.clone() },
+        None => Unhealthy::NoResponse { endpoint, reason },
     }
 }
 
 fn config(certificate: CertificateDer<'static>) -> Result<Arc<ClientConfig>, Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let known = Known { certificate, provider: Arc::clone(&provider) };
+    let known = PinnedCertificate { certificate, provider: Arc::clone(&provider) };
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .dangerous()
@@ -48,16 +48,16 @@ fn config(certificate: CertificateDer<'static>) -> Result<Arc<ClientConfig>, Err
     Ok(Arc::new(config))
 }
 
-/// Accepts this certificate and no other, whatever its issuer, names and validity: it identifies
-/// the proxy, which is connected to by an address that the certificate is not for. The signatures
-/// below prove that the peer has the key.
+/// Accepts only this certificate, regardless of its issuer, names and validity. It identifies the proxy,
+/// whose local address is usually not among the names. Verifying the signatures proves that the peer has
+/// the key.
 #[derive(Debug)]
-struct Known {
+struct PinnedCertificate {
     certificate: CertificateDer<'static>,
     provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for Known {
+impl ServerCertVerifier for PinnedCertificate {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,

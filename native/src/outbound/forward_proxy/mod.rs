@@ -1,13 +1,13 @@
-//! Forward proxies between the proxy and upstreams, as the environment names them.
+//! Forward proxies between this proxy and upstreams, which environment variables name.
 
 mod no_proxy;
 mod socks5;
 mod tunnel;
 
 pub use socks5::Socks5Failure;
-pub(super) use socks5::ask as ask_socks5;
+pub(super) use socks5::connect as connect_socks5;
 pub use tunnel::TunnelFailure;
-pub(super) use tunnel::ask as ask_tunnel;
+pub(super) use tunnel::open as open_tunnel;
 
 use super::origin::Origin;
 use crate::os::env::Environment;
@@ -17,7 +17,7 @@ use no_proxy::NoProxy;
 use std::fmt;
 use url::{Host, Position, Url};
 
-/// Which upstreams are reached through which proxy.
+/// The forward proxies for http and https upstreams, and the upstreams that are reached directly.
 #[derive(Debug)]
 pub(super) struct Proxies {
     http: Option<ForwardProxy>,
@@ -25,64 +25,70 @@ pub(super) struct Proxies {
     no_proxy: NoProxy,
 }
 
-/// How an upstream is reached.
+/// The route to an upstream.
 #[derive(Debug)]
 pub(super) enum Route<'a> {
-    /// The upstream's scheme has no proxy.
+    /// Directly: no variable names a proxy for the upstream's scheme.
     NoVariable,
-    /// Loopback addresses are always reached directly, as by the Go program.
+    /// Directly: loopback addresses are never reached through a proxy, as in the Go proxy.
     Loopback,
-    /// This entry of `NO_PROXY` is for the upstream.
+    /// Directly: this entry of `NO_PROXY` matches the upstream.
     NoProxy(&'a str),
+    /// Through this proxy.
     Through(&'a ForwardProxy),
 }
 
 /// A forward proxy.
 pub(super) struct ForwardProxy {
+    /// The environment variable that names the proxy.
     variable: &'static str,
-    kind: Kind,
+    protocol: ProxyProtocol,
     scheme: &'static str,
     host: Host,
     port: u16,
-    /// The login, which is not shown.
-    named: Intercept,
+    /// Contains the login. Its `Debug` shows a part of a password with an unescaped `@`.
+    intercept: Intercept,
 }
 
-/// What is spoken with it.
+/// The protocol of a forward proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ProxyProtocol {
     Http,
     /// HTTP within TLS.
     Https,
     Socks5,
 }
 
-/// A variable that is to name a proxy, and does not. Its value may hold a password.
+/// The error for an environment variable that does not contain the URL of a forward proxy. The message does
+/// not repeat the value, which may contain a password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0}: expected the URL of a proxy that speaks http, https or socks5, such as \
      http://proxy.example.com:3128, with a port from 1 to 65535 and a percent-encoded user and password \
      (%23 for #, %2F for /), found something else"
 )]
-pub struct ProxyVariable(&'static str);
+pub struct InvalidProxyVariable(&'static str);
 
-/// The first one that is not empty counts. As Go and curl have them.
+/// The variables, as in Go and curl. The first one that is not empty counts.
 const HTTP: [&str; 4] = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
 const HTTPS: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
 const NO_PROXY: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
 impl Proxies {
+    /// Reads the environment variables.
+    ///
     /// # Errors
     ///
-    /// A variable is to name a proxy, and does not: requests would go past the proxy.
-    pub(super) fn from_env(environment: &impl Environment) -> Result<Self, ProxyVariable> {
+    /// A variable does not contain the URL of a forward proxy. If it were ignored, requests would bypass
+    /// the proxy.
+    pub(super) fn from_env(environment: &impl Environment) -> Result<Self, InvalidProxyVariable> {
         let value = |name| environment.get(name).filter(|value| !value.is_empty());
         let read = |variables: [&'static str; 4]| {
-            // Each is read, also where another one counts.
+            // All variables are checked, even those that do not count.
             let mut proxies = variables.into_iter().filter_map(|variable| {
                 let url = value(variable)?;
                 let proxy = url.to_str().and_then(|url| ForwardProxy::parse(variable, url));
-                Some(proxy.ok_or(ProxyVariable(variable)))
+                Some(proxy.ok_or(InvalidProxyVariable(variable)))
             });
             let proxy = proxies.next().transpose()?;
             proxies.try_for_each(|proxy| proxy.map(drop))?;
@@ -96,7 +102,7 @@ impl Proxies {
         })
     }
 
-    /// How `origin` is reached.
+    /// The route to `origin`.
     pub(super) fn route(&self, origin: &Origin) -> Route<'_> {
         let proxy = if origin.is_secure() { &self.https } else { &self.http };
         let Some(proxy) = proxy else {
@@ -118,37 +124,38 @@ impl Proxies {
 }
 
 impl ForwardProxy {
-    /// `None`: the URL is none, or what the proxy speaks is not spoken here.
+    /// Returns `None` if the URL is invalid or its protocol is not supported.
     fn parse(variable: &'static str, url: &str) -> Option<Self> {
         let uri: Uri = url.parse().ok()?;
         uri.authority()?;
-        // Neither `Uri` nor `Matcher` looks at the port, nor at what follows it.
+        // Neither `Uri` nor `Matcher` checks the port and what follows it.
         let url = match uri.scheme() {
             Some(_) => Url::parse(url),
             None => Url::parse(&format!("http://{url}")),
         };
         let url = url.ok().filter(|url| url.port() != Some(0))?;
-        // An unescaped # or / in a password, which would have ended the host.
+        // An unescaped #, / or ? in a password has ended the host too early.
         if url[Position::AfterPort..].contains('@') {
             return None;
         }
         let any = Uri::from_static("http://host.example");
-        let named = Matcher::builder().all(url.as_str()).build().intercept(&any)?;
-        // The ports that the Go program takes, too. To SOCKS5 it gives names in either case.
-        let (scheme, kind, port) = match named.uri().scheme_str()? {
-            "http" => ("http", Kind::Http, 80),
-            "https" => ("https", Kind::Https, 443),
-            "socks5" => ("socks5", Kind::Socks5, 1080),
-            "socks5h" => ("socks5h", Kind::Socks5, 1080),
+        let intercept = Matcher::builder().all(url.as_str()).build().intercept(&any)?;
+        // The default ports are those of the Go proxy. With both socks5 and socks5h the proxy resolves
+        // names, as in the Go proxy.
+        let (scheme, protocol, port) = match intercept.uri().scheme_str()? {
+            "http" => ("http", ProxyProtocol::Http, 80),
+            "https" => ("https", ProxyProtocol::Https, 443),
+            "socks5" => ("socks5", ProxyProtocol::Socks5, 1080),
+            "socks5h" => ("socks5h", ProxyProtocol::Socks5, 1080),
             _ => return None,
         };
-        let host = Host::parse(named.uri().host()?).ok()?;
-        let port = named.uri().port_u16().unwrap_or(port);
-        Some(Self { variable, kind, scheme, host, port, named })
+        let host = Host::parse(intercept.uri().host()?).ok()?;
+        let port = intercept.uri().port_u16().unwrap_or(port);
+        Some(Self { variable, protocol, scheme, host, port, intercept })
     }
 
-    pub(super) fn kind(&self) -> Kind {
-        self.kind
+    pub(super) fn protocol(&self) -> ProxyProtocol {
+        self.protocol
     }
 
     pub(super) fn port(&self) -> u16 {
@@ -159,18 +166,25 @@ impl ForwardProxy {
         &self.host
     }
 
-    /// What one of HTTP wants to see.
+    /// The value of `Proxy-Authorization` for an HTTP proxy, if the URL has a login.
     pub(super) fn authorization(&self) -> Option<HeaderValue> {
-        self.named.basic_auth().cloned()
+        self.intercept.basic_auth().cloned()
     }
 
-    /// The user and password for one of SOCKS5.
+    /// The user and password for a SOCKS5 proxy, if the URL has them.
     pub(super) fn login(&self) -> Option<(&str, &str)> {
-        self.named.raw_auth()
+        self.intercept.raw_auth()
     }
 }
 
-/// Without its login.
+/// Leaves out the login.
+impl fmt::Debug for ForwardProxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ForwardProxy").field(&format_args!("{self}")).finish()
+    }
+}
+
+/// The URL of the proxy without the login.
 impl fmt::Display for ForwardProxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { scheme, host, port, .. } = self;
@@ -178,20 +192,13 @@ impl fmt::Display for ForwardProxy {
     }
 }
 
-/// Without its login, part of which may have stayed in the URI of `named`.
-impl fmt::Debug for ForwardProxy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ForwardProxy").field(&format_args!("{self}")).finish()
-    }
-}
-
-/// As `--check` and the log tell it.
+/// The text for `--check` and the log.
 impl fmt::Display for Route<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoVariable => f.write_str("directly, no variable names a proxy"),
-            Self::Loopback => f.write_str("directly, as all loopback addresses"),
-            Self::NoProxy(entry) => write!(f, "directly, for NO_PROXY has {entry:?}"),
+            Self::Loopback => f.write_str("directly, like all loopback addresses"),
+            Self::NoProxy(entry) => write!(f, "directly, because NO_PROXY has {entry:?}"),
             Self::Through(proxy) => write!(f, "through the proxy {proxy} of {}", proxy.variable),
         }
     }
@@ -204,17 +211,17 @@ mod tests {
     use std::ffi::OsString;
     use taskcluster_proxy_core::proxy::RootUrl;
 
-    fn named_by(url: &str) -> Option<ForwardProxy> {
+    fn parse(url: &str) -> Option<ForwardProxy> {
         ForwardProxy::parse("ALL_PROXY", url)
     }
 
-    fn proxies(variables: &[(&'static str, &str)]) -> Result<Proxies, ProxyVariable> {
+    fn proxies(variables: &[(&'static str, &str)]) -> Result<Proxies, InvalidProxyVariable> {
         let variables = variables.iter().map(|(name, value)| (*name, OsString::from(value)));
         Proxies::from_env(&variables.collect::<HashMap<_, _>>())
     }
 
     #[test]
-    fn the_route_says_which_proxy_is_used_or_why_none() {
+    fn the_route_names_the_proxy_or_the_reason_for_none() {
         for (variables, root_url, expected) in [
             (&[] as &[_], "https://tc.test", "directly, no variable names a proxy"),
             (&[("HTTP_PROXY", "p:1")], "https://tc.test", "directly, no variable names a proxy"),
@@ -228,12 +235,16 @@ mod tests {
                 "http://tc.test",
                 "through the proxy http://p:1 of ALL_PROXY",
             ),
-            (&[("ALL_PROXY", "p:1")], "http://[::1]", "directly, as all loopback addresses"),
-            (&[("ALL_PROXY", "p:1")], "http://localhost:80", "directly, as all loopback addresses"),
+            (&[("ALL_PROXY", "p:1")], "http://[::1]", "directly, like all loopback addresses"),
+            (
+                &[("ALL_PROXY", "p:1")],
+                "http://localhost:80",
+                "directly, like all loopback addresses",
+            ),
             (
                 &[("ALL_PROXY", "p:1"), ("NO_PROXY", ""), ("no_proxy", "a, .test")],
                 "http://tc.test",
-                "directly, for NO_PROXY has \".test\"",
+                "directly, because NO_PROXY has \".test\"",
             ),
         ] {
             let root_url = RootUrl::parse(root_url).unwrap();
@@ -243,37 +254,38 @@ mod tests {
     }
 
     #[test]
-    fn each_variable_has_to_name_a_proxy() {
+    fn every_variable_must_contain_a_proxy_url() {
         let error = proxies(&[("HTTP_PROXY", "p:1"), ("ALL_PROXY", "ftp://q")]).unwrap_err();
-        assert_eq!(error, ProxyVariable("ALL_PROXY"));
+        assert_eq!(error, InvalidProxyVariable("ALL_PROXY"));
     }
 
     #[test]
-    fn urls_name_proxies() {
-        for (url, kind, shown) in [
-            ("proxy.example:3128", Kind::Http, "http://proxy.example:3128"),
-            ("http://proxy.example", Kind::Http, "http://proxy.example:80"),
-            ("https://u:cAnArY@proxy.example/x", Kind::Https, "https://proxy.example:443"),
-            ("socks5://u:cAnArY@[::1]", Kind::Socks5, "socks5://[::1]:1080"),
-            ("socks5h://proxy.example:81", Kind::Socks5, "socks5h://proxy.example:81"),
+    fn proxy_urls() {
+        for (url, protocol, shown) in [
+            ("proxy.example:3128", ProxyProtocol::Http, "http://proxy.example:3128"),
+            ("http://proxy.example", ProxyProtocol::Http, "http://proxy.example:80"),
+            ("https://u:cAnArY@proxy.example/x", ProxyProtocol::Https, "https://proxy.example:443"),
+            ("socks5://u:cAnArY@[::1]", ProxyProtocol::Socks5, "socks5://[::1]:1080"),
+            ("socks5h://proxy.example:81", ProxyProtocol::Socks5, "socks5h://proxy.example:81"),
             // The last @ ends the login.
-            ("http://u:cAn@cAnArY@proxy.example", Kind::Http, "http://proxy.example:80"),
+            ("http://u:cAn@cAnArY@proxy.example", ProxyProtocol::Http, "http://proxy.example:80"),
         ] {
-            let proxy = named_by(url).unwrap();
-            assert_eq!((proxy.kind(), proxy.to_string().as_str()), (kind, shown), "{url}");
-            assert!(!format!("{proxy:?}").contains("cAn"), "{url}");
+            let proxy = parse(url).unwrap();
+            assert_eq!((proxy.protocol(), proxy.to_string().as_str()), (protocol, shown), "{url}");
+            let debug = format!("{proxy:?}");
+            assert!(!debug.contains("cAn"), "{debug}");
         }
     }
 
     #[test]
-    fn logins_are_told_to_those_who_ask() {
+    fn logins_are_available_but_not_shown() {
         for url in ["https://user:p%40ss@proxy.example", "https://user:p@ss@proxy.example"] {
-            let authorization = named_by(url).unwrap().authorization();
+            let authorization = parse(url).unwrap().authorization();
             assert_eq!(authorization.unwrap(), "Basic dXNlcjpwQHNz", "{url}");
         }
-        let http = named_by("https://user:p%40ss@proxy.example").unwrap();
+        let http = parse("https://user:p%40ss@proxy.example").unwrap();
         assert_eq!(http.login(), None);
-        let socks = named_by("socks5://user:p%40ss@proxy.example").unwrap();
+        let socks = parse("socks5://user:p%40ss@proxy.example").unwrap();
         assert_eq!((socks.login(), socks.authorization()), (Some(("user", "p@ss")), None));
         for proxy in [http, socks] {
             let debug = format!("{proxy:?} {:?}", proxy.authorization());
@@ -282,10 +294,10 @@ mod tests {
     }
 
     #[test]
-    fn others_are_not_spoken_to() {
+    fn other_urls_are_rejected() {
         for url in ["socks4://proxy.example", "ftp://proxy.example", "http://[bad", "http://", "/x"]
         {
-            assert!(named_by(url).is_none(), "{url}");
+            assert!(parse(url).is_none(), "{url}");
         }
     }
 
@@ -294,30 +306,30 @@ mod tests {
         for scheme in ["", "http://", "https://", "socks5://", "socks5h://"] {
             for port in ["0", "-1", "65536", "99999", "abc", "1x"] {
                 let url = format!("{scheme}proxy.example:{port}");
-                assert!(named_by(&url).is_none(), "{url}");
+                assert!(parse(&url).is_none(), "{url}");
             }
             for (port, expected) in [(":1", 1), (":65535", 65535)] {
-                let proxy = named_by(&format!("{scheme}proxy.example{port}")).unwrap();
+                let proxy = parse(&format!("{scheme}proxy.example{port}")).unwrap();
                 assert_eq!(proxy.port(), expected, "{scheme}");
             }
         }
         for (scheme, port) in [("http", 80), ("https", 443)] {
-            let given = named_by(&format!("{scheme}://proxy.example:{port}")).unwrap();
+            let given = parse(&format!("{scheme}://proxy.example:{port}")).unwrap();
             assert_eq!(given.port(), port);
-            assert_eq!(named_by(&format!("{scheme}://proxy.example:")).unwrap().port(), port);
+            assert_eq!(parse(&format!("{scheme}://proxy.example:")).unwrap().port(), port);
         }
     }
 
-    /// What is left of the login would be taken for the host.
+    /// Otherwise the beginning of the login would be taken for the host.
     #[test]
     fn characters_of_a_login_that_end_the_host_have_to_be_escaped() {
         for scheme in ["", "http://", "socks5://"] {
             for login in ["u:p#p", "u:p/p", "u:p?p", "u:12#p", "u:12/p", "u:12?p", "u#", "u/p"] {
                 let url = format!("{scheme}{login}@proxy.example:3128");
-                assert!(named_by(&url).is_none(), "{url}");
+                assert!(parse(&url).is_none(), "{url}");
             }
         }
-        let proxy = named_by("socks5://u:%23%2f%3f@proxy.example:3128").unwrap();
+        let proxy = parse("socks5://u:%23%2f%3f@proxy.example:3128").unwrap();
         assert_eq!(proxy.login(), Some(("u", "#/?")));
         assert_eq!(proxy.to_string(), "socks5://proxy.example:3128");
     }

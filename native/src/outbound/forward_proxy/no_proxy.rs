@@ -1,23 +1,23 @@
 //! `NO_PROXY`: which upstreams are reached directly, as Go and curl read it.
 //!
-//! hyper-util's matcher knows neither ports nor `*.example.com` nor brackets.
+//! hyper-util's matcher supports neither ports nor `*.example.com` nor brackets.
 
 use crate::outbound::origin::Origin;
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use url::Host;
 
-/// What the variable lists.
+/// The entries of `NO_PROXY`.
 #[derive(Debug, Default)]
 pub(super) struct NoProxy(Vec<Entry>);
 
-/// One of the list.
+/// An entry of `NO_PROXY`.
 #[derive(Debug)]
 struct Entry {
-    /// As it was given.
+    /// The unparsed text.
     text: String,
     hosts: Hosts,
-    /// `None`: any.
+    /// `None` for any port.
     port: Option<u16>,
 }
 
@@ -26,26 +26,27 @@ enum Hosts {
     All,
     Network(IpNet),
     Address(IpAddr),
-    /// Those below a domain. The name starts with a dot.
-    Below(String),
-    /// A domain and those below it.
+    /// The subdomains of a domain, whose name is stored with a leading dot.
+    Subdomains(String),
+    /// A domain and its subdomains.
     Domain(String),
 }
 
 impl NoProxy {
-    /// Entries are separated by commas (Go) or white space (curl). One that is none, such as a port that
-    /// is no number, is for no host.
+    /// Parses entries that are separated by commas (Go) or white space (curl). Invalid entries, such as one
+    /// with a port that is not a number, are ignored.
     pub(super) fn parse(list: &str) -> Self {
         let entries = list.split(|c: char| c == ',' || c.is_whitespace());
         Self(entries.filter_map(Entry::parse).collect())
     }
 
-    /// The first entry that is for `origin`, as it was given.
+    /// The text of the first entry that matches `origin`.
     pub(super) fn entry_for(&self, origin: &Origin) -> Option<&str> {
-        let is_for = |entry: &&Entry| {
-            entry.port.is_none_or(|port| port == origin.port()) && entry.hosts.has(origin.host())
+        let matches = |entry: &&Entry| {
+            let port_matches = entry.port.is_none_or(|port| port == origin.port());
+            port_matches && entry.hosts.match_host(origin.host())
         };
-        self.0.iter().find(is_for).map(|entry| entry.text.as_str())
+        self.0.iter().find(matches).map(|entry| entry.text.as_str())
     }
 }
 
@@ -75,7 +76,7 @@ impl Entry {
             (None, Host::Domain(name)) => Hosts::Domain(name),
             (None, Host::Ipv4(ip)) => Hosts::Address(ip.into()),
             (None, Host::Ipv6(ip)) => Hosts::Address(ip.to_canonical()),
-            (Some(_), Host::Domain(name)) => Hosts::Below(format!(".{name}")),
+            (Some(_), Host::Domain(name)) => Hosts::Subdomains(format!(".{name}")),
             (Some(_), _) => return None,
         };
         entry(hosts, port)
@@ -83,7 +84,7 @@ impl Entry {
 }
 
 impl Hosts {
-    fn has(&self, host: &Host) -> bool {
+    fn match_host(&self, host: &Host) -> bool {
         let (name, address) = match host {
             Host::Domain(name) => (name.trim_end_matches('.'), None),
             Host::Ipv4(ip) => ("", Some(IpAddr::V4(*ip))),
@@ -93,10 +94,10 @@ impl Hosts {
             Self::All => true,
             Self::Network(network) => address.is_some_and(|address| network.contains(&address)),
             Self::Address(listed) => address == Some(*listed),
-            Self::Below(domain) => name.ends_with(domain.as_str()),
+            Self::Subdomains(domain) => name.ends_with(domain.as_str()),
             Self::Domain(domain) => name
                 .strip_suffix(domain.as_str())
-                .is_some_and(|below| below.is_empty() || below.ends_with('.')),
+                .is_some_and(|prefix| prefix.is_empty() || prefix.ends_with('.')),
         }
     }
 }
@@ -111,8 +112,8 @@ mod tests {
         NoProxy::parse(list).entry_for(&Origin::of_root_url(&root_url).unwrap()).is_some()
     }
 
-    /// The rules that Go documents (golang.org/x/net/http/httpproxy, `Config.NoProxy`), each with hosts
-    /// that it is for and hosts that it is not for.
+    /// The rules that Go documents (golang.org/x/net/http/httpproxy, `Config.NoProxy`), each with URLs that
+    /// match and URLs that do not.
     #[test]
     fn entries_are_read_as_go_documents_them() {
         type Row = (&'static str, &'static [&'static str], &'static [&'static str]);
@@ -130,7 +131,7 @@ mod tests {
                 &["http://a.corp.test", "https://b.a.corp.test"],
                 &["http://corp.test"],
             ),
-            // Each may have a port, which is that of the URL, given or implied.
+            // Each may have a port, which is compared with that of the URL, explicit or implied.
             (
                 "tc.corp.test:8443",
                 &["https://tc.corp.test:8443", "http://a.tc.corp.test:8443"],
@@ -147,14 +148,14 @@ mod tests {
             ("[2001:db8::1]", &["http://[2001:db8:0::1]:81"], &["http://[2001:db8::2]"]),
             ("[2001:db8::1]:81", &["http://[2001:db8::1]:81"], &["http://[2001:db8::1]"]),
             ("::ffff:192.0.2.1", &["http://192.0.2.1"], &["http://192.0.2.2"]),
-            // CIDR, of which names are never part.
+            // A CIDR network, which never matches names.
             ("192.0.2.0/24", &["http://192.0.2.255:81"], &["http://192.0.3.1", "http://corp.test"]),
             ("192.0.2.77/24", &["http://192.0.2.1"], &["http://192.0.3.77"]),
             ("2001:db8::/32", &["http://[2001:db8:1::1]"], &["http://[2001:db9::1]"]),
             // A single asterisk: no proxy at all.
             ("*", &["http://a", "https://192.0.2.1", "https://[2001:db8::1]:81"], &[]),
             ("other.test, *", &["http://corp.test"], &[]),
-            // White space and case do not count; curl separates by white space as well.
+            // White space and case are ignored; curl separates by white space as well.
             (
                 " Corp.TEST ,\tother.test  third.test",
                 &["http://corp.test", "http://OTHER.test", "http://a.third.test"],
@@ -162,7 +163,7 @@ mod tests {
             ),
             // A dot at the end of a name (as curl).
             ("corp.test.", &["http://corp.test", "http://corp.test."], &["http://corp"]),
-            // What is no entry is for nobody, and spoils no other one.
+            // Invalid entries match nothing and do not affect the others.
             ("", &[], &["http://corp.test"]),
             (",, ,", &[], &["http://corp.test"]),
             (".", &[], &["http://corp.test"]),
@@ -174,16 +175,16 @@ mod tests {
         ];
         for (list, direct, proxied) in TABLE {
             for url in *direct {
-                assert!(is_direct(list, url), "{list:?} is for {url}");
+                assert!(is_direct(list, url), "{list:?} matches {url}");
             }
             for url in *proxied {
-                assert!(!is_direct(list, url), "{list:?} is not for {url}");
+                assert!(!is_direct(list, url), "{list:?} does not match {url}");
             }
         }
     }
 
     #[test]
-    fn the_entry_is_told_as_it_was_given() {
+    fn the_text_of_the_matching_entry_is_returned() {
         let root_url = RootUrl::parse("https://a.corp.test").unwrap();
         let origin = Origin::of_root_url(&root_url).unwrap();
         let list = NoProxy::parse("other.test, *.Corp.test:443");

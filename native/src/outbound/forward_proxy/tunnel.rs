@@ -1,4 +1,4 @@
-//! A tunnel through an HTTP proxy, by hyper.
+//! Opens tunnels through HTTP proxies with `CONNECT`.
 
 use crate::os::stream::Stream;
 use crate::outbound::error::explain;
@@ -11,44 +11,45 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::task::spawn_local;
 
-/// Why an HTTP proxy has not opened a tunnel.
+/// Why an HTTP proxy did not open a tunnel.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TunnelFailure {
-    /// The upstream's host cannot be named in a request.
+    /// The upstream's host cannot be part of a request target.
     #[error("{authority}: {reason}")]
     Authority {
-        /// Host and port.
+        /// The host and port of the requested tunnel.
         authority: String,
-        /// Why not.
+        /// The reason.
         #[source]
         reason: http::Error,
     },
-    /// The connection to the proxy broke, or what it sent is not HTTP.
+    /// The connection to the proxy was lost, or its response is not HTTP.
     #[error("{}", explain(.0))]
     Http(#[from] hyper::Error),
-    /// It responded with an error.
+    /// The proxy responded with an error.
     #[error("it responded to CONNECT {authority} with {status}")]
     Status {
-        /// Host and port that it was asked for.
+        /// The host and port of the requested tunnel.
         authority: String,
-        /// What it responded.
+        /// The status of the response.
         status: StatusCode,
     },
-    /// Something came before the upstream can have sent anything.
+    /// The proxy sent data before the upstream could have sent any.
     #[error("it sent more than a response to CONNECT")]
     UnexpectedData,
 }
 
 impl TunnelFailure {
-    /// Whether the next attempt would fail for the same reason.
+    /// Whether another attempt would fail for the same reason.
     pub(in crate::outbound) fn is_permanent(&self) -> bool {
         matches!(self, Self::Authority { .. } | Self::Status { .. })
     }
 }
 
-/// Asks the HTTP proxy at the end of `stream` for a tunnel to `origin` (RFC 9110 section 9.3.6).
-pub(in crate::outbound) async fn ask(
+/// Opens a tunnel to `origin` through the HTTP proxy to which `stream` is connected (RFC 9110 section
+/// 9.3.6).
+pub(in crate::outbound) async fn open(
     stream: Stream,
     origin: &Origin,
     authorization: Option<HeaderValue>,
@@ -62,7 +63,7 @@ pub(in crate::outbound) async fn ask(
         .body(Empty::<Bytes>::new())
         .map_err(|reason| TunnelFailure::Authority { authority: authority.clone(), reason })?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    // Its errors reach whoever waits for a response.
+    // hyper also returns errors of the connection to the request that waits for a response.
     spawn_local(async { drop(connection.with_upgrades().await) });
     let response = sender.send_request(request).await?;
     let status = response.status();

@@ -1,4 +1,4 @@
-//! One attempt to send a request's body: what hyper reads, and its end.
+//! One attempt to send a request body: the body that hyper reads, and the end of the attempt.
 
 use super::{Progress, RequestBody};
 use crate::outbound::client_connection::Upload;
@@ -17,54 +17,55 @@ use tokio_util::task::AbortOnDropHandle;
 
 type Hold = Pin<Box<dyn Future<Output = ()>>>;
 
-/// One attempt to send a body, as hyper reads it.
+/// The body of one attempt, as hyper reads it.
 pub(in crate::outbound) struct AttemptBody {
     body: RequestBody,
     number: u32,
-    end: Rc<AttemptEnd>,
-    /// How much of what is kept it has sent, in bytes.
+    shared: Rc<AttemptState>,
+    /// The number of bytes of the replay buffer that were sent.
     position: usize,
-    /// Keeps the body back until the upstream asks for it (RFC 9110 section 10.1.1).
+    /// Delays the body until the upstream requests it with 100 (Continue) (RFC 9110 section 10.1.1).
     hold: Option<Hold>,
 }
 
-/// Ends an attempt when it is dropped: its body fails from then on, so that no upstream takes what it
-/// has got for the whole.
+/// Ends the attempt when dropped: reading its body fails from then on, so that no upstream considers a
+/// partial body complete.
 #[derive(Debug)]
 pub(in crate::outbound) struct AttemptGuard {
     body: RequestBody,
     number: u32,
-    end: Rc<AttemptEnd>,
+    shared: Rc<AttemptState>,
 }
 
-/// Whether an attempt is over, and who sends its body.
+/// The state that [`AttemptBody`] and [`AttemptGuard`] share.
 #[derive(Debug, Default)]
-struct AttemptEnd {
+struct AttemptState {
     over: Cell<bool>,
-    sender: RefCell<Option<Waker>>,
-    /// hyper is done with the body: it was sent, or cannot be.
+    /// Wakes the task that reads the body.
+    reader: RefCell<Option<Waker>>,
+    /// Whether hyper has dropped the body, because it was sent or cannot be sent.
     done: Cell<bool>,
     is_done: Notify,
 }
 
-/// Why a body does not go on.
+/// Why the body of an attempt ends early.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::outbound) enum RequestBodyError {
-    /// Nobody waits for the response any more.
+    /// The attempt has ended, and its response is not needed any more.
     #[error("the attempt is over")]
     AttemptOver,
-    /// The client's side failed.
+    /// The body could not be read from the client.
     #[error("the request body could not be read: {}", explain(&**.0))]
     Client(#[source] Arc<hyper::Error>),
 }
 
-/// Upstreams may not know of 100 (Continue): a body is kept back no longer than curl does, and the Go
-/// program.
+/// How long a body is delayed for 100 (Continue), which some upstreams never send: as long as in curl and
+/// in the Go proxy.
 const CONTINUE_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl RequestBody {
-    /// Begins a further attempt; the one before sends nothing more. The body is kept back until
-    /// `continued` is told of 100 (Continue), but not for long.
+    /// Begins another attempt; the previous one sends nothing more. If `continued` is given, the body is
+    /// delayed until it is notified of 100 (Continue), or until a timeout.
     pub(in crate::outbound) fn attempt(
         &self,
         continued: Option<Arc<Notify>>,
@@ -77,9 +78,9 @@ impl RequestBody {
             Box::pin(async move { drop(timeout(CONTINUE_TIMEOUT, continued.notified()).await) })
         });
         drop(state);
-        let end = Rc::<AttemptEnd>::default();
-        let guard = AttemptGuard { body: self.clone(), number, end: Rc::clone(&end) };
-        (AttemptBody { body: self.clone(), number, end, position: 0, hold }, guard)
+        let shared = Rc::<AttemptState>::default();
+        let guard = AttemptGuard { body: self.clone(), number, shared: Rc::clone(&shared) };
+        (AttemptBody { body: self.clone(), number, shared, position: 0, hold }, guard)
     }
 }
 
@@ -108,13 +109,13 @@ impl Body for AttemptBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
         let this = self.get_mut();
-        let shared = this.body.clone();
-        let state = &mut *shared.0.borrow_mut();
-        if this.end.over.get() {
+        let body = this.body.clone();
+        let state = &mut *body.0.borrow_mut();
+        if this.shared.over.get() {
             return Poll::Ready(Some(Err(RequestBodyError::AttemptOver)));
         }
-        this.end.sender.replace(Some(context.waker().clone()));
-        // Of an attempt that another one followed the response may still be needed.
+        this.shared.reader.replace(Some(context.waker().clone()));
+        // A previous attempt waits instead of failing, because its response may still be needed.
         if state.attempt != this.number || this.is_held(context) {
             return Poll::Pending;
         }
@@ -145,7 +146,7 @@ impl Body for AttemptBody {
             Some(Err(error)) => Poll::Ready(Some(Err(RequestBodyError::Client(error)))),
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
-                    state.replay.keep(data);
+                    state.replay.append(data);
                     this.position = state.replay.bytes.len();
                     state.sent = matches!(state.progress, Progress::Complete(_));
                     return Poll::Ready(Some(Ok(frame)));
@@ -179,32 +180,32 @@ impl AttemptGuard {
         state.sent && state.attempt == self.number
     }
 
-    /// Whether some of the body was read from the client, so that it is on its way.
+    /// Whether the body is being sent: some of it was read from the client, and not all was sent.
     pub(in crate::outbound) fn is_sending(&self) -> bool {
         let state = self.body.0.borrow();
-        let is_current = state.attempt == self.number && !self.end.done.get();
+        let is_current = state.attempt == self.number && !self.shared.done.get();
         is_current && !state.sent && !matches!(state.progress, Progress::Unread)
     }
 
-    /// Whether hyper is done with the body.
+    /// Whether hyper has dropped the body.
     pub(in crate::outbound) fn is_over(&self) -> bool {
-        self.end.done.get()
+        self.shared.done.get()
     }
 
-    /// Waits until hyper is done with the body.
+    /// Waits until hyper has dropped the body.
     pub(in crate::outbound) fn done(&self) -> impl Future<Output = ()> + use<> {
-        let end = Rc::clone(&self.end);
+        let shared = Rc::clone(&self.shared);
         async move {
-            let is_done = end.is_done.notified();
-            if !end.done.get() {
+            let is_done = shared.is_done.notified();
+            if !shared.done.get() {
                 is_done.await;
             }
         }
     }
 
-    /// Lets the attempt go on although its response has ended, for as long as the client is there. `task`:
-    /// what sends it, where it is nobody else's.
-    pub(in crate::outbound) fn outlive_response(self, task: Option<AbortOnDropHandle<()>>) {
+    /// Lets the attempt continue although its response has ended, for as long as the client's connection is
+    /// open. `task` is the task of an HTTP/1.1 connection, which only this attempt uses.
+    pub(in crate::outbound) fn continue_after_response(self, task: Option<AbortOnDropHandle<()>>) {
         let client = Rc::clone(&self.body.0.borrow().client);
         client.keep(Upload { attempt: self, _task: task });
     }
@@ -212,16 +213,16 @@ impl AttemptGuard {
 
 impl Drop for AttemptBody {
     fn drop(&mut self) {
-        self.end.done.set(true);
-        self.end.is_done.notify_waiters();
+        self.shared.done.set(true);
+        self.shared.is_done.notify_waiters();
     }
 }
 
 impl Drop for AttemptGuard {
     fn drop(&mut self) {
-        self.end.over.set(true);
-        if let Some(sender) = self.end.sender.take() {
-            sender.wake();
+        self.shared.over.set(true);
+        if let Some(reader) = self.shared.reader.take() {
+            reader.wake();
         }
     }
 }

@@ -1,25 +1,27 @@
-//! The part of a request's body that is kept for another attempt, and the budget of all requests for that.
+//! The replay buffer, which keeps a request body for another attempt, and the memory limits of all replay
+//! buffers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// How much of request bodies is kept.
+/// The memory limits of replay buffers.
 #[derive(Debug)]
 pub struct ReplayBudget {
-    /// For one request, in bytes.
+    /// The maximum for one request, in bytes.
     each: usize,
-    /// For all requests together, in bytes.
+    /// The maximum for all requests together, in bytes.
     all: usize,
+    /// The part of `all` that is not in use.
     left: AtomicUsize,
 }
 
 impl ReplayBudget {
-    /// At most `each` bytes of one request's body and `all` of all together.
+    /// Allows at most `each` bytes for one request and `all` bytes for all requests together.
     pub fn new(each: usize, all: usize) -> Self {
         Self { each, all, left: AtomicUsize::new(all) }
     }
 
-    /// How much is in use, and how much may be, in bytes.
+    /// The number of bytes in use, and the maximum.
     pub fn usage(&self) -> (usize, usize) {
         (self.all - self.left.load(Ordering::Relaxed), self.all)
     }
@@ -34,42 +36,44 @@ impl ReplayBudget {
     }
 }
 
-/// What is kept of a body.
+/// The beginning of a body, kept for another attempt.
 pub(super) struct ReplayBuffer {
     budget: Arc<ReplayBudget>,
     pub(super) bytes: Vec<u8>,
-    /// How much of the budget is taken: an announced length at once, so that a body that is said to
-    /// fit does.
+    /// The number of bytes that are charged to the budget. An announced length is charged at once, so that
+    /// a body that fits at the beginning fits to its end.
     pub(super) charged: usize,
-    pub(super) keeping: bool,
+    /// Whether the buffer has all of the body received so far, and more is appended.
+    pub(super) buffering: bool,
 }
 
 impl ReplayBuffer {
     pub(super) fn new(budget: &Arc<ReplayBudget>) -> Self {
-        Self { budget: Arc::clone(budget), bytes: Vec::new(), charged: 0, keeping: true }
+        Self { budget: Arc::clone(budget), bytes: Vec::new(), charged: 0, buffering: true }
     }
 
-    /// Keeps what was read, if it fits; if not, all that was kept is gone.
-    pub(super) fn keep(&mut self, data: &[u8]) {
-        if self.keeping && self.charge(self.bytes.len() + data.len()) {
+    /// Appends data, if it fits; otherwise frees the buffer and stops buffering.
+    pub(super) fn append(&mut self, data: &[u8]) {
+        if self.buffering && self.charge(self.bytes.len() + data.len()) {
             if self.bytes.is_empty() {
-                // As much as the client announced: a buffer that grows is copied again.
+                // Reserves the announced length, because a buffer that grows is copied.
                 self.bytes.reserve_exact(self.charged);
             }
             self.bytes.extend_from_slice(data);
         } else {
-            self.keeping = false;
+            self.buffering = false;
             self.free();
         }
     }
 
-    /// Makes room for others.
+    /// Frees the memory, and returns it to the budget.
     pub(super) fn free(&mut self) {
         self.bytes = Vec::new();
         self.budget.give_back(std::mem::take(&mut self.charged));
     }
 
-    /// Makes room for so much; `false` if there is none.
+    /// Charges the budget so that the buffer can hold `length` bytes. Returns `false` if that exceeds a
+    /// limit.
     pub(super) fn charge(&mut self, length: usize) -> bool {
         let more = length.saturating_sub(self.charged);
         let fits = length <= self.budget.each && self.budget.take(more);
@@ -108,17 +112,17 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_not_kept_and_makes_room() {
+    fn a_body_that_does_not_fit_is_freed() {
         let budget = Arc::new(ReplayBudget::new(4, 6));
         let mut buffer = ReplayBuffer::new(&budget);
-        buffer.keep(b"bod");
+        buffer.append(b"bod");
         assert_eq!(
-            (buffer.bytes.as_slice(), left(&budget), buffer.keeping),
+            (buffer.bytes.as_slice(), left(&budget), buffer.buffering),
             (&b"bod"[..], 3, true)
         );
-        buffer.keep(b"dy");
-        assert_eq!((buffer.bytes.len(), left(&budget), buffer.keeping), (0, 6, false));
-        buffer.keep(b"!");
-        assert_eq!((buffer.bytes.len(), left(&budget), buffer.keeping), (0, 6, false));
+        buffer.append(b"dy");
+        assert_eq!((buffer.bytes.len(), left(&budget), buffer.buffering), (0, 6, false));
+        buffer.append(b"!");
+        assert_eq!((buffer.bytes.len(), left(&budget), buffer.buffering), (0, 6, false));
     }
 }

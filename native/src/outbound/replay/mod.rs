@@ -1,5 +1,5 @@
-//! The body of a client's request: streamed to the upstream, and kept meanwhile, as far as it fits the
-//! replay buffer, so that another attempt can send it again.
+//! The body of a client's request: it is streamed to the upstream and copied to the replay buffer, as long
+//! as it fits, so that another attempt can send it again.
 
 mod attempt;
 mod buffer;
@@ -14,12 +14,13 @@ use http::HeaderMap;
 use http_body::{Body as _, Frame};
 use hyper::body::Incoming;
 use std::cell::RefCell;
-use std::fmt;
+use std::error::Error as _;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::{fmt, io};
 use taskcluster_proxy_core::proxy::HeaderRole;
 
 /// The body of one request, shared by the attempts to send it.
@@ -27,37 +28,39 @@ use taskcluster_proxy_core::proxy::HeaderRole;
 pub struct RequestBody(Rc<RefCell<State>>);
 
 struct State {
-    /// `None`: there is no body.
+    /// `None` if there is no body.
     incoming: Option<Incoming>,
     progress: Progress,
     /// The length that the client announced; `None` for a chunked body.
     length: Option<u64>,
     /// Whether the client waits for 100 (Continue) before it sends the body.
     expects_continue: bool,
+    /// The number of bytes that were read.
     received: u64,
-    /// Was read ahead, and did not fit the replay buffer.
+    /// Data that was read ahead and did not fit the replay buffer.
     pending: Option<Bytes>,
     replay: ReplayBuffer,
     client: Rc<ClientConnection>,
-    /// The number of the attempt that may send; those before it are over.
+    /// The number of the current attempt; previous ones send nothing more.
     attempt: u32,
-    /// Whether the current attempt has sent all of it.
+    /// Whether the current attempt has sent the whole body.
     sent: bool,
 }
 
 #[derive(Debug)]
 enum Progress {
-    /// Nothing was read yet: a client that expects 100 (Continue) has not been told to go on.
+    /// Nothing was read yet, so that hyper has not sent 100 (Continue) to a client that expects it.
     Unread,
     Reading,
+    /// The whole body was read, with the trailer section if there is one.
     Complete(Option<HeaderMap>),
-    /// The client went away, or what it sent is not framed as it should be.
+    /// The client closed the connection early, or the framing of the body is invalid.
     Failed(Arc<hyper::Error>),
 }
 
 impl RequestBody {
-    /// What a client sends. `expects_continue`: after it was told to. As much is kept as `budget`
-    /// allows. `client`: the connection that it comes over.
+    /// The body that a client sends on the connection `client`. `expects_continue` says whether the client
+    /// waits for 100 (Continue). As much of the body is kept as `budget` allows.
     pub fn new(
         incoming: Incoming,
         expects_continue: bool,
@@ -71,10 +74,10 @@ impl RequestBody {
         let length = incoming.size_hint().exact();
         let mut replay = ReplayBuffer::new(budget);
         if let Some(length) = length {
-            // A body that does not fit is kept for as long as it does.
+            // The beginning of a body that does not fit is kept nevertheless, until the limit is reached.
             let _ = usize::try_from(length).is_ok_and(|length| replay.charge(length));
         }
-        Self::of(State {
+        Self::from_state(State {
             incoming: Some(incoming),
             progress: Progress::Unread,
             length,
@@ -84,16 +87,16 @@ impl RequestBody {
         })
     }
 
-    /// None.
+    /// An empty body.
     pub fn empty(budget: &Arc<ReplayBudget>) -> Self {
-        Self::of(State::empty(ReplayBuffer::new(budget)))
+        Self::from_state(State::empty(ReplayBuffer::new(budget)))
     }
 
-    fn of(state: State) -> Self {
+    fn from_state(state: State) -> Self {
         Self(Rc::new(RefCell::new(state)))
     }
 
-    /// How much was read of it, in bytes.
+    /// The number of bytes that were read from the client.
     pub fn received(&self) -> u64 {
         self.0.borrow().received
     }
@@ -103,18 +106,18 @@ impl RequestBody {
         self.0.borrow().length
     }
 
-    /// Whether the client waits for 100 (Continue), and was not told to go on.
+    /// Whether the client waits for 100 (Continue), and it was not sent yet.
     pub fn awaits_continue(&self) -> bool {
         let state = self.0.borrow();
         state.expects_continue && matches!(state.progress, Progress::Unread)
     }
 
-    /// Whether all of it was read: the client's connection can take another request.
+    /// Whether the whole body was read, so that the client's connection can be used for another request.
     pub fn is_complete(&self) -> bool {
         matches!(self.0.borrow().progress, Progress::Complete(_))
     }
 
-    /// Why it could not be read to its end, if that is so.
+    /// The error that occurred while the body was read, if any.
     pub(super) fn failure(&self) -> Option<Arc<hyper::Error>> {
         match &self.0.borrow().progress {
             Progress::Failed(reason) => Some(reason.clone()),
@@ -122,39 +125,53 @@ impl RequestBody {
         }
     }
 
-    /// Whether all that was read so far is still there for another attempt.
-    pub(super) fn is_kept(&self) -> bool {
-        let state = self.0.borrow();
-        state.replay.keeping || matches!(state.progress, Progress::Unread)
+    /// Whether it could not be read to its end because the client closed the connection, or its sending
+    /// side. `false` if its framing is invalid.
+    pub fn is_abandoned(&self) -> bool {
+        self.failure().is_some_and(|error| {
+            let cause = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+            // hyper's own errors of framing are of these kinds.
+            cause.is_some_and(|error| {
+                !matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData)
+            })
+        })
     }
 
-    /// Whether all of it will be kept; `false` where the client does not announce the length.
+    /// Whether the replay buffer has the body received so far.
+    pub(super) fn is_buffered(&self) -> bool {
+        let state = self.0.borrow();
+        state.replay.buffering || matches!(state.progress, Progress::Unread)
+    }
+
+    /// Whether the replay buffer will hold the whole body; `false` if the length is not known.
     pub(super) fn will_fit(&self) -> bool {
         self.0.borrow().will_fit()
     }
 
-    /// There will be no further attempt: nothing is kept from now on, and what was kept is freed as soon
-    /// as the current attempt has sent it.
-    pub(super) fn stop_keeping(&self) {
+    /// Stops copying to the replay buffer, because there will be no further attempt. The buffer is freed as
+    /// soon as the current attempt has sent it.
+    pub(super) fn stop_buffering(&self) {
         let state = &mut *self.0.borrow_mut();
-        state.replay.keeping = false;
+        state.replay.buffering = false;
         if state.sent {
             state.replay.free();
         }
     }
 
-    /// Nothing more is read until the next attempt, which needs all that was read so far.
+    /// Stops the current attempt from reading more, so that the next one finds the body received so far in
+    /// the replay buffer.
     pub(super) fn suspend(&self) {
         let mut state = self.0.borrow_mut();
-        // What has sent all of it reads nothing more, and its connection can be used again.
+        // An attempt that has sent the whole body reads nothing more, and its connection can be reused.
         if !state.sent {
             state.attempt += 1;
         }
         state.client.abort_upload();
     }
 
-    /// Reads what has come already, as far as it can be kept: a body that is there is sent in one piece
-    /// with the header section, and with a Content-Length.
+    /// Reads the part of the body that has already arrived into the replay buffer, as far as it fits. A
+    /// body that has arrived completely is then sent together with the header section, and with a
+    /// Content-Length.
     pub async fn read_ahead(&self) {
         let mut has_waited = false;
         poll_fn(|context| {
@@ -163,8 +180,9 @@ impl RequestBody {
                 return Poll::Ready(());
             }
             loop {
-                match state.poll_keep(context) {
-                    // hyper looks for the body when it is asked for it, and for each chunk anew.
+                match state.poll_buffer(context) {
+                    // hyper reads from the socket only after it was polled for the body, and again for
+                    // each chunk.
                     Poll::Pending if !has_waited => {
                         has_waited = true;
                         context.waker().wake_by_ref();
@@ -178,17 +196,18 @@ impl RequestBody {
         .await;
     }
 
-    /// Reads all of it, if it can be kept, so that its length is known. Whether it is.
+    /// Reads the whole body into the replay buffer, if it fits, so that its length is known. Returns
+    /// whether the length is known.
     pub(super) async fn read_to_end(&self) -> bool {
         poll_fn(|context| {
             let state = &mut *self.0.borrow_mut();
-            while ready!(state.poll_keep(context)) {}
+            while ready!(state.poll_buffer(context)) {}
             Poll::Ready(state.length.is_some())
         })
         .await
     }
 
-    /// The next frame of it, for the proxy itself.
+    /// Polls for the next frame, for endpoints of the proxy itself.
     pub fn poll_next(
         &self,
         context: &mut Context<'_>,
@@ -247,10 +266,10 @@ impl State {
         Poll::Ready(polled)
     }
 
-    /// Reads a frame of data into the replay buffer. `false` when there is none that fits: the body has
-    /// ended, which gives its length, or failed, or goes on beyond what can be kept.
-    fn poll_keep(&mut self, context: &mut Context<'_>) -> Poll<bool> {
-        if !self.replay.keeping || self.pending.is_some() {
+    /// Reads one data frame into the replay buffer. Returns `false` if none was added: the body has ended
+    /// (and its length is known), could not be read, or exceeds the replay buffer.
+    fn poll_buffer(&mut self, context: &mut Context<'_>) -> Poll<bool> {
+        if !self.replay.buffering || self.pending.is_some() {
             return Poll::Ready(false);
         }
         match self.progress {
@@ -264,7 +283,7 @@ impl State {
         match ready!(self.poll_incoming(context)) {
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) if self.replay.charge(self.replay.bytes.len() + data.len()) => {
-                    self.replay.keep(&data);
+                    self.replay.append(&data);
                     return Poll::Ready(true);
                 }
                 Ok(data) => self.pending = Some(data),
@@ -279,7 +298,8 @@ impl State {
     fn will_fit(&self) -> bool {
         let charged = self.replay.charged as u64;
         let is_complete = matches!(self.progress, Progress::Complete(_));
-        self.replay.keeping && (is_complete || self.length.is_some_and(|length| length <= charged))
+        self.replay.buffering
+            && (is_complete || self.length.is_some_and(|length| length <= charged))
     }
 
     fn complete(&mut self, trailers: Option<HeaderMap>) {
@@ -288,15 +308,15 @@ impl State {
     }
 }
 
-/// What is kept is a task's data; only its size is shown.
+/// Shows only the size of the replay buffer, because its content is a task's data.
 impl fmt::Debug for RequestBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kept = self.0.borrow().replay.bytes.len();
-        f.debug_struct("RequestBody").field("kept", &kept).finish_non_exhaustive()
+        let buffered = self.0.borrow().replay.bytes.len();
+        f.debug_struct("RequestBody").field("buffered", &buffered).finish_non_exhaustive()
     }
 }
 
-/// Trailer fields that may be forwarded.
+/// The trailer fields that may be forwarded.
 pub(super) fn end_to_end(trailers: &HeaderMap) -> HeaderMap {
     let role = |name: &http::HeaderName| HeaderRole::of(name.as_str());
     let fields = trailers.iter().filter(|(name, _)| role(name) == HeaderRole::EndToEnd);

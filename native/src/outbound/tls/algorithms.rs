@@ -1,8 +1,7 @@
-//! Signatures that certificates may have, beyond those that ring verifies: ECDSA with P-521, and with
-//! SHA-512 under P-256 and P-384 (docs/decisions.md).
+//! Signature algorithms of certificates that ring does not support: ECDSA with P-521, and ECDSA with
+//! SHA-512 on P-256 and P-384 (docs/decisions.md).
 //!
-//! All that is verified is public, so it does not matter that the arithmetic of these crates is not proven
-//! to take constant time.
+//! Verification involves no secrets, so the arithmetic of these crates need not take constant time.
 
 use super::key_exchange::Secp521r1;
 use p256::ecdsa::signature::hazmat::PrehashVerifier;
@@ -14,7 +13,7 @@ use rustls::pki_types::{
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 use std::sync::LazyLock;
 
-/// ring, with these algorithms besides, and as the last choice key exchange on P-521.
+/// ring's provider with these algorithms added, and with key exchange on P-521 as the last choice.
 pub(super) fn provider() -> CryptoProvider {
     let ring = ring::default_provider();
     let last: &dyn SupportedKxGroup = &Secp521r1;
@@ -51,8 +50,8 @@ static SCHEMES: LazyLock<Vec<(SignatureScheme, &'static [Algorithm])>> = LazyLoc
     ring.mapping.iter().map(with_p521).chain([with_sha512]).collect()
 });
 
-/// The first of a scheme is for TLS 1.3, where it gives the curve as well; with TLS 1.2 the key may be on
-/// any curve.
+/// In TLS 1.3 only the first algorithm is used, because the scheme includes the curve; in TLS 1.2 the key
+/// may be on any curve.
 static WITH_SHA512: [Algorithm; 3] = [&P521_SHA512, &P384_SHA512, &P256_SHA512];
 
 static P256_SHA512: Ecdsa = Ecdsa {
@@ -105,7 +104,7 @@ static P521_SHA512: Ecdsa = Ecdsa {
     },
 };
 
-/// ECDSA with one curve and one hash.
+/// ECDSA on one curve, with one hash function.
 #[derive(Debug)]
 struct Ecdsa {
     public_key: AlgorithmIdentifier,
@@ -113,7 +112,7 @@ struct Ecdsa {
     verify: Verify,
 }
 
-/// Of a public key (SEC 1), a message and a signature (DER).
+/// Verifies a signature; takes a public key (SEC 1), a message and a signature (DER).
 type Verify = fn(&[u8], &[u8], &[u8]) -> Result<(), p256::ecdsa::Error>;
 
 impl SignatureVerificationAlgorithm for Ecdsa {

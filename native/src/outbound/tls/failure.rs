@@ -1,4 +1,4 @@
-//! Why TLS failed, in words: what is wrong, what was presented, what to change.
+//! Explains failed TLS handshakes: the problem, the certificate that was presented, and the remedy.
 
 use super::roots::{RootSource, Variable};
 use crate::os::clock;
@@ -18,36 +18,36 @@ use x509_cert::ext::pkix::name::GeneralName;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsFailure {
-    /// The peer closed the connection.
-    #[error("it closed the connection during the handshake: does it speak TLS on this port?")]
+    /// The server closed the connection.
+    #[error("it closed the connection during the handshake: does it use TLS on this port?")]
     Closed(#[source] io::Error),
-    /// The connection broke.
+    /// Reading from or writing to the connection failed.
     #[error("{}", explain(.0))]
     Io(#[source] io::Error),
     /// The certificate is not accepted.
     #[error(transparent)]
     Certificate(CertificateFailure),
-    /// The certificate cannot be read.
+    /// The certificate cannot be parsed.
     #[error("its certificate {UNREADABLE}")]
     Unreadable,
-    /// The peer does not prove that it has the certificate's key.
+    /// The signature of the handshake does not match the certificate's key.
     #[error(
-        "what it signed does not fit its certificate's key: either that is too short (RSA needs 2048 \
-         bits), or it has the private key of another certificate"
+        "the signature of its handshake does not match the key of its certificate: either the key is too \
+         short (RSA needs 2048 bits), or it uses the private key of another certificate"
     )]
     Signature,
     /// The certificate's key is not supported.
     #[error(
-        "its certificate's key is of a kind, or signs in a way, that is not accepted: have one issued \
-         with RSA, ECDSA or Ed25519"
+        "the key of its certificate, or its signature algorithm, is not supported: have one issued with \
+         RSA, ECDSA or Ed25519"
     )]
-    KeyKind,
-    /// The peers do not agree.
+    UnsupportedKey,
+    /// The handshake failed for another reason.
     #[error("{}", handshake(.0))]
     Handshake(#[source] Error),
 }
 
-/// A certificate that was not accepted.
+/// Why a certificate was not accepted, with a description of it.
 #[derive(Clone, Debug)]
 pub struct CertificateFailure {
     problem: String,
@@ -62,13 +62,13 @@ impl CertificateFailure {
 
 impl fmt::Display for CertificateFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "its certificate {}; presented was {}", self.problem, self.presented)
+        write!(f, "its certificate {}; it presented {}", self.problem, self.presented)
     }
 }
 
 impl std::error::Error for CertificateFailure {}
 
-/// What is wrong with a certificate, and what to do about it.
+/// The problem with a certificate and its remedy, as the predicate of a sentence about the certificate.
 pub(super) fn problem(
     error: &CertificateError,
     certificate: &CertificateDer<'_>,
@@ -81,10 +81,13 @@ pub(super) fn problem(
         Certificate::from_der(certificate).is_ok_and(|certificate| !hosts(&certificate).is_empty());
     match error {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            format!("has expired: renew it there, or set this machine's clock, which says {}", now())
+            format!(
+                "has expired: renew it on the server, or correct this machine's clock ({})",
+                now()
+            )
         }
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => format!(
-            "is not yet valid: set this machine's clock, which says {}, or renew it there",
+            "is not yet valid: correct this machine's clock ({}), or renew it on the server",
             now()
         ),
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }
@@ -94,22 +97,23 @@ pub(super) fn problem(
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             format!(
-                "is for another name than {}: use a name that it is for, or have one issued for this one",
+                "is for another name than {}: use a name of the certificate, or have one issued for this \
+                 name",
                 server_name.to_str()
             )
         }
         CertificateError::UnknownIssuer => format!(
             "was not issued by a certificate that is trusted: {advice}; or let the server send its \
-             intermediate certificates, too. Trusted are {roots}"
+             intermediate certificates as well. Trusted are {roots}"
         ),
         CertificateError::BadSignature => format!(
-            "was not signed by the trusted certificate that has the name of its issuer: {advice}. \
+            "was not signed by the trusted certificate with the name of its issuer: {advice}. \
              Trusted are {roots}"
         ),
         CertificateError::Revoked => "has been revoked: have another one issued".to_owned(),
         CertificateError::UnsupportedSignatureAlgorithmContext { .. }
         | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
-            "has a key or a signature of a kind that is not accepted: have one issued with RSA of 2048 \
+            "has a key or a signature algorithm that is not supported: have one issued with RSA of 2048 \
              bits or more, ECDSA or Ed25519, and SHA-256, SHA-384 or SHA-512"
                 .to_owned()
         }
@@ -121,10 +125,10 @@ pub(super) fn problem(
             // If it is trusted, then not as a server's, for there is no name to compare.
             Some(webpki::Error::CaUsedAsEndEntity) if !has_hosts => no_hosts(server_name),
             Some(webpki::Error::CaUsedAsEndEntity) => {
-                format!("is an authority's, not a server's: {}", trust_it(roots))
+                format!("is for a certificate authority, not a server: {}", trust_advice(roots))
             }
             Some(webpki::Error::UnsupportedCertVersion) => {
-                "is of X.509 version 1 or 2, or its issuer's is: have one of version 3 issued, with the \
+                "or that of its issuer has X.509 version 1 or 2: have one of version 3 issued, with the \
                  host as subjectAltName"
                     .to_owned()
             }
@@ -144,9 +148,10 @@ pub(super) fn problem(
 }
 
 const UNKNOWN_EXTENSION: &str =
-    "has a critical extension that is not known: have one issued without";
-const UNREADABLE: &str = "is none that can be verified: have another one issued";
+    "has a critical extension that is not supported: have one issued without it";
+const UNREADABLE: &str = "cannot be verified: have another one issued";
 
+/// The problem of a certificate that is for no host.
 fn no_hosts(server_name: &ServerName<'_>) -> String {
     let kind = match server_name {
         ServerName::IpAddress(_) => "IP",
@@ -154,37 +159,39 @@ fn no_hosts(server_name: &ServerName<'_>) -> String {
     };
     let host = server_name.to_str();
     format!(
-        "has no subjectAltName with a host, and so no name to compare with {host}: have one made that \
-         does (with openssl: -addext subjectAltName={kind}:{host})"
+        "has no subjectAltName with a host, and so no name to compare with {host}: use one that \
+         has it (openssl req -x509 ... -addext subjectAltName={kind}:{host})"
     )
 }
 
-fn trust_it(roots: &RootSource) -> String {
+/// Advice on how to trust the certificate itself.
+fn trust_advice(roots: &RootSource) -> String {
     match roots.variable() {
         Some(Variable { name, value, .. }) => format!(
-            "to trust this very certificate, add it to {value}, which {name} names; else have one \
-             issued by it"
+            "to trust this certificate itself, add it to {value}, which {name} names; otherwise use a \
+             certificate that it has issued"
         ),
         None => {
-            "to trust this very certificate, name it in SSL_CERT_FILE; else have one issued by it"
+            "to trust this certificate itself, name it in SSL_CERT_FILE; otherwise use a certificate \
+             that it has issued"
                 .to_owned()
         }
     }
 }
 
-/// Subject, issuer, dates and names.
+/// Describes a certificate: subject, issuer, dates and names.
 fn describe(certificate: &CertificateDer<'_>) -> String {
     let Ok(certificate) = Certificate::from_der(certificate) else {
-        return format!("{} bytes that are no certificate of X.509", certificate.len());
+        return format!("{} bytes that are not an X.509 certificate", certificate.len());
     };
     let names = hosts(&certificate);
     let certificate = certificate.tbs_certificate();
     let validity = certificate.validity();
     let names = match names.as_slice() {
-        [] => "no host at all: it has no subjectAltName".to_owned(),
-        names if names.len() > SHOWN => {
-            let shown: Vec<&str> = names.iter().take(SHOWN).map(String::as_str).collect();
-            format!("{} and {} others", shown.join(", "), names.len() - SHOWN)
+        [] => "no host (it has no subjectAltName)".to_owned(),
+        names if names.len() > MAX_SHOWN_NAMES => {
+            let shown: Vec<&str> = names.iter().take(MAX_SHOWN_NAMES).map(String::as_str).collect();
+            format!("{} and {} others", shown.join(", "), names.len() - MAX_SHOWN_NAMES)
         }
         names => names.join(", "),
     };
@@ -212,8 +219,8 @@ fn hosts(certificate: &Certificate) -> Vec<String> {
     names.filter_map(host).collect()
 }
 
-/// Of so many names at most.
-const SHOWN: usize = 5;
+/// The maximum number of names in a description.
+const MAX_SHOWN_NAMES: usize = 5;
 
 fn ip(octets: &[u8]) -> Option<IpAddr> {
     let v4 = <[u8; 4]>::try_from(octets).map(IpAddr::from);
@@ -221,9 +228,9 @@ fn ip(octets: &[u8]) -> Option<IpAddr> {
 }
 
 impl TlsFailure {
-    /// Of a handshake that ended with `error`.
+    /// The failure of a handshake that ended with `error`.
     pub(super) fn new(error: io::Error) -> Self {
-        // Not by source(), which is that of the error within.
+        // `source()` would skip the wrapped error itself.
         let tls = error.get_ref().and_then(|error| error.downcast_ref::<Error>());
         match tls {
             None if error.kind() == io::ErrorKind::UnexpectedEof => Self::Closed(error),
@@ -233,29 +240,31 @@ impl TlsFailure {
                 failure.cloned().map_or(Self::Unreadable, Self::Certificate)
             }
             Some(Error::InvalidCertificate(CertificateError::BadSignature)) => Self::Signature,
-            Some(Error::InvalidCertificate(_)) => Self::KeyKind,
+            Some(Error::InvalidCertificate(_)) => Self::UnsupportedKey,
             Some(tls) => Self::Handshake(tls.clone()),
         }
     }
 
-    /// Whether it is the certificate, which will not be another one the next time.
+    /// Whether the reason is the server's certificate, so that another attempt would fail as well.
     pub(in crate::outbound) fn is_untrusted(&self) -> bool {
         match self {
             Self::Closed(_) | Self::Io(_) | Self::Handshake(_) => false,
-            Self::Certificate(_) | Self::Unreadable | Self::Signature | Self::KeyKind => true,
+            Self::Certificate(_) | Self::Unreadable | Self::Signature | Self::UnsupportedKey => {
+                true
+            }
         }
     }
 }
 
-/// What went wrong between two that do not agree.
+/// Explains why client and server could not complete the handshake.
 fn handshake(error: &Error) -> String {
     match error {
         Error::AlertReceived(alert) => match *alert {
             AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity => {
                 "it refused the handshake (alert handshake_failure): it has no cipher suite, key \
-                 exchange or kind of certificate in common with the proxy, which takes those of TLS 1.3 \
-                 and, of TLS 1.2, ECDHE with AES-GCM or ChaCha20; or it requires a client certificate, \
-                 which the proxy does not have"
+                 exchange or type of certificate in common with the proxy, which supports TLS 1.3, and \
+                 TLS 1.2 with ECDHE and AES-GCM or ChaCha20; or it requires a client certificate, which \
+                 the proxy does not have"
                     .to_owned()
             }
             AlertDescription::ProtocolVersion => NO_VERSION.to_owned(),
@@ -280,10 +289,10 @@ fn handshake(error: &Error) -> String {
         }
         Error::NoApplicationProtocol => NO_HTTP.to_owned(),
         Error::NoCertificatesPresented => "it has no certificate".to_owned(),
-        Error::DecryptError => "what it sent cannot be decrypted".to_owned(),
-        _ => "it does not keep to the protocol".to_owned(),
+        Error::DecryptError => "its messages cannot be decrypted".to_owned(),
+        _ => "it violates the TLS protocol".to_owned(),
     }
 }
 
-const NO_VERSION: &str = "it speaks neither TLS 1.2 nor TLS 1.3: update it";
-const NO_HTTP: &str = "it speaks neither HTTP/1.1 nor HTTP/2 within TLS";
+const NO_VERSION: &str = "it supports neither TLS 1.2 nor TLS 1.3: update it";
+const NO_HTTP: &str = "it supports neither HTTP/1.1 nor HTTP/2 over TLS";

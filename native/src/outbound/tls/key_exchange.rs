@@ -1,7 +1,7 @@
-//! Key exchange on P-521, which ring does not have (docs/decisions.md).
+//! Key exchange on P-521, which ring does not support (docs/decisions.md).
 //!
-//! With TLS 1.2 a server whose certificate has a key on P-521 wants to see the curve among those of the key
-//! exchange (RFC 8422 section 5.1.1), whichever of them it then chooses.
+//! In TLS 1.2 a server whose certificate has a key on P-521 requires that the client also offers this curve
+//! for key exchange (RFC 8422 section 5.1.1), even if the server then selects another one.
 
 use p521::PublicKey;
 use p521::ecdh::EphemeralSecret;

@@ -20,15 +20,15 @@ use tokio_rustls::{TlsConnector, TlsStream};
 use url::Host;
 use verifier::Verifier;
 
-/// How to speak TLS as a client.
+/// The TLS configurations for upstreams and for forward proxies.
 #[derive(Clone, Debug)]
 pub(super) struct ClientConfigs {
     pub(super) to_upstreams: Arc<ClientConfig>,
-    /// HTTP/1.1 alone: so are they asked for tunnels.
+    /// Offers only HTTP/1.1, with which tunnels are opened.
     pub(super) to_proxies: Arc<ClientConfig>,
 }
 
-/// What the other side has chosen to speak within TLS.
+/// The protocol that the server has selected with ALPN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Alpn {
     Http1,
@@ -46,7 +46,7 @@ impl ClientConfigs {
         let verifier = Verifier::new(Roots::load()?, &provider)?;
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
-            // Which rustls calls so: the verifier is webpki's, and what it adds is at its definition.
+            // A custom verifier: it is webpki's with one addition, which is documented at its definition.
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier))
             .with_no_client_auth();
@@ -57,7 +57,7 @@ impl ClientConfigs {
     }
 }
 
-/// Starts TLS with `host` on `stream`.
+/// Makes a TLS handshake with `host` on `stream`.
 pub(super) async fn start(
     config: &Arc<ClientConfig>,
     host: &Host,
@@ -96,6 +96,6 @@ async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
     Ok((Box::new(TlsStream::Client(stream)), alpn))
 }
 
-/// As ALPN has them (RFC 7301 section 6, RFC 9113 section 3.2).
+/// The protocol ids of ALPN (RFC 7301 section 6, RFC 9113 section 3.2).
 const HTTP1: &[u8] = b"http/1.1";
 const HTTP2: &[u8] = b"h2";

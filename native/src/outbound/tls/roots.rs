@@ -1,4 +1,4 @@
-//! The root certificates that are trusted.
+//! Loads the trusted root certificates.
 
 use rustls::RootCertStore;
 use rustls::client::VerifierBuilderError;
@@ -10,41 +10,41 @@ use x509_cert::Certificate;
 use x509_cert::der::Decode as _;
 use x509_cert::ext::pkix::SubjectAltName;
 
-/// What certificates are verified against.
+/// The root certificates against which the certificates of servers are verified.
 #[derive(Debug)]
 pub(super) struct Roots {
     pub(super) store: RootCertStore,
-    /// Certificates that are trusted as they are, not only as issuers of others: those with names. The
+    /// Root certificates that are also trusted as certificates of servers: those with subjectAltNames. The
     /// roots of public authorities have none.
     pub(super) servers: Vec<CertificateDer<'static>>,
     pub(super) source: RootSource,
 }
 
-/// Where the roots come from.
+/// The source of the root certificates.
 #[derive(Clone, Debug)]
 pub(super) enum RootSource {
-    /// The files that these variables name, of which there is at least one.
+    /// The files that these environment variables name. There is at least one variable.
     Variables(Vec<Variable>),
-    /// So many of the system's store.
+    /// The system's store, with this number of certificates.
     System(usize),
-    /// Mozilla's, as the system has none.
+    /// Mozilla's built-in certificates, because the system has none.
     BuiltIn,
 }
 
-/// A variable that names files with roots.
+/// An environment variable that names files with root certificates.
 #[derive(Clone, Debug)]
 pub(super) struct Variable {
     pub(super) name: &'static str,
     pub(super) value: String,
-    /// How many roots they have.
+    /// The number of certificates in the files.
     count: usize,
 }
 
-/// Why TLS cannot be set up: root certificates that cannot be used.
+/// Why TLS cannot be set up: the root certificates cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsSetupError {
-    /// There are files, and no certificate that can be used in them.
+    /// The files that a variable names have no usable certificate.
     #[error(
         "{variable} names no usable root certificate ({value}): name PEM files with \
          certificates, or unset it"
@@ -61,7 +61,7 @@ pub enum TlsSetupError {
     Unreadable {
         /// The environment variable.
         variable: &'static str,
-        /// Why not.
+        /// The reason.
         #[source]
         reason: rustls_native_certs::Error,
     },
@@ -69,28 +69,28 @@ pub enum TlsSetupError {
     #[cfg(target_vendor = "apple")]
     #[error("SSL_CERT_FILE: {0}: name a PEM file with certificates, or unset it")]
     Unreadable(#[from] rustls::pki_types::pem::Error),
-    /// The roots are not accepted.
+    /// rustls does not accept the root certificates.
     #[error(transparent)]
     Verifier(#[from] VerifierBuilderError),
-    /// No version of TLS is possible.
+    /// rustls does not accept the TLS versions.
     #[error(transparent)]
     Tls(#[from] rustls::Error),
 }
 
 impl Roots {
-    /// `SSL_CERT_FILE` and `SSL_CERT_DIR` name the roots to trust, both together if both are set; else
-    /// they are the system's; where there are none (a container from scratch, or a platform whose store
-    /// cannot be linked), those of Mozilla that are built in.
+    /// Loads the root certificates that `SSL_CERT_FILE` and `SSL_CERT_DIR` name, from both if both are set;
+    /// if neither is, those of the system; and if the system has none (a container from scratch, or a
+    /// platform whose store cannot be linked), Mozilla's, which are built in.
     ///
     /// # Errors
     ///
-    /// A variable names no certificate that can be used: trusting others instead would not be what was
-    /// asked for.
+    /// A variable names no usable certificate. Other certificates are not trusted instead, because that
+    /// would ignore the configuration.
     pub(super) fn load() -> Result<Self, TlsSetupError> {
         Self::of_variables(&named())
     }
 
-    /// Those of `named`: variables and their values.
+    /// Loads the certificates that the variables `named` name; each is given with its value.
     fn of_variables(named: &[(&'static str, OsString)]) -> Result<Self, TlsSetupError> {
         let mut store = RootCertStore::empty();
         let mut servers = Vec::new();
@@ -122,7 +122,7 @@ impl Roots {
 }
 
 impl RootSource {
-    /// The variable to whose files another one can be added.
+    /// The variable to whose files another certificate can be added.
     pub(super) fn variable(&self) -> Option<&Variable> {
         match self {
             Self::Variables(variables) => variables.first(),
@@ -130,7 +130,7 @@ impl RootSource {
         }
     }
 
-    /// How to add another one.
+    /// Advice on how to add another certificate.
     pub(super) fn advice(&self) -> String {
         match self.variable() {
             Some(Variable { name, value, .. }) => {
@@ -157,7 +157,9 @@ impl fmt::Display for RootSource {
                 Ok(())
             }
             Self::System(count) => write!(f, "the system's certificates, {count}"),
-            Self::BuiltIn => f.write_str("the built-in ones of Mozilla, as the system has none"),
+            Self::BuiltIn => {
+                f.write_str("Mozilla's built-in certificates, because the system has none")
+            }
         }
     }
 }
@@ -170,14 +172,14 @@ fn has_names(certificate: &CertificateDer<'_>) -> bool {
     certificate.is_ok_and(names)
 }
 
-/// The variables that say where the roots are, and their values.
+/// The environment variables that name root certificates, and their values.
 fn named() -> Vec<(&'static str, OsString)> {
     let mut named: Vec<_> = [FILE, DIRECTORIES]
         .into_iter()
         .filter_map(|name| Some((name, env::var_os(name).filter(|value| !value.is_empty())?)))
         .collect();
     if cfg!(target_vendor = "apple") {
-        // There `read` knows no directories: they are an error if there is no file.
+        // `read` does not support directories there: SSL_CERT_DIR alone is an error.
         named.truncate(1);
     }
     named
@@ -186,7 +188,7 @@ fn named() -> Vec<(&'static str, OsString)> {
 const FILE: &str = "SSL_CERT_FILE";
 const DIRECTORIES: &str = "SSL_CERT_DIR";
 
-/// The certificates in the files that `variable` names, of which some may be unreadable.
+/// Reads the files that `variable` names. Unreadable ones are skipped if others have certificates.
 #[cfg(not(target_vendor = "apple"))]
 fn read(
     variable: &'static str,
@@ -216,7 +218,7 @@ fn read(
     }
 }
 
-/// Apple's own store needs its frameworks, which a cross build lacks.
+/// Apple's own store needs Apple's frameworks, which are not available in a cross build.
 #[cfg(target_vendor = "apple")]
 fn read(
     variable: &'static str,

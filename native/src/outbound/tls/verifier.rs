@@ -1,4 +1,4 @@
-//! Verifies the certificates of servers: by webpki, except one that is itself trusted.
+//! Verifies the certificates of servers with webpki, except for certificates that are trusted themselves.
 
 use super::failure::{CertificateFailure, problem};
 use super::roots::{RootSource, Roots, TlsSetupError};
@@ -14,9 +14,10 @@ use std::time::Duration;
 use x509_cert::Certificate;
 use x509_cert::der::Decode as _;
 
-/// As curl and Go do, it accepts a certificate that is among the trusted ones byte for byte, if it is for
-/// the name and in date, even if it says that it is an authority's: `openssl req -x509` makes such. webpki
-/// takes it for an issuer of others alone.
+/// Verifies certificates with webpki. In addition, like curl and Go, it accepts a certificate that is
+/// itself among the trusted ones, if it is for the server's name and currently valid. `openssl req -x509`
+/// makes such certificates; webpki rejects them because they are marked as those of a certificate
+/// authority.
 #[derive(Debug)]
 pub(super) struct Verifier {
     webpki: Arc<WebPkiServerVerifier>,
@@ -25,9 +26,11 @@ pub(super) struct Verifier {
 }
 
 impl Verifier {
+    /// Creates a verifier with these root certificates.
+    ///
     /// # Errors
     ///
-    /// There are no roots.
+    /// There are no root certificates.
     pub(super) fn new(roots: Roots, provider: &Arc<CryptoProvider>) -> Result<Self, TlsSetupError> {
         let Roots { store, servers, source } = roots;
         let webpki =

@@ -260,12 +260,12 @@ impl StatusClass {
 }
 
 impl Retry {
-    /// The reason for a retry after an attempt that ended so.
+    /// The reason for a retry after an attempt with this outcome.
     pub fn after(attempted: Attempted) -> Self {
         match attempted {
             Attempted::Responded(_) => Self::Status,
             Attempted::NothingSent => Self::Connect,
-            Attempted::Broken | Attempted::Permanent => Self::Broken,
+            Attempted::NoResponse | Attempted::Permanent => Self::Broken,
         }
     }
 }

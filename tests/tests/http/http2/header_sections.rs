@@ -197,7 +197,7 @@ fn fields(shape: Shape, size: usize) -> Vec<(String, String)> {
     match shape {
         Shape::One => vec![("x-large".to_owned(), "y".repeat(size))],
         Shape::Many => {
-            let count = 2000;
+            let count = 1000;
             let field = |at| (format!("x-{at}"), "y".repeat(size / count));
             (0..count).map(field).collect()
         }

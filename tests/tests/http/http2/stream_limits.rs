@@ -65,7 +65,8 @@ fn beyond_the_limit_of_connections_a_request_gets_an_error_that_names_it() {
         let first = responses.recv().expect("each client gets a response");
         let message = error(&first, &[503, 504]);
         // On a slow machine the limit of connections may not be reached by then.
-        let expected = ["takes no more requests at once", "another request is still connecting"];
+        let expected =
+            ["accepts no further concurrent requests", "another request is still connecting"];
         assert!(expected.iter().any(|expected| message.contains(expected)), "{message}");
         assert!(message.contains("https://files.example.test"), "{message}");
         latch.open();

@@ -49,7 +49,7 @@ fn values_may_start_with_hyphens() {
 }
 
 #[test]
-fn mistakes_of_grammar_come_before_help_and_help_before_wrong_values() {
+fn grammar_errors_precede_help_and_help_precedes_invalid_values() {
     let help = printed(&["--help"]);
     for args in [&["--port", "x", "--help"][..], &["-h", "--admin="], &["-h", "--sandbox"]] {
         assert_eq!(printed(args), help, "{args:?}");
@@ -59,8 +59,8 @@ fn mistakes_of_grammar_come_before_help_and_help_before_wrong_values() {
     assert_eq!(message, "unknown option --foo (see --help)");
 }
 
-/// What the reference takes for short, with a value that the option accepts.
-const REFERENCE: &[(&str, Option<&str>)] = &[
+/// The options of the Go program, each with a valid value.
+const GO_OPTIONS: &[(&str, Option<&str>)] = &[
     ("help", None),
     ("version", None),
     ("short-version", None),
@@ -76,8 +76,8 @@ const REFERENCE: &[(&str, Option<&str>)] = &[
 ];
 
 #[test]
-fn unique_prefixes_of_the_references_options() {
-    for (name, value) in REFERENCE {
+fn unique_prefixes_of_the_go_programs_options() {
+    for (name, value) in GO_OPTIONS {
         let by = |prefix: &str| {
             let prefix = format!("--{prefix}");
             let args: Vec<&str> = [prefix.as_str()].into_iter().chain(*value).collect();
@@ -85,9 +85,9 @@ fn unique_prefixes_of_the_references_options() {
         };
         for length in 1..=name.len() {
             let prefix = &name[..length];
-            let meant = REFERENCE.iter().filter(|(other, _)| other.starts_with(prefix)).count();
+            let matching = GO_OPTIONS.iter().filter(|(other, _)| other.starts_with(prefix)).count();
             let read = by(prefix);
-            if meant == 1 {
+            if matching == 1 {
                 assert_eq!(read, by(name), "--{prefix}");
                 assert!(read.starts_with("Ok"), "{read}");
             } else {
@@ -107,7 +107,7 @@ fn prefixes_of_new_options() {
 }
 
 #[test]
-fn mistakes() {
+fn grammar_errors() {
     for (args, expected) in [
         (&["--foo"][..], "unknown option --foo (see --help)"),
         (&["--foo=bar"], "unknown option --foo (see --help)"),

@@ -12,7 +12,7 @@ fn health(args: &[&str]) -> Listening {
 }
 
 #[test]
-fn health_needs_to_know_where_and_nothing_else() {
+fn health_needs_only_the_listening_options() {
     assert_eq!(health(&["--health"]), Listening::default());
     let listen = Some(Listen { address: Some("127.0.0.2".parse().unwrap()), port: 80 });
     let expected = Listening { listen, ..Listening::default() };
@@ -23,13 +23,13 @@ fn health_needs_to_know_where_and_nothing_else() {
 }
 
 #[test]
-fn health_by_a_key_alone() {
+fn health_with_only_a_key() {
     let error = error(&["--health", "--tls-key", "/k.pem"], &Env::new());
     assert!(error.contains("--tls-cert"), "{error}");
 }
 
 #[test]
-fn health_of_a_port_that_is_none() {
+fn health_with_an_invalid_port() {
     let error = error(&["--health", "--port", "-1"], &Env::new());
     assert_eq!(error, "port -1 is not in range [0,65535]");
 }

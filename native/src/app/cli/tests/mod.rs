@@ -26,7 +26,7 @@ fn env(variables: &[(&'static str, &str)]) -> Env {
     variables.iter().map(|(name, value)| (*name, value.into())).collect()
 }
 
-/// What newer workers set.
+/// The variables that newer workers set.
 fn complete() -> Env {
     env(&[
         ("TASKCLUSTER_ROOT_URL", ROOT_URL),

@@ -68,7 +68,7 @@ fn help_names_everything_within_80_columns() {
 }
 
 #[test]
-fn help_tells_the_default_limits() {
+fn help_shows_the_default_limits() {
     let (inbound, outbound) = (inbound::Config::default(), outbound::Config::default());
     let help = printed(&["--help"]);
     for (option, default) in [
@@ -81,7 +81,7 @@ fn help_tells_the_default_limits() {
         ("--replay-total", outbound.replay_total as u64 / 1024),
     ] {
         let (_, after) = help.split_once(option).unwrap();
-        let (_, told) = after.split_once("[default: ").unwrap();
-        assert!(told.starts_with(&format!("{default}]")), "{option}");
+        let (_, shown) = after.split_once("[default: ").unwrap();
+        assert!(shown.starts_with(&format!("{default}]")), "{option}");
     }
 }

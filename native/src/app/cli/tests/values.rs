@@ -25,7 +25,7 @@ fn defaults() {
 }
 
 #[test]
-fn good_ones() {
+fn valid_values() {
     for (text, expected) in
         [("0.0.0.0", "0.0.0.0"), ("::1", "::1"), ("::ffff:127.0.0.1", "127.0.0.1")]
     {
@@ -90,7 +90,7 @@ fn good_ones() {
 }
 
 #[test]
-fn where_to_listen() {
+fn listening_addresses() {
     let tcp = |address: Option<&str>, port| {
         Some(Listen { address: address.map(|address| address.parse().unwrap()), port })
     };
@@ -109,7 +109,7 @@ fn where_to_listen() {
 }
 
 #[test]
-fn who_may_change_the_credentials() {
+fn credentials_from() {
     for (text, expected) in [
         ("any", CredentialsFrom::Any),
         ("same-user", CredentialsFrom::SameUser),
@@ -120,24 +120,24 @@ fn who_may_change_the_credentials() {
 }
 
 #[test]
-fn hosts_may_be_several() {
+fn allow_host_can_be_repeated() {
     assert!(run(&[]).outbound.allowed_hosts.is_empty());
     let config = run(&["--allow-host", "a.example", "scope", "--allow-host=*.b.example"]);
     let expected = [
         HostPattern::Named(Host::parse("a.example").unwrap()),
-        HostPattern::Below(".b.example".into()),
+        HostPattern::Subdomains(".b.example".into()),
     ];
     assert_eq!((config.outbound.allowed_hosts.as_slice(), config.scopes.len()), (&expected[..], 1));
     let message = error(&["--allow-host", "a.example", "--allow-host", "https://b"], &complete());
     assert_eq!(
         message,
-        "--allow-host: expected a host name such as example.com, *.example.com for those below, or \
+        "--allow-host: expected a host name such as example.com, *.example.com for its subdomains, or \
          *, found \"https://b\""
     );
 }
 
 #[test]
-fn bad_ones() {
+fn invalid_values() {
     let address = "invalid IPv4/IPv6 address specified - cannot parse: ";
     let port = "port: expected a number in [0,65535], found ";
     let network = "--allowed-network: ";
@@ -210,9 +210,9 @@ fn bad_ones() {
     }
     for text in ["0.0.0.0/0", "::/0", "10.0.0.0/0", "::ffff:0.0.0.0/96"] {
         let message = error(&["--allowed-network", text], &complete());
-        assert!(message.contains("would admit everyone"), "{message}");
+        assert!(message.contains("would allow every peer"), "{message}");
     }
-    for (option, least) in [
+    for (option, min) in [
         ("--credentials-drain", "0 (do not wait)"),
         ("--connect-timeout", "0.001"),
         ("--head-timeout", "0.001"),
@@ -220,7 +220,7 @@ fn bad_ones() {
         ("--drain-timeout", "0 (do not wait)"),
         ("--retry-budget", "0 (no retries)"),
     ] {
-        let seconds = format!("{option}: expected a number of seconds from {least} to 3600");
+        let seconds = format!("{option}: expected a number of seconds from {min} to 3600");
         for text in ["", "-1", "inf", "nan", "1e3", "3600.1", "5s", ".", "1.2.3"] {
             let message = error(&[option, text], &complete());
             assert_eq!(message, format!("{seconds}, found \"{text}\""));

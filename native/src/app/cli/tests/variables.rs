@@ -1,9 +1,9 @@
-//! Tests of what can be given by option or by environment variable.
+//! Tests of values that can be given by option or by environment variable.
 
 use super::*;
 
 #[test]
-fn by_flags_alone() {
+fn options_alone_are_enough() {
     let flags = [
         ["--root-url", ROOT_URL],
         ["--client-id", "c"],
@@ -18,7 +18,7 @@ fn by_flags_alone() {
 }
 
 #[test]
-fn flags_win_unless_empty() {
+fn options_take_precedence_unless_empty() {
     let config = run(&["--client-id", "c", "--access-token", "", "--root-url="]);
     assert_eq!(credentials(&config).client_id.as_str(), "c");
     assert_eq!(credentials(&config).access_token.expose(), "no-secret");
@@ -85,9 +85,9 @@ fn a_malformed_root_url_names_where_it_was_found() {
     }
 }
 
-/// A launcher has no others: what looks wrong about them is not for a start to refuse.
+/// A launcher has no other credentials, so a start accepts those that look wrong.
 #[test]
-fn credentials_are_taken_as_they_are() {
+fn credentials_are_not_validated() {
     for (args, variables, expected) in [
         (&[][..], &[("TASKCLUSTER_CLIENT_ID", "a\"b")][..], ("a\"b", "no-secret", None)),
         (&["--access-token", " \n"], &[], ("tester", " \n", None)),
@@ -139,7 +139,7 @@ fn certificate_and_key_go_together() {
 }
 
 #[test]
-fn credentials_from_two_places() {
+fn credentials_from_two_sources() {
     let root_url = env(&[("TASKCLUSTER_ROOT_URL", ROOT_URL)]);
     for (args, env, [one, other]) in [
         (
@@ -167,7 +167,7 @@ fn sandbox_needs_nothing_and_ignores_the_environment() {
 }
 
 #[test]
-fn sandbox_refuses_flags_for_another_deployment() {
+fn sandbox_conflicts_with_options_for_another_deployment() {
     for option in [
         "--root-url",
         "--client-id",
@@ -214,7 +214,7 @@ fn not_utf8() {
     assert_eq!(error(&[], &env), expected);
 }
 
-/// Every mistake that is near a secret, and no error and no configuration that shows it.
+/// Mistakes that involve a secret: neither the error nor the configuration shows it.
 #[test]
 fn nothing_shows_a_secret() {
     const TOKEN: &str = "canary-token";
@@ -254,7 +254,7 @@ fn nothing_shows_a_secret() {
     }
 }
 
-/// Neither in help nor in completions.
+/// The values of variables are shown neither in the help nor in completions.
 #[test]
 fn clap_shows_no_value_of_a_variable() {
     let command = command();

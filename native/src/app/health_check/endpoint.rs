@@ -1,4 +1,4 @@
-//! The places where the proxy that is checked listens.
+//! The endpoints of the proxy that is checked.
 
 use crate::inbound::Listen;
 use crate::os::stream::Stream;
@@ -10,40 +10,42 @@ use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
 
-/// Where the proxy that is checked listens, by its options.
+/// The options that determine on which endpoints the proxy listens.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listening {
-    /// Over TCP. `None`: where nothing else is listened on, as by default.
+    /// The TCP address. If it is `None`, the proxy listens on the default address, unless it listens on a
+    /// Unix socket.
     pub listen: Option<Listen>,
-    /// The certificate of TLS over TCP, in PEM. `None`: plain HTTP.
+    /// The PEM file with the certificate for TLS over TCP; `None` for plain HTTP.
     pub certificate: Option<PathBuf>,
-    /// On a Unix socket.
+    /// The path of the Unix socket.
     pub socket: Option<PathBuf>,
 }
 
-/// One of them.
+/// An endpoint on which the proxy listens.
 #[derive(Debug)]
-pub(super) enum Place {
+pub(super) enum Endpoint {
     Tcp(SocketAddr),
-    /// With the file that has the certificate.
+    /// TLS over TCP, and the file with the certificate.
     Tls(SocketAddr, PathBuf),
     Unix(PathBuf),
 }
 
 impl Listening {
-    /// All places that have to respond.
-    pub(super) fn places(&self) -> Vec<Place> {
+    /// The endpoints that must respond.
+    pub(super) fn endpoints(&self) -> Vec<Endpoint> {
         let default = Listen::default();
         let listen = self.listen.as_ref().or(self.socket.is_none().then_some(&default));
         let tcp = listen.map(|listen| match &self.certificate {
-            None => Place::Tcp(loopback(listen)),
-            Some(certificate) => Place::Tls(loopback(listen), certificate.clone()),
+            None => Endpoint::Tcp(loopback(listen)),
+            Some(certificate) => Endpoint::Tls(loopback(listen), certificate.clone()),
         });
-        tcp.into_iter().chain(self.socket.clone().map(Place::Unix)).collect()
+        tcp.into_iter().chain(self.socket.clone().map(Endpoint::Unix)).collect()
     }
 }
 
-/// Where a proxy that listens everywhere is reached from its own machine.
+/// The address at which a proxy is reached from its own machine: a loopback address if it listens on all
+/// addresses.
 fn loopback(listen: &Listen) -> SocketAddr {
     let address = match listen.address {
         None => Ipv4Addr::LOCALHOST.into(),
@@ -54,7 +56,7 @@ fn loopback(listen: &Listen) -> SocketAddr {
     SocketAddr::new(address, listen.port)
 }
 
-impl Place {
+impl Endpoint {
     pub(super) async fn connect(&self) -> io::Result<Stream> {
         match self {
             Self::Tcp(address) | Self::Tls(address, _) => {
@@ -67,7 +69,7 @@ impl Place {
         }
     }
 
-    /// The option that the proxy has it from.
+    /// The option that determines the endpoint.
     pub(super) fn option(&self) -> &'static str {
         match self {
             Self::Tcp(_) | Self::Tls(..) => "--port",
@@ -84,7 +86,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) | Self::Tls(address, _) => address.fmt(f),
@@ -97,13 +99,17 @@ impl fmt::Display for Place {
 mod tests {
     use super::*;
 
-    fn places(listen: Option<Listen>, certificate: Option<&str>, socket: Option<&str>) -> String {
+    fn endpoints(
+        listen: Option<Listen>,
+        certificate: Option<&str>,
+        socket: Option<&str>,
+    ) -> String {
         let [certificate, socket] = [certificate, socket].map(|path| path.map(PathBuf::from));
-        format!("{:?}", Listening { listen, certificate, socket }.places())
+        format!("{:?}", Listening { listen, certificate, socket }.endpoints())
     }
 
     #[test]
-    fn everywhere_is_asked_by_loopback() {
+    fn unspecified_addresses_are_checked_by_loopback() {
         for (address, expected) in [
             (None, "127.0.0.1:80"),
             (Some("0.0.0.0"), "127.0.0.1:80"),
@@ -116,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn where_a_proxy_listens_it_is_asked() {
+    fn the_endpoints_are_those_on_which_a_proxy_listens() {
         let port = Some(Listen { address: None, port: 80 });
         for (listen, certificate, socket, expected) in [
             (None, None, None, "[Tcp(127.0.0.1:8080)]"),
@@ -124,7 +130,7 @@ mod tests {
             (None, Some("c"), Some("s"), r#"[Unix("s")]"#),
             (port, None, Some("s"), r#"[Tcp(127.0.0.1:80), Unix("s")]"#),
         ] {
-            assert_eq!(places(listen, certificate, socket), expected);
+            assert_eq!(endpoints(listen, certificate, socket), expected);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A certificate as it was given, whatever it looks like.
+//! The text of a certificate, which may be invalid, and what could be read from it.
 
 use super::certificate::{self, Certificate};
 use super::{CredentialsFinding, JsonError, Scope};
@@ -7,21 +7,21 @@ use crate::json::{JsonValue, items, parse_object};
 use std::fmt;
 use zeroize::Zeroizing;
 
-/// A certificate as the text that came, and what could be read of it.
+/// The text of a certificate, and what could be read from it.
 ///
-/// It is signed with as it is: what `ext` carries is this text. The services judge it; what they are
-/// likely to object to is a [`CredentialsFinding`].
+/// `ext` contains this text unchanged, and the services decide whether to accept it. What they are
+/// likely to reject is reported as a [`CredentialsFinding`].
 ///
 /// ```
-/// use taskcluster_proxy_core::credentials::GivenCertificate;
+/// use taskcluster_proxy_core::credentials::CertificateText;
 ///
-/// let certificate = GivenCertificate::new(r#"{"version":1,"scopes":null,"seed":"x"}"#);
+/// let certificate = CertificateText::new(r#"{"version":1,"scopes":null,"seed":"x"}"#);
 /// assert!(certificate.scopes().is_empty());
 /// assert_eq!(certificate.expiry(), None);
-/// assert!(GivenCertificate::strict(certificate.as_str()).is_err());
+/// assert!(CertificateText::parse_strict(certificate.as_str()).is_err());
 /// ```
 #[derive(Clone, PartialEq, Eq)]
-pub struct GivenCertificate {
+pub struct CertificateText {
     text: Zeroizing<String>,
     scopes: Vec<Scope>,
     start: Option<Timestamp>,
@@ -29,8 +29,8 @@ pub struct GivenCertificate {
     finding: Option<CredentialsFinding>,
 }
 
-impl GivenCertificate {
-    /// Takes any text.
+impl CertificateText {
+    /// Accepts any text.
     pub fn new(text: impl Into<String>) -> Self {
         let text = Zeroizing::new(text.into());
         let none = (Vec::new(), None, None);
@@ -48,60 +48,60 @@ impl GivenCertificate {
         Self { text, scopes, start, expiry, finding }
     }
 
-    /// Takes a text that is a certificate as the services expect it.
+    /// Accepts only a valid certificate.
     ///
     /// # Errors
     ///
     /// As [`Certificate::parse`].
-    pub fn strict(text: &str) -> Result<Self, JsonError> {
-        Ok(Self::of(Certificate::parse(text)?, text.to_owned()))
+    pub fn parse_strict(text: &str) -> Result<Self, JsonError> {
+        Ok(Self::from_parsed(Certificate::parse(text)?, text.to_owned()))
     }
 
-    /// Takes one that was issued here.
-    pub(super) fn issued(certificate: Certificate) -> Self {
+    /// The text of a certificate that was issued here.
+    pub(super) fn from_issued(certificate: Certificate) -> Self {
         let text = certificate.to_json();
-        Self::of(certificate, text)
+        Self::from_parsed(certificate, text)
     }
 
-    /// Takes one that was read from `text`.
-    pub fn of(certificate: Certificate, text: String) -> Self {
+    /// `text`, from which `certificate` was parsed.
+    pub fn from_parsed(certificate: Certificate, text: String) -> Self {
         let Certificate { scopes, start, expiry, .. } = certificate;
         let text = Zeroizing::new(text);
         Self { text, scopes, start: Some(start), expiry: Some(expiry), finding: None }
     }
 
-    /// The text that came.
+    /// The text.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// What the credentials may do. `null` and what is missing or has another type counts as none, and
-    /// items that are not scopes are left out.
+    /// The scopes of the credentials. There are none if the member is missing, `null` or of another
+    /// type; items that are not scopes are left out.
     pub fn scopes(&self) -> &[Scope] {
         &self.scopes
     }
 
-    /// When they begin to be valid, if it says so.
+    /// The start of the validity, if it could be read.
     pub fn start(&self) -> Option<Timestamp> {
         self.start
     }
 
-    /// When they cease to be valid, if it says so.
+    /// The end of the validity, if it could be read.
     pub fn expiry(&self) -> Option<Timestamp> {
         self.expiry
     }
 
-    /// What looks wrong about it, but for its dates.
+    /// What looks wrong about the certificate, apart from its dates.
     pub(crate) fn finding(&self) -> Option<&CredentialsFinding> {
         self.finding.as_ref()
     }
 }
 
-/// The signature and the seed are secrets; they are not shown.
-impl fmt::Debug for GivenCertificate {
+/// Leaves out the text: it contains the signature and the seed, which are secrets.
+impl fmt::Debug for CertificateText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { text: _, scopes, start, expiry, finding } = self;
-        f.debug_struct("GivenCertificate")
+        f.debug_struct("CertificateText")
             .field("scopes", scopes)
             .field("start", start)
             .field("expiry", expiry)
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn each_member_that_is_not_as_expected_is_named() {
+    fn each_invalid_member_is_named() {
         for (member, value, expected) in [
             ("unknown", json!([1]), ""),
             ("issuer", Value::Null, ""),
@@ -154,29 +154,30 @@ mod tests {
             ("signature", json!(0), "`signature`: expected a string, found a number"),
         ] {
             let text = text(member, value);
-            let given = GivenCertificate::new(text.as_str());
-            let finding = given.finding().map(ToString::to_string).unwrap_or_default();
+            let certificate = CertificateText::new(text.as_str());
+            let finding = certificate.finding().map(ToString::to_string).unwrap_or_default();
             assert!(finding.contains(expected), "{text}: {finding}");
             assert_eq!(finding.is_empty(), expected.is_empty(), "{text}: {finding}");
-            assert_eq!(GivenCertificate::strict(&text).is_ok(), expected.is_empty(), "{text}");
-            assert_eq!(given.as_str(), text);
+            assert_eq!(CertificateText::parse_strict(&text).is_ok(), expected.is_empty(), "{text}");
+            assert_eq!(certificate.as_str(), text);
         }
     }
 
     #[test]
-    fn what_can_be_read_is_read() {
-        let given = GivenCertificate::new(text("seed", json!("x")));
-        assert_eq!(given.scopes(), [Scope::new("a:*").unwrap()]);
-        assert_eq!(given.start(), Some(Timestamp::from_millis(1_000)));
-        assert_eq!(given.expiry(), Some(Timestamp::from_millis(2_000)));
-        let some = GivenCertificate::new(text("scopes", json!(["a", 1, "é", "b"])));
+    fn valid_members_of_an_invalid_certificate_are_read() {
+        let certificate = CertificateText::new(text("seed", json!("x")));
+        assert_eq!(certificate.scopes(), [Scope::new("a:*").unwrap()]);
+        assert_eq!(certificate.start(), Some(Timestamp::from_millis(1_000)));
+        assert_eq!(certificate.expiry(), Some(Timestamp::from_millis(2_000)));
+        let some = CertificateText::new(text("scopes", json!(["a", 1, "é", "b"])));
         assert_eq!(some.scopes().iter().map(Scope::as_str).collect::<Vec<_>>(), ["a", "b"]);
         for text in ["", "nonsense", "[]", "null", "\"{}\"", "{"] {
-            let given = GivenCertificate::new(text);
-            assert!(given.finding().is_some_and(CredentialsFinding::prevents_signing), "{text}");
-            assert!(given.scopes().is_empty() && given.expiry().is_none());
+            let certificate = CertificateText::new(text);
+            let finding = certificate.finding();
+            assert!(finding.is_some_and(CredentialsFinding::prevents_signing), "{text}");
+            assert!(certificate.scopes().is_empty() && certificate.expiry().is_none());
         }
-        let all = GivenCertificate::new("{}").finding().unwrap().to_string();
+        let all = CertificateText::new("{}").finding().unwrap().to_string();
         assert_eq!(all.matches("found nothing").count(), 6, "{all}");
     }
 }
