@@ -14,6 +14,9 @@ use zeroize::Zeroizing;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum JsonError {
+    /// The text is empty or white space.
+    #[error("expected JSON, found an empty text")]
+    Empty,
     /// The text is not JSON, or has something after the JSON value.
     #[error("expected JSON, found a syntax error at line {line} column {column}")]
     Syntax {
@@ -94,6 +97,9 @@ impl JsonValue for &RawValue {
 
 /// Parses any JSON text.
 pub(crate) fn parse(text: &[u8]) -> Result<&RawValue, JsonError> {
+    if text.trim_ascii().is_empty() {
+        return Err(JsonError::Empty);
+    }
     Ok(serde_json::from_slice(text)?)
 }
 
@@ -173,6 +179,8 @@ mod tests {
             (b"\"\xff\"", "expected JSON, found a syntax error at line 1 column 2"),
             (b"[\"secret\"]", "expected a JSON object, found an array"),
             (b" null", "expected a JSON object, found null"),
+            (b"", "expected JSON, found an empty text"),
+            (b" \r\n\t", "expected JSON, found an empty text"),
         ] {
             assert_eq!(parse_object(text).err().unwrap().to_string(), expected, "{text:?}");
         }

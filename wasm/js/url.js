@@ -63,6 +63,7 @@ function unreadable(given) {
   const found = given.trim();
   if (found === '') return 'expected an absolute http:// or https:// URL, found nothing';
   if (/^https?:\/\//i.test(found)) return AUTHORITY;
-  const [scheme = 'no scheme'] = /^[a-z][a-z\d+.-]{0,30}:\/\//i.exec(found) ?? [];
+  const other = /^[a-z][a-z\d+.-]*:/i.test(found) ? 'another scheme, or none' : 'no scheme';
+  const [scheme = other] = /^[a-z][a-z\d+.-]{0,30}:\/\//i.exec(found) ?? [];
   return `expected an absolute URL that starts with http:// or https://, found ${scheme}`;
 }

@@ -37,6 +37,7 @@ describe('bewit', () => {
     for (const [url, message] of [
       ['', 'url: expected an absolute http:// or https:// URL, found nothing'],
       ['/x', 'url: expected an absolute URL that starts with http:// or https://, found no scheme'],
+      ['mailto:a', 'url: expected an absolute URL that starts with http:// or https://, found another scheme, or none'],
       ['ftp://h/x', 'url: expected an absolute URL that starts with http:// or https://, found ftp://'],
       ['https://u:p@h/x', 'url: a URL to be signed cannot carry a user name or password'],
       ['https://h:99999/', 'url: expected a host name or address after the scheme, and a port from 1 to 65535 or none, found something else'],

@@ -91,8 +91,8 @@ impl<'a> TryFrom<&'a Url> for UrlParts<'a> {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(UrlError::Scheme(match url.has_authority() {
                 true => format!("{}://", Escaped(url.scheme())),
-                // The text may be anything with a colon, so the scheme is not repeated.
-                false => "no scheme".to_owned(),
+                // The text may be anything with a colon (a host and port, a secret), so it is not repeated.
+                false => "another scheme, or none".to_owned(),
             }));
         }
         if !url.username().is_empty() || url.password().is_some() {
@@ -159,7 +159,9 @@ mod tests {
             (" \n", "found nothing"),
             ("tc.example.com/x", "found no scheme"),
             ("/x", "found no scheme"),
-            ("secret:x", "found no scheme"),
+            ("secret:x", "found another scheme, or none"),
+            ("mailto:a", "found another scheme, or none"),
+            ("tc.example.com:443/x", "found another scheme, or none"),
             ("ftp://h/x", "found ftp://"),
             ("https://", "expected a host name or address after the scheme: found an empty one"),
             ("http://?x", "found an empty one"),

@@ -105,8 +105,7 @@ async fn fetch(
     task_id: &str,
     signer: Option<&Signer>,
 ) -> Result<Vec<String>, Reason> {
-    let segment = utf8_percent_encode(task_id, SEGMENT);
-    let path = format!("/api/queue/v1/task/{segment}");
+    let path = path(task_id);
     let mut response = call::get(outbound, root_url, &path, None, MAX_TASK).await?;
     let unsigned = response.status;
     let signer = signer.filter(|_| is_refused(unsigned));
@@ -125,6 +124,11 @@ async fn fetch(
         return Err(Reason::Status(status, message()));
     }
     scopes(&response.body).ok_or(Reason::NoTask)
+}
+
+/// The path of a task's definition in the queue.
+pub fn path(task_id: &str) -> String {
+    format!("/api/queue/v1/task/{}", utf8_percent_encode(task_id, SEGMENT))
 }
 
 fn is_refused(status: StatusCode) -> bool {

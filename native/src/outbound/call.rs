@@ -35,11 +35,12 @@ pub enum CallError {
     Send(#[from] UpstreamError),
     /// There was no response within the timeout.
     #[error(
-        "no response to GET {} within {} seconds: check the deployment and the network in between",
+        "no response to GET {} within {} seconds: check the deployment, and any gateway or \
+         firewall between this machine and it",
         .0,
         .1.as_secs()
     )]
-    NoResponse(&'static str, Duration),
+    NoResponse(String, Duration),
     /// The body was truncated.
     #[error(transparent)]
     Truncated(#[from] ResponseBodyError),

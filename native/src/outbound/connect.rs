@@ -16,6 +16,7 @@ use crate::os::env::Process;
 use crate::os::stream::Stream;
 use std::cell::RefCell;
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -50,8 +51,8 @@ pub(super) enum Protocol {
 pub enum ConnectProgress {
     /// The host's name is being resolved.
     Resolving(Host),
-    /// None of these addresses has accepted the connection.
-    Connecting(Vec<SocketAddr>),
+    /// None of these addresses has accepted the connection. Those that have refused it have the reason.
+    Connecting(Vec<(SocketAddr, Option<String>)>),
     /// TCP is established; the TLS handshake or the forward proxy's response is pending.
     Connected(SocketAddr),
     /// The request waits for the connection that another request is making.
@@ -183,8 +184,11 @@ impl Connector {
     ) -> Result<TcpStream, UpstreamError> {
         progress.replace(ConnectProgress::Resolving(host.clone()));
         let addresses = self.happy_eyeballs.order(resolve(host, port, policy).await?);
-        progress.replace(ConnectProgress::Connecting(addresses.clone()));
-        let stream = self.happy_eyeballs.connect(&addresses).await?;
+        let unresponsive = addresses.iter().map(|address| (*address, None)).collect();
+        progress.replace(ConnectProgress::Connecting(unresponsive));
+        let failed =
+            |address, error: &io::Error| progress.borrow_mut().record_failure(address, error);
+        let stream = self.happy_eyeballs.connect(&addresses, failed).await?;
         if let Ok(address) = stream.peer_addr() {
             progress.replace(ConnectProgress::Connected(address));
         }
@@ -201,13 +205,28 @@ async fn load_tls() -> Result<ClientConfigs, ConnectError> {
     Ok(loaded.map_err(ConnectError::TlsThread)??)
 }
 
+impl ConnectProgress {
+    fn record_failure(&mut self, failed: SocketAddr, error: &io::Error) {
+        if let Self::Connecting(addresses) = self {
+            let of_failed = addresses.iter_mut().filter(|(address, _)| *address == failed);
+            of_failed.for_each(|(_, reason)| *reason = Some(error.to_string()));
+        }
+    }
+}
+
 impl fmt::Display for ConnectProgress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Resolving(host) => write!(f, "the name {host} could not be resolved"),
             Self::Connecting(addresses) => {
-                let addresses: Vec<_> = addresses.iter().map(SocketAddr::to_string).collect();
-                write!(f, "no response from {}", addresses.join(", "))
+                let (unresponsive, failed): (Vec<_>, Vec<_>) =
+                    addresses.iter().partition(|(_, reason)| reason.is_none());
+                let unresponsive: Vec<_> =
+                    unresponsive.iter().map(|(address, _)| address.to_string()).collect();
+                write!(f, "no response from {}", unresponsive.join(", "))?;
+                failed.iter().try_for_each(|(address, reason)| {
+                    write!(f, "; {address}: {}", reason.as_deref().unwrap_or_default())
+                })
             }
             Self::Connected(address) => {
                 write!(f, "{address} accepted the connection, and then did not respond")

@@ -80,6 +80,20 @@ impl ConnectError {
         }
     }
 
+    /// Whether the message says what to correct.
+    pub fn says_what_to_do(&self) -> bool {
+        match self {
+            Self::Addresses(_) | Self::TlsThread(_) | Self::Http(_) | Self::Closed => false,
+            Self::Resolve { .. }
+            | Self::TlsSetup(_)
+            | Self::TlsName(_)
+            | Self::Tls(_)
+            | Self::Tunnel(_)
+            | Self::Socks5(_) => true,
+            Self::Proxy { reason, .. } => reason.says_what_to_do(),
+        }
+    }
+
     /// Whether the reason is the upstream's certificate, rather than that of a forward proxy.
     pub fn is_untrusted(&self) -> bool {
         matches!(self, Self::Tls(failure) if failure.is_untrusted())

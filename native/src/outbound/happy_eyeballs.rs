@@ -38,7 +38,8 @@ pub(super) struct HappyEyeballs {
 
 impl HappyEyeballs {
     /// Connects to one of `addresses`. The next address is tried when the previous one fails or does not
-    /// respond within [`ATTEMPT_DELAY`]. The first established connection is returned.
+    /// respond within [`ATTEMPT_DELAY`]. The first established connection is returned. `on_failure` is
+    /// called for each attempt that fails.
     ///
     /// # Errors
     ///
@@ -46,6 +47,7 @@ impl HappyEyeballs {
     pub(super) async fn connect(
         &self,
         addresses: &[SocketAddr],
+        on_failure: impl Fn(SocketAddr, &io::Error),
     ) -> Result<TcpStream, ConnectError> {
         let mut untried = addresses.iter();
         let mut attempts = JoinSet::new();
@@ -65,6 +67,7 @@ impl HappyEyeballs {
                     }
                     Some(Ok((address, Err(error)))) => {
                         self.record_failure(address);
+                        on_failure(address, &error);
                         failures.push((address, error));
                     }
                     // The task panicked.
@@ -176,12 +179,15 @@ mod tests {
             other.local_addr().unwrap()
         };
         let happy_eyeballs = HappyEyeballs::default();
-        let stream = happy_eyeballs.connect(&[closed, address]).await.unwrap();
+        let stream = happy_eyeballs.connect(&[closed, address], |_, _| {}).await.unwrap();
         assert_eq!(stream.peer_addr().unwrap(), address);
         assert_eq!(happy_eyeballs.order(vec![closed, address]), [address, closed]);
-        let error = happy_eyeballs.connect(&[closed]).await.unwrap_err().to_string();
+        let failures = RefCell::new(Vec::new());
+        let record = |address, _: &io::Error| failures.borrow_mut().push(address);
+        let error = happy_eyeballs.connect(&[closed], record).await.unwrap_err().to_string();
+        assert_eq!(failures.take(), [closed]);
         assert!(error.starts_with(&format!("{closed}: Connection refused")));
-        let error = happy_eyeballs.connect(&[]).await.unwrap_err().to_string();
+        let error = happy_eyeballs.connect(&[], |_, _| {}).await.unwrap_err().to_string();
         assert_eq!(error, "the host has no addresses");
     }
 

@@ -127,7 +127,7 @@ fn files_without_valid_credentials_are_rejected_at_the_start() {
             "canary",
             "expected a JSON object with clientId, accessToken and certificate: expected JSON",
         ),
-        ("", "found a syntax error"),
+        ("", "expected JSON, found an empty text"),
         (r#"{"clientId": "c"}"#, "`accessToken`: expected a string, found nothing"),
         // These are accepted from a launcher, but rejected in a file, whose author can correct them.
         (

@@ -99,6 +99,26 @@ fn connecting_to_unresponsive_addresses_times_out() {
     proxy.wait_for_log("attempts=1");
 }
 
+/// The error says of each address what happened.
+#[test]
+fn an_address_that_refuses_is_told_from_one_that_does_not_respond() {
+    if !can_replace_hosts() {
+        return;
+    }
+    let [unresponsive, refusing] = ClosedPort::take_of([FIRST, SECOND]);
+    let port_number = refusing.address().port();
+    let _unresponsive = UnresponsiveAddress::at(unresponsive);
+    let folder = Folder::new();
+    let addresses = [FIRST, SECOND];
+    let proxy = proxy(&addresses, port_number, &folder).args(["--connect-timeout", "1"]).start();
+    let message = proxy.get("/api/queue/v1/x").assert_error(504, "UpstreamTimedOut");
+    let expected = format!(
+        "(--connect-timeout): no response from {FIRST}:{port_number}; {SECOND}:{port_number}: \
+         Connection refused"
+    );
+    assert!(message.contains(&expected), "{message}");
+}
+
 #[test]
 fn addresses_that_all_refuse_are_all_named() {
     if !can_replace_hosts() {

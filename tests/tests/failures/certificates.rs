@@ -158,6 +158,30 @@ fn certificates_signed_with_another_key_are_not_accepted() {
     }
 }
 
+/// Of an authority (`openssl req -x509` makes such) or not: there is no name to compare, and it would be
+/// of no use to trust it once more.
+#[test]
+fn a_trusted_self_signed_certificate_without_a_name_is_explained() {
+    for constraints in ["", "-addext basicConstraints=critical,CA:FALSE"] {
+        let script = format!(
+            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem \
+             -out cert.pem -subj /CN=localhost {constraints}"
+        );
+        let Some(folder) = create(&script) else { return };
+        let server = Server::start(&folder, &[]);
+        for (host, name) in [("localhost", "DNS:localhost"), ("127.0.0.1", "IP:127.0.0.1")] {
+            let response = get(&server, host, folder.path("cert.pem"));
+            let message = response.assert_error(502, "UpstreamUnreachable");
+            let expected = format!(
+                "has no subjectAltName with a host, and so no name to compare with {host}: use one \
+                 that has it (openssl req -x509 ... -addext subjectAltName={name})"
+            );
+            assert!(message.contains(&expected), "{constraints}: {message}");
+            assert!(!message.contains("to trust this certificate itself"), "{message}");
+        }
+    }
+}
+
 /// The error says what is wrong and what to change, without Rust's debug output.
 #[test]
 fn each_tls_failure_is_explained() {

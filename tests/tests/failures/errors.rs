@@ -1,7 +1,10 @@
 //! Errors of the proxy itself if there is no response from an upstream (docs/compatibility.md, Q12).
 //! Errors in requests are tested in `routes.rs`, `bewit.rs` and `put_credentials.rs`.
 
-use support::{ClosedPort, Proxy, ScriptedResponse, Tls, Upstream, request};
+use std::ffi::OsStr;
+use std::fs;
+use std::path::PathBuf;
+use support::{ClosedPort, Folder, Proxy, ScriptedResponse, Tls, Upstream, request};
 
 #[test]
 fn a_refused_connection_is_a_502() {
@@ -50,14 +53,50 @@ fn an_invalid_certificate() {
     assert_eq!(upstream.connections(), 0);
 }
 
+/// Also if the other variable names some that can be read.
 #[test]
 fn root_certificates_that_cannot_be_read_are_a_502() {
     let upstream = Upstream::start([ScriptedResponse::status(200)]);
-    let proxy = Proxy::in_front_of(format!("https://localhost:{}", upstream.address().port()))
-        .env("SSL_CERT_FILE", "/nowhere.pem")
-        .start();
-    let message = proxy.get("/api/queue/v1/x").assert_error(502, "UpstreamUnreachable");
-    assert!(message.contains("cannot set up TLS: SSL_CERT_FILE"), "{message}");
+    let tls = Tls::for_host("localhost").start(&upstream);
+    let folder = Folder::new();
+    folder.put("a", fs::read(tls.authority()).unwrap());
+    let readable = [tls.authority().to_owned(), folder.path(".")].map(PathBuf::into_os_string);
+    let [file, directory] = &readable;
+    let empty = folder.put("empty.pem", "");
+    const VARIABLES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
+    for (values, named) in [
+        ([OsStr::new("/nowhere"), OsStr::new("")], "SSL_CERT_FILE"),
+        ([OsStr::new("/nowhere"), directory], "SSL_CERT_FILE"),
+        ([empty.as_os_str(), directory], "SSL_CERT_FILE"),
+        ([file, OsStr::new("/nowhere")], "SSL_CERT_DIR"),
+    ] {
+        let proxy = Proxy::in_front_of(format!("https://localhost:{}", tls.address().port()))
+            .env(VARIABLES[0], values[0])
+            .env(VARIABLES[1], values[1])
+            .start();
+        let message = proxy.get("/api/queue/v1/x").assert_error(502, "UpstreamUnreachable");
+        let expected = format!("cannot set up TLS: {named}");
+        assert!(message.contains(&expected), "{values:?}: {message}");
+    }
+}
+
+#[test]
+fn root_certificates_of_both_variables_are_trusted() {
+    let upstream = Upstream::start([ScriptedResponse::status(200)]);
+    let [first, second, other] = [(); 3].map(|()| Tls::for_host("localhost").start(&upstream));
+    let folder = Folder::new();
+    folder.put("second", fs::read(second.authority()).unwrap());
+    let get = |tls: &Tls| {
+        Proxy::in_front_of(format!("https://localhost:{}", tls.address().port()))
+            .env("SSL_CERT_FILE", first.authority())
+            .env("SSL_CERT_DIR", folder.path("."))
+            .start()
+            .get("/api/queue/v1/x")
+    };
+    assert_eq!([get(&first).status(), get(&second).status()], [200; 2]);
+    let message = get(&other).assert_error(502, "UpstreamUnreachable");
+    let expected = "Trusted are the certificates of SSL_CERT_FILE, 1, and of SSL_CERT_DIR, 1;";
+    assert!(message.contains(expected), "{message}");
 }
 
 #[test]

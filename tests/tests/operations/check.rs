@@ -1,5 +1,7 @@
 //! `--check`: reports what a start would find, one line for each check.
 
+mod unreachable;
+
 use serde_json::json;
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -53,44 +55,6 @@ fn an_admin_address_in_use_is_reported() {
     report.assert_line("fail", "admin", &format!("--admin: cannot listen on {address}: "));
     drop(other);
     Report::of(with(&address), 0).assert_line("ok", "admin", &format!("free: http://{address}"));
-}
-
-/// Each request times out after 10 s; the results of earlier checks are printed before.
-#[test]
-fn an_upstream_that_accepts_and_never_responds_is_reported() {
-    let upstream = Upstream::start([ScriptedResponse::nothing().then_stall()]);
-    let report = check_with(&upstream.root_url(), |it| it.args(["--connect-timeout", "1"]), 1);
-    report.assert_line("ok", "port", "free");
-    report.assert_line(
-        "fail",
-        "root url",
-        "no response to GET /api/auth/v1/ping within 10 seconds",
-    );
-    report.assert_line("?", "accepted", "not known");
-}
-
-/// The line names the request that has no response.
-#[test]
-fn an_auth_service_that_does_not_return_the_scopes_is_reported() {
-    let upstream = Upstream::start(|request: &Request| match request.target() {
-        "/api/auth/v1/ping" => auth(request, 0),
-        _ => ScriptedResponse::nothing().then_stall(),
-    });
-    let report = check_with(&upstream.root_url(), |it| it, 1);
-    report.assert_line("ok", "root url", "responded with 200");
-    let expected = "no response to GET /api/auth/v1/scopes/current within 10 seconds";
-    report.assert_line("fail", "accepted", expected);
-}
-
-#[test]
-fn a_root_url_where_nothing_listens_is_reported() {
-    let port = ClosedPort::take();
-    let report = check_with(&port.root_url(), |builder| builder, 1);
-    report.assert_line("fail", "root url", &format!("{}: cannot connect: ", port.root_url()));
-    for what in ["tls", "clock", "accepted"] {
-        report.assert_line("?", what, "not known: there is no response from the root URL");
-    }
-    report.assert_line("ok", "credentials", "client tester");
 }
 
 #[test]

@@ -11,6 +11,8 @@ fn an_invalid_proxy_variable_is_reported_at_the_start() {
         ("HTTP_PROXY", "http://user:cAnArY@[bad"),
         ("https_proxy", "socks4://user:cAnArY@proxy.example.test"),
         ("ALL_PROXY", "ftp://user:cAnArY@proxy.example.test"),
+        ("HTTP_PROXY", "http://user:cAnArY@127.0.0.1:99999"),
+        ("HTTPS_PROXY", "http://user:12#cAnArY@127.0.0.1:3128"),
     ] {
         let finished = Proxy::in_front_of("http://tc.example.test").env(variable, value).run();
         assert!(!finished.status.success());

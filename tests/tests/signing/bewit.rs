@@ -87,6 +87,8 @@ fn an_invalid_url_is_a_400_with_the_reason() {
         (b"tc.example.com/x", "found no scheme"),
         (b"//tc.example.com/x", "found no scheme"),
         (b"ftp://tc.example.com/x", "found ftp://"),
+        (b"mailto:a", "found another scheme, or none"),
+        (b"javascript:1", "found another scheme, or none"),
         (b"https://?x", "expected a host name"),
         (b"https://tc example.com/x", "expected a host name"),
         (b"https://user:pass@tc.example.com/", "user name or password"),

@@ -5,6 +5,7 @@ use crate::os::clock;
 use crate::outbound::call::{self, CallError};
 use crate::outbound::{Origin, Outbound, UpstreamError};
 use http::StatusCode;
+use std::fmt::Display;
 use std::time::{Duration, Instant};
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::hawk::MAX_SKEW;
@@ -29,7 +30,7 @@ pub(super) async fn check(
     let response = match response {
         Ok(response) => response,
         Err(error) => {
-            explain(root_url, &error, report);
+            explain(root_url, &error, outbound.route(origin), report);
             return None;
         }
     };
@@ -48,7 +49,7 @@ pub(super) async fn check(
     Some(Reached { now: check_clock(clock::date_of(&response.headers), [asked, received], report) })
 }
 
-fn explain(root_url: &RootUrl, error: &CallError, report: &mut Report) {
+fn explain(root_url: &RootUrl, error: &CallError, route: impl Display, report: &mut Report) {
     match error {
         CallError::Send(UpstreamError::Connect(error)) if error.is_untrusted() => {
             report.fail(
@@ -58,14 +59,27 @@ fn explain(root_url: &RootUrl, error: &CallError, report: &mut Report) {
             report.fail("tls", error);
         }
         error => {
-            report.fail(
-                "root url",
-                format!("{root_url}: {error}: correct it, or check the network in between"),
-            );
+            let text = match says_what_to_do(error) {
+                true => format!("{root_url}: {error}"),
+                false => format!(
+                    "{root_url}: {error}: correct the root URL, or check the network; the connection \
+                     was tried {route}"
+                ),
+            };
+            report.fail("root url", text);
             report.unknown("tls", NO_RESPONSE);
         }
     }
     report.unknown("clock", NO_RESPONSE);
+}
+
+/// Whether the error itself says what to correct.
+fn says_what_to_do(error: &CallError) -> bool {
+    match error {
+        CallError::NoResponse(..) => true,
+        CallError::Send(UpstreamError::Connect(error)) => error.says_what_to_do(),
+        _ => false,
+    }
 }
 
 /// Compares the `Date` of a response, in whole seconds, with the times before the request and after the

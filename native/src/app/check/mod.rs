@@ -49,7 +49,8 @@ pub async fn run(mut config: Config, inherited: Inherited) -> Report {
         let without_task = task_scopes::without_task(&scopes, task_id);
         let fetching =
             task_scopes::restriction(scopes, task_id, &outbound, &root_url, signer.as_ref());
-        check_restriction(fetching, without_task, &mut report).await
+        let path = task_id.map(task_scopes::path).unwrap_or_default();
+        check_restriction(fetching, &path, without_task, &mut report).await
     };
     match prepared.credentials {
         Err(error) => report.fail("credentials", error),
@@ -70,10 +71,11 @@ pub async fn run(mut config: Config, inherited: Inherited) -> Report {
     report
 }
 
-/// Fetches the restriction as a start does, and reports it. If the task's scopes cannot be fetched, returns
-/// the restriction `without_task`.
+/// Fetches the restriction as a start does, from `path`, and reports it. If the task's scopes cannot be
+/// fetched, returns the restriction `without_task`.
 async fn check_restriction(
     fetching: impl Future<Output = Result<Restriction, TaskError>>,
+    path: &str,
     without_task: Restriction,
     report: &mut Report,
 ) -> Restriction {
@@ -88,7 +90,7 @@ async fn check_restriction(
             return restriction;
         }
         Ok(Err(error)) => error.to_string(),
-        Err(_) => no_response("the queue's task definition").to_string(),
+        Err(_) => no_response(path).to_string(),
     };
     report.fail("scopes", error);
     without_task
@@ -99,14 +101,14 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Limits a call to `path` to [`CALL_TIMEOUT`].
 async fn with_timeout(
-    path: &'static str,
+    path: &str,
     call: impl Future<Output = Result<Response, CallError>>,
 ) -> Result<Response, CallError> {
     timeout(CALL_TIMEOUT, call).await.unwrap_or_else(|_| Err(no_response(path)))
 }
 
-fn no_response(path: &'static str) -> CallError {
-    CallError::NoResponse(path, CALL_TIMEOUT)
+fn no_response(path: &str) -> CallError {
+    CallError::NoResponse(path.to_owned(), CALL_TIMEOUT)
 }
 
 /// Disables retries, because a check should report the first failure.

@@ -15,7 +15,7 @@ use http::{HeaderValue, Uri};
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use no_proxy::NoProxy;
 use std::fmt;
-use url::Host;
+use url::{Host, Position, Url};
 
 /// The forward proxies for http and https upstreams, and the upstreams that are reached directly.
 #[derive(Debug)]
@@ -64,7 +64,8 @@ pub(super) enum ProxyProtocol {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0}: expected the URL of a proxy that speaks http, https or socks5, such as \
-     http://proxy.example.com:3128, found something else"
+     http://proxy.example.com:3128, with a port from 1 to 65535 and a percent-encoded user and password \
+     (%23 for #, %2F for /), found something else"
 )]
 pub struct InvalidProxyVariable(&'static str);
 
@@ -125,8 +126,20 @@ impl Proxies {
 impl ForwardProxy {
     /// Returns `None` if the URL is invalid or its protocol is not supported.
     fn parse(variable: &'static str, url: &str) -> Option<Self> {
+        let uri: Uri = url.parse().ok()?;
+        uri.authority()?;
+        // Neither `Uri` nor `Matcher` checks the port and what follows it.
+        let url = match uri.scheme() {
+            Some(_) => Url::parse(url),
+            None => Url::parse(&format!("http://{url}")),
+        };
+        let url = url.ok().filter(|url| url.port() != Some(0))?;
+        // An unescaped #, / or ? in a password has ended the host too early.
+        if url[Position::AfterPort..].contains('@') {
+            return None;
+        }
         let any = Uri::from_static("http://host.example");
-        let intercept = Matcher::builder().all(url).build().intercept(&any)?;
+        let intercept = Matcher::builder().all(url.as_str()).build().intercept(&any)?;
         // The default ports are those of the Go proxy. With both socks5 and socks5h the proxy resolves
         // names, as in the Go proxy.
         let (scheme, protocol, port) = match intercept.uri().scheme_str()? {
@@ -266,8 +279,11 @@ mod tests {
 
     #[test]
     fn logins_are_available_but_not_shown() {
+        for url in ["https://user:p%40ss@proxy.example", "https://user:p@ss@proxy.example"] {
+            let authorization = parse(url).unwrap().authorization();
+            assert_eq!(authorization.unwrap(), "Basic dXNlcjpwQHNz", "{url}");
+        }
         let http = parse("https://user:p%40ss@proxy.example").unwrap();
-        assert_eq!(http.authorization().unwrap(), "Basic dXNlcjpwQHNz");
         assert_eq!(http.login(), None);
         let socks = parse("socks5://user:p%40ss@proxy.example").unwrap();
         assert_eq!((socks.login(), socks.authorization()), (Some(("user", "p@ss")), None));
@@ -283,5 +299,38 @@ mod tests {
         {
             assert!(parse(url).is_none(), "{url}");
         }
+    }
+
+    #[test]
+    fn ports_are_none_or_numbers_from_1_to_65535() {
+        for scheme in ["", "http://", "https://", "socks5://", "socks5h://"] {
+            for port in ["0", "-1", "65536", "99999", "abc", "1x"] {
+                let url = format!("{scheme}proxy.example:{port}");
+                assert!(parse(&url).is_none(), "{url}");
+            }
+            for (port, expected) in [(":1", 1), (":65535", 65535)] {
+                let proxy = parse(&format!("{scheme}proxy.example{port}")).unwrap();
+                assert_eq!(proxy.port(), expected, "{scheme}");
+            }
+        }
+        for (scheme, port) in [("http", 80), ("https", 443)] {
+            let given = parse(&format!("{scheme}://proxy.example:{port}")).unwrap();
+            assert_eq!(given.port(), port);
+            assert_eq!(parse(&format!("{scheme}://proxy.example:")).unwrap().port(), port);
+        }
+    }
+
+    /// Otherwise the beginning of the login would be taken for the host.
+    #[test]
+    fn characters_of_a_login_that_end_the_host_have_to_be_escaped() {
+        for scheme in ["", "http://", "socks5://"] {
+            for login in ["u:p#p", "u:p/p", "u:p?p", "u:12#p", "u:12/p", "u:12?p", "u#", "u/p"] {
+                let url = format!("{scheme}{login}@proxy.example:3128");
+                assert!(parse(&url).is_none(), "{url}");
+            }
+        }
+        let proxy = parse("socks5://u:%23%2f%3f@proxy.example:3128").unwrap();
+        assert_eq!(proxy.login(), Some(("u", "#/?")));
+        assert_eq!(proxy.to_string(), "socks5://proxy.example:3128");
     }
 }

@@ -1,6 +1,6 @@
 //! Explains failed TLS handshakes: the problem, the certificate that was presented, and the remedy.
 
-use super::roots::RootSource;
+use super::roots::{RootSource, Variable};
 use crate::os::clock;
 use crate::outbound::error::explain;
 use crate::telemetry::printable;
@@ -71,11 +71,14 @@ impl std::error::Error for CertificateFailure {}
 /// The problem with a certificate and its remedy, as the predicate of a sentence about the certificate.
 pub(super) fn problem(
     error: &CertificateError,
+    certificate: &CertificateDer<'_>,
     server_name: &ServerName<'_>,
     roots: &RootSource,
 ) -> String {
     let now = || clock::now().to_rfc3339();
     let advice = roots.advice();
+    let has_hosts =
+        Certificate::from_der(certificate).is_ok_and(|certificate| !hosts(&certificate).is_empty());
     match error {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
             format!(
@@ -87,6 +90,11 @@ pub(super) fn problem(
             "is not yet valid: correct this machine's clock ({}), or renew it on the server",
             now()
         ),
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }
+            if !has_hosts =>
+        {
+            no_hosts(server_name)
+        }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             format!(
                 "is for another name than {}: use a name of the certificate, or have one issued for this \
@@ -114,6 +122,8 @@ pub(super) fn problem(
         }
         CertificateError::UnhandledCriticalExtension => UNKNOWN_EXTENSION.to_owned(),
         CertificateError::Other(OtherError(error)) => match error.downcast_ref() {
+            // If it is trusted, then not as a server's, for there is no name to compare.
+            Some(webpki::Error::CaUsedAsEndEntity) if !has_hosts => no_hosts(server_name),
             Some(webpki::Error::CaUsedAsEndEntity) => {
                 format!("is for a certificate authority, not a server: {}", trust_advice(roots))
             }
@@ -141,14 +151,27 @@ const UNKNOWN_EXTENSION: &str =
     "has a critical extension that is not supported: have one issued without it";
 const UNREADABLE: &str = "cannot be verified: have another one issued";
 
+/// The problem of a certificate that is for no host.
+fn no_hosts(server_name: &ServerName<'_>) -> String {
+    let kind = match server_name {
+        ServerName::IpAddress(_) => "IP",
+        _ => "DNS",
+    };
+    let host = server_name.to_str();
+    format!(
+        "has no subjectAltName with a host, and so no name to compare with {host}: use one that \
+         has it (openssl req -x509 ... -addext subjectAltName={kind}:{host})"
+    )
+}
+
 /// Advice on how to trust the certificate itself.
 fn trust_advice(roots: &RootSource) -> String {
-    match roots {
-        RootSource::Variable { name, value, .. } => format!(
+    match roots.variable() {
+        Some(Variable { name, value, .. }) => format!(
             "to trust this certificate itself, add it to {value}, which {name} names; otherwise use a \
              certificate that it has issued"
         ),
-        RootSource::System(_) | RootSource::BuiltIn => {
+        None => {
             "to trust this certificate itself, name it in SSL_CERT_FILE; otherwise use a certificate \
              that it has issued"
                 .to_owned()
@@ -161,18 +184,9 @@ fn describe(certificate: &CertificateDer<'_>) -> String {
     let Ok(certificate) = Certificate::from_der(certificate) else {
         return format!("{} bytes that are not an X.509 certificate", certificate.len());
     };
+    let names = hosts(&certificate);
     let certificate = certificate.tbs_certificate();
     let validity = certificate.validity();
-    let names: Vec<String> = certificate
-        .filter_extensions::<SubjectAltName>()
-        .filter_map(Result::ok)
-        .flat_map(|(_, SubjectAltName(names))| names)
-        .filter_map(|name| match name {
-            GeneralName::DnsName(name) => Some(name.to_string()),
-            GeneralName::IpAddress(octets) => ip(octets.as_bytes()).map(|ip| ip.to_string()),
-            _ => None,
-        })
-        .collect();
     let names = match names.as_slice() {
         [] => "no host (it has no subjectAltName)".to_owned(),
         names if names.len() > MAX_SHOWN_NAMES => {
@@ -191,6 +205,18 @@ fn describe(certificate: &CertificateDer<'_>) -> String {
         validity.not_before,
         validity.not_after
     ))
+}
+
+/// The hosts that a certificate is for.
+fn hosts(certificate: &Certificate) -> Vec<String> {
+    let extensions = certificate.tbs_certificate().filter_extensions::<SubjectAltName>();
+    let names = extensions.filter_map(Result::ok).flat_map(|(_, SubjectAltName(names))| names);
+    let host = |name| match name {
+        GeneralName::DnsName(name) => Some(name.to_string()),
+        GeneralName::IpAddress(octets) => ip(octets.as_bytes()).map(|ip| ip.to_string()),
+        _ => None,
+    };
+    names.filter_map(host).collect()
 }
 
 /// The maximum number of names in a description.

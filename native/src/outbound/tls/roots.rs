@@ -3,6 +3,8 @@
 use rustls::RootCertStore;
 use rustls::client::VerifierBuilderError;
 use rustls::pki_types::CertificateDer;
+use std::env;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use x509_cert::Certificate;
 use x509_cert::der::Decode as _;
@@ -21,12 +23,21 @@ pub(super) struct Roots {
 /// The source of the root certificates.
 #[derive(Clone, Debug)]
 pub(super) enum RootSource {
-    /// The files that this environment variable names, which have `count` certificates.
-    Variable { name: &'static str, value: String, count: usize },
+    /// The files that these environment variables name. There is at least one variable.
+    Variables(Vec<Variable>),
     /// The system's store, with this number of certificates.
     System(usize),
     /// Mozilla's built-in certificates, because the system has none.
     BuiltIn,
+}
+
+/// An environment variable that names files with root certificates.
+#[derive(Clone, Debug)]
+pub(super) struct Variable {
+    pub(super) name: &'static str,
+    pub(super) value: String,
+    /// The number of certificates in the files.
+    count: usize,
 }
 
 /// Why TLS cannot be set up: the root certificates cannot be used.
@@ -35,7 +46,8 @@ pub(super) enum RootSource {
 pub enum TlsSetupError {
     /// The files that a variable names have no usable certificate.
     #[error(
-        "{variable} names no usable root certificate ({value}): expected PEM files with certificates"
+        "{variable} names no usable root certificate ({value}): name PEM files with \
+         certificates, or unset it"
     )]
     NoRoots {
         /// The environment variable.
@@ -45,7 +57,7 @@ pub enum TlsSetupError {
     },
     /// A file cannot be read, or is not PEM.
     #[cfg(not(target_vendor = "apple"))]
-    #[error("{variable}: {reason}")]
+    #[error("{variable}: {reason}: name PEM files with certificates, or unset it")]
     Unreadable {
         /// The environment variable.
         variable: &'static str,
@@ -55,7 +67,7 @@ pub enum TlsSetupError {
     },
     /// The file cannot be read, or is not PEM.
     #[cfg(target_vendor = "apple")]
-    #[error("SSL_CERT_FILE: {0}")]
+    #[error("SSL_CERT_FILE: {0}: name a PEM file with certificates, or unset it")]
     Unreadable(#[from] rustls::pki_types::pem::Error),
     /// rustls does not accept the root certificates.
     #[error(transparent)]
@@ -66,42 +78,65 @@ pub enum TlsSetupError {
 }
 
 impl Roots {
-    /// Loads the root certificates that `SSL_CERT_FILE` and `SSL_CERT_DIR` name; if these are not set,
-    /// those of the system; and if the system has none (a container from scratch, or a platform whose store
-    /// cannot be linked), Mozilla's, which are built in.
+    /// Loads the root certificates that `SSL_CERT_FILE` and `SSL_CERT_DIR` name, from both if both are set;
+    /// if neither is, those of the system; and if the system has none (a container from scratch, or a
+    /// platform whose store cannot be linked), Mozilla's, which are built in.
     ///
     /// # Errors
     ///
-    /// The files that the variables name cannot be used. Other certificates are not trusted instead,
-    /// because that would ignore the configuration.
+    /// A variable names no usable certificate. Other certificates are not trusted instead, because that
+    /// would ignore the configuration.
     pub(super) fn load() -> Result<Self, TlsSetupError> {
+        Self::of_variables(&named())
+    }
+
+    /// Loads the certificates that the variables `named` name; each is given with its value.
+    fn of_variables(named: &[(&'static str, OsString)]) -> Result<Self, TlsSetupError> {
         let mut store = RootCertStore::empty();
-        let found = certificates()?;
-        let servers = found.iter().filter(|certificate| has_names(certificate)).cloned().collect();
-        let (count, _unusable) = store.add_parsable_certificates(found);
-        let source = match (variable(), count) {
-            (Some((variable, value)), 0) => {
-                return Err(TlsSetupError::NoRoots { variable, value });
+        let mut servers = Vec::new();
+        let mut add = |found: Vec<CertificateDer<'static>>| {
+            servers.extend(found.iter().filter(|certificate| has_names(certificate)).cloned());
+            store.add_parsable_certificates(found).0
+        };
+        let mut variables = Vec::new();
+        for (name, value) in named {
+            let count = add(read(name, value)?);
+            let value = value.to_string_lossy().into_owned();
+            if count == 0 {
+                return Err(TlsSetupError::NoRoots { variable: name, value });
             }
-            (Some((name, value)), count) => RootSource::Variable { name, value, count },
-            (None, 0) => {
-                store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-                RootSource::BuiltIn
-            }
-            (None, count) => RootSource::System(count),
+            variables.push(Variable { name, value, count });
+        }
+        let source = match variables.is_empty() {
+            false => RootSource::Variables(variables),
+            true => match add(of_system()) {
+                0 => {
+                    store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+                    RootSource::BuiltIn
+                }
+                count => RootSource::System(count),
+            },
         };
         Ok(Self { store, servers, source })
     }
 }
 
 impl RootSource {
+    /// The variable to whose files another certificate can be added.
+    pub(super) fn variable(&self) -> Option<&Variable> {
+        match self {
+            Self::Variables(variables) => variables.first(),
+            Self::System(_) | Self::BuiltIn => None,
+        }
+    }
+
     /// Advice on how to add another certificate.
     pub(super) fn advice(&self) -> String {
-        match self {
-            Self::Variable { name, value, .. } => {
+        match self.variable() {
+            Some(Variable { name, value, .. }) => {
                 format!("add the certificate of its issuer to {value}, which {name} names")
             }
-            Self::System(_) | Self::BuiltIn => {
+            None => {
                 "name a file with the certificate of its issuer in SSL_CERT_FILE, or add that to the \
                  system's certificates"
                     .to_owned()
@@ -113,7 +148,14 @@ impl RootSource {
 impl fmt::Display for RootSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Variable { name, count, .. } => write!(f, "the certificates of {name}, {count}"),
+            Self::Variables(variables) => {
+                f.write_str("the certificates of ")?;
+                for (index, Variable { name, count, .. }) in variables.iter().enumerate() {
+                    let separator = if index == 0 { "" } else { ", and of " };
+                    write!(f, "{separator}{name}, {count}")?;
+                }
+                Ok(())
+            }
             Self::System(count) => write!(f, "the system's certificates, {count}"),
             Self::BuiltIn => {
                 f.write_str("Mozilla's built-in certificates, because the system has none")
@@ -130,31 +172,71 @@ fn has_names(certificate: &CertificateDer<'_>) -> bool {
     certificate.is_ok_and(names)
 }
 
-/// The environment variable that names root certificates, if one is set, and its value.
-fn variable() -> Option<(&'static str, String)> {
-    ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().find_map(|name| {
-        let value = std::env::var_os(name).filter(|value| !value.is_empty())?;
-        Some((name, value.to_string_lossy().into_owned()))
-    })
+/// The environment variables that name root certificates, and their values.
+fn named() -> Vec<(&'static str, OsString)> {
+    let mut named: Vec<_> = [FILE, DIRECTORIES]
+        .into_iter()
+        .filter_map(|name| Some((name, env::var_os(name).filter(|value| !value.is_empty())?)))
+        .collect();
+    if cfg!(target_vendor = "apple") {
+        // `read` does not support directories there: SSL_CERT_DIR alone is an error.
+        named.truncate(1);
+    }
+    named
 }
 
+const FILE: &str = "SSL_CERT_FILE";
+const DIRECTORIES: &str = "SSL_CERT_DIR";
+
+/// Reads the files that `variable` names. Unreadable ones are skipped if others have certificates.
 #[cfg(not(target_vendor = "apple"))]
-fn certificates() -> Result<Vec<CertificateDer<'static>>, TlsSetupError> {
-    let found = rustls_native_certs::load_native_certs();
-    match (variable(), found.errors.into_iter().next()) {
-        (Some((variable, _)), Some(reason)) if found.certs.is_empty() => {
+fn read(
+    variable: &'static str,
+    value: &OsStr,
+) -> Result<Vec<CertificateDer<'static>>, TlsSetupError> {
+    let paths: Vec<_> = match variable {
+        DIRECTORIES => {
+            env::split_paths(value).filter(|path| !path.as_os_str().is_empty()).collect()
+        }
+        _ => vec![value.into()],
+    };
+    let mut certificates = Vec::new();
+    let mut errors = Vec::new();
+    for path in &paths {
+        let found = match variable {
+            DIRECTORIES => rustls_native_certs::load_certs_from_paths(None, Some(path)),
+            _ => rustls_native_certs::load_certs_from_paths(Some(path), None),
+        };
+        certificates.extend(found.certs);
+        errors.extend(found.errors);
+    }
+    match errors.into_iter().next() {
+        Some(reason) if certificates.is_empty() => {
             Err(TlsSetupError::Unreadable { variable, reason })
         }
-        _ => Ok(found.certs),
+        _ => Ok(certificates),
     }
 }
 
 /// Apple's own store needs Apple's frameworks, which are not available in a cross build.
 #[cfg(target_vendor = "apple")]
-fn certificates() -> Result<Vec<CertificateDer<'static>>, TlsSetupError> {
+fn read(
+    variable: &'static str,
+    value: &OsStr,
+) -> Result<Vec<CertificateDer<'static>>, TlsSetupError> {
     use rustls::pki_types::pem::PemObject as _;
-    let Some(file) = std::env::var_os("SSL_CERT_FILE").filter(|file| !file.is_empty()) else {
-        return Ok(Vec::new());
-    };
-    Ok(CertificateDer::pem_file_iter(file).and_then(Iterator::collect)?)
+    match variable {
+        DIRECTORIES => Ok(Vec::new()),
+        _ => Ok(CertificateDer::pem_file_iter(value).and_then(Iterator::collect)?),
+    }
+}
+
+#[cfg(not(target_vendor = "apple"))]
+fn of_system() -> Vec<CertificateDer<'static>> {
+    rustls_native_certs::load_native_certs().certs
+}
+
+#[cfg(target_vendor = "apple")]
+fn of_system() -> Vec<CertificateDer<'static>> {
+    Vec::new()
 }

@@ -62,7 +62,7 @@ impl ServerCertVerifier for Verifier {
         };
         verified.map_err(|error| match error {
             Error::InvalidCertificate(error) => {
-                let problem = problem(&error, server_name, &self.source);
+                let problem = problem(&error, end_entity, server_name, &self.source);
                 let failure = CertificateFailure::new(problem, end_entity);
                 Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(failure))))
             }
