@@ -10,7 +10,7 @@ const kept = [];
 /** In milliseconds: the clock skew that the services tolerate when they check a certificate. */
 const CLOCK_SKEW = 5 * 60 * 1000;
 
-const NO_EXPIRY = 'expected no expiry: that of temporary credentials is in their certificate';
+const NO_EXPIRY = 'expected no expiry: the certificate of temporary credentials has it';
 /** Members that credentials have in other libraries, and what to write instead. */
 const ELSEWHERE = {
   __proto__: null,
@@ -84,7 +84,7 @@ export function client(found, claimant) {
   }
   members(found, CLIENT, name);
   if (member(found, 'certificate', name) || member(found, 'authorizedScopes', name)) {
-    throw input('expected the permanent credentials of the clientId asked for, without certificate and authorizedScopes', name);
+    throw input('expected permanent credentials of this clientId, without certificate and authorizedScopes', name);
   }
   // A lookup that ignores its argument must not let one client pass for another.
   if (text(member(found, 'clientId', name), `${name}.clientId`) !== claimant) return undefined;

@@ -7,7 +7,7 @@ const DEFAULT_LIFETIME = 60 * 60 * 1000;
 /** In milliseconds. A later `Date` was probably made from microseconds. */
 const HUNDRED_YEARS = 100 * 366 * 24 * 60 * 60 * 1000;
 
-const NO_HASH = 'payload hashes are not supported, as the services check none: leave it out';
+const NO_HASH = 'payload hashes are not supported: services check none';
 /** Options that other libraries have, and what to write instead. */
 const ELSEWHERE = {
   __proto__: null,
@@ -17,7 +17,7 @@ const ELSEWHERE = {
   certificate: 'expected it among the credentials',
   timestamp: 'expected now, a Date',
   localtimeOffsetMsec: 'expected now, a Date',
-  ext: 'expected no ext: it is made of the certificate and the authorizedScopes of the credentials',
+  ext: 'expected no ext: it is made of certificate and authorizedScopes',
   payload: NO_HASH,
   hash: NO_HASH,
   contentType: NO_HASH,

@@ -124,15 +124,14 @@ impl fmt::Display for CredentialsFinding {
         }
         f.write_str(match self {
             _ if self.prevents_signing() => {
-                ": nothing can be signed with it, and each request gets 500 until the credentials are \
-                 replaced"
+                ": nothing can be signed with it, and each request gets 500 until it is replaced"
             }
             Self::NotYetValid { .. } => {
                 ": requests are signed with it, and the services refuse them until then"
             }
             _ => {
                 ": requests are signed with it as it is, and the services are likely to refuse them \
-                 until the credentials are replaced"
+                 until it is replaced"
             }
         })
     }

@@ -51,7 +51,7 @@ fn row_8_a_wrong_access_token() {
     case.profile.access_token = Some("no-secret\n");
     case.gives(&format!(
         "the accessToken has white space or characters other than printable ASCII: requests are signed \
-         with it as it is, and the services are likely to refuse them until the credentials are replaced; \
+         with it as it is, and the services are likely to refuse them until it is replaced; \
          {WRONG_KEY}"
     ));
 }
@@ -125,7 +125,7 @@ fn row_11_the_dates_of_the_certificate() {
     }
     expired(refused(401, Vec::new()), 5 * MINUTE).gives("");
     let over = "the certificate expired 5min 1s ago, at 2025-12-31T23:54:59.000Z: requests are signed \
-                with it as it is, and the services are likely to refuse them until the credentials are replaced";
+                with it as it is, and the services are likely to refuse them until it is replaced";
     for case in [unauthenticated("ext.certificate.expiry < now"), refused(401, Vec::new())] {
         expired(case, 5 * MINUTE + SECOND).gives(over);
     }
@@ -170,7 +170,7 @@ fn what_the_services_say_of_certificates() {
         .gives(
             "the certificate is not as the services expect it (`seed`: expected a string of 44 \
              characters, found another string): requests are signed with it as it is, and the services \
-             are likely to refuse them until the credentials are replaced",
+             are likely to refuse them until it is replaced",
         );
 }
 

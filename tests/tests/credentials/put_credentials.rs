@@ -267,11 +267,11 @@ fn a_client_id_that_is_too_long_to_sign_with_makes_no_response_too_long() {
         assert_eq!((put.header(name), response.header(name)), (expected, expected), "{length}");
         if status == 500 {
             let message = response.assert_error(500, "InternalServerError");
-            assert!(message.contains("the clientId is too long"), "{message}");
+            assert!(message.contains("the clientId is longer than the services read"), "{message}");
         }
     }
     assert!(proxy.whole_log().lines().all(|line| line.len() < 2048));
-    let look_wrong = proxy.log().matches("look wrong: the clientId is too long").count();
+    let look_wrong = proxy.log().matches("look wrong: the clientId is longer than the services read").count();
     assert_eq!((look_wrong, upstream.requests().len()), (2, 3));
 }
 

@@ -84,8 +84,8 @@ impl Roots {
     ///
     /// # Errors
     ///
-    /// A variable names no usable certificate. Other certificates are not trusted instead, because that
-    /// would ignore the configuration.
+    /// The variables name no usable certificate. Other certificates are not trusted instead, because that
+    /// would ignore the configuration. If one of two variables names none, that is a warning.
     pub(super) fn load() -> Result<Self, TlsSetupError> {
         Self::of_variables(&named())
     }
@@ -98,15 +98,22 @@ impl Roots {
             servers.extend(found.iter().filter(|certificate| has_names(certificate)).cloned());
             store.add_parsable_certificates(found).0
         };
-        let mut variables = Vec::new();
+        let (mut variables, mut failures) = (Vec::new(), Vec::new());
         for (name, value) in named {
-            let count = add(read(name, value)?);
-            let value = value.to_string_lossy().into_owned();
-            if count == 0 {
-                return Err(TlsSetupError::NoRoots { variable: name, value });
+            let text = value.to_string_lossy().into_owned();
+            match read(name, value).map(&mut add) {
+                Ok(0) => failures.push(TlsSetupError::NoRoots { variable: name, value: text }),
+                Ok(count) => variables.push(Variable { name, value: text, count }),
+                Err(error) => failures.push(error),
             }
-            variables.push(Variable { name, value, count });
         }
+        let mut failures = failures.into_iter();
+        if variables.is_empty()
+            && let Some(failure) = failures.next()
+        {
+            return Err(failure);
+        }
+        failures.for_each(|failure| tracing::warn!("{failure}"));
         let source = match variables.is_empty() {
             false => RootSource::Variables(variables),
             true => match add(of_system()) {
