@@ -271,7 +271,8 @@ fn a_client_id_that_is_too_long_to_sign_with_makes_no_response_too_long() {
         }
     }
     assert!(proxy.whole_log().lines().all(|line| line.len() < 2048));
-    let look_wrong = proxy.log().matches("look wrong: the clientId is longer than the services read").count();
+    let look_wrong =
+        proxy.log().matches("look wrong: the clientId is longer than the services read").count();
     assert_eq!((look_wrong, upstream.requests().len()), (2, 3));
 }
 

@@ -77,30 +77,50 @@ fn the_last_lines_are_written_before_the_proxy_ends() {
 #[test]
 fn requests_are_served_with_a_closed_stderr_and_with_a_full_disk() {
     for redirect in ["2>&-", "2>/dev/full"] {
-        let upstream = upstream();
-        let folder = support::Folder::new();
-        let socket = folder.path("s");
-        let script = format!("exec \"$0\" \"$@\" {redirect}");
-        let proxy = Proxy::in_front_of(upstream.root_url())
-            .under(["sh", "-c", &script])
-            .args(["--socket".as_ref(), socket.as_os_str()])
-            .without_tcp()
-            .spawn();
-        // There is no log line to wait for.
-        let start = Instant::now();
-        let mut stream = loop {
-            match UnixStream::connect(&socket) {
-                Ok(stream) => break stream,
-                Err(error) => assert!(start.elapsed() < DEADLINE, "{redirect}: {error}"),
-            }
-            std::thread::yield_now();
-        };
+        assert_serves_without_log(&["sh", "-c", &format!("exec \"$0\" \"$@\" {redirect}")], 1);
+    }
+}
+
+/// As after Ctrl-S: the terminal takes no output.
+#[test]
+fn requests_are_served_while_the_terminal_is_stopped() {
+    let script = "import os, pty, sys, termios
+terminal, stderr = pty.openpty()
+termios.tcflow(stderr, termios.TCOOFF)
+os.dup2(stderr, 2)
+os.set_inheritable(terminal, True)
+os.execvp(sys.argv[1], sys.argv[1:])";
+    assert_serves_without_log(&["python3", "-c", script], MANY);
+}
+
+/// A proxy that is started with this prefix cannot write its log; it serves this many requests and ends in
+/// time.
+fn assert_serves_without_log(prefix: &[&str], count: usize) {
+    let upstream = upstream();
+    let folder = support::Folder::new();
+    let socket = folder.path("s");
+    let proxy = Proxy::in_front_of(upstream.root_url())
+        .under(prefix)
+        .args(["--socket".as_ref(), socket.as_os_str()])
+        .without_tcp()
+        .spawn();
+    // There is no log line to wait for.
+    let start = Instant::now();
+    let connect = || loop {
+        match UnixStream::connect(&socket) {
+            Ok(stream) => break stream,
+            Err(error) => assert!(start.elapsed() < DEADLINE, "{prefix:?}: {error}"),
+        }
+        std::thread::yield_now();
+    };
+    for _ in 0..count {
+        let mut stream = connect();
         let mut response = String::new();
         let request = "GET /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
         stream.write_all(request.as_bytes()).unwrap();
         stream.read_to_string(&mut response).unwrap();
-        assert!(response.starts_with("HTTP/1.1 200 "), "{redirect}: {response}");
-        proxy.signal("TERM");
-        assert_eq!(proxy.wait_for_exit().code(), Some(0), "{redirect}");
+        assert!(response.starts_with("HTTP/1.1 200 "), "{prefix:?}: {response}");
     }
+    proxy.signal("TERM");
+    assert_eq!(proxy.wait_for_exit().code(), Some(0), "{prefix:?}");
 }
