@@ -15,6 +15,14 @@ use zeroize::Zeroizing;
 /// nor `\`. Only [`Credentials::unchecked`] allows any other text.
 ///
 /// Taskcluster itself allows fewer characters in clientIds; that is left to the services.
+///
+/// ```
+/// use taskcluster_proxy_core::credentials::ClientId;
+///
+/// assert_eq!(ClientId::new("project/x")?.as_str(), "project/x");
+/// assert!(ClientId::new("project/\"x\"").is_err());
+/// # Ok::<(), taskcluster_proxy_core::credentials::InvalidClientId>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize)]
 pub struct ClientId(String);
 
@@ -71,6 +79,15 @@ const MAX_SHOWN: usize = 512;
 
 /// The secret of credentials. It is empty only if a launcher passed an empty one. It is never shown,
 /// and is zeroized when dropped.
+///
+/// ```
+/// use taskcluster_proxy_core::credentials::AccessToken;
+///
+/// let access_token = AccessToken::new("no-secret")?;
+/// assert_eq!(access_token.expose(), "no-secret");
+/// assert!(!format!("{access_token:?}").contains("no-secret"));
+/// # Ok::<(), taskcluster_proxy_core::credentials::EmptyAccessToken>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct AccessToken(Zeroizing<String>);
 

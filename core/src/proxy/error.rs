@@ -9,6 +9,14 @@ use serde::Serialize;
 /// An error with which the proxy itself responds.
 ///
 /// Only this type determines the status and body of such a response.
+///
+/// ```
+/// use taskcluster_proxy_core::proxy::ProxyError;
+///
+/// let error = ProxyError::TooLarge { limit: 1024 };
+/// assert_eq!((error.status().as_u16(), error.code()), (413, "InputTooLarge"));
+/// assert!(error.to_json().starts_with(r#"{"code":"InputTooLarge","message":"#));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProxyError {

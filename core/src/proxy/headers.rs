@@ -168,6 +168,17 @@ pub fn is_chunked_at_most(headers: &HeaderMap) -> bool {
 }
 
 /// The header fields that the proxy adds to each response, prepared once for a set of credentials.
+///
+/// ```
+/// use taskcluster_proxy_core::credentials::{AuthorizedScopes, Credentials};
+/// use taskcluster_proxy_core::proxy::ResponseFields;
+///
+/// let credentials = Credentials::permanent("tester", "no-secret")?;
+/// let fields =
+///     ResponseFields::new("1.0.0", "unknown", &credentials, &AuthorizedScopes::Unrestricted);
+/// assert!(fields.fields().any(|field| field == ("x-taskcluster-proxy-perm-clientid", "tester")));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct ResponseFields(Vec<(&'static str, String)>);
 
