@@ -6,6 +6,7 @@ mod client_connection;
 mod config;
 mod connect;
 mod connect_error;
+mod corrections;
 mod error;
 mod forward_proxy;
 mod happy_eyeballs;
@@ -34,13 +35,13 @@ pub use upstreams::{Upstreams, UpstreamsError};
 
 use crate::os::clock::{self, Nonces};
 use crate::telemetry::metrics::{Metrics, Retry};
-use ::http::header::AGE;
 use ::http::{HeaderValue, StatusCode, response};
 use connect::Connector;
+use corrections::Corrections;
 use hyper::body::Incoming;
 use pool::{Connection, Pool, Reuse};
 use response_body::Exchange;
-use service_clock::{ServiceClock, SkewCorrection};
+use service_clock::ServiceClock;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -49,7 +50,7 @@ use taskcluster_proxy_core::credentials::SignError;
 use taskcluster_proxy_core::hawk::UrlParts;
 use taskcluster_proxy_core::proxy::{Decision, Form, HostPolicy, Outcome, Replayable, RetryPolicy};
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 pub(crate) use happy_eyeballs::KEEPALIVE;
 
@@ -129,8 +130,7 @@ impl Outbound {
         let OutboundRequest { method, target, .. } = request;
         let mut first_failure = None;
         let mut last_response = None;
-        let mut corrected = None;
-        let mut lengthened = false;
+        let mut corrections = Corrections::default();
         attempts.set(0);
         loop {
             attempts.set(attempts.get() + 1);
@@ -138,40 +138,15 @@ impl Outbound {
             let deadline = first_failure.map(|first: Instant| first + self.policy.budget);
             let result = self.attempt(request, body, deadline).await;
             if let Ok(response) = &result
-                && target.form == Form::Service
-                && !self.clock.is_known()
+                && self.correct(&mut corrections, request, response, body).await
             {
-                self.observe_time(response);
+                body.suspend();
+                continue;
             }
             let outcome = match &result {
                 Ok(response) => Outcome::Responded(response.head.status),
                 Err(error) => error.outcome(),
             };
-            match (&result, corrected) {
-                (Ok(response), None) if response.is_unauthorized() && body.is_buffered() => {
-                    corrected = self.correct_skew(response, request);
-                    if corrected.is_some() && self.retries() {
-                        body.suspend();
-                        continue;
-                    }
-                }
-                // The request was refused with the corrected time as well, so the reason is another one.
-                (Ok(response), Some(correction)) if response.is_unauthorized() => {
-                    self.clock.undo(correction);
-                }
-                (Ok(response), _) if response.requires_length() && !lengthened => {
-                    lengthened = self.retries() && self.find_length(body).await;
-                    if lengthened {
-                        body.suspend();
-                        continue;
-                    }
-                }
-                (Ok(response), Some(correction)) if !response.head.status.is_server_error() => {
-                    self.warn_of_skew(correction);
-                    corrected = None;
-                }
-                _ => {}
-            }
             let replayable = Replayable::new(target.form, method, body.is_buffered());
             let since = first_failure.map(|first| first.elapsed()).unwrap_or_default();
             match self.policy.decide(attempt, since, outcome, replayable, self.nonces.jitter()) {
@@ -223,55 +198,9 @@ impl Outbound {
         self.clock.ask_once(ask).await;
     }
 
-    /// Learns the services' time from the first response of a service. It ignores a 401, which
-    /// [`correct_skew`](Self::correct_skew) handles and can undo, and responses from a cache, whose
-    /// `Date` is old (RFC 9111 section 5.1).
-    fn observe_time(&self, response: &UpstreamResponse) {
-        let headers = &response.head.headers;
-        if response.is_unauthorized() || headers.contains_key(AGE) {
-            return;
-        }
-        if clock::date_of(headers).is_some_and(|date| self.clock.observe(date)) {
-            self.clock.warn_of_correction();
-        }
-    }
-
     /// The route to `origin`: the forward proxy, without its login, or the reason why there is none.
     pub fn route(&self, origin: &Origin) -> impl std::fmt::Display {
         self.pool.route(origin)
-    }
-
-    /// Learns the services' time from the response of a service that may have refused a request because
-    /// of the time in its signature.
-    fn correct_skew(
-        &self,
-        refused: &UpstreamResponse,
-        request: &OutboundRequest<'_>,
-    ) -> Option<SkewCorrection> {
-        if request.target.form != Form::Service || request.signer.is_none() {
-            return None;
-        }
-        let date = clock::date_of(&refused.head.headers)?;
-        self.clock.correct(refused.signed_at, date)
-    }
-
-    /// Logs a correction, after a request that was signed with the corrected time was accepted. If it was
-    /// refused, the diagnosis of the response gives the reason.
-    fn warn_of_skew(&self, correction: SkewCorrection) {
-        if correction.is_new() {
-            self.clock.warn_of_correction();
-        }
-    }
-
-    /// Determines the length of a chunked body by reading it to its end, if the replay buffer can hold all
-    /// of it. Returns whether the length is known now.
-    async fn find_length(&self, body: &RequestBody) -> bool {
-        if body.length().is_some() || !body.is_buffered() {
-            return false;
-        }
-        // The attempt that was refused must not read more of the body.
-        body.suspend();
-        timeout(self.policy.budget, body.read_to_end()).await.unwrap_or(false)
     }
 
     async fn attempt(
@@ -385,16 +314,5 @@ impl Outbound {
         let origin = Arc::clone(&request.target.origin);
         let exchange = Exchange { connection, attempt, origin, pool: Rc::clone(&self.pool) };
         Ok((head, ResponseBody::new(incoming, exchange)))
-    }
-}
-
-impl UpstreamResponse {
-    /// Whether the upstream rejects a body without a Content-Length.
-    fn requires_length(&self) -> bool {
-        self.head.status == StatusCode::LENGTH_REQUIRED
-    }
-
-    fn is_unauthorized(&self) -> bool {
-        self.head.status == StatusCode::UNAUTHORIZED
     }
 }
