@@ -10,7 +10,7 @@ const kept = [];
 /** In milliseconds: the clock skew that the services tolerate when they check a certificate. */
 const CLOCK_SKEW = 5 * 60 * 1000;
 
-const NO_EXPIRY = 'expected no expiry: the certificate of temporary credentials has it';
+const NO_EXPIRY = 'expected no expiry: temporary credentials have it in their certificate';
 /** Members that credentials have in other libraries, and what to write instead. */
 const ELSEWHERE = {
   __proto__: null,
