@@ -13,6 +13,21 @@ use rustls::pki_types::{
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 use std::sync::LazyLock;
 
+/// ECDSA on the curve of the crate `$curve`, with the hash function `$hash`.
+macro_rules! ecdsa {
+    ($curve:ident, $hash:ty, $public_key:expr, $signature:expr) => {
+        Ecdsa {
+            public_key: $public_key,
+            signature: $signature,
+            verify: |key, message, signature| {
+                let key = $curve::ecdsa::VerifyingKey::from_sec1_bytes(key)?;
+                let signature = $curve::ecdsa::Signature::from_der(signature)?;
+                key.verify_prehash(&<$hash>::digest(message), &signature)
+            },
+        }
+    };
+}
+
 /// ring's provider with these algorithms added, and with key exchange on P-521 as the last choice.
 pub(super) fn provider() -> CryptoProvider {
     let ring = ring::default_provider();
@@ -54,55 +69,11 @@ static SCHEMES: LazyLock<Vec<(SignatureScheme, &'static [Algorithm])>> = LazyLoc
 /// may be on any curve.
 static WITH_SHA512: [Algorithm; 3] = [&P521_SHA512, &P384_SHA512, &P256_SHA512];
 
-static P256_SHA512: Ecdsa = Ecdsa {
-    public_key: alg_id::ECDSA_P256,
-    signature: alg_id::ECDSA_SHA512,
-    verify: |key, message, signature| {
-        let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(key)?;
-        let signature = p256::ecdsa::Signature::from_der(signature)?;
-        key.verify_prehash(&Sha512::digest(message), &signature)
-    },
-};
-
-static P384_SHA512: Ecdsa = Ecdsa {
-    public_key: alg_id::ECDSA_P384,
-    signature: alg_id::ECDSA_SHA512,
-    verify: |key, message, signature| {
-        let key = p384::ecdsa::VerifyingKey::from_sec1_bytes(key)?;
-        let signature = p384::ecdsa::Signature::from_der(signature)?;
-        key.verify_prehash(&Sha512::digest(message), &signature)
-    },
-};
-
-static P521_SHA256: Ecdsa = Ecdsa {
-    public_key: alg_id::ECDSA_P521,
-    signature: alg_id::ECDSA_SHA256,
-    verify: |key, message, signature| {
-        let key = p521::ecdsa::VerifyingKey::from_sec1_bytes(key)?;
-        let signature = p521::ecdsa::Signature::from_der(signature)?;
-        key.verify_prehash(&Sha256::digest(message), &signature)
-    },
-};
-
-static P521_SHA384: Ecdsa = Ecdsa {
-    public_key: alg_id::ECDSA_P521,
-    signature: alg_id::ECDSA_SHA384,
-    verify: |key, message, signature| {
-        let key = p521::ecdsa::VerifyingKey::from_sec1_bytes(key)?;
-        let signature = p521::ecdsa::Signature::from_der(signature)?;
-        key.verify_prehash(&Sha384::digest(message), &signature)
-    },
-};
-
-static P521_SHA512: Ecdsa = Ecdsa {
-    public_key: alg_id::ECDSA_P521,
-    signature: alg_id::ECDSA_SHA512,
-    verify: |key, message, signature| {
-        let key = p521::ecdsa::VerifyingKey::from_sec1_bytes(key)?;
-        let signature = p521::ecdsa::Signature::from_der(signature)?;
-        key.verify_prehash(&Sha512::digest(message), &signature)
-    },
-};
+static P256_SHA512: Ecdsa = ecdsa!(p256, Sha512, alg_id::ECDSA_P256, alg_id::ECDSA_SHA512);
+static P384_SHA512: Ecdsa = ecdsa!(p384, Sha512, alg_id::ECDSA_P384, alg_id::ECDSA_SHA512);
+static P521_SHA256: Ecdsa = ecdsa!(p521, Sha256, alg_id::ECDSA_P521, alg_id::ECDSA_SHA256);
+static P521_SHA384: Ecdsa = ecdsa!(p521, Sha384, alg_id::ECDSA_P521, alg_id::ECDSA_SHA384);
+static P521_SHA512: Ecdsa = ecdsa!(p521, Sha512, alg_id::ECDSA_P521, alg_id::ECDSA_SHA512);
 
 /// ECDSA on one curve, with one hash function.
 #[derive(Debug)]
