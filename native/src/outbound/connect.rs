@@ -1,7 +1,7 @@
 //! Connects to an upstream: DNS, TCP, a forward proxy if the environment names one, TLS, and the HTTP
 //! handshake.
 
-use super::connect_error::ConnectError;
+use super::connect_error::{AddressFailures, ConnectError};
 use super::error::UpstreamError;
 use super::forward_proxy::{
     self, ForwardProxy, InvalidProxyVariable, Proxies, ProxyProtocol, Route,
@@ -17,6 +17,7 @@ use crate::os::stream::Stream;
 use std::cell::RefCell;
 use std::fmt;
 use std::io;
+use std::mem;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -51,8 +52,8 @@ pub(super) enum Protocol {
 pub enum ConnectProgress {
     /// The host's name is being resolved.
     Resolving(Host),
-    /// None of these addresses has accepted the connection. Those that have refused it have the reason.
-    Connecting(Vec<(SocketAddr, Option<String>)>),
+    /// None of these addresses has accepted the connection. Some of the attempts have failed already.
+    Connecting(Vec<SocketAddr>, AddressFailures),
     /// TCP is established; the TLS handshake or the forward proxy's response is pending.
     Connected(SocketAddr),
     /// The request waits for the connection that another request is making.
@@ -184,11 +185,13 @@ impl Connector {
     ) -> Result<TcpStream, UpstreamError> {
         progress.replace(ConnectProgress::Resolving(host.clone()));
         let addresses = self.happy_eyeballs.order(resolve(host, port, policy).await?);
-        let unresponsive = addresses.iter().map(|address| (*address, None)).collect();
-        progress.replace(ConnectProgress::Connecting(unresponsive));
-        let failed =
-            |address, error: &io::Error| progress.borrow_mut().record_failure(address, error);
-        let stream = self.happy_eyeballs.connect(&addresses, failed).await?;
+        let no_failures = AddressFailures::default();
+        progress.replace(ConnectProgress::Connecting(addresses.clone(), no_failures));
+        let on_failure = |address, error| progress.borrow_mut().record_failure(address, error);
+        let connected = self.happy_eyeballs.connect(&addresses, on_failure).await;
+        let Some(stream) = connected.map_err(ConnectError::Task)? else {
+            return Err(ConnectError::Addresses(progress.borrow_mut().take_failures()).into());
+        };
         if let Ok(address) = stream.peer_addr() {
             progress.replace(ConnectProgress::Connected(address));
         }
@@ -202,14 +205,20 @@ impl Connector {
 
 async fn load_tls() -> Result<ClientConfigs, ConnectError> {
     let loaded = tokio::task::spawn_blocking(ClientConfigs::load).await;
-    Ok(loaded.map_err(ConnectError::TlsThread)??)
+    Ok(loaded.map_err(ConnectError::Task)??)
 }
 
 impl ConnectProgress {
-    fn record_failure(&mut self, failed: SocketAddr, error: &io::Error) {
-        if let Self::Connecting(addresses) = self {
-            let of_failed = addresses.iter_mut().filter(|(address, _)| *address == failed);
-            of_failed.for_each(|(_, reason)| *reason = Some(error.to_string()));
+    fn record_failure(&mut self, address: SocketAddr, error: io::Error) {
+        if let Self::Connecting(_, failures) = self {
+            failures.0.push((address, error));
+        }
+    }
+
+    fn take_failures(&mut self) -> AddressFailures {
+        match self {
+            Self::Connecting(_, failures) => mem::take(failures),
+            _ => AddressFailures::default(),
         }
     }
 }
@@ -218,15 +227,14 @@ impl fmt::Display for ConnectProgress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Resolving(host) => write!(f, "the name {host} could not be resolved"),
-            Self::Connecting(addresses) => {
-                let (unresponsive, failed): (Vec<_>, Vec<_>) =
-                    addresses.iter().partition(|(_, reason)| reason.is_none());
-                let unresponsive: Vec<_> =
-                    unresponsive.iter().map(|(address, _)| address.to_string()).collect();
+            Self::Connecting(addresses, failures) => {
+                let unresponsive = addresses.iter().filter(|address| !failures.contains(address));
+                let unresponsive: Vec<_> = unresponsive.map(SocketAddr::to_string).collect();
                 write!(f, "no response from {}", unresponsive.join(", "))?;
-                failed.iter().try_for_each(|(address, reason)| {
-                    write!(f, "; {address}: {}", reason.as_deref().unwrap_or_default())
-                })
+                match failures.0.is_empty() {
+                    true => Ok(()),
+                    false => write!(f, "; {failures}"),
+                }
             }
             Self::Connected(address) => {
                 write!(f, "{address} accepted the connection, and then did not respond")

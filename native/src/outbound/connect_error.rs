@@ -27,9 +27,9 @@ pub enum ConnectError {
     /// TLS cannot be set up: the environment names root certificates that cannot be used.
     #[error("cannot set up TLS: {0}")]
     TlsSetup(#[from] TlsSetupError),
-    /// The thread that reads the root certificates ended early.
+    /// A task of connecting panicked: an attempt, or reading the root certificates.
     #[error(transparent)]
-    TlsThread(#[from] JoinError),
+    Task(#[from] JoinError),
     /// The host name cannot be used with TLS.
     #[error("expected a host name that is valid for TLS, found {0:?}")]
     TlsName(String),
@@ -60,7 +60,7 @@ pub enum ConnectError {
 }
 
 /// The addresses of a host, each with the reason why connecting failed; empty if the host has none.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct AddressFailures(pub(super) Vec<(SocketAddr, io::Error)>);
 
 impl ConnectError {
@@ -69,7 +69,7 @@ impl ConnectError {
         match self {
             Self::Resolve { .. }
             | Self::Addresses(_)
-            | Self::TlsThread(_)
+            | Self::Task(_)
             | Self::Http(_)
             | Self::Closed => false,
             Self::TlsSetup(_) | Self::TlsName(_) => true,
@@ -83,7 +83,7 @@ impl ConnectError {
     /// Whether the message says what to correct.
     pub fn says_what_to_do(&self) -> bool {
         match self {
-            Self::Addresses(_) | Self::TlsThread(_) | Self::Http(_) | Self::Closed => false,
+            Self::Addresses(_) | Self::Task(_) | Self::Http(_) | Self::Closed => false,
             Self::Resolve { .. }
             | Self::TlsSetup(_)
             | Self::TlsName(_)
@@ -97,6 +97,12 @@ impl ConnectError {
     /// Whether the reason is the upstream's certificate, rather than that of a forward proxy.
     pub fn is_untrusted(&self) -> bool {
         matches!(self, Self::Tls(failure) if failure.is_untrusted())
+    }
+}
+
+impl AddressFailures {
+    pub(super) fn contains(&self, address: &SocketAddr) -> bool {
+        self.0.iter().any(|(failed, _)| failed == address)
     }
 }
 

@@ -1,7 +1,6 @@
 //! TCP connections to hosts with several addresses, of which some may not respond (RFC 8305, "Happy
 //! Eyeballs").
 
-use super::connect_error::{AddressFailures, ConnectError};
 use socket2::{SockRef, TcpKeepalive};
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -9,7 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::sleep;
 
 /// The idle time before the first TCP keep-alive probe, and the interval of further ones. Only these probes
@@ -38,21 +37,20 @@ pub(super) struct HappyEyeballs {
 
 impl HappyEyeballs {
     /// Connects to one of `addresses`. The next address is tried when the previous one fails or does not
-    /// respond within [`ATTEMPT_DELAY`]. The first established connection is returned. `on_failure` is
-    /// called for each attempt that fails.
+    /// respond within [`ATTEMPT_DELAY`]. The first established connection is returned, or `None` if all
+    /// addresses have failed or there are none. `on_failure` is called for each attempt that fails.
     ///
     /// # Errors
     ///
-    /// All addresses have failed, or there are none.
+    /// The task of an attempt panicked.
     pub(super) async fn connect(
         &self,
         addresses: &[SocketAddr],
-        on_failure: impl Fn(SocketAddr, &io::Error),
-    ) -> Result<TcpStream, ConnectError> {
+        on_failure: impl Fn(SocketAddr, io::Error),
+    ) -> Result<Option<TcpStream>, JoinError> {
         let mut untried = addresses.iter();
         let mut attempts = JoinSet::new();
         let mut latest = None;
-        let mut failures = Vec::new();
         loop {
             if let Some(&address) = untried.next() {
                 latest = Some(address);
@@ -63,18 +61,14 @@ impl HappyEyeballs {
                 ended = attempts.join_next() => match ended {
                     Some(Ok((address, Ok(stream)))) => {
                         self.forget(address);
-                        return Ok(stream);
+                        return Ok(Some(stream));
                     }
                     Some(Ok((address, Err(error)))) => {
                         self.record_failure(address);
-                        on_failure(address, &error);
-                        failures.push((address, error));
+                        on_failure(address, error);
                     }
-                    // The task panicked.
-                    Some(Err(error)) => return Err(error.into()),
-                    None if is_last => {
-                        return Err(ConnectError::Addresses(AddressFailures(failures)));
-                    }
+                    Some(Err(error)) => return Err(error),
+                    None if is_last => return Ok(None),
                     None => {}
                 },
                 () = sleep(ATTEMPT_DELAY), if !is_last => {
@@ -135,6 +129,7 @@ async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outbound::connect_error::AddressFailures;
     use tokio::net::TcpListener;
 
     fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
@@ -179,16 +174,17 @@ mod tests {
             other.local_addr().unwrap()
         };
         let happy_eyeballs = HappyEyeballs::default();
-        let stream = happy_eyeballs.connect(&[closed, address], |_, _| {}).await.unwrap();
+        let stream = happy_eyeballs.connect(&[closed, address], |_, _| {}).await.unwrap().unwrap();
         assert_eq!(stream.peer_addr().unwrap(), address);
         assert_eq!(happy_eyeballs.order(vec![closed, address]), [address, closed]);
-        let failures = RefCell::new(Vec::new());
-        let record = |address, _: &io::Error| failures.borrow_mut().push(address);
-        let error = happy_eyeballs.connect(&[closed], record).await.unwrap_err().to_string();
-        assert_eq!(failures.take(), [closed]);
-        assert!(error.starts_with(&format!("{closed}: Connection refused")));
-        let error = happy_eyeballs.connect(&[], |_, _| {}).await.unwrap_err().to_string();
-        assert_eq!(error, "the host has no addresses");
+        let failures = RefCell::new(AddressFailures::default());
+        let record = |address, error| failures.borrow_mut().0.push((address, error));
+        assert!(happy_eyeballs.connect(&[closed], record).await.unwrap().is_none());
+        let failures = failures.take();
+        assert!(failures.0.iter().map(|(address, _)| *address).eq([closed]));
+        assert!(failures.to_string().starts_with(&format!("{closed}: Connection refused")));
+        assert!(happy_eyeballs.connect(&[], |_, _| {}).await.unwrap().is_none());
+        assert_eq!(AddressFailures::default().to_string(), "the host has no addresses");
     }
 
     #[tokio::test]
