@@ -8,7 +8,7 @@ use crate::admin::{self, AdminError};
 use crate::credentials::{CredentialsFile, CredentialsFileError};
 use crate::inbound::{self, Drain, Inbound, InboundError};
 use crate::os::process;
-use crate::outbound::{self, Upstreams, UpstreamsError};
+use crate::outbound::{Upstreams, UpstreamsError};
 use crate::proxy::{CredentialsGuard, GuardError};
 use crate::telemetry::metrics::Metrics;
 use std::sync::Arc;
@@ -35,25 +35,23 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// Opens all parts.
+    /// Opens all parts. Lowers the limits of connections to what the limit of descriptors allows.
     ///
     /// # Errors
     ///
     /// The embedded deployment cannot start.
-    pub(super) async fn new(config: &Config) -> Result<Self, SandboxError> {
+    pub(super) async fn new(config: &mut Config) -> Result<Self, SandboxError> {
         let OpenedDeployment { sandbox, root_url, credentials } = config.deployment.open().await?;
-        let max_connections = process::room_for_connections(
-            config.inbound.max_connections,
-            inbound::max_rejections(usize::MAX),
-        );
-        let inbound = inbound::Config { max_connections, ..config.inbound.clone() };
-        let outbound = outbound::Config { max_connections, ..config.outbound.clone() };
+        let max_rejections = inbound::max_rejections(usize::MAX);
+        let room = process::room_for_connections(config.inbound.max_connections, max_rejections);
+        config.inbound.max_connections = room;
+        config.outbound.max_connections = room;
         let (metrics, drain) = (Arc::new(Metrics::default()), Arc::new(Drain::default()));
         Ok(Self {
             sandbox,
             credentials,
-            upstreams: Upstreams::new(&outbound, root_url, &metrics),
-            connections: Inbound::new(&inbound, &drain, &metrics),
+            upstreams: Upstreams::new(&config.outbound, root_url, &metrics),
+            connections: Inbound::new(&config.inbound, &drain, &metrics),
             guard: CredentialsGuard::new(config.proxy.credentials_from),
             admin: config.admin.as_ref().map(admin::Listener::bind),
             metrics,

@@ -57,11 +57,11 @@ pub enum StartError {
 ///
 /// A step of the start fails.
 pub(super) async fn start(
-    config: Config,
+    mut config: Config,
     inherited: Inherited,
 ) -> Result<Started<impl Future<Output = ()>>, StartError> {
     let Prepared { sandbox, credentials, upstreams, connections, guard, admin, metrics, drain } =
-        Prepared::new(&config).await?;
+        Prepared::new(&mut config).await?;
     let (credentials, file) = credentials?;
     let (upstreams, connections, guard) = (upstreams?, connections?, guard?);
 

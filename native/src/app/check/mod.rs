@@ -27,7 +27,7 @@ pub async fn run(mut config: Config, inherited: Inherited) -> Report {
     let mut report = Report::printing();
     listener::check_port(&config, inherited, &mut report).await;
     config.outbound = without_retries(config.outbound);
-    let prepared = match Prepared::new(&config).await {
+    let prepared = match Prepared::new(&mut config).await {
         Ok(prepared) => prepared,
         Err(error) => {
             report.fail("root url", error);
