@@ -114,7 +114,7 @@ pub(super) async fn reject<H: Handler>(
 ) {
     // Wait for the request: some clients ignore a response that arrives before they have sent it.
     let service = service_fn(|request: Request<Incoming>| async move {
-        rejected.has_request();
+        rejected.record_request();
         let connections = if limit == 1 { "connection is" } else { "connections are" };
         let reason = format!("{limit} {connections} open (--max-connections)");
         let (method, uri) = (request.method(), request.uri());

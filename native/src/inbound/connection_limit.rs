@@ -144,7 +144,7 @@ impl Permit {
 
 impl Rejected {
     /// Records that its request was received, so that it gets its response.
-    pub(super) fn has_request(&self) {
+    pub(super) fn record_request(&self) {
         self.has_request.set(true);
     }
 
@@ -200,13 +200,13 @@ mod tests {
             }
             let start = Instant::now();
             let first = hold(limit.acquire().await);
-            first.has_request();
+            first.record_request();
             for _ in 0..1000 {
                 hold(limit.acquire().await);
             }
             assert!(start.elapsed() < 3 * PATIENCE, "{:?}", start.elapsed());
             // One that has been asked to make room, but has received its request by then.
-            hold(limit.acquire().await).has_request();
+            hold(limit.acquire().await).record_request();
             assert!(matches!(limit.acquire().await, Permit::Close));
         };
         tokio::task::LocalSet::new().run_until(connections).await;
