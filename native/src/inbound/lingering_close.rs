@@ -2,13 +2,15 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 
-/// Closes the writing side, and reads and discards for a limited time what the peer still sends.
+/// Closes the writing side, and reads and discards what the peer still sends: until it closes the
+/// connection, or sends nothing for some seconds, or has been sending for half a minute.
 ///
 /// A client may still be sending a body that the proxy does not read (413, 401). Closing the
 /// connection at once would reset it: the client would fail to send before it reads the response, or
@@ -16,17 +18,23 @@ use tokio::time::{Sleep, sleep};
 #[derive(Debug)]
 pub(super) struct LingeringClose {
     shut_down: bool,
-    deadline: Pin<Box<Sleep>>,
+    /// The end of the current period of `QUIET`.
+    timer: Pin<Box<Sleep>>,
+    /// Whether the peer has sent anything in this period.
+    received: bool,
+    limit: Instant,
 }
 
 impl Default for LingeringClose {
     fn default() -> Self {
-        Self { shut_down: false, deadline: Box::pin(sleep(LINGER)) }
+        let now = Instant::now();
+        let timer = Box::pin(sleep_until(now + QUIET));
+        Self { shut_down: false, timer, received: false, limit: now + LIMIT }
     }
 }
 
 impl LingeringClose {
-    /// Ready when the peer has closed the connection, or at the timeout.
+    /// Ready when the peer has closed the connection, or at a timeout.
     pub(super) fn poll<S: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
         context: &mut Context<'_>,
@@ -35,7 +43,14 @@ impl LingeringClose {
         if self.poll_finish(context, stream).is_ready() {
             return Poll::Ready(());
         }
-        self.deadline.as_mut().poll(context)
+        loop {
+            ready!(self.timer.as_mut().poll(context));
+            let next = self.timer.deadline() + QUIET;
+            if !mem::take(&mut self.received) || next > self.limit {
+                return Poll::Ready(());
+            }
+            self.timer.as_mut().reset(next);
+        }
     }
 
     fn poll_finish<S: AsyncRead + AsyncWrite + Unpin>(
@@ -54,6 +69,7 @@ impl LingeringClose {
             if block.filled().is_empty() {
                 return Poll::Ready(Ok(()));
             }
+            self.received = true;
         }
     }
 }
@@ -64,8 +80,11 @@ pub(super) async fn linger(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
     poll_fn(|context| closing.poll(context, stream)).await;
 }
 
-/// The timeout: long enough for a client to receive and read a response.
-const LINGER: Duration = Duration::from_secs(2);
+/// The timeout if the peer sends nothing: long enough for a client to receive and read a response.
+const QUIET: Duration = Duration::from_secs(2);
+
+/// The timeout if the peer keeps sending.
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// The size of the buffer for reading, in bytes.
 const BLOCK: usize = 4 * 1024;
@@ -74,7 +93,7 @@ const BLOCK: usize = 4 * 1024;
 mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
-    use tokio::time::Instant;
+    use tokio::time::sleep;
 
     #[tokio::test(start_paused = true)]
     async fn it_reads_until_the_peer_closes() {
@@ -91,10 +110,27 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_wait_is_bounded() {
+    async fn a_peer_that_sends_nothing_is_awaited_for_2_seconds() {
         let (_client, mut server) = duplex(1);
         let start = Instant::now();
         linger(&mut server).await;
-        assert!((LINGER..2 * LINGER).contains(&start.elapsed()));
+        assert!((QUIET..2 * QUIET).contains(&start.elapsed()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_keeps_sending_is_read_for_30_seconds() {
+        let (mut client, mut server) = duplex(1);
+        let start = Instant::now();
+        let sending = async move {
+            loop {
+                client.write_all(b"x").await.unwrap();
+                sleep(QUIET / 2).await;
+            }
+        };
+        tokio::select! {
+            () = linger(&mut server) => {}
+            () = sending => {}
+        }
+        assert!((LIMIT - QUIET..=LIMIT).contains(&start.elapsed()));
     }
 }
