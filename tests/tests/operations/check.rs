@@ -72,8 +72,8 @@ fn a_root_url_of_another_server_is_reported() {
 #[test]
 fn certificates_of_unknown_and_known_issuers_are_reported() {
     let upstream = Upstream::start(|request: &Request| auth(request, 0));
-    let tls = Tls::for_host("127.0.0.1").start(&upstream);
-    let root_url = format!("https://{}", tls.address());
+    let server = Tls::for_host("127.0.0.1").start(&upstream);
+    let root_url = format!("https://{}", server.address());
     let report = check_with(&root_url, |builder| builder, 1);
     report.assert_line("fail", "root url", "presents a certificate that is not accepted");
     report.assert_line(
@@ -82,7 +82,11 @@ fn certificates_of_unknown_and_known_issuers_are_reported() {
         "its certificate was not issued by a certificate that is trusted",
     );
     report.assert_line("fail", "tls", "SSL_CERT_FILE");
-    let known = |builder: ProxyBuilder| builder.env("SSL_CERT_FILE", tls.authority());
+    let empty = |it: ProxyBuilder| it.env("SSL_CERT_FILE", "").env("SSL_CERT_DIR", "");
+    let same = check_with(&root_url, empty, 1);
+    let tls = |report: &Report| report.lines.iter().find(|line| line.contains("  tls ")).cloned();
+    assert_eq!(tls(&same), tls(&report), "an empty variable is as none");
+    let known = |builder: ProxyBuilder| builder.env("SSL_CERT_FILE", server.authority());
     check_with(&root_url, known, 0).assert_line("ok", "tls", "the certificate is valid");
 }
 

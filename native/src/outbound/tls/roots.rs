@@ -6,6 +6,8 @@ use rustls::pki_types::CertificateDer;
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+#[cfg(all(unix, not(target_vendor = "apple")))]
+use std::path::PathBuf;
 use x509_cert::Certificate;
 use x509_cert::der::Decode as _;
 use x509_cert::ext::pkix::SubjectAltName;
@@ -238,7 +240,18 @@ fn read(
     }
 }
 
-#[cfg(not(target_vendor = "apple"))]
+/// Only without variables: `load_native_certs` would take an empty one for the name of a file.
+#[cfg(all(unix, not(target_vendor = "apple")))]
+fn of_system() -> Vec<CertificateDer<'static>> {
+    let openssl_probe::ProbeResult { cert_file, cert_dir } = openssl_probe::probe();
+    let mut directories = cert_dir.iter().map(PathBuf::as_path);
+    let load = rustls_native_certs::load_certs_from_paths;
+    let mut certificates = load(cert_file.as_deref(), directories.next()).certs;
+    certificates.extend(directories.flat_map(|directory| load(None, Some(directory)).certs));
+    certificates
+}
+
+#[cfg(windows)]
 fn of_system() -> Vec<CertificateDer<'static>> {
     rustls_native_certs::load_native_certs().certs
 }
