@@ -8,8 +8,8 @@ use taskcluster_proxy_core::credentials::{
     SignError, Signer, TemporaryCredentials, Verified, authenticate, satisfies,
 };
 use taskcluster_proxy_core::hawk::{
-    AuthorizationHeader, MAX_MATCH_LENGTH, MAX_SKEW, RequestLine, UrlError, UrlParts, parse_url,
-    split_bewit,
+    AuthorizationHeader, MAX_MATCH_LENGTH, MAX_SKEW, ReceivedRequest, UrlError, UrlParts,
+    parse_url, split_bewit,
 };
 use taskcluster_proxy_core::proxy::Destination;
 use url::Url;
@@ -27,7 +27,7 @@ proptest! {
         let header = request.sign(&credentials, &nonce)?;
         let now = NOW.minus(MAX_SKEW).plus(Duration::from_secs(skew));
         let expected = verified(&credentials, None)?;
-        prop_assert_eq!(check(&issuer, request.line(&header), now), Ok(Some(expected)));
+        prop_assert_eq!(check(&issuer, request.received(&header), now), Ok(Some(expected)));
     }
 
     #[test]
@@ -41,12 +41,12 @@ proptest! {
         let expires = NOW.plus(Duration::from_secs(seconds));
         let signed = Signer::restricted(&credentials.0, &credentials.1)?.bewit(&request.url, expires)?;
         let signed = Request { method: method.to_owned(), url: parse_url(signed.as_str())? };
-        let line = RequestLine { authorization: None, ..signed.line("") };
-        let without = split_bewit(line.url.resource).map(|(resource, _)| resource);
+        let received = ReceivedRequest { authorization: None, ..signed.received("") };
+        let without = split_bewit(received.url.resource).map(|(resource, _)| resource);
         prop_assert_eq!(without.as_deref(), Some(request.parts()?.resource));
         let expected = verified(&credentials, Some(expires))?;
-        prop_assert_eq!(check(&issuer, line, NOW), Ok(Some(expected)));
-        prop_assert_eq!(reason(check(&issuer, line, expires)), "Unauthorized: Access expired");
+        prop_assert_eq!(check(&issuer, received, NOW), Ok(Some(expected)));
+        prop_assert_eq!(reason(check(&issuer, received, expires)), "Unauthorized: Access expired");
     }
 
     #[test]
@@ -56,20 +56,20 @@ proptest! {
         other in request(),
     ) {
         let header = request.sign(&credentials, "nonce")?;
-        let (line, other) = (request.line(&header), other.line(&header));
-        let at = |url| RequestLine { url, ..line };
+        let (received, other) = (request.received(&header), other.received(&header));
+        let at = |url| ReceivedRequest { url, ..received };
         for (differs, changed) in [
             // Signed in upper case.
             (
-                !other.method.eq_ignore_ascii_case(line.method),
-                RequestLine { method: other.method, ..line },
+                !other.method.eq_ignore_ascii_case(received.method),
+                ReceivedRequest { method: other.method, ..received },
             ),
             (
-                other.url.resource != line.url.resource,
-                at(UrlParts { resource: other.url.resource, ..line.url }),
+                other.url.resource != received.url.resource,
+                at(UrlParts { resource: other.url.resource, ..received.url }),
             ),
-            (other.url.host != line.url.host, at(UrlParts { host: other.url.host, ..line.url })),
-            (other.url.port != line.url.port, at(UrlParts { port: other.url.port, ..line.url })),
+            (other.url.host != received.url.host, at(UrlParts { host: other.url.host, ..received.url })),
+            (other.url.port != received.url.port, at(UrlParts { port: other.url.port, ..received.url })),
         ] {
             if differs {
                 prop_assert_eq!(reason(check(&issuer, changed, NOW)), "Unauthorized: Bad mac");
@@ -89,7 +89,7 @@ proptest! {
         let [one_mac, other_mac] =
             [AuthorizationHeader::parse(&one)?.mac, AuthorizationHeader::parse(&other)?.mac];
         let mixed = other.replace(other_mac, one_mac);
-        let mixed = check(&issuer, request.line(&mixed), NOW);
+        let mixed = check(&issuer, request.received(&mixed), NOW);
         prop_assert_eq!(reason(mixed), "Unauthorized: Bad mac");
     }
 
@@ -127,7 +127,7 @@ proptest! {
         match Signer::restricted(&credentials.0, &credentials.1)?.authorization_text(&request.method, &url, NOW, "nonce") {
             Ok(header) => {
                 prop_assert!(header.len() <= MAX_MATCH_LENGTH);
-                let verified = check(&issuer, request.line(&header), NOW)?;
+                let verified = check(&issuer, request.received(&header), NOW)?;
                 let verified = verified.map(|verified| verified.scopes).unwrap_or_default();
                 prop_assert!(satisfies(&verified, &granted(&credentials)?));
                 prop_assert!(satisfies(&granted(&credentials)?, &verified));
@@ -226,19 +226,19 @@ impl Request {
     }
 
     #[expect(clippy::unwrap_used, reason = "request() makes only URLs that can be signed")]
-    fn line<'a>(&'a self, authorization: &'a str) -> RequestLine<'a> {
+    fn received<'a>(&'a self, authorization: &'a str) -> ReceivedRequest<'a> {
         let (url, authorization) = (self.parts().unwrap(), Some(authorization));
-        RequestLine { method: &self.method, url, authorization }
+        ReceivedRequest { method: &self.method, url, authorization }
     }
 }
 
 /// Authenticates where `issuer` is the only client and holds `*`.
 fn check(
     issuer: &Credentials,
-    line: RequestLine<'_>,
+    received: ReceivedRequest<'_>,
     now: Timestamp,
 ) -> Result<Option<Verified>, AuthenticateError> {
-    authenticate(line, now, |client_id| {
+    authenticate(received, now, |client_id| {
         (client_id == issuer.client_id.as_str()).then(|| Client {
             access_token: issuer.access_token.clone(),
             scopes: valid(vec!["*".to_owned()]),

@@ -12,7 +12,7 @@ use taskcluster_proxy_core::credentials::{
     TemporaryCredentials,
 };
 use taskcluster_proxy_core::hawk::{
-    AuthorizationHeader, Bewit, Claim, RequestLine, UrlParts, parse_url, split_bewit,
+    AuthorizationHeader, Bewit, Claim, ReceivedRequest, UrlParts, parse_url, split_bewit,
 };
 
 const START: Timestamp = Timestamp::from_secs(1_767_225_600);
@@ -53,13 +53,13 @@ proptest! {
         let received = request.headers()["authorization"].to_str()?;
         let header = AuthorizationHeader::parse(received)?;
         show(&mut shown, &header);
-        let line = RequestLine {
+        let received = ReceivedRequest {
             method: "GET",
             url: UrlParts::try_from(request.uri())?,
             authorization: Some(received),
         };
-        show(&mut shown, &line);
-        show(&mut shown, &Claim::read(line)?);
+        show(&mut shown, &received);
+        show(&mut shown, &Claim::read(received)?);
         let signed = signer.bewit(&parse_url("https://tc.example.com/x")?, EXPIRY)?;
         let bewit = Bewit::decode(split_bewit(signed.as_str()).map_or("", |(_, bewit)| bewit))?;
         show(&mut shown, &bewit);

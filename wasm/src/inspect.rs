@@ -1,7 +1,7 @@
 //! Decodes the signature of a request, for debugging.
 
 use crate::failure::{self, HawkError};
-use taskcluster_proxy_core::hawk::{Claim, Kind, RequestLine, UrlParts};
+use taskcluster_proxy_core::hawk::{Claim, Kind, ReceivedRequest, UrlParts};
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen(raw_module = "../js/shapes.js")]
@@ -29,9 +29,12 @@ pub fn inspect(
     authorization: Option<String>,
 ) -> Result<JsValue, HawkError> {
     let authorization = authorization.as_deref();
-    let claim =
-        Claim::read(RequestLine { method, url: UrlParts { host, port, resource }, authorization })
-            .map_err(failure::authenticate)?;
+    let claim = Claim::read(ReceivedRequest {
+        method,
+        url: UrlParts { host, port, resource },
+        authorization,
+    })
+    .map_err(failure::authenticate)?;
     Ok(claim.map_or(JsValue::UNDEFINED, |claim| {
         let artifacts = claim.artifacts();
         shape(

@@ -5,7 +5,7 @@ use crate::{json, scopes, timestamp};
 use taskcluster_proxy_core::credentials::{
     AccessToken, AuthenticateError, Client, Verified, authenticate_with, scopes_to_json,
 };
-use taskcluster_proxy_core::hawk::{RequestLine, UrlParts};
+use taskcluster_proxy_core::hawk::{ReceivedRequest, UrlParts};
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen(raw_module = "../js/shapes.js")]
@@ -27,7 +27,7 @@ pub fn claimant(
 ) -> Result<Option<String>, HawkError> {
     let mut asked = None;
     let authorization = authorization.as_deref();
-    let request = RequestLine { method, url: UrlParts { host, port, resource }, authorization };
+    let request = ReceivedRequest { method, url: UrlParts { host, port, resource }, authorization };
     match (check(request, now, None, &mut asked), asked) {
         // Without a known client verification always fails here.
         (_, Some(client_id)) => Ok(Some(client_id)),
@@ -61,7 +61,7 @@ pub fn verify(
         }),
     };
     let authorization = authorization.as_deref();
-    let request = RequestLine { method, url: UrlParts { host, port, resource }, authorization };
+    let request = ReceivedRequest { method, url: UrlParts { host, port, resource }, authorization };
     let verified = check(request, now, client, &mut None).map_err(failure::authenticate)?;
     Ok(verified.map_or(JsValue::UNDEFINED, |verified| {
         shape(
@@ -76,7 +76,7 @@ pub fn verify(
 /// Authenticates a request with `client` as the only known client; sets `asked` to the clientId that
 /// was looked up.
 fn check(
-    request: RequestLine<'_>,
+    request: ReceivedRequest<'_>,
     now: f64,
     client: Option<Client>,
     asked: &mut Option<String>,

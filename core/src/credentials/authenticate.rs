@@ -3,7 +3,7 @@
 use super::ext::{self, ReceivedExt};
 use super::{AccessToken, CERTIFICATE_SKEW, Certificate, MAX_DURATION, Scope, satisfies};
 use crate::Timestamp;
-use crate::hawk::{Claim, HawkError, Key, Kind, RequestLine};
+use crate::hawk::{Claim, HawkError, Key, Kind, ReceivedRequest};
 use crate::json::{JsonValue, non_null_member, parse, string};
 
 /// A client in the auth service's database.
@@ -44,7 +44,7 @@ const ANONYMOUS: &str = "assume:anonymous";
 /// with the clientId of the issuer.
 ///
 /// ```
-/// use taskcluster_proxy_core::{Timestamp, credentials::*, hawk::{RequestLine, UrlParts}};
+/// use taskcluster_proxy_core::{Timestamp, credentials::*, hawk::{ReceivedRequest, UrlParts}};
 ///
 /// let credentials = Credentials::permanent("tester", "no-secret")?;
 /// let now = Timestamp::from_secs(1_767_225_600);
@@ -52,7 +52,7 @@ const ANONYMOUS: &str = "assume:anonymous";
 /// let request = http::Request::get(url).body(())?;
 /// let request = Signer::new(&credentials)?.sign(request, now, "j4h3g2")?;
 ///
-/// let request = RequestLine {
+/// let request = ReceivedRequest {
 ///     method: "GET",
 ///     url: UrlParts::try_from(request.uri())?,
 ///     authorization: Some(request.headers()["authorization"].to_str()?),
@@ -71,7 +71,7 @@ const ANONYMOUS: &str = "assume:anonymous";
 /// The signature cannot be read, the client is unknown or expired, the certificate is invalid, the
 /// credentials do not satisfy the authorizedScopes, or the MAC or the time is wrong.
 pub fn authenticate(
-    request: RequestLine<'_>,
+    request: ReceivedRequest<'_>,
     now: Timestamp,
     clients: impl FnOnce(&str) -> Option<Client>,
 ) -> Result<Option<Verified>, AuthenticateError> {
@@ -90,7 +90,7 @@ pub fn authenticate(
 ///
 /// As [`authenticate`].
 pub fn authenticate_with<V: JsonValue>(
-    request: RequestLine<'_>,
+    request: ReceivedRequest<'_>,
     now: Timestamp,
     parse: impl FnOnce(&str) -> Option<V>,
     clients: impl FnOnce(&str) -> Option<Client>,

@@ -19,7 +19,7 @@ pub use error::HawkError;
 pub use header::AuthorizationHeader;
 pub use mac::{Key, Mac};
 pub use url::{UrlError, UrlParts, parse_url};
-pub use verify::{Claim, RequestLine};
+pub use verify::{Claim, ReceivedRequest};
 
 use std::time::Duration;
 

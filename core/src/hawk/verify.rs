@@ -9,7 +9,7 @@ use std::fmt;
 
 /// The parts of a received request that Hawk covers.
 #[derive(Clone, Copy)]
-pub struct RequestLine<'a> {
+pub struct ReceivedRequest<'a> {
     /// The method.
     pub method: &'a str,
     /// The URL to which the request was sent, with the path and query as received.
@@ -21,17 +21,17 @@ pub struct RequestLine<'a> {
 /// The clientId and the signature of a received request, which are not verified yet.
 ///
 /// ```
-/// use taskcluster_proxy_core::hawk::{Claim, RequestLine, UrlParts};
+/// use taskcluster_proxy_core::hawk::{Claim, ReceivedRequest, UrlParts};
 ///
 /// let url = UrlParts { host: "tc.example.com", port: 443, resource: "/x" };
 /// let authorization = Some(r#"Hawk id="tester", ts="1", nonce="n", mac="m=""#);
-/// let claim = Claim::read(RequestLine { method: "GET", url, authorization })?;
+/// let claim = Claim::read(ReceivedRequest { method: "GET", url, authorization })?;
 /// assert_eq!(claim.unwrap().id(), "tester");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Claim<'a> {
     kind: Kind,
-    request: RequestLine<'a>,
+    request: ReceivedRequest<'a>,
     resource: Cow<'a, str>,
     id: Cow<'a, str>,
     ts: u64,
@@ -42,7 +42,7 @@ pub struct Claim<'a> {
 }
 
 fn claim_from_header<'a>(
-    request: RequestLine<'a>,
+    request: ReceivedRequest<'a>,
     authorization: &'a str,
 ) -> Result<Claim<'a>, HawkError> {
     let header = AuthorizationHeader::parse(authorization)?;
@@ -60,7 +60,7 @@ fn claim_from_header<'a>(
 }
 
 fn claim_from_bewit<'a>(
-    request: RequestLine<'a>,
+    request: ReceivedRequest<'a>,
     resource: String,
     bewit: &str,
 ) -> Result<Claim<'a>, HawkError> {
@@ -89,9 +89,9 @@ fn claim_from_bewit<'a>(
 
 /// Leaves out the header and the resource, which may contain a bewit: anyone could send the request
 /// again with them.
-impl fmt::Debug for RequestLine<'_> {
+impl fmt::Debug for ReceivedRequest<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RequestLine")
+        f.debug_struct("ReceivedRequest")
             .field("method", &self.method)
             .field("host", &self.url.host)
             .field("port", &self.url.port)
@@ -118,7 +118,7 @@ impl<'a> Claim<'a> {
     ///
     /// The signature cannot be read, the request has both a header and a bewit, or a bewit is used with
     /// a method other than GET and HEAD.
-    pub fn read(request: RequestLine<'a>) -> Result<Option<Self>, HawkError> {
+    pub fn read(request: ReceivedRequest<'a>) -> Result<Option<Self>, HawkError> {
         match (split_bewit(request.url.resource), request.authorization) {
             (Some(_), Some(_)) => {
                 Err(HawkError::credentials("Cannot use two authentication schemes at once"))

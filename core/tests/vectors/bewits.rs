@@ -12,7 +12,7 @@ use std::time::Duration;
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::Signer;
 use taskcluster_proxy_core::hawk::{
-    Artifacts, Bewit, Key, Kind, RequestLine, UrlParts, append_bewit, parse_url, split_bewit,
+    Artifacts, Bewit, Key, Kind, ReceivedRequest, UrlParts, append_bewit, parse_url, split_bewit,
 };
 
 #[derive(Deserialize)]
@@ -75,11 +75,11 @@ impl Vector for BewitVector {
         assert_eq!(Bewit::decode(&self.bewit)?, expected, "decoded into its parts");
 
         let signed = UrlParts::try_from(&signed_url)?;
-        let request = RequestLine { method: "GET", url: signed, authorization: None };
+        let request = ReceivedRequest { method: "GET", url: signed, authorization: None };
         let now = expiry.minus(Duration::from_secs(60));
         for method in ["GET", "HEAD"] {
-            let verified =
-                check(RequestLine { method, ..request }, now)?.ok_or("the URL makes no claim")?;
+            let verified = check(ReceivedRequest { method, ..request }, now)?
+                .ok_or("the URL makes no claim")?;
             assert_eq!(verified.client_id, self.client_id, "authenticated clientId");
             assert_eq!(
                 verified.scopes,
@@ -98,7 +98,7 @@ impl BewitVector {
     fn refused_with_one_bit_changed(
         &self,
         unsigned: &str,
-        request: RequestLine<'_>,
+        request: ReceivedRequest<'_>,
         now: Timestamp,
     ) {
         refused_elsewhere(request, now);
@@ -109,7 +109,7 @@ impl BewitVector {
         }
         for method in one_bit_off(request.method) {
             assert_eq!(
-                refusal(RequestLine { method: &method, ..request }, now),
+                refusal(ReceivedRequest { method: &method, ..request }, now),
                 "Unauthorized: Invalid method"
             );
         }

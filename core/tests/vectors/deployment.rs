@@ -5,7 +5,7 @@ use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::{
     AccessToken, AuthenticateError, Client, Scope, Verified, authenticate,
 };
-use taskcluster_proxy_core::hawk::{RequestLine, UrlParts};
+use taskcluster_proxy_core::hawk::{ReceivedRequest, UrlParts};
 
 /// Every permanent client of the fixtures. Each of them holds `*`.
 const CLIENTS: [(&str, &str); 3] = [
@@ -16,7 +16,7 @@ const CLIENTS: [(&str, &str); 3] = [
 
 /// Authenticates as the auth service would.
 pub(crate) fn check(
-    request: RequestLine<'_>,
+    request: ReceivedRequest<'_>,
     now: Timestamp,
 ) -> Result<Option<Verified>, AuthenticateError> {
     authenticate(request, now, |client_id| {
@@ -30,27 +30,28 @@ pub(crate) fn check(
 }
 
 /// Why the request is turned away; the empty text if it is not.
-pub(crate) fn refusal(request: RequestLine<'_>, now: Timestamp) -> String {
+pub(crate) fn refusal(request: ReceivedRequest<'_>, now: Timestamp) -> String {
     check(request, now).err().map(|error| error.to_string()).unwrap_or_default()
 }
 
 /// The same request with another path and query.
-pub(crate) fn at<'a>(resource: &'a str, request: RequestLine<'a>) -> RequestLine<'a> {
-    RequestLine { url: UrlParts { resource, ..request.url }, ..request }
+pub(crate) fn at<'a>(resource: &'a str, request: ReceivedRequest<'a>) -> ReceivedRequest<'a> {
+    ReceivedRequest { url: UrlParts { resource, ..request.url }, ..request }
 }
 
 /// The request is turned away at every host and port that one bit makes another.
-pub(crate) fn refused_elsewhere(request: RequestLine<'_>, now: Timestamp) {
+pub(crate) fn refused_elsewhere(request: ReceivedRequest<'_>, now: Timestamp) {
     for host in one_bit_off(request.url.host) {
         // Signed in lower case.
         if !host.eq_ignore_ascii_case(request.url.host) {
-            let request = RequestLine { url: UrlParts { host: &host, ..request.url }, ..request };
+            let request =
+                ReceivedRequest { url: UrlParts { host: &host, ..request.url }, ..request };
             assert_eq!(refusal(request, now), "Unauthorized: Bad mac", "{host}");
         }
     }
     for bit in 0..u16::BITS {
         let url = UrlParts { port: request.url.port ^ (1 << bit), ..request.url };
-        let request = RequestLine { url, ..request };
+        let request = ReceivedRequest { url, ..request };
         assert_eq!(refusal(request, now), "Unauthorized: Bad mac", "{}", url.port);
     }
 }

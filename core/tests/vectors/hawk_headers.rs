@@ -10,7 +10,7 @@ use serde_json::Value;
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::Signer;
 use taskcluster_proxy_core::hawk::{
-    Artifacts, AuthorizationHeader, Key, Kind, MAX_SKEW, RequestLine, UrlParts, parse_url,
+    Artifacts, AuthorizationHeader, Key, Kind, MAX_SKEW, ReceivedRequest, UrlParts, parse_url,
 };
 
 #[derive(Deserialize)]
@@ -76,7 +76,7 @@ impl Vector for HeaderVector {
         assert_eq!(AuthorizationHeader::parse(&self.header)?, expected, "header parsed");
 
         let request =
-            RequestLine { method: &self.method, url: parts, authorization: Some(&self.header) };
+            ReceivedRequest { method: &self.method, url: parts, authorization: Some(&self.header) };
         let verified = check(request, now)?.ok_or("the request makes no claim")?;
         assert_eq!(verified.client_id, self.client_id, "authenticated clientId");
         assert_eq!(verified.scopes, granted(&credentials, &authorized)?, "authenticated scopes");
@@ -88,13 +88,14 @@ impl Vector for HeaderVector {
 }
 
 impl HeaderVector {
-    fn refused_with_one_bit_changed(&self, request: RequestLine<'_>, now: Timestamp) {
-        let bad_mac =
-            |request: RequestLine<'_>| assert_eq!(refusal(request, now), "Unauthorized: Bad mac");
+    fn refused_with_one_bit_changed(&self, request: ReceivedRequest<'_>, now: Timestamp) {
+        let bad_mac = |request: ReceivedRequest<'_>| {
+            assert_eq!(refusal(request, now), "Unauthorized: Bad mac")
+        };
         for method in one_bit_off(request.method) {
             // Signed in upper case.
             if !method.eq_ignore_ascii_case(request.method) {
-                bad_mac(RequestLine { method: &method, ..request });
+                bad_mac(ReceivedRequest { method: &method, ..request });
             }
         }
         refused_elsewhere(request, now);
@@ -102,7 +103,7 @@ impl HeaderVector {
             bad_mac(at(&resource, request));
         }
         for header in self.altered_headers() {
-            let request = RequestLine { authorization: Some(&header), ..request };
+            let request = ReceivedRequest { authorization: Some(&header), ..request };
             // A changed bit can also make a header that cannot be read.
             assert_ne!(refusal(request, now), "", "{header}");
         }

@@ -12,7 +12,7 @@ use taskcluster_proxy_core::credentials::{
     AuthenticateError, AuthorizedScopes, Certificate, CertificateText, ClientId, Credentials,
     Signer, TemporaryCredentials, Verified,
 };
-use taskcluster_proxy_core::hawk::{RequestLine, UrlParts};
+use taskcluster_proxy_core::hawk::{ReceivedRequest, UrlParts};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -117,7 +117,7 @@ fn use_them(
 ) -> Result<Result<Option<Verified>, AuthenticateError>, Failed> {
     let request = http::Request::get("https://tc.example.com/api/queue/v1/ping").body(())?;
     let request = Signer::new(credentials)?.sign(request, now, "j4h3g2")?;
-    let request = RequestLine {
+    let request = ReceivedRequest {
         method: "GET",
         url: UrlParts::try_from(request.uri())?,
         authorization: Some(request.headers()["authorization"].to_str()?),

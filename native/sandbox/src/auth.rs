@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use std::io;
 use std::time::Duration;
 use taskcluster_proxy_core::credentials::{Credentials, Scope, ScopeExpression};
-use taskcluster_proxy_core::hawk::{RequestLine, UrlParts};
+use taskcluster_proxy_core::hawk::{ReceivedRequest, UrlParts};
 
 /// The clientId of the only client.
 pub(super) const CLIENT_ID: &str = "tester";
@@ -74,7 +74,7 @@ async fn authenticate_hawk(
     let now = now();
     // The services send the method in lower case; Hawk signs it in upper case.
     let method = payload::string(&payload, "method")?.to_ascii_uppercase();
-    let request = RequestLine {
+    let request = ReceivedRequest {
         method: &method,
         url: UrlParts {
             host: payload::string(&payload, "host")?,

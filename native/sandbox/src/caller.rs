@@ -12,7 +12,7 @@ use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::{
     AuthenticateError, Client, Scope, ScopeExpression, authenticate,
 };
-use taskcluster_proxy_core::hawk::{HawkError, RequestLine, UrlParts};
+use taskcluster_proxy_core::hawk::{HawkError, ReceivedRequest, UrlParts};
 
 /// The caller of a request, and its scopes.
 pub(super) struct Caller {
@@ -67,17 +67,17 @@ impl SignedRequest {
         deployment: &Deployment,
         scopes: Vec<Scope>,
     ) -> Result<Caller, Failure> {
-        let line = self.request_line()?;
-        Ok(Caller::authenticate(line, deployment, now(), scopes)?)
+        let received = self.received()?;
+        Ok(Caller::authenticate(received, deployment, now(), scopes)?)
     }
 
-    fn request_line(&self) -> Result<RequestLine<'_>, HawkError> {
+    fn received(&self) -> Result<ReceivedRequest<'_>, HawkError> {
         let (host, port) = self
             .host
             .as_ref()
             .and_then(|host| split_host(host.to_str().ok()?))
             .ok_or_else(|| HawkError::bad_request("Invalid Host header"))?;
-        Ok(RequestLine {
+        Ok(ReceivedRequest {
             method: self.method.as_str(),
             url: UrlParts {
                 host,
@@ -98,7 +98,7 @@ impl SignedRequest {
 impl Caller {
     /// Authenticates a request, where the sandbox's client has `scopes`.
     pub(super) fn authenticate(
-        request: RequestLine<'_>,
+        request: ReceivedRequest<'_>,
         deployment: &Deployment,
         now: Timestamp,
         scopes: Vec<Scope>,

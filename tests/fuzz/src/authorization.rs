@@ -3,7 +3,7 @@
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::{AccessToken, Client, Scope, authenticate};
 use taskcluster_proxy_core::hawk::{
-    AuthorizationHeader, Bewit, RequestLine, UrlParts, parse_url, split_bewit,
+    AuthorizationHeader, Bewit, ReceivedRequest, UrlParts, parse_url, split_bewit,
 };
 
 /// No header or bewit that was made without the key is accepted.
@@ -19,7 +19,7 @@ pub fn authorization(data: &[u8]) {
     let bewit = format!("/x?bewit={text}");
     for (resource, authorization) in [("/x", Some(text)), (text, None), (&bewit, None)] {
         let url = UrlParts { host: "tc.example.com", port: 443, resource };
-        let request = RequestLine { method: "GET", url, authorization };
+        let request = ReceivedRequest { method: "GET", url, authorization };
         let found = authenticate(request, Timestamp::from_secs(1_767_225_600), |_| {
             Some(Client {
                 access_token: AccessToken::new("nobody-knows-this-one")

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use support::clients::{Oracle, node};
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::{AccessToken, Client, Credentials, Signer, authenticate};
-use taskcluster_proxy_core::hawk::{RequestLine, UrlParts, parse_url};
+use taskcluster_proxy_core::hawk::{ReceivedRequest, UrlParts, parse_url};
 
 const NOW: Timestamp = Timestamp::from_secs(1_767_225_600);
 
@@ -128,8 +128,8 @@ fn theirs(npm_hawk: &mut Oracle, question: &Value) -> String {
 
 fn ours(method: &str, resource: &str, authorization: Option<&str>) -> String {
     let url = UrlParts { host: "tc.example.com", port: 443, resource };
-    let line = RequestLine { method, url, authorization };
-    let response = authenticate(line, NOW, |client_id| {
+    let received = ReceivedRequest { method, url, authorization };
+    let response = authenticate(received, NOW, |client_id| {
         (client_id == "tester").then(|| Client {
             access_token: AccessToken::new("no-secret").unwrap(),
             scopes: Vec::new(),

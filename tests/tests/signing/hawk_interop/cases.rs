@@ -5,7 +5,7 @@ use taskcluster_proxy_core::credentials::{
     AuthenticateError, AuthorizedScopes, Client, ClientId, Credentials, Scope, Signer,
     TemporaryCredentials, Verified, authenticate,
 };
-use taskcluster_proxy_core::hawk::{RequestLine, UrlParts, parse_url};
+use taskcluster_proxy_core::hawk::{ReceivedRequest, UrlParts, parse_url};
 use url::Url;
 
 pub(crate) const NOW: Timestamp = Timestamp::from_secs(1_767_225_600);
@@ -89,8 +89,8 @@ pub(crate) fn altered_urls(url: &str) -> [String; 3] {
 }
 
 /// The result of our verification, by a deployment in which the issuer has the scope `*`.
-pub(crate) fn check(line: RequestLine<'_>) -> Result<Option<Verified>, AuthenticateError> {
-    authenticate(line, NOW, |client_id| {
+pub(crate) fn check(received: ReceivedRequest<'_>) -> Result<Option<Verified>, AuthenticateError> {
+    authenticate(received, NOW, |client_id| {
         let issuer = issuer();
         (client_id == issuer.client_id.as_str()).then(|| Client {
             access_token: issuer.access_token,

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use support::clients::{Oracle, node, python};
 use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::Verified;
-use taskcluster_proxy_core::hawk::{AuthorizationHeader, RequestLine, UrlParts, append_bewit};
+use taskcluster_proxy_core::hawk::{AuthorizationHeader, ReceivedRequest, UrlParts, append_bewit};
 
 #[test]
 fn npm_hawk_accepts_our_headers() {
@@ -129,16 +129,16 @@ fn we_accept_headers_of(oracle: &mut Oracle, urls: &[&[&str]]) {
             "ext": AuthorizationHeader::parse(&ours).unwrap().ext,
         });
         let response = oracle.ask(&question);
-        let line = RequestLine {
+        let received = ReceivedRequest {
             method: "PUT",
             url: UrlParts::try_from(&url).unwrap(),
             authorization: response["authorization"].as_str(),
         };
-        assert_eq!(check(line), Ok(Some(verified(&credentials))), "{question} {response}");
+        assert_eq!(check(received), Ok(Some(verified(&credentials))), "{question} {response}");
         let altered = response["authorization"].as_str().unwrap().replace("mac=\"", "mac=\"A");
-        assert!(check(RequestLine { authorization: Some(&altered), ..line }).is_err());
-        assert_altered_are_rejected(line);
-        assert!(check(RequestLine { method: "POST", ..line }).is_err());
+        assert!(check(ReceivedRequest { authorization: Some(&altered), ..received }).is_err());
+        assert_altered_are_rejected(received);
+        assert!(check(ReceivedRequest { method: "POST", ..received }).is_err());
     }
 }
 
@@ -158,11 +158,11 @@ fn we_accept_bewits_of(oracle: &mut Oracle, urls: &[&[&str]]) {
         let parts = UrlParts::try_from(&url).unwrap();
         let resource = append_bewit(parts.resource, response["bewit"].as_str().unwrap());
         let url = UrlParts { resource: &resource, ..parts };
-        let line = RequestLine { method: "GET", url, authorization: None };
+        let received = ReceivedRequest { method: "GET", url, authorization: None };
         let expires = Some(Timestamp::from_secs(NOW.secs() + HOUR));
         let expected = Verified { expires, ..verified(&credentials) };
-        assert_eq!(check(line), Ok(Some(expected)), "{question} {response}");
-        assert_altered_are_rejected(line);
+        assert_eq!(check(received), Ok(Some(expected)), "{question} {response}");
+        assert_altered_are_rejected(received);
     }
 }
 
@@ -180,14 +180,14 @@ fn assert_rejects(oracle: &mut Oracle, question: &Value, member: &str, value: &s
     assert!(bad_mac, "{response} to another {member}: {altered}");
 }
 
-fn assert_altered_are_rejected(line: RequestLine<'_>) {
-    let resource = format!("/x{}", line.url.resource);
+fn assert_altered_are_rejected(received: ReceivedRequest<'_>) {
+    let resource = format!("/x{}", received.url.resource);
     for url in [
-        UrlParts { host: "another.example.com", ..line.url },
-        UrlParts { port: 1, ..line.url },
-        UrlParts { resource: &resource, ..line.url },
+        UrlParts { host: "another.example.com", ..received.url },
+        UrlParts { port: 1, ..received.url },
+        UrlParts { resource: &resource, ..received.url },
     ] {
-        let altered = RequestLine { url, ..line };
+        let altered = ReceivedRequest { url, ..received };
         let refused = check(altered).map_err(|error| error.to_string());
         assert_eq!(refused, Err("Unauthorized: Bad mac".to_owned()), "{altered:?}");
     }
