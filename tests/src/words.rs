@@ -56,7 +56,7 @@ mod tests {
             ("keys may not be consistent: KeyMismatch: give", Some("KeyMismatch")),
             ("level=INFO message=request code=NotFound GET", None),
             ("larger than 256 KiB", None),
-            ("no connection within 1 seconds (--connect-timeout): x", None),
+            ("no connection within 1 s (--connect-timeout): x", None),
             ("101 (Switching Protocols), 400 ({}), GET /Some(1)", None),
             ("{\"code\":\"Busy\", \"a\": { \"b\": 1 }}", None),
             ("reset by DNS(1)", None),

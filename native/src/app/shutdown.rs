@@ -5,6 +5,7 @@ use crate::app::Sandbox;
 use crate::inbound::Drain;
 use crate::os::env::Process;
 use crate::os::service_manager::{self, State};
+use crate::telemetry::counted;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -172,9 +173,8 @@ async fn serve_until_signal(
         },
         signal = signals.next() => format!("by a second signal, {signal}"),
     };
-    let count = drain.connections();
-    let connections = if count == 1 { "connection is" } else { "connections are" };
-    tracing::warn!("{count} {connections} aborted {reason}");
+    let connections = counted(drain.connections(), "connection is", "connections are");
+    tracing::warn!("{connections} aborted {reason}");
     drain.mark_aborted();
     Outcome::Aborted
 }

@@ -3,6 +3,7 @@
 
 use crate::credentials::Store;
 use crate::os::file_watch::{self, FileWatcher};
+use crate::telemetry::counted;
 use crate::telemetry::metrics::{Metrics, Source, Update};
 use std::fs::File;
 use std::io;
@@ -88,7 +89,8 @@ impl CredentialsFile {
                     let path = &self.path;
                     tracing::info!("new credentials from {path:?}: client {client_id}");
                     if left > 0 {
-                        tracing::info!("{left} requests keep the previous credentials");
+                        let requests = counted(left, "request keeps", "requests keep");
+                        tracing::info!("{requests} the previous credentials");
                     }
                 }
                 Err(error) => {

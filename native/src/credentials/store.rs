@@ -3,6 +3,7 @@
 
 use crate::os::clock;
 use crate::telemetry::build_info::{REVISION, VERSION};
+use crate::telemetry::counted;
 use http::{HeaderName, HeaderValue};
 use std::borrow::Cow;
 use std::ops::Deref;
@@ -117,7 +118,10 @@ impl Store {
         let own = Arc::new(Snapshot::new(&credentials, &self.restriction));
         match self.watched.borrow().in_flight.len() {
             0 => {}
-            left => tracing::info!("new credentials wait for {left} requests in flight"),
+            left => {
+                let requests = counted(left, "request", "requests");
+                tracing::info!("new credentials wait for {requests} in flight");
+            }
         }
         let mut watcher = {
             let mut updates = self.updates();

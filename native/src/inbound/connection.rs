@@ -5,6 +5,7 @@ use super::client_stream::ClientStream;
 use super::connection_limit::Rejected;
 use crate::os::stream::Stream;
 use crate::proxy::{Client, Handler};
+use crate::telemetry::counted;
 use http::header::CONNECTION;
 use http::{Request, Version};
 use hyper::body::Incoming;
@@ -115,8 +116,8 @@ pub(super) async fn reject<H: Handler>(
     // Wait for the request: some clients ignore a response that arrives before they have sent it.
     let service = service_fn(|request: Request<Incoming>| async move {
         rejected.record_request();
-        let connections = if limit == 1 { "connection is" } else { "connections are" };
-        let reason = format!("{limit} {connections} open (--max-connections)");
+        let connections = counted(limit, "connection is", "connections are");
+        let reason = format!("{connections} open (--max-connections)");
         let (method, uri) = (request.method(), request.uri());
         Ok::<_, Infallible>(handler.reject(method, uri, ProxyError::Busy(reason)).await)
     });

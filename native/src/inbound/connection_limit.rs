@@ -1,5 +1,6 @@
 //! The limit of connections that are served at once; further ones get 503.
 
+use crate::telemetry::counted;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::future::pending;
@@ -82,11 +83,10 @@ impl ConnectionLimit {
         let now = Instant::now();
         if self.last_rejection.is_none_or(|last| now.duration_since(last) > BURST) {
             self.patience = PATIENCE;
-            let connections = if self.limit == 1 { "connection" } else { "connections" };
+            let connections = counted(self.limit, "connection", "connections");
             tracing::warn!(
-                "no room for more than {} {connections} at once (--max-connections): further ones \
-                 are rejected",
-                self.limit
+                "no room for more than {connections} at once (--max-connections): further ones are \
+                 rejected"
             );
         }
         self.last_rejection = Some(now);

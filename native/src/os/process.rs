@@ -26,8 +26,8 @@ pub fn room_for_connections(wanted: usize, rejections: usize) -> usize {
     let room = connections_within(descriptors(), wanted, rejections);
     if room < wanted {
         tracing::info!(
-            "at most {room} connections at once instead of {wanted}: the limit of open files is too \
-             low for more (ulimit -n)"
+            "the maximum number of connections is {room} instead of {wanted}: the limit of open files is \
+             too low for more (ulimit -n)"
         );
     }
     room

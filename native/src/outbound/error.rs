@@ -21,11 +21,11 @@ pub enum UpstreamError {
     #[error(transparent)]
     Host(HostError),
     /// The connect timeout expired.
-    #[error("no connection within {} seconds (--connect-timeout): {}", .0.as_secs_f32(), .1)]
+    #[error("no connection within {} s (--connect-timeout): {}", .0.as_secs_f32(), .1)]
     ConnectTimeout(Duration, ConnectProgress),
     /// The maximum number of connections to the upstream have the maximum number of requests.
     #[error(
-        "the upstream accepts no further concurrent requests, and none ended within {} seconds",
+        "the upstream accepts no further concurrent requests, and none ended within {} s",
         .0.as_secs_f32()
     )]
     Busy(Duration),
@@ -57,7 +57,7 @@ pub enum UpstreamError {
     #[error("{}", explain(&**.0))]
     Client(#[source] Arc<hyper::Error>),
     /// The retry budget was exhausted before a response.
-    #[error("no response within {} seconds of retries", .0.as_secs_f32())]
+    #[error("no response within {} s of retries", .0.as_secs_f32())]
     Budget(Duration),
     /// The request cannot be signed.
     #[error(transparent)]

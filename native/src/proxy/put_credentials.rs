@@ -8,6 +8,7 @@ use super::{Proxy, ResponseBody};
 use crate::credentials::Replaced;
 use crate::os::peer::Peer;
 use crate::outbound::RequestBody;
+use crate::telemetry::counted;
 use crate::telemetry::metrics::{Source, Update};
 use http::request::Parts;
 use http::{Response, StatusCode};
@@ -35,7 +36,8 @@ impl Proxy {
                 let note = match left {
                     0 => format!("client {client_id}"),
                     _ => {
-                        format!("client {client_id}; {left} requests keep the previous credentials")
+                        let requests = counted(left, "request keeps", "requests keep");
+                        format!("client {client_id}; {requests} the previous credentials")
                     }
                 };
                 respond_with(Ok((OwnResponse::empty(StatusCode::OK), note)), lease, log)

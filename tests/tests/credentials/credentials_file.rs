@@ -90,7 +90,7 @@ fn an_update_waits_a_limited_time_for_requests_in_flight() {
     slow.send("GET /api/queue/v1/slow HTTP/1.1\r\nHost: x\r\n\r\n");
     upstream.wait_for_requests(1);
     folder.put("c.json", credentials("second", "secret-2"));
-    proxy.wait_for_log("1 requests keep the previous credentials");
+    proxy.wait_for_log("1 request keeps the previous credentials");
     assert_signs(&proxy, &upstream, "second", "secret-2");
     latch.open();
     assert_eq!(slow.response().header("x-taskcluster-proxy-perm-clientid"), Some("first"));

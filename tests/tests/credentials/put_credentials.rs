@@ -157,7 +157,7 @@ fn updates_that_wait_take_effect_together_and_each_response_names_its_own_client
         let body = format!(r#"{{"clientId": "newer{number}", "accessToken": "newer-secret"}}"#);
         put.send(request("PUT", "/credentials", &body));
         let start = Instant::now();
-        while proxy.log().matches("new credentials wait for 1 requests").count() <= number {
+        while proxy.log().matches("new credentials wait for 1 request").count() <= number {
             assert!(start.elapsed() < DEADLINE, "{}", proxy.log());
             std::thread::yield_now();
         }
@@ -203,7 +203,7 @@ fn the_wait_is_bounded() {
     assert_eq!(client_id(&proxy.get("/api/queue/v1/x")), "new");
     assert_eq!(put.response().status(), 200);
     assert!(start.elapsed() >= Duration::from_millis(300), "{:?}", start.elapsed());
-    proxy.wait_for_log("client new; 1 requests keep the previous credentials");
+    proxy.wait_for_log("client new; 1 request keeps the previous credentials");
     latch.open();
     let response = first.response();
     assert_eq!((response.text(), client_id(&response)), ("first", "tester"));
@@ -337,7 +337,7 @@ fn in_flight(proxy: &Proxy, upstream: &Upstream) -> Connection {
 fn waiting_update(proxy: &Proxy) -> Connection {
     let mut put = proxy.connect();
     put.send(request("PUT", "/credentials", NEW));
-    proxy.wait_for_log("new credentials wait for 1 requests in flight");
+    proxy.wait_for_log("new credentials wait for 1 request in flight");
     put
 }
 

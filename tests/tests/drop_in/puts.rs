@@ -92,7 +92,7 @@ fn client_disconnects() {
     upstream.wait_for_requests(1);
     let mut update = proxy.connect();
     update.send(put("c/1", "canary-1", r#"{"scopes":null}"#));
-    proxy.wait_for_log("new credentials wait for 1 requests in flight");
+    proxy.wait_for_log("new credentials wait for 1 request in flight");
     update.reset();
     assert!(!proxy.log().contains("look wrong"), "the credentials are not current yet");
     latch.open();

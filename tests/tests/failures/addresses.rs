@@ -92,7 +92,7 @@ fn connecting_to_unresponsive_addresses_times_out() {
     let proxy = proxy(&addresses, port_number, &folder).args(["--connect-timeout", "0.6"]).start();
     let message = proxy.get("/api/queue/v1/x").assert_error(504, "UpstreamTimedOut");
     let expected = format!(
-        "no connection within 0.6 seconds (--connect-timeout): no response from {FIRST}:{port_number}, \
+        "no connection within 0.6 s (--connect-timeout): no response from {FIRST}:{port_number}, \
          {SECOND}:{port_number}"
     );
     assert!(message.contains(&expected), "{message}");

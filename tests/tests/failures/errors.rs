@@ -132,7 +132,7 @@ fn an_upstream_that_does_not_respond_is_a_504_after_the_retry_budget() {
     connection.send(request("GET", "/api/queue/v1/x", ""));
     let message = connection.response().assert_error(504, "UpstreamTimedOut");
     let expected = format!("{} timed out: ", upstream.root_url());
-    assert!(message.starts_with(&expected) && message.contains("30 seconds"), "{message}");
+    assert!(message.starts_with(&expected) && message.contains("30 s of retries"), "{message}");
 }
 
 #[test]

@@ -45,7 +45,7 @@ fn connecting_times_out() {
     assert_eq!(response.status(), 504);
     assert_eq!(response.json()["code"], "UpstreamTimedOut");
     let message = response.json()["message"].to_string();
-    assert!(message.contains("no connection within 0.1 seconds"), "{message}");
+    assert!(message.contains("no connection within 0.1 s"), "{message}");
     assert!(message.contains(&format!("no response from {address}")), "{message}");
     proxy.wait_for_log("attempts=1");
 }

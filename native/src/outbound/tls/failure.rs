@@ -3,7 +3,7 @@
 use super::roots::{RootSource, Variable};
 use crate::os::clock;
 use crate::outbound::error::explain;
-use crate::telemetry::printable;
+use crate::telemetry::{counted, printable};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{AlertDescription, CertificateError, Error, OtherError};
 use std::fmt;
@@ -191,7 +191,8 @@ fn describe(certificate: &CertificateDer<'_>) -> String {
         [] => "no host (it has no subjectAltName)".to_owned(),
         names if names.len() > MAX_SHOWN_NAMES => {
             let shown: Vec<&str> = names.iter().take(MAX_SHOWN_NAMES).map(String::as_str).collect();
-            format!("{} and {} others", shown.join(", "), names.len() - MAX_SHOWN_NAMES)
+            let others = counted(names.len() - MAX_SHOWN_NAMES, "other", "others");
+            format!("{} and {others}", shown.join(", "))
         }
         names => names.join(", "),
     };
