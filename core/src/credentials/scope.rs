@@ -9,7 +9,7 @@ use std::fmt;
 /// ```
 /// use taskcluster_proxy_core::credentials::Scope;
 ///
-/// assert!(Scope::new("queue:route:*")?.satisfies(&Scope::new("queue:route:index.x")?));
+/// assert!(Scope::new("queue:route:*")?.satisfies("queue:route:index.x"));
 /// assert!(Scope::new("tab\t").is_err());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -48,10 +48,10 @@ impl Scope {
 
     /// Whether a client that has this scope also has `required`: the two are equal, or this one ends
     /// with `*` and `required` begins with the part before it. Only a trailing star is special.
-    pub fn satisfies(&self, required: &Self) -> bool {
+    pub fn satisfies(&self, required: impl AsRef<str>) -> bool {
         match self.0.strip_suffix('*') {
-            Some(prefix) => required.0.starts_with(prefix),
-            None => self == required,
+            Some(prefix) => required.as_ref().starts_with(prefix),
+            None => self.0 == required.as_ref(),
         }
     }
 }
@@ -59,6 +59,18 @@ impl Scope {
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+impl AsRef<str> for Scope {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<Scope> for String {
+    fn from(scope: Scope) -> Self {
+        scope.0
     }
 }
 

@@ -19,8 +19,8 @@ fn row_8_a_restriction_beyond_the_credentials() {
         .certificate(&["queue:*"])
         .gives(
             "requests are restricted to scopes (those of task fN1SbArXTPSVFNUvaOlinQ (--task-id)) \
-             that the credentials do not have: \"secrets:get:a\"; every request is refused until the \
-             restriction leaves them out or the credentials have them",
+             that the credentials do not have: \"secrets:get:a\"; requests that need scopes are refused \
+             until the restriction leaves them out or the credentials have them",
         );
     unauthenticated(
         "Supplied credentials do not satisfy authorizedScopes; credentials have scopes [a]; \
@@ -29,8 +29,8 @@ fn row_8_a_restriction_beyond_the_credentials() {
     .command_line(&["b"])
     .gives(
         "requests are restricted to scopes (those of the command line) that the credentials do not \
-         have; every request is refused until the restriction leaves them out or the credentials \
-         have them",
+         have; requests that need scopes are refused until the restriction leaves them out or the \
+         credentials have them",
     );
 }
 
@@ -99,6 +99,14 @@ fn row_10_the_final_response_decides() {
         "the time in the signature differs by more than 15 minutes from the service's: was this \
          machine's clock changed, or the request delayed?",
     );
+    // The Date is not that of the service's clock.
+    for now in [NOW, ahead] {
+        unauthenticated("Unauthorized: Stale timestamp").clocks(now, NOW).gives(
+            "the service refuses the time in the signature, which agrees with the Date of its response: \
+             something between the proxy and the service sets another Date, or the clocks of the \
+             deployment differ",
+        );
+    }
     // Within what the services tolerate.
     let tolerated = NOW.plus(15 * MINUTE);
     refused(401, b"no".to_vec()).clocks(tolerated, tolerated).gives("");
@@ -114,8 +122,8 @@ fn row_11_the_dates_of_the_certificate() {
     fresh(refused(401, Vec::new())).gives("");
     fresh(refused(401, beyond_credentials(&["*"], &["*", "a"]))).command_line(&["*"]).gives(
         "requests are restricted to scopes (those of the command line) that the credentials do not \
-         have; every request is refused until the restriction leaves them out or the credentials \
-         have them",
+         have; requests that need scopes are refused until the restriction leaves them out or the \
+         credentials have them",
     );
     let expired = |case: Case, ago: Duration| {
         case.certificate_of(&["*"], NOW.minus(9 * HOUR), NOW.minus(ago), json!({}))
@@ -130,10 +138,10 @@ fn row_11_the_dates_of_the_certificate() {
         expired(case, 5 * MINUTE + SECOND).gives(over);
     }
     // The clock of the service counts, and it is the service that says so.
-    expired(unauthenticated("ext.certificate.expiry < now"), 5 * MINUTE).gives(
-        "the service says that the certificate is not valid at this time: get new credentials, and \
-         check the clocks of this machine and of the issuer",
-    );
+    let dates = "the service says that the certificate is not valid at this time: get new credentials, \
+                 and check the clocks of this machine and of the issuer";
+    expired(unauthenticated("ext.certificate.expiry < now"), 5 * MINUTE).gives(dates);
+    expired(unauthenticated("ext.certificate.start > now"), HOUR).gives(dates);
     unauthenticated("ext.certificate.start > now")
         .certificate_of(&["*"], NOW.plus(HOUR), NOW.plus(2 * HOUR), json!({}))
         .clocks(NOW.plus(HOUR), NOW)
@@ -149,6 +157,7 @@ fn what_the_services_say_of_certificates() {
     for signature in [
         "ext.certificate.signature is not valid",
         "ext.certificate.signature is not valid, or wrong clientId provided",
+        "Input buffers must have the same byte length",
     ] {
         certificate(signature).gives(
             "the signature of the certificate is not valid: the certificate and the clientId do not \
@@ -161,9 +170,18 @@ fn what_the_services_say_of_certificates() {
          credentials were not generated correctly.",
     ] {
         certificate(issuer).gives(
-            "the issuer of the certificate lacks scopes that it needs to issue it (the response names \
-             them): grant them to the issuer, or issue credentials with fewer",
+            "the certificate was not issued for client \"c/1\", or its issuer lacks scopes that the \
+             response names: pass the clientId, accessToken and certificate of the same credentials, \
+             and no certificate with permanent ones; if they are of the same credentials, grant the \
+             scopes to the issuer",
         );
+    }
+    for other in [
+        "ext.certificate cannot last longer than 31 days!",
+        "ext.certificate.issuer must differ from the supplied clientId",
+        "ext.certificate.clientId must only be used with ext.certificate.issuer",
+    ] {
+        certificate(other).gives(&format!("the service does not accept the certificate: {other}"));
     }
     unauthenticated("ext.certificate.seed must be 44 characters")
         .certificate_of(&["*"], NOW, NOW.plus(HOUR), json!({ "seed": "canary" }))
@@ -185,7 +203,9 @@ fn a_bewit_besides() {
     case.gives(expected);
     case.body = Vec::new();
     case.gives("");
-    for (resource, expected) in [("/x?a&bewit=b", expected), ("/x?notbewit=b", "")] {
+    for (resource, expected) in
+        [("/x?a&bewit=b", expected), ("/x?notbewit=b", ""), ("/x?bewit=&b", "")]
+    {
         case.resource = resource.to_owned();
         case.gives(expected);
     }

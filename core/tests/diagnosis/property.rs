@@ -1,7 +1,7 @@
 //! For random expressions, restrictions, certificates and roles: the diagnosis says of nothing that it
 //! is not granted which the services' rule grants. The rule is written here once more, by brute force.
 
-use crate::service::insufficient_scopes;
+use crate::service::{beyond_credentials, insufficient_scopes};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -80,6 +80,7 @@ fn scope() -> impl Strategy<Value = String> {
         1 => "[xy]?\\*",
         2 => "assume:[rs]\\*?",
         1 => "a(s(s(u(m(e)?)?)?)?)?\\*",
+        1 => "```\\*?",
     ]
 }
 
@@ -88,7 +89,7 @@ fn scopes() -> impl Strategy<Value = Vec<String>> {
 }
 
 fn expression() -> impl Strategy<Value = Value> {
-    let leaf = "[xy]:[ab\"]{0,2}".prop_map(Value::String);
+    let leaf = "[xy]:[ab\"é\n]{0,2}".prop_map(Value::String);
     leaf.prop_recursive(3, 12, 4, |item| {
         (any::<bool>(), prop::collection::vec(item, 1..4)).prop_map(|(all, items)| match all {
             true => json!({ "AllOf": items }),
@@ -182,5 +183,36 @@ proptest! {
         }
         let header = diagnosis.to_header();
         prop_assert!(header.len() < 1024 && header.bytes().all(|byte| matches!(byte, b' '..=b'~')));
+    }
+
+    #[test]
+    fn no_scope_of_a_restriction_is_said_to_be_missing_that_the_credentials_have(
+        client in scopes(),
+        certificate in prop::option::of(scopes()),
+        restriction in scopes(),
+        roles in roles(),
+    ) {
+        let own = expand(certificate.as_ref().unwrap_or(&client), &roles);
+        let is_held = |scope: &str| own.iter().any(|pattern| matches(pattern, scope));
+        let missing: Scopes = restriction.iter().filter(|scope| !is_held(scope)).cloned().collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let held: Vec<&str> = own.iter().map(String::as_str).collect();
+        let authorized: Vec<&str> = restriction.iter().map(String::as_str).collect();
+        let error = ServiceError::parse(&beyond_credentials(&held, &authorized));
+        let now = Timestamp::from_secs(1_767_225_600);
+        let diagnosis = profile(&certificate, &Some(restriction)).diagnose(&RefusedRequest {
+            status: 401, error: error.as_ref(), date: Some(now), now, signed_at: now, resource: "/x",
+        });
+        let [Finding::RestrictionBeyondCredentials { missing: Some(claimed), .. }] = &diagnosis.0[..]
+        else {
+            panic!("{diagnosis}");
+        };
+        let claimed: Scopes = match claimed {
+            ScopeExpression::Scope(scope) => [scope.clone()].into(),
+            all => serde_json::from_value(all.to_json()["AllOf"].clone()).unwrap(),
+        };
+        prop_assert_eq!(claimed, missing, "{}", diagnosis);
     }
 }

@@ -34,6 +34,9 @@ fn row_3_any_scope_that_the_service_names() {
         (json!("ends:in:"), r#""ends:in:""#),
         (json!("a:\"b\""), r#""a:\"b\"""#),
         (json!("```"), r#""```""#),
+        (json!("secrets:get:é"), r#""secrets:get:é""#),
+        (json!("secrets:get:a\n```"), r#""secrets:get:a\n```""#),
+        (json!({ "AllOf": ["x:\t", "y"] }), r#"all of ["x:\t", "y"]"#),
         (json!("{\"AllOf\": []}"), r#""{\"AllOf\": []}""#),
         (
             json!({ "AllOf": ["*", "x:", "a:\"b\"", "c,", "d\\e", "[", "- f", "```", ""] }),
@@ -110,7 +113,7 @@ fn row_6_roles() {
              its roles (\"assume:some-role\"), which only the services know",
         );
     // Each of these is expanded to the scopes of roles.
-    for role in ["assume:*", "assume*", "ass*", "a*"] {
+    for role in ["assume:*", "assume*", "ass*", "a*", ":*", "::*", ":a*"] {
         let case = lacks(json!("secrets:get:a")).certificate(&[role]).command_line(&[]);
         assert!(case.diagnosis().to_string().contains("depends on its roles"), "{role}");
     }
@@ -144,6 +147,8 @@ fn what_is_not_certain_is_not_said() {
     let required = json!("auth:create-client:x");
     let other = insufficient_scopes("hook-id:project/x", &required, &required);
     refused(403, other).command_line(&["queue:*"]).gives("");
+    // A scope may look like the end of the block.
+    lacks(json!("secrets:get:a\n```\n\nb")).gives("");
     // The restriction grants it, so the message is about something else.
     lacks(json!("queue:x")).command_line(&["queue:*"]).gives("");
     lacks(json!({ "AnyOf": ["a", "queue:x"] })).certificate(&["queue:*"]).gives("");
@@ -159,7 +164,12 @@ fn what_is_not_certain_is_not_said() {
         refused(403, body.to_vec()).command_line(&["queue:*"]).gives("");
     }
     refused(404, error("ResourceNotFound", 404, "no such task")).command_line(&["q"]).gives("");
-    unauthenticated("Bad Request: Unknown attribute: x").certificate(&["*"]).gives("");
+    for message in ["Bad Request: Unknown attribute: x", "Unauthorized: Missing attributes"] {
+        let mut case = unauthenticated(message).certificate(&["*"]);
+        case.gives("");
+        case.resource = "/x?bewit=b".to_owned();
+        case.gives("");
+    }
 }
 
 /// Before release 28.
@@ -175,6 +185,16 @@ fn the_words_of_older_services() {
             .certificate(&["q"])
             .gives("the request needs \"a:b\", which the certificate does not grant");
     }
+}
+
+#[test]
+fn a_request_that_arrives_without_its_signature() {
+    let required = json!("queue:x");
+    let body = insufficient_scopes("auth-failed:no-auth", &required, &required);
+    refused(403, body).command_line(&["queue:*"]).gives(
+        "the service received no signature: something between the proxy and the service removes the \
+         Authorization header",
+    );
 }
 
 #[test]

@@ -16,7 +16,7 @@ use axum::{Extension, Json, Router};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use taskcluster_proxy_core::credentials::{Scope, ScopeExpression};
+use taskcluster_proxy_core::credentials::ScopeExpression;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{Predicate as _, SizeAbove};
 
@@ -82,34 +82,25 @@ async fn authorize(
     next: Next,
 ) -> Result<Response, Failure> {
     let params = params?.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    let required = scopes(method.scopes, &params);
+    let required = required(method.scopes, &params);
     info.set_method(method.name, params);
     if !method.scopes.is_empty() {
-        signed.caller(&deployment)?.require(all_of(required?))?;
+        signed.caller(&deployment)?.require(required)?;
     }
     Ok(next.run(request).await)
 }
 
-/// The scopes of `templates` with the parameters inserted.
-fn scopes(templates: &[&str], params: &Params) -> Result<Vec<Scope>, Failure> {
-    templates
-        .iter()
-        .map(|template| {
-            let mut scope = String::new();
-            for (index, part) in template.split(['{', '}']).enumerate() {
-                // Parts with an odd index are names of parameters.
-                let value =
-                    if index % 2 == 0 { Some(part) } else { params.get(part).map(|it| &**it) };
-                scope.push_str(value.unwrap_or_default());
-            }
-            Scope::new(scope).map_err(|error| Failure::Arguments(error.to_string()))
-        })
-        .collect()
-}
-
-/// The expression that requires all `scopes`.
-fn all_of(scopes: Vec<Scope>) -> ScopeExpression {
-    let scopes = scopes.into_iter().map(ScopeExpression::Scope);
+/// The expression that requires the scopes of all `templates`, with the parameters inserted.
+fn required(templates: &[&str], params: &Params) -> ScopeExpression {
+    let scopes = templates.iter().map(|template| {
+        let mut scope = String::new();
+        for (index, part) in template.split(['{', '}']).enumerate() {
+            // Parts with an odd index are names of parameters.
+            let value = if index % 2 == 0 { Some(part) } else { params.get(part).map(|it| &**it) };
+            scope.push_str(value.unwrap_or_default());
+        }
+        ScopeExpression::Scope(scope)
+    });
     match <[ScopeExpression; 1]>::try_from(scopes.collect::<Vec<_>>()) {
         Ok([only]) => only,
         Err(scopes) => ScopeExpression::AllOf(scopes),
@@ -148,8 +139,8 @@ mod tests {
     #[test]
     fn a_value_that_looks_like_a_parameter_is_a_value() {
         let params = [("a", "{b}"), ("b", "x")].map(|(name, value)| (name.into(), value.into()));
-        let scopes = scopes(&["s:{a}/{b}"], &params.into()).unwrap();
-        assert_eq!(scopes[0].as_str(), "s:{b}/x");
+        let required = required(&["s:{a}/{b}"], &params.into());
+        assert_eq!(required, ScopeExpression::Scope("s:{b}/x".to_owned()));
     }
 
     #[test]

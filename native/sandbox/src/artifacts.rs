@@ -19,7 +19,7 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::time::Duration;
-use taskcluster_proxy_core::credentials::{Scope, ScopeExpression};
+use taskcluster_proxy_core::credentials::ScopeExpression;
 use taskcluster_proxy_core::hawk::parse_url;
 
 pub(super) fn routes(deployment: &Shared) -> Router<Shared> {
@@ -167,10 +167,8 @@ impl FromRequestParts<Shared> for Authorized {
         let path = Path::from_request_parts(parts, deployment).await;
         let Path(ArtifactPath { run, name }) = path.map_err(Failure::internal)?;
         if !name.starts_with("public/") {
-            let required = Scope::new(format!("queue:get-artifact:{name}"))
-                .map_err(|error| Failure::Arguments(error.to_string()))?;
             let caller = Caller::from_request_parts(parts, deployment).await?;
-            caller.require(ScopeExpression::Scope(required))?;
+            caller.require(ScopeExpression::Scope(format!("queue:get-artifact:{name}")))?;
         }
         let mut records = deployment.records();
         let artifact = records.run_mut(&run)?.artifacts.get(&name);

@@ -58,7 +58,7 @@ async fn test_authenticate(
 
 fn test_response(caller: &Caller, required: Vec<Scope>) -> Result<Json<Value>, Failure> {
     caller.require(ScopeExpression::AllOf(
-        required.into_iter().map(ScopeExpression::Scope).collect(),
+        required.into_iter().map(ScopeExpression::from).collect(),
     ))?;
     Ok(Json(json!({ "clientId": caller.client_id(), "scopes": caller.scopes })))
 }

@@ -15,7 +15,7 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 use std::time::Duration;
 use taskcluster_proxy_core::Timestamp;
-use taskcluster_proxy_core::credentials::{ClientId, Scope, ScopeExpression, TemporaryCredentials};
+use taskcluster_proxy_core::credentials::{ClientId, Scope, TemporaryCredentials};
 
 pub(super) fn routes(deployment: &Shared) -> Router<Shared> {
     let claim = &["queue:claim-work:{taskQueueId}"];
@@ -51,7 +51,7 @@ async fn claim_work(
     let worker = format!("queue:worker-id:{worker_group}/{worker_id}");
     let worker = Scope::new(worker)
         .map_err(|error| payload::wrong("workerId", &format!("an identifier: {error}")))?;
-    caller?.require(ScopeExpression::Scope(worker))?;
+    caller?.require(worker.into())?;
 
     let (now, mut records) = (now(), deployment.records());
     let mut claims = Vec::new();

@@ -14,7 +14,7 @@ use axum::routing::{get, put};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use taskcluster_proxy_core::credentials::{Scope, ScopeExpression};
+use taskcluster_proxy_core::credentials::ScopeExpression;
 
 /// Methods that only read require no scopes, as in most deployments, where the anonymous role has them.
 pub(super) fn routes(deployment: &Shared) -> Router<Shared> {
@@ -91,21 +91,18 @@ async fn create(
 /// The scopes that are required to create a task: the task's own scopes, those of its routes, project and
 /// scheduler, and one that allows its priority or a higher one.
 fn required(task: &Task) -> Result<ScopeExpression, Failure> {
-    let scope = |text: String| match Scope::new(text) {
-        Ok(scope) => Ok(ScopeExpression::Scope(scope)),
-        Err(error) => Err(Failure::Input(format!("the task cannot be created: {error}"))),
-    };
+    let scope = ScopeExpression::Scope;
     let member = |name| payload::string(&task.definition, name);
-    let mut all: Vec<_> = task.scopes.iter().cloned().map(ScopeExpression::Scope).collect();
+    let mut all: Vec<_> = task.scopes.iter().cloned().map(ScopeExpression::from).collect();
     for route in payload::strings(&task.definition, "routes")? {
-        all.push(scope(format!("queue:route:{route}"))?);
+        all.push(scope(format!("queue:route:{route}")));
     }
-    all.push(scope(format!("queue:create-task:project:{}", member("projectId")?))?);
-    all.push(scope(format!("queue:scheduler-id:{}", member("schedulerId")?))?);
+    all.push(scope(format!("queue:create-task:project:{}", member("projectId")?)));
+    all.push(scope(format!("queue:scheduler-id:{}", member("schedulerId")?)));
     let queue = &task.task_queue_id;
     let priorities = task.sufficient_priorities();
     let any = priorities.map(|priority| scope(format!("queue:create-task:{priority}:{queue}")));
-    all.push(ScopeExpression::AnyOf(any.collect::<Result<_, _>>()?));
+    all.push(ScopeExpression::AnyOf(any.collect()));
     Ok(ScopeExpression::AllOf(all))
 }
 

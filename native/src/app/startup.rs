@@ -16,7 +16,6 @@ use crate::proxy::{CatchPanic, GuardError, Proxy};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use taskcluster_proxy_core::credentials::Signer;
 
 /// Why the proxy cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -72,10 +71,9 @@ pub(super) async fn start(
     if let Some(listener) = admin {
         tokio::spawn(admin::serve(listener?, Arc::clone(&status)));
     }
-    let signer = Signer::new(&credentials).ok();
     let outbound = &upstreams.outbound;
     let restriction =
-        task_scopes::restriction(config.scopes, task_id, outbound, &root_url, signer.as_ref())
+        task_scopes::restriction(config.scopes, task_id, outbound, &root_url, Some(&credentials))
             .await?;
 
     let listeners = Listeners::open(&config.inbound, inherited).await?;

@@ -7,8 +7,8 @@ use http::StatusCode;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 use std::time::Duration;
-use taskcluster_proxy_core::credentials::{InvalidScope, Scope, Signer};
-use taskcluster_proxy_core::proxy::{Restriction, RestrictionOrigin, RootUrl};
+use taskcluster_proxy_core::credentials::{Credentials, InvalidScope, Scope, Signer};
+use taskcluster_proxy_core::proxy::{CredentialsProfile, Restriction, RestrictionOrigin, RootUrl};
 use tokio::time::timeout;
 
 /// The maximum size of a task definition, in bytes; the queue accepts no larger ones.
@@ -43,7 +43,20 @@ enum Reason {
          \"anonymous\" or to the client of these credentials, or leave out --task-id and name the \
          scopes on the command line"
     )]
-    Refused { unsigned: StatusCode, status: StatusCode, message: String, task_id: String },
+    Forbidden { unsigned: StatusCode, status: StatusCode, message: String, task_id: String },
+    #[error(
+        "the queue responded with {unsigned} without credentials, and with {status} to the proxy's \
+         credentials{message}{diagnosis}; correct the credentials, grant the scope \
+         \"queue:get-task:{task_id}\" to the role \"anonymous\", or leave out --task-id and name the \
+         scopes on the command line"
+    )]
+    Unauthorized {
+        unsigned: StatusCode,
+        status: StatusCode,
+        message: String,
+        diagnosis: String,
+        task_id: String,
+    },
     #[error("no response from the queue within {} seconds", TIMEOUT.as_secs())]
     Timeout,
     #[error("the queue's response is not a task definition with an array of scopes")]
@@ -56,7 +69,7 @@ enum Reason {
 /// restriction; with a task that has no scopes, requests have no scopes at all.
 ///
 /// The request to the queue is not signed, because in most deployments anyone may read tasks. If the queue
-/// refuses it, it is repeated with a signature of `signer`.
+/// refuses it, it is repeated with a signature by `credentials`, if they can sign.
 ///
 /// # Errors
 ///
@@ -67,11 +80,11 @@ pub async fn restriction(
     task_id: Option<&str>,
     outbound: &Outbound,
     root_url: &RootUrl,
-    signer: Option<&Signer>,
+    credentials: Option<&Credentials>,
 ) -> Result<Restriction, TaskError> {
     let Restriction { origin, .. } = without_task(&scopes, task_id);
     if let Some(task_id) = task_id {
-        scopes.extend(fetch_scopes(outbound, root_url, task_id, signer).await?);
+        scopes.extend(fetch_scopes(outbound, root_url, task_id, credentials).await?);
     }
     Ok(Restriction { origin, ..without_task(&scopes, task_id) })
 }
@@ -89,11 +102,11 @@ async fn fetch_scopes(
     outbound: &Outbound,
     root_url: &RootUrl,
     task_id: &str,
-    signer: Option<&Signer>,
+    credentials: Option<&Credentials>,
 ) -> Result<Vec<Scope>, TaskError> {
     let fail = |reason| TaskError { task_id: printable(task_id), reason };
     tracing::debug!("fetching the scopes of task {task_id:?} from the queue");
-    let fetched = timeout(TIMEOUT, fetch(outbound, root_url, task_id, signer)).await;
+    let fetched = timeout(TIMEOUT, fetch(outbound, root_url, task_id, credentials)).await;
     let scopes = fetched.unwrap_or(Err(Reason::Timeout)).map_err(fail)?;
     let scopes = scopes.into_iter().map(Scope::new).collect::<Result<_, _>>();
     scopes.map_err(|error| fail(error.into()))
@@ -103,27 +116,44 @@ async fn fetch(
     outbound: &Outbound,
     root_url: &RootUrl,
     task_id: &str,
-    signer: Option<&Signer>,
+    credentials: Option<&Credentials>,
 ) -> Result<Vec<String>, Reason> {
     let path = path(task_id);
     let mut response = call::get(outbound, root_url, &path, None, MAX_TASK).await?;
     let unsigned = response.status;
-    let signer = signer.filter(|_| is_refused(unsigned));
-    if signer.is_some() {
+    let signer = |credentials| Some((credentials, Signer::new(credentials).ok()?));
+    if is_refused(unsigned)
+        && let Some((credentials, signer)) = credentials.and_then(signer)
+    {
         tracing::debug!(
             "the queue responded with {unsigned} without credentials: sending a signed request"
         );
-        response = call::get(outbound, root_url, &path, signer, MAX_TASK).await?;
+        response = call::get(outbound, root_url, &path, Some(&signer), MAX_TASK).await?;
+        if is_refused(response.status) {
+            return Err(refusal(unsigned, &response, credentials, task_id));
+        }
     }
-    let (status, message) = (response.status, || call::message(&response.body));
-    if signer.is_some() && is_refused(status) {
-        let (message, task_id) = (message(), printable(task_id));
-        return Err(Reason::Refused { unsigned, status, message, task_id });
+    match response.status {
+        StatusCode::OK => scopes(&response.body).ok_or(Reason::NoTask),
+        status => Err(Reason::Status(status, call::message(&response.body))),
     }
-    if status != StatusCode::OK {
-        return Err(Reason::Status(status, message()));
+}
+
+/// The error for a task that the queue does not show to the proxy's credentials either.
+fn refusal(
+    unsigned: StatusCode,
+    response: &call::Response,
+    credentials: &Credentials,
+    task_id: &str,
+) -> Reason {
+    let (status, message) = (response.status, call::message(&response.body));
+    if status == StatusCode::FORBIDDEN {
+        return Reason::Forbidden { unsigned, status, message, task_id: printable(task_id) };
     }
-    scopes(&response.body).ok_or(Reason::NoTask)
+    let profile = CredentialsProfile::new(credentials, &Restriction::default());
+    let diagnosis = call::diagnose(response, &profile, &path(task_id)).to_string();
+    let diagnosis = if diagnosis.is_empty() { diagnosis } else { format!(" ({diagnosis})") };
+    Reason::Unauthorized { unsigned, status, message, diagnosis, task_id: printable(task_id) }
 }
 
 /// The path of a task's definition in the queue.

@@ -1,7 +1,7 @@
 //! The clock and nonces: the only file that reads the time of day and creates nonces.
 
 use http::HeaderMap;
-use http::header::DATE;
+use http::header::{AGE, DATE};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 use taskcluster_proxy_core::Timestamp;
@@ -12,8 +12,12 @@ pub fn now() -> Timestamp {
     Timestamp::from_millis(since_epoch.as_millis().try_into().unwrap_or(u64::MAX))
 }
 
-/// The time in the `Date` header field of a response.
+/// The time in the `Date` header field of a response. `None` for a response from a cache, whose `Date` is old
+/// (RFC 9111 section 5.1).
 pub fn date_of(headers: &HeaderMap) -> Option<Timestamp> {
+    if headers.contains_key(AGE) {
+        return None;
+    }
     let date = headers.get(DATE)?.to_str().ok()?;
     let since_epoch = httpdate::parse_http_date(date).ok()?.duration_since(UNIX_EPOCH).ok()?;
     Some(Timestamp::from_secs(since_epoch.as_secs()))

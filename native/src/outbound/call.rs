@@ -1,5 +1,6 @@
 //! Requests that the proxy itself sends to the services of a deployment.
 
+use crate::os::clock;
 use crate::outbound::{
     Origin, Outbound, OutboundRequest, ReplayBudget, RequestBody, ResponseBodyError, Target,
     UpstreamError,
@@ -12,8 +13,11 @@ use http_body_util::{BodyExt as _, Limited};
 use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
+use taskcluster_proxy_core::Timestamp;
 use taskcluster_proxy_core::credentials::Signer;
-use taskcluster_proxy_core::proxy::{Form, RootUrl, ServiceError};
+use taskcluster_proxy_core::proxy::{
+    CredentialsProfile, Diagnosis, Form, RefusedRequest, RootUrl, ServiceError,
+};
 
 /// The response of a service.
 #[derive(Debug)]
@@ -22,6 +26,8 @@ pub struct Response {
     pub status: StatusCode,
     /// The header fields.
     pub headers: HeaderMap,
+    /// The time in the signature of the request.
+    pub signed_at: Timestamp,
     /// The whole body.
     pub body: Bytes,
 }
@@ -76,6 +82,7 @@ pub async fn get(
     };
     let nothing = RequestBody::empty(&Arc::new(ReplayBudget::new(0, 0)));
     let response = outbound.send(&request, &nothing, &Cell::new(0)).await?;
+    let signed_at = response.signed_at;
     let body = Limited::new(response.body, limit).collect().await.map_err(|error| {
         match error.downcast::<ResponseBodyError>() {
             Ok(error) => CallError::Truncated(*error),
@@ -84,7 +91,20 @@ pub async fn get(
         }
     })?;
     let http::response::Parts { status, headers, .. } = response.head;
-    Ok(Response { status, headers, body: body.to_bytes() })
+    Ok(Response { status, headers, signed_at, body: body.to_bytes() })
+}
+
+/// Determines why a service responded with 401 or 403 to a request for `resource` that was signed with these
+/// credentials.
+pub fn diagnose(response: &Response, profile: &CredentialsProfile, resource: &str) -> Diagnosis {
+    profile.diagnose(&RefusedRequest {
+        status: response.status.as_u16(),
+        error: ServiceError::parse(&response.body).as_ref(),
+        date: clock::date_of(&response.headers),
+        now: clock::now(),
+        signed_at: response.signed_at,
+        resource,
+    })
 }
 
 /// `: ` and the message of a service's error, in one line; empty if the body is not such an error.

@@ -5,7 +5,6 @@ use super::service_clock::SkewCorrection;
 use super::{Outbound, OutboundRequest, RequestBody, UpstreamResponse};
 use crate::os::clock;
 use http::StatusCode;
-use http::header::AGE;
 use taskcluster_proxy_core::proxy::Form;
 use tokio::time::timeout;
 
@@ -14,6 +13,8 @@ use tokio::time::timeout;
 pub(super) struct Corrections {
     /// The correction of the clock skew, until a response shows whether it helped.
     skew: Option<SkewCorrection>,
+    /// Whether the request is signed with this machine's time, until a response shows whether it helped.
+    pub(super) own_time: bool,
     /// Whether the length of the body was found.
     length: bool,
 }
@@ -32,9 +33,15 @@ impl Outbound {
             self.observe_time(response);
         }
         match corrections.skew {
+            _ if corrections.own_time && response.is_unauthorized() => false,
             None if response.is_unauthorized() && body.is_buffered() => {
                 corrections.skew = self.correct_skew(response, request);
-                corrections.skew.is_some() && self.retries()
+                // A request that was refused although its time agrees with the Date: a gateway may have set
+                // that Date, and the one from which the time was learned.
+                corrections.own_time = corrections.skew.is_none()
+                    && request.target.form == Form::Service
+                    && self.clock.is_corrected();
+                (corrections.skew.is_some() || corrections.own_time) && self.retries()
             }
             // The request was refused with the corrected time as well, so the reason is another one.
             Some(correction) if response.is_unauthorized() => {
@@ -44,6 +51,13 @@ impl Outbound {
             _ if response.requires_length() && !corrections.length => {
                 corrections.length = self.retries() && self.find_length(body).await;
                 corrections.length
+            }
+            _ if corrections.own_time && !response.head.status.is_server_error() => {
+                if self.clock.use_own_time() {
+                    self.clock.warn_of_correction();
+                }
+                corrections.own_time = false;
+                false
             }
             Some(correction) if !response.head.status.is_server_error() => {
                 self.warn_of_skew(correction);
@@ -55,11 +69,10 @@ impl Outbound {
     }
 
     /// Learns the services' time from the first response of a service. It ignores a 401, which
-    /// [`correct_skew`](Self::correct_skew) handles and can undo, and responses from a cache, whose
-    /// `Date` is old (RFC 9111 section 5.1).
+    /// [`correct_skew`](Self::correct_skew) handles and can undo.
     fn observe_time(&self, response: &UpstreamResponse) {
         let headers = &response.head.headers;
-        if response.is_unauthorized() || headers.contains_key(AGE) {
+        if response.is_unauthorized() {
             return;
         }
         if clock::date_of(headers).is_some_and(|date| self.clock.observe(date)) {

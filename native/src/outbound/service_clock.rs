@@ -69,8 +69,24 @@ impl ServiceClock {
         Some(SkewCorrection { before, after })
     }
 
-    /// Logs that requests are not signed with this machine's time.
+    /// Whether the services' time differs from this machine's.
+    pub fn is_corrected(&self) -> bool {
+        self.now().distance(now()) > TOLERANCE
+    }
+
+    /// Returns to this machine's time. Returns whether that changed the clock.
+    pub fn use_own_time(&self) -> bool {
+        self.ahead.swap(0, Ordering::Relaxed) != 0
+    }
+
+    /// Logs a correction.
     pub fn warn_of_correction(&self) {
+        if self.ahead.load(Ordering::Relaxed) == 0 {
+            return tracing::warn!(
+                "requests are signed with this machine's time again: a service refused the time that \
+                 was learned from the Date of a response"
+            );
+        }
         let date = self.now().to_rfc3339();
         tracing::warn!(
             "this machine's clock is wrong: requests are signed with the services' time, {date}"
@@ -122,6 +138,15 @@ mod tests {
             assert!(clock.now().distance(date) > TOLERANCE);
             clock.correct(signed_at, date);
         }
+    }
+
+    #[test]
+    fn a_correction_can_be_taken_back() {
+        let clock = ServiceClock::default();
+        assert!(!clock.is_corrected() && !clock.use_own_time());
+        assert!(clock.observe(now().plus(Duration::from_secs(86_400))));
+        assert!(clock.is_corrected() && clock.use_own_time());
+        assert!(!clock.is_corrected());
     }
 
     #[test]

@@ -52,7 +52,7 @@ impl Proxy {
         let request = call::get(&self.outbound, &self.root_url, PING, None, MAX_PING);
         let problem = match timeout(PING_TIMEOUT, request).await {
             Ok(Ok(response)) if clock::date_of(&response.headers).is_some() => return,
-            Ok(Ok(_)) => "its response has no Date".to_owned(),
+            Ok(Ok(_)) => "its response has no Date, or is from a cache".to_owned(),
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("no response within {} seconds", PING_TIMEOUT.as_secs()),
         };

@@ -159,7 +159,7 @@ fn errors_of_a_deployment_are_explained() {
         (
             before("tester", "no-secret", &["test:*", "secrets:get:a"]),
             "requests are restricted to scopes (those of the command line) that the credentials do not \
-             have: \"secrets:get:a\"; every request is refused until ",
+             have: \"secrets:get:a\"; requests that need scopes are refused until ",
         ),
     ] {
         assert!(found.starts_with(expected), "{found}");
@@ -210,6 +210,42 @@ fn clock_skew_is_measured_and_corrected() {
         assert!(requests.iter().all(|request| request.body == b"body"));
     }
     proxy.wait_for_log("this machine's clock is wrong");
+}
+
+/// A gateway sets a Date that differs from the service's clock, which agrees with this machine's.
+#[test]
+fn a_wrong_date_of_a_gateway_is_not_used_for_long() {
+    let upstream = Upstream::start(|request: &Request| {
+        let date = date(HOUR);
+        let signed_at = Claim::of(request).assert_signed_with("no-secret").ts;
+        match unix(SystemTime::now()).abs_diff(signed_at) {
+            0..60 => ScriptedResponse::new(200, &[("Date", date.as_str())], "right"),
+            _ => ScriptedResponse::new(401, &[("Date", date.as_str())], "stale"),
+        }
+    });
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    for attempts in [1, 3, 4] {
+        assert_eq!(proxy.get("/api/queue/v1/x").text(), "right");
+        assert_eq!(upstream.requests().len(), attempts);
+    }
+    proxy.wait_for_log("requests are signed with this machine's time again");
+}
+
+/// The clock skew is corrected, and a request is refused for another reason: with the time of the services, and
+/// with this machine's.
+#[test]
+fn a_401_does_not_undo_a_correction() {
+    let upstream = Upstream::start(|request: &Request| {
+        let signed_at = Claim::of(request).assert_signed_with("no-secret").ts;
+        let is_right = unix(SystemTime::now() + HOUR).abs_diff(signed_at) < 60;
+        let status = if is_right && request.target() != "/api/queue/v1/no" { 200 } else { 401 };
+        ScriptedResponse::new(status, &[("Date", date(HOUR).as_str())], "")
+    });
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    for (path, status, attempts) in [("x", 200, 2), ("no", 401, 4), ("x", 200, 5)] {
+        assert_eq!(proxy.get(&format!("/api/queue/v1/{path}")).status(), status);
+        assert_eq!(upstream.requests().len(), attempts, "{path}");
+    }
 }
 
 /// The first 401 corrects the skew; the other requests were signed before that.

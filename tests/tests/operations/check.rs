@@ -206,21 +206,31 @@ fn rejected_credentials_are_reported() {
 #[test]
 fn credentials_that_may_not_list_their_scopes_are_accepted() {
     let missing = "```\nauth:current-scopes\n```";
-    let message = format!(
-        "Client ID tester does not have sufficient scopes and is missing the following scopes:\n\n\
+    let message = |client_id: &str| {
+        format!(
+            "Client ID {client_id} does not have sufficient scopes and is missing the following scopes:\n\n\
          {missing}\n\nThis request requires the client to satisfy the following scope expression:\n\n\
          {missing}\n\n---\n\n* method:     currentScopes"
-    );
-    for (code, finding, expected, status) in [
+        )
+    };
+    for (code, client_id, finding, expected, status) in [
         (
             "InsufficientScopes",
+            "tester",
             "ok",
             "the signature was accepted; with the scope \"auth:current-scopes\" this line would list",
             0,
         ),
-        ("Forbidden", "fail", "`auth:current-scopes`: get new credentials", 1),
+        (
+            "InsufficientScopes",
+            "auth-failed:no-auth",
+            "fail",
+            "the service received no signature",
+            1,
+        ),
+        ("Forbidden", "tester", "fail", "`auth:current-scopes`: get new credentials", 1),
     ] {
-        let body = json!({ "code": code, "message": message }).to_string();
+        let body = json!({ "code": code, "message": message(client_id) }).to_string();
         let upstream = Upstream::start(move |request: &Request| {
             match request.target().ends_with("/scopes/current") {
                 true => ScriptedResponse::new(403, &[("Date", &date(0))], &body),
@@ -248,7 +258,7 @@ fn scopes_that_the_credentials_do_not_have_are_reported() {
         "fail",
         "accepted",
         "requests are restricted to scopes (those of the command line) that the credentials do not \
-         have: \"queue:create-task:*\"; every request is refused until the restriction leaves them out",
+         have: \"queue:create-task:*\"; requests that need scopes are refused until the restriction leaves",
     );
     assert!(!format!("{report:?}").contains("lines above"), "{report:?}");
 }

@@ -146,7 +146,7 @@ fn text_lines_have_each_field_once() {
 
 #[test]
 fn each_line_of_a_request_has_its_id() {
-    let refusal = r#"{"code":"InsufficientScopes","message":"Client ID tester does not have sufficient scopes and is missing the following scopes:\n\n```\nc:d\n```"}"#;
+    let refusal = r#"{"code":"InsufficientScopes","message":"Client ID tester does not have sufficient scopes and is missing the following scopes:\n\n```\nc:d\n```\n\nThis request requires the client to satisfy the following scope expression:\n\n```\nc:d\n```"}"#;
     let date = ("Date", "Thu, 01 Jan 2026 00:00:00 GMT");
     for format in ["text", "json"] {
         let json = [("Content-Type", "application/json")];

@@ -108,22 +108,29 @@ fn a_queue_that_rejects_anonymous_requests_gets_a_signed_one() {
 }
 
 #[test]
-fn a_task_that_the_queue_does_not_show_is_reported_with_two_solutions() {
+fn a_task_that_the_queue_does_not_show_is_reported_with_solutions() {
     let refusal = |code: &str, message: &str| {
         let message = format!("{message}\n\n---\n\n* method:     task");
         json!({ "code": code, "message": message }).to_string()
     };
     let missing = "scopes:\n\n```\nqueue:get-task:t\n```";
-    for (status, body, why) in [
+    let grant = "; grant the scope \"queue:get-task:t\" either to the role \"anonymous\" or to the client \
+                 of these credentials, or leave out --task-id and name the scopes on the command line";
+    let correct = "; correct the credentials, grant the scope \"queue:get-task:t\" to the role \
+                   \"anonymous\", or leave out --task-id and name the scopes on the command line";
+    for (status, body, why, ways) in [
         (
             403,
             refusal("InsufficientScopes", missing),
             "with 403 Forbidden to the proxy's credentials: scopes: `queue:get-task:t`",
+            grant,
         ),
         (
             401,
             refusal("AuthenticationFailed", "Unauthorized: Bad mac"),
-            "with 401 Unauthorized to the proxy's credentials: Unauthorized: Bad mac",
+            "with 401 Unauthorized to the proxy's credentials: Unauthorized: Bad mac (the signature \
+             does not match (Bad mac): the accessToken is not that of client \"tester\"",
+            correct,
         ),
     ] {
         let upstream = Upstream::start([ScriptedResponse::new(status, &[], body)]);
@@ -131,9 +138,6 @@ fn a_task_that_the_queue_does_not_show_is_reported_with_two_solutions() {
             Proxy::in_front_of(upstream.root_url()).args(["-p0", "--task-id", "t"]).run();
         let line = finished.error_line();
         assert!(line.contains(why), "{line}");
-        let ways = "; grant the scope \"queue:get-task:t\" either to the role \"anonymous\" or to the \
-                    client of these credentials, or leave out --task-id and name the scopes on the \
-                    command line";
         assert!(line.ends_with(ways), "{line}");
         assert_eq!(upstream.requests().len(), 2);
     }

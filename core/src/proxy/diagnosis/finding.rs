@@ -29,6 +29,11 @@ pub enum Finding {
     },
     /// The signature was too old or too new for the service, though the clocks agree now.
     StaleTimestamp,
+    /// The signature was too old or too new for the service, though its time agrees with the `Date` of the
+    /// response.
+    Date,
+    /// The service received no signature, although the proxy signed the request.
+    NoSignature,
     /// The request was signed with another key than the service expects.
     WrongKey {
         /// The client whose key is expected.
@@ -60,8 +65,16 @@ pub enum Finding {
     CertificateDates,
     /// The certificate's signature is wrong.
     CertificateSignature,
-    /// The issuer of the certificate may not issue it.
-    CertificateIssuer,
+    /// The issuer of the certificate may not issue it for this client, or with its scopes.
+    CertificateIssuer {
+        /// The clientId of the credentials.
+        client_id: String,
+    },
+    /// The service does not accept the certificate for another reason.
+    Certificate {
+        /// The reason in the service's words.
+        message: String,
+    },
     /// Requests are restricted to scopes that the credentials do not have.
     RestrictionBeyondCredentials {
         /// The origin of the restriction.
@@ -153,6 +166,15 @@ impl Finding {
                  this machine's clock changed, or the request delayed?",
                 MAX_SKEW.as_secs() / 60
             ),
+            Self::Date => f.write_str(
+                "the service refuses the time in the signature, which agrees with the Date of its \
+                 response: something between the proxy and the service sets another Date, or the \
+                 clocks of the deployment differ",
+            ),
+            Self::NoSignature => f.write_str(
+                "the service received no signature: something between the proxy and the service \
+                 removes the Authorization header",
+            ),
             Self::WrongKey { client_id, temporary } => {
                 let client_id = Escaped(client_id);
                 f.write_str("the signature does not match (Bad mac): the accessToken is not ")?;
@@ -198,10 +220,17 @@ impl Finding {
                 "the signature of the certificate is not valid: the certificate and the clientId do \
                  not belong to the same credentials, or the issuer's accessToken was reset",
             ),
-            Self::CertificateIssuer => f.write_str(
-                "the issuer of the certificate lacks scopes that it needs to issue it (the response \
-                 names them): grant them to the issuer, or issue credentials with fewer",
+            Self::CertificateIssuer { client_id } => write!(
+                f,
+                "the certificate was not issued for client \"{}\", or its issuer lacks scopes that the \
+                 response names: pass the clientId, accessToken and certificate of the same \
+                 credentials, and no certificate with permanent ones; if they are of the same \
+                 credentials, grant the scopes to the issuer",
+                Escaped(client_id)
             ),
+            Self::Certificate { message } => {
+                write!(f, "the service does not accept the certificate: {}", Escaped(message))
+            }
             Self::RestrictionBeyondCredentials { origin, missing } => {
                 write!(f, "requests are restricted to scopes (those of {origin}) ")?;
                 f.write_str("that the credentials do not have")?;
@@ -210,8 +239,8 @@ impl Finding {
                     write_expression(f, missing, max_scopes)?;
                 }
                 f.write_str(
-                    "; every request is refused until the restriction leaves them out or the \
-                     credentials have them",
+                    "; requests that need scopes are refused until the restriction leaves them out or \
+                     the credentials have them",
                 )
             }
             Self::MissingScopes(missing) => missing.write(f, max_scopes),
@@ -324,13 +353,13 @@ fn write_scopes(f: &mut impl Write, scopes: &[Scope], max_scopes: usize) -> fmt:
     let max_scopes = max_scopes.max(1);
     for (index, scope) in scopes.iter().take(max_scopes).enumerate() {
         f.write_str(if index > 0 { ", " } else { "" })?;
-        write_scope(f, scope)?;
+        write_scope(f, scope.as_str())?;
     }
     write_hidden(f, scopes.len().saturating_sub(max_scopes))
 }
 
-fn write_scope(f: &mut impl Write, scope: &Scope) -> fmt::Result {
-    write!(f, "\"{}\"", Escaped(scope.as_str()))
+fn write_scope(f: &mut impl Write, scope: &str) -> fmt::Result {
+    write!(f, "\"{}\"", Escaped(scope))
 }
 
 fn write_hidden(f: &mut impl Write, count: usize) -> fmt::Result {

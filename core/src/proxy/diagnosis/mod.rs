@@ -123,6 +123,9 @@ impl CredentialsProfile {
         let reason = refused.error.map_or(Reason::Other, ServiceError::reason);
         Diagnosis(match (refused.status, reason) {
             (401, reason) => self.diagnose_unauthorized(refused, reason),
+            (403, Reason::InsufficientScopes { client_id: Some(NOT_SIGNED), .. }) => {
+                vec![Finding::NoSignature]
+            }
             (403, Reason::InsufficientScopes { client_id, missing }) => {
                 let missing = missing.filter(|_| client_id.is_none_or(|it| it == self.client_id));
                 let missing = missing.and_then(|missing| self.missing_scopes(&missing));
@@ -158,15 +161,30 @@ impl CredentialsProfile {
                 ("", Finding::ClientDisabled { client_id: client_id(id) })
             }
             Reason::ClientExpired(id) => ("", Finding::ClientExpired { client_id: client_id(id) }),
-            Reason::CertificateExpired | Reason::CertificateNotYetValid => {
-                return match self.date_finding(service_time) {
-                    Some(finding) => vec![Finding::Credentials(finding)],
-                    None => vec![Finding::CertificateDates],
+            reason @ (Reason::CertificateExpired | Reason::CertificateNotYetValid) => {
+                return match (reason, self.date_finding(service_time)) {
+                    (
+                        Reason::CertificateExpired,
+                        Some(finding @ CredentialsFinding::Expired { .. }),
+                    )
+                    | (
+                        Reason::CertificateNotYetValid,
+                        Some(finding @ CredentialsFinding::NotYetValid { .. }),
+                    ) => vec![Finding::Credentials(finding)],
+                    _ => vec![Finding::CertificateDates],
                 };
             }
             Reason::CertificateSignature => ("certificate", Finding::CertificateSignature),
-            Reason::CertificateIssuer => ("certificate", Finding::CertificateIssuer),
-            Reason::Certificate => return self.findings_about("certificate").collect(),
+            Reason::CertificateIssuer => {
+                ("certificate", Finding::CertificateIssuer { client_id: own_id })
+            }
+            Reason::Certificate(message) => {
+                let mut findings: Vec<Finding> = self.findings_about("certificate").collect();
+                if findings.is_empty() {
+                    findings.push(Finding::Certificate { message: message.to_owned() });
+                }
+                return findings;
+            }
             Reason::InsufficientScopes { .. } | Reason::Other => {
                 return self.diagnose_without_reason(refused, service_time);
             }
@@ -182,7 +200,7 @@ impl CredentialsProfile {
     ) -> Vec<Finding> {
         let findings = self.findings(service_time).into_iter();
         let mut findings: Vec<Finding> = findings.map(Finding::Credentials).collect();
-        if has_bewit(refused.resource) {
+        if refused.error.is_none() && has_bewit(refused.resource) {
             findings.push(Finding::BewitAndHeader);
         }
         if refused.signed_at.distance(service_time) > MAX_SKEW {
@@ -194,7 +212,7 @@ impl CredentialsProfile {
     fn beyond_credentials(&self, credentials: Option<&[Scope]>) -> Finding {
         let scopes = self.restriction.scopes.scopes();
         let missing = scopes.zip(credentials).and_then(|(scopes, credentials)| {
-            let scopes = scopes.iter().cloned().map(ScopeExpression::Scope);
+            let scopes = scopes.iter().cloned().map(ScopeExpression::from);
             ScopeExpression::AllOf(scopes.collect()).missing(credentials)
         });
         let origin = self.restriction.origin.clone();
@@ -217,8 +235,9 @@ impl CredentialsProfile {
 
 /// The finding for a signature that is too old or too new for the service.
 fn time_finding(refused: &RefusedRequest<'_>) -> Finding {
-    let RefusedRequest { date, now, .. } = *refused;
+    let RefusedRequest { date, now, signed_at, .. } = *refused;
     match date {
+        Some(date) if signed_at.distance(date) <= MAX_SKEW / 3 => Finding::Date,
         Some(date) if now.distance(date) > MAX_SKEW / 3 => {
             Finding::Clock { by: now.distance(date), ahead: now > date }
         }
@@ -226,8 +245,12 @@ fn time_finding(refused: &RefusedRequest<'_>) -> Finding {
     }
 }
 
-/// Whether the query has a bewit parameter.
+/// Whether the query has a bewit parameter; services ignore an empty one.
 fn has_bewit(resource: &str) -> bool {
     let query = resource.split_once('?').map_or("", |(_, query)| query);
-    query.split('&').any(|parameter| parameter.starts_with("bewit="))
+    let bewits = query.split('&').filter_map(|parameter| parameter.strip_prefix("bewit="));
+    bewits.into_iter().any(|bewit| !bewit.is_empty())
 }
+
+/// What the services write instead of a clientId if a request has no signature.
+const NOT_SIGNED: &str = "auth-failed:no-auth";

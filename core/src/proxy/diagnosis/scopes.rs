@@ -98,10 +98,12 @@ impl CredentialsGrant {
     }
 }
 
-/// Whether the auth service expands a scope to the scopes of a role.
+/// Whether the auth service expands a scope to the scopes of a role. Its pattern for scopes with a star
+/// also matches those that begin with colons.
 fn names_role(scope: &Scope) -> bool {
     let text = scope.as_str();
-    text.starts_with(ROLE) || text.strip_suffix('*').is_some_and(|prefix| ROLE.starts_with(prefix))
+    let prefix = text.strip_suffix('*').map(|prefix| prefix.trim_start_matches(':'));
+    text.starts_with(ROLE) || prefix.is_some_and(|prefix| ROLE.starts_with(prefix))
 }
 
 const ROLE: &str = "assume:";

@@ -42,8 +42,8 @@ pub(super) enum Reason<'a> {
     CertificateNotYetValid,
     CertificateSignature,
     CertificateIssuer,
-    /// Another reason that concerns the certificate.
-    Certificate,
+    /// Another reason that concerns the certificate, in the service's words.
+    Certificate(&'a str),
     /// A reason that is not known here.
     Other,
 }
@@ -122,11 +122,14 @@ fn authentication_failed(message: &str) -> Reason<'_> {
             });
             Reason::BeyondCredentials { credentials }
         }
-        _ if message.starts_with("ext.certificate.signature is not valid") => {
+        // The latter if the signature has another length.
+        _ if message.starts_with("ext.certificate.signature is not valid")
+            || message == "Input buffers must have the same byte length" =>
+        {
             Reason::CertificateSignature
         }
         _ if message.starts_with("ext.certificate issuer ") => Reason::CertificateIssuer,
-        _ if message.starts_with("ext.certificate") => Reason::Certificate,
+        _ if message.starts_with("ext.certificate") => Reason::Certificate(message),
         _ => {
             if let Some(client) = client("Client with clientId '", "' not found") {
                 Reason::ClientNotFound(client)
@@ -141,18 +144,27 @@ fn authentication_failed(message: &str) -> Reason<'_> {
     }
 }
 
-/// The content of the first fenced block of a message. None of its lines can be a fence, because scopes
-/// have no line feeds.
+/// The content of the first fenced block of a message. Returns `None` if its end is not certain, because a
+/// scope contains a fence.
 fn fenced_block(message: &str) -> Option<&str> {
     let (_, rest) = message.split_once("\n```\n")?;
-    rest.split_once("\n```").map(|(block, _)| block)
+    let (block, next) = rest.split_once("\n```\n\n")?;
+    let is_end = AFTER_SCOPES.iter().any(|sentence| next.starts_with(sentence));
+    is_end.then_some(block)
 }
+
+/// The sentences after the block with scopes; the second is that of services before release 28.
+const AFTER_SCOPES: [&str; 3] = [
+    "This request requires the client to satisfy",
+    "You have the scopes:",
+    "authorizedScopes are:",
+];
 
 /// Parses an expression in a message: the services write a single scope unchanged, and any other
 /// expression as JSON of several lines.
 fn parse_expression(block: &str) -> Option<ScopeExpression> {
-    match block.contains('\n') {
+    match block.starts_with("{\n") {
         true => ScopeExpression::from_json(&serde_json::from_str(block).ok()?),
-        false => Scope::new(block).ok().map(ScopeExpression::Scope),
+        false => Some(ScopeExpression::Scope(block.to_owned())),
     }
 }

@@ -16,7 +16,7 @@ use taskcluster_proxy_core::credentials::{
 };
 use taskcluster_proxy_core::hawk::{MAX_MATCH_LENGTH, UrlParts, parse_url};
 use taskcluster_proxy_core::proxy::{
-    CredentialsProfile, RefusedRequest, Restriction, RootUrl, ServiceError,
+    CredentialsProfile, Finding, Restriction, RootUrl, ServiceError,
 };
 
 /// Checks the credentials at `now`: the time of the deployment's clock if it is known.
@@ -88,8 +88,11 @@ pub(super) async fn check_signature(
         Err(error) => return report.fail("accepted", format!("{CURRENT_SCOPES}: {error}")),
     };
     let message = call::message(&response.body);
-    let error = ServiceError::parse(&response.body);
-    let insufficient = error.as_ref().is_some_and(|error| error.code() == "InsufficientScopes");
+    let profile = CredentialsProfile::new(credentials, restriction);
+    let diagnosis = call::diagnose(&response, &profile, CURRENT_SCOPES);
+    let insufficient = ServiceError::parse(&response.body)
+        .is_some_and(|error| error.code() == "InsufficientScopes")
+        && diagnosis.0 != [Finding::NoSignature];
     match (response.status, serde_json::from_slice(&response.body)) {
         (StatusCode::OK, Ok(CurrentScopes { scopes })) => {
             report.ok("accepted", format!("with {}", shorten(&scopes)));
@@ -101,15 +104,6 @@ pub(super) async fn check_signature(
              the scopes",
         ),
         (status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN), _) => {
-            let now = clock::now();
-            let diagnosis = CredentialsProfile::new(credentials, restriction).diagnose(&RefusedRequest {
-                status: status.as_u16(),
-                error: error.as_ref(),
-                date: clock::date_of(&response.headers),
-                now,
-                signed_at: now,
-                resource: CURRENT_SCOPES,
-            });
             let why = match diagnosis.is_empty() {
                 true => "get new credentials if they should be accepted".to_owned(),
                 false => diagnosis.to_string(),

@@ -90,7 +90,7 @@ fn check_clock(
     report: &mut Report,
 ) -> Timestamp {
     let Some(date) = date else {
-        report.unknown("clock", "the response has no Date to compare with");
+        report.unknown("clock", "the response has no Date to compare with, or is from a cache");
         return received;
     };
     let latest = date.plus(Duration::from_millis(999));

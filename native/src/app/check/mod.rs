@@ -18,7 +18,7 @@ use crate::os::clock;
 use crate::outbound::call::{CallError, Response};
 use crate::outbound::{self, Upstreams};
 use std::time::Duration;
-use taskcluster_proxy_core::credentials::{Signer, scopes_to_json};
+use taskcluster_proxy_core::credentials::scopes_to_json;
 use taskcluster_proxy_core::proxy::{Restriction, RetryPolicy};
 use tokio::time::timeout;
 
@@ -43,12 +43,11 @@ pub async fn run(mut config: Config, inherited: Inherited) -> Report {
         }
     };
     let reached = deployment::check(&outbound, &root_url, &origin, &mut report).await;
-    let signer = prepared.credentials.as_ref().ok().and_then(|(it, _)| Signer::new(it).ok());
+    let credentials = prepared.credentials.as_ref().ok().map(|(credentials, _)| credentials);
     let restriction = {
         let (scopes, task_id) = (config.scopes, config.task_id.as_deref());
         let without_task = task_scopes::without_task(&scopes, task_id);
-        let fetching =
-            task_scopes::restriction(scopes, task_id, &outbound, &root_url, signer.as_ref());
+        let fetching = task_scopes::restriction(scopes, task_id, &outbound, &root_url, credentials);
         let path = task_id.map(task_scopes::path).unwrap_or_default();
         check_restriction(fetching, &path, without_task, &mut report).await
     };
