@@ -23,6 +23,7 @@ class Memory:
     """`connection` is KiB, the other sizes are MiB."""
     start: float  # milliseconds from the start of the process to the first response
     idle: float  # after the start
+    anonymous: float  # the part of `idle` that is not the pages of the binary and of libraries
     used: float  # after the first request
     connection: float
     both_ways: float
@@ -40,7 +41,7 @@ def measure_memory(start, upstream):
             times.append((time.monotonic() - begin) * 1000)
     with contextlib.ExitStack() as stack:
         proxy = start(stack)
-        idle = proxy.memory("VmRSS")
+        idle, anonymous = proxy.memory("VmRSS"), proxy.memory("RssAnon")
         fetch(proxy, connect(proxy), "small")
         used = proxy.memory("VmRSS")
         errors = hold_connections(stack, proxy)
@@ -50,7 +51,7 @@ def measure_memory(start, upstream):
         for transfer, curl in [(transfer, start_transfer(transfer, proxy, upstream)) for transfer in BOTH_WAYS]:
             errors |= finish_transfer(curl, transfer)
         both_ways = proxy.memory("VmHWM")
-    return Memory(statistics.median(times), idle, used, connection, both_ways, errors)
+    return Memory(statistics.median(times), idle, anonymous, used, connection, both_ways, errors)
 
 
 def hold_connections(stack, proxy):

@@ -48,7 +48,7 @@ class Process:
         return time.clock_gettime_ns(self.clock)
 
     def memory(self, field):
-        """Memory in MiB; `field` is `VmRSS` or `VmHWM` (proc(5))."""
+        """Memory in MiB; `field` is `VmRSS`, `RssAnon` or `VmHWM` (proc(5))."""
         status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
         return int(re.search(rf"{field}:\s+(\d+)", status)[1]) / 1024
 
