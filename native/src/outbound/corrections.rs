@@ -1,7 +1,7 @@
 //! What the proxy corrects about a request that a service refused: its time, and the length of its body.
 //! The corrected request is sent at once, and does not count as a retry of the policy.
 
-use super::service_clock::SkewCorrection;
+use super::service_clock::{ServiceClock, SkewCorrection};
 use super::{Outbound, OutboundRequest, RequestBody, UpstreamResponse};
 use crate::os::clock;
 use http::StatusCode;
@@ -17,6 +17,22 @@ pub(super) struct Corrections {
     pub(super) own_time: bool,
     /// Whether the length of the body was found.
     length: bool,
+}
+
+impl Corrections {
+    /// Chooses another time for a request that may have been refused because of the time in its signature:
+    /// that of the response. Returns whether there is another one.
+    ///
+    /// If the request was signed with that time already, it is this machine's: a gateway may have set the
+    /// `Date` of this response, and of the one from which the time was learned.
+    fn correct_time(&mut self, clock: &ServiceClock, refused: &UpstreamResponse) -> bool {
+        let Some(date) = clock::date_of(&refused.head.headers) else {
+            return false;
+        };
+        self.skew = clock.correct(refused.signed_at, date);
+        self.own_time = self.skew.is_none() && clock.is_corrected();
+        self.skew.is_some() || self.own_time
+    }
 }
 
 impl Outbound {
@@ -35,13 +51,10 @@ impl Outbound {
         match corrections.skew {
             _ if corrections.own_time && response.is_unauthorized() => false,
             None if response.is_unauthorized() && body.is_buffered() => {
-                corrections.skew = self.correct_skew(response, request);
-                // A request that was refused although its time agrees with the Date: a gateway may have set
-                // that Date, and the one from which the time was learned.
-                corrections.own_time = corrections.skew.is_none()
-                    && request.target.form == Form::Service
-                    && self.clock.is_corrected();
-                (corrections.skew.is_some() || corrections.own_time) && self.retries()
+                request.target.form == Form::Service
+                    && request.signer.is_some()
+                    && corrections.correct_time(&self.clock, response)
+                    && self.retries()
             }
             // The request was refused with the corrected time as well, so the reason is another one.
             Some(correction) if response.is_unauthorized() => {
@@ -69,7 +82,7 @@ impl Outbound {
     }
 
     /// Learns the services' time from the first response of a service. It ignores a 401, which
-    /// [`correct_skew`](Self::correct_skew) handles and can undo.
+    /// [`Corrections::correct_time`] handles.
     fn observe_time(&self, response: &UpstreamResponse) {
         let headers = &response.head.headers;
         if response.is_unauthorized() {
@@ -78,20 +91,6 @@ impl Outbound {
         if clock::date_of(headers).is_some_and(|date| self.clock.observe(date)) {
             self.clock.warn_of_correction();
         }
-    }
-
-    /// Learns the services' time from the response of a service that may have refused a request because
-    /// of the time in its signature.
-    fn correct_skew(
-        &self,
-        refused: &UpstreamResponse,
-        request: &OutboundRequest<'_>,
-    ) -> Option<SkewCorrection> {
-        if request.target.form != Form::Service || request.signer.is_none() {
-            return None;
-        }
-        let date = clock::date_of(&refused.head.headers)?;
-        self.clock.correct(refused.signed_at, date)
     }
 
     /// Logs a correction, after a request that was signed with the corrected time was accepted. If it was
