@@ -196,7 +196,7 @@ export function route(target: string, rootUrl: string | UrlObject): Route;
 
 /**
  * The header fields of a message that the proxy forwards: all but the hop-by-hop fields (`Connection` and the fields that
- * it names, `TE`, ...); in a request also without `Authorization` and `Host`, which the proxy replaces; in a response also
- * without those that only the proxy itself may set (`X-Taskcluster-Proxy-...`).
+ * it names, `TE`, ...) and `Expect`, which `fetch` does not support; in a request also without `Authorization` and `Host`,
+ * which the proxy replaces; in a response also without those that only the proxy itself may set (`X-Taskcluster-Proxy-...`).
  */
 export function forwardedHeaders(headers: FetchHeaders, message: 'request' | 'response'): FetchHeaders;

@@ -215,7 +215,7 @@ test('route returns the URL that the proxy would forward to', () => {
 });
 
 test('forwardedHeaders leaves out hop-by-hop fields and those that the proxy sets', () => {
-  const given = { accept: 'a', authorization: 'b', connection: 'X-Hop , content-length,', 'x-hop': 'c', te: 'd', host: 'e', 'content-length': '1', 'x-taskcluster-proxy-request-id': 'f' };
+  const given = { accept: 'a', authorization: 'b', connection: 'X-Hop , content-length,', 'x-hop': 'c', te: 'd', host: 'e', expect: '100-continue', 'content-length': '1', 'x-taskcluster-proxy-request-id': 'f' };
   const forwarded = (message) => [...hawk.forwardedHeaders(new Headers(given), message).keys()];
   assert.deepEqual(forwarded('request'), ['accept', 'content-length', 'x-taskcluster-proxy-request-id']);
   assert.deepEqual(forwarded('response'), ['accept', 'authorization', 'content-length']);
