@@ -148,6 +148,7 @@ describe('a wrong binding is a configuration error that names it, and nothing is
     ['TASKCLUSTER_AUTHORIZED_SCOPES', 'false', /TASKCLUSTER_AUTHORIZED_SCOPES: .* found a value of type boolean/],
     ['TASKCLUSTER_AUTHORIZED_SCOPES', '["a", null]', /TASKCLUSTER_AUTHORIZED_SCOPES: .* found an array with something else in it/],
     ['TASKCLUSTER_AUTHORIZED_SCOPES', null, /TASKCLUSTER_AUTHORIZED_SCOPES: .* found null/],
+    ['TASKCLUSTER_AUTHORIZED_SCOPES', '["a", "\\ud800"]', /TASKCLUSTER_AUTHORIZED_SCOPES: expected a well-formed string, found a lone surrogate$/],
     ['TASKCLUSTER_AUTHORIZED_SCOPES', '["é"]', /TASKCLUSTER_AUTHORIZED_SCOPES: expected a scope of printable ASCII/],
     ['PROXY_REVISION', 'a\nb', /PROXY_REVISION: expected printable ASCII/],
     ['PROXY_REVISION', 'null', /PROXY_REVISION: .* the text null/],
