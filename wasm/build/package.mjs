@@ -55,10 +55,10 @@ function generateBindings() {
   writeFileSync('pkg/hawk_bg.js', code);
 }
 
-/** Makes the module 2.5 % smaller. */
+/** Makes the module 2.6 % smaller. */
 function shrinkModule() {
   const features = ['simd', 'bulk-memory', 'reference-types', 'multivalue', 'mutable-globals', 'nontrapping-float-to-int', 'sign-ext'];
-  const options = ['-Os', '--strip-target-features', ...features.map((feature) => `--enable-${feature}`)];
+  const options = ['-Os', '--converge', '--strip-target-features', ...features.map((feature) => `--enable-${feature}`)];
   execFileSync('node_modules/.bin/wasm-opt', [...options, 'pkg/hawk_bg.wasm', '--output', 'pkg/hawk.wasm'], { stdio: 'inherit' });
 }
 
@@ -67,7 +67,8 @@ const common = { bundle: true, minifySyntax: true, minifyWhitespace: true, lineL
 
 async function bundleEntries() {
   const module = readFileSync('pkg/hawk.wasm');
-  writeFileSync('pkg/bytes.js', `export const text = '${PLACEHOLDER}';\nexport const length = ${module.length};\n`);
+  const { text, alphabet, first } = toPrintable(module);
+  writeFileSync('pkg/bytes.js', `export const text = '${PLACEHOLDER}', alphabet = "${alphabet}", first = [${first}], length = ${module.length};\n`);
   rmSync('dist', { recursive: true, force: true });
   mkdirSync('dist');
   const options = { ...common, format: 'esm', external: ['./hawk.wasm*'] };
@@ -75,17 +76,17 @@ async function bundleEntries() {
   await build({ ...options, entryPoints: ['js/workerd.js'], outfile: 'dist/workerd.js' });
   await build({ ...options, entryPoints: ['js/edge-light.js'], outfile: 'dist/edge-light.js' });
   await build({ ...common, entryPoints: ['js/require.js'], outfile: 'dist/index.cjs', format: 'cjs', platform: 'node' });
-  inlineModule('dist/index.js', module);
+  inlineModule('dist/index.js', text);
   copyFileSync('pkg/hawk.wasm', 'dist/hawk.wasm');
   copyFileSync('../LICENSE', 'LICENSE');
   for (const types of ['index.d.ts', 'index.d.cts']) copyFileSync('js/index.d.ts', `dist/${types}`);
 }
 
 /** Puts the module into the bundled entry; esbuild itself would escape some of the characters. */
-function inlineModule(entry, module) {
+function inlineModule(entry, text) {
   const [before, after, ...more] = readFileSync(entry, 'utf8').split(`"${PLACEHOLDER}"`);
   if (after === undefined || more.length > 0) throw new Error(`${entry}: expected exactly one placeholder for the module`);
-  writeFileSync(entry, `${before}"${toPrintable(module)}"${after}`);
+  writeFileSync(entry, `${before}"${text}"${after}`);
 }
 
 checkVersion();

@@ -93,7 +93,8 @@ const VARIABLES = {
 };
 
 function variableOf({ argument }) {
-  return VARIABLES[argument] ?? 'the credentials';
+  // Without the index of a scope.
+  return VARIABLES[argument?.replace(/\[\d+\]$/, '')] ?? 'the credentials';
 }
 
 function invalid(name, expected, found) {

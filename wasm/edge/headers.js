@@ -6,6 +6,8 @@ import { version } from 'taskcluster-hawk/package.json';
 const PLATFORM = /^(cf-|cdn-loop$|x-real-ip$|x-forwarded-(for|host|port|proto)$|true-client-ip$)/;
 /** In bytes, for both lists of scopes together, as in the native proxy: the worker's own fields stay under 8 KiB. */
 const MAX_LISTS = 3 * 1024;
+/** In bytes, as in the native proxy (core/src/proxy/headers.rs). A longer clientId is left out. */
+const MAX_CLIENT_ID = 512;
 /** In bytes. */
 const MAX_ENDPOINT = 4 * 1024;
 
@@ -37,11 +39,8 @@ export function ownHeaders(credentials, revision) {
   const list = (name, json, binding) =>
     isShort ? [name, json] : [`${name}-count`, `${JSON.parse(json).length}; listed in the binding ${binding}`];
   const headers = [['x-taskcluster-proxy-version', version], ['x-taskcluster-proxy-revision', revision]];
-  if (temporary) {
-    headers.push(['x-taskcluster-proxy-temp-clientid', clientId], list(TEMP_SCOPES, temporary, 'TASKCLUSTER_CERTIFICATE'));
-  } else {
-    headers.push(['x-taskcluster-proxy-perm-clientid', clientId]);
-  }
+  if (clientId.length <= MAX_CLIENT_ID) headers.push([`x-taskcluster-proxy-${temporary ? 'temp' : 'perm'}-clientid`, clientId]);
+  if (temporary) headers.push(list(TEMP_SCOPES, temporary, 'TASKCLUSTER_CERTIFICATE'));
   if (authorized) headers.push(list(AUTHORIZED_SCOPES, authorized, 'TASKCLUSTER_AUTHORIZED_SCOPES'));
   return headers;
 }

@@ -1,4 +1,5 @@
-// taskcluster-proxy at the edge: signs and forwards requests as the native proxy does, for clients that have the bearer token.
+// taskcluster-proxy at the edge: signs and forwards requests for clients that have the bearer token. It is not all of the
+// native proxy (README, "Limits").
 import { HawkError, bewit, route, signRequest } from 'taskcluster-hawk';
 import { bearerToken, configuration } from './configuration.js';
 import { AUTHORIZED_SCOPES, ownHeaders, requestHeaders, responseHeaders } from './headers.js';
@@ -33,7 +34,7 @@ export default {
 };
 
 function respond(request, rootUrl, credentials) {
-  // The platform has already normalised the target (README, "Limits of the platform").
+  // The platform has already normalised the target (README, "Limits").
   const target = request.url.slice(new URL(request.url).origin.length);
   const { kind, url } = route(target, rootUrl);
   if (kind === 'bewit') return signUrl(request, credentials);

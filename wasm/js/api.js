@@ -4,7 +4,7 @@ import { client, prepared } from './credentials.js';
 import { hawk } from './module.js';
 import { NONE, OPTIONS, expiry, moment, options } from './options.js';
 import { randomNonce, randomSeed } from './random.js';
-import { asSent } from './url.js';
+import { asSent, isUrl } from './url.js';
 
 export { HawkError } from './shapes.js';
 
@@ -69,10 +69,20 @@ export function verifyHeader(request, credentialsFor, given = NONE) {
 }
 
 export function inspect(request) {
-  if (typeof request === 'string' || isA(request, URL)) return claim('GET', asSent(request, 'url'));
+  if (typeof request === 'string' || isUrl(request, 'url')) return claim('GET', asSent(request, 'url'));
   const { method, url } = requestParts(request);
-  const value = member(request, 'authorization', 'request') ?? undefined;
+  const value = member(request, 'authorization', 'request') ?? headerOf(request) ?? undefined;
   return claim(method, url, value === undefined ? undefined : text(value, 'request.authorization'));
+}
+
+/** The `Authorization` header of a `Request`, of a request of Node's server, or of what `sign` returns. */
+function headerOf(request) {
+  const headers = member(request, 'headers', 'request') ?? {};
+  try {
+    return typeof headers.get === 'function' ? headers.get('authorization') : headers.authorization;
+  } catch (cause) {
+    throw new TypeError('request.headers: cannot be read', { cause });
+  }
 }
 
 export function satisfies(held, required) {
@@ -104,6 +114,7 @@ export function forwardedHeaders(headers, message) {
 /** The method and the URL of a request, which may be a `Request` with further members. */
 function requestParts(request) {
   object(request, 'request');
+  if (isUrl(request, 'request')) throw new TypeError('request: expected { url, method }, found a URL');
   for (const key of ['payload', 'hash']) {
     if (member(request, key, 'request') !== undefined) throw new TypeError(`request.${key}: ${OPTIONS.sign[key]}`);
   }

@@ -25,17 +25,21 @@ export function object(value, name) {
 }
 
 /**
- * Rejects members that have no effect, as the caller expected one. In `known`, `true` marks a member that has an effect;
- * a text says what to write instead of a member that another library has.
+ * Rejects members that have no effect, as the caller expected one. In `known`, `true` marks a member that has an effect,
+ * `false` one that is checked elsewhere; a text says what to write instead of a member that another library has.
  */
 export function members(value, known, name) {
   for (const key of keys(value, name)) {
     const meaning = known[key];
-    if (meaning === true || member(value, key, name) === undefined) continue;
-    const names = Object.keys(known).filter((other) => known[other] === true);
-    throw new TypeError(`${name}.${key}: ${meaning ?? `expected one of ${names.join(', ')}`}`);
+    if (typeof meaning === 'boolean' || member(value, key, name) === undefined) continue;
+    throw new TypeError(`${name}.${key}: ${meaning ?? `expected ${names(known)}`}`);
   }
-  return value;
+}
+
+/** The members that have an effect. */
+export function names(known) {
+  const all = Object.keys(known).filter((key) => known[key] === true);
+  return all.length > 1 ? `one of ${all.join(', ')}` : all[0];
 }
 
 /** The keys of an object that may be a JavaScript proxy. */
@@ -95,7 +99,7 @@ export function seconds(value, name) {
   }
   if (!(value >= 1)) throw input(`expected a number of seconds, at least 1, found ${value}`, name);
   if (value > MAX_SECONDS) {
-    throw input(`expected at most ${MAX_SECONDS} seconds (31 days), found ${value}: give seconds, not milliseconds`, name);
+    throw input(`expected at most ${MAX_SECONDS} seconds (31 days), found ${value}: give seconds, not milliseconds, or expires, a Date`, name);
   }
   return value * 1000;
 }
@@ -113,7 +117,17 @@ export function input(reason, name) {
 export function kind(value) {
   if (value === null || value === undefined) return String(value);
   if (typeof value !== 'object') return `a ${typeof value}`;
-  return isArray(value) ? 'an array' : 'an object';
+  const name = className(value);
+  return name === 'Object' ? 'an object' : name === 'Array' ? 'an array' : `a ${name}`;
+}
+
+/** `Date`, `Map`, `URL` and so on, also of another realm; `Object` for objects of most classes, and if it cannot be read. */
+export function className(value) {
+  try {
+    return Object.prototype.toString.call(value).slice('[object '.length, -1);
+  } catch {
+    return 'Object';
+  }
 }
 
 /** `instanceof`; `false` where a JavaScript proxy throws at it. */

@@ -29,7 +29,8 @@ const CREDENTIALS = {
 const CLIENT = {
   ...ELSEWHERE,
   __proto__: null,
-  clientId: true, accessToken: true, scopes: true, certificate: true, authorizedScopes: true,
+  clientId: true, accessToken: true, scopes: true,
+  certificate: false, authorizedScopes: false,
 };
 
 /**

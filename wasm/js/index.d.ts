@@ -1,7 +1,6 @@
-/** The environment's `URL`, `Request` and `Headers`, if its types (DOM, Node, workers) are available. */
+/** The environment's `URL` and `Request`, if its types (DOM, Node, workers) are available. */
 export type UrlObject = typeof globalThis extends { URL: { prototype: infer T } } ? T : { readonly href: string };
 export type FetchRequest = typeof globalThis extends { Request: { prototype: infer T } } ? T : { readonly url: string; readonly method: string };
-export type FetchHeaders = typeof globalThis extends { Headers: { prototype: infer T } } ? T : { get(name: string): string | null };
 
 /** Taskcluster credentials, permanent or temporary. */
 export interface Credentials {
@@ -37,6 +36,7 @@ export interface ClockOptions {
 export interface ExpiryOptions {
   /** Seconds from now (or from `start`), 3600 by default, 31 days at most. Not together with `expires`. */
   expiresIn?: number | undefined;
+  /** After now; for temporary credentials at most 31 days after `start`. */
   expires?: Date | undefined;
 }
 
@@ -182,7 +182,16 @@ export function verifyHeader(
 
 /** Decodes the signature of a URL or request, without verifying it, for debugging; `null` if it is not signed. */
 export function inspect(
-  request: string | UrlObject | { method?: string | undefined; url: string | UrlObject; authorization?: string | null | undefined },
+  request:
+    | string
+    | UrlObject
+    | {
+        method?: string | undefined;
+        url: string | UrlObject;
+        authorization?: string | null | undefined;
+        /** Those of a `Request`, or of what `sign` returns; used without `authorization`. */
+        headers?: { get(name: string): string | null } | { authorization?: string | undefined } | undefined;
+      },
 ): Claim | null;
 
 /** Whether `scopes` satisfy all of `required`. */
@@ -196,7 +205,7 @@ export function route(target: string, rootUrl: string | UrlObject): Route;
 
 /**
  * The header fields of a message that the proxy forwards: all but the hop-by-hop fields (`Connection` and the fields that
- * it names, `TE`, ...); in a request also without `Authorization` and `Host`, which the proxy replaces; in a response also
- * without those that only the proxy itself may set (`X-Taskcluster-Proxy-...`).
+ * it names, `TE`, ...) and `Expect`, which `fetch` does not support; in a request also without `Authorization` and `Host`,
+ * which the proxy replaces; in a response also without those that only the proxy itself may set (`X-Taskcluster-Proxy-...`).
  */
-export function forwardedHeaders(headers: FetchHeaders, message: 'request' | 'response'): FetchHeaders;
+export function forwardedHeaders<T extends { get(name: string): string | null }>(headers: T, message: 'request' | 'response'): T;

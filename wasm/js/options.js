@@ -1,5 +1,5 @@
 // The options of the functions: their names, and the times in them.
-import { date, input, member, members, object, seconds } from './check.js';
+import { className, date, input, kind, member, members, names, seconds } from './check.js';
 import { dateOf } from './shapes.js';
 
 /** In milliseconds. */
@@ -40,9 +40,11 @@ export const OPTIONS = {
 /** The default options, which most calls use. Without this special case they would cost a tenth of a signature's time. */
 export const NONE = Object.freeze({});
 
-/** Rejects options that the function does not have. */
+/** Rejects options that the function does not have, and a value in their place, such as a `Date`, which has no members. */
 export function options(given, known) {
-  if (given !== NONE) members(object(given, 'options'), known, 'options');
+  if (given === NONE) return;
+  if (className(given) !== 'Object') throw new TypeError(`options: expected an object with ${names(known)}, found ${kind(given)}`);
+  members(given, known, 'options');
 }
 
 /** `options.now`, by default the time of the call. */
@@ -60,13 +62,13 @@ export function expiry(given, start, now) {
   if (expires !== undefined && expiresIn !== undefined) throw new TypeError('options: expected expires or expiresIn, found both');
   const lifetime = expiresIn === undefined ? DEFAULT_LIFETIME : seconds(expiresIn, 'options.expiresIn');
   const end = expires === undefined ? start + lifetime : date(expires, 'options.expires');
+  // Without `expires`, the start is wrong.
+  const name = expires === undefined ? 'options.start' : 'options.expires';
   if (end <= now) {
-    // Without `expires`, the start is wrong.
-    const name = expires === undefined ? 'options.start' : 'options.expires';
     throw input(`expected an expiry after now, which is ${shown(now)}, found ${shown(end)}`, name);
   }
   if (end - now > HUNDRED_YEARS) {
-    throw input(`expected an expiry within 100 years, found ${shown(end)}: a Date is made of milliseconds`, 'options.expires');
+    throw input(`expected an expiry within 100 years, found ${shown(end)}: a Date is made of milliseconds`, name);
   }
   return end;
 }

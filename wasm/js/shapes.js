@@ -9,7 +9,7 @@ export class HawkError extends Error {
     super(argument ? `${argument}: ${reason}` : reason, options);
     this.code = code;
     this.reason = reason;
-    this.argument = argument || undefined;
+    if (argument) this.argument = argument;
   }
 }
 

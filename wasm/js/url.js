@@ -1,5 +1,5 @@
 // Parses URLs with the environment's own `URL`, as `fetch` does before it sends them.
-import { input, isA, member, text } from './check.js';
+import { input, member, text } from './check.js';
 
 /** In characters: the proxy's limit. */
 const MAX_URL = 65_534;
@@ -52,10 +52,9 @@ function parse(given, name) {
 const HOST = /^[\w.-]+$|^\[/;
 const AUTHORITY = 'expected a host name or address after the scheme, and a port from 1 to 65535 or none, found something else';
 
-/** Whether the value is a `URL`, possibly of another realm. */
-function isUrl(value, name) {
-  if (typeof value !== 'object' || value === null) return false;
-  return isA(value, URL) || member(value, Symbol.toStringTag, name) === 'URL';
+/** Whether the value is a `URL`, possibly of another realm, or another object with the text of one, such as a `Location`. */
+export function isUrl(value, name) {
+  return typeof value === 'object' && value !== null && typeof member(value, 'href', name) === 'string';
 }
 
 /** Explains a text that is not a URL. It may be a pasted secret: only a scheme is repeated. */

@@ -11,8 +11,10 @@ pub fn not_forwarded(names: &str, connection: &str, of_request: bool) -> String 
             .any(|member| member.eq_ignore_ascii_case(name.as_bytes()))
     };
     let is_forwarded = |name: &str| match HeaderRole::of(name) {
-        // Both describe the body, and are forwarded even if `Connection` names them.
-        HeaderRole::ContentLength | HeaderRole::Expect => true,
+        // It describes the body, and is forwarded even if `Connection` names it.
+        HeaderRole::ContentLength => true,
+        // `fetch` does not wait for a 100 (Continue), and takes it for the response in workerd.
+        HeaderRole::Expect => false,
         role if of_request => role.is_forwarded_in_requests() && !is_named(name),
         role => role.is_forwarded_in_responses() && !is_named(name),
     };

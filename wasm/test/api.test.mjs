@@ -215,7 +215,7 @@ test('route returns the URL that the proxy would forward to', () => {
 });
 
 test('forwardedHeaders leaves out hop-by-hop fields and those that the proxy sets', () => {
-  const given = { accept: 'a', authorization: 'b', connection: 'X-Hop , content-length,', 'x-hop': 'c', te: 'd', host: 'e', 'content-length': '1', 'x-taskcluster-proxy-request-id': 'f' };
+  const given = { accept: 'a', authorization: 'b', connection: 'X-Hop , content-length,', 'x-hop': 'c', te: 'd', host: 'e', expect: '100-continue', 'content-length': '1', 'x-taskcluster-proxy-request-id': 'f' };
   const forwarded = (message) => [...hawk.forwardedHeaders(new Headers(given), message).keys()];
   assert.deepEqual(forwarded('request'), ['accept', 'content-length', 'x-taskcluster-proxy-request-id']);
   assert.deepEqual(forwarded('response'), ['accept', 'authorization', 'content-length']);
@@ -223,6 +223,27 @@ test('forwardedHeaders leaves out hop-by-hop fields and those that the proxy set
   assert.deepEqual([...hawk.forwardedHeaders(cookies, 'response')], [['set-cookie', 'a=1'], ['set-cookie', 'b=2']]);
   assert.throws(() => hawk.forwardedHeaders(given, 'request'), TypeError('headers: expected Headers of the fetch API'));
   assert.throws(() => hawk.forwardedHeaders(new Headers(), 'reply'), TypeError("message: expected 'request' or 'response'"));
+});
+
+test('inspect decodes the header of what sign and signRequest return, and of requests to a server of Node', () => {
+  const url = 'https://tc.example.com/x';
+  const signed = hawk.sign({ url }, tester, { now });
+  const { authorization } = signed.headers;
+  for (const headers of [signed.headers, new Headers(signed.headers), new Map([['authorization', authorization]])]) {
+    assert.deepEqual(hawk.inspect({ url, headers }), hawk.inspect({ url, authorization }));
+  }
+  const { kind, clientId, normalizedString } = hawk.inspect(hawk.signRequest(new Request(url, { method: 'PUT' }), tester));
+  assert.deepEqual([kind, clientId], ['header', 'tester']);
+  assert.match(normalizedString, /\nPUT\n/);
+  for (const headers of [undefined, null, {}, new Headers(), { other: 'x' }]) assert.equal(hawk.inspect({ url, headers }), null);
+  assert.throws(() => hawk.inspect({ url, headers: { authorization: 1 } }), TypeError('request.authorization: expected a string, found a number'));
+});
+
+test('objects with the text of a URL are URLs', () => {
+  const href = 'https://tc.example.com/x';
+  assert.equal(hawk.bewit({ href }, tester, { now }), hawk.bewit(href, tester, { now }));
+  assert.equal(hawk.sign({ url: { href } }, tester).url, href);
+  assert.throws(() => hawk.bewit({ href: 1 }, tester), TypeError('url: expected a string, found an object'));
 });
 
 test('inspect decodes a signed URL', () => {

@@ -34,6 +34,8 @@ verifyBewit(url, (clientId) => clients.get(clientId), { now: undefined });
 bewit(url, optional, { expiresIn: undefined, expires: new Date(), now: undefined });
 sign({ url: new URL(url), method: env.name }, restricted, { nonce: env.name });
 inspect({ url, method: env.name, authorization: env.name });
+inspect(signed);
+inspect(request);
 createTemporaryCredentials(plain, { scopes, name: env.name, start: undefined, seed: undefined, now: new Date() });
 satisfies(scopes, scopes) && reduceScopes(scopes);
 const forwarded: Headers = forwardedHeaders(request.headers, 'request');

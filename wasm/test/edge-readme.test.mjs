@@ -9,7 +9,7 @@ import { PACKAGE, freePort, listen, run, shellBlocks, started } from './tools.mj
 
 const tester = { clientId: 'tester', accessToken: 'no-secret' };
 const lookup = (clientId) => (clientId === 'tester' ? { ...tester, scopes: ['*'] } : null);
-const temporary = createTemporaryCredentials(tester, { scopes: ['a:#1'], name: 'tester/edge' });
+const temporary = createTemporaryCredentials(tester, { scopes: ['a:#1', "b:'$2'"], name: 'tester/edge' });
 
 describe("the edge worker's README", () => {
   const [build, start, request, deploy] = shellBlocks(`${PACKAGE}edge/README.md`);
@@ -70,7 +70,7 @@ describe("the edge worker's README", () => {
   test('its request is served by the worker', async () => {
     assert.ok(request.includes('http://localhost:8787/'));
     const { stdout } = await shell(request.replace('http://localhost:8787', url));
-    assert.deepEqual(JSON.parse(stdout), { scopes: ['a:#1', 'assume:anonymous'], path: '/api/auth/v1/scopes/current' });
+    assert.deepEqual(JSON.parse(stdout), { scopes: ['a:#1', "b:'$2'", 'assume:anonymous'], path: '/api/auth/v1/scopes/current' });
   });
 
   test('the secrets are readable by their owner only, and ignored by git', async () => {

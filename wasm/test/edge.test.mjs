@@ -148,6 +148,7 @@ describe('a wrong binding is a configuration error that names it, and nothing is
     ['TASKCLUSTER_AUTHORIZED_SCOPES', 'false', /TASKCLUSTER_AUTHORIZED_SCOPES: .* found a value of type boolean/],
     ['TASKCLUSTER_AUTHORIZED_SCOPES', '["a", null]', /TASKCLUSTER_AUTHORIZED_SCOPES: .* found an array with something else in it/],
     ['TASKCLUSTER_AUTHORIZED_SCOPES', null, /TASKCLUSTER_AUTHORIZED_SCOPES: .* found null/],
+    ['TASKCLUSTER_AUTHORIZED_SCOPES', '["a", "\\ud800"]', /TASKCLUSTER_AUTHORIZED_SCOPES: expected a well-formed string, found a lone surrogate$/],
     ['TASKCLUSTER_AUTHORIZED_SCOPES', '["é"]', /TASKCLUSTER_AUTHORIZED_SCOPES: expected a scope of printable ASCII/],
     ['PROXY_REVISION', 'a\nb', /PROXY_REVISION: expected printable ASCII/],
     ['PROXY_REVISION', 'null', /PROXY_REVISION: .* the text null/],
@@ -240,6 +241,16 @@ test('bodies stream in both directions', { timeout: 20_000 }, async () => {
   assert.equal(rest, 'to more');
 });
 
+test('a client that waits for a 100 (Continue), as curl does before large bodies, gets its response', { timeout: 20_000 }, async () => {
+  const body = 'x'.repeat(2_000_000);
+  const headers = { authorization: `Bearer ${token}`, expect: '100-continue', 'content-length': body.length };
+  const request = post(new URL('/queue/v1/echo', base), { method: 'PUT', headers });
+  const response = await new Promise((received, failed) => request.on('response', received).on('error', failed).end(body));
+  let echoed = '';
+  for await (const chunk of response.setEncoding('utf8')) echoed += chunk;
+  assert.deepEqual([response.statusCode, echoed === body], [200, true], echoed.slice(0, 200));
+});
+
 test('POST /bewit signs a URL', async () => {
   const response = await call('/bewit', { method: 'POST', body: ' https://tc.example.com/x?a\n' });
   const signed = await response.text();
@@ -284,6 +295,23 @@ test('temporary and restricted credentials are named in the response', async () 
   assert.equal(headers.get('x-taskcluster-proxy-revision'), 'abc');
   assert.deepEqual(received.at(-1).verified.scopes, ['b', 'assume:anonymous']);
   await other.dispose();
+});
+
+test('a clientId of more than 512 characters is not named in the response, as by the native proxy', async () => {
+  for (const length of [512, 513]) {
+    const clientId = 'tester/'.padEnd(length, 'x');
+    const temporary = createTemporaryCredentials(tester, { scopes: ['a'], name: clientId });
+    for (const [kind, bindings] of [
+      ['perm', { TASKCLUSTER_CLIENT_ID: clientId }],
+      ['temp', { TASKCLUSTER_CLIENT_ID: clientId, TASKCLUSTER_ACCESS_TOKEN: temporary.accessToken, TASKCLUSTER_CERTIFICATE: temporary.certificate }],
+    ]) {
+      const other = await start(bindings);
+      const { headers } = await call('/queue/v1/x', {}, other);
+      assert.equal(headers.get(`x-taskcluster-proxy-${kind}-clientid`), length > 512 ? null : clientId);
+      assert.equal(headers.get('x-taskcluster-proxy-temp-scopes'), kind === 'temp' ? '["a"]' : null);
+      await other.dispose();
+    }
+  }
 });
 
 test('a request whose scopes do not fit gets an error that explains it', async () => {

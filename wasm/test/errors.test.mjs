@@ -20,7 +20,7 @@ const CALLS = {
   createTemporaryCredentials: [{ ...tester }, { scopes: ['a'], name: 'n', start: new Date(), expiresIn: 3600, seed: 's'.repeat(44) }],
   verifyBewit: [signed, lookup, { now: new Date() }],
   verifyHeader: [{ url, method: 'GET', ...headers }, lookup, { now: new Date() }],
-  inspect: [{ url, method: 'GET', ...headers }],
+  inspect: [{ url, method: 'GET', headers, ...headers }],
   satisfies: [['a'], ['a']],
   reduceScopes: [['a']],
   route: ['/queue/v1/x', 'https://tc.example.com'],

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import { describe, test } from 'node:test';
+import { runInNewContext } from 'node:vm';
 import * as hawk from 'taskcluster-hawk';
 
 const now = new Date('2026-01-01T00:00:00Z');
@@ -24,7 +25,7 @@ describe('a member without an effect is a TypeError:', () => {
     ['a misspelt option', () => bewit(url, tester, { expireIn: 60 }), 'options.expireIn: expected one of now, expires, expiresIn'],
     ['an option of every object', () => bewit(url, tester, { constructor: 1 }), 'options.constructor: expected one of now, expires, expiresIn'],
     ['an expiry of a header', () => sign({ url }, tester, { expiresIn: 60 }), /^options.expiresIn: expected no expiry: a signed request is valid/],
-    ['an option of a check', () => verifyBewit(url, lookup, { clock: now }), 'options.clock: expected one of now'],
+    ['an option of a check', () => verifyBewit(url, lookup, { clock: now }), 'options.clock: expected now'],
     ["hawk's id", () => bewit(url, { ...tester, id: 'x' }), 'credentials.id: expected clientId'],
     ["hawk's algorithm", () => bewit(url, { ...tester, algorithm: 'sha256' }), /^credentials.algorithm: .* always SHA-256/],
     ['an expiry of credentials', () => bewit(url, { ...tester, expiry: 1 }), /^credentials.expiry: .* in their certificate/],
@@ -32,9 +33,11 @@ describe('a member without an effect is a TypeError:', () => {
     ['a misspelt member', () => bewit(url, { ...tester, authorisedScopes: [] }), 'credentials.authorisedScopes: expected one of clientId, accessToken, certificate, authorizedScopes'],
     ['a member of the issuer', () => createTemporaryCredentials({ ...tester, scopes: [] }, { scopes: [] }), 'issuer.scopes: expected authorizedScopes'],
     ['an expiry of a client', () => verifyBewit(bewit(url, tester), () => ({ ...tester, expires: now })), /^credentialsFor\(\.\.\)\.expires: /],
+    ['a misspelt member of a client', () => verifyBewit(bewit(url, tester), () => ({ ...tester, name: 'x' })), 'credentialsFor(..).name: expected one of clientId, accessToken, scopes'],
     ['a payload to sign', () => sign({ url, payload: '' }, tester), /^request.payload: payload hashes are not supported/],
     ['a payload among the options', () => sign({ url }, tester, { payload: 'x' }), /^options.payload: payload hashes are not supported/],
     ['a hash', () => sign({ url, hash: 'x' }, tester), /^request.hash: payload hashes are not supported/],
+    ['a URL as a request', () => sign(new URL(`${url}#x`), tester), 'request: expected { url, method }, found a URL'],
   ]) {
     test(what, () => assert.throws(call, { name: 'TypeError', message }));
   }
@@ -50,15 +53,40 @@ describe('a member without an effect is a TypeError:', () => {
   });
 });
 
+describe('a value in place of the options is a TypeError:', () => {
+  for (const [what, call, message] of [
+    ['a Date', () => bewit(url, tester, later(60)), 'options: expected an object with one of now, expires, expiresIn, found a Date'],
+    ['a Map', () => bewit(url, tester, new Map([['expiresIn', 60]])), /^options: .* found a Map$/],
+    ['a function', () => bewit(url, tester, () => ({ expiresIn: 60 })), /^options: .* found a function$/],
+    ['an array', () => bewit(url, tester, []), /^options: .* found an array$/],
+    ['null', () => sign({ url }, tester, null), 'options: expected an object with one of now, nonce, found null'],
+    ['a time', () => verifyBewit(bewit(url, tester), lookup, now), 'options: expected an object with now, found a Date'],
+    ['nothing', () => createTemporaryCredentials(tester), /^options: .* found undefined$/],
+  ]) {
+    test(what, () => assert.throws(call, { name: 'TypeError', message }));
+  }
+
+  test('not an object of a class, of another realm, or without a prototype', () => {
+    class Options {
+      expiresIn = 60;
+    }
+    for (const options of [new Options(), runInNewContext('({ expiresIn: 60 })'), Object.assign(Object.create(null), { expiresIn: 60 })]) {
+      bewit(url, tester, options);
+    }
+  });
+});
+
 describe('an implausible time is an InputError:', () => {
   for (const [what, call, message] of [
     ['a past expiry', () => bewit(url, tester, { expires: later(-1), now }), 'options.expires: expected an expiry after now, which is 2026-01-01T00:00:00.000Z, found 2025-12-31T23:59:59.000Z'],
     ['an expiry that is now', () => bewit(url, tester, { expires: now, now }), /^options.expires: expected an expiry after now/],
     ['temporary credentials that have expired', () => temporary({ expires: later(-1) }), /^options.expires: expected an expiry after now/],
+    ['temporary credentials for a millisecond longer', () => temporary({ expires: later(31 * DAY + 0.001) }), /found one 2678401 seconds after it$/],
+    ['a start of microseconds', () => temporary({ start: new Date(now.getTime() * 1000) }), /^options.start: expected an expiry within 100 years/],
     ['a start that is too long ago', () => temporary({ start: later(-2 * 3600) }), /^options.start: expected an expiry after now, .* found 2025-12-31T23:00:00.000Z$/],
     ['temporary credentials for longer than the services allow', () => temporary({ expires: later(31 * DAY + 1) }), 'options.expires: expected an expiry at most 31 days after the start, found one 2678401 seconds after it'],
-    ['an hour in milliseconds', () => bewit(url, tester, { expiresIn: 3600_000 }), 'options.expiresIn: expected at most 2678400 seconds (31 days), found 3600000: give seconds, not milliseconds'],
-    ['a moment in milliseconds', () => temporary({ expiresIn: later(3600).getTime() }), /^options.expiresIn: .* not milliseconds$/],
+    ['an hour in milliseconds', () => bewit(url, tester, { expiresIn: 3600_000 }), 'options.expiresIn: expected at most 2678400 seconds (31 days), found 3600000: give seconds, not milliseconds, or expires, a Date'],
+    ['a moment in milliseconds', () => temporary({ expiresIn: later(3600).getTime() }), /^options.expiresIn: .* not milliseconds, or expires, a Date$/],
     ['a Date of microseconds', () => bewit(url, tester, { expires: new Date(now.getTime() * 1000), now }), 'options.expires: expected an expiry within 100 years, found +057971-02-25T00:00:00.000Z: a Date is made of milliseconds'],
     ['less than a second', () => bewit(url, tester, { expiresIn: 0.5 }), 'options.expiresIn: expected a number of seconds, at least 1, found 0.5'],
   ]) {
@@ -110,6 +138,11 @@ test('verifyBewit never gives an Invalid Date', async () => {
 });
 
 describe('a HawkError', () => {
+  test('has an argument only if it is about one', () => {
+    assert.throws(() => bewit('nonsense', tester), { argument: 'url' });
+    assert.throws(() => hawk.route('/', url), (error) => error.code === 'ResourceNotFound' && !('argument' in error));
+  });
+
   const required = createRequire(import.meta.url)('taskcluster-hawk');
   const thrownBy = ({ bewit: call }) => {
     try {

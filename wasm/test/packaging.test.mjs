@@ -54,11 +54,12 @@ async function prints(command, args) {
   assert.deepEqual(JSON.parse(stdout), expected);
 }
 
-test('the tarball has one wasm module, one entry for each kind of environment, and no sources', () => {
+test('the tarball has one wasm module, one entry for each kind of environment, no sources, and at most 130 kB', () => {
   assert.deepEqual(project.files.sort(), [
     'LICENSE', 'README.md', 'dist/edge-light.js', 'dist/hawk.wasm', 'dist/index.cjs', 'dist/index.d.cts', 'dist/index.d.ts',
     'dist/index.js', 'dist/workerd.js', 'package.json',
   ]);
+  assert.ok(project.size <= 130_000, `${project.size} bytes`);
 });
 
 test('Node, by import', () => prints(process.execPath, ['main.mjs']));

@@ -41,12 +41,14 @@ export async function openChromium() {
 export async function installed(parent = tmpdir()) {
   const root = mkdtempSync(join(parent, 'taskcluster-hawk-'));
   const packed = await run('npm', ['pack', '--json', '--pack-destination', root], { cwd: PACKAGE });
-  const [{ filename, files }] = [JSON.parse(packed.stdout)].flat().flatMap((all) => (all.filename ? [all] : Object.values(all)));
+  const [{ filename, files, size }] = [JSON.parse(packed.stdout)].flat().flatMap((all) => (all.filename ? [all] : Object.values(all)));
   writeFileSync(join(root, 'package.json'), JSON.stringify({ name: 'consumer', private: true, type: 'module' }));
   await run('npm', ['install', '--offline', '--no-audit', '--no-fund', join(root, filename)], { cwd: root });
   return {
     root,
     files: files.map(({ path }) => path),
+    /** Of the packed package, in bytes. */
+    size,
     /** Writes files, by their paths. */
     write(contents) {
       for (const [path, content] of Object.entries(contents)) {

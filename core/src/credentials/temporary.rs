@@ -79,7 +79,8 @@ impl TemporaryCredentials {
         }
         let lifetime = self.expiry.distance(self.start);
         if lifetime > MAX_DURATION {
-            return Err(TemporaryError::TooLong(lifetime.as_secs()));
+            let rounded_up = lifetime + Duration::from_millis(999);
+            return Err(TemporaryError::TooLong(rounded_up.as_secs()));
         }
         if self.seed.len() != 44 || !self.seed.bytes().all(is_url_safe) {
             return Err(TemporaryError::Seed);
@@ -133,6 +134,11 @@ mod tests {
             ),
             (
                 TemporaryCredentials { start: Timestamp::from_secs(999), ..parameters() },
+                &issuer,
+                TemporaryError::TooLong(2_678_401),
+            ),
+            (
+                TemporaryCredentials { start: Timestamp::from_millis(999_999), ..parameters() },
                 &issuer,
                 TemporaryError::TooLong(2_678_401),
             ),
