@@ -154,13 +154,13 @@ def memory_table(memory, cells, builds):
             name, against(found.idle, "idle", own), f"{found.anonymous:.1f}", f"{found.used:.1f}", against(peak, "peak", own), against(many, None, own),
             against(found.both_ways, "both ways", own), against(found.connection, "connection", own),
             f"{found.start:.1f}", describe(found.errors) or "none"])
-    heads = ["memory", "idle, MiB", "of this, anonymous", "after the first request", "peak of all loads with 32 connections", "peak with 500 connections",
+    heads = ["memory", "idle, MiB", "idle, anonymous, MiB", "after the first request", "peak of all loads with 32 connections", "peak with 500 connections",
              f"peak with {DOWNLOAD} MiB up and down at once", f"KiB for each of {IDLE_CONNECTIONS} idle connections",
              "ms from start to first response", "errors"]
     return f"""{table(heads, rows)}
 
-Peaks are `VmHWM`, the highest of all rounds and upstreams. What is not anonymous memory are pages of the binary and of
-libraries, which the processes on a machine share. Idle memory, idle connections and both directions are measured with
+Peaks are `VmHWM`, the highest of all rounds and upstreams. The rest of the idle memory is pages of the binary and of
+libraries, which processes share. Idle memory, idle connections and both directions are measured with
 new processes in front of an upstream over {KINDS[MEMORY_UPSTREAM].title}."""
 
 

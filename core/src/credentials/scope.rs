@@ -68,12 +68,6 @@ impl AsRef<str> for Scope {
     }
 }
 
-impl From<Scope> for String {
-    fn from(scope: Scope) -> Self {
-        scope.0
-    }
-}
-
 impl std::str::FromStr for Scope {
     type Err = InvalidScope;
 

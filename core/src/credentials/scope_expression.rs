@@ -84,6 +84,27 @@ impl ScopeExpression {
         }
     }
 
+    /// The part of the expression that `scopes` satisfy, if that is sufficient: for an AnyOf the satisfied
+    /// items, for an AllOf each item's part.
+    pub(crate) fn granted(&self, scopes: &[Scope]) -> Option<Self> {
+        match self {
+            Self::Scope(_) => self.missing(scopes).is_none().then(|| self.clone()),
+            Self::AllOf(items) => items
+                .iter()
+                .map(|item| item.granted(scopes))
+                .collect::<Option<_>>()
+                .map(Self::AllOf),
+            Self::AnyOf(items) => {
+                let granted =
+                    items.iter().filter_map(|item| item.granted(scopes)).collect::<Vec<_>>();
+                match <[Self; 1]>::try_from(granted) {
+                    Ok([only]) => Some(only),
+                    Err(granted) => (!granted.is_empty()).then_some(Self::AnyOf(granted)),
+                }
+            }
+        }
+    }
+
     /// The number of scopes in the expression.
     pub(crate) fn scope_count(&self) -> usize {
         match self {
@@ -95,7 +116,7 @@ impl ScopeExpression {
 
 impl From<Scope> for ScopeExpression {
     fn from(scope: Scope) -> Self {
-        Self::Scope(scope.into())
+        Self::Scope(scope.as_str().to_owned())
     }
 }
 

@@ -7,7 +7,7 @@ use crate::Timestamp;
 use std::borrow::Cow;
 use std::fmt;
 
-/// The parts of a received request that Hawk covers.
+/// The parts of a received request that are needed to verify its signature.
 #[derive(Clone, Copy)]
 pub struct ReceivedRequest<'a> {
     /// The method.
@@ -120,11 +120,12 @@ impl<'a> Claim<'a> {
     /// a method other than GET and HEAD.
     pub fn read(request: ReceivedRequest<'a>) -> Result<Option<Self>, HawkError> {
         match (split_bewit(request.url.resource), request.authorization) {
-            (Some(_), Some(_)) => {
+            // The services ignore an empty bewit if there is a header.
+            (Some((_, bewit)), Some(_)) if !bewit.is_empty() => {
                 Err(HawkError::credentials("Cannot use two authentication schemes at once"))
             }
+            (_, Some(authorization)) => claim_from_header(request, authorization).map(Some),
             (Some((resource, bewit)), None) => claim_from_bewit(request, resource, bewit).map(Some),
-            (None, Some(authorization)) => claim_from_header(request, authorization).map(Some),
             (None, None) => Ok(None),
         }
     }

@@ -19,8 +19,9 @@ fn row_8_a_restriction_beyond_the_credentials() {
         .certificate(&["queue:*"])
         .gives(
             "requests are restricted to scopes (those of task fN1SbArXTPSVFNUvaOlinQ (--task-id)) \
-             that the credentials do not have: \"secrets:get:a\"; requests that need scopes are refused \
-             until the restriction leaves them out or the credentials have them",
+             that the credentials do not have: \"secrets:get:a\"; services refuse every request \
+             that needs a scope until these are removed from the restriction or granted to the \
+             credentials",
         );
     unauthenticated(
         "Supplied credentials do not satisfy authorizedScopes; credentials have scopes [a]; \
@@ -29,8 +30,8 @@ fn row_8_a_restriction_beyond_the_credentials() {
     .command_line(&["b"])
     .gives(
         "requests are restricted to scopes (those of the command line) that the credentials do not \
-         have; requests that need scopes are refused until the restriction leaves them out or the \
-         credentials have them",
+         have; services refuse every request that needs a scope until these are removed from the \
+         restriction or granted to the credentials",
     );
 }
 
@@ -103,9 +104,15 @@ fn row_10_the_final_response_decides() {
     for now in [NOW, ahead] {
         unauthenticated("Unauthorized: Stale timestamp").clocks(now, NOW).gives(
             "the service refuses the time in the signature, which agrees with the Date of its response: \
-             something between the proxy and the service sets another Date, or the clocks of the \
-             deployment differ",
+             the Date is not the service's (a gateway may set it), or the clocks of the deployment \
+             differ",
         );
+    }
+    // Without a Date it is not known whose clock is wrong, or whether the certificate has expired.
+    for now in [ahead, NOW.plus(24 * HOUR)] {
+        let mut case = refused(401, b"no".to_vec()).certificate(&["*"]).clocks(now, NOW);
+        case.date = None;
+        case.gives("");
     }
     // Within what the services tolerate.
     let tolerated = NOW.plus(15 * MINUTE);
@@ -122,8 +129,8 @@ fn row_11_the_dates_of_the_certificate() {
     fresh(refused(401, Vec::new())).gives("");
     fresh(refused(401, beyond_credentials(&["*"], &["*", "a"]))).command_line(&["*"]).gives(
         "requests are restricted to scopes (those of the command line) that the credentials do not \
-         have; requests that need scopes are refused until the restriction leaves them out or the \
-         credentials have them",
+         have; services refuse every request that needs a scope until these are removed from the \
+         restriction or granted to the credentials",
     );
     let expired = |case: Case, ago: Duration| {
         case.certificate_of(&["*"], NOW.minus(9 * HOUR), NOW.minus(ago), json!({}))
@@ -164,18 +171,23 @@ fn what_the_services_say_of_certificates() {
              belong to the same credentials, or the issuer's accessToken was reset",
         );
     }
-    for issuer in [
+    certificate(
         "ext.certificate issuer `i` doesn't have `auth:create-client:c/1` for supplied clientId.",
-        "ext.certificate issuer `i` doesn't satisfy all certificate scopes a, b.  The temporary \
+    )
+    .gives(
+        "the issuer of the certificate may not issue credentials for client \"c/1\": pass the clientId, \
+         accessToken and certificate of the same credentials (permanent credentials have no \
+         certificate), or grant the issuer the scope that the response names",
+    );
+    certificate(
+        "ext.certificate issuer `c/1` doesn't satisfy all certificate scopes a, b.  The temporary \
          credentials were not generated correctly.",
-    ] {
-        certificate(issuer).gives(
-            "the certificate was not issued for client \"c/1\", or its issuer lacks scopes that the \
-             response names: pass the clientId, accessToken and certificate of the same credentials, \
-             and no certificate with permanent ones; if they are of the same credentials, grant the \
-             scopes to the issuer",
-        );
-    }
+    )
+    .gives(
+        "the issuer of the certificate does not have all of its scopes: pass the clientId, accessToken \
+         and certificate of the same credentials (permanent credentials have no certificate), or grant \
+         the issuer the scopes",
+    );
     for other in [
         "ext.certificate cannot last longer than 31 days!",
         "ext.certificate.issuer must differ from the supplied clientId",
@@ -188,7 +200,8 @@ fn what_the_services_say_of_certificates() {
         .gives(
             "the certificate is not as the services expect it (`seed`: expected a string of 44 \
              characters, found another string): requests are signed with it as it is, and the services \
-             are likely to refuse them until it is replaced",
+             are likely to refuse them until it is replaced; the service does not accept the \
+             certificate: ext.certificate.seed must be 44 characters",
         );
 }
 

@@ -20,6 +20,8 @@ pub(crate) struct Case {
     pub(crate) profile: Profile,
     pub(crate) status: u16,
     pub(crate) body: Vec<u8>,
+    /// The `Date` of the response.
+    pub(crate) date: Option<Timestamp>,
     pub(crate) now: Timestamp,
     pub(crate) signed_at: Timestamp,
     pub(crate) resource: String,
@@ -35,7 +37,8 @@ pub(crate) struct Profile {
 
 pub(crate) fn refused(status: u16, body: Vec<u8>) -> Case {
     let (now, resource) = (NOW, "/api/queue/v1/task/x".to_owned());
-    Case { profile: Profile::default(), status, body, now, signed_at: now, resource }
+    let profile = Profile::default();
+    Case { profile, status, body, date: Some(now), now, signed_at: now, resource }
 }
 
 /// By lib-api, to client `c/1`.
@@ -103,7 +106,7 @@ impl Case {
         CredentialsProfile::new(&credentials, &limits).diagnose(&RefusedRequest {
             status: self.status,
             error: ServiceError::parse(&self.body).as_ref(),
-            date: Some(NOW),
+            date: self.date,
             now: self.now,
             signed_at: self.signed_at,
             resource: &self.resource,

@@ -25,7 +25,7 @@ pub(super) struct Caller {
     pub(super) hash: Option<String>,
 }
 
-/// The parts of a received request that a Hawk header or a bewit covers.
+/// Owns the parts of a [`ReceivedRequest`], which may have no signature.
 pub(super) struct SignedRequest {
     method: Method,
     uri: Uri,
@@ -153,7 +153,7 @@ impl Caller {
 /// A single scope unchanged, any other expression as JSON of several lines.
 fn shown(expression: &ScopeExpression) -> String {
     match expression {
-        ScopeExpression::Scope(scope) => scope.to_string(),
+        ScopeExpression::Scope(scope) => scope.clone(),
         other => format!("{:#}", other.to_json()),
     }
 }

@@ -8,7 +8,9 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 use std::time::Duration;
 use taskcluster_proxy_core::credentials::{Credentials, InvalidScope, Scope, Signer};
-use taskcluster_proxy_core::proxy::{CredentialsProfile, Restriction, RestrictionOrigin, RootUrl};
+use taskcluster_proxy_core::proxy::{
+    CredentialsProfile, Finding, Restriction, RestrictionOrigin, RootUrl,
+};
 use tokio::time::timeout;
 
 /// The maximum size of a task definition, in bytes; the queue accepts no larger ones.
@@ -38,26 +40,25 @@ enum Reason {
     #[error("the queue responded with {0}{1}")]
     Status(StatusCode, String),
     #[error(
-        "the queue responded with {unsigned} without credentials, and with {status} to the proxy's \
+        "the queue responded with {unsigned} without credentials, and with 403 Forbidden to the proxy's \
          credentials{message}; grant the scope \"queue:get-task:{task_id}\" either to the role \
          \"anonymous\" or to the client of these credentials, or leave out --task-id and name the \
          scopes on the command line"
     )]
-    Forbidden { unsigned: StatusCode, status: StatusCode, message: String, task_id: String },
+    Forbidden { unsigned: StatusCode, message: String, task_id: String },
     #[error(
         "the queue responded with {unsigned} without credentials, and with {status} to the proxy's \
-         credentials{message}{diagnosis}; correct the credentials, grant the scope \
-         \"queue:get-task:{task_id}\" to the role \"anonymous\", or leave out --task-id and name the \
-         scopes on the command line"
+         credentials{message}: {why}; otherwise grant the scope \"queue:get-task:{task_id}\" to the role \
+         \"anonymous\", or leave out --task-id and name the scopes on the command line"
     )]
-    Unauthorized {
+    NotAuthenticated {
         unsigned: StatusCode,
         status: StatusCode,
         message: String,
-        diagnosis: String,
+        why: String,
         task_id: String,
     },
-    #[error("no response from the queue within {} seconds", TIMEOUT.as_secs())]
+    #[error("no response from the queue within {} s", TIMEOUT.as_secs())]
     Timeout,
     #[error("the queue's response is not a task definition with an array of scopes")]
     NoTask,
@@ -147,13 +148,14 @@ fn refusal(
     task_id: &str,
 ) -> Reason {
     let (status, message) = (response.status, call::message(&response.body));
-    if status == StatusCode::FORBIDDEN {
-        return Reason::Forbidden { unsigned, status, message, task_id: printable(task_id) };
-    }
+    let task_id_shown = printable(task_id);
     let profile = CredentialsProfile::new(credentials, &Restriction::default());
-    let diagnosis = call::diagnose(response, &profile, &path(task_id)).to_string();
-    let diagnosis = if diagnosis.is_empty() { diagnosis } else { format!(" ({diagnosis})") };
-    Reason::Unauthorized { unsigned, status, message, diagnosis, task_id: printable(task_id) }
+    let diagnosis = call::diagnose(response, &profile, &path(task_id));
+    if status == StatusCode::FORBIDDEN && diagnosis.0 != [Finding::NoSignature] {
+        return Reason::Forbidden { unsigned, message, task_id: task_id_shown };
+    }
+    let why = call::advice(&diagnosis);
+    Reason::NotAuthenticated { unsigned, status, message, why, task_id: task_id_shown }
 }
 
 /// The path of a task's definition in the queue.

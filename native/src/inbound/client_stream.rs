@@ -28,6 +28,8 @@ struct State {
     /// Whether to close without lingering, because the client has closed its side, or because there
     /// is no response that could be lost.
     close_at_once: bool,
+    /// How long a lingering close lasts if the client keeps sending.
+    linger: Duration,
     closing: Option<LingeringClose>,
     /// The timer of the next check whether the client has closed the connection, while hyper is not
     /// reading.
@@ -39,12 +41,14 @@ struct State {
 const PROBE: Duration = Duration::from_secs(2);
 
 impl ClientStream {
-    pub(super) fn new(stream: Stream, connection: Rc<ClientConnection>) -> Self {
+    /// `linger` is how long a lingering close lasts if the client keeps sending.
+    pub(super) fn new(stream: Stream, connection: Rc<ClientConnection>, linger: Duration) -> Self {
         Self(Rc::new(RefCell::new(State {
             stream,
             reading: false,
             connection,
             close_at_once: false,
+            linger,
             closing: None,
             probe: None,
         })))
@@ -131,9 +135,11 @@ impl AsyncWrite for ClientStream {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let State { stream, connection, close_at_once, closing, .. } = &mut *self.0.borrow_mut();
+        let State { stream, connection, close_at_once, linger, closing, .. } =
+            &mut *self.0.borrow_mut();
         if !*close_at_once && connection.expects_more() {
-            return closing.get_or_insert_default().poll(context, stream).map(Ok);
+            let closing = closing.get_or_insert_with(|| LingeringClose::new(*linger));
+            return closing.poll(context, stream).map(Ok);
         }
         // Without a close_notify the TLS stream looks truncated (RFC 8446 section 6.1).
         match stream {

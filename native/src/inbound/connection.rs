@@ -3,6 +3,7 @@
 use super::OpenConnection;
 use super::client_stream::ClientStream;
 use super::connection_limit::Rejected;
+use super::lingering_close;
 use crate::os::stream::Stream;
 use crate::proxy::{Client, Handler};
 use crate::telemetry::counted;
@@ -61,7 +62,7 @@ pub(super) async fn serve<H: Handler>(
     open: &OpenConnection,
     header_timeout: Duration,
 ) -> Result<(), ConnectionError> {
-    let stream = ClientStream::new(stream, Rc::clone(&client.connection));
+    let stream = ClientStream::new(stream, Rc::clone(&client.connection), lingering_close::TIMEOUT);
     let http10 = Cell::new(false);
     let service = service_fn(|request: Request<Incoming>| {
         http10.set(request.version() == Version::HTTP_10);
@@ -121,7 +122,9 @@ pub(super) async fn reject<H: Handler>(
         let (method, uri) = (request.method(), request.uri());
         Ok::<_, Infallible>(handler.reject(method, uri, ProxyError::Busy(reason)).await)
     });
-    let stream = TokioIo::new(ClientStream::new(stream, Rc::default()));
+    // Not longer than for a client that sends nothing, because few connections are rejected at once.
+    let linger = lingering_close::IDLE_TIMEOUT;
+    let stream = TokioIo::new(ClientStream::new(stream, Rc::default(), linger));
     // Errors do not matter: the connection is closed either way.
     drop(builder(REJECT_TIMEOUT).keep_alive(false).serve_connection(stream, service).await);
 }

@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// Closes the writing side, and reads and discards what the peer still sends: until it closes the
-/// connection, or sends nothing for some seconds, or has been sending for half a minute.
+/// connection, has sent nothing for 2 to 4 s, or a deadline.
 ///
 /// A client may still be sending a body that the proxy does not read (413, 401). Closing the
 /// connection at once would reset it: the client would fail to send before it reads the response, or
@@ -18,22 +18,21 @@ use tokio::time::{Instant, Sleep, sleep_until};
 #[derive(Debug)]
 pub(super) struct LingeringClose {
     shut_down: bool,
-    /// The end of the current period of `QUIET`.
+    /// The end of the current period of `IDLE_TIMEOUT`.
     timer: Pin<Box<Sleep>>,
     /// Whether the peer has sent anything in this period.
     received: bool,
-    limit: Instant,
-}
-
-impl Default for LingeringClose {
-    fn default() -> Self {
-        let now = Instant::now();
-        let timer = Box::pin(sleep_until(now + QUIET));
-        Self { shut_down: false, timer, received: false, limit: now + LIMIT }
-    }
+    deadline: Instant,
 }
 
 impl LingeringClose {
+    /// Begins now. `timeout` is for a peer that keeps sending.
+    pub(super) fn new(timeout: Duration) -> Self {
+        let now = Instant::now();
+        let timer = Box::pin(sleep_until(now + IDLE_TIMEOUT));
+        Self { shut_down: false, timer, received: false, deadline: now + timeout }
+    }
+
     /// Ready when the peer has closed the connection, or at a timeout.
     pub(super) fn poll<S: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
@@ -45,8 +44,8 @@ impl LingeringClose {
         }
         loop {
             ready!(self.timer.as_mut().poll(context));
-            let next = self.timer.deadline() + QUIET;
-            if !mem::take(&mut self.received) || next > self.limit {
+            let next = self.timer.deadline() + IDLE_TIMEOUT;
+            if !mem::take(&mut self.received) || next > self.deadline {
                 return Poll::Ready(());
             }
             self.timer.as_mut().reset(next);
@@ -76,15 +75,16 @@ impl LingeringClose {
 
 /// Closes `stream` with a lingering close.
 pub(super) async fn linger(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
-    let mut closing = LingeringClose::default();
+    let mut closing = LingeringClose::new(TIMEOUT);
     poll_fn(|context| closing.poll(context, stream)).await;
 }
 
 /// The timeout if the peer sends nothing: long enough for a client to receive and read a response.
-const QUIET: Duration = Duration::from_secs(2);
+pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The timeout if the peer keeps sending.
-const LIMIT: Duration = Duration::from_secs(30);
+/// The timeout if the peer keeps sending. It is less than the default of `--drain-timeout`, so that such a peer
+/// does not make a drain fail.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The size of the buffer for reading, in bytes.
 const BLOCK: usize = 4 * 1024;
@@ -114,23 +114,38 @@ mod tests {
         let (_client, mut server) = duplex(1);
         let start = Instant::now();
         linger(&mut server).await;
-        assert!((QUIET..2 * QUIET).contains(&start.elapsed()));
+        assert!((IDLE_TIMEOUT..2 * IDLE_TIMEOUT).contains(&start.elapsed()));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_peer_that_keeps_sending_is_read_for_30_seconds() {
+    async fn a_peer_that_falls_silent_is_awaited_for_2_to_4_seconds() {
+        let (mut client, mut server) = duplex(1);
+        let start = Instant::now();
+        let sending = tokio::spawn(async move {
+            sleep(IDLE_TIMEOUT / 2).await;
+            client.write_all(b"x").await.unwrap();
+            client
+        });
+        linger(&mut server).await;
+        drop(sending);
+        let waited = start.elapsed();
+        assert!((2 * IDLE_TIMEOUT..3 * IDLE_TIMEOUT).contains(&waited), "{waited:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_keeps_sending_is_read_for_20_seconds() {
         let (mut client, mut server) = duplex(1);
         let start = Instant::now();
         let sending = async move {
             loop {
                 client.write_all(b"x").await.unwrap();
-                sleep(QUIET / 2).await;
+                sleep(IDLE_TIMEOUT / 2).await;
             }
         };
         tokio::select! {
             () = linger(&mut server) => {}
             () = sending => {}
         }
-        assert!((LIMIT - QUIET..=LIMIT).contains(&start.elapsed()));
+        assert!((TIMEOUT - IDLE_TIMEOUT..=TIMEOUT).contains(&start.elapsed()));
     }
 }

@@ -26,7 +26,7 @@ pub struct Response {
     pub status: StatusCode,
     /// The header fields.
     pub headers: HeaderMap,
-    /// The time in the signature of the request.
+    /// The time in the request's signature, if the request was signed.
     pub signed_at: Timestamp,
     /// The whole body.
     pub body: Bytes,
@@ -41,7 +41,7 @@ pub enum CallError {
     Send(#[from] UpstreamError),
     /// There was no response within the timeout.
     #[error(
-        "no response to GET {} within {} seconds: check the deployment, and any gateway or \
+        "no response to GET {} within {} s: check the deployment, and any gateway or \
          firewall between this machine and it",
         .0,
         .1.as_secs()
@@ -105,6 +105,14 @@ pub fn diagnose(response: &Response, profile: &CredentialsProfile, resource: &st
         signed_at: response.signed_at,
         resource,
     })
+}
+
+/// What to do about the refusal of a request that the proxy itself has signed.
+pub fn advice(diagnosis: &Diagnosis) -> String {
+    match diagnosis.is_empty() {
+        true => "get new credentials if they should be accepted".to_owned(),
+        false => diagnosis.to_string(),
+    }
 }
 
 /// `: ` and the message of a service's error, in one line; empty if the body is not such an error.

@@ -5,59 +5,71 @@ use super::service_clock::{ServiceClock, SkewCorrection};
 use super::{Outbound, OutboundRequest, RequestBody, UpstreamResponse};
 use crate::os::clock;
 use http::StatusCode;
-use taskcluster_proxy_core::proxy::Form;
+use std::time::Duration;
+use taskcluster_proxy_core::Timestamp;
+use taskcluster_proxy_core::proxy::{Form, ServiceError};
 use tokio::time::timeout;
 
-/// The corrections of one request. Each is made once.
+/// The corrections of one request.
 #[derive(Debug, Default)]
 pub(super) struct Corrections {
     /// The correction of the clock skew, until a response shows whether it helped.
     skew: Option<SkewCorrection>,
-    /// Whether the request is signed with this machine's time, until a response shows whether it helped.
-    pub(super) own_time: bool,
+    /// The services' time with which the request was signed and refused, if it is sent again with this machine's
+    /// time instead, until a response shows whether that helped.
+    refused_time: Option<Timestamp>,
     /// Whether the length of the body was found.
     length: bool,
 }
 
 impl Corrections {
-    /// Chooses another time for a request that may have been refused because of the time in its signature:
-    /// that of the response. Returns whether there is another one.
-    ///
-    /// If the request was signed with that time already, it is this machine's: a gateway may have set the
-    /// `Date` of this response, and of the one from which the time was learned.
-    fn correct_time(&mut self, clock: &ServiceClock, refused: &UpstreamResponse) -> bool {
+    /// Whether the request is to be signed with this machine's time instead of the services'.
+    pub(super) fn use_machine_time(&self) -> bool {
+        self.refused_time.is_some()
+    }
+
+    /// Chooses another time for a request that may have been refused because of the time in its signature.
+    /// Returns whether there is one.
+    async fn correct_time(&mut self, clock: &ServiceClock, refused: &mut UpstreamResponse) -> bool {
         let Some(date) = clock::date_of(&refused.head.headers) else {
             return false;
         };
         self.skew = clock.correct(refused.signed_at, date);
-        self.own_time = self.skew.is_none() && clock.is_corrected();
-        self.skew.is_some() || self.own_time
+        // A gateway may have set this Date, and the one from which the time was learned.
+        if self.skew.is_none() && clock.is_corrected() && refused.has_stale_timestamp().await {
+            self.refused_time = Some(refused.signed_at);
+        }
+        self.skew.is_some() || self.use_machine_time()
     }
 }
 
 impl Outbound {
-    /// Learns what there is to learn from `response`. Returns whether the request is to be sent again with
-    /// a correction.
+    /// Updates the services' time from `response`, and chooses a correction. Returns whether the request is to
+    /// be sent again with it.
     pub(super) async fn correct(
         &self,
         corrections: &mut Corrections,
         request: &OutboundRequest<'_>,
-        response: &UpstreamResponse,
+        response: &mut UpstreamResponse,
         body: &RequestBody,
     ) -> bool {
         if request.target.form == Form::Service && !self.clock.is_known() {
             self.observe_time(response);
         }
-        match corrections.skew {
-            _ if corrections.own_time && response.is_unauthorized() => false,
-            None if response.is_unauthorized() && body.is_buffered() => {
+        match (corrections.skew, corrections.refused_time) {
+            (_, Some(time)) if response.is_unauthorized() => {
+                // Both times were refused. The diagnosis is about the services' time.
+                response.signed_at = time;
+                false
+            }
+            (None, None) if response.is_unauthorized() && body.is_buffered() => {
                 request.target.form == Form::Service
                     && request.signer.is_some()
-                    && corrections.correct_time(&self.clock, response)
+                    && corrections.correct_time(&self.clock, response).await
                     && self.retries()
             }
             // The request was refused with the corrected time as well, so the reason is another one.
-            Some(correction) if response.is_unauthorized() => {
+            (Some(correction), _) if response.is_unauthorized() => {
                 self.clock.undo(correction);
                 false
             }
@@ -65,14 +77,12 @@ impl Outbound {
                 corrections.length = self.retries() && self.find_length(body).await;
                 corrections.length
             }
-            _ if corrections.own_time && !response.head.status.is_server_error() => {
-                if self.clock.use_own_time() {
-                    self.clock.warn_of_correction();
-                }
-                corrections.own_time = false;
+            (_, Some(_)) if !response.head.status.is_server_error() => {
+                self.clock.reset();
+                corrections.refused_time = None;
                 false
             }
-            Some(correction) if !response.head.status.is_server_error() => {
+            (Some(correction), _) if !response.head.status.is_server_error() => {
                 self.warn_of_skew(correction);
                 corrections.skew = None;
                 false
@@ -122,4 +132,18 @@ impl UpstreamResponse {
     fn is_unauthorized(&self) -> bool {
         self.head.status == StatusCode::UNAUTHORIZED
     }
+
+    /// Whether the service says that it refused the time in the signature. Services do not compress errors
+    /// that are this short.
+    async fn has_stale_timestamp(&mut self) -> bool {
+        let body = timeout(ERROR_TIMEOUT, self.body.peek(MAX_ERROR)).await.unwrap_or_default();
+        let error = body.and_then(|body| ServiceError::parse(&body));
+        error.is_some_and(|error| error.is_stale_timestamp())
+    }
 }
+
+/// How long to wait for the body of an error.
+const ERROR_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The maximum size of an error that is read, in bytes.
+const MAX_ERROR: usize = 16 * 1024;

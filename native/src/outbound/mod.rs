@@ -136,8 +136,9 @@ impl Outbound {
             attempts.set(attempts.get() + 1);
             let attempt = attempts.get();
             let deadline = first_failure.map(|first: Instant| first + self.policy.budget);
-            let result = self.attempt(request, body, deadline, corrections.own_time).await;
-            if let Ok(response) = &result
+            let machine_time = corrections.use_machine_time();
+            let mut result = self.attempt(request, body, deadline, machine_time).await;
+            if let Ok(response) = &mut result
                 && self.correct(&mut corrections, request, response, body).await
             {
                 body.suspend();
@@ -208,7 +209,7 @@ impl Outbound {
         request: &OutboundRequest<'_>,
         body: &RequestBody,
         deadline: Option<Instant>,
-        own_time: bool,
+        machine_time: bool,
     ) -> Result<UpstreamResponse, UpstreamError> {
         let OutboundRequest { method, target, .. } = request;
         // A request that can be sent again, because the replay buffer will hold its body, may reuse any
@@ -219,7 +220,7 @@ impl Outbound {
         let mut unsent = 0;
         loop {
             // The request is signed first, because one that cannot be signed needs no connection.
-            let signed_at = if own_time { clock::now() } else { self.now(target.form) };
+            let signed_at = if machine_time { clock::now() } else { self.now(target.form) };
             let authorization = self.sign(request, signed_at)?;
             let acquiring = self.pool.acquire(&target.origin, reuse);
             let connection = match deadline {

@@ -84,30 +84,26 @@ impl ResponseBody {
     }
 
     /// Reads the whole body and returns a copy; the body can still be read. Returns `None` if it is longer
-    /// than `limit` bytes or cannot be received.
+    /// than `limit` bytes or cannot be received. It may be called again.
     pub async fn peek(&mut self, limit: usize) -> Option<Vec<u8>> {
         let mut whole = Vec::new();
-        loop {
+        let peeked = self.peeked.iter().filter_map(Frame::data_ref);
+        peeked.for_each(|data| whole.extend_from_slice(data));
+        while self.error.is_none() && whole.len() <= limit {
             match poll_fn(|context| self.poll_incoming(context)).await {
                 None => return Some(whole),
                 Some(Err(error)) => {
                     self.error = Some(error);
-                    return None;
                 }
                 Some(Ok(frame)) => {
                     if let Some(data) = frame.data_ref() {
                         whole.extend_from_slice(data);
                     }
                     self.peeked.push_back(frame);
-                    if whole.len() > limit {
-                        return None;
-                    }
-                    if self.incoming.is_none() {
-                        return Some(whole);
-                    }
                 }
             }
         }
+        None
     }
 
     /// Reads the whole body before the request is retried, so that the connection can be reused: an

@@ -69,24 +69,23 @@ impl ServiceClock {
         Some(SkewCorrection { before, after })
     }
 
-    /// Whether the services' time differs from this machine's.
+    /// Whether requests are signed with a time more than `TOLERANCE` from this machine's.
     pub fn is_corrected(&self) -> bool {
         self.now().distance(now()) > TOLERANCE
     }
 
-    /// Returns to this machine's time. Returns whether that changed the clock.
-    pub fn use_own_time(&self) -> bool {
-        self.ahead.swap(0, Ordering::Relaxed) != 0
-    }
-
-    /// Logs a correction.
-    pub fn warn_of_correction(&self) {
-        if self.ahead.load(Ordering::Relaxed) == 0 {
-            return tracing::warn!(
+    /// Forgets the correction, because a service has refused the corrected time and accepted this machine's.
+    pub fn reset(&self) {
+        if self.ahead.swap(0, Ordering::Relaxed) != 0 {
+            tracing::warn!(
                 "requests are signed with this machine's time again: a service refused the time that \
                  was learned from the Date of a response"
             );
         }
+    }
+
+    /// Logs that requests are not signed with this machine's time.
+    pub fn warn_of_correction(&self) {
         let date = self.now().to_rfc3339();
         tracing::warn!(
             "this machine's clock is wrong: requests are signed with the services' time, {date}"
@@ -141,11 +140,12 @@ mod tests {
     }
 
     #[test]
-    fn a_correction_can_be_taken_back() {
+    fn a_correction_can_be_forgotten() {
         let clock = ServiceClock::default();
-        assert!(!clock.is_corrected() && !clock.use_own_time());
+        assert!(!clock.is_corrected());
         assert!(clock.observe(now().plus(Duration::from_secs(86_400))));
-        assert!(clock.is_corrected() && clock.use_own_time());
+        assert!(clock.is_corrected());
+        clock.reset();
         assert!(!clock.is_corrected());
     }
 

@@ -54,7 +54,7 @@ impl Proxy {
             Ok(Ok(response)) if clock::date_of(&response.headers).is_some() => return,
             Ok(Ok(_)) => "its response has no Date, or is from a cache".to_owned(),
             Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("no response within {} seconds", PING_TIMEOUT.as_secs()),
+            Err(_) => format!("no response within {} s", PING_TIMEOUT.as_secs()),
         };
         tracing::warn!(
             "signing a URL with the time of this machine, because the services' time is not known: {PING}: {problem}"

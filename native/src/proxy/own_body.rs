@@ -44,7 +44,7 @@ pub(super) async fn read(
     limit: usize,
 ) -> Result<Zeroizing<Vec<u8>>, Rejection> {
     timeout(BODY_TIMEOUT, read_without_timeout(body, limit)).await.unwrap_or_else(|_| {
-        let reason = format!("it was not received within {} seconds", BODY_TIMEOUT.as_secs());
+        let reason = format!("it was not received within {} s", BODY_TIMEOUT.as_secs());
         Err(Rejection { error: ProxyError::Body(reason), close: true })
     })
 }

@@ -1,6 +1,6 @@
 //! A number with its noun, in the singular or the plural.
 
-/// The number, and the words for one or for several.
+/// The number, and the words for 1 or for any other number.
 pub fn counted(count: usize, one: &str, several: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { several })
 }

@@ -116,8 +116,8 @@ fn a_task_that_the_queue_does_not_show_is_reported_with_solutions() {
     let missing = "scopes:\n\n```\nqueue:get-task:t\n```";
     let grant = "; grant the scope \"queue:get-task:t\" either to the role \"anonymous\" or to the client \
                  of these credentials, or leave out --task-id and name the scopes on the command line";
-    let correct = "; correct the credentials, grant the scope \"queue:get-task:t\" to the role \
-                   \"anonymous\", or leave out --task-id and name the scopes on the command line";
+    let other = "; otherwise grant the scope \"queue:get-task:t\" to the role \"anonymous\", or leave out \
+                 --task-id and name the scopes on the command line";
     for (status, body, why, ways) in [
         (
             403,
@@ -128,9 +128,21 @@ fn a_task_that_the_queue_does_not_show_is_reported_with_solutions() {
         (
             401,
             refusal("AuthenticationFailed", "Unauthorized: Bad mac"),
-            "with 401 Unauthorized to the proxy's credentials: Unauthorized: Bad mac (the signature \
+            "with 401 Unauthorized to the proxy's credentials: Unauthorized: Bad mac: the signature \
              does not match (Bad mac): the accessToken is not that of client \"tester\"",
-            correct,
+            other,
+        ),
+        (
+            403,
+            refusal("InsufficientScopes", "Client ID auth-failed:no-auth does not have x"),
+            ": the service received no signature: ",
+            other,
+        ),
+        (
+            401,
+            "no".to_owned(),
+            "credentials: get new credentials if they should be accepted",
+            other,
         ),
     ] {
         let upstream = Upstream::start([ScriptedResponse::new(status, &[], body)]);

@@ -186,7 +186,7 @@ fn an_unknown_services_time_causes_a_warning() {
     let silent = Upstream::start([ScriptedResponse::nothing().then_stall()]);
     let dateless = Upstream::start([ScriptedResponse::ok("")]);
     for (upstream, why) in [
-        (&silent, "/api/auth/v1/ping: no response within 2 seconds"),
+        (&silent, "/api/auth/v1/ping: no response within 2 s"),
         (&dateless, "/api/auth/v1/ping: its response has no Date"),
     ] {
         let proxy = Proxy::in_front_of(upstream.root_url()).start();

@@ -27,11 +27,11 @@ pub enum Finding {
         /// Whether this machine's clock is ahead of the service's.
         ahead: bool,
     },
-    /// The signature was too old or too new for the service, though the clocks agree now.
+    /// The signature was too old or too new for the service. The clocks agree, or the service's is not known.
     StaleTimestamp,
     /// The signature was too old or too new for the service, though its time agrees with the `Date` of the
     /// response.
-    Date,
+    DateRefused,
     /// The service received no signature, although the proxy signed the request.
     NoSignature,
     /// The request was signed with another key than the service expects.
@@ -65,13 +65,15 @@ pub enum Finding {
     CertificateDates,
     /// The certificate's signature is wrong.
     CertificateSignature,
-    /// The issuer of the certificate may not issue it for this client, or with its scopes.
-    CertificateIssuer {
+    /// The issuer of the certificate may not issue credentials for this client.
+    CertificateClientId {
         /// The clientId of the credentials.
         client_id: String,
     },
+    /// The issuer of the certificate does not have all of its scopes.
+    CertificateScopes,
     /// The service does not accept the certificate for another reason.
-    Certificate {
+    CertificateRefused {
         /// The reason in the service's words.
         message: String,
     },
@@ -130,6 +132,10 @@ const MAX_HEADER_SCOPES: usize = 20;
 
 const ELLIPSIS: &str = "...";
 
+/// The advice if the parts of credentials may be of different ones.
+const SAME: &str = "pass the clientId, accessToken and certificate of the same credentials (permanent \
+                    credentials have no certificate)";
+
 impl fmt::Display for Diagnosis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text(usize::MAX))
@@ -166,10 +172,10 @@ impl Finding {
                  this machine's clock changed, or the request delayed?",
                 MAX_SKEW.as_secs() / 60
             ),
-            Self::Date => f.write_str(
+            Self::DateRefused => f.write_str(
                 "the service refuses the time in the signature, which agrees with the Date of its \
-                 response: something between the proxy and the service sets another Date, or the \
-                 clocks of the deployment differ",
+                 response: the Date is not the service's (a gateway may set it), or the clocks of the \
+                 deployment differ",
             ),
             Self::NoSignature => f.write_str(
                 "the service received no signature: something between the proxy and the service \
@@ -220,15 +226,18 @@ impl Finding {
                 "the signature of the certificate is not valid: the certificate and the clientId do \
                  not belong to the same credentials, or the issuer's accessToken was reset",
             ),
-            Self::CertificateIssuer { client_id } => write!(
+            Self::CertificateClientId { client_id } => write!(
                 f,
-                "the certificate was not issued for client \"{}\", or its issuer lacks scopes that the \
-                 response names: pass the clientId, accessToken and certificate of the same \
-                 credentials, and no certificate with permanent ones; if they are of the same \
-                 credentials, grant the scopes to the issuer",
+                "the issuer of the certificate may not issue credentials for client \"{}\": {SAME}, or \
+                 grant the issuer the scope that the response names",
                 Escaped(client_id)
             ),
-            Self::Certificate { message } => {
+            Self::CertificateScopes => write!(
+                f,
+                "the issuer of the certificate does not have all of its scopes: {SAME}, or grant the \
+                 issuer the scopes"
+            ),
+            Self::CertificateRefused { message } => {
                 write!(f, "the service does not accept the certificate: {}", Escaped(message))
             }
             Self::RestrictionBeyondCredentials { origin, missing } => {
@@ -239,8 +248,8 @@ impl Finding {
                     write_expression(f, missing, max_scopes)?;
                 }
                 f.write_str(
-                    "; requests that need scopes are refused until the restriction leaves them out or \
-                     the credentials have them",
+                    "; services refuse every request that needs a scope until these are removed from \
+                     the restriction or granted to the credentials",
                 )
             }
             Self::MissingScopes(missing) => missing.write(f, max_scopes),
@@ -290,7 +299,11 @@ impl CredentialsGrant {
             false => write_expression(f, part, max_scopes),
         };
         match self {
-            Self::Granted => f.write_str("the certificate grants it: add it to the restriction"),
+            Self::Granted(part) => {
+                f.write_str("the certificate grants ")?;
+                it(f, part)?;
+                f.write_str(": add that to the restriction")
+            }
             Self::NotGranted(part) => {
                 f.write_str("the certificate does not grant ")?;
                 it(f, part)?;

@@ -141,49 +141,43 @@ impl CredentialsProfile {
         refused: &RefusedRequest<'_>,
         reason: Reason<'_>,
     ) -> Vec<Finding> {
-        // The service compares with its own clock.
-        let service_time = refused.date.unwrap_or(refused.now);
+        // The service compares with its own clock; without a Date its time in the signature is the best guess.
+        let service_time = refused.date.unwrap_or(refused.signed_at);
         let temporary = self.certificate.is_some();
-        let (client_id, own_id) = (|id: &str| id.to_owned(), self.client_id.clone());
+        let client_id = self.client_id.clone();
         let (credential, finding) = match reason {
-            Reason::BadMac => ("accessToken", Finding::WrongKey { client_id: own_id, temporary }),
+            Reason::BadMac => ("accessToken", Finding::WrongKey { client_id, temporary }),
             Reason::StaleTimestamp => ("", time_finding(refused)),
             Reason::TwoSchemes => ("", Finding::BewitAndHeader),
             Reason::BeyondCredentials { credentials } => {
                 ("", self.beyond_credentials(credentials.as_deref()))
             }
             Reason::ClientNotFound(id) => {
-                let issuer = temporary && id != self.client_id;
-                let client_id = client_id(id);
+                let issuer = temporary && id != client_id;
+                let client_id = id.to_owned();
                 ("clientId", Finding::ClientNotFound { client_id, temporary, issuer })
             }
             Reason::ClientDisabled(id) => {
-                ("", Finding::ClientDisabled { client_id: client_id(id) })
+                ("", Finding::ClientDisabled { client_id: id.to_owned() })
             }
-            Reason::ClientExpired(id) => ("", Finding::ClientExpired { client_id: client_id(id) }),
-            reason @ (Reason::CertificateExpired | Reason::CertificateNotYetValid) => {
-                return match (reason, self.date_finding(service_time)) {
-                    (
-                        Reason::CertificateExpired,
-                        Some(finding @ CredentialsFinding::Expired { .. }),
-                    )
-                    | (
-                        Reason::CertificateNotYetValid,
-                        Some(finding @ CredentialsFinding::NotYetValid { .. }),
-                    ) => vec![Finding::Credentials(finding)],
-                    _ => vec![Finding::CertificateDates],
-                };
+            Reason::ClientExpired(id) => ("", Finding::ClientExpired { client_id: id.to_owned() }),
+            Reason::CertificateExpired => {
+                let is_expired =
+                    |it: &CredentialsFinding| matches!(it, CredentialsFinding::Expired { .. });
+                return vec![self.certificate_dates(service_time, is_expired)];
+            }
+            Reason::CertificateNotYetValid => {
+                let is_early =
+                    |it: &CredentialsFinding| matches!(it, CredentialsFinding::NotYetValid { .. });
+                return vec![self.certificate_dates(service_time, is_early)];
             }
             Reason::CertificateSignature => ("certificate", Finding::CertificateSignature),
-            Reason::CertificateIssuer => {
-                ("certificate", Finding::CertificateIssuer { client_id: own_id })
+            Reason::CertificateClientId => {
+                ("certificate", Finding::CertificateClientId { client_id })
             }
+            Reason::CertificateScopes => ("certificate", Finding::CertificateScopes),
             Reason::Certificate(message) => {
-                let mut findings: Vec<Finding> = self.findings_about("certificate").collect();
-                if findings.is_empty() {
-                    findings.push(Finding::Certificate { message: message.to_owned() });
-                }
-                return findings;
+                ("certificate", Finding::CertificateRefused { message: message.to_owned() })
             }
             Reason::InsufficientScopes { .. } | Reason::Other => {
                 return self.diagnose_without_reason(refused, service_time);
@@ -203,7 +197,7 @@ impl CredentialsProfile {
         if refused.error.is_none() && has_bewit(refused.resource) {
             findings.push(Finding::BewitAndHeader);
         }
-        if refused.signed_at.distance(service_time) > MAX_SKEW {
+        if refused.date.is_some_and(|date| refused.signed_at.distance(date) > MAX_SKEW) {
             findings.push(time_finding(refused));
         }
         findings
@@ -226,6 +220,16 @@ impl CredentialsProfile {
         about.cloned().map(Finding::Credentials)
     }
 
+    /// The finding about the dates of the certificate, if it is of the kind that the service names.
+    fn certificate_dates(
+        &self,
+        service_time: Timestamp,
+        is_named: impl Fn(&CredentialsFinding) -> bool,
+    ) -> Finding {
+        let finding = self.date_finding(service_time).filter(is_named);
+        finding.map_or(Finding::CertificateDates, Finding::Credentials)
+    }
+
     /// The finding about the dates of the certificate at `now`.
     fn date_finding(&self, now: Timestamp) -> Option<CredentialsFinding> {
         let CertificateProfile { start, expiry, .. } = *self.certificate.as_ref()?;
@@ -237,7 +241,7 @@ impl CredentialsProfile {
 fn time_finding(refused: &RefusedRequest<'_>) -> Finding {
     let RefusedRequest { date, now, signed_at, .. } = *refused;
     match date {
-        Some(date) if signed_at.distance(date) <= MAX_SKEW / 3 => Finding::Date,
+        Some(date) if signed_at.distance(date) <= MAX_SKEW / 3 => Finding::DateRefused,
         Some(date) if now.distance(date) > MAX_SKEW / 3 => {
             Finding::Clock { by: now.distance(date), ahead: now > date }
         }
@@ -248,8 +252,8 @@ fn time_finding(refused: &RefusedRequest<'_>) -> Finding {
 /// Whether the query has a bewit parameter; services ignore an empty one.
 fn has_bewit(resource: &str) -> bool {
     let query = resource.split_once('?').map_or("", |(_, query)| query);
-    let bewits = query.split('&').filter_map(|parameter| parameter.strip_prefix("bewit="));
-    bewits.into_iter().any(|bewit| !bewit.is_empty())
+    let bewit = |parameter: &str| parameter.strip_prefix("bewit=").is_some_and(|it| !it.is_empty());
+    query.split('&').any(bewit)
 }
 
 /// What the services write instead of a clientId if a request has no signature.

@@ -40,8 +40,8 @@ pub enum MissingScopes {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CredentialsGrant {
-    /// The certificate grants them.
-    Granted,
+    /// The certificate grants this part of them, which is sufficient.
+    Granted(ScopeExpression),
     /// The certificate does not grant this part, and has no role that could.
     NotGranted(ScopeExpression),
     /// The certificate grants this part only if its roles do; only the services know their scopes.
@@ -89,24 +89,26 @@ impl CredentialsProfile {
 
 impl CredentialsGrant {
     fn by_certificate(scopes: &[Scope], missing: &ScopeExpression) -> Self {
-        let Some(missing) = missing.missing(scopes) else {
-            return Self::Granted;
+        let not_granted = match (missing.granted(scopes), missing.missing(scopes)) {
+            (Some(granted), _) => return Self::Granted(granted),
+            (None, missing) => missing,
         };
+        let missing = not_granted.unwrap_or_else(|| missing.clone());
         let roles: Vec<Scope> = scopes.iter().filter(|scope| names_role(scope)).cloned().collect();
         // Every request has the anonymous role as well, so the scopes of that role are never missing.
         if roles.is_empty() { Self::NotGranted(missing) } else { Self::Roles(missing, roles) }
     }
 }
 
-/// Whether the auth service expands a scope to the scopes of a role. Its pattern for scopes with a star
-/// also matches those that begin with colons.
+/// Whether the auth service expands a scope to the scopes of roles: it begins with `assume:`, or a scope that
+/// begins so matches it. The service's pattern for a trailing star also accepts a colon in front (`:a*`), and
+/// `::*`.
 fn names_role(scope: &Scope) -> bool {
     let text = scope.as_str();
-    let prefix = text.strip_suffix('*').map(|prefix| prefix.trim_start_matches(':'));
-    text.starts_with(ROLE) || prefix.is_some_and(|prefix| ROLE.starts_with(prefix))
+    let prefix = text.strip_suffix('*').map(|prefix| prefix.strip_prefix(':').unwrap_or(prefix));
+    text.starts_with("assume:")
+        || prefix.is_some_and(|prefix| prefix == ":" || "assume".starts_with(prefix))
 }
-
-const ROLE: &str = "assume:";
 
 impl fmt::Display for RestrictionOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

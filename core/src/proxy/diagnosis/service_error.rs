@@ -41,7 +41,8 @@ pub(super) enum Reason<'a> {
     CertificateExpired,
     CertificateNotYetValid,
     CertificateSignature,
-    CertificateIssuer,
+    CertificateClientId,
+    CertificateScopes,
     /// Another reason that concerns the certificate, in the service's words.
     Certificate(&'a str),
     /// A reason that is not known here.
@@ -87,6 +88,11 @@ impl ServiceError {
         line
     }
 
+    /// Whether the service refused the time in the signature.
+    pub fn is_stale_timestamp(&self) -> bool {
+        self.reason() == Reason::StaleTimestamp
+    }
+
     pub(super) fn reason(&self) -> Reason<'_> {
         let message = self.message.trim();
         match self.code.as_str() {
@@ -122,13 +128,18 @@ fn authentication_failed(message: &str) -> Reason<'_> {
             });
             Reason::BeyondCredentials { credentials }
         }
-        // The latter if the signature has another length.
+        // The second is Node's error for a signature of the wrong length.
         _ if message.starts_with("ext.certificate.signature is not valid")
             || message == "Input buffers must have the same byte length" =>
         {
             Reason::CertificateSignature
         }
-        _ if message.starts_with("ext.certificate issuer ") => Reason::CertificateIssuer,
+        _ if message.starts_with("ext.certificate issuer ") => {
+            match message.contains("` doesn't satisfy all certificate scopes ") {
+                true => Reason::CertificateScopes,
+                false => Reason::CertificateClientId,
+            }
+        }
         _ if message.starts_with("ext.certificate") => Reason::Certificate(message),
         _ => {
             if let Some(client) = client("Client with clientId '", "' not found") {
@@ -163,7 +174,7 @@ const AFTER_SCOPES: [&str; 3] = [
 /// Parses an expression in a message: the services write a single scope unchanged, and any other
 /// expression as JSON of several lines.
 fn parse_expression(block: &str) -> Option<ScopeExpression> {
-    match block.starts_with("{\n") {
+    match block.starts_with(['{', '[']) && block.contains('\n') {
         true => ScopeExpression::from_json(&serde_json::from_str(block).ok()?),
         false => Some(ScopeExpression::Scope(block.to_owned())),
     }

@@ -97,17 +97,14 @@ pub(super) async fn check_signature(
         (StatusCode::OK, Ok(CurrentScopes { scopes })) => {
             report.ok("accepted", format!("with {}", shorten(&scopes)));
         }
-        // The auth service checks scopes only after it has accepted the signature.
+        // A signed request whose scopes are insufficient was authenticated.
         (StatusCode::FORBIDDEN, _) if insufficient => report.ok(
             "accepted",
             "the signature was accepted; with the scope \"auth:current-scopes\" this line would list \
              the scopes",
         ),
         (status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN), _) => {
-            let why = match diagnosis.is_empty() {
-                true => "get new credentials if they should be accepted".to_owned(),
-                false => diagnosis.to_string(),
-            };
+            let why = call::advice(&diagnosis);
             report.fail("accepted", format!("refused with {status}{message}: {why}"));
         }
         (status, _) => report.warn(

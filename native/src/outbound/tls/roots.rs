@@ -240,7 +240,8 @@ fn read(
     }
 }
 
-/// Only without variables: `load_native_certs` would take an empty one for the name of a file.
+/// Called only if neither variable has a value. `load_native_certs` is not used, because it takes an empty
+/// variable for the name of a file.
 #[cfg(all(unix, not(target_vendor = "apple")))]
 fn of_system() -> Vec<CertificateDer<'static>> {
     let openssl_probe::ProbeResult { cert_file, cert_dir } = openssl_probe::probe();
@@ -248,9 +249,13 @@ fn of_system() -> Vec<CertificateDer<'static>> {
     let load = rustls_native_certs::load_certs_from_paths;
     let mut certificates = load(cert_file.as_deref(), directories.next()).certs;
     certificates.extend(directories.flat_map(|directory| load(None, Some(directory)).certs));
+    // Directories may be links to each other.
+    certificates.sort_unstable_by(|one, other| one.as_ref().cmp(other.as_ref()));
+    certificates.dedup();
     certificates
 }
 
+/// An empty `SSL_CERT_FILE` is taken for the name of a file: the crate has no other way to the system's store.
 #[cfg(windows)]
 fn of_system() -> Vec<CertificateDer<'static>> {
     rustls_native_certs::load_native_certs().certs

@@ -12,7 +12,7 @@ fn an_upstream_that_accepts_and_never_responds_is_reported() {
     report.assert_line(
         "fail",
         "root url",
-        "no response to GET /api/auth/v1/ping within 10 seconds: check the deployment, and any \
+        "no response to GET /api/auth/v1/ping within 10 s: check the deployment, and any \
          gateway or firewall between this machine and it",
     );
     assert!(!format!("{report:?}").contains("correct"), "{report:?}");
@@ -27,8 +27,7 @@ fn a_queue_that_does_not_return_the_task_is_reported() {
         _ => auth(request, 0),
     });
     let report = check_with(&upstream.root_url(), |it| it.args(["--task-id", "a/b"]), 1);
-    let expected =
-        "no response to GET /api/queue/v1/task/a%2Fb within 10 seconds: check the deployment";
+    let expected = "no response to GET /api/queue/v1/task/a%2Fb within 10 s: check the deployment";
     report.assert_line("fail", "scopes", expected);
 }
 
@@ -72,7 +71,7 @@ fn an_auth_service_that_does_not_return_the_scopes_is_reported() {
     });
     let report = check_with(&upstream.root_url(), |it| it, 1);
     report.assert_line("ok", "root url", "responded with 200");
-    let expected = "no response to GET /api/auth/v1/scopes/current within 10 seconds";
+    let expected = "no response to GET /api/auth/v1/scopes/current within 10 s";
     report.assert_line("fail", "accepted", expected);
 }
 
