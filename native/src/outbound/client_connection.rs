@@ -46,6 +46,12 @@ impl ClientConnection {
         self.upload.replace(Some(upload));
     }
 
+    /// Releases the upload if it is over.
+    pub(super) fn release_upload(&self) {
+        let released = self.upload.borrow_mut().take_if(|upload| upload.attempt.is_over());
+        drop(released);
+    }
+
     /// Whether an upload continues although its response has ended.
     pub fn has_upload(&self) -> bool {
         self.upload.borrow().as_ref().is_some_and(|upload| !upload.attempt.is_over())

@@ -265,6 +265,24 @@ fn a_client_can_finish_sending_after_an_early_response() {
     }
 }
 
+/// As nginx does: the response comes at once, and the connection ends some time later.
+#[test]
+fn a_client_can_finish_sending_although_the_upstream_ends_the_upload_after_its_response() {
+    let response_received = Latch::new();
+    let early = ScriptedResponse::new(401, &[], "no").before_body();
+    let upstream = Upstream::start([early.then_wait(&response_received).then_close()]);
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    let mut client = proxy.connect();
+    client.send("PUT /a/v1/b HTTP/1.1\r\nHost: x\r\nContent-Length: 67108864\r\n\r\n");
+    client.send(vec![b'x'; MIB as usize]);
+    proxy.wait_for_log("status=401");
+    response_received.open();
+    for _ in 1..64 {
+        assert!(client.try_send(vec![b'x'; MIB as usize]).is_ok());
+    }
+    assert_eq!(client.response().status(), 401);
+}
+
 #[test]
 fn a_client_can_finish_sending_an_unroutable_request() {
     let proxy = Proxy::sandbox().start();

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::task::spawn_local;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -204,10 +205,18 @@ impl AttemptGuard {
     }
 
     /// Lets the attempt continue although its response has ended, for as long as the client's connection is
-    /// open. `task` is the task of an HTTP/1.1 connection, which only this attempt uses.
+    /// open and the upstream receives the body. `task` is the task of an HTTP/1.1 connection, which only
+    /// this attempt uses.
     pub(in crate::outbound) fn continue_after_response(self, task: Option<AbortOnDropHandle<()>>) {
         let client = Rc::clone(&self.body.0.borrow().client);
+        let done = self.done();
         client.keep(Upload { attempt: self, _task: task });
+        // If the upstream does not receive all of the body, hyper closes the client's connection only when
+        // nothing holds the body any more.
+        spawn_local(async move {
+            done.await;
+            client.release_upload();
+        });
     }
 }
 

@@ -62,6 +62,25 @@ fn a_response_before_the_whole_body_is_forwarded() {
     }
 }
 
+/// The upstream stops the upload some time after the response.
+#[test]
+fn a_client_can_finish_sending_after_a_late_reset() {
+    let response_received = Latch::new();
+    let early = Http2Response::head(413, &[("content-length", "9")]).before_body();
+    let early = early.then("too large").then_end().then_wait(&response_received);
+    let early = early.then_reset(Reason::NO_ERROR);
+    let upstream = Http2Upstream::for_host(HOST).start(move |_| early.clone());
+    let proxy = upstream.proxy().start();
+    let mut client = post(&proxy, "Content-Length: 67108864", "");
+    client.send(vec![0; 1 << 20]);
+    proxy.wait_for_log("status=413");
+    response_received.open();
+    for _ in 1..64 {
+        assert!(client.try_send(vec![0; 1 << 20]).is_ok());
+    }
+    assert_eq!(client.response().text(), "too large");
+}
+
 #[test]
 fn interim_responses_are_skipped() {
     let upstream = Http2Upstream::for_host(HOST).start(|_| {
