@@ -35,11 +35,20 @@ impl Corrections {
             return false;
         };
         self.skew = clock.correct(refused.signed_at, date);
-        // A gateway may have set this Date, and the one from which the time was learned.
-        if self.skew.is_none() && clock.is_corrected() && refused.has_stale_timestamp().await {
+        self.skew.is_some() || self.try_machine_time(clock, refused).await
+    }
+
+    /// Chooses this machine's time, if the service refused another one by name: a gateway may have set the
+    /// `Date` from which that was learned. Returns whether it was chosen.
+    async fn try_machine_time(
+        &mut self,
+        clock: &ServiceClock,
+        refused: &mut UpstreamResponse,
+    ) -> bool {
+        if clock.is_corrected() && refused.has_stale_timestamp().await {
             self.refused_time = Some(refused.signed_at);
         }
-        self.skew.is_some() || self.use_machine_time()
+        self.use_machine_time()
     }
 }
 
@@ -68,10 +77,12 @@ impl Outbound {
                     && corrections.correct_time(&self.clock, response).await
                     && self.retries()
             }
-            // The request was refused with the corrected time as well, so the reason is another one.
+            // The request was refused with the corrected time as well.
             (Some(correction), _) if response.is_unauthorized() => {
                 self.clock.undo(correction);
-                false
+                body.is_buffered()
+                    && self.retries()
+                    && corrections.try_machine_time(&self.clock, response).await
             }
             _ if response.requires_length() && !corrections.length => {
                 corrections.length = self.retries() && self.find_length(body).await;

@@ -231,6 +231,27 @@ fn a_wrong_date_of_a_gateway_is_dropped_after_one_401() {
     proxy.wait_for_log("requests are signed with this machine's time again");
 }
 
+/// Two gateways, one of which is ahead and one behind.
+#[test]
+fn wrong_dates_that_differ_are_dropped_as_well() {
+    let mut ahead = false;
+    let upstream = Upstream::start(move |request: &Request| {
+        ahead = !ahead;
+        let now = SystemTime::now();
+        let date = httpdate::fmt_http_date(if ahead { now + HOUR } else { now - HOUR });
+        let signed_at = Claim::of(request).assert_signed_with("no-secret").ts;
+        match unix(now).abs_diff(signed_at) {
+            0..60 => ScriptedResponse::new(200, &[("Date", date.as_str())], "right"),
+            _ => ScriptedResponse::new(401, &[("Date", date.as_str())], STALE),
+        }
+    });
+    let proxy = Proxy::in_front_of(upstream.root_url()).start();
+    for attempts in [1, 4, 5] {
+        assert_eq!(proxy.get("/api/queue/v1/x").text(), "right");
+        assert_eq!(upstream.requests().len(), attempts);
+    }
+}
+
 /// The clock skew is corrected, and a request is refused again: for another reason, or with both times.
 #[test]
 fn a_401_does_not_undo_a_correction() {
