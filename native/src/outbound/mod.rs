@@ -87,9 +87,20 @@ pub struct UpstreamResponse {
     pub signed_at: Timestamp,
 }
 
-/// The maximum number of immediate repetitions of a request that hyper did not send, each on another
-/// connection. After that the attempt has failed, as with an upstream that refuses connections.
+/// The maximum number of immediate repetitions of a request that hyper did not send, or the upstream did not
+/// process, each on another connection. After that the attempt has failed, as with an upstream that refuses
+/// connections.
 const MAX_UNSENT: u32 = 5;
+
+/// How the request of an attempt is sent, and how often that was done.
+struct Sending<'a> {
+    /// Whether it is signed with this machine's time instead of the services'.
+    machine_time: bool,
+    /// The number of immediate repetitions.
+    unsent: &'a mut u32,
+    /// The number of times that the request was sent.
+    attempts: &'a Cell<u32>,
+}
 
 impl Outbound {
     /// Makes no connection and reads no file before the first request. Requests are sent only to the
@@ -131,13 +142,14 @@ impl Outbound {
         let mut first_failure = None;
         let mut last_response = None;
         let mut corrections = Corrections::default();
+        let (mut attempt, mut unsent) = (0, 0);
         attempts.set(0);
         loop {
-            attempts.set(attempts.get() + 1);
-            let attempt = attempts.get();
+            attempt += 1;
             let deadline = first_failure.map(|first: Instant| first + self.policy.budget);
             let machine_time = corrections.use_machine_time();
-            let mut result = self.attempt(request, body, deadline, machine_time).await;
+            let sending = Sending { machine_time, unsent: &mut unsent, attempts };
+            let mut result = self.attempt(request, body, deadline, sending).await;
             if let Ok(response) = &mut result
                 && self.correct(&mut corrections, request, response, body).await
             {
@@ -209,16 +221,17 @@ impl Outbound {
         request: &OutboundRequest<'_>,
         body: &RequestBody,
         deadline: Option<Instant>,
-        machine_time: bool,
+        sending: Sending<'_>,
     ) -> Result<UpstreamResponse, UpstreamError> {
+        let Sending { machine_time, unsent, attempts } = sending;
         let OutboundRequest { method, target, .. } = request;
         // A request that can be sent again, because the replay buffer will hold its body, may reuse any
         // connection.
         let replayable = Replayable::new(target.form, method, body.will_fit());
         let reuse =
             if replayable == Replayable::Yes && self.retries() { Reuse::Any } else { Reuse::Http2 };
-        let mut unsent = 0;
         loop {
+            attempts.set(attempts.get() + 1);
             // The request is signed first, because one that cannot be signed needs no connection.
             let signed_at = if machine_time { clock::now() } else { self.now(target.form) };
             let authorization = self.sign(request, signed_at)?;
@@ -231,13 +244,13 @@ impl Outbound {
             }?;
             match self.exchange(request, authorization, body, connection, deadline).await {
                 Ok((head, body)) => return Ok(UpstreamResponse { head, body, signed_at }),
-                Err(UpstreamError::Unsent(_)) if unsent < MAX_UNSENT && body.is_buffered() => {
-                    unsent += 1
+                Err(UpstreamError::Unsent(_)) if *unsent < MAX_UNSENT && body.is_buffered() => {
+                    *unsent += 1
                 }
                 Err(UpstreamError::GoneAway(_))
-                    if unsent < MAX_UNSENT && self.retries() && body.is_buffered() =>
+                    if *unsent < MAX_UNSENT && self.retries() && body.is_buffered() =>
                 {
-                    unsent += 1;
+                    *unsent += 1;
                 }
                 Err(UpstreamError::ClosedWhileIdle(_)) if self.retries() && body.is_buffered() => {}
                 Err(error) => return Err(body.failure().map_or(error, UpstreamError::Client)),

@@ -100,6 +100,21 @@ fn streams_above_the_last_of_a_goaway_are_retried_whatever_the_method_and_form()
     }
 }
 
+/// Five immediate repetitions, and five after a backoff.
+#[test]
+fn an_upstream_that_processes_nothing_gets_a_request_eleven_times() {
+    let upstream = Http2Upstream::for_host(HOST).start_frames(|_, frames| {
+        frames.read_request()?;
+        frames.go_away(0, Reason::NO_ERROR)?;
+        frames.read_to_end();
+        Ok(())
+    });
+    let proxy = upstream.proxy().start();
+    error(&proxy.get("/queue/v1/x"), &[502]);
+    assert_eq!(upstream.connections(), 11);
+    proxy.wait_for_log("attempts=11");
+}
+
 #[test]
 fn streams_up_to_the_last_of_a_goaway_are_completed_and_not_sent_twice() {
     let upstream = Http2Upstream::for_host(HOST).start_frames(|number, frames| {
