@@ -22,7 +22,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use taskcluster_proxy_core::proxy::HostPolicy;
+use taskcluster_proxy_core::proxy::{HostPolicy, Outcome};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, OnceCell};
 use url::Host;
@@ -58,6 +58,8 @@ pub enum ConnectProgress {
     Connected(SocketAddr),
     /// The request waits for the connection that another request is making.
     Waiting,
+    /// The connection is made through this forward proxy.
+    Through(String, Box<Self>),
 }
 
 impl Connector {
@@ -111,7 +113,15 @@ impl Connector {
         {
             self.happy_eyeballs.record_failure(*address);
         }
-        connected.unwrap_or_else(|_| Err(UpstreamError::ConnectTimeout(self.timeout, progress)))
+        connected.unwrap_or_else(|_| {
+            let progress = match self.route(origin) {
+                Route::Through(proxy) => {
+                    ConnectProgress::Through(proxy.to_string(), Box::new(progress))
+                }
+                Route::NoVariable | Route::Loopback | Route::NoProxy(_) => progress,
+            };
+            Err(UpstreamError::ConnectTimeout(self.timeout, progress))
+        })
     }
 
     async fn connect_without_timeout(
@@ -136,7 +146,15 @@ impl Connector {
             return Ok(Protocol::Http1(connection));
         }
         let config = &self.tls().await?.to_upstreams;
-        Ok(match tls::start(config, origin.host(), stream).await? {
+        let secured = tls::start(config, origin.host(), stream).await.map_err(UpstreamError::from);
+        let secured = secured.map_err(|error| match self.route(origin) {
+            // The certificate is the upstream's, so its failure is not the proxy's.
+            Route::Through(proxy) if error.outcome() != Outcome::Permanent => {
+                error.through_proxy(proxy)
+            }
+            _ => error,
+        });
+        Ok(match secured? {
             (stream, Alpn::Http2) => {
                 Protocol::Http2(Http2Connection::start(stream, Rc::clone(released)).await?)
             }
@@ -240,6 +258,7 @@ impl fmt::Display for ConnectProgress {
                 write!(f, "{address} accepted the connection, and then did not respond")
             }
             Self::Waiting => f.write_str("another request is still connecting"),
+            Self::Through(proxy, progress) => write!(f, "proxy {proxy}: {progress}"),
         }
     }
 }

@@ -173,10 +173,10 @@ impl UpstreamError {
 
 /// The message of an error and of all its sources in one line, without repetitions.
 pub(super) fn explain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
+    let mut text = message(error);
     let mut source = error.source();
     while let Some(cause) = source {
-        let cause_text = cause.to_string();
+        let cause_text = message(cause);
         if !text.contains(&cause_text) {
             text.push_str(": ");
             text.push_str(&cause_text);
@@ -184,6 +184,29 @@ pub(super) fn explain(error: &(dyn Error + 'static)) -> String {
         source = cause.source();
     }
     text
+}
+
+/// The message of an error without its sources, in the terms of the protocols.
+fn message(error: &(dyn Error + 'static)) -> String {
+    if let Some(h2) = error.downcast_ref::<h2::Error>()
+        && let Some(reason) = h2.reason()
+    {
+        let code = match u32::from(reason) {
+            code @ ..=0xd => format!("{reason:?} ({code:#x})"),
+            code => format!("{code:#x}"),
+        };
+        return match (h2.is_remote(), h2.is_go_away()) {
+            (true, true) => format!("the connection was closed by GOAWAY with {code}"),
+            (true, false) => format!("the stream was reset by RST_STREAM with {code}"),
+            (false, _) => format!("the HTTP/2 of the other side is not valid: {code}"),
+        };
+    }
+    let text = error.to_string();
+    // rustls' error refers to its manual.
+    match text.starts_with("peer closed connection without sending TLS close_notify") {
+        true => "the connection was closed without a close_notify of TLS".to_owned(),
+        false => text,
+    }
 }
 
 /// The first error of type `T` among `error` and its sources.

@@ -16,8 +16,9 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::task::spawn_local;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// The maximum size of a response that is kept while its request is retried, in bytes.
 const MAX_RECEIVED: usize = 64 * 1024;
@@ -179,12 +180,19 @@ impl ResponseBody {
     }
 }
 
-/// Holds the stream of a request until the connection has finished both the request body and the response.
+/// Holds the stream of a request until the connection has finished both the request body and the response. A
+/// stream that the upstream does not end although its body is complete is reset after a timeout.
 async fn complete(stream: Http2Stream, mut incoming: Incoming, done: impl Future<Output = ()>) {
-    while let Some(Ok(_)) = incoming.frame().await {}
     done.await;
+    let rest = async { while let Some(Ok(_)) = incoming.frame().await {} };
+    // Either way `incoming` is dropped next.
+    let _ = timeout(END_TIMEOUT, rest).await;
+    drop(incoming);
     stream.complete();
 }
+
+/// How long an upstream may take to end a stream after a complete body.
+const END_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Body for ResponseBody {
     type Data = Bytes;

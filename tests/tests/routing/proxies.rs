@@ -225,6 +225,39 @@ fn a_forward_proxy_that_cannot_be_reached_is_named() {
 }
 
 #[test]
+fn a_forward_proxy_that_opens_a_tunnel_and_fails_then_is_named() {
+    let established = "HTTP/1.1 200 \r\n\r\n";
+    for (response, status, why) in [
+        (ScriptedResponse::bytes(established).then_close(), 502, "TLS: "),
+        (ScriptedResponse::bytes(established).then_stall(), 504, "accepted the connection, and"),
+        (ScriptedResponse::nothing().then_stall(), 504, "accepted the connection, and"),
+    ] {
+        let forward_proxy = Upstream::start([response]);
+        let proxy = tc("https")
+            .env("HTTPS_PROXY", forward_proxy.root_url())
+            .args(["--retry-budget", "0", "--connect-timeout", "1"])
+            .start();
+        let response = proxy.get("/api/queue/v1/x");
+        assert_eq!(response.status(), status);
+        let expected = format!("proxy {}: ", forward_proxy.root_url());
+        let text = response.text();
+        assert!(text.contains(&expected) && text.contains(why), "{text}");
+    }
+}
+
+/// It may be temporary, as a refused connection.
+#[test]
+fn a_tunnel_that_fails_with_503_is_requested_again() {
+    for (status, requests) in [(503, 6), (403, 1)] {
+        let forward_proxy = Upstream::start([ScriptedResponse::status(status)]);
+        let proxy = tc("https").env("HTTPS_PROXY", forward_proxy.root_url()).start();
+        let message = proxy.get("/api/queue/v1/x").assert_error(502, "UpstreamUnreachable");
+        assert!(message.contains(&format!("with {status} ")), "{message}");
+        assert_eq!(forward_proxy.requests().len(), requests);
+    }
+}
+
+#[test]
 fn the_check_names_the_forward_proxy() {
     let forward_proxy = Upstream::start([ScriptedResponse::ok("{}")]);
     let url = with_user(&forward_proxy);

@@ -82,6 +82,10 @@ impl fmt::Display for Socks5Failure {
             Error::PasswordAuthFailure(_) => {
                 f.write_str("it does not accept the user and password of its URL: correct them")
             }
+            // For unknown codes of both.
+            Error::UnknownAuthMethod => f.write_str(
+                "it chose another way to log in than was offered, or sent an unknown reply",
+            ),
             Error::InvalidResponseVersion => f.write_str("expected SOCKS5, found something else"),
             error => write!(f, "SOCKS5: {error}"),
         }
@@ -141,7 +145,10 @@ mod tests {
                 &[NO_AUTHENTICATION, b"\x05\x05\x00\x01"],
                 "temporary: it cannot connect to tc.example.test:81: conn",
             ),
-            (&[NO_AUTHENTICATION, b"\x05\x09\x00\x01"], "permanent: SOCKS5: "),
+            (
+                &[NO_AUTHENTICATION, b"\x05\x09\x00\x01"],
+                "permanent: it chose another way to log in than was offered, or sent an unknown",
+            ),
             (&[b"\x05\xff"], "permanent: it requires a login"),
             (&[b"\x05\x02"], "permanent: it requires a login"),
             (&[b"HTTP/1.1 400 Bad Request\r\n\r\n"], "permanent: expected SOCKS5, found something"),

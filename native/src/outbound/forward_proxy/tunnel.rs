@@ -43,7 +43,11 @@ pub enum TunnelFailure {
 impl TunnelFailure {
     /// Whether another attempt would fail for the same reason.
     pub(in crate::outbound) fn is_permanent(&self) -> bool {
-        matches!(self, Self::Authority { .. } | Self::Status { .. })
+        match self {
+            Self::Authority { .. } => true,
+            Self::Status { status, .. } => !status.is_server_error(),
+            Self::Http(_) | Self::UnexpectedData => false,
+        }
     }
 }
 

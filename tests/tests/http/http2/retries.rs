@@ -110,7 +110,8 @@ fn an_upstream_that_processes_nothing_gets_a_request_eleven_times() {
         Ok(())
     });
     let proxy = upstream.proxy().start();
-    error(&proxy.get("/queue/v1/x"), &[502]);
+    let message = error(&proxy.get("/queue/v1/x"), &[502]);
+    assert!(message.contains("closed by GOAWAY with NO_ERROR (0x0)"), "{message}");
     assert_eq!(upstream.connections(), 11);
     proxy.wait_for_log("attempts=11");
 }

@@ -81,6 +81,16 @@ fn a_client_can_finish_sending_after_a_late_reset() {
     assert_eq!(client.response().text(), "too large");
 }
 
+/// Streams are limited, so each of them would be lost for other requests.
+#[test]
+fn a_stream_that_the_upstream_does_not_end_is_reset() {
+    let response = Http2Response::head(200, &[("content-length", "2")]).then("up").then_stall();
+    let upstream = Http2Upstream::for_host(HOST).start(move |_| response.clone());
+    let proxy = upstream.proxy().start();
+    assert_eq!(proxy.get("/queue/v1/x").text(), "up");
+    upstream.wait_for_frames(0, Frame::RST_STREAM, 1);
+}
+
 #[test]
 fn interim_responses_are_skipped() {
     let upstream = Http2Upstream::for_host(HOST).start(|_| {
