@@ -118,7 +118,7 @@ pub(super) async fn reject<H: Handler>(
     let service = service_fn(|request: Request<Incoming>| async move {
         rejected.record_request();
         let connections = counted(limit, "connection is", "connections are");
-        let reason = format!("{connections} open (--max-connections)");
+        let reason = format!("{connections} open (--max-connections, or ulimit -n)");
         let (method, uri) = (request.method(), request.uri());
         Ok::<_, Infallible>(handler.reject(method, uri, ProxyError::Busy(reason)).await)
     });

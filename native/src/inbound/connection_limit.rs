@@ -85,8 +85,8 @@ impl ConnectionLimit {
             self.patience = PATIENCE;
             let connections = counted(self.limit, "connection", "connections");
             tracing::warn!(
-                "no room for more than {connections} at once (--max-connections): further ones are \
-                 rejected"
+                "no room for more than {connections} at once (--max-connections, or ulimit -n): further ones \
+                 are rejected"
             );
         }
         self.last_rejection = Some(now);
