@@ -3,6 +3,7 @@
 mod addresses;
 mod certificates;
 mod chaos;
+mod clock_skew;
 mod diagnosis;
 mod errors;
 mod faults;
