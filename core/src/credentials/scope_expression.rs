@@ -84,22 +84,19 @@ impl ScopeExpression {
         }
     }
 
-    /// The part of the expression that `scopes` satisfy, if that is sufficient: for an AnyOf the satisfied
-    /// items, for an AllOf each item's part.
-    pub(crate) fn granted(&self, scopes: &[Scope]) -> Option<Self> {
+    /// The part of an expression that `scopes` satisfy which they grant: of each AnyOf the satisfied items.
+    pub(crate) fn granted(&self, scopes: &[Scope]) -> Self {
         match self {
-            Self::Scope(_) => self.missing(scopes).is_none().then(|| self.clone()),
-            Self::AllOf(items) => items
-                .iter()
-                .map(|item| item.granted(scopes))
-                .collect::<Option<_>>()
-                .map(Self::AllOf),
+            Self::Scope(_) => self.clone(),
+            Self::AllOf(items) => {
+                Self::AllOf(items.iter().map(|item| item.granted(scopes)).collect())
+            }
             Self::AnyOf(items) => {
-                let granted =
-                    items.iter().filter_map(|item| item.granted(scopes)).collect::<Vec<_>>();
+                let satisfied = items.iter().filter(|item| item.missing(scopes).is_none());
+                let granted: Vec<Self> = satisfied.map(|item| item.granted(scopes)).collect();
                 match <[Self; 1]>::try_from(granted) {
-                    Ok([only]) => Some(only),
-                    Err(granted) => (!granted.is_empty()).then_some(Self::AnyOf(granted)),
+                    Ok([only]) => only,
+                    Err(granted) => Self::AnyOf(granted),
                 }
             }
         }

@@ -97,14 +97,22 @@ pub async fn get(
 /// Determines why a service responded with 401 or 403 to a request for `resource` that was signed with these
 /// credentials.
 pub fn diagnose(response: &Response, profile: &CredentialsProfile, resource: &str) -> Diagnosis {
-    profile.diagnose(&RefusedRequest {
-        status: response.status.as_u16(),
-        error: ServiceError::parse(&response.body).as_ref(),
-        date: clock::date_of(&response.headers),
-        now: clock::now(),
-        signed_at: response.signed_at,
-        resource,
-    })
+    let Response { status, headers, signed_at, body } = response;
+    let error = ServiceError::parse(body);
+    profile.diagnose(&refused(*status, headers, error.as_ref(), *signed_at, resource))
+}
+
+/// A request for `resource`, signed at `signed_at`, to which a service responded now with this status, these
+/// header fields and, if its body has one, this error.
+pub fn refused<'a>(
+    status: StatusCode,
+    headers: &HeaderMap,
+    error: Option<&'a ServiceError>,
+    signed_at: Timestamp,
+    resource: &'a str,
+) -> RefusedRequest<'a> {
+    let (date, now) = (clock::date_of(headers), clock::now());
+    RefusedRequest { status: status.as_u16(), error, date, now, signed_at, resource }
 }
 
 /// What to do about the refusal of a request that the proxy itself has signed.

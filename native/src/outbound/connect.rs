@@ -114,11 +114,9 @@ impl Connector {
             self.happy_eyeballs.record_failure(*address);
         }
         connected.unwrap_or_else(|_| {
-            let progress = match self.route(origin) {
-                Route::Through(proxy) => {
-                    ConnectProgress::Through(proxy.to_string(), Box::new(progress))
-                }
-                Route::NoVariable | Route::Loopback | Route::NoProxy(_) => progress,
+            let progress = match self.route(origin).proxy() {
+                Some(proxy) => ConnectProgress::Through(proxy.to_string(), Box::new(progress)),
+                None => progress,
             };
             Err(UpstreamError::ConnectTimeout(self.timeout, progress))
         })
@@ -130,12 +128,13 @@ impl Connector {
         released: &Rc<Notify>,
         progress: &RefCell<ConnectProgress>,
     ) -> Result<Protocol, UpstreamError> {
-        let (stream, proxied) = match self.route(origin) {
-            Route::Through(proxy) => {
+        let proxy = self.route(origin).proxy();
+        let (stream, proxied) = match proxy {
+            Some(proxy) => {
                 let through = self.through(proxy, origin, progress).await;
                 through.map_err(|error| error.through_proxy(proxy))?
             }
-            Route::NoVariable | Route::Loopback | Route::NoProxy(_) => {
+            None => {
                 let (host, port) = (origin.host(), origin.port());
                 let tcp = self.tcp(host, port, Some(&self.policy), progress).await?;
                 (Stream::Tcp(tcp), None)
@@ -147,11 +146,9 @@ impl Connector {
         }
         let config = &self.tls().await?.to_upstreams;
         let secured = tls::start(config, origin.host(), stream).await.map_err(UpstreamError::from);
-        let secured = secured.map_err(|error| match self.route(origin) {
+        let secured = secured.map_err(|error| match proxy {
             // The certificate is the upstream's, so its failure is not the proxy's.
-            Route::Through(proxy) if error.outcome() != Outcome::Permanent => {
-                error.through_proxy(proxy)
-            }
+            Some(proxy) if error.outcome() != Outcome::Permanent => error.through_proxy(proxy),
             _ => error,
         });
         Ok(match secured? {

@@ -105,11 +105,8 @@ impl Outbound {
     /// Learns the services' time from the first response of a service. It ignores a 401, which
     /// [`Corrections::correct_time`] handles.
     fn observe_time(&self, response: &UpstreamResponse) {
-        let headers = &response.head.headers;
-        if response.is_unauthorized() {
-            return;
-        }
-        if clock::date_of(headers).is_some_and(|date| self.clock.observe(date)) {
+        let date = clock::date_of(&response.head.headers).filter(|_| !response.is_unauthorized());
+        if date.is_some_and(|date| self.clock.observe(date)) {
             self.clock.warn_of_correction();
         }
     }

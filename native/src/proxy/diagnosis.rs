@@ -1,12 +1,9 @@
 //! Diagnoses why a service refused a request.
 
 use super::content_coding::decode;
-use crate::os::clock;
-use crate::outbound::{Target, UpstreamResponse};
+use crate::outbound::{Target, UpstreamResponse, call};
 use std::time::Duration;
-use taskcluster_proxy_core::proxy::{
-    CredentialsProfile, Diagnosis, Form, RefusedRequest, ServiceError,
-};
+use taskcluster_proxy_core::proxy::{CredentialsProfile, Diagnosis, Form, ServiceError};
 use tokio::time::timeout;
 
 /// How long to wait for the body. If it is too short, responses of slow services have no diagnosis. If it
@@ -29,12 +26,9 @@ pub(super) async fn diagnose(
     }
     let body = timeout(TIMEOUT, response.body.peek(MAX_BODY)).await.unwrap_or_default();
     let body = body.and_then(|body| decode(&response.head.headers, body, MAX_BODY));
-    profile.diagnose(&RefusedRequest {
-        status: response.head.status.as_u16(),
-        error: body.and_then(|body| ServiceError::parse(&body)).as_ref(),
-        date: clock::date_of(&response.head.headers),
-        now: clock::now(),
-        signed_at: response.signed_at,
-        resource: target.resource(),
-    })
+    let error = body.and_then(|body| ServiceError::parse(&body));
+    let (head, signed_at) = (&response.head, response.signed_at);
+    let refused =
+        call::refused(head.status, &head.headers, error.as_ref(), signed_at, target.resource());
+    profile.diagnose(&refused)
 }

@@ -30,14 +30,7 @@ fn clock_skew_is_measured_and_corrected() {
 /// A gateway sets a Date that differs from the service's clock, which agrees with this machine's.
 #[test]
 fn a_wrong_date_of_a_gateway_is_dropped_after_one_401() {
-    let upstream = Upstream::start(|request: &Request| {
-        let date = date(HOUR);
-        let signed_at = Claim::of(request).assert_signed_with("no-secret").ts;
-        match unix(SystemTime::now()).abs_diff(signed_at) {
-            0..60 => ScriptedResponse::new(200, &[("Date", date.as_str())], "right"),
-            _ => ScriptedResponse::new(401, &[("Date", date.as_str())], STALE),
-        }
-    });
+    let upstream = behind_gateway(|| date(HOUR));
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     for attempts in [1, 3, 4] {
         assert_eq!(proxy.get("/api/queue/v1/x").text(), "right");
@@ -50,21 +43,28 @@ fn a_wrong_date_of_a_gateway_is_dropped_after_one_401() {
 #[test]
 fn wrong_dates_that_differ_are_dropped_as_well() {
     let mut ahead = false;
-    let upstream = Upstream::start(move |request: &Request| {
+    let upstream = behind_gateway(move || {
         ahead = !ahead;
         let now = SystemTime::now();
-        let date = httpdate::fmt_http_date(if ahead { now + HOUR } else { now - HOUR });
-        let signed_at = Claim::of(request).assert_signed_with("no-secret").ts;
-        match unix(now).abs_diff(signed_at) {
-            0..60 => ScriptedResponse::new(200, &[("Date", date.as_str())], "right"),
-            _ => ScriptedResponse::new(401, &[("Date", date.as_str())], STALE),
-        }
+        httpdate::fmt_http_date(if ahead { now + HOUR } else { now - HOUR })
     });
     let proxy = Proxy::in_front_of(upstream.root_url()).start();
     for attempts in [1, 4, 5] {
         assert_eq!(proxy.get("/api/queue/v1/x").text(), "right");
         assert_eq!(upstream.requests().len(), attempts);
     }
+}
+
+/// A service whose clock agrees with this machine's, behind a gateway that sets the `Date`.
+fn behind_gateway(mut date: impl FnMut() -> String + Send + 'static) -> Upstream {
+    Upstream::start(move |request: &Request| {
+        let date = date();
+        let signed_at = Claim::of(request).assert_signed_with("no-secret").ts;
+        match unix(SystemTime::now()).abs_diff(signed_at) {
+            0..60 => ScriptedResponse::new(200, &[("Date", date.as_str())], "right"),
+            _ => ScriptedResponse::new(401, &[("Date", date.as_str())], STALE),
+        }
+    })
 }
 
 /// The clock skew is corrected, and a request is refused again: for another reason, or with both times.

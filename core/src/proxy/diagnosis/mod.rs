@@ -141,7 +141,7 @@ impl CredentialsProfile {
         refused: &RefusedRequest<'_>,
         reason: Reason<'_>,
     ) -> Vec<Finding> {
-        // The service compares with its own clock; without a Date its time in the signature is the best guess.
+        // The service compares with its own clock. Without a Date the time in the signature is the best guess.
         let service_time = refused.date.unwrap_or(refused.signed_at);
         let temporary = self.certificate.is_some();
         let client_id = self.client_id.clone();
@@ -162,14 +162,12 @@ impl CredentialsProfile {
             }
             Reason::ClientExpired(id) => ("", Finding::ClientExpired { client_id: id.to_owned() }),
             Reason::CertificateExpired => {
-                let is_expired =
-                    |it: &CredentialsFinding| matches!(it, CredentialsFinding::Expired { .. });
-                return vec![self.certificate_dates(service_time, is_expired)];
+                let is_named = |it: &_| matches!(it, CredentialsFinding::Expired { .. });
+                return vec![self.certificate_dates(service_time, is_named)];
             }
             Reason::CertificateNotYetValid => {
-                let is_early =
-                    |it: &CredentialsFinding| matches!(it, CredentialsFinding::NotYetValid { .. });
-                return vec![self.certificate_dates(service_time, is_early)];
+                let is_named = |it: &_| matches!(it, CredentialsFinding::NotYetValid { .. });
+                return vec![self.certificate_dates(service_time, is_named)];
             }
             Reason::CertificateSignature => ("certificate", Finding::CertificateSignature),
             Reason::CertificateClientId => {
@@ -249,7 +247,8 @@ fn time_finding(refused: &RefusedRequest<'_>) -> Finding {
     }
 }
 
-/// Whether the query has a bewit parameter; services ignore an empty one.
+/// Whether the query has a bewit parameter as the services' query parser reads it, which ignores an empty one.
+/// [`split_bewit`](crate::hawk::split_bewit) reads it as hawk does.
 fn has_bewit(resource: &str) -> bool {
     let query = resource.split_once('?').map_or("", |(_, query)| query);
     let bewit = |parameter: &str| parameter.strip_prefix("bewit=").is_some_and(|it| !it.is_empty());

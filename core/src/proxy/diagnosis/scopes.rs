@@ -89,11 +89,9 @@ impl CredentialsProfile {
 
 impl CredentialsGrant {
     fn by_certificate(scopes: &[Scope], missing: &ScopeExpression) -> Self {
-        let not_granted = match (missing.granted(scopes), missing.missing(scopes)) {
-            (Some(granted), _) => return Self::Granted(granted),
-            (None, missing) => missing,
+        let Some(missing) = missing.missing(scopes) else {
+            return Self::Granted(missing.granted(scopes));
         };
-        let missing = not_granted.unwrap_or_else(|| missing.clone());
         let roles: Vec<Scope> = scopes.iter().filter(|scope| names_role(scope)).cloned().collect();
         // Every request has the anonymous role as well, so the scopes of that role are never missing.
         if roles.is_empty() { Self::NotGranted(missing) } else { Self::Roles(missing, roles) }

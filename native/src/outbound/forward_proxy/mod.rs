@@ -38,6 +38,16 @@ pub(super) enum Route<'a> {
     Through(&'a ForwardProxy),
 }
 
+impl<'a> Route<'a> {
+    /// The forward proxy, if the route is through one.
+    pub(super) fn proxy(self) -> Option<&'a ForwardProxy> {
+        match self {
+            Self::Through(proxy) => Some(proxy),
+            Self::NoVariable | Self::Loopback | Self::NoProxy(_) => None,
+        }
+    }
+}
+
 /// A forward proxy.
 pub(super) struct ForwardProxy {
     /// The environment variable that names the proxy.
